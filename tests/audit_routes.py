@@ -94,6 +94,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
     "tests/integration/dashboard/test_host_join.py": r"host-join",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
+    "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",
     "tests/integration/dashboard/test_gas.py": r"gas",
     "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",
     "tests/unit/apps/chain/test_pool.py": r"chain",

@@ -1,0 +1,138 @@
+"""Where deals are taken: multiaddresses and peer id by page, REST and JSON-RPC, and who reaches them."""
+
+from __future__ import annotations
+
+import base64
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from apps.messages.models import Message
+from apps.users.models import AuditEntry
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_control import (
+    ChangeMultiaddrsParams,
+    ChangePeerIDParams,
+)
+from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.multiaddr import multiaddr_decode, multiaddr_encode, multiaddr_parse, multiaddr_text
+from tests import people
+from tests.integration.dashboard.miner_addresses import (
+    WORKER,
+    info,
+    pushed,
+    rest,
+    rpc,
+)
+from tests.page_client import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+__all__ = ["info"]
+
+PLACES = ["/ip4/8.8.8.8/tcp/24001", "/dns4/deals.example/tcp/443/wss"]
+PEER = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
+
+
+def announced(info: dict[str, Any], *texts: str, peer_id: str | None = None) -> None:
+    """The chain announces these."""
+    data = [multiaddr_encode(multiaddr_parse(text)) for text in texts]
+    info |= {"Multiaddrs": [base64.b64encode(one).decode() for one in data] or None, "PeerId": peer_id}
+
+
+def test_the_worker_announces_where_deals_are_taken(info: dict[str, Any]) -> None:
+    announced(info, "/ip4/1.2.3.4/tcp/1")
+    first, again = (rest({"change": "multiaddrs", "addresses": PLACES}, key="k") for _ in range(2))
+
+    assert (first.status_code, again.json()["message"]) == (201, first.json()["message"])
+    assert first.json()["says"] == again.json()["says"] == f"multiaddresses: {', '.join(PLACES)}"
+    message = pushed()
+    params = from_cbor(ChangeMultiaddrsParams, bytes(message.params))
+    assert (message.from_addr, message.method) == (WORKER, Method.CHANGE_MULTIADDRS)
+    assert [multiaddr_text(multiaddr_decode(one)) for one in params.new_multiaddrs] == PLACES
+    other = rest({"change": "multiaddrs", "addresses": PLACES[:1]}, key="k")
+    assert (other.status_code, other.json()["field"]) == (409, "key")
+    entry = AuditEntry.objects.get(action="miner.address-change")
+    assert entry.before == {"addresses": "multiaddresses: /ip4/1.2.3.4/tcp/1"}
+    reader = people.bearer(people.token("read"))
+    shown = Client().get("/api/v1/miners/f02001/addresses", headers=reader).json()
+    assert shown["multiaddrs"] == ["/ip4/1.2.3.4/tcp/1"]
+    assert shown["on_the_way"][0]["says"] == f"multiaddresses: {', '.join(PLACES)}"
+
+
+def test_a_peer_id_is_announced_over_json_rpc(info: dict[str, Any]) -> None:
+    told = rpc("MinerAddressChange", "f02001", {"change": "peer-id", "addresses": [PEER], "key": "k"})
+
+    assert told["result"]["says"] == f"peer id {PEER}"
+    assert (pushed().from_addr, pushed().method) == (WORKER, Method.CHANGE_PEER_ID)
+    params = from_cbor(ChangePeerIDParams, bytes(pushed().params))
+    assert params.new_id.hex().startswith("002408011220")
+
+
+@pytest.mark.parametrize(
+    ("change", "addresses", "words"),
+    [
+        ("multiaddrs", ["8.8.8.8:24001"], "write it as /ip4"),
+        ("multiaddrs", ["/ip4/8.8.8.8/tcp/99999"], "'99999' is no value of tcp"),
+        ("multiaddrs", [f"/dns4/{'a' * 60}.example/tcp/1"] * 20, "the chain takes 1024 bytes"),
+        ("multiaddrs", None, "an empty list takes all multiaddresses away"),
+        ("peer-id", [], "name one peer id"),
+        ("peer-id", ["bafz"], "is no peer id"),
+        ("peer-id", [PEER, PEER], "name one peer id"),
+    ],
+)
+def test_what_cannot_be_announced_names_the_field(
+    info: dict[str, Any], change: str, addresses: list[str] | None, words: str
+) -> None:
+    body = {"change": change} | ({} if addresses is None else {"addresses": addresses})
+
+    answer = rest(body)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "addresses")
+    assert words in answer.json()["message"]
+    assert not Message.objects.exists()
+
+
+def test_nothing_is_announced_any_more_by_an_empty_list(info: dict[str, Any]) -> None:
+    assert rest({"change": "multiaddrs", "addresses": []}).json()["says"] == "multiaddresses: none"
+    assert from_cbor(ChangeMultiaddrsParams, bytes(pushed().params)).new_multiaddrs == ()
+
+
+def test_the_page_announces_places_after_a_review_and_keeps_what_was_wrong(info: dict[str, Any]) -> None:
+    announced(info, PLACES[0], peer_id=PEER)
+    info["Multiaddrs"].append(base64.b64encode(b"\xff\xff\x03").decode())
+    people.person("ann", of="alice")
+    browser, here = signed_in("ann"), "/miners/f02001/addresses/"
+
+    text = text_of(browser.get(here))
+    for words in ("Where its deals are taken", PLACES[0], PEER, "ffff03", "Check from here"):
+        assert words in text, words
+    wrong = browser.post(here, {"change": "multiaddrs", "addresses": "deals.example:24001"})
+    assert wrong.status_code == 422
+    assert "deals.example:24001</textarea>" in wrong.content.decode()
+    typed = {"change": "multiaddrs", "addresses": "\r\n".join(PLACES), "key": "k1"}
+    assert f"multiaddresses: {', '.join(PLACES)}" in text_of(browser.post(here, typed))
+    assert not Message.objects.exists()
+    assert browser.post(here, {**typed, "sure": "yes"}).status_code == 302
+    assert pushed().method == Method.CHANGE_MULTIADDRS
+
+
+def test_page_rest_and_command_say_whether_clients_reach_the_node(
+    info: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced(info, "/ip4/10.0.0.5/tcp/24001", "/ip4/8.8.8.8/udp/4001/quic-v1", peer_id=PEER)
+    found = Client().get("/api/v1/miners/f02001/reach", headers=people.bearer(people.token("write"))).json()
+
+    assert found["peer_id"] == PEER
+    assert [one["state"] for one in found["results"]] == ["private", "not_tried"]
+    reader = people.bearer(people.token("read"))
+    assert Client().get("/api/v1/miners/f02001/reach", headers=reader).status_code == 403
+    people.person("ann", of="alice")
+    text = text_of(signed_in("ann").get("/miners/f02001/addresses/?reach=1"))
+    assert "10.0.0.5 is no public address: clients outside reach nothing there" in text
+    out = StringIO()
+    call_command("miners", "reach", "f02001", stdout=out)
+    assert "address /ip4/10.0.0.5/tcp/24001, state private" in out.getvalue()
