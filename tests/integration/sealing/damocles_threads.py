@@ -73,13 +73,22 @@ class Thread(DamoclesWorker):
         shutil.rmtree(self.folder, ignore_errors=True)
         return True
 
+    def do_allocated(self) -> bool:
+        self.add_pieces()
+        self.go("PieceAdded", "AddPiece")
+        return True
 
-class SnapUp(Thread):
-    """A thread that puts data into committed sectors."""
+
+class OverSealed(Thread):
+    """A thread that works on a sector whose sealed replica lies in the store."""
 
     def paths(self) -> SealingPaths:
         """It reads the sealed replica in the store."""
         return sealing_paths(self.folder, self.folder, store=self.world.store, inputs=self.known())
+
+
+class SnapUp(OverSealed):
+    """A thread that puts data into committed sectors."""
 
     def do_empty(self) -> bool:
         deals = {"MaxDeals": None, "MinUsedSpace": None}
@@ -92,11 +101,6 @@ class SnapUp(Thread):
         inputs = inputs_of(self.sector, pieces=pieces, comm_r=old, is_update=True)
         self.inputs = replace(inputs, comm_d=sha254_zero(inputs.sector_size))
         self.state = "Allocated"
-        return True
-
-    def do_allocated(self) -> bool:
-        self.add_pieces()
-        self.go("PieceAdded", "AddPiece")
         return True
 
     def do_pieceadded(self) -> bool:
@@ -162,11 +166,6 @@ class Rebuild(Thread):
         self.state = "Allocated"
         return True
 
-    def do_allocated(self) -> bool:
-        self.add_pieces()
-        self.go("PieceAdded", "AddPiece")
-        return True
-
     def do_pieceadded(self) -> bool:
         self.run("tree_d")
         self.go("TreeDBuilt", "BuildTreeD")
@@ -211,12 +210,8 @@ class Rebuild(Thread):
         return self.is_finished() if found else self.fails({"persisted": found})
 
 
-class Unseal(Thread):
+class Unseal(OverSealed):
     """A thread that unseals pieces."""
-
-    def paths(self) -> SealingPaths:
-        """It reads the sealed replica in the store."""
-        return sealing_paths(self.folder, self.folder, store=self.world.store, inputs=self.known())
 
     def do_empty(self) -> bool:
         found = self.call("AllocateUnsealSector", SPEC)

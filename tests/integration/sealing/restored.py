@@ -7,32 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.models import Recovery as FaultRecovery
-from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
-from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
-from apps.sectors.number_models import SectorNumbers
+from tests.unit.apps.sectors.restore import SECTOR_TABLES
 
 if TYPE_CHECKING:
     from tests.integration.sealing.world import World
     from workers.agent.loop import Agent
 
 
-SECTOR_TABLES = (
-    Pledge,
-    Worker,
-    WorkerCommand,
-    HostInventory,
-    Batch,
-    Sector,
-    SectorNumbers,
-    ActiveSectors,
-    SectorProof,
-    Job,
-    JobEvent,
-    Deadline,
-    Partition,
-    WindowPost,
-    FaultRecovery,
-)
+RESTORED_TABLES = (*SECTOR_TABLES, Deadline, Partition, WindowPost, FaultRecovery)
 
 
 def idle(world: World) -> Agent:

@@ -33,7 +33,7 @@ from poolsite.wire.policy import MessageVerdict
 from tests.integration.sealing.changes import TERMINATE, ask, on_chain
 from tests.integration.sealing.kills import Killed, Kills
 from tests.integration.sealing.life import money
-from tests.integration.sealing.restored import SECTOR_TABLES
+from tests.integration.sealing.restored import RESTORED_TABLES
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal
@@ -204,7 +204,7 @@ def test_a_restored_database_sends_nothing_twice(
     miner, (one, _other) = pair
     until = (fresh(one).expiration or 0) + 4000
     request = TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until)
-    tables = (*SECTOR_TABLES, SectorChange)
+    tables = (*RESTORED_TABLES, SectorChange)
     dump = Dump(*tables)
     ask([one], request)
     if made_at == "QUEUED":
@@ -237,7 +237,7 @@ def test_a_change_on_its_way_at_the_restore_is_followed(
     restore_check(now=clock.now())
     miner, (one, _other) = pair
     until = (fresh(one).expiration or 0) + 4000
-    dump = Dump(*SECTOR_TABLES, SectorChange)
+    dump = Dump(*RESTORED_TABLES, SectorChange)
     ask([one], TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until))
     world.until(lambda: Message.objects.filter(kind=kind.lower(), state="FILLED").exists(), epochs=PERIOD)
 
@@ -260,7 +260,7 @@ def test_the_chain_is_compared_where_no_message_is_known(
     restore_check(now=clock.now())
     miner, (one, other) = pair
     until = (fresh(one).expiration or 0) + 4000
-    dump = Dump(*SECTOR_TABLES, SectorChange)
+    dump = Dump(*RESTORED_TABLES, SectorChange)
     ask([one], TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until))
     world.until(lambda: SectorChange.objects.filter(state=f"{kind}_LANDED").exists(), epochs=PERIOD)
     world.ids.clear()

@@ -21,7 +21,7 @@ from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, 
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests import factories
-from tests.integration.sealing.restored import SECTOR_TABLES, idle
+from tests.integration.sealing.restored import RESTORED_TABLES, idle
 from tests.people import principal
 from tests.unit.apps.messages.recovery import Dump
 from workers.config import KERNEL_STAGES
@@ -130,7 +130,7 @@ def test_sectors_of_a_restored_backup_go_on_where_chain_and_host_have_them(
     miner = world.miner_create()
     (known,) = pledge(miner)
     reach(world, known, made_at)
-    dump = Dump(*SECTOR_TABLES)
+    dump = Dump(*RESTORED_TABLES)
     (forgotten,) = pledge(miner)
     reach(world, known, read_at)
     reach(world, forgotten, read_at)
@@ -155,7 +155,7 @@ def test_a_restored_pool_holds_sectors_until_their_host_has_reported(
 ) -> None:
     miner = world.miner_create()
     (known,) = pledge(miner)
-    dump = Dump(*SECTOR_TABLES)
+    dump = Dump(*RESTORED_TABLES)
     reach(world, known, "PRECOMMIT_LANDED")
 
     dump.restore()
@@ -176,7 +176,7 @@ def test_no_host_begins_a_sector_anew_while_another_has_not_reported(world: Worl
     miner = world.miner_create()
     (known,) = pledge(miner)
     factories.worker("away", of="alice")
-    dump = Dump(*SECTOR_TABLES)
+    dump = Dump(*RESTORED_TABLES)
     agent = idle(world)
     dump.restore()
     world.epoch(2)

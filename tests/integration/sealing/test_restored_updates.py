@@ -18,7 +18,7 @@ from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.changes import on_chain
 from tests.integration.sealing.pieces import LARGE, add, allocation, data_of, killed_often
-from tests.integration.sealing.restored import SECTOR_TABLES
+from tests.integration.sealing.restored import RESTORED_TABLES
 from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from tests.unit.apps.messages.recovery import Dump
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 
-TABLES = (*SECTOR_TABLES, SectorChange, Piece, PipelineRun)
+TABLES = (*RESTORED_TABLES, SectorChange, Piece, PipelineRun)
 UPDATE = Method.PROVE_REPLICA_UPDATES3
 
 

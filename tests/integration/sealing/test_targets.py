@@ -31,7 +31,7 @@ from apps.sectors.services.targets import target_follow, target_set, targets_fol
 from apps.sectors.target_models import SealTarget
 from apps.sectors.target_selectors import missing
 from apps.users.models import AuditEntry
-from tests.integration.sealing.restored import SECTOR_TABLES, idle
+from tests.integration.sealing.restored import RESTORED_TABLES, idle
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal, tenant
 from tests.unit.apps.messages.recovery import Dump
@@ -220,7 +220,7 @@ def test_the_most_power_is_no_more_than_that(
 def test_nothing_is_pledged_from_a_restored_database(world: World, miner: Miner) -> None:
     restore_check(now=clock.now())
     put(world, miner, {"in_work": 1})
-    dump = Dump(*SECTOR_TABLES)
+    dump = Dump(*RESTORED_TABLES)
     look()
     assert Sector.objects.count() == 1
 

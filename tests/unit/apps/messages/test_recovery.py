@@ -300,10 +300,8 @@ def test_a_replacement_that_the_dump_lacks_lands_its_message(pool: Pool) -> None
     assert paid(pool, address) == [5]
 
 
-def test_a_restore_that_nobody_noticed_shows_by_the_chain(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_ids(pool, monkeypatch)
+def restored_unnoticed(pool: Pool) -> str:
+    """Two messages land after the dump that is put back; returns their sender."""
     address = pool.address()
     pool.push("before", address, value=9)
     heads(pool, 2)
@@ -312,8 +310,15 @@ def test_a_restore_that_nobody_noticed_shows_by_the_chain(
     dump = Dump()
     pool.choose()
     heads(pool, 2)
-
     dump.restore(is_noticed=False)
+    return address
+
+
+def test_a_restore_that_nobody_noticed_shows_by_the_chain(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ids(pool, monkeypatch)
+    address = restored_unnoticed(pool)
     pool.choose()
     recovery = recovery_now()
     assert recovery is not None
@@ -330,16 +335,7 @@ def test_what_a_restored_pool_finds_to_be_its_own_is_no_foreign_use(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_ids(pool, monkeypatch)
-    address = pool.address()
-    pool.push("before", address, value=9)
-    heads(pool, 2)
-    pool.push("one", address, value=5)
-    pool.push("two", address, value=6)
-    dump = Dump()
-    pool.choose()
-    heads(pool, 2)
-
-    dump.restore(is_noticed=False)
+    address = restored_unnoticed(pool)
     heads(pool, 4)
 
     sender, recovery = Sender.objects.get(address=address), Recovery.objects.get()

@@ -6,8 +6,9 @@ import pytest
 
 from apps.messages.models import Message
 from apps.proving.services.posts import posts_advance
+from tests.killed_writes import killed_writes
 from tests.unit.apps.proving.attempts import job_of
-from tests.unit.apps.proving.backup_prover_kills import killed_everywhere, killed_writes
+from tests.unit.apps.proving.backup_prover_kills import killed_everywhere
 from tests.unit.apps.proving.hanging import (
     STALLED,
     Scene,

@@ -24,8 +24,9 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.jobs import BadSector, Complete, JobKind
 from tests import factories
+from tests.killed_writes import killed_writes
 from tests.people import tenant
-from tests.unit.apps.proving.backup_prover_kills import killed_everywhere, killed_writes
+from tests.unit.apps.proving.backup_prover_kills import killed_everywhere
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look, miner
 from tests.unit.apps.sectors.sealing import claim

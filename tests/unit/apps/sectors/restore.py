@@ -5,10 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
+from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
+from apps.sectors.number_models import SectorNumbers
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from tests.unit.apps.sectors.adoptions import Chain
 from tests.unit.apps.sectors.sealing import DIGEST
 
+SECTOR_TABLES = (
+    Pledge,
+    Worker,
+    WorkerCommand,
+    HostInventory,
+    Batch,
+    Sector,
+    SectorNumbers,
+    ActiveSectors,
+    SectorProof,
+    Job,
+    JobEvent,
+)
+"""What a dump has of sealing, parents first."""
 DATA = [{"size": 2048, "comm_p": DIGEST.hex(), "payload": 2032}]
 
 

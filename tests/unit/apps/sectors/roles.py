@@ -5,10 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from django.db import models
-
-from apps.core.transitions import update_returning
 from apps.miners.models import Miner, Role
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
@@ -77,33 +73,3 @@ def holder(miner: Miner, kind: str = WINDOW) -> str:
 
 def later(seconds: int) -> datetime:
     return NOON + timedelta(seconds=seconds)
-
-
-class Killed(KeyboardInterrupt):
-    """As `kill -9`: nothing catches it."""
-
-
-def killed_after(writes: int, act: Any) -> bool:
-    """Do an act that is killed after so many writes; False if it ended before."""
-    update, save = models.QuerySet.update, models.Model.save_base
-    left = writes
-
-    def counted(write: Any) -> Any:
-        def wrapped(*args: Any, **data: Any) -> Any:
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-            return write(*args, **data)
-
-        return wrapped
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models.QuerySet, "update", counted(update))
-        patch.setattr(models.Model, "save_base", counted(save))
-        patch.setattr("apps.core.transitions.update_returning", counted(update_returning))
-        try:
-            act()
-        except Killed:
-            return True
-    return False

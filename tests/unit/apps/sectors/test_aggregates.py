@@ -24,8 +24,8 @@ from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.proof_container import PREFIX
 from poolsite.wire.jobs import Complete, Fail, JobKind, Level
 from tests import factories
+from tests.killed_writes import killed_writes
 from tests.unit.apps.sectors.chain import SomeSectors
-from tests.unit.apps.sectors.roles import killed_after
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
 from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE
 
@@ -270,7 +270,7 @@ def test_a_console_that_is_killed_at_any_write_sends_one_batch(stage: str) -> No
             batches_close(work(chain))
             complete(rows[0], claimed(worker))
 
-        was_killed = killed_after(writes, partial(batches_close, work(chain, 201)))
+        was_killed = killed_writes(partial(batches_close, work(chain, 201)), after=writes)
 
         batches_close(work(chain, 202))
         for job in claim(worker, kinds=(JobKind.AGGREGATE,), stages={}):

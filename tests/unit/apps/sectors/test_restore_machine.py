@@ -19,10 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors import PledgeUnsettled
-from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
+from apps.sectors.host_models import Worker
 from apps.sectors.job_selectors import seal_inputs
-from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
-from apps.sectors.number_models import SectorNumbers
+from apps.sectors.models import Job, Sector
 from apps.sectors.restored import sectors_recovery
 from apps.sectors.services.imports import ORDER
 from apps.sectors.services.pledge import pledge_create
@@ -35,21 +34,9 @@ from tests import factories
 from tests.unit.apps.messages.recovery import Dump
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.reconcile import work
+from tests.unit.apps.sectors.restore import SECTOR_TABLES
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, host
 
-TABLES = (
-    Pledge,
-    Worker,
-    WorkerCommand,
-    HostInventory,
-    Batch,
-    Sector,
-    SectorNumbers,
-    ActiveSectors,
-    SectorProof,
-    Job,
-    JobEvent,
-)
 WAY = ("TICKET_ASSIGNED", "PC2_DONE", "PERSISTED", "PRECOMMIT_LANDED", "PROVING")
 """States of a sector that somebody else knows of."""
 HOSTS = ("u1", "u2")
@@ -168,7 +155,7 @@ class Sealing(RuleBasedStateMachine):
 
     @rule()
     def dump(self) -> None:
-        self.backup = Dump(*TABLES)
+        self.backup = Dump(*SECTOR_TABLES)
 
     @rule()
     def restore(self) -> None:

@@ -27,6 +27,7 @@ from apps.users.models import AuditEntry
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import JobKind, Progress
 from tests import factories, people
+from tests.killed_writes import killed_writes
 from tests.unit.apps.sectors.roles import (
     BACKUP,
     SEAL,
@@ -35,7 +36,6 @@ from tests.unit.apps.sectors.roles import (
     fail_over,
     give,
     holder,
-    killed_after,
     later,
     machine,
     proof_job,
@@ -333,7 +333,7 @@ def test_kill_at_any_write_leaves_one_holder(act: str) -> None:
     if act == "combine":
         Worker.objects.filter(pk=b.pk).update(seen_at=at)
     kills = 0
-    while killed_after(kills, acts[act]):
+    while killed_writes(acts[act], after=kills):
         assert holder(miner) == "a", "it is done whole or not at all"
         assert Job.objects.get().worker == a
         kills += 1
