@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from tests.acceptance.machines import machine_kill, machine_start
 from tests.integration.pools import SITE
 
 if TYPE_CHECKING:
@@ -123,32 +123,16 @@ class Host:
         words += ["--snark", "vanilla", "--sector-size", "2KiB", "--slots", SLOTS]
         kept = {name: value for name, value in self.pool.env.items() if name != "POOLSITE_VAR"}
         env = {**kept, "NUMBA_CACHE_DIR": str(SITE / "var" / "numba"), "POOLSITE_WORKER_THREADS": "1"}
-        with (self.pool.base / f"{self.name}.log").open("ab") as out:
-            self.process = subprocess.Popen(
-                [
-                    "ip",
-                    "netns",
-                    "exec",
-                    self.name,
-                    sys.executable,
-                    "-m",
-                    "workers",
-                    "sealer",
-                    *map(str, words),
-                ],
-                cwd=SITE,
-                env=env,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = machine_start(
+            ["ip", "netns", "exec", self.name, sys.executable, "-m", "workers", "sealer", *map(str, words)],
+            log=self.pool.base / f"{self.name}.log",
+            env=env,
+        )
 
     def kill(self) -> None:
         """End it with all its children, as when it loses its power."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+            machine_kill(self.process)
             self.process, self.ended = None, time.monotonic()
 
     def look(self) -> None:

@@ -1,17 +1,14 @@
-"""What tests of roles share."""
+"""Machines with a prover each, which take roles over from each other."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.integration.pools import SITE
+from tests.acceptance.machines import machine_kill, machine_start
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.acceptance.pool import RunningPool
@@ -30,22 +27,16 @@ class Machine:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Run it in a session of its own, so that its children end with it."""
+        """Run its prover."""
         env = {name: value for name, value in self.pool.env.items() if name != "POOLSITE_VAR"}
-        with (self.pool.base / f"{self.name}.log").open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", "prover", *self.words],
-                cwd=SITE,
-                env=env,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = machine_start(
+            [sys.executable, "-m", "workers", "prover", *self.words],
+            log=self.pool.base / f"{self.name}.log",
+            env=env,
+        )
 
     def kill(self) -> None:
         """End it with all its children, as when the machine loses its power."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+            machine_kill(self.process)
             self.process = None
