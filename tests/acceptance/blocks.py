@@ -1,4 +1,4 @@
-"""What tests of blocks share."""
+"""The service of blocks a second time, beside the one of the pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of messager share."""
+"""Tokens that a running pool gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of fault injection share."""
+"""What page Fault injection must look like at each width."""
 
 from __future__ import annotations
 

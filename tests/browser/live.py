@@ -1,4 +1,4 @@
-"""What tests of live share."""
+"""Acts of another session, seen by a page that is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of fuzz share."""
+"""Random values for the doors of the pool, by seed and time."""
 
 from __future__ import annotations
 

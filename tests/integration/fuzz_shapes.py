@@ -1,4 +1,4 @@
-"""What tests of fuzz shapes share."""
+"""Names of values that are secret wherever they stand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of hub share."""
+"""Messages that are signed through the hub."""
 
 from __future__ import annotations
 

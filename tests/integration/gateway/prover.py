@@ -1,4 +1,4 @@
-"""What tests of prover share."""
+"""A prover that listens at the hub, and what it is asked for."""
 
 from __future__ import annotations
 

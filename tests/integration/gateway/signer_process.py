@@ -1,4 +1,4 @@
-"""What tests of signer process share."""
+"""The signer as a process of its own, with a folder and keys."""
 
 from __future__ import annotations
 

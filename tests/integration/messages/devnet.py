@@ -1,4 +1,4 @@
-"""What tests of devnet share."""
+"""A pool on the small chain, driven head by head."""
 
 from __future__ import annotations
 

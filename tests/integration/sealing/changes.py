@@ -1,4 +1,4 @@
-"""What tests of changes share."""
+"""Extensions and terminations, asked for and as the chain has them."""
 
 from __future__ import annotations
 

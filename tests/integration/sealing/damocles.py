@@ -1,4 +1,4 @@
-"""What tests of damocles share."""
+"""Sectors sealed by a damocles-worker outside."""
 
 from __future__ import annotations
 

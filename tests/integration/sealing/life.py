@@ -1,4 +1,4 @@
-"""What tests of life share."""
+"""What a miner has and owes on the chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of pieces share."""
+"""Pieces that are uploaded, found in their sectors, and read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of restored share."""
+"""A pool restored from a dump: its tables, and a host that is off."""
 
 from __future__ import annotations
 

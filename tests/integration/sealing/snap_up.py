@@ -1,4 +1,4 @@
-"""What tests of snap up share."""
+"""Acts over REST, and runs that are brought as far as a state."""
 
 from __future__ import annotations
 

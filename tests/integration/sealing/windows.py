@@ -1,4 +1,4 @@
-"""What tests of windows share."""
+"""Sectors whose files are hidden and brought back around their window."""
 
 from __future__ import annotations
 

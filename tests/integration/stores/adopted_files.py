@@ -1,4 +1,4 @@
-"""What tests of adopted files share."""
+"""Files that a host holds and no row knows, and heads that go on meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of store scans share."""
+"""A store that is scanned, with and without a chain to ask."""
 
 from __future__ import annotations
 

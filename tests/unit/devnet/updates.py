@@ -1,4 +1,4 @@
-"""What tests of updates share."""
+"""A miner of the small chain that updates a replica."""
 
 from __future__ import annotations
 

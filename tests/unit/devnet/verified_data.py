@@ -1,4 +1,4 @@
-"""What tests of verified data share."""
+"""A small chain with a notary, a client and verified data."""
 
 from __future__ import annotations
 

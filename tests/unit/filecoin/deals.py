@@ -1,4 +1,4 @@
-"""What tests of deals share."""
+"""A deal proposal with a value in each field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of proof container share."""
+"""A container of vanilla PoReps."""
 
 from __future__ import annotations
 

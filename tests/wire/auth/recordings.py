@@ -1,4 +1,4 @@
-"""What tests of recordings share."""
+"""Recorded answers of sophon-auth, replayed against ours."""
 
 from __future__ import annotations
 

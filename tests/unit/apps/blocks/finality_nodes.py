@@ -1,4 +1,4 @@
-"""What tests of finality nodes share."""
+"""Nodes that run fast finality (F3), and some that are away."""
 
 from __future__ import annotations
 

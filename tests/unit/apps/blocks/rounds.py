@@ -1,4 +1,4 @@
-"""What tests of rounds share."""
+"""A round of a miner, step by step until it is won."""
 
 from __future__ import annotations
 

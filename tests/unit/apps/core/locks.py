@@ -1,4 +1,4 @@
-"""What tests of locks share."""
+"""A lock that is held in another session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of kills share."""
+"""Kills before and after each step of a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of push share."""
+"""Messages that are refused when they are pushed."""
 
 from __future__ import annotations
 

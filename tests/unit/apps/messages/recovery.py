@@ -1,4 +1,4 @@
-"""What tests of recovery share."""
+"""A dump of the messages, put back while the chain goes on."""
 
 from __future__ import annotations
 

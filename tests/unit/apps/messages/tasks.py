@@ -1,4 +1,4 @@
-"""What tests of tasks share."""
+"""A head that is worked through by tasks, which run at once."""
 
 from __future__ import annotations
 

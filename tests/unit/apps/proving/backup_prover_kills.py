@@ -1,4 +1,4 @@
-"""What tests of backup prover kills share."""
+"""Scenes that are played again with a kill at each write."""
 
 from __future__ import annotations
 

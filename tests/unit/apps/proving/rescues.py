@@ -1,4 +1,4 @@
-"""What tests of rescues share."""
+"""A miner with a window before it, and how proving looks at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of retries share."""
+"""A proof of a window, asked for, done, failed and sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of transfer share."""
+"""Proofs that a host has claimed."""
 
 from __future__ import annotations
 

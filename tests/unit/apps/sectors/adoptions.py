@@ -1,4 +1,4 @@
-"""What tests of adoptions share."""
+"""A chain that has sectors which no row knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of batches share."""
+"""Sectors that wait for a batch."""
 
 from __future__ import annotations
 

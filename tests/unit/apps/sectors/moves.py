@@ -1,4 +1,4 @@
-"""What tests of moves share."""
+"""What hosts are told of moves."""
 
 from __future__ import annotations
 

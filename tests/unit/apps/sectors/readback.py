@@ -1,4 +1,4 @@
-"""What tests of readback share."""
+"""A restored pool that reads its sectors back from the chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of reconcile share."""
+"""The work of comparing sectors with the chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of removals share."""
+"""A heartbeat of a host that removes files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of restore share."""
+"""A chain that tells used numbers and live sectors, and the tables of a dump."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of role groups share."""
+"""Hosts with labels, and groups of them that are given roles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of role labels share."""
+"""A second session beside a test, which holds or waits for locks."""
 
 from __future__ import annotations
 

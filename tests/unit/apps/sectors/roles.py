@@ -1,4 +1,4 @@
-"""What tests of roles share."""
+"""Hosts that hold roles, lose them and take them over."""
 
 from __future__ import annotations
 

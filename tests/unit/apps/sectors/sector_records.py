@@ -1,4 +1,4 @@
-"""What tests of sector records share."""
+"""Sectors whose row is lost, and the record that is left of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of snap up share."""
+"""A chain with a verified registry, at one height."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of store scans share."""
+"""A host with two stores, and a scan of one of them."""
 
 from __future__ import annotations
 

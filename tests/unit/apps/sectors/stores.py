@@ -1,4 +1,4 @@
-"""What tests of stores share."""
+"""Stores as a heartbeat tells of them."""
 
 from __future__ import annotations
 

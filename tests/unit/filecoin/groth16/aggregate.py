@@ -1,4 +1,4 @@
-"""What tests of aggregate share."""
+"""The golden aggregate of PoReps, its key and its public inputs."""
 
 from __future__ import annotations
 

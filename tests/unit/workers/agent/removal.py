@@ -1,4 +1,4 @@
-"""What tests of removal share."""
+"""Files of a sector on a host, and waiting for them to go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of storing share."""
+"""A host that stores a sealed sector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of graph share."""
+"""Parents of nodes, row by row."""
 
 from __future__ import annotations
 

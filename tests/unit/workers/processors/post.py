@@ -1,4 +1,4 @@
-"""What tests of post share."""
+"""A sealed sector, and bits of its files flipped."""
 
 from __future__ import annotations
 

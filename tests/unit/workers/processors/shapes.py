@@ -1,4 +1,4 @@
-"""What tests of shapes share."""
+"""Sectors of each shape of tree, sealed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of tools share."""
+"""Running a command of `python -m workers` in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of market payloads share."""
+"""A deal and a payment voucher, as they are signed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of policy share."""
+"""Default policies of today and of before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of signing share."""
+"""A message, and a signer that is asked to sign it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of slash protection share."""
+"""Block headers that a signer is asked for, once and again."""
 
 from __future__ import annotations
 

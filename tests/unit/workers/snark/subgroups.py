@@ -1,4 +1,4 @@
-"""What tests of subgroups share."""
+"""Points of the curve outside its subgroup."""
 
 from __future__ import annotations
 

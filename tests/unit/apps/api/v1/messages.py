@@ -1,4 +1,4 @@
-"""What tests of messages share."""
+"""Messages that REST refuses, with the field and the reason."""
 
 from __future__ import annotations
 
