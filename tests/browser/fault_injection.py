@@ -1,4 +1,4 @@
-"""What page Fault injection must look like at each width."""
+"""A page looked at in both themes and at each width."""
 
 from __future__ import annotations
 

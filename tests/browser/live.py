@@ -1,4 +1,4 @@
-"""Acts of another session, seen by a page that is open."""
+"""Work of another process, done while a page is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random values for the doors of the pool, by seed and time."""
+"""JSON values, plain and odd, drawn at random by a seed."""
 
 from __future__ import annotations
 

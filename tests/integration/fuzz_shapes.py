@@ -1,4 +1,4 @@
-"""Names of values that are secret wherever they stand."""
+"""A word in rows of another tenant that no caller may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sectors sealed by a damocles-worker outside."""
+"""A damocles-worker in a pool whose own sealer takes no sectors."""
 
 from __future__ import annotations
 

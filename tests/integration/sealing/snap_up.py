@@ -1,4 +1,4 @@
-"""Acts over REST, and runs that are brought as far as a state."""
+"""Acts on a sector over REST, copies found bad, and epochs until a run is in a state."""
 
 from __future__ import annotations
 

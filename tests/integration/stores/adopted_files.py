@@ -1,4 +1,4 @@
-"""Files that a host holds and no row knows, and heads that go on meanwhile."""
+"""Sectors that the pool forgot and the chain has, and heads until they are taken in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that is scanned, with and without a chain to ask."""
+"""What a scan of a store found, read over REST; a chain that has none of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small chain with a notary, a client and verified data."""
+"""A client with data cap and a miner on a small chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock that is held in another session."""
+"""A lock that another process holds."""
 
 from __future__ import annotations
 

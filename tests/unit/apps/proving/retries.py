@@ -1,4 +1,4 @@
-"""A proof of a window, asked for, done, failed and sent."""
+"""Proofs of windows and their jobs: done, failed, asked for and sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proofs that a host has claimed."""
+"""How many jobs a host claims."""
 
 from __future__ import annotations
 

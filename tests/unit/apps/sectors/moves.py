@@ -1,4 +1,4 @@
-"""What hosts are told of moves."""
+"""A store as a host's heartbeat tells of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A heartbeat of a host that removes files."""
+"""What a host is told to remove with its heartbeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second session beside a test, which holds or waits for locks."""
+"""An act in a thread of its own that waits for a lock."""
 
 from __future__ import annotations
 

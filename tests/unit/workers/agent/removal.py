@@ -1,4 +1,4 @@
-"""Files of a sector on a host, and waiting for them to go."""
+"""All files that a host may have of a sector."""
 
 from __future__ import annotations
 
