@@ -1,4 +1,4 @@
-"""Tokens that a running pool gives."""
+"""A fresh token of a tenant, made over REST."""
 
 from __future__ import annotations
 

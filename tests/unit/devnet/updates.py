@@ -1,4 +1,4 @@
-"""A miner of the small chain that updates a replica."""
+"""A sector of a small chain with data put into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A round of a miner, step by step until it is won."""
+"""The first round of a miner that is won, and its steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A head that is worked through by tasks, which run at once."""
+"""The tasks of one head, run at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A miner with a window before it, and how proving looks at it."""
+"""A miner whose first window is open, its proof, and one pass at a height."""
 
 from __future__ import annotations
 

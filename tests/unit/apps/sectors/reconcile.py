@@ -1,4 +1,4 @@
-"""The work of comparing sectors with the chain."""
+"""One pass over the sectors at a height."""
 
 from __future__ import annotations
 

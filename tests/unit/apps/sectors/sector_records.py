@@ -1,4 +1,4 @@
-"""Sectors whose row is lost, and the record that is left of them."""
+"""A proving sector with pieces, and what its row lacks when it was made from the chain alone."""
 
 from __future__ import annotations
 

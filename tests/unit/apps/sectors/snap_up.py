@@ -1,4 +1,4 @@
-"""A chain with a verified registry, at one height."""
+"""A chain with allocations, at one height."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Default policies of today and of before."""
+"""Default policies as `init` wrote them before."""
 
 from __future__ import annotations
 

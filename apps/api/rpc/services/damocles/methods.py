@@ -146,7 +146,7 @@ def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bo
     if job_is_named(call.principal, name):
         return rebuild_submit(call.principal, name, store_name=store, is_update=is_upgrade, now=clock.now())
     if is_upgrade:
-        raise RpcError("no updated replica of it is made again: nothing is taken")
+        raise RpcError("no rebuild of this sector is in progress: no updated replica is accepted")
     return submit_persisted(call, name, store)
 
 
