@@ -45,7 +45,7 @@ class PieceBrought(PoolView):
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "PUT"])
 def piece_store(request: HttpRequest, name: str) -> HttpResponse:
-    """Send a worker to the bytes of a piece, whose name may end in .car, or take those that it brings."""
+    """Send a worker to the bytes of a piece, whose name may end in .car, or store those that it brings."""
     cid = name.removesuffix(".car")
     try:
         cid_parse(cid)

@@ -140,7 +140,7 @@ def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | s
 def rebuild_submit(
     principal: Principal, name: SectorName, *, store_name: str, is_update: bool, now: datetime
 ) -> bool:
-    """Take a replica that was made again, if its files are those that the chain has.
+    """Accept a replica that was made again, if its files are those that the chain has.
 
     Returns False for a store that is not known and for files that are not good, on which a thread stops.
     Raises NotDamocles, SectorGone, and NotThatFar until a prover has seen them.

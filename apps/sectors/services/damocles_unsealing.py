@@ -68,7 +68,7 @@ def _uploading(one: JobHeld) -> None:
 
 
 def unsealed_from_worker(principal: Principal, cid: str, source: Source) -> None:
-    """Take the bytes of a piece from the worker that was told to upload them; the same again is fine.
+    """Store the bytes of a piece from the worker that was told to upload them; a repeat changes nothing.
 
     Raises JobUnknown, LeaseLost, UploadCut, PieceBusy, PieceMismatch.
     """
@@ -83,7 +83,7 @@ def unsealed_from_worker(principal: Principal, cid: str, source: Source) -> None
 
 
 def unseal_achieve(principal: Principal, name: SectorName, cid: str, *, error: str, now: datetime) -> None:
-    """Note that a piece is unsealed and here, or why it is not; the same again is fine.
+    """Note that a piece is unsealed and here, or why it is not; a repeat changes nothing.
 
     Raises NotDamocles, SectorGone, NotThatFar while its bytes have not come.
     """

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
 from apps.sectors.models import Batch, JobEvent
-from apps.sectors.policy import SealingPolicy
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import batches
 from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.miner_funds import balance_free, balance_lock
 from apps.sectors.services.runs import run_begin
-from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import BatchState
 from apps.sectors.target_models import BatchSettings
-from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.reconcile import work
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 
 pytestmark = pytest.mark.django_db
-
-NETWORK = network_by_name("localnet-poolsite-test")
-
-
-def work(chain: SomeSectors, height: int = 200) -> SealingContext:
-    return SealingContext(
-        client=cast("Any", chain),
-        network=NETWORK,
-        head=factories.head(height),
-        now=NOON,
-        policy=SealingPolicy(),
-    )
 
 
 def paying() -> Any:

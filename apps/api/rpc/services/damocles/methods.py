@@ -187,7 +187,7 @@ def report_finalized(call: Call, name: SectorName) -> None:
 
 
 def report_aborted(call: Call, name: SectorName, reason: str) -> None:
-    """Abort the sector, or take the job over it back."""
+    """Abort the sector, or release the job over it."""
     abort = job_abort if job_is_named(call.principal, name) else damocles_abort
     abort(call.principal, name, reason=reason, now=clock.now())
 

@@ -90,7 +90,10 @@ def looks(prover: Worker, *, reason: str = "") -> int:
     jobs = jobs_claim(prover, claim, now=now).jobs
     for job in jobs:
         assert job.sector_check is not None
-        assert job.sector_check.store == "uid-store", "no other store's files count"
+        row = Sector.objects.get(
+            miner__actor_id=job.sector_check.miner_id, number=job.sector_check.sectors[0].number
+        )
+        assert job.sector_check.store == f"uid-{row.store}", "no other store's files count"
         numbers = tuple(one.number for one in job.sector_check.sectors) if reason else ()
         bad = tuple(BadSector(number=number, path="/mnt/store", reason=reason) for number in numbers)
         told = Complete(token=job.token, proof=b"", faults=numbers, ms=1, read_ms=1, bad=bad)

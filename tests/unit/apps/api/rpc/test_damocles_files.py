@@ -11,12 +11,11 @@ import pytest
 from apps.core import clock
 from apps.sectors.host_models import DAMOCLES
 from apps.sectors.models import Job, Sector
-from apps.sectors.services.claims import jobs_claim
-from apps.sectors.services.reports import job_complete
 from apps.sectors.services.steps import sector_abort, sector_retry
 from apps.sectors.store_models import Store
-from poolsite.wire.jobs import BadSector, Claim, Complete, JobKind
+from poolsite.wire.jobs import JobKind
 from tests import factories
+from tests.unit.apps.api.rpc.damocles_jobs import looks
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named, precommit, ticketed
 
 if TYPE_CHECKING:
@@ -45,24 +44,6 @@ def landed(line: Line, miner: Miner) -> Sector:
     Job.objects.filter(sector=sector).update(state="READY", stage="C1")
     sector.refresh_from_db()
     return sector
-
-
-def looks(prover: Worker, *, reason: str = "") -> int:
-    """Have a prover make the looks that it is given; returns how many."""
-    now = clock.now()
-    claim = Claim(
-        worker_id=str(prover.uuid), boot_id=prover.boot_id, kinds=(JobKind.SECTOR_CHECK,), stages={}, max=9
-    )
-    jobs = jobs_claim(prover, claim, now=now).jobs
-    for job in jobs:
-        assert job.sector_check is not None
-        [row] = Sector.objects.filter(number=job.sector_check.sectors[0].number)
-        assert job.sector_check.store == f"uid-{row.store}", "no other store's files count"
-        numbers = [one.number for one in job.sector_check.sectors] if reason else []
-        bad = tuple(BadSector(number=number, path="/mnt/store", reason=reason) for number in numbers)
-        told = Complete(token=job.token, proof=b"", faults=tuple(numbers), ms=1, read_ms=1, bad=bad)
-        job_complete(job.id, told, tenant_id=prover.tenant_id, now=now)
-    return len(jobs)
 
 
 def reserve(line: Line, sector: Sector, size: int = HALF) -> Any:
