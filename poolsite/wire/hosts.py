@@ -23,6 +23,8 @@ SLOTS_MAX: Final = 10_000
 LOG_LINES_MAX: Final = 100
 LOG_LINE_MAX: Final = 500
 """Lines of a host's log that a heartbeat carries, and characters of each."""
+PARKED_MAX: Final = 4_000
+"""Jobs that it tells of without holding them."""
 LEFTOVERS_MAX: Final = 200
 """Leftovers in its sealing folders that a host tells of, the largest first."""
 SETTINGS_MAX: Final = 2_000
@@ -328,8 +330,12 @@ class Heartbeat(Document, frozen=True, kw_only=True):
     """The newest lines of its log, where the console wants them or something went wrong."""
     leftovers: tuple[SealingLeftover, ...] | None = None
     """What lies in its sealing folders without a job; None: as before."""
+    parked: tuple[Text, ...] = ()
+    """Jobs of its journal that it does not hold: told after each registration, then every few minutes."""
 
     def __post_init__(self) -> None:
+        if len(self.parked) > PARKED_MAX:
+            raise BadWire("parked", f"must be {PARKED_MAX} at most")
         if self.leftovers is not None and len(self.leftovers) > LEFTOVERS_MAX:
             raise BadWire("leftovers", f"must be {LEFTOVERS_MAX} at most")
         settings_check(self.settings)
@@ -365,6 +371,8 @@ class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     """Seconds of the network's epochs; 0: not known."""
     is_retired: bool = False
     """Whether the host was taken out of service: it stops."""
+    over: tuple[Text, ...] = ()
+    """Of its parked jobs, those that ended elsewhere: it forgets their records, and tells of their files."""
     wants_log: bool = False
     """Whether somebody looks at the host's log."""
     is_known: bool = True

@@ -110,8 +110,8 @@ class Agent:
         self.bell, self.watch = bell, watch
         """Waits for work while the host has none; without it the host claims again and again."""
         self.held: dict[str, HeldJob] = {}
-        self.guests_left = {job for job in journal.jobs() if _is_guests(journal.work_read(job))}
-        """Jobs of guests that are over: forgotten once nobody works on them.  At a start they all are."""
+        self.over = {job for job in journal.jobs() if _is_guests(journal.work_read(job))}
+        """Jobs that are over here: forgotten once nobody works on them.  At a start all of guests are."""
         self.claim_after = 0.0
         self.turn = 0
         """Counts claims: threads with other rules take turns."""
@@ -123,7 +123,7 @@ class Agent:
     def tick(self) -> float:
         """Move every job, claim more if there is room; gives how long to wait until the next tick."""
         now = time.monotonic()
-        self._guests_forget()
+        self._over_forget()
         if self.leases.is_upgrading:
             for job in [one for one in self.held.values() if not one.hinted_at]:
                 self._drop(job, why="the host is upgraded: it goes on after its next start")
@@ -244,7 +244,7 @@ class Agent:
             inputs=assignment.seal,
         )
         self.held[job.id] = job
-        self.guests_left.discard(job.id)
+        self.over.discard(job.id)
         with suppress(OSError):  # what follows finds that too, and the other jobs of this claim are taken
             self._hold(job)
         log.info(
@@ -409,16 +409,26 @@ class Agent:
         self.held.pop(job.id, None)
         self.leases.release(job.id)
         if is_guest(job.inputs):
-            self.guests_left.add(job.id)
-            self._guests_forget()
+            self.over.add(job.id)
+            self._over_forget()
         if why:
             log.warning("dropped", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, reason=why)
 
-    def _guests_forget(self) -> None:
-        """Delete what is left of guests: the console has what it was made of, and it takes room."""
-        for job_id in [one for one in self.guests_left if not self.journal.is_worked_on(one)]:
-            self.journal.forget(job_id)
-            self.guests_left.discard(job_id)
+    def parked(self) -> tuple[str, ...]:
+        """Return the jobs that have a record and are neither held nor over, as far as this host knows."""
+        return tuple(sorted(set(self.journal.unfinished_jobs()) - self.held.keys() - self.over))
+
+    def _over_forget(self) -> None:
+        """Delete the records of jobs that are over: the console has what a guest's was made of.
+
+        Files of a sector that ended elsewhere are leftovers then, and stay until somebody removes them.
+        """
+        self.over |= self.leases.over_take() - self.held.keys()
+        for job_id in list(self.over):
+            with suppress(OSError):  # a full disk, or one that cannot be written: the next tick tries again
+                if not self.journal.is_worked_on(job_id):
+                    self.journal.forget(job_id)
+                    self.over.discard(job_id)
 
 
 def _is_guests(work: Work | None) -> bool:

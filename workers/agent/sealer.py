@@ -141,6 +141,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
         watch=watch,
     )
     agent.places = places
+    leases.parked = agent.parked
     try:
         watch.start()
         leftovers.start()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from poolsite.wire.hosts import (
+    PARKED_MAX,
     STORE_OPERATIONS,
     VERSION,
     Hardware,
@@ -48,6 +49,8 @@ CHECK_EVERY_S: Final = 0.25
 """How often the thread looks whether a heartbeat is due."""
 PROGRESS_EVERY_S: Final = 2.0
 """Least time between two heartbeats that only carry progress."""
+PARKED_EVERY_S: Final = 300.0
+"""Pause between two heartbeats that tell which jobs are parked here."""
 ERROR_MAX: Final = 1_000
 """Characters of what is said to be missing."""
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
@@ -93,6 +96,10 @@ class LeaseKeeper:
         self.leftover_remove: Callable[[Command], str | None] = _no_sealing
         """Removes one; gives None while it does, then why it could not, or nothing."""
         self._leftovers_told: tuple[SealingLeftover, ...] | None = None
+        self.parked: Callable[[], tuple[str, ...]] = tuple
+        """Jobs that have a record here and are not held."""
+        self._parked_due = 0.0
+        self._over: set[str] = set()
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
@@ -170,7 +177,7 @@ class LeaseKeeper:
             )
         )
         self.registered = answer
-        self._settings_told, self._leftovers_told = settings, None
+        self._settings_told, self._leftovers_told, self._parked_due = settings, None, 0.0
         self._run_commands(answer.commands)
         log.info("registered", worker=answer.worker_id, boot=self.boot_id)
 
@@ -287,6 +294,12 @@ class LeaseKeeper:
         with self._lock:
             return job_id in self._lost
 
+    def over_take(self) -> set[str]:
+        """Return, once, the parked jobs of which the console has said that they ended elsewhere."""
+        with self._lock:
+            over, self._over = self._over, set()
+        return over
+
     def start(self) -> None:
         """Begin to keep the leases; the thread is never kept waiting by a kernel."""
         threading.Thread(target=self._keep, name="leases", daemon=True).start()
@@ -334,6 +347,7 @@ class LeaseKeeper:
         self._beaten_at = time.monotonic()
         settings, error = self._settings_now(), self.last_error[:500]
         leftovers = self.leftovers()
+        tells_parked = self._beaten_at >= self._parked_due
         checked, scanned = ((), ()) if self.watch is None else self.watch.found(done)
         needs_log = self._wants_log or (error != self._error_told and bool(error))
         answer = self.console.heartbeat(
@@ -353,8 +367,11 @@ class LeaseKeeper:
                 settings=settings if settings != self._settings_told else (),
                 log=self.log_tail() if needs_log else (),
                 leftovers=leftovers if leftovers != self._leftovers_told else None,
+                parked=self.parked()[:PARKED_MAX] if tells_parked else (),
             ),
         )
+        if tells_parked:
+            self._parked_due = self._beaten_at + PARKED_EVERY_S
         self.takes_containers, self.is_chain_known = answer.takes_containers, True
         self.epoch_s = answer.epoch_s
         if answer.is_retired:
@@ -366,6 +383,7 @@ class LeaseKeeper:
             self.watch.told(done)
             self.watch.ordered({command.id for command in answer.commands})
         with self._lock:
+            self._over.update(answer.over)
             self._has_news |= answer.wants_log and not self._wants_log
             self._wants_log = answer.wants_log
             self._done_commands = [command for command in self._done_commands if command not in done]

@@ -36,7 +36,7 @@ from apps.sectors.services.host_settings import (
 )
 from apps.sectors.services.leases import leases_end
 from apps.sectors.services.moves import moves_continue
-from apps.sectors.services.removals import leftovers_remove, removals_note
+from apps.sectors.services.removals import jobs_over, leftovers_remove, removals_note
 from apps.sectors.services.retirement import retire_when_drained, retirement_cancel, retirement_lock
 from apps.sectors.services.role_labels import worker_labels_sync
 from apps.sectors.services.roles import worker_roles_renew
@@ -251,6 +251,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         takes_containers=takes_containers_at(network),
         epoch_s=epoch_s_at(network),
         is_retired=is_retired,
+        over=jobs_over(worker, heartbeat.parked),
     )
 
 

@@ -8,8 +8,11 @@ from django.db.models import Q
 
 from apps.core.live import Change, publish
 from apps.sectors.host_models import DAMOCLES, Worker, WorkerCommand
+from apps.sectors.host_selectors import is_uuid
 from apps.sectors.models import Job, JobEvent
+from apps.sectors.restored import sectors_recovery
 from apps.sectors.services.store_copies import copies_forget
+from apps.sectors.states import JobState
 from apps.sectors.store_models import StoreAttachment
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
@@ -89,6 +92,24 @@ def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
     for job in left.select_related("sector__miner"):
         if job.sector is not None:
             _removal(worker, job=job, sector=job.sector, actor="console")
+
+
+def jobs_over(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
+    """Return which of the jobs that a host has parked it will never have again.
+
+    They ended where a copy of its disk ran, or before the state that its disk has come back to.  Those whose
+    files it is told to remove keep their record until it has.
+    """
+    if not job_ids or sectors_recovery() is not None:
+        return ()
+    asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
+    has_other_host = Q(sticky_worker__isnull=False) & ~Q(sticky_worker=worker)
+    rows = Job.objects.filter(
+        Q(state__in=(JobState.DONE, JobState.FAILED)) | has_other_host,
+        uuid__in={job_id for job_id in job_ids if is_uuid(job_id)}.difference(asked),
+        miner__tenant_id=worker.tenant_id,
+    )
+    return tuple(map(str, rows.order_by("pk").values_list("uuid", flat=True)))
 
 
 def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -> None:

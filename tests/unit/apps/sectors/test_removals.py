@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.messages.models import Recovery
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import sectors_stored_only_on
 from apps.sectors.models import Job, JobEvent
@@ -76,6 +77,39 @@ def test_a_host_that_comes_back_removes_what_was_aborted_meanwhile() -> None:
         leftovers_remove(host, known)
 
     assert [told["job"] for told in beat(host)] == [str(job.uuid)]
+
+
+def test_a_host_hears_which_parked_jobs_it_will_not_have_again() -> None:
+    host, other = factories.worker(of="alice"), factories.worker(of="alice")
+    miner = factories.miner()
+
+    def parked(state: str, **data: Any) -> str:
+        job = factories.sector(miner, state="PROVING").job
+        Job.objects.filter(pk=job.pk).update(**{"sticky_worker": host, "state": state, **data})
+        return str(job.uuid)
+
+    jobs = {
+        "ended": parked("DONE"),
+        "failed": parked("FAILED"),
+        "elsewhere": parked("LEASED", sticky_worker=other),
+        "waits": parked("WAITING"),
+        "new": parked("READY", sticky_worker=None),
+        "paused": parked("PAUSED"),
+    }
+    removed = aborted(host)
+    strangers = factories.sector(factories.miner(of="bob"), state="PROVING").job
+    Job.objects.filter(pk=strangers.pk).update(state="DONE")
+    told = (*jobs.values(), str(removed.job.uuid), str(strangers.uuid), str(uuid.uuid4()), "none")
+
+    def over() -> set[str]:
+        return set(worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, parked=told), now=NOON).over)
+
+    assert over() == {jobs["ended"], jobs["failed"], jobs["elsewhere"]}
+    beat(host, beat(host)[0]["id"])
+    assert str(removed.job.uuid) in over(), "its files are gone"
+    assert beat(host) == []
+    Recovery.objects.update_or_create(defaults={"sectors_since": NOON})
+    assert over() == set(), "after a restore the rows may be older than the disk"
 
 
 def stored(host: Worker, *names: str, away: tuple[str, ...] = ()) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from poolsite.wire.hosts import HeartbeatAnswer
 from poolsite.wire.jobs import (
     Assignment,
     EventAnswer,
@@ -15,13 +16,16 @@ from poolsite.wire.jobs import (
     StageOutputs,
 )
 from poolsite.wire.sealing_rules import EVERY, NewSectors, SealingRules, thread_key
+from tests.unit.workers.agent.removal import sector_write
 from tests.unit.workers.agent.scripted_host import Host, inputs
-from workers.agent.journal import Failure
+from workers.agent.journal import Failure, Work
 from workers.agent.places import SealingPlaces
+from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, VersionsDiffer
 from workers.host_settings import SECTOR_ROOM, HostSettings, rules_default, slots_default
 from workers.processors.errors import BadInput
 from workers.stage_processors import Location
+from workers.storage.stores import Stores
 
 
 def test_a_claimed_stage_is_written_down_before_its_hint(host: Host) -> None:
@@ -237,6 +241,43 @@ def test_a_start_forgets_all_guests_and_nothing_else(host: Host) -> None:
     Host(host.journal.root.parent).agent.tick()
 
     assert host.journal.jobs() == ["own"]
+
+
+def test_a_parked_job_that_ended_elsewhere_becomes_a_leftover(host: Host) -> None:
+    folder = host.config.folder
+    stores = Stores(folder, (folder / "store",))
+    leftovers = SealingLeftovers(
+        places=SealingPlaces(folder, host.journal), stores=stores, journal=host.journal
+    )
+    host.leases.parked = host.agent.parked
+    for job_id in ("j1", "j2"):
+        host.journal.work_write(job_id, Work(token=4, inputs=inputs("PC2")))
+    sector_write(folder, "s-t01000-1")
+    host.console.beats = [HeartbeatAnswer(over=("j1", "j2"))]
+
+    host.leases.heartbeat()
+    with host.journal.at_work("j2"):
+        host.agent.tick()
+        leftovers.look()
+        assert (host.journal.jobs(), leftovers.told()) == (["j2"], ()), "somebody still works on it"
+    host.agent.tick()
+    leftovers.look()
+
+    assert host.journal.jobs() == []
+    assert [one.number for one in leftovers.told() or ()] == [1]
+    assert [said.parked for what, said in host.console.said if what == "heartbeat"] == [("j1", "j2")]
+
+
+def test_a_job_that_is_held_is_neither_parked_nor_forgotten(host: Host) -> None:
+    host.leases.parked = host.agent.parked
+    host.take()
+    host.console.beats = [HeartbeatAnswer(over=("j1",))]
+
+    host.leases.heartbeat()
+    host.agent.tick()
+
+    assert host.console.said[-1][1].parked == ()
+    assert host.journal.jobs() == ["j1"]
 
 
 def test_a_thread_is_taken_before_the_next_claim_counts_the_free_ones(host: Host) -> None:

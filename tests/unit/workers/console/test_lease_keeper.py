@@ -6,7 +6,8 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import HeartbeatAnswer
 from poolsite.wire.jobs import JobKind
+from tests.unit.workers.agent.scripted_host import REGISTERED
 from workers.agent.sealer import main
 from workers.config import SealerConfig, sealer_config
 from workers.console.client import Console
@@ -22,6 +24,8 @@ from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from poolsite.wire.hosts import Heartbeat
 
 NEWER = b'{"code": "bad_value", "message": "unknown field", "field": "settings"}'
 REFUSAL = b'{"code": "token_refused", "message": "this token was revoked", "field": ""}'
@@ -117,6 +121,34 @@ def test_the_sealer_says_so_and_leaves_nothing_behind(
 
     assert code == 1
     assert f"the console {url} does not take this token" in capsys.readouterr().err
+
+
+def test_parked_jobs_are_told_after_each_registration_and_then_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, ...]] = []
+
+    def heard(_worker: str, said: Heartbeat) -> HeartbeatAnswer:
+        told.append(said.parked)
+        return HeartbeatAnswer(over=said.parked[:1])
+
+    console = SimpleNamespace(register=lambda _: REGISTERED, heartbeat=heard)
+    leases = LeaseKeeper(
+        config_of(tmp_path, "http://c"), cast("Console", console), kinds=(JobKind.SEAL,), slots={}
+    )
+    leases.parked = lambda: ("j1", "j2")
+    for _ in range(2):
+        leases.register()
+        leases.heartbeat()
+        leases.heartbeat()
+    monkeypatch.setattr("workers.console.lease_keeper.PARKED_EVERY_S", -1.0)
+    leases.register()
+    leases.heartbeat()
+    leases.heartbeat()
+
+    assert told == [("j1", "j2"), (), ("j1", "j2"), (), ("j1", "j2"), ("j1", "j2")]
+    assert leases.over_take() == {"j1"}
+    assert leases.over_take() == set()
 
 
 def test_a_heartbeat_tells_the_form_of_wins_and_hears_the_epoch(tmp_path: Path) -> None:
