@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.services.cancel import message_mark_bad
-from apps.sectors.models import Sector
-from apps.sectors.store_check_models import StoreCheck
-from apps.sectors.store_models import Store, StoreMove
-from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.models import Sector, Store, StoreCheck, StoreFinding, StoreMove, StoreScan
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
 from tests import factories, people

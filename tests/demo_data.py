@@ -15,11 +15,8 @@ from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.states import RoleKind
 from apps.proving.models import Deadline
 from apps.proving.states import Forecast
-from apps.sectors.host_models import HostReport
-from apps.sectors.number_models import NumberReservation
+from apps.sectors.models import HostReport, NumberReservation, SealTarget, StoreFinding, StoreScan
 from apps.sectors.states import BatchKind, BatchState, FindingKind, ScanState
-from apps.sectors.store_scan_models import StoreFinding, StoreScan
-from apps.sectors.target_models import SealTarget
 from apps.users.encryption import text_encrypt
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
@@ -30,9 +27,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
     from apps.pieces.models import Piece
-    from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
-    from apps.sectors.store_models import Store
+    from apps.sectors.models import Sector, Store, Worker
     from apps.wallets.models import Wallet
 
 STEPS = (

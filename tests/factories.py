@@ -20,10 +20,8 @@ from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition
 from apps.proving.states import Forecast
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Batch, Job, JobEvent, Sector
+from apps.sectors.models import Batch, Job, JobEvent, Sector, Store, StoreAttachment, Worker
 from apps.sectors.states import BatchKind, BatchState, JobState
-from apps.sectors.store_models import Store, StoreAttachment
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import bls_address, id_address, secp256k1_address

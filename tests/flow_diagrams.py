@@ -36,18 +36,33 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.messages.tasks:track", "apps.messages.services.track:messages_track"),
     ),
     "A sector": (
-        Hop("apps.api.v1.miners:MinerSectorsView", "apps.sectors.services.pledge:pledge_create"),
-        Hop("apps.sectors.services.pledge:pledge_create", "apps.sectors.services.claims:jobs_claim", "job"),
-        Hop("apps.sectors.services.claims:jobs_claim", "workers.agent.loop:Agent", "claim"),
+        Hop("apps.api.v1.miners:MinerSectorsView", "apps.sectors.services.sealing.pledge:pledge_create"),
+        Hop(
+            "apps.sectors.services.sealing.pledge:pledge_create",
+            "apps.sectors.services.jobs.claims:jobs_claim",
+            "job",
+        ),
+        Hop("apps.sectors.services.jobs.claims:jobs_claim", "workers.agent.loop:Agent", "claim"),
         Hop("workers.agent.loop:Agent", "workers.agent.stages:StageRunner", "Celery of the host"),
-        Hop("workers.agent.loop:Agent", "apps.sectors.services.reports:job_event", "report"),
-        Hop("apps.sectors.services.reports:job_event", "apps.sectors.services.steps:sector_step"),
-        Hop("apps.sectors.services.steps:sector_step", "apps.sectors.tasks:sectors_advance", "row, head"),
-        Hop("apps.sectors.tasks:sectors_advance", "apps.sectors.services.advance:tickets_assign"),
-        Hop("apps.sectors.services.steps:sector_step", "apps.sectors.tasks:sectors_batch", "row, head"),
-        Hop("apps.sectors.tasks:sectors_batch", "apps.sectors.services.batches:batches_close"),
-        Hop("apps.sectors.services.batches:batches_close", "apps.sectors.services.batch_messages:batch_push"),
-        Hop("apps.sectors.services.batch_messages:batch_push", "apps.messages.services.push:message_push"),
+        Hop("workers.agent.loop:Agent", "apps.sectors.services.jobs.reports:job_event", "report"),
+        Hop(
+            "apps.sectors.services.jobs.reports:job_event", "apps.sectors.services.sealing.steps:sector_step"
+        ),
+        Hop(
+            "apps.sectors.services.sealing.steps:sector_step",
+            "apps.sectors.tasks:sectors_advance",
+            "row, head",
+        ),
+        Hop("apps.sectors.tasks:sectors_advance", "apps.sectors.services.sealing.advance:tickets_assign"),
+        Hop(
+            "apps.sectors.services.sealing.steps:sector_step", "apps.sectors.tasks:sectors_batch", "row, head"
+        ),
+        Hop("apps.sectors.tasks:sectors_batch", "apps.sectors.services.batches.closing:batches_close"),
+        Hop(
+            "apps.sectors.services.batches.closing:batches_close",
+            "apps.sectors.services.batches.messages:batch_push",
+        ),
+        Hop("apps.sectors.services.batches.messages:batch_push", "apps.messages.services.push:message_push"),
     ),
     "A window": (
         Hop("apps.proving.tasks:proving_refresh", "apps.proving.services.deadlines:deadlines_follow"),
@@ -65,7 +80,7 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
             "apps.proving.services.backup_prover:backup_monitor",
             "apps.proving.services.stall_detection:stall_reason",
         ),
-        Hop("workers.prover.loop:Prover", "apps.sectors.services.reports:job_complete", "report"),
+        Hop("workers.prover.loop:Prover", "apps.sectors.services.jobs.reports:job_complete", "report"),
         Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.submissions:post_submit"),
         Hop("apps.proving.services.submissions:post_submit", "apps.messages.services.push:message_push"),
     ),

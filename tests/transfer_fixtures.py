@@ -19,8 +19,7 @@ from tests import factories, people
 if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
     from apps.miners.models import MinerTransfer
-    from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
+    from apps.sectors.models import Sector, Worker
 
 ADDRESS = "f02001"
 STORE = "store-1"

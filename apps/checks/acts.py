@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message, Sender
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
-    from apps.sectors.run_models import PipelineRun
+    from apps.sectors.models import PipelineRun, Sector, Worker
 
 ACTS_MAX: Final = 3
 """Objects of one finding that have a button; its page has all."""

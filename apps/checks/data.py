@@ -29,13 +29,13 @@ from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate, roles_unheld
 from apps.proving.models import Deadline
 from apps.proving.selectors import disputes_latest, sectors_bad
-from apps.sectors.expiration_selectors import claims_ending
-from apps.sectors.host_selectors import workers_read
-from apps.sectors.host_speed import host_speeds
-from apps.sectors.sealing_report import precommit_times
-from apps.sectors.selectors import sectors_counts, sectors_visible
-from apps.sectors.store_selectors import stores_read
-from apps.sectors.target_selectors import targets_paused
+from apps.sectors.selectors.expirations import claims_ending
+from apps.sectors.selectors.host_speed import host_speeds
+from apps.sectors.selectors.hosts import workers_read
+from apps.sectors.selectors.sealing_report import precommit_times
+from apps.sectors.selectors.sectors import sectors_counts, sectors_visible
+from apps.sectors.selectors.stores import stores_read
+from apps.sectors.selectors.targets import targets_paused
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
 
@@ -58,12 +58,8 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner, RewardEstimate
     from apps.miners.selectors import UnheldRole
     from apps.proving.models import Dispute, SectorCheck
-    from apps.sectors.expiration_models import ClaimsEnding
-    from apps.sectors.host_models import Worker
-    from apps.sectors.host_speed import HostSpeed
-    from apps.sectors.models import Sector
-    from apps.sectors.store_models import Store
-    from apps.sectors.target_models import SealTarget
+    from apps.sectors.models import ClaimsEnding, SealTarget, Sector, Store, Worker
+    from apps.sectors.selectors.host_speed import HostSpeed
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network

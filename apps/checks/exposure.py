@@ -11,7 +11,7 @@ from apps.messages.selectors import messages_open
 from apps.messages.states import MessageState
 from apps.miners.selectors import sender_choose
 from apps.miners.states import Use
-from apps.sectors.selectors import sectors_in_messages
+from apps.sectors.selectors.sectors import sectors_in_messages
 from apps.wallets.selectors import balances_of, senders_granted
 from poolsite.filecoin.pledge import TERMINATION_FULL_AGE, termination_fee
 

@@ -12,14 +12,14 @@ from apps.checks.results import REASON_MAX, Finding
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left
 from apps.sectors.hardware import disk_share, is_short_of_disk
-from apps.sectors.host_selectors import worker_is_away
-from apps.sectors.selectors import DEPOSIT_OVER, sectors_bound
+from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.checks.data import CheckData
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 ERROR_MAX: Final = 130
 """Characters of what an away host said last: which version is to be upgraded, or what broke."""

@@ -16,7 +16,7 @@ from apps.messages.models import Sender
 from apps.messages.selectors import messages_open
 from apps.proving.models import WindowPost
 from apps.proving.states import PostState
-from apps.sectors.host_selectors import worker_is_away
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:

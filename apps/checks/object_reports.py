@@ -11,7 +11,7 @@ from apps.messages.selectors.failed import is_failed
 from apps.messages.selectors.stuck import Waiting
 from apps.messages.states import MessageState
 from apps.sectors.models import Sector
-from apps.sectors.selectors import DEPOSIT_OVER
+from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

@@ -20,15 +20,19 @@ from apps.miners.states import EXCLUSIVE_ROLES, RoleState
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.proving.models import Dispute, SectorCheck
-from apps.sectors.expiration_models import ClaimsEnding
-from apps.sectors.models import Job, Sector, SectorChange
-from apps.sectors.run_models import FINAL as RUNS_OVER
-from apps.sectors.run_models import PipelineRun
+from apps.sectors.models import (
+    RUNS_OVER,
+    ClaimsEnding,
+    Job,
+    PipelineRun,
+    SealTarget,
+    Sector,
+    SectorChange,
+    SectorCopy,
+    StoreMove,
+)
+from apps.sectors.selectors.stopped_work import FAILED_CHANGES
 from apps.sectors.states import CopyCondition, Hold, JobState, MoveState
-from apps.sectors.stopped_work import FAILED_CHANGES
-from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.store_models import StoreMove
-from apps.sectors.target_models import SealTarget
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 

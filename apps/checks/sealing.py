@@ -14,10 +14,10 @@ from apps.checks.rare import COUNTED_MAX, rare_rows
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import plural, size, time_left, whole
-from apps.sectors.ended_sectors import sectors_removable
-from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
-from apps.sectors.selectors import DEPOSIT_OVER
-from apps.sectors.services.advance import ticket_life
+from apps.sectors.selectors.ended_sectors import sectors_removable
+from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
+from apps.sectors.selectors.sectors import DEPOSIT_OVER
+from apps.sectors.services.sealing.advance import ticket_life
 from poolsite.filecoin.noninteractive import LOOKBACK
 from poolsite.filecoin.power import quality_power_max
 from poolsite.filecoin.sector import RegisteredSealProof

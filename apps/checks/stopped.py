@@ -12,10 +12,10 @@ from apps.checks.rare import COUNTED_MAX, rare_rows
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.core.formatting import fil, plural
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
-from apps.sectors.stopped_work import changes_failed as changes_failed_of
-from apps.sectors.stopped_work import moves_failed as moves_failed_of
-from apps.sectors.stopped_work import runs_stopped as runs_stopped_of
-from apps.sectors.stopped_work import unseals_failed as unseals_failed_of
+from apps.sectors.selectors.stopped_work import changes_failed as changes_failed_of
+from apps.sectors.selectors.stopped_work import moves_failed as moves_failed_of
+from apps.sectors.selectors.stopped_work import runs_stopped as runs_stopped_of
+from apps.sectors.selectors.stopped_work import unseals_failed as unseals_failed_of
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline.changes import ChangeKind
 

@@ -11,9 +11,9 @@ from apps.checks.acts import sectors_rebuild
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import plural, size, whole
-from apps.sectors.host_selectors import worker_is_away
-from apps.sectors.store_check_selectors import bad_files_text, copies_bad_of, sectors_bad_in
-from apps.sectors.store_selectors import attachments_of, store_days_left, store_fill_rate
+from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.store_checks import bad_files_text, copies_bad_of, sectors_bad_in
+from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.checks.data import CheckData
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 FULL_SOON_DAYS: Final = 7
 COUNTED_MAX: Final = 1_000

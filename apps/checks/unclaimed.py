@@ -9,9 +9,8 @@ from django.utils.translation import gettext
 
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.core.formatting import plural, size, time_left
-from apps.sectors.host_models import HostReport
-from apps.sectors.host_selectors import worker_is_away
-from apps.sectors.models import Job
+from apps.sectors.models import HostReport, Job
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.checks.data import CheckData
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 WAITED: Final = timedelta(minutes=15)
 """A host with a free slot and room has taken a new sector long before."""

@@ -1,6 +1,6 @@
 """Moving rows along their state tables: the only code that writes a `state` column.
 
-But for `claim_statements` of sectors, whose two statements have the step from the same table.
+But for `jobs.claim_statements` of sectors, whose two statements have the step from the same table.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
 from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors import posts_opened, sectors_faulty
-from apps.sectors.host_selectors import commands_open
-from apps.sectors.selectors import changes_open
+from apps.sectors.selectors.hosts import commands_open
+from apps.sectors.selectors.sectors import changes_open
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from apps.pieces.selectors import pieces_of_sector
 from apps.proving.selectors import sector_checks
 from apps.sectors.models import Job
+from apps.sectors.selectors.store_checks import bad_files_text, copies_of
+from apps.sectors.selectors.stores import attachments_of, stores_visible
 from apps.sectors.states import CopyCondition
-from apps.sectors.store_check_selectors import bad_files_text, copies_of
-from apps.sectors.store_selectors import attachments_of, stores_visible
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.proving.models import SectorCheck
-    from apps.sectors.models import Sector
-    from apps.sectors.store_check_models import SectorCopy
+    from apps.sectors.models import Sector, SectorCopy
     from apps.users.principals import Principal
 
 

@@ -26,7 +26,7 @@ from apps.proving.models import (
 )
 from apps.proving.policy import LIMITS, ProvingPolicy
 from apps.proving.states import OPEN_ATTEMPTS, AttemptKind, AttemptState, Forecast, PostState
-from apps.sectors.host_models import Worker
+from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from apps.sectors.host_models import HostReport, Worker
+    from apps.sectors.models import HostReport, Worker
 
 BEGINS: tuple[str, ...] = ("sealer", "niporep")
 """Plans of threads that begin sectors."""

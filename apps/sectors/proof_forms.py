@@ -16,7 +16,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
 from apps.core.formatting import size
 from apps.sectors.errors import ProofFormMissing
-from apps.sectors.host_models import DAMOCLES, Worker
+from apps.sectors.models import DAMOCLES, Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, SetUp
 from poolsite.filecoin.proof_container import update_fits_message

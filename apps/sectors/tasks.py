@@ -17,9 +17,24 @@ from apps.chain.selectors import chain_read_once, head_current, network_current
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.miners.selectors import roots_active
+from apps.sectors.selectors.targets import targets_due
 from apps.sectors.services.active import active_follow, deadlines_fill
-from apps.sectors.services.adoptions import adoptions_follow
-from apps.sectors.services.advance import (
+from apps.sectors.services.adoptions.rows import adoptions_follow
+from apps.sectors.services.batches.closing import batches_close
+from apps.sectors.services.batches.context import sealing_context
+from apps.sectors.services.batches.messages import batches_watch
+from apps.sectors.services.changes.batches import changes_advance
+from apps.sectors.services.changes.claims_ending import claims_ending_follow
+from apps.sectors.services.changes.expirations import expirations_count
+from apps.sectors.services.damocles.sectors import damocles_follow
+from apps.sectors.services.jobs.c1_repeats import c1_repeat
+from apps.sectors.services.jobs.claims import leases_sweep
+from apps.sectors.services.readback.sectors import sectors_recover
+from apps.sectors.services.reservations import leases_expire
+from apps.sectors.services.runs.elsewhere import gone_runs_follow
+from apps.sectors.services.runs.messages import runs_advance
+from apps.sectors.services.runs.snap_up import pieces_snap
+from apps.sectors.services.sealing.advance import (
     SectorsInProgress,
     precommits_check,
     seeds_assign,
@@ -27,32 +42,17 @@ from apps.sectors.services.advance import (
     tickets_assign,
     tickets_check,
 )
-from apps.sectors.services.batch_messages import batches_watch
-from apps.sectors.services.batches import batches_close
-from apps.sectors.services.c1_repeats import c1_repeat
-from apps.sectors.services.change_batches import changes_advance
-from apps.sectors.services.claims import leases_sweep
-from apps.sectors.services.claims_ending import claims_ending_follow
-from apps.sectors.services.damocles_sectors import damocles_follow
-from apps.sectors.services.expirations import expirations_count
-from apps.sectors.services.packing import pieces_pack
-from apps.sectors.services.placements import placements_follow
-from apps.sectors.services.readback import sectors_recover
-from apps.sectors.services.redeclarations import redeclarations_follow
-from apps.sectors.services.reseal import gone_hosts_follow
-from apps.sectors.services.reservations import leases_expire
-from apps.sectors.services.run_messages import runs_advance
-from apps.sectors.services.runs_elsewhere import gone_runs_follow
-from apps.sectors.services.sealing_context import sealing_context
-from apps.sectors.services.snap_up import pieces_snap
-from apps.sectors.services.store_scans import scans_compare
-from apps.sectors.services.targets import targets_follow
-from apps.sectors.target_selectors import targets_due
+from apps.sectors.services.sealing.packing import pieces_pack
+from apps.sectors.services.sealing.placements import placements_follow
+from apps.sectors.services.sealing.reseal import gone_hosts_follow
+from apps.sectors.services.sealing.targets import targets_follow
+from apps.sectors.services.stores.redeclarations import redeclarations_follow
+from apps.sectors.services.stores.scans import scans_compare
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.sealing_context import SealingContext
+    from apps.sectors.services.batches.context import SealingContext
 
 BEGUN: Final = monotonic()
 """When this process began."""

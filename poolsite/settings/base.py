@@ -225,7 +225,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
         "AdoptionState": "apps.sectors.states.AdoptionState.values",
-        "BottleneckKind": "apps.sectors.bottleneck.KINDS",
+        "BottleneckKind": "apps.sectors.selectors.bottleneck.KINDS",
         "CheckKind": "apps.proving.states.CheckKind.values",
         "CopyCondition": "apps.sectors.states.CopyCondition.values",
         "FileState": "poolsite.wire.store_checks.FileState",
@@ -233,7 +233,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeState": "poolsite.wire.pipeline.changes.ChangeState",
         "AddressChange": "apps.miners.states.AddressChange.values",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",
-        "FailureKind": "apps.sectors.failures.KINDS",
+        "FailureKind": "apps.sectors.selectors.failures.KINDS",
         "MessageState": "apps.messages.states.MessageState.values",
         "MinerState": "apps.miners.states.MinerState.values",
         "NodeState": "apps.chain.states.NodeState.values",

@@ -153,8 +153,8 @@ class Share:
     """One web process's share of the hosts, with what each of them holds."""
 
     def __init__(self, number: int) -> None:
-        self.hosts = importlib.import_module("apps.sectors.services.hosts")
-        self.claims = importlib.import_module("apps.sectors.services.claims")
+        self.hosts = importlib.import_module("apps.sectors.services.hosts.workers")
+        self.claims = importlib.import_module("apps.sectors.services.jobs.claims")
         self.wire = importlib.import_module("poolsite.wire.jobs")
         self.host_wire = importlib.import_module("poolsite.wire.hosts")
         models = importlib.import_module("apps.sectors.models")
@@ -194,7 +194,7 @@ class Bare:
     """Claims by psycopg2 alone: the same statements with the same values, nothing else."""
 
     def __init__(self, share: Share) -> None:
-        statements = importlib.import_module("apps.sectors.services.claim_statements")
+        statements = importlib.import_module("apps.sectors.services.jobs.claim_statements")
         self.share, self.plain, self.take = share, statements.PLAIN, statements.TAKE
         params = importlib.import_module("apps.core.leader").database_params()
         self.link = importlib.import_module("psycopg2").connect(**params)

@@ -44,7 +44,7 @@ class Look:
 def hosts_call(share: Any) -> None:
     """Have hosts register, renew, claim, ask for work, and tell of progress, an end, a failure, a return."""
     one, now = importlib.import_module, datetime.now(UTC)
-    sealing, reports = one("tests.unit.apps.sectors.sealing"), one("apps.sectors.services.reports")
+    sealing, reports = one("tests.unit.apps.sectors.sealing"), one("apps.sectors.services.jobs.reports")
     pipeline, wire = one("poolsite.wire.pipeline"), share.wire
     first = pipeline.SectorState.ALLOCATED
     stage = str(pipeline.NEXT_STAGE[first].stage)
@@ -66,8 +66,8 @@ def hosts_call(share: Any) -> None:
 
 def figures(share: Any, *, leased: int) -> Iterator[Figure]:
     """Yield how many jobs each looks at; `share` is a web process's part of the hosts."""
-    beats = importlib.import_module("apps.sectors.services.heartbeat_statements")
-    statements = importlib.import_module("apps.sectors.services.claim_statements")
+    beats = importlib.import_module("apps.sectors.services.hosts.heartbeat_statements")
+    statements = importlib.import_module("apps.sectors.services.jobs.claim_statements")
     due = importlib.import_module("apps.sectors.due")
     prepared = importlib.import_module("apps.core.prepared_statements").Prepared
     job = importlib.import_module("apps.sectors.models").Job.objects.filter(state="READY").first()

@@ -170,7 +170,7 @@ def follow() -> None:
     policy = one("poolsite.filecoin.policy").network_by_name("mainnet")
     heights[0] += 1
     head = one("apps.chain.models").Head(height=heights[0], key="", base_fee=100)
-    work = one("apps.sectors.services.sealing_context").sealing_context(
+    work = one("apps.sectors.services.batches.context").sealing_context(
         client=node(), network=policy, head=head, now=now
     )
     selectors, look = one("apps.miners.selectors"), one("apps.proving.services.proving_context")

@@ -12,7 +12,7 @@ from apps.core.live import publish
 from apps.messages.models import Recovery, Sender, UnmatchedMessage
 from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, recovery_begin
-from apps.sectors.number_models import SectorNumbers
+from apps.sectors.models import SectorNumbers
 from poolsite.filecoin.cids import cid_of_cbor
 from tests import factories
 from tests.browser.axe import findings

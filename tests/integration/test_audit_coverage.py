@@ -14,7 +14,7 @@ from apps.api.access_table import endpoints
 from apps.core import clock
 from apps.messages.models import ExtraNode, Sender
 from apps.messages.states import SenderState
-from apps.sectors.services.steps import sector_stop
+from apps.sectors.services.sealing.steps import sector_stop
 from apps.users.models import AuditEntry
 from apps.users.services.grants import miner_grant
 from poolsite.wire.codec import document_encode

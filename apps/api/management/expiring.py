@@ -8,8 +8,8 @@ from django.core.management.base import CommandError
 
 from apps.api.v1.sector_epochs import epochs_here
 from apps.miners.selectors import miner_get
-from apps.sectors.expiration_selectors import sectors_expiring
 from apps.sectors.params import has_data
+from apps.sectors.selectors.expirations import sectors_expiring
 from apps.sectors.services.reservations import numbers_parse
 from apps.users.principals import SYSTEM
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from apps.sectors.models import Sector
-    from apps.sectors.services.change_plans import ChangePlan
+    from apps.sectors.services.changes.plans import ChangePlan
 
 FROM: Final = 120
 """Epochs from the head on: one hour."""

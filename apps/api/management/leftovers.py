@@ -8,28 +8,27 @@ from django.core.management.base import CommandError
 
 from apps.api.management.words import confirm
 from apps.core.formatting import plural, size
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.sealing_leftovers import (
+from apps.sectors.selectors.store_scans import findings_waiting
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.hosts.leftovers import (
     sealing_leftovers,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
-from apps.sectors.services.store_findings import (
+from apps.sectors.services.stores.findings import (
     findings_picked,
     leftovers_next,
     leftovers_plan,
     leftovers_remove,
 )
-from apps.sectors.store_scan_selectors import findings_waiting
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from apps.sectors.host_models import Worker
-    from apps.sectors.services.sealing_leftovers import PlannedLeftover
-    from apps.sectors.services.store_findings import Planned
-    from apps.sectors.store_models import Store
+    from apps.sectors.models import Store, Worker
+    from apps.sectors.services.hosts.leftovers import PlannedLeftover
+    from apps.sectors.services.stores.findings import Planned
 
 
 def host_lines(worker: Worker) -> Iterator[str]:

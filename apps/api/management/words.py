@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from apps.api.v1.serializers import InputSerializer
-    from apps.sectors.services.change_plans import ChangePlan
+    from apps.sectors.services.changes.plans import ChangePlan
 
 
 def values_of(words: Sequence[str]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.sectors.host_selectors import worker_get
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.sealing_leftovers import (
+from apps.sectors.selectors.hosts import worker_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.hosts.leftovers import (
     sealing_leftovers,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
@@ -23,7 +23,7 @@ from apps.sectors.services.sealing_leftovers import (
 from poolsite.wire.hosts import LEFTOVERS_MAX
 
 if TYPE_CHECKING:
-    from apps.sectors.services.sealing_leftovers import Leftover
+    from apps.sectors.services.hosts.leftovers import Leftover
 
 
 class LeftoverOutput(serializers.Serializer[Any]):

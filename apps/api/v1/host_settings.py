@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import NotAllowed
-from apps.sectors.host_selectors import shared_settings_visible, worker_get
-from apps.sectors.services.host_settings import (
+from apps.sectors.selectors.hosts import shared_settings_visible, worker_get
+from apps.sectors.services.hosts.settings import (
     settings_wanted,
     shared_settings_set,
     values_read,
@@ -25,7 +25,7 @@ from apps.sectors.services.host_settings import (
 from apps.users.selectors import tenant_by_name
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import SharedSettings
+    from apps.sectors.models import SharedSettings
 
 
 class ValuesInput(InputSerializer):

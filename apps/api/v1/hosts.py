@@ -16,8 +16,9 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.host_record import host_record, log_watch
-from apps.sectors.host_selectors import (
+from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
+from apps.sectors.selectors.host_record import host_record, log_watch
+from apps.sectors.selectors.hosts import (
     WORKER_STATES,
     WorkersWanted,
     host_report,
@@ -25,14 +26,13 @@ from apps.sectors.host_selectors import (
     worker_is_away,
     workers_page,
 )
-from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
-from apps.sectors.services.host_settings import settings_wanted
-from apps.sectors.services.hosts import worker_command
-from apps.sectors.services.retirement import worker_retire, worker_retire_drained
+from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
+from apps.sectors.services.hosts.settings import settings_wanted
+from apps.sectors.services.hosts.workers import worker_command
 from poolsite.wire.hosts import STORE_OPERATIONS, Operation
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import HostReport, Worker
+    from apps.sectors.models import HostReport, Worker
 
 
 NOT_PLAIN: Final = (Operation.REMOVE, Operation.REMOVE_SEALING, *STORE_OPERATIONS)

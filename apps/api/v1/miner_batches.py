@@ -18,18 +18,18 @@ from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, LIMITS, sealing_policy
-from apps.sectors.selectors import batch_policy
-from apps.sectors.services.batch_asks import batches_ask, batches_waiting
-from apps.sectors.services.batch_settings import batch_settings_set
-from apps.sectors.services.packing import packing_ask, packing_plan
-from apps.sectors.target_selectors import batch_settings_own
+from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.selectors.targets import batch_settings_own
+from apps.sectors.services.batches.asks import batches_ask, batches_waiting
+from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.sealing.packing import packing_ask, packing_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
     from apps.sectors.policy import SealingPolicy
-    from apps.sectors.services.packing import PackedSector
+    from apps.sectors.services.sealing.packing import PackedSector
 
 
 def _count(name: str, help_text: str) -> serializers.IntegerField:

@@ -14,12 +14,12 @@ from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.miners.selectors import miner_get
-from apps.sectors.services.targets import IN_WORK_MAX, target_remove, target_set
+from apps.sectors.selectors.targets import missing, target_get
+from apps.sectors.services.sealing.targets import IN_WORK_MAX, target_remove, target_set
 from apps.sectors.states import Hold
-from apps.sectors.target_selectors import missing, target_get
 
 if TYPE_CHECKING:
-    from apps.sectors.target_models import SealTarget
+    from apps.sectors.models import SealTarget
 
 BYTES_MOST = 1 << 62
 

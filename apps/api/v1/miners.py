@@ -31,9 +31,9 @@ from apps.miners.states import MinerState, Use
 from apps.proving.selectors import deadlines_of
 from apps.sectors.errors import BadCount
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import sectors_visible, with_batches
-from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.prices import Paying, PledgePrice, paying_of, pledge_price
+from apps.sectors.selectors.sectors import sectors_visible, with_batches
+from apps.sectors.services.sealing.pledge import pledge_create
+from apps.sectors.services.sealing.prices import Paying, PledgePrice, paying_of, pledge_price
 from apps.users.principals import Principal
 from apps.users.selectors import tenant_by_name
 from poolsite.filecoin.porep.parameters import ChallengeRule

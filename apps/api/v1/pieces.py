@@ -36,7 +36,7 @@ from apps.pieces.services.uploads import (
     upload_begin,
 )
 from apps.pieces.states import PiecePurpose, PieceState
-from apps.sectors.services.unsealing import unseal_request
+from apps.sectors.services.runs.unsealing import unseal_request
 from poolsite.filecoin.address import ID, address_parse
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
-from apps.sectors.services.pledge import pledges_settle
+from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
+from apps.sectors.services.sealing.pledge import pledges_settle
 
 if TYPE_CHECKING:
     from apps.messages.models import UnmatchedMessage

@@ -19,20 +19,20 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get, role_groups_of, role_is_heard, roles_of
 from apps.miners.services.roles import RoleGrant, role_renew
 from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
-from apps.sectors.selectors import sectors_visible, with_batches
-from apps.sectors.services.role_groups import (
-    GroupGrant,
-    group_role_give,
-    group_role_remove,
-    group_roles_separate,
-)
-from apps.sectors.services.role_test import role_test
-from apps.sectors.services.roles import (
+from apps.sectors.selectors.sectors import sectors_visible, with_batches
+from apps.sectors.services.roles.assignments import (
     host_role_fail_over,
     host_role_give,
     host_role_remove,
     host_roles_combine,
 )
+from apps.sectors.services.roles.groups import (
+    GroupGrant,
+    group_role_give,
+    group_role_remove,
+    group_roles_separate,
+)
+from apps.sectors.services.roles.trial import role_test
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner, Role, RoleGroup

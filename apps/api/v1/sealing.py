@@ -12,12 +12,12 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.sectors.bottleneck import KINDS
-from apps.sectors.sealing_report import HOURS, filter_read, sealing_report
+from apps.sectors.selectors.bottleneck import KINDS
+from apps.sectors.selectors.sealing_report import HOURS, filter_read, sealing_report
 
 if TYPE_CHECKING:
-    from apps.sectors.bottleneck import Bottleneck, StageFigures
-    from apps.sectors.sealing_report import Lane, SealingFilter, SealingReport
+    from apps.sectors.selectors.bottleneck import Bottleneck, StageFigures
+    from apps.sectors.selectors.sealing_report import Lane, SealingFilter, SealingReport
 
 
 class StageRunOutput(serializers.Serializer[Any]):

@@ -20,17 +20,17 @@ from apps.chain.client import chain_client
 from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.selectors import change_get, changes_visible, sector_get, sectors_picked
-from apps.sectors.services.change_plans import ChangeRequest, changes_plan
-from apps.sectors.services.change_signing import signers_refusal
-from apps.sectors.services.changes import CHANGES_MAX, change_cancel, changes_request
+from apps.sectors.selectors.sectors import change_get, changes_visible, sector_get, sectors_picked
+from apps.sectors.services.changes.plans import ChangeRequest, changes_plan
+from apps.sectors.services.changes.signing import signers_refusal
+from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, changes_request
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.models import Sector, SectorChange
-    from apps.sectors.services.change_plans import ChangePlan, SectorPrice
+    from apps.sectors.services.changes.plans import ChangePlan, SectorPrice
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

@@ -19,7 +19,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core.errors import BadValue
 from apps.miners.selectors import miner_get
-from apps.sectors.expiration_selectors import CUTOFF, last_epochs, precommits_open, sectors_expiring
+from apps.sectors.selectors.expirations import CUTOFF, last_epochs, precommits_open, sectors_expiring
 
 if TYPE_CHECKING:
     from apps.chain.models import Head

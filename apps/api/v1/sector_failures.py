@@ -16,14 +16,14 @@ from apps.api.v1.serializers import InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.proving.services.failures import failures_retry, key_of
-from apps.sectors.failures import CHANGES, KINDS, failures_grouped
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.failures import failure_get, sector_state_set
+from apps.sectors.selectors.failures import CHANGES, KINDS, failures_grouped
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.services.sealing.failures import failure_get, sector_state_set
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from apps.sectors.failures import FailureGroup
+    from apps.sectors.selectors.failures import FailureGroup
 
 SECTORS_SHOWN = 1_000
 STAGED_KINDS = (JobKind.SEAL, *RUN_KINDS)

@@ -14,17 +14,17 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.rebuild import RebuildPlan, rebuild_begin, rebuild_plan
-from apps.sectors.services.runs import run_abort, run_open, run_retry
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.snap_up import SnapUpPrice, snap_up_begin, snap_up_price
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.runs.rebuild import RebuildPlan, rebuild_begin, rebuild_plan
+from apps.sectors.services.runs.snap_up import SnapUpPrice, snap_up_begin, snap_up_price
+from apps.sectors.services.runs.steps import run_abort, run_open, run_retry
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import RUN_STATES
 
 if TYPE_CHECKING:
-    from apps.sectors.run_models import PipelineRun
+    from apps.sectors.models import PipelineRun
 
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 PIECES_MAX = 1_000

@@ -20,7 +20,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.selectors import (
+from apps.sectors.selectors.sectors import (
     SectorFilter,
     SectorMessage,
     changes_newest,
@@ -31,8 +31,8 @@ from apps.sectors.selectors import (
     sectors_messages,
     sectors_page,
 )
-from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
-from apps.sectors.services.unsealing import unsealed_remove
+from apps.sectors.services.runs.unsealing import unsealed_remove
+from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState, Stage
 
 if TYPE_CHECKING:

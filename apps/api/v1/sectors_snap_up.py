@@ -14,12 +14,12 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.sector_runs import KEY
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.sectors.selectors import sectors_picked
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.snap_up_many import SNAP_UPS_MAX, snap_ups_begin, snap_ups_plan
+from apps.sectors.selectors.sectors import sectors_picked
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, snap_ups_begin, snap_ups_plan
 
 if TYPE_CHECKING:
-    from apps.sectors.services.snap_up_many import SnapUp
+    from apps.sectors.services.runs.snap_up_many import SnapUp
 
 
 class SnapUpsInput(InputSerializer):

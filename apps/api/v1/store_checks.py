@@ -16,17 +16,17 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.store_checks import PACE, check_begin, check_cancel
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.selectors.store_checks import check_get, checks_of, checks_wait, copies_of, copies_page
+from apps.sectors.selectors.stores import store_get
+from apps.sectors.services.stores.checks import PACE, check_begin, check_cancel
 from apps.sectors.states import CopyCondition, StoreCheckState
-from apps.sectors.store_check_selectors import check_get, checks_of, checks_wait, copies_of, copies_page
-from apps.sectors.store_selectors import store_get
 from poolsite.wire.store_checks import FileState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from apps.sectors.store_check_models import SectorCopy, StoreCheck
+    from apps.sectors.models import SectorCopy, StoreCheck
 
 
 class StoreCheckInput(InputSerializer):

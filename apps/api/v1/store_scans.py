@@ -18,25 +18,25 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.services.redeclarations import redeclaration_begin, redeclaration_plan
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.store_findings import (
+from apps.sectors.selectors.store_scans import findings_page, scan_get, scans_of
+from apps.sectors.selectors.stores import store_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.stores.findings import (
     FINDINGS_AT_ONCE,
     findings_adopt,
     findings_picked,
     leftovers_plan,
     leftovers_remove,
 )
-from apps.sectors.services.store_scans import scan_begin, scan_cancel
+from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
+from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import FindingKind, FindingState, ScanState
-from apps.sectors.store_scan_selectors import findings_page, scan_get, scans_of
-from apps.sectors.store_selectors import store_get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.sectors.services.store_findings import Planned
-    from apps.sectors.store_scan_models import StoreFinding, StoreScan
+    from apps.sectors.models import StoreFinding, StoreScan
+    from apps.sectors.services.stores.findings import Planned
 
 
 class StoreScanOutput(serializers.Serializer[Any]):

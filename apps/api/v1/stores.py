@@ -19,12 +19,9 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.host_selectors import worker_get
-from apps.sectors.move_selectors import moves_of, removals_awaited
-from apps.sectors.services.lost_stores import lost_store, store_forget
-from apps.sectors.services.moves import moves_begin, moves_cancel
-from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
-from apps.sectors.store_selectors import (
+from apps.sectors.selectors.hosts import worker_get
+from apps.sectors.selectors.moves import moves_of, removals_awaited
+from apps.sectors.selectors.stores import (
     attachment_get,
     attachments_of,
     store_days_left,
@@ -34,14 +31,16 @@ from apps.sectors.store_selectors import (
     store_status,
     stores_page,
 )
+from apps.sectors.services.stores.lost import lost_store, store_forget
+from apps.sectors.services.stores.moves import moves_begin, moves_cancel
+from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.sectors.host_models import WorkerCommand
-    from apps.sectors.move_selectors import Removal
-    from apps.sectors.services.lost_stores import LostStore
-    from apps.sectors.store_models import Store, StoreMove
+    from apps.sectors.models import Store, StoreMove, WorkerCommand
+    from apps.sectors.selectors.moves import Removal
+    from apps.sectors.services.stores.lost import LostStore
 
 SIZES = ("total_bytes", "free_bytes")
 NO_BOUND = "Null for a bucket without MaxStorage, which tells no size."

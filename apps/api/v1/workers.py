@@ -34,14 +34,14 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
 from apps.miners.selectors import sector_bytes_usual
-from apps.sectors.host_record import log_is_watched
-from apps.sectors.host_selectors import worker_of
-from apps.sectors.services.c1_outputs import c1_give, c1_take, is_sealing
-from apps.sectors.services.claims import jobs_claim, kinds_free
-from apps.sectors.services.host_versions import unknown_field_note
-from apps.sectors.services.hosts import worker_heartbeat, worker_register
-from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
-from apps.sectors.services.unsealing import unsealed_take
+from apps.sectors.selectors.host_record import log_is_watched
+from apps.sectors.selectors.hosts import worker_of
+from apps.sectors.services.hosts.versions import unknown_field_note
+from apps.sectors.services.hosts.workers import worker_heartbeat, worker_register
+from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take, is_sealing
+from apps.sectors.services.jobs.claims import jobs_claim, kinds_free
+from apps.sectors.services.jobs.reports import job_complete, job_event, job_fail, job_progress, job_release
+from apps.sectors.services.runs.unsealing import unsealed_take
 from apps.users.principals import Principal
 from apps.users.services.bootstrap import POOL
 from apps.users.services.join_tokens import host_join
@@ -62,7 +62,7 @@ from poolsite.wire.jobs import (
 )
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 T = TypeVar("T")
 

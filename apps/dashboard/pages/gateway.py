@@ -34,7 +34,7 @@ from apps.gateway.services.connection_test import (
 )
 from apps.gateway.states import Purpose
 from apps.proving.winning_post_test import trial_request
-from apps.sectors.host_selectors import is_uuid
+from apps.sectors.selectors.hosts import is_uuid
 from apps.users.selectors import approvals_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approve

@@ -18,20 +18,20 @@ from apps.dashboard.forms import PageForm, Text
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.host_detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.host_selectors import sectors_stored_only_on, worker_get, worker_is_away
-from apps.sectors.services.host_settings import (
+from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, worker_is_away
+from apps.sectors.services.hosts.retirement import unfinished_jobs, worker_retire, worker_retire_drained
+from apps.sectors.services.hosts.settings import (
     values_read,
     worker_group_set,
     worker_settings_set,
 )
-from apps.sectors.services.hosts import worker_command
-from apps.sectors.services.retirement import unfinished_jobs, worker_retire, worker_retire_drained
+from apps.sectors.services.hosts.workers import worker_command
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
     from apps.users.principals import Principal
 
 

@@ -25,10 +25,10 @@ from apps.dashboard.pages.hosts import HostRow, held_jobs, host_row, job_text, k
 from apps.dashboard.pages.storage.rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import WorkerUnknown
-from apps.sectors.host_record import host_record, log_watch
-from apps.sectors.host_selectors import host_report, worker_get
-from apps.sectors.services.host_versions import versions_text
-from apps.sectors.services.retirement import unfinished_jobs
+from apps.sectors.selectors.host_record import host_record, log_watch
+from apps.sectors.selectors.hosts import host_report, worker_get
+from apps.sectors.services.hosts.retirement import unfinished_jobs
+from apps.sectors.services.hosts.versions import versions_text
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.sectors.host_models import Worker
-    from apps.sectors.host_record import HostRecord
-    from apps.sectors.models import Job
+    from apps.sectors.models import Job, Worker
+    from apps.sectors.selectors.host_record import HostRecord
     from apps.users.principals import Principal
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.labels import StateLabel
     from apps.dashboard.pagination import Pager
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 STATES: Final = (
     ("", _("All"), "", ""),

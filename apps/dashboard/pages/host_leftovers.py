@@ -17,9 +17,9 @@ from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.host_selectors import worker_get
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.sealing_leftovers import (
+from apps.sectors.selectors.hosts import worker_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.hosts.leftovers import (
     PlannedLeftover,
     sealing_leftovers,
     sealing_leftovers_plan,
@@ -29,8 +29,8 @@ from apps.sectors.services.sealing_leftovers import (
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.sectors.host_models import Worker
-    from apps.sectors.services.sealing_leftovers import Leftover
+    from apps.sectors.models import Worker
+    from apps.sectors.services.hosts.leftovers import Leftover
     from apps.users.principals import Principal
 
 FOUND: Final = StateLabel("warn", _("found"))

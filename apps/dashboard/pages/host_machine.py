@@ -19,7 +19,7 @@ from poolsite.wire.hosts import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.sectors.host_models import HostReport, Worker
+    from apps.sectors.models import HostReport, Worker
 
 
 def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:

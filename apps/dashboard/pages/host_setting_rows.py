@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.dashboard.labels import STAGES
-from apps.sectors.host_selectors import host_report
-from apps.sectors.services.host_settings import SETTABLE, settings_wanted
+from apps.sectors.selectors.hosts import host_report
+from apps.sectors.services.hosts.settings import SETTABLE, settings_wanted
 from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS
 from poolsite.wire.sealing_rules import (
     ALL,
@@ -28,7 +28,7 @@ from poolsite.wire.sealing_rules import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.sectors.host_models import HostReport, Worker
+    from apps.sectors.models import HostReport, Worker
 
 ORIGINS: Final = {
     "default": _("default"),

@@ -27,10 +27,10 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.hardware import PINGS, disk_share, is_short_of_disk
-from apps.sectors.host_selectors import is_uuid, worker_get, worker_is_away, workers_visible
-from apps.sectors.job_selectors import hosts_of_jobs
 from apps.sectors.proof_forms import parameters_error, proofs_made
-from apps.sectors.services.hosts import worker_command
+from apps.sectors.selectors.hosts import is_uuid, worker_get, worker_is_away, workers_visible
+from apps.sectors.selectors.jobs import hosts_of_jobs
+from apps.sectors.services.hosts.workers import worker_command
 from apps.users.services.people import can_manage_people
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import Operation
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from apps.sectors.host_models import Worker
-    from apps.sectors.host_speed import HostSpeed
-    from apps.sectors.models import Job
+    from apps.sectors.models import Job, Worker
+    from apps.sectors.selectors.host_speed import HostSpeed
     from apps.users.principals import Principal
 
 

@@ -34,8 +34,8 @@ from apps.pieces.selectors import PieceFilter, pieces_by_uuid, pieces_counts, pi
 from apps.pieces.services.uploads import piece_purpose_set, piece_remove
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.sectors.params import has_data
-from apps.sectors.selectors import sectors_by_numbers
-from apps.sectors.services.unsealing import unseal_request
+from apps.sectors.selectors.sectors import sectors_by_numbers
+from apps.sectors.services.runs.unsealing import unseal_request
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import messages_unsigned
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
-from apps.sectors.services.pledge import pledges_settle
+from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
+from apps.sectors.services.sealing.pledge import pledges_settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,8 +26,8 @@ from apps.dashboard.pages.hosts import worker_label
 from apps.dashboard.pages.sealing_verdict import NAMED, gain_text, stage_name, verdict_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report
-from apps.sectors.stage_runs import RUNS_OF_HOST
+from apps.sectors.selectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report
+from apps.sectors.selectors.stage_runs import RUNS_OF_HOST
 from poolsite.wire.jobs import STAGED
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from apps.dashboard.csv_export import Download
     from apps.dashboard.labels import StateLabel
-    from apps.sectors.bottleneck import StageFigures
-    from apps.sectors.sealing_report import HostLanes, Lane, SealingReport
-    from apps.sectors.stage_runs import StageRun
+    from apps.sectors.selectors.bottleneck import StageFigures
+    from apps.sectors.selectors.sealing_report import HostLanes, Lane, SealingReport
+    from apps.sectors.selectors.stage_runs import StageRun
     from apps.users.principals import Principal
 
 TICKS: Final = 6

@@ -28,8 +28,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import message_keys_by_cid, messages_visible, senders_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors import miners_visible
-from apps.sectors.host_selectors import is_uuid, workers_visible
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.selectors.hosts import is_uuid, workers_visible
+from apps.sectors.selectors.sectors import sectors_visible
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.cids import BadCid, cid_parse

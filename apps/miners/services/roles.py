@@ -2,7 +2,7 @@
 
 Whoever moves a role locks all role rows of the miner in the order of their keys first; claims lock those of
 their own host in the same order.  So a claim comes wholly before a fail-over, which then ends its lease, or
-finds the role gone.  What the hosts still have in hand is ended by `apps.sectors.services.roles`.
+finds the role gone.  What the hosts still have in hand is ended by `apps.sectors.services.roles.assignments`.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from apps.proving.services.post_updates import publish_post
 from apps.proving.services.retries import is_due, last_try_epoch, note_record, try_failed
 from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_reason
 from apps.proving.states import AttemptKind, AttemptState, PostState
-from apps.sectors.host_selectors import worker_machine
 from apps.sectors.models import Job
 from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import WindowPostInputs
@@ -35,7 +35,7 @@ from poolsite.wire.jobs import WindowPostInputs
 if TYPE_CHECKING:
     from apps.proving.services.proving_context import ProvingContext
     from apps.proving.services.stall_detection import StallReason
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 log = structlog.get_logger(__name__)
 

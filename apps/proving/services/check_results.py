@@ -15,9 +15,8 @@ from apps.proving.models import CheckRun, Deadline, SectorCheck
 from apps.proving.policy import apart_epochs
 from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_strip, proof_check
 from apps.proving.states import CheckKind, CheckState
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, Store
 from apps.sectors.states import JobState
-from apps.sectors.store_models import Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

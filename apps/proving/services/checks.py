@@ -22,9 +22,8 @@ from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs
 from apps.proving.selectors import provers_online, proving_policy
 from apps.proving.services.jobs import check_job_create, proof_window, sectors_onchain
 from apps.proving.states import CheckKind, CheckState
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, Store
 from apps.sectors.policy import sealing_policy
-from apps.sectors.store_models import Store
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 KEPT_DAYS: Final = 30
 """Looks that are older are forgotten with the next one at the same deadline."""

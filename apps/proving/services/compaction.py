@@ -21,8 +21,8 @@ from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
 from apps.proving.selectors import deadline_of
 from apps.sectors.onchain import messages_try, trial_message
-from apps.sectors.services.prices import gas_cost
-from apps.sectors.stopped_work import COMPACT
+from apps.sectors.selectors.stopped_work import COMPACT
+from apps.sectors.services.sealing.prices import gas_cost
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams

@@ -12,15 +12,15 @@ from apps.miners.selectors import miner_get
 from apps.proving.services.compaction import compaction_send, partitions_of
 from apps.proving.services.proving_context import ProvingContext
 from apps.sectors.models import Sector
-from apps.sectors.services import failures
-from apps.sectors.services.failures import NO_EARLIER_STATE, failure_get
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.stopped_work import COMPACT, compaction_place
+from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.sealing import failures
+from apps.sectors.services.sealing.failures import NO_EARLIER_STATE, failure_get
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.failures import FailureGroup
+    from apps.sectors.selectors.failures import FailureGroup
     from apps.users.principals import Principal
 
 Retried = Sector | Message

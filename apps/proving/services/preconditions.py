@@ -16,8 +16,8 @@ from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors import role_is_in_force, roles_of, sender_choose
 from apps.miners.states import RoleKind, Use
 from apps.proving.selectors import provers_online
-from apps.sectors.host_selectors import worker_machine
 from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors.hosts import worker_machine
 from apps.wallets.models import Wallet
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
     from apps.proving.services.proving_context import ProvingContext
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 GAS_FIRST: Final = 30_000_000
 """Taken for the first proof of a miner: on real chains one of a partition used 20 to 24 million."""

@@ -31,7 +31,7 @@ from apps.proving.models import Deadline
 from apps.proving.selectors import prover_stores
 from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
-from apps.sectors.services.targets import target_transfer
+from apps.sectors.services.sealing.targets import target_transfer
 from apps.sectors.services.transfer import jobs_lock, sectors_transfer, stores_used, unfinished_check
 from apps.users.services.token_scope import tokens_naming
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import ChainRoots, Miner
-    from apps.sectors.services.sealing_context import SealingContext
+    from apps.sectors.services.batches.context import SealingContext
     from poolsite.filecoin.bitfield import BitField
 
 PLACES_MAX = 100

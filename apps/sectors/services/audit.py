@@ -8,8 +8,7 @@ from apps.core.units import values_with_units
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import SharedSettings, Worker
-    from apps.sectors.models import Sector
+    from apps.sectors.models import Sector, SharedSettings, Worker
     from apps.users.principals import Principal
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 
 from apps.messages.selectors.recovery import recovery_row
 from apps.sectors.errors import NumbersElsewhere, NumbersExhausted
-from apps.sectors.number_models import NumberReservation, SectorNumbers
+from apps.sectors.models import NumberReservation, SectorNumbers
 from poolsite.filecoin.bitfield import (
     BitField,
     bitfield_from_json,

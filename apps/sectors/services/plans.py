@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
-from apps.sectors.host_selectors import worker_is_away, workers_visible
 from apps.sectors.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
-from apps.sectors.sealing_report import HOSTS_MAX, percentile, slots_of
-from apps.sectors.services.prices import payers_of, pledge_price
-from apps.sectors.stage_runs import stage_runs, stage_spans
+from apps.sectors.selectors.hosts import worker_is_away, workers_visible
+from apps.sectors.selectors.sealing_report import HOSTS_MAX, percentile, slots_of
+from apps.sectors.selectors.stage_runs import stage_runs, stage_spans
+from apps.sectors.services.sealing.prices import payers_of, pledge_price
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
-    from apps.sectors.services.prices import PledgePrice
+    from apps.sectors.models import Worker
+    from apps.sectors.services.sealing.prices import PledgePrice
     from apps.users.principals import Principal
     from poolsite.filecoin.policy import Network
 

@@ -20,8 +20,8 @@ from apps.miners.errors import MinerNotReady
 from apps.miners.services.roles import role_renew
 from apps.miners.states import MinerState, RoleKind
 from apps.sectors.errors import KeyReused, NumbersTaken, ReservationUnknown
-from apps.sectors.host_selectors import is_uuid
-from apps.sectors.number_models import NumberReservation, SectorNumbers
+from apps.sectors.models import NumberReservation, SectorNumbers
+from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.numbers import (
     NUMBER_MAX,
     RESTORE_SKIP,

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext, ngettext
 
 from apps.miners.errors import TransferRefused
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, Sector, StoreMove
 from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES, JobState
-from apps.sectors.store_models import StoreMove
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 

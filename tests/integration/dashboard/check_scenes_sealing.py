@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from apps.core.clock import now
 from apps.pieces.states import PieceState
-from apps.sectors.expiration_models import ClaimsEnding
-from apps.sectors.host_models import HostReport
-from apps.sectors.models import Job, Sector, SectorChange
-from apps.sectors.services.rebuild import rebuild_begin
-from apps.sectors.services.runs import run_failed
-from apps.sectors.services.stores import stores_note
+from apps.sectors.models import (
+    ClaimsEnding,
+    HostReport,
+    Job,
+    SealTarget,
+    Sector,
+    SectorChange,
+    SectorCopy,
+    Store,
+    StoreMove,
+)
+from apps.sectors.services.runs.rebuild import rebuild_begin
+from apps.sectors.services.runs.steps import run_failed
+from apps.sectors.services.stores.reported import stores_note
 from apps.sectors.states import JobState, MoveState
-from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.store_models import Store, StoreMove
-from apps.sectors.target_models import SealTarget
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED, JobKind

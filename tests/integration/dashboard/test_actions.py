@@ -8,8 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, WorkerCommand
 from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person

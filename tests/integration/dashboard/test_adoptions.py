@@ -14,9 +14,8 @@ from django.urls import reverse
 
 from apps.miners.models import Miner
 from apps.miners.onchain import live_field
-from apps.sectors.adoption_models import SectorAdoption
-from apps.sectors.models import Sector
-from apps.sectors.services.adoptions import adoptions_follow
+from apps.sectors.models import Sector, SectorAdoption
+from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from tests import factories, people
@@ -90,7 +89,7 @@ def test_no_transaction_is_open_while_a_node_is_asked(chain: Chain, monkeypatch:
         depths.append(len(connection.savepoint_ids))
         return live_field(*given)
 
-    monkeypatch.setattr("apps.sectors.services.adoptions.live_field", asked)
+    monkeypatch.setattr("apps.sectors.services.adoptions.rows.live_field", asked)
     headers = people.bearer(people.token("sign", of="alice")) | {"Idempotency-Key": "k"}
 
     body: Any = {"data": "{}", "content_type": "application/json"}

@@ -17,9 +17,7 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
 from apps.proving.models import Dispute
 from apps.proving.states import Forecast
-from apps.sectors.expiration_models import ClaimsEnding
-from apps.sectors.models import Batch, Sector, SectorChange
-from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.models import Batch, ClaimsEnding, Sector, SectorChange, SectorCopy
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.power import Estimate

@@ -14,10 +14,10 @@ from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
 from apps.checks.rare import SECTORS_OVER, Rare, rare_read
 from apps.core.clock import now
-from apps.sectors.host_selectors import workers_read, workers_visible
-from apps.sectors.selectors import DEPOSIT_OVER
-from apps.sectors.store_models import StoreSample
-from apps.sectors.store_selectors import attachments_of, stores_read, stores_visible
+from apps.sectors.models import StoreSample
+from apps.sectors.selectors.hosts import workers_read, workers_visible
+from apps.sectors.selectors.sectors import DEPOSIT_OVER
+from apps.sectors.selectors.stores import attachments_of, stores_read, stores_visible
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline.sealing import FINAL_STATES
 from tests import factories

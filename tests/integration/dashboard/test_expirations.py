@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from apps.sectors.expiration_models import Expirations
-from apps.sectors.expiration_selectors import EPOCHS_OF_COUNT, expirations_by, sectors_ending
-from apps.sectors.services.expirations import expirations_count
+from apps.sectors.models import Expirations
+from apps.sectors.selectors.expirations import EPOCHS_OF_COUNT, expirations_by, sectors_ending
+from apps.sectors.services.changes.expirations import expirations_count
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.sectors.sealing import NOON

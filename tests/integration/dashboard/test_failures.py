@@ -11,11 +11,8 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.miners.models import Miner
-from apps.sectors.failures import failures_grouped, fingerprint
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, JobEvent, Sector, SectorChange
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.store_models import StoreMove
+from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove, Worker
+from apps.sectors.selectors.failures import failures_grouped, fingerprint
 from apps.users.models import AuditEntry
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories, people

@@ -15,8 +15,8 @@ from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate_some
 from apps.core.clock import now
 from apps.dashboard.pages.hosts import ASKED
-from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
-from apps.sectors.services.host_versions import unknown_field_note
+from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.principals import SYSTEM
 from poolsite.wire.hosts import Operation, SealingFolder
 from tests import factories

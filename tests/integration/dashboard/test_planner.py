@@ -23,7 +23,7 @@ from tests.people import person, principal, token
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.services.prices import PledgePrice
+    from apps.sectors.services.sealing.prices import PledgePrice
     from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,7 @@ from apps.proving.models import CheckRun, SectorCheck, WindowPost
 from apps.proving.services.check_results import checks_collect
 from apps.proving.states import Forecast
 from apps.proving.tasks import proving_context
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.users.models import AuditEntry
 from poolsite.wire.jobs import JobKind
 from tests import factories, people

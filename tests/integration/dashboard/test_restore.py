@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.sectors.models import Sector
-from apps.sectors.services.steps import sector_abort
+from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.page_client import signed_in, text_of

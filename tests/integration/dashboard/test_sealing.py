@@ -19,7 +19,7 @@ from tests.page_client import signed_in, text_of
 from tests.people import person, principal, token
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +64,7 @@ def test_a_queue_for_absent_hosts_names_them(ann: None, quiet: None, monkeypatch
     assert "Each host with slots for PC1 is paused or away." in shown
     assert "1 sector waits for one: alpha has them." in shown
 
-    monkeypatch.setattr("apps.sectors.sealing_report.HOSTS_MAX", 1)
+    monkeypatch.setattr("apps.sectors.selectors.sealing_report.HOSTS_MAX", 1)
     factories.worker("beta", slots={"PC1": 1})
     alpha.slots = {}
     alpha.save()
@@ -99,7 +99,7 @@ def test_runs_as_csv(ann: None, quiet: None) -> None:
 def test_page_and_csv_tell_of_a_host_with_more_runs(
     ann: None, quiet: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.sectors.stage_runs.RUNS_OF_HOST", 1)
+    monkeypatch.setattr("apps.sectors.selectors.stage_runs.RUNS_OF_HOST", 1)
     farm()
 
     answer = signed_in().get(reverse("sealing-csv"))

@@ -6,9 +6,8 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
-from apps.sectors.models import Job, Sector
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.runs import run_failed
+from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.services.runs.steps import run_failed
 from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED

@@ -9,8 +9,8 @@ from apps.core.clock import now
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.changes import ChangeForm, picked
 from apps.sectors.models import Job, Sector
-from apps.sectors.services.removals import removals_note
-from apps.sectors.services.steps import sector_abort
+from apps.sectors.services.hosts.removals import removals_note
+from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories

@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from apps.core.errors import BadValue
 from apps.pieces.models import Piece
+from apps.sectors.models import PipelineRun
 from apps.sectors.policy import SealingPolicy
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.sealing_context import SealingContext
-from apps.sectors.services.snap_up_many import SNAP_UPS_MAX, snap_ups_plan
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, snap_ups_plan
 from apps.users.models import AuditEntry
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sha254 import sha254_zero

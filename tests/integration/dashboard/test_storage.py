@@ -9,11 +9,9 @@ from django.urls import reverse
 
 from apps.api.v1.stores import store_body
 from apps.core.clock import now
-from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.services.stores import stores_note
-from apps.sectors.store_check_models import SectorCopy, StoreCheck
-from apps.sectors.store_models import Store, StoreMove
-from apps.sectors.store_selectors import stores_visible
+from apps.sectors.models import SectorCopy, Store, StoreCheck, StoreMove, Worker, WorkerCommand
+from apps.sectors.selectors.stores import stores_visible
+from apps.sectors.services.stores.reported import stores_note
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from apps.users.states import Role

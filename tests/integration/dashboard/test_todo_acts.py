@@ -22,9 +22,7 @@ from apps.dashboard.live_fragments import fragments_render
 from apps.messages.models import Message, Sender
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Sector
-from apps.sectors.run_models import PipelineRun
+from apps.sectors.models import PipelineRun, Sector, WorkerCommand
 from apps.users.models import AuditEntry, SignerGrant
 from apps.users.principals import SYSTEM
 from apps.users.states import Role

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
-from apps.sectors.services.change_plans import ChangePlan, ChangeRequest
-from apps.sectors.services.changes import changes_request
+from apps.sectors.services.changes.plans import ChangePlan, ChangeRequest
+from apps.sectors.services.changes.steps import changes_request
 from poolsite.wire.pipeline.changes import ChangeKind
 from tests.people import principal
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core import clock
-from apps.sectors.host_models import Worker
+from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.integration.sealing.damocles_worker import DamoclesWorker

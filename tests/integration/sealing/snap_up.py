@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.store_copies import copy_note
-from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.store_models import Store
+from apps.sectors.models import PipelineRun, SectorCopy, Store
+from apps.sectors.services.stores.copies import copy_note
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 
 if TYPE_CHECKING:

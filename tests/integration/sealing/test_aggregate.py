@@ -12,7 +12,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.miners.onchain import numbers_allocated
 from apps.sectors.models import Batch, CommitAggregate, Sector
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.groth16.circuits import porep_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.pieces.models import Piece
-from apps.sectors.models import Sector
-from apps.sectors.run_models import PipelineRun
+from apps.sectors.models import PipelineRun, Sector
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.snap_up import act, run_reach

@@ -18,13 +18,14 @@ from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
-from apps.sectors.failures import failures_grouped
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
-from apps.sectors.restored import sectors_recovery
-from apps.sectors.services import change_batches, change_signing
-from apps.sectors.services.change_plans import METHODS, ChangePlan, ChangeRequest, changes_plan
-from apps.sectors.services.changes import change_cancel
-from apps.sectors.services.failures import failures_retry
+from apps.sectors.selectors.failures import failures_grouped
+from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.services.changes import batches as change_batches
+from apps.sectors.services.changes import signing as change_signing
+from apps.sectors.services.changes.plans import METHODS, ChangePlan, ChangeRequest, changes_plan
+from apps.sectors.services.changes.steps import change_cancel
+from apps.sectors.services.sealing.failures import failures_retry
 from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from django.db.models import F
 
 from apps.messages.models import Message
-from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.models import DamoclesSector, Job, JobEvent, Sector, Worker
 from poolsite.wire.pipeline import SectorState
 from tests.integration.sealing.damocles import outside, sealed
 from tests.integration.sealing.damocles_worker import NAME, DamoclesWorker

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from apps.chain.selectors import network_current
-from apps.sectors.host_models import WorkerCommand
+from apps.sectors.models import WorkerCommand
 from apps.users.models import AuditEntry
 from tests.integration.sealing.world import PERIOD, fresh
 from tests.people import token

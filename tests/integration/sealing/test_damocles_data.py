@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.pieces.models import Piece
-from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import DamoclesSector, Job, Sector, Worker
 from tests.integration.sealing.damocles import outside, sealed
 from tests.integration.sealing.damocles_worker import NAME
 from tests.integration.sealing.pieces import LARGE, SMALL, add, allocation, at_once, come_back_unsealed

@@ -10,10 +10,7 @@ from msgspec.structs import replace
 from apps.core import clock
 from apps.messages.models import Message
 from apps.pieces.models import Piece
-from apps.sectors.damocles_models import DamoclesJob
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.run_models import PipelineRun
+from apps.sectors.models import DamoclesJob, Job, JobEvent, PipelineRun, Sector, Worker
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories

@@ -14,8 +14,7 @@ from django.urls import reverse
 from apps.chain.selectors import network_current
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Batch, JobEvent, Sector
+from apps.sectors.models import Batch, JobEvent, Sector, WorkerCommand
 from apps.users.models import AuditEntry
 from tests.integration.sealing.changes import TERMINATE, ask
 from tests.integration.sealing.world import PERIOD, fresh

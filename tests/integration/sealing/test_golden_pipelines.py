@@ -15,11 +15,11 @@ from apps.core import clock
 from apps.pieces.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services.deliveries import deliveries_send
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
-from apps.sectors.services.rebuild import rebuild_begin
-from apps.sectors.services.runs import run_begin
-from apps.sectors.services.unsealing import unsealed_remove
+from apps.sectors.models import PipelineRun
+from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
+from apps.sectors.services.runs.rebuild import rebuild_begin
+from apps.sectors.services.runs.steps import run_begin
+from apps.sectors.services.runs.unsealing import unsealed_remove
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof

@@ -8,10 +8,8 @@ import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, JobEvent
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.retirement import worker_retire
+from apps.sectors.models import Job, JobEvent, PipelineRun, Worker
+from apps.sectors.services.hosts.retirement import worker_retire
 from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh, pledged

@@ -11,9 +11,8 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.miners.onchain import numbers_allocated
 from apps.proving.models import WindowPost
-from apps.sectors.models import Sector, SectorProof
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.models import PipelineRun, Sector, SectorProof
+from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE
 from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.proof_verifier import is_container

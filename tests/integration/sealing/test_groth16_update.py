@@ -11,9 +11,8 @@ from django.core.management.base import CommandError
 
 from apps.messages.models import Message
 from apps.sectors import proof_forms
-from apps.sectors.host_models import Worker
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.runs import hosts_of_run
+from apps.sectors.models import PipelineRun, Worker
+from apps.sectors.services.runs.steps import hosts_of_run
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.groth16.circuits import update_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE

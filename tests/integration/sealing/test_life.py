@@ -11,7 +11,7 @@ from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.proving.models import Recovery, WindowPost
 from apps.sectors.models import Sector, SectorProof
-from apps.sectors.services.steps import sector_retry
+from apps.sectors.services.sealing.steps import sector_retry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.pipeline import SectorState

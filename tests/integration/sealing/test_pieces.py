@@ -12,11 +12,10 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
-from apps.sectors.expiration_models import ClaimsEnding
-from apps.sectors.models import Sector
-from apps.sectors.services.claims_ending import ENDING_S, claims_ending_follow
-from apps.sectors.services.sealing_context import sealing_context
-from apps.sectors.services.steps import sector_abort
+from apps.sectors.models import ClaimsEnding, Sector
+from apps.sectors.services.batches.context import sealing_context
+from apps.sectors.services.changes.claims_ending import ENDING_S, claims_ending_follow
+from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry
 from tests.integration.sealing.pieces import (
     LARGE,

@@ -11,11 +11,10 @@ from apps.core import clock
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_end
 from apps.miners.onchain import numbers_allocated
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Sector
-from apps.sectors.restored import sectors_recovery
-from apps.sectors.services.imports import NO_FILES
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.models import Sector, Worker
+from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.services.readback.imports import NO_FILES
+from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.filecoin.actors import miner as miner_params
 from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, ProveCommitSectors3Params
 from poolsite.filecoin.codec import from_cbor

@@ -11,9 +11,8 @@ from apps.core import clock
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
 from apps.pieces.models import Piece
-from apps.sectors.models import Sector, SectorChange
-from apps.sectors.restored import sectors_recovery
-from apps.sectors.run_models import PipelineRun
+from apps.sectors.models import PipelineRun, Sector, SectorChange
+from apps.sectors.selectors.restored import sectors_recovery
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.changes import on_chain

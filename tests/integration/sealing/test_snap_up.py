@@ -8,11 +8,9 @@ import pytest
 
 from apps.messages.models import Message
 from apps.pieces.models import Piece
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Sector
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services import run_messages, update_batches
-from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.models import PipelineRun, Sector, SectorCopy, WorkerCommand
+from apps.sectors.services.runs import messages as run_messages
+from apps.sectors.services.runs import update_batches
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.kills import Kills, kills_survived

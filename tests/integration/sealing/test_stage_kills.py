@@ -11,11 +11,9 @@ import pytest
 from apps.core import clock
 from apps.messages.models import Message
 from apps.pieces.files import piece_path
-from apps.sectors.models import Job, Sector, SectorChange
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.change_plans import ChangeRequest
-from apps.sectors.services.moves import moves_begin
-from apps.sectors.store_models import Store, StoreMove
+from apps.sectors.models import Job, PipelineRun, Sector, SectorChange, Store, StoreMove
+from apps.sectors.services.changes.plans import ChangeRequest
+from apps.sectors.services.stores.moves import moves_begin
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import PIPELINES
 from poolsite.wire.pipeline.changes import ChangeKind

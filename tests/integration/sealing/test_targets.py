@@ -19,17 +19,15 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Pledge, Sector
-from apps.sectors.restored import sectors_recovery
-from apps.sectors.services import targets
-from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.prices import payers_of, pledge_price
-from apps.sectors.services.sealing_context import SealingContext, sealing_context
-from apps.sectors.services.steps import sector_abort
-from apps.sectors.services.targets import target_follow, target_set, targets_follow
-from apps.sectors.target_models import SealTarget
-from apps.sectors.target_selectors import missing
+from apps.sectors.models import Pledge, SealTarget, Sector, Worker
+from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.selectors.targets import missing
+from apps.sectors.services.batches.context import SealingContext, sealing_context
+from apps.sectors.services.sealing import targets
+from apps.sectors.services.sealing.pledge import pledge_create
+from apps.sectors.services.sealing.prices import payers_of, pledge_price
+from apps.sectors.services.sealing.steps import sector_abort
+from apps.sectors.services.sealing.targets import target_follow, target_set, targets_follow
 from apps.users.models import AuditEntry
 from tests.integration.sealing.restored import RESTORED_TABLES, idle
 from tests.page_client import signed_in, text_of

@@ -9,11 +9,8 @@ import pytest
 
 from apps.messages.models import Message
 from apps.pieces.models import Piece
-from apps.sectors.models import JobEvent, Sector
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services import update_batches
-from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.target_models import BatchSettings
+from apps.sectors.models import BatchSettings, JobEvent, PipelineRun, Sector, SectorCopy
+from apps.sectors.services.runs import update_batches
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from tests.integration.sealing.changes import on_chain

@@ -31,7 +31,7 @@ from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
 from apps.miners.services.create import create_miner_push
 from apps.sectors.models import Sector
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.sealing.pledge import pledge_create
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.devnet.clock import ManualClock

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.timezone import now
 
-from apps.sectors.adoption_models import SectorAdoption
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.services.adoptions import adoptions_follow
-from apps.sectors.services.store_scans import scans_compare
+from apps.sectors.models import Job, JobEvent, Sector, SectorAdoption, WorkerCommand
+from apps.sectors.services.adoptions.rows import adoptions_follow
+from apps.sectors.services.stores.scans import scans_compare
 from poolsite.filecoin.cids import commr_cid
 from tests.unit.apps.sectors.adoptions import Chain
 from tests.unit.apps.sectors.reconcile import work

@@ -12,8 +12,8 @@ from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django.utils.timezone import now
 
-from apps.sectors.services.store_scans import scans_compare
-from apps.sectors.store_models import Store as StoreRow
+from apps.sectors.models import Store as StoreRow
+from apps.sectors.services.stores.scans import scans_compare
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import JobKind
 from tests import factories

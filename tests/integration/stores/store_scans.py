@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.services import store_findings
+from apps.sectors.services.stores import findings as store_findings
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from apps.sectors.models import Sector
-from apps.sectors.services import store_scans
-from apps.sectors.services.adoptions import adoption_begin
-from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.models import Sector, StoreFinding, StoreScan
+from apps.sectors.services.adoptions.rows import adoption_begin
+from apps.sectors.services.stores import scans as store_scans
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from tests.integration.stores.adopted_files import forgotten, heads, is_idle
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_scans, "FINDINGS_MAX", 1)  # a scan lists one at a time
-    monkeypatch.setattr("apps.sectors.services.adoption_files.FINDINGS_MAX", 1)
+    monkeypatch.setattr("apps.sectors.services.adoptions.files.FINDINGS_MAX", 1)
     chain = forgotten(farm)
     adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=replace(SYSTEM, actor="ann"))
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from django.urls import reverse
 
-from apps.sectors.models import Sector
-from apps.sectors.services.adoptions import adoption_begin
-from apps.sectors.store_scan_models import StoreFinding
+from apps.sectors.models import Sector, StoreFinding
+from apps.sectors.services.adoptions.rows import adoption_begin
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from tests.integration.stores.adopted_files import forgotten, heads, is_idle

@@ -11,10 +11,9 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils.timezone import now
 
-from apps.sectors.models import Sector
-from apps.sectors.services.redeclarations import redeclarations_follow
-from apps.sectors.services.store_scans import scans_compare
-from apps.sectors.store_scan_models import StoreScan
+from apps.sectors.models import Sector, StoreScan
+from apps.sectors.services.stores.redeclarations import redeclarations_follow
+from apps.sectors.services.stores.scans import scans_compare
 from apps.users.models import AuditEntry
 from tests import people
 from tests.page_client import signed_in, text_of

@@ -11,9 +11,8 @@ from django.urls import reverse
 
 from apps.checks.data import CheckData
 from apps.checks.stores import copies_bad
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.services import store_checks
-from apps.sectors.store_check_models import SectorCopy, StoreCheck
+from apps.sectors.models import SectorCopy, StoreCheck, WorkerCommand
+from apps.sectors.services.stores import checks as store_checks
 from apps.users.models import AuditEntry
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, principal, token

@@ -11,9 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Sector
-from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.models import Sector, StoreFinding, StoreScan, WorkerCommand
 from apps.users.models import AuditEntry
 from tests.integration.stores.store_scans import found, no_chain
 from tests.page_client import signed_in, text_of

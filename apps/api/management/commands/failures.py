@@ -10,17 +10,17 @@ from apps.api.management.words import confirm, facts, plan_lines, refusals_told
 from apps.api.v1.sector_failures import group_body
 from apps.core import clock
 from apps.proving.services.failures import failures_retry, name_of
-from apps.sectors.failures import CHANGES, failures_grouped
-from apps.sectors.services.change_plans import changes_plan
-from apps.sectors.services.failures import change_of, failure_get
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.stopped_work import COMPACT
+from apps.sectors.selectors.failures import CHANGES, failures_grouped
+from apps.sectors.selectors.stopped_work import COMPACT
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.changes.plans import changes_plan
+from apps.sectors.services.sealing.failures import change_of, failure_get
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from apps.sectors.failures import FailureGroup
+    from apps.sectors.selectors.failures import FailureGroup
 
 
 class Command(BaseCommand):

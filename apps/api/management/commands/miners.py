@@ -17,10 +17,10 @@ from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import addresses_read
 from apps.miners.services.addresses import senders_set
-from apps.sectors.services.batch_asks import batches_ask, batches_waiting
-from apps.sectors.services.batch_settings import batch_settings_set
-from apps.sectors.services.targets import target_remove, target_set
-from apps.sectors.target_selectors import target_get
+from apps.sectors.selectors.targets import target_get
+from apps.sectors.services.batches.asks import batches_ask, batches_waiting
+from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.sealing.targets import target_remove, target_set
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:

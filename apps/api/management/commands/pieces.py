@@ -15,8 +15,8 @@ from apps.pieces.commitments import commitment_of
 from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
 from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload
 from apps.pieces.states import PiecePurpose
-from apps.sectors.services.packing import packing_ask, packing_plan
-from apps.sectors.services.unsealing import unseal_request
+from apps.sectors.services.runs.unsealing import unseal_request
+from apps.sectors.services.sealing.packing import packing_ask, packing_plan
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:

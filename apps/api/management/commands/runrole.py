@@ -18,8 +18,8 @@ from apps.core.errors import DomainError
 from apps.miners.selectors import miner_get, miners_visible, role_groups_of, roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.services.role_groups import GroupGrant, group_hosts, group_role_give, group_role_remove
-from apps.sectors.services.roles import host_role_give, host_role_remove, host_roles_renew
+from apps.sectors.services.roles.assignments import host_role_give, host_role_remove, host_roles_renew
+from apps.sectors.services.roles.groups import GroupGrant, group_hosts, group_role_give, group_role_remove
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:

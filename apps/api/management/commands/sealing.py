@@ -14,8 +14,8 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import amount_text, fee_text, size
 from apps.miners.selectors import miner_get, miners_visible, reward_estimate
-from apps.sectors.host_selectors import workers_visible
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.selectors.hosts import workers_visible
+from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.principals import SYSTEM
 from apps.wallets.selectors import wallets_visible
 from poolsite.wire.pipeline import SectorState

@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.api.management.words import refusals_told
 from apps.miners.selectors import miner_get
 from apps.sectors.sector_records import record_of
-from apps.sectors.selectors import SectorFilter, sectors_page
-from apps.sectors.services.record_imports import RECORDS_MAX, records_import
+from apps.sectors.selectors.sectors import SectorFilter, sectors_page
+from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from apps.api.v1.sector_runs import plan_body, price_body, run_body
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.selectors import miner_get
-from apps.sectors.selectors import sectors_by_numbers
-from apps.sectors.services.rebuild import rebuild_begin, rebuild_plan
-from apps.sectors.services.runs import run_abort, run_open, run_retry
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.snap_up import snap_up_begin, snap_up_price
+from apps.sectors.selectors.sectors import sectors_by_numbers
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
+from apps.sectors.services.runs.snap_up import snap_up_begin, snap_up_price
+from apps.sectors.services.runs.steps import run_abort, run_open, run_retry
 from apps.users.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 

@@ -17,21 +17,21 @@ from apps.core.errors import DomainError
 from apps.core.formatting import fil, plural, size
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
-from apps.sectors.adoption_selectors import adoption_get
 from apps.sectors.errors import SectorUnknown
-from apps.sectors.expiration_selectors import CUTOFF, precommits_open, sectors_expiring
-from apps.sectors.selectors import SectorFilter, sector_get, sectors_by_numbers, sectors_page
-from apps.sectors.services.adoptions import adoption_begin, adoption_follow, adoption_plan
-from apps.sectors.services.change_plans import ChangeRequest, changes_plan
-from apps.sectors.services.changes import changes_request
-from apps.sectors.services.failures import sector_state_set
-from apps.sectors.services.file_removals import removals_plan, removals_request
-from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.prices import paying_of, pledge_price
+from apps.sectors.selectors.adoptions import adoption_get
+from apps.sectors.selectors.expirations import CUTOFF, precommits_open, sectors_expiring
+from apps.sectors.selectors.sectors import SectorFilter, sector_get, sectors_by_numbers, sectors_page
+from apps.sectors.services.adoptions.rows import adoption_begin, adoption_follow, adoption_plan
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.changes.plans import ChangeRequest, changes_plan
+from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.reservations import numbers_parse, numbers_text
-from apps.sectors.services.restore import restoration_plan, sector_restore
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.services.sealing.failures import sector_state_set
+from apps.sectors.services.sealing.pledge import pledge_create
+from apps.sectors.services.sealing.prices import paying_of, pledge_price
+from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
+from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.services.stores.file_removals import removals_plan, removals_request
 from apps.sectors.states import AdoptionState
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.amounts import fil_parse

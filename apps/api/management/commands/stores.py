@@ -13,26 +13,25 @@ from apps.api.v1.stores import StoreInput
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.proving.sector_places import sector_places
-from apps.sectors.host_selectors import workers_visible
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.lost_stores import lost_store, store_forget
-from apps.sectors.services.moves import moves_begin
-from apps.sectors.services.redeclarations import redeclaration_begin, redeclaration_plan
-from apps.sectors.services.store_checks import PACE, check_begin
-from apps.sectors.services.store_findings import findings_adopt
-from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
-from apps.sectors.services.store_scans import scan_begin, scan_cancel
+from apps.sectors.selectors.hosts import workers_visible
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.selectors.store_checks import bad_files_text, checks_of, checks_wait, copies_page
+from apps.sectors.selectors.store_scans import findings_page, scans_of
+from apps.sectors.selectors.stores import attachment_get, store_sector_counts, store_status, stores_visible
+from apps.sectors.services.stores.checks import PACE, check_begin
+from apps.sectors.services.stores.findings import findings_adopt
+from apps.sectors.services.stores.lost import lost_store, store_forget
+from apps.sectors.services.stores.moves import moves_begin
+from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
+from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
+from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import CopyCondition, ScanState
-from apps.sectors.store_check_selectors import bad_files_text, checks_of, checks_wait, copies_page
-from apps.sectors.store_scan_selectors import findings_page, scans_of
-from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_status, stores_visible
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from apps.sectors.host_models import Worker
-    from apps.sectors.store_models import Store
+    from apps.sectors.models import Store, Worker
 
 
 ORDERS = ("attach", "detach", "change", "move", "check", "scan", "adopt")

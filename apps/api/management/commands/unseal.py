@@ -15,8 +15,8 @@ from apps.miners.selectors import miner_get
 from apps.pieces.data import PieceRange, piece_data
 from apps.pieces.errors import PieceSealed
 from apps.pieces.selectors import piece_placed, pieces_of_sector
-from apps.sectors.services.deliveries import ENDED, FAILED, UnsealOrder, piece_deliver
-from apps.sectors.services.unsealing import unseal_request
+from apps.sectors.services.runs.deliveries import ENDED, FAILED, UnsealOrder, piece_deliver
+from apps.sectors.services.runs.unsealing import unseal_request
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fr32 import unpadded_bytes
 

@@ -23,18 +23,18 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState
-from apps.sectors.adoption_selectors import adoption_get, adoptions_of
-from apps.sectors.services.adoptions import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
+from apps.sectors.services.adoptions.rows import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.reservations import numbers_parse, numbers_text
-from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.miners.models import Miner
-    from apps.sectors.adoption_models import SectorAdoption
-    from apps.sectors.services.adoptions import AdoptionPlan
+    from apps.sectors.models import SectorAdoption
+    from apps.sectors.services.adoptions.rows import AdoptionPlan
     from apps.users.principals import Principal
 
 SHOWN: Final = 10

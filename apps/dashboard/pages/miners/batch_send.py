@@ -18,8 +18,8 @@ from apps.core.formatting import plural, size
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
-from apps.sectors.services.batch_asks import batches_ask, batches_waiting
-from apps.sectors.services.packing import packing_ask, packing_plan
+from apps.sectors.services.batches.asks import batches_ask, batches_waiting
+from apps.sectors.services.sealing.packing import packing_ask, packing_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.sectors.services.packing import PackedSector
+    from apps.sectors.services.sealing.packing import PackedSector
     from apps.users.principals import Principal
 
 KIND_WORDS: Final[dict[str, StrOrPromise]] = {

@@ -20,10 +20,10 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
 from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, FLAGS, LIMITS, sealing_policy
-from apps.sectors.services.batch_asks import batches_waiting
-from apps.sectors.services.batch_settings import batch_settings_set
-from apps.sectors.services.packing import packing_plan
-from apps.sectors.target_selectors import batch_settings_own
+from apps.sectors.selectors.targets import batch_settings_own
+from apps.sectors.services.batches.asks import batches_waiting
+from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.sealing.packing import packing_plan
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:

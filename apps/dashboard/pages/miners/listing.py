@@ -27,7 +27,7 @@ from apps.miners.selectors import miners_visible
 from apps.miners.states import MinerState
 from apps.proving.selectors import miners_of_deadlines
 from apps.proving.states import Forecast
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:

@@ -33,14 +33,14 @@ from apps.miners.selectors import (
     roles_of,
 )
 from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
-from apps.sectors.selectors import numbers_of, reservations_of
+from apps.sectors.selectors.sectors import numbers_of, reservations_of
 from apps.sectors.services.reservations import numbers_text
-from apps.sectors.services.role_groups import groups_of
-from apps.sectors.services.role_test import role_tests
-from apps.sectors.services.roles import (
+from apps.sectors.services.roles.assignments import (
     hosts_of,
     may_assign,
 )
+from apps.sectors.services.roles.groups import groups_of
+from apps.sectors.services.roles.trial import role_tests
 from apps.sectors.states import ReservationState
 from poolsite.filecoin.bitfield import bitfield_of_runs
 
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner, Role, RoleGroup
-    from apps.sectors.number_models import NumberReservation
-    from apps.sectors.services.role_test import RoleTest
+    from apps.sectors.models import NumberReservation
+    from apps.sectors.services.roles.trial import RoleTest
     from apps.users.principals import Principal
 
 RESERVATIONS_SHOWN: Final = 20

@@ -21,13 +21,13 @@ from apps.dashboard.forms import Amount, PageForm, Text, Whole, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
-from apps.sectors.services.targets import target_remove, target_set
+from apps.sectors.selectors.targets import missing, target_get
+from apps.sectors.services.sealing.targets import target_remove, target_set
 from apps.sectors.states import Hold
-from apps.sectors.target_selectors import missing, target_get
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.target_models import SealTarget
+    from apps.sectors.models import SealTarget
     from apps.users.principals import Principal
 
 UNITS: Final = {"KIB": 10, "MIB": 20, "GIB": 30, "TIB": 40, "PIB": 50}

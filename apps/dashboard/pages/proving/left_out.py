@@ -9,7 +9,7 @@ from django.utils.translation import gettext as say
 from apps.core import clock
 from apps.core.formatting import plural
 from apps.proving.sector_places import sector_places
-from apps.sectors.selectors import sectors_numbered
+from apps.sectors.selectors.sectors import sectors_numbered
 
 if TYPE_CHECKING:
     from apps.proving.models import WindowPost

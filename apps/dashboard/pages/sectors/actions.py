@@ -16,8 +16,8 @@ from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 
 if TYPE_CHECKING:
     import uuid

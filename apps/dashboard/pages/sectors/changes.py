@@ -25,10 +25,10 @@ from apps.dashboard.pages.miners.addresses import head_required
 from apps.dashboard.pages.sectors.listing import ListFilter, narrowed
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.expiration_selectors import sectors_ending
-from apps.sectors.selectors import change_get, sectors_picked, sectors_visible
-from apps.sectors.services.change_plans import ChangeRequest, changes_plan
-from apps.sectors.services.changes import CHANGES_MAX, change_cancel, changes_request
+from apps.sectors.selectors.expirations import sectors_ending
+from apps.sectors.selectors.sectors import change_get, sectors_picked, sectors_visible
+from apps.sectors.services.changes.plans import ChangeRequest, changes_plan
+from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, changes_request
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from apps.chain.chain_status import EpochClock
     from apps.sectors.models import Sector
-    from apps.sectors.services.change_plans import ChangePlan, SectorPrice
+    from apps.sectors.services.changes.plans import ChangePlan, SectorPrice
     from apps.users.principals import Principal
 
 KINDS: Final = {"terminate": ChangeKind.TERMINATE, "extend": ChangeKind.EXTEND}

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as say
 
 from apps.checks.sealing import DEPOSIT_S, ticket_needed
 from apps.core import formatting
-from apps.sectors.selectors import DEPOSIT_OVER
-from apps.sectors.services.advance import ticket_life
+from apps.sectors.selectors.sectors import DEPOSIT_OVER
+from apps.sectors.services.sealing.advance import ticket_life
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:

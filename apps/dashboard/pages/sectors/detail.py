@@ -36,7 +36,7 @@ from apps.miners.services.transfer import MOVED
 from apps.proving.selectors import deadline_keys
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.policy import BASE_FEES
-from apps.sectors.selectors import (
+from apps.sectors.selectors.sectors import (
     batch_policy,
     changes_newest,
     run_under_way,
@@ -45,7 +45,7 @@ from apps.sectors.selectors import (
     sectors_messages,
     sectors_sharing,
 )
-from apps.sectors.services.sealing_context import KINDS
+from apps.sectors.services.batches.context import KINDS
 from apps.sectors.states import PAUSED_BY
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof

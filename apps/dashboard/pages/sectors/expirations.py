@@ -15,14 +15,14 @@ from apps.core import formatting
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.expiration_selectors import expirations_by
+from apps.sectors.selectors.expirations import expirations_by
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.chain.chain_status import EpochClock
-    from apps.sectors.expiration_selectors import ExpiryBucket
+    from apps.sectors.selectors.expirations import ExpiryBucket
     from apps.users.principals import Principal
 
 DAY_S: Final = 86_400

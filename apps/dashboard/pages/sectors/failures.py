@@ -23,12 +23,12 @@ from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.proving.services.failures import failures_retry
-from apps.sectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.changes import CHANGES_MAX
-from apps.sectors.services.failures import change_of, sector_state_set
+from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.selectors.stopped_work import COMPACT
+from apps.sectors.services.changes.steps import CHANGES_MAX
+from apps.sectors.services.sealing.failures import change_of, sector_state_set
 from apps.sectors.states import ENDED_SECTORS
-from apps.sectors.stopped_work import COMPACT
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT, SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Mapping
 
-    from apps.sectors.failures import FailureGroup
+    from apps.sectors.selectors.failures import FailureGroup
     from apps.users.principals import Principal
     from poolsite.wire.pipeline import StageSpec
 

@@ -28,8 +28,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get
-from apps.sectors.host_selectors import is_uuid
-from apps.sectors.selectors import of_host, sectors_visible
+from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.sectors import of_host, sectors_visible
 from apps.sectors.states import PAUSED_BY, JobState
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState, Stage
 

@@ -27,16 +27,16 @@ from apps.miners.errors import MinerUnknown
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
 from apps.sectors.policy import sealing_policy
-from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.prices import paying_of, pledge_price
+from apps.sectors.services.sealing.pledge import pledge_create
+from apps.sectors.services.sealing.prices import paying_of, pledge_price
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.dashboard.page_data import Names
     from apps.miners.models import Miner
-    from apps.sectors.services.miner_funds import Funds
-    from apps.sectors.services.prices import Paying, PledgePrice
+    from apps.sectors.services.batches.miner_funds import Funds
+    from apps.sectors.services.sealing.prices import Paying, PledgePrice
     from apps.users.principals import Principal
 
 

@@ -20,13 +20,13 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors import sectors_picked
-from apps.sectors.services.file_removals import REMOVALS_MAX, removals_plan, removals_request
-from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.selectors.sectors import sectors_picked
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
-    from apps.sectors.services.file_removals import FileRemoval
+    from apps.sectors.services.stores.file_removals import FileRemoval
     from apps.users.principals import Principal
 
 ROWS_SHOWN: Final = 100

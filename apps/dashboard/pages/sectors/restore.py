@@ -14,9 +14,9 @@ from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.restore import restoration_plan, sector_restore
-from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

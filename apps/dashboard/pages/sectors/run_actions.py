@@ -14,8 +14,7 @@ from apps.sectors.params import has_data
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Sector
-    from apps.sectors.run_models import PipelineRun
+    from apps.sectors.models import PipelineRun, Sector
 
 
 def run_text(run: PipelineRun | None) -> str:

@@ -19,11 +19,11 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.labels import RUNS
 from apps.dashboard.pages.sectors.detail import sector_page
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.rebuild import rebuild_begin, rebuild_plan
-from apps.sectors.services.runs import run_abort, run_open, run_retry
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.snap_up import snap_up_begin, snap_up_price
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
+from apps.sectors.services.runs.snap_up import snap_up_begin, snap_up_price
+from apps.sectors.services.runs.steps import run_abort, run_open, run_retry
 
 if TYPE_CHECKING:
     import uuid

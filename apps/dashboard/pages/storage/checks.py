@@ -19,10 +19,8 @@ from apps.dashboard.forms import PageForm, Size, form_render
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors import sector_get
-from apps.sectors.services.store_checks import PACE, check_begin, check_cancel
-from apps.sectors.states import CopyCondition, StoreCheckState
-from apps.sectors.store_check_selectors import (
+from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.selectors.store_checks import (
     FILE_WORDS,
     bad_files_text,
     check_get,
@@ -32,7 +30,9 @@ from apps.sectors.store_check_selectors import (
     copies_of,
     copies_page,
 )
-from apps.sectors.store_selectors import store_get, stores_visible
+from apps.sectors.selectors.stores import store_get, stores_visible
+from apps.sectors.services.stores.checks import PACE, check_begin, check_cancel
+from apps.sectors.states import CopyCondition, StoreCheckState
 from poolsite.wire.store_checks import FileState
 
 if TYPE_CHECKING:
@@ -40,10 +40,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from apps.sectors.models import Sector
-    from apps.sectors.store_check_models import SectorCopy, StoreCheck
-    from apps.sectors.store_check_selectors import StoreChecked
-    from apps.sectors.store_models import Store
+    from apps.sectors.models import Sector, SectorCopy, Store, StoreCheck
+    from apps.sectors.selectors.store_checks import StoreChecked
     from apps.users.principals import Principal
 
 CHECKS_SHOWN: Final = 10

@@ -37,27 +37,27 @@ from apps.dashboard.pages.storage.rows import (
 from apps.dashboard.pages.storage.scans import scan_card
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import StoreUnknown
-from apps.sectors.move_selectors import moves_of, moves_open, removals_awaited
-from apps.sectors.services.moves import moves_begin, moves_cancel
-from apps.sectors.services.store_orders import (
-    StoreChanges,
-    detach_refusal,
-    store_change,
-    store_detach,
-)
-from apps.sectors.store_selectors import (
+from apps.sectors.selectors.moves import moves_of, moves_open, removals_awaited
+from apps.sectors.selectors.stores import (
     COUNTED_MAX,
     attachment_get,
     store_get,
     store_sector_counts,
     stores_visible,
 )
+from apps.sectors.services.stores.moves import moves_begin, moves_cancel
+from apps.sectors.services.stores.orders import (
+    StoreChanges,
+    detach_refusal,
+    store_change,
+    store_detach,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from apps.sectors.store_models import Store
+    from apps.sectors.models import Store
     from apps.users.principals import Principal
 
 EVENTS_SHOWN: Final = 30

@@ -17,8 +17,8 @@ from apps.core.formatting import plural
 from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.services.lost_stores import lost_store, store_forget
-from apps.sectors.store_selectors import COUNTED_MAX, store_get
+from apps.sectors.selectors.stores import COUNTED_MAX, store_get
+from apps.sectors.services.stores.lost import lost_store, store_forget
 
 if TYPE_CHECKING:
     from uuid import UUID

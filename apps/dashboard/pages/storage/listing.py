@@ -24,16 +24,16 @@ from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, is_shown, order
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.sectors.host_selectors import is_uuid, worker_get
-from apps.sectors.services.store_orders import store_attach
-from apps.sectors.store_check_selectors import stores_checked
-from apps.sectors.store_selectors import store_orders, stores_visible
+from apps.sectors.selectors.hosts import is_uuid, worker_get
+from apps.sectors.selectors.store_checks import stores_checked
+from apps.sectors.selectors.stores import store_orders, stores_visible
+from apps.sectors.services.stores.orders import store_attach
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from apps.sectors.store_models import Store
+    from apps.sectors.models import Store
     from apps.users.principals import Principal
 
 LIST_MAX: Final = 1_000

@@ -15,8 +15,8 @@ from apps.dashboard.forms import PageForm, Text, Ticks, form_render
 from apps.dashboard.pages.storage.detail import count_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.services.redeclarations import redeclaration_begin, redeclaration_plan
-from apps.sectors.store_selectors import COUNTED_MAX, store_get
+from apps.sectors.selectors.stores import COUNTED_MAX, store_get
+from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
 
 if TYPE_CHECKING:
     from uuid import UUID

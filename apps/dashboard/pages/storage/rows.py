@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.labels import StateLabel
-from apps.sectors.store_selectors import (
+from apps.sectors.selectors.stores import (
     DETACHED,
     SILENT,
     attachments_of,
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from apps.sectors.host_models import WorkerCommand
-    from apps.sectors.move_selectors import Removal
-    from apps.sectors.store_models import Store, StoreAttachment, StoreEvent, StoreMove
+    from apps.sectors.models import Store, StoreAttachment, StoreEvent, StoreMove, WorkerCommand
+    from apps.sectors.selectors.moves import Removal
 
 CONDITIONS: Final = {
     StoreCondition.READY: StateLabel("ok", _("ready")),

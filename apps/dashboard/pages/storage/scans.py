@@ -22,8 +22,10 @@ from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.store_findings import (
+from apps.sectors.selectors.store_scans import counts_text, findings_page, kinds_waiting, scan_get, scans_of
+from apps.sectors.selectors.stores import store_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.stores.findings import (
     REMOVABLE,
     findings_adopt,
     findings_picked,
@@ -31,17 +33,14 @@ from apps.sectors.services.store_findings import (
     leftovers_plan,
     leftovers_remove,
 )
-from apps.sectors.services.store_scans import scan_begin, scan_cancel
+from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import FindingKind, FindingState, ScanState
-from apps.sectors.store_scan_selectors import counts_text, findings_page, kinds_waiting, scan_get, scans_of
-from apps.sectors.store_selectors import store_get
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.sectors.services.store_findings import Planned
-    from apps.sectors.store_models import Store
-    from apps.sectors.store_scan_models import StoreFinding, StoreScan
+    from apps.sectors.models import Store, StoreFinding, StoreScan
+    from apps.sectors.services.stores.findings import Planned
     from apps.users.principals import Principal
 
 FOUND_SHOWN: Final = 50

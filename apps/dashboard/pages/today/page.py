@@ -26,7 +26,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import checked_text, todo_sum, todos, verdict_by
 from apps.messages.selectors import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:

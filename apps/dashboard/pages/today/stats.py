@@ -15,7 +15,7 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Stat
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.miners.deadlines import deadline_next
-from apps.sectors.host_selectors import worker_is_away
+from apps.sectors.selectors.hosts import worker_is_away
 
 if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData

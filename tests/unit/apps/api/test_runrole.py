@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.numbers import numbers_allocate
-from apps.sectors.services.roles import host_roles_renew
+from apps.sectors.services.roles.assignments import host_roles_renew
 from tests import factories, people
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from apps.miners.models import Miner
-from apps.sectors.host_models import HostReport, Worker
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import HostReport, Job, Sector, Worker
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, Register
 from poolsite.wire.jobs import Claim, Event, JobKind, Progress, StageOutputs
@@ -384,7 +383,7 @@ def test_a_newer_hosts_note_is_written_once_and_a_heartbeat_ends_it(
     text = token("write")
     worker_id = registered(client, text)
     path, beat = f"workers/{worker_id}/heartbeat", document_encode(Heartbeat(boot_id="b1"))
-    monkeypatch.setattr("apps.sectors.services.host_versions.publish", changes.append)
+    monkeypatch.setattr("apps.sectors.services.hosts.versions.publish", changes.append)
 
     for _ in range(3):
         assert told(client, path, text, beat | {"colour": "red"}).status_code == 400

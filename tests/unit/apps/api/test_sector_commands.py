@@ -12,9 +12,8 @@ from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.pieces.commitments import small_commitment
 from apps.pieces.models import Piece
-from apps.sectors.failures import fingerprint
-from apps.sectors.models import Job, Sector
-from apps.sectors.target_models import BatchSettings, SealTarget
+from apps.sectors.models import BatchSettings, Job, SealTarget, Sector
+from apps.sectors.selectors.failures import fingerprint
 from apps.users.models import AuditEntry
 from poolsite.filecoin.amounts import FIL
 from tests import factories

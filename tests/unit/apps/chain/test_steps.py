@@ -11,9 +11,7 @@ from django.utils.timezone import now
 from apps.chain.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
 from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
-from apps.sectors.adoption_models import SectorAdoption
-from apps.sectors.host_models import HostInventory
-from apps.sectors.store_scan_models import StoreScan
+from apps.sectors.models import HostInventory, SectorAdoption, StoreScan
 from apps.sectors.tasks import sectors_scans
 from tests import factories
 

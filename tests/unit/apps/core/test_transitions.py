@@ -109,7 +109,7 @@ def test_many_cuts_no_text_that_is_too_long(samples: type[Sample]) -> None:
 
 MEASURED = {"apps/chain/services/networks.py", "apps/chain/services/probes.py"}
 """`Node.state` is what the last probe found, no step of a table."""
-PREPARED = {"apps/sectors/services/claim_statements.py"}
+PREPARED = {"apps/sectors/services/jobs/claim_statements.py"}
 """A claim and a sweep are one prepared statement each, whose steps are read from the table of jobs."""
 
 

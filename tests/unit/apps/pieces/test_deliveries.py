@@ -29,7 +29,7 @@ from apps.pieces.services import deliveries
 from apps.pieces.services.deliveries import ATTEMPTS_MAX, FAILED_KEPT, TOLD, WAIT_MAX, deliveries_send
 from apps.sectors.errors import NotUnsealed
 from apps.sectors.models import Job, Sector
-from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
+from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
 from apps.sectors.states import JobState
 from apps.users.encryption import text_encrypt
 from apps.users.models import AuditEntry, Token

@@ -10,8 +10,8 @@ from apps.proving.models import WindowPost
 from apps.proving.services.posts import posts_advance
 from apps.proving.states import AttemptKind, PostState
 from apps.sectors.models import Job
-from apps.sectors.services.hosts import leases_renew
-from apps.sectors.services.reports import job_complete, job_fail
+from apps.sectors.services.hosts.workers import leases_renew
+from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import Assignment, Complete, Fail, JobKind, Level, Progress
@@ -24,7 +24,7 @@ from tests.unit.apps.proving.retries import proving, sent
 from tests.unit.apps.sectors.sealing import claim
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 CHALLENGED, LAST = 958, 968
 """When the proof can be begun, and when the last time."""

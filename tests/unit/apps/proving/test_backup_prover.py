@@ -14,9 +14,8 @@ from apps.proving.services import jobs, proofs
 from apps.proving.services.jobs import BadProof
 from apps.proving.states import AttemptKind, Forecast, PostState
 from apps.sectors.errors import LeaseLost
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
-from apps.sectors.services.claims import leases_sweep
+from apps.sectors.models import Job, Worker
+from apps.sectors.services.jobs.claims import leases_sweep
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories

@@ -15,10 +15,9 @@ from apps.proving.services.check_results import checks_collect, proof_results_st
 from apps.proving.services.checks import checks_begin
 from apps.proving.services.fault_declarations import declarations_advance, declarations_begin
 from apps.proving.states import CheckKind, DeclarationState
-from apps.sectors.models import Job, Sector
-from apps.sectors.services.reports import job_complete
+from apps.sectors.models import Job, Sector, Store
+from apps.sectors.services.jobs.reports import job_complete
 from apps.sectors.states import JobState
-from apps.sectors.store_models import Store
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.codec import from_cbor
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
     from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db

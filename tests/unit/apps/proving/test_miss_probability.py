@@ -16,8 +16,7 @@ from apps.proving.services.forecast import forecasts_measure
 from apps.proving.services.miss_probability import Measured, ProofTime, measured, miss_probability
 from apps.proving.services.preconditions import lacks_of, readiness_of
 from apps.proving.states import Forecast, PostState
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
 from tests import factories

@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from apps.core.clock import now
 from apps.proving.models import SectorCheck
-from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.models import SectorCopy
 from tests import factories, people
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import pytest
 from apps.core import clock
 from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.stall_detection import stall_reason
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.states import JobState
 from poolsite.filecoin.policy import DEMO, MAINNET
 

@@ -22,10 +22,9 @@ from apps.miners.states import MinerState, Use
 from apps.proving.models import Deadline
 from apps.proving.services.jobs import Window, job_create
 from apps.proving.services.transfer import miner_transfer, transfer_plan
-from apps.sectors.models import Job, Sector
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.models import Job, SealTarget, Sector
+from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.states import JobState
-from apps.sectors.target_models import SealTarget
 from apps.users.models import AuditEntry, MinerGrant, Tenant, Token
 from apps.users.principals import SYSTEM
 from apps.users.selectors import audit_visible, miner_owner

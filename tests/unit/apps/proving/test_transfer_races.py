@@ -16,9 +16,8 @@ from apps.miners.errors import MinerUnknown, TransferRefused
 from apps.miners.models import Miner, MinerTransfer
 from apps.miners.selectors import miner_principal
 from apps.miners.services.ownership import tenant_remove
-from apps.sectors.models import Sector
-from apps.sectors.number_models import SectorNumbers
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.models import Sector, SectorNumbers
+from apps.sectors.services.sealing.pledge import pledge_create
 from apps.users.models import Tenant
 from apps.users.selectors import miner_owner
 from tests import factories, people
@@ -134,7 +133,7 @@ def test_a_pledge_that_came_first_goes_along_whole(
 
     _, done, has_waited = beside(
         lambda: pledge_create(alices, count=2, actor="ann", now=clock.now()),
-        "apps.sectors.services.pledge.numbers_allocate",
+        "apps.sectors.services.sealing.pledge.numbers_allocate",
         pool.go,
     )
 
@@ -161,7 +160,7 @@ def test_a_claim_that_came_first_holds_the_hand_over_up_and_refuses_it(
     givers = factories.worker("s-a")
 
     count, refused, has_waited = beside(
-        lambda: claimed(givers), "apps.sectors.services.claims._lease", pool.go
+        lambda: claimed(givers), "apps.sectors.services.jobs.claims._lease", pool.go
     )
 
     assert (count, has_waited) == (1, True)

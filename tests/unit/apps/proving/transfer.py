@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.core import clock
-from apps.sectors.services.claims import jobs_claim
+from apps.sectors.services.jobs.claims import jobs_claim
 from poolsite.wire.jobs import Claim, JobKind
 
 

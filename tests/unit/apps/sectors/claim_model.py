@@ -28,12 +28,18 @@ from apps.sectors.errors import (
     WorkerReplaced,
     WorkerRetired,
 )
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, Sector
-from apps.sectors.services import hosts, reports
-from apps.sectors.services.claims import jobs_claim, leases_sweep
-from apps.sectors.services.retirement import worker_retire
-from apps.sectors.services.steps import job_locked, sector_abort, sector_retry, sector_step, sector_stop
+from apps.sectors.models import Job, Sector, Worker
+from apps.sectors.services.hosts import workers as hosts
+from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.jobs import reports
+from apps.sectors.services.jobs.claims import jobs_claim, leases_sweep
+from apps.sectors.services.sealing.steps import (
+    job_locked,
+    sector_abort,
+    sector_retry,
+    sector_step,
+    sector_stop,
+)
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import Claim, Event, Fail, JobKind, Level, Progress, Release

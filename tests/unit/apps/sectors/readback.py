@@ -7,7 +7,7 @@ from typing import Any, cast
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin
-from apps.sectors.services.readback import sectors_recover
+from apps.sectors.services.readback.sectors import sectors_recover
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.reconcile import work
 from tests.unit.apps.sectors.sealing import NOON

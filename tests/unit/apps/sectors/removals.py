@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.sectors.services.hosts import worker_heartbeat
+from apps.sectors.services.hosts.workers import worker_heartbeat
 from poolsite.wire.hosts import Heartbeat, Operation
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 
 def beat(host: Worker, *done: str) -> list[dict[str, str]]:

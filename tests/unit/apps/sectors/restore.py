@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
-from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
-from apps.sectors.number_models import SectorNumbers
+from apps.sectors.models import (
+    ActiveSectors,
+    Batch,
+    HostInventory,
+    Job,
+    JobEvent,
+    Pledge,
+    Sector,
+    SectorNumbers,
+    SectorProof,
+    Worker,
+    WorkerCommand,
+)
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from tests.unit.apps.sectors.adoptions import Chain
 from tests.unit.apps.sectors.sealing import DIGEST

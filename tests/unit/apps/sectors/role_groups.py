@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from apps.miners.selectors import roles_of
 from apps.miners.states import RoleKind
-from apps.sectors.host_models import Worker
-from apps.sectors.services.host_settings import worker_group_set
-from apps.sectors.services.role_groups import (
+from apps.sectors.models import Worker
+from apps.sectors.services.hosts.settings import worker_group_set
+from apps.sectors.services.roles.groups import (
     GroupGrant,
     group_role_give,
 )

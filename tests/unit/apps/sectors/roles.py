@@ -9,8 +9,8 @@ from apps.miners.models import Miner, Role
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.roles import (
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.roles.assignments import (
     host_role_fail_over,
     host_role_give,
 )
@@ -21,7 +21,7 @@ from tests import people
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 WINDOW, SEAL, BACKUP = RoleKind.WINDOW, RoleKind.SEAL, RoleKind.BACKUP
 

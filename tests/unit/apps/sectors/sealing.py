@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.services.claims import jobs_claim
-from apps.sectors.services.hosts import worker_register
-from apps.sectors.services.reports import job_event
+from apps.sectors.services.hosts.workers import worker_register
+from apps.sectors.services.jobs.claims import jobs_claim
+from apps.sectors.services.jobs.reports import job_event
 from poolsite.wire.hosts import Register
 from poolsite.wire.jobs import Assignment, Claim, Event, EventAnswer, JobKind, Piece, StageOutputs
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests.people import tenant
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DIGEST = bytes(range(32))

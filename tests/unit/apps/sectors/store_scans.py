@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.sectors.services import store_findings
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.store_scans import scan_begin, scans_compare
-from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.store_models import Store
-from apps.sectors.store_scan_models import StoreFinding
+from apps.sectors.models import SectorCopy, Store, StoreFinding
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.stores import findings as store_findings
+from apps.sectors.services.stores.scans import scan_begin, scans_compare
 from poolsite.wire.hosts import Heartbeat, Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.store_checks import (
@@ -31,8 +29,7 @@ from tests.unit.apps.sectors.sealing import NOON, host
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
+    from apps.sectors.models import Sector, Worker
 
 
 FOUND = ScannedStore(

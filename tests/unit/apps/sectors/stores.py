@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.services.hosts import worker_heartbeat
+from apps.sectors.services.hosts.workers import worker_heartbeat
 from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests.unit.apps.sectors.sealing import NOON
@@ -12,7 +12,7 @@ from tests.unit.apps.sectors.sealing import NOON
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 
 TIB = 1 << 40

@@ -17,7 +17,7 @@ from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services import active
 from apps.sectors.services.active import active_follow, deadlines_fill
-from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.services.batches.context import SealingContext
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.policy import network_by_name
 from tests import factories

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 
-from apps.sectors.adoption_models import SectorAdoption
-from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services import adoption_files, store_scans
-from apps.sectors.services.adoptions import adoptions_follow
-from apps.sectors.services.store_scans import scans_compare
-from apps.sectors.store_scan_models import StoreScan
+from apps.sectors.models import JobEvent, Sector, SectorAdoption, StoreScan
+from apps.sectors.services.adoptions import files as adoption_files
+from apps.sectors.services.adoptions.rows import adoptions_follow
+from apps.sectors.services.stores import scans as store_scans
+from apps.sectors.services.stores.scans import scans_compare
 from tests import factories
 from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.adoptions import Killed, at_head, chain_of
@@ -20,7 +19,7 @@ from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.store_scans import FOUND, beat
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 worker = scan_steps.worker
 LOST = (5, 8)

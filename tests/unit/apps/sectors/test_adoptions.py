@@ -13,14 +13,13 @@ from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import ChainRoots, Miner
 from apps.pieces.models import Piece
-from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.errors import AdoptionRefused
-from apps.sectors.models import ActiveSectors, Job, JobEvent, Sector
-from apps.sectors.number_selectors import numbers_in_use
+from apps.sectors.models import ActiveSectors, Job, JobEvent, Sector, SectorAdoption
 from apps.sectors.onchain import sectors_proven_read
-from apps.sectors.services import adoptions
+from apps.sectors.selectors.numbers import numbers_in_use
 from apps.sectors.services.active import active_follow
-from apps.sectors.services.adoptions import (
+from apps.sectors.services.adoptions import rows as adoptions
+from apps.sectors.services.adoptions.rows import (
     NOTE,
     adoption_begin,
     adoption_cancel,

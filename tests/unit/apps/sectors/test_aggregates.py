@@ -13,9 +13,9 @@ from apps.miners.states import RoleKind
 from apps.sectors.errors import LeaseLost
 from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, SectorProof
 from apps.sectors.policy import SealingPolicy
-from apps.sectors.services.batches import batches_close
-from apps.sectors.services.reports import job_complete, job_fail
-from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.services.batches.closing import batches_close
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params
 from poolsite.filecoin.codec import from_cbor
@@ -31,8 +31,7 @@ from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
+    from apps.sectors.models import Sector, Worker
     from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from apps.messages.models import Message
 from apps.sectors.models import Batch
 from apps.sectors.policy import SealingPolicy
-from apps.sectors.services.batch_messages import batches_watch
-from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.batches.messages import batches_watch
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories

@@ -8,9 +8,9 @@ import pytest
 
 from apps.sectors.params import expiration_choose
 from apps.sectors.policy import SealingPolicy, pause_after
-from apps.sectors.services.batch_forms import BatchEntry, fitting
-from apps.sectors.services.batches import batch_choose
-from apps.sectors.services.sealing_context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
+from apps.sectors.services.batches.closing import batch_choose
+from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
+from apps.sectors.services.batches.forms import BatchEntry, fitting
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.batches import NETWORK, waiting, work

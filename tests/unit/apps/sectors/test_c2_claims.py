@@ -12,13 +12,13 @@ from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.c1_files import c1_is_here
 from apps.sectors.errors import C1Missing, LeaseLost
-from apps.sectors.job_selectors import job_assignment
 from apps.sectors.models import Job, Sector
-from apps.sectors.selectors import sector_wait
-from apps.sectors.services.advance import SectorsInProgress
-from apps.sectors.services.c1_outputs import c1_give, c1_take
-from apps.sectors.services.c1_repeats import REPEATS_MAX, c1_repeat
-from apps.sectors.services.steps import job_locked, sector_step
+from apps.sectors.selectors.jobs import job_assignment
+from apps.sectors.selectors.sectors import sector_wait
+from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take
+from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
+from apps.sectors.services.sealing.advance import SectorsInProgress
+from apps.sectors.services.sealing.steps import job_locked, sector_step
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories
 from tests.people import tenant
@@ -27,7 +27,7 @@ from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host, report
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
     from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db

@@ -12,10 +12,10 @@ from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch, JobEvent, SectorChange
 from apps.sectors.policy import SealingPolicy
-from apps.sectors.services import change_batches
-from apps.sectors.services.change_batches import changes_advance
-from apps.sectors.services.changes import change_cancel
-from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.changes import batches as change_batches
+from apps.sectors.services.changes.batches import changes_advance
+from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories

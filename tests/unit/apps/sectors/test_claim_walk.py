@@ -27,9 +27,9 @@ from django.db.models.functions import Concat
 
 from apps.core.live import changes_deferred
 from apps.core.prepared_statements import Prepared
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
-from apps.sectors.services import claims, hosts, reports
+from apps.sectors.models import Job, Worker
+from apps.sectors.services.hosts import workers as hosts
+from apps.sectors.services.jobs import claims, reports
 from apps.sectors.states import JobState
 from tests import factories
 from tests.unit.apps.sectors.claim_model import ACTS, World

@@ -7,11 +7,10 @@ from typing import Any, cast
 import pytest
 
 from apps.chain.errors import NodeRefused
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, Sector, StoreMove
 from apps.sectors.policy import SealingPolicy
-from apps.sectors.services.file_removals import removals_plan
-from apps.sectors.services.sealing_context import SealingContext
-from apps.sectors.store_models import StoreMove
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.stores.file_removals import removals_plan
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors

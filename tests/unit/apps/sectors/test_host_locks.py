@@ -9,14 +9,12 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, JobEvent
-from apps.sectors.services.damocles_hosts import damocles_host
-from apps.sectors.services.damocles_proofs import proofs_heartbeat
-from apps.sectors.services.retirement import worker_retire
-from apps.sectors.services.store_events import event_write
-from apps.sectors.services.store_scans import scan_begin
-from apps.sectors.store_scan_models import StoreScan
+from apps.sectors.models import Job, JobEvent, StoreScan, Worker
+from apps.sectors.services.damocles.hosts import damocles_host
+from apps.sectors.services.damocles.proofs import proofs_heartbeat
+from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.stores.events import event_write
+from apps.sectors.services.stores.scans import scan_begin
 from tests import factories, people
 from tests.unit.apps.sectors.role_labels import Beside, lock_now
 from tests.unit.apps.sectors.sealing import NOON, host

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.sectors.errors import UpgradeUnknown
-from apps.sectors.host_models import Worker
-from apps.sectors.services.hosts import commands_open, worker_command
-from apps.sectors.services.retirement import worker_retire_drained
+from apps.sectors.models import Worker
+from apps.sectors.services.hosts.retirement import worker_retire_drained
+from apps.sectors.services.hosts.workers import commands_open, worker_command
 from poolsite.wire.hosts import VERSION, Operation
 from tests.unit.apps.sectors.sealing import NOON, host
 

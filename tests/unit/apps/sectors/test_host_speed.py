@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from apps.sectors.host_models import Worker
-from apps.sectors.host_speed import SLOW_LEAST_MS, HostSpeed, StageSpeed, host_speeds
+from apps.sectors.models import Worker
+from apps.sectors.selectors.host_speed import SLOW_LEAST_MS, HostSpeed, StageSpeed, host_speeds
 from tests import factories
 from tests.people import principal
 

@@ -11,19 +11,17 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.dashboard.pages.storage.scans import scan_card
 from apps.sectors.errors import RunUnderWay, StoreRefused
-from apps.sectors.models import Sector
-from apps.sectors.services import store_findings
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.moves import moves_begin, moves_continue, unchanged_lock
-from apps.sectors.services.store_findings import (
+from apps.sectors.models import Sector, Store, StoreAttachment, StoreFinding, StoreMove, StoreScan
+from apps.sectors.selectors.store_scans import counts_text
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.stores import findings as store_findings
+from apps.sectors.services.stores.findings import (
     findings_adopt,
     leftovers_next,
     leftovers_plan,
     leftovers_remove,
 )
-from apps.sectors.store_models import Store, StoreAttachment, StoreMove
-from apps.sectors.store_scan_models import StoreFinding, StoreScan
-from apps.sectors.store_scan_selectors import counts_text
+from apps.sectors.services.stores.moves import moves_begin, moves_continue, unchanged_lock
 from poolsite.wire.hosts import Heartbeat, Operation
 from tests.people import principal
 from tests.unit.apps.sectors import store_scans as scan_steps
@@ -31,7 +29,7 @@ from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.store_scans import beat, checked, scanned, uuids, work
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 worker = scan_steps.worker

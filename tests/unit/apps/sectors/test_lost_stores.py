@@ -13,11 +13,9 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.sectors.errors import StoreRefused
-from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.services.lost_stores import LOST_AFTER, lost_store, store_forget
-from apps.sectors.services.runs import hosts_of_run
-from apps.sectors.store_models import Store, StoreMove
+from apps.sectors.models import Job, JobEvent, Sector, Store, StoreMove, Worker, WorkerCommand
+from apps.sectors.services.runs.steps import hosts_of_run
+from apps.sectors.services.stores.lost import LOST_AFTER, lost_store, store_forget
 from apps.users.models import AuditEntry
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind, StageOutputs

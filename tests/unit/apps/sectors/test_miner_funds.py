@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from apps.messages.models import Message
-from apps.sectors.models import Batch, JobEvent
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services import batches
-from apps.sectors.services.batch_messages import batches_watch
-from apps.sectors.services.batches import batches_close
-from apps.sectors.services.miner_funds import balance_free, balance_lock
-from apps.sectors.services.runs import run_begin
+from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun
+from apps.sectors.services.batches import closing as batches
+from apps.sectors.services.batches.closing import batches_close
+from apps.sectors.services.batches.messages import batches_watch
+from apps.sectors.services.batches.miner_funds import balance_free, balance_lock
+from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.states import BatchState
-from apps.sectors.target_models import BatchSettings
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors

@@ -9,17 +9,14 @@ import pytest
 
 from apps.miners.errors import TransferRefused
 from apps.sectors.errors import RunUnderWay, StoreRefused
-from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.models import Job, Sector
-from apps.sectors.move_selectors import Removal, removals_awaited
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.moves import ROOM_WAIT, moves_begin, moves_cancel
-from apps.sectors.services.rebuild import rebuild_begin, rebuild_plan
-from apps.sectors.services.retirement import worker_retire
-from apps.sectors.services.store_orders import store_detach
+from apps.sectors.models import Job, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
+from apps.sectors.selectors.moves import Removal, removals_awaited
+from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
+from apps.sectors.services.stores.moves import ROOM_WAIT, moves_begin, moves_cancel
+from apps.sectors.services.stores.orders import store_detach
 from apps.sectors.services.transfer import unfinished_check
-from apps.sectors.store_models import Store, StoreMove
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.hosts import Heartbeat, Operation
 from poolsite.wire.jobs import JobKind
@@ -190,7 +187,7 @@ def test_old_copies_that_cannot_go_keep_no_other_move_from_starting(worker: Work
 def test_moves_that_wait_for_an_absent_store_hide_no_others(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.sectors.services.moves.LOOKED_AT", 2)
+    monkeypatch.setattr("apps.sectors.services.stores.moves.LOOKED_AT", 2)
     miner = factories.miner(1000)
     disks = (told("a"), told("b"), told("c"))
     beat(worker, stores=disks)
@@ -255,7 +252,7 @@ def test_a_move_that_begins_meanwhile_keeps_a_rebuild_from_beginning(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = with_seal(sector())
-    monkeypatch.setattr("apps.sectors.services.rebuild.rebuild_plan", lambda _sector: begin())
+    monkeypatch.setattr("apps.sectors.services.runs.rebuild.rebuild_plan", lambda _sector: begin())
 
     with pytest.raises(RunUnderWay, match="moves to another store"):
         rebuild_begin(row, by=principal(), now=NOON)

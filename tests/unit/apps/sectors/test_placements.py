@@ -8,8 +8,8 @@ import pytest
 
 from apps.sectors.errors import NotUnsealed
 from apps.sectors.models import Sector
-from apps.sectors.services.placements import placements_follow
-from apps.sectors.services.unsealing import unseal_request, unsealed_remove
+from apps.sectors.services.runs.unsealing import unseal_request, unsealed_remove
+from apps.sectors.services.sealing.placements import placements_follow
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON

@@ -6,15 +6,15 @@ import pytest
 
 from apps.core.clock import now
 from apps.core.errors import BadValue
-from apps.sectors.host_models import HostReport, Worker, WorkerCommand
-from apps.sectors.services.host_settings import (
+from apps.sectors.models import HostReport, Worker, WorkerCommand
+from apps.sectors.services.hosts.settings import (
     settings_wanted,
     shared_settings_set,
     values_read,
     worker_group_set,
     worker_settings_set,
 )
-from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register
+from apps.sectors.services.hosts.workers import worker_command, worker_heartbeat, worker_register
 from poolsite.wire.hosts import Heartbeat, Operation, Register, Registered, Setting
 from poolsite.wire.jobs import JobKind
 from tests import factories

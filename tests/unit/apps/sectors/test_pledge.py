@@ -12,7 +12,7 @@ from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
 from apps.sectors.errors import BadCount, KeyReused
 from apps.sectors.models import Job, Sector
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry
 from tests import factories

@@ -12,7 +12,7 @@ from apps.chain.errors import NodeUnavailable
 from apps.messages.states import MessageState
 from apps.miners.models import MinerAddress
 from apps.miners.states import Use
-from apps.sectors.services.prices import (
+from apps.sectors.services.sealing.prices import (
     GAS_FIRST,
     PledgePrice,
     gas_averages,

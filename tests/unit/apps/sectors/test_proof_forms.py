@@ -17,9 +17,9 @@ from apps.sectors.proof_forms import (
     proof_form_for,
     proof_verifier,
 )
-from apps.sectors.services.batches import batches_close
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.batches.closing import batches_close
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.filecoin.groth16.circuits import post_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from poolsite.filecoin.groth16.verification import BadVerifyingKey

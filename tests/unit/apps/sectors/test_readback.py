@@ -11,17 +11,17 @@ from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
 from apps.sectors.errors import PledgeUnsettled
-from apps.sectors.models import Batch, Job, Pledge, Sector
-from apps.sectors.number_models import SectorNumbers
+from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
 from apps.sectors.params import precommit_info, precommit_params
-from apps.sectors.restored import miners_unrecovered, sectors_recovery
-from apps.sectors.services import readback, reported_batches
-from apps.sectors.services.adoptions import adoption_begin, adoptions_follow
-from apps.sectors.services.imports import NO_FILES
+from apps.sectors.selectors.restored import miners_unrecovered, sectors_recovery
+from apps.sectors.services.adoptions.rows import adoption_begin, adoptions_follow
+from apps.sectors.services.batches.context import PRE_COMMIT
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
-from apps.sectors.services.pledge import pledge_create, pledges_settle, sectors_begin
-from apps.sectors.services.reported_batches import batches_import
-from apps.sectors.services.sealing_context import PRE_COMMIT
+from apps.sectors.services.readback import batches as reported_batches
+from apps.sectors.services.readback import sectors as readback
+from apps.sectors.services.readback.batches import batches_import
+from apps.sectors.services.readback.imports import NO_FILES
+from apps.sectors.services.sealing.pledge import pledge_create, pledges_settle, sectors_begin
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.wire.codec import BadWire

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from apps.core.clock import now as time_now
 from apps.messages.services.recovery.detect import restore_check
-from apps.sectors.models import JobEvent, Sector
-from apps.sectors.store_models import Store, StoreAttachment, StoreMove
+from apps.sectors.models import JobEvent, Sector, Store, StoreAttachment, StoreMove
 from poolsite.wire.hosts import StoredNumbers
 from poolsite.wire.stores import StoreCondition
 from tests import factories

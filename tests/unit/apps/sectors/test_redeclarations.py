@@ -8,17 +8,17 @@ import pytest
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.sectors.errors import StoreRefused
-from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services import redeclarations, store_findings, store_scans
-from apps.sectors.services.redeclarations import (
+from apps.sectors.models import JobEvent, Sector, Store, StoreFinding, StoreScan
+from apps.sectors.services.stores import findings as store_findings
+from apps.sectors.services.stores import redeclarations
+from apps.sectors.services.stores import scans as store_scans
+from apps.sectors.services.stores.findings import findings_adopt
+from apps.sectors.services.stores.redeclarations import (
     redeclaration_begin,
     redeclaration_plan,
     redeclarations_follow,
 )
-from apps.sectors.services.store_findings import findings_adopt
-from apps.sectors.services.store_scans import scan_begin, scan_cancel
-from apps.sectors.store_models import Store
-from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.users.models import AuditEntry
 from poolsite.wire.store_checks import FileState, ScannedSectors, ScannedStore
 from tests import factories
@@ -28,7 +28,7 @@ from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.store_scans import FOUND, beat
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 worker = scan_steps.worker

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Recovery
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.host_selectors import sectors_stored_only_on
-from apps.sectors.models import Job, JobEvent
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.removals import leftovers_remove
-from apps.sectors.services.steps import sector_abort
+from apps.sectors.models import Job, JobEvent, WorkerCommand
+from apps.sectors.selectors.hosts import sectors_stored_only_on
+from apps.sectors.services.hosts.removals import leftovers_remove
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.sealing.steps import sector_abort
 from poolsite.wire.hosts import Heartbeat, Operation
 from poolsite.wire.stores import StoreCondition
 from tests import factories
@@ -22,8 +21,7 @@ from tests.unit.apps.sectors.removals import beat
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
+    from apps.sectors.models import Sector, Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job, JobEvent, Sector, SectorProof
-from apps.sectors.services.claims import leases_sweep
-from apps.sectors.services.hosts import leases_renew
-from apps.sectors.services.reports import job_complete, job_fail, job_progress, job_release
+from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
+from apps.sectors.services.hosts.workers import leases_renew
+from apps.sectors.services.jobs.claims import leases_sweep
+from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress, job_release
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import HeldJob

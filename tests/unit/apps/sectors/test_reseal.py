@@ -9,10 +9,9 @@ import pytest
 
 from apps.core.clock import now
 from apps.sectors.errors import JobUnknown
-from apps.sectors.host_models import DAMOCLES, Worker, WorkerCommand
-from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.services.advance import SectorsInProgress
-from apps.sectors.services.reseal import gone_hosts_follow
+from apps.sectors.models import DAMOCLES, Job, JobEvent, Sector, Worker, WorkerCommand
+from apps.sectors.services.sealing.advance import SectorsInProgress
+from apps.sectors.services.sealing.reseal import gone_hosts_follow
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report

@@ -15,7 +15,7 @@ from apps.messages.services.recovery.detect import recovery_begin
 from apps.miners.errors import RoleFenced
 from apps.miners.states import RoleKind
 from apps.sectors.errors import KeyReused, NumbersElsewhere, NumbersTaken, ReservationUnknown
-from apps.sectors.number_models import NumberReservation
+from apps.sectors.models import NumberReservation
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
 from apps.sectors.services.reservations import (
     AHEAD_MAX,
@@ -28,7 +28,7 @@ from apps.sectors.services.reservations import (
     sectorid_export,
     sectorid_import,
 )
-from apps.sectors.services.roles import host_roles_renew
+from apps.sectors.services.roles.assignments import host_roles_renew
 from apps.sectors.states import ReservationState
 from apps.users.models import AuditEntry
 from poolsite.filecoin.bitfield import bitfield_of_runs

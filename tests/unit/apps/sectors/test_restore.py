@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.sectors.errors import RestoreRefused
-from apps.sectors.host_models import DAMOCLES, WorkerCommand
-from apps.sectors.models import Batch, Job, JobEvent, Sector
-from apps.sectors.services.restore import restoration_plan, sector_restore
-from apps.sectors.services.steps import sector_abort
+from apps.sectors.models import DAMOCLES, Batch, Job, JobEvent, Sector, WorkerCommand
+from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
+from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry
 from poolsite.wire.hosts import Operation
 from tests import factories
@@ -23,8 +22,8 @@ from tests.unit.apps.sectors.sealing import DIGEST, NOON, host
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
-    from apps.sectors.services.restore import Restoration
+    from apps.sectors.models import Worker
+    from apps.sectors.services.sealing.restore import Restoration
 
 pytestmark = pytest.mark.django_db
 

@@ -19,14 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors import PledgeUnsettled
-from apps.sectors.host_models import Worker
-from apps.sectors.job_selectors import seal_inputs
-from apps.sectors.models import Job, Sector
-from apps.sectors.restored import sectors_recovery
-from apps.sectors.services.imports import ORDER
-from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.readback import sectors_recover
-from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.models import Job, Sector, Worker
+from apps.sectors.selectors.jobs import seal_inputs
+from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.readback.imports import ORDER
+from apps.sectors.services.readback.sectors import sectors_recover
+from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.pipeline import NEXT_STAGE, stage_rank

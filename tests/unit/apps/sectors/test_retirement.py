@@ -8,14 +8,14 @@ import pytest
 
 from apps.core.clock import now
 from apps.sectors.models import Sector
-from apps.sectors.services.hosts import worker_command, worker_heartbeat
-from apps.sectors.services.retirement import worker_retire_drained
+from apps.sectors.services.hosts.retirement import worker_retire_drained
+from apps.sectors.services.hosts.workers import worker_command, worker_heartbeat
 from apps.users.models import Token
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation
 from tests import factories, people
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -12,16 +12,16 @@ from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.selectors import roles_of
 from apps.miners.services.roles import RoleGrant, role_renew, roles_forget
 from apps.miners.states import RoleState
-from apps.sectors.host_models import Worker
-from apps.sectors.services.retirement import worker_retire
-from apps.sectors.services.role_groups import (
-    group_role_remove,
-    group_roles_separate,
-)
-from apps.sectors.services.roles import (
+from apps.sectors.models import Worker
+from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.roles.assignments import (
     host_role_give,
     host_role_remove,
     host_roles_combine,
+)
+from apps.sectors.services.roles.groups import (
+    group_role_remove,
+    group_roles_separate,
 )
 from apps.users.models import AuditEntry
 from tests import factories, people

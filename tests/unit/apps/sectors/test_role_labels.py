@@ -11,12 +11,11 @@ from apps.miners.models import Miner, Role
 from apps.miners.selectors import roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
-from apps.sectors.services.hosts import worker_heartbeat, worker_register
-from apps.sectors.services.role_groups import GroupGrant, group_role_give, group_role_remove
-from apps.sectors.services.role_test import role_test
-from apps.sectors.services.roles import host_role_give, host_role_remove
+from apps.sectors.models import Job, Worker
+from apps.sectors.services.hosts.workers import worker_heartbeat, worker_register
+from apps.sectors.services.roles.assignments import host_role_give, host_role_remove
+from apps.sectors.services.roles.groups import GroupGrant, group_role_give, group_role_remove
+from apps.sectors.services.roles.trial import role_test
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry
 from poolsite.wire.hosts import Heartbeat, Register

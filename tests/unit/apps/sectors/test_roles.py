@@ -14,10 +14,9 @@ from apps.miners.selectors import roles_of, winning_account, winning_hosts
 from apps.miners.services.roles import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors import LeaseLost
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
-from apps.sectors.services.reports import job_progress
-from apps.sectors.services.roles import (
+from apps.sectors.models import Job, Worker
+from apps.sectors.services.jobs.reports import job_progress
+from apps.sectors.services.roles.assignments import (
     host_role_remove,
     host_roles_combine,
     host_roles_separate,

@@ -15,7 +15,7 @@ from apps.miners.services.roles import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors import LeaseLost
 from apps.sectors.models import Job
-from apps.sectors.services.reports import job_progress
+from apps.sectors.services.jobs.reports import job_progress
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import Assignment, JobKind, Progress
 from tests import factories
@@ -23,7 +23,7 @@ from tests.unit.apps.sectors.roles import beat, fail_over, give, holder, later, 
 from tests.unit.apps.sectors.sealing import NOON, claim
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.clock import now
-from apps.sectors.models import Job, Sector
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.runs_elsewhere import gone_runs_follow
+from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.services.runs.elsewhere import gone_runs_follow
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.sectors.models import Sector
-from apps.sectors.services import store_scans
+from apps.sectors.services.stores import scans as store_scans
 from poolsite.wire.store_checks import ScannedSectors, ScannedStore
 from tests import factories
 from tests.unit.apps.sectors.store_scans import findings, scanned, worker
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 __all__ = ["worker"]

@@ -13,16 +13,16 @@ from django.core.management.base import CommandError
 from msgspec import to_builtins
 
 from apps.messages.models import Recovery
-from apps.sectors.host_models import HostReport, WorkerCommand
-from apps.sectors.services import store_findings
-from apps.sectors.services.hosts import commands_open, worker_heartbeat
-from apps.sectors.services.moves import changes_open
-from apps.sectors.services.sealing_leftovers import (
+from apps.sectors.models import HostReport, WorkerCommand
+from apps.sectors.services.hosts.leftovers import (
     BadLeftovers,
     sealing_leftovers,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
+from apps.sectors.services.hosts.workers import commands_open, worker_heartbeat
+from apps.sectors.services.stores import findings as store_findings
+from apps.sectors.services.stores.moves import changes_open
 from apps.users.models import AuditEntry
 from poolsite.wire.hosts import Heartbeat, Operation, SealingLeftover
 from tests import factories, people
@@ -31,8 +31,7 @@ from tests.unit.apps.sectors.sealing import NOON, host
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
+    from apps.sectors.models import Sector, Worker
 
 pytestmark = pytest.mark.django_db
 

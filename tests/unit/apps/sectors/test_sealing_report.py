@@ -9,19 +9,19 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-import apps.sectors.sealing_report as sealing_module
-import apps.sectors.stage_runs as runs_module
+import apps.sectors.selectors.sealing_report as sealing_module
+import apps.sectors.selectors.stage_runs as runs_module
 from apps.miners.errors import MinerUnknown
-from apps.sectors.bottleneck import StageFigures, limit_of
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.sealing_report import (
+from apps.sectors.selectors.bottleneck import StageFigures, limit_of
+from apps.sectors.selectors.sealing_report import (
     SealingFilter,
     SealingReport,
     percentile,
     sealing_report,
 )
-from apps.sectors.services.runs import run_begin
-from apps.sectors.stage_runs import RUNS_OF_HOST
+from apps.sectors.selectors.stage_runs import RUNS_OF_HOST
+from apps.sectors.services.runs.steps import run_begin
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.people import principal
@@ -30,7 +30,7 @@ from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

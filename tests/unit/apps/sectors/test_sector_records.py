@@ -14,7 +14,7 @@ from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.models import Sector
 from apps.sectors.sector_records import record_of
-from apps.sectors.services.damocles_deals import deals_of
+from apps.sectors.services.damocles.deals import deals_of
 from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people

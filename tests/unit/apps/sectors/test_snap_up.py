@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from apps.sectors.models import PipelineRun
 from apps.sectors.policy import SealingPolicy
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.batch_settings import batch_settings_set
-from apps.sectors.services.sealing_context import SealingContext
-from apps.sectors.services.snap_up import pieces_snap
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.runs.snap_up import pieces_snap
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from tests import factories, people

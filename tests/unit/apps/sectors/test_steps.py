@@ -11,8 +11,8 @@ import pytest
 from apps.core.errors import WrongState
 from apps.sectors.errors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.selectors import resume_choices, sector_wait
-from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.selectors.sectors import resume_choices, sector_wait
+from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState
 from tests import factories

@@ -13,24 +13,21 @@ from apps.checks.data import CheckData
 from apps.checks.stores import copies_bad
 from apps.core.errors import BadValue
 from apps.miners.models import Miner
-from apps.sectors import store_check_selectors
 from apps.sectors.errors import StoreRefused
-from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.models import Sector
-from apps.sectors.services import store_checks
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.retirement import worker_retire
-from apps.sectors.services.store_checks import check_begin, check_cancel
-from apps.sectors.services.store_copies import copies_forget
-from apps.sectors.store_check_models import SectorCopy, StoreCheck
-from apps.sectors.store_check_selectors import (
+from apps.sectors.models import Sector, SectorCopy, Store, StoreCheck, StoreMove, Worker, WorkerCommand
+from apps.sectors.selectors import store_checks as store_check_selectors
+from apps.sectors.selectors.store_checks import (
     StoreChecked,
     checks_of,
     checks_wait,
     copies_bad_of,
     stores_checked,
 )
-from apps.sectors.store_models import Store, StoreMove
+from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.stores import checks as store_checks
+from apps.sectors.services.stores.checks import check_begin, check_cancel
+from apps.sectors.services.stores.copies import copies_forget
 from poolsite.wire.hosts import Heartbeat, Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.store_checks import CheckedFile, CheckedSector, FileState

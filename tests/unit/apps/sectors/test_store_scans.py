@@ -10,15 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.sectors.errors import StoreRefused
-from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services import store_scans
-from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.retirement import worker_retire
-from apps.sectors.services.store_findings import findings_adopt, leftovers_remove
-from apps.sectors.services.store_scans import scan_begin, scan_cancel, scans_compare
-from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.store_models import Store
-from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.models import JobEvent, Sector, SectorCopy, Store, StoreFinding, StoreScan
+from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.stores import scans as store_scans
+from apps.sectors.services.stores.findings import findings_adopt, leftovers_remove
+from apps.sectors.services.stores.scans import scan_begin, scan_cancel, scans_compare
 from apps.users.models import AuditEntry
 from poolsite.wire.hosts import Heartbeat, Operation
 from poolsite.wire.jobs import JobKind
@@ -32,7 +29,7 @@ from tests.unit.apps.sectors.sealing import NOON, host
 from tests.unit.apps.sectors.store_scans import beat, checked, findings, scanned, uuids, work, worker
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 __all__ = ["worker"]
 

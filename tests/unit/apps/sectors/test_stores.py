@@ -9,17 +9,15 @@ import pytest
 
 from apps.core.errors import BadValue
 from apps.sectors.errors import StoreRefused, StoreUnknown
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Sector
-from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
-from apps.sectors.store_models import Store, StoreEvent
-from apps.sectors.store_selectors import (
+from apps.sectors.models import Sector, Store, StoreEvent, WorkerCommand
+from apps.sectors.selectors.stores import (
     store_days_left,
     store_fill_rate,
     store_get,
     store_status,
     stores_page,
 )
+from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind, StageOutputs
 from poolsite.wire.stores import StoreCondition

@@ -11,14 +11,13 @@ import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.policy import SealingPolicy
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.batch_settings import batch_settings_set
-from apps.sectors.services.run_messages import runs_advance
-from apps.sectors.services.runs import run_begin
-from apps.sectors.services.sealing_context import SealingContext
-from apps.sectors.services.update_batches import FAULTY, update_failed, update_push_again, updates_send
+from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.runs.messages import runs_advance
+from apps.sectors.services.runs.steps import run_begin
+from apps.sectors.services.runs.update_batches import FAULTY, update_failed, update_push_again, updates_send
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind

@@ -13,17 +13,17 @@ from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.proving.services.trials import deadline_dry_run
 from apps.proving.tasks import proving_context
-from apps.sectors.damocles_selectors import is_terminating, termination_of
-from apps.sectors.services.change_plans import ChangeRequest
-from apps.sectors.services.changes import changes_request
-from apps.sectors.services.damocles_held import sector_find
-from apps.sectors.services.damocles_hosts import damocles_pings_forget
-from apps.sectors.services.damocles_sectors import damocles_finalize
-from apps.sectors.services.file_removals import removals_request
-from apps.sectors.services.rebuild import rebuild_begin
-from apps.sectors.services.restore import sector_restore
-from apps.sectors.services.runs import run_abort, run_open
-from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.selectors.damocles import is_terminating, termination_of
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.changes.plans import ChangeRequest
+from apps.sectors.services.changes.steps import changes_request
+from apps.sectors.services.damocles.held import sector_find
+from apps.sectors.services.damocles.hosts import damocles_pings_forget
+from apps.sectors.services.damocles.sectors import damocles_finalize
+from apps.sectors.services.runs.rebuild import rebuild_begin
+from apps.sectors.services.runs.steps import run_abort, run_open
+from apps.sectors.services.sealing.restore import sector_restore
+from apps.sectors.services.stores.file_removals import removals_request
 from poolsite.filecoin.cids import cid_parse, cid_to_json
 from poolsite.wire.damocles import SubmitResult
 from poolsite.wire.jobs import JobKind
@@ -33,7 +33,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles_held import SectorName
+    from apps.sectors.services.damocles.held import SectorName
     from poolsite.filecoin.address import Address
     from poolsite.wire.jsonrpc.messages import Json
 

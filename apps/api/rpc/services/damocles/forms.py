@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from apps.sectors.sector_records import piece_written
-from apps.sectors.services.damocles_held import SectorName
-from apps.sectors.services.damocles_hosts import Ping
-from apps.sectors.services.damocles_sectors import Reported, Wanted
-from apps.sectors.services.damocles_stores import store_path
-from apps.sectors.services.damocles_submissions import PreCommitted
+from apps.sectors.services.damocles.held import SectorName
+from apps.sectors.services.damocles.hosts import Ping
+from apps.sectors.services.damocles.sectors import Reported, Wanted
+from apps.sectors.services.damocles.stores import store_path
+from apps.sectors.services.damocles.submissions import PreCommitted
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.wire.jobs import DIGEST_BYTES, NAME_MAX, TEXT_MAX
 from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, number, text
@@ -22,10 +22,8 @@ from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, numb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.sectors.damocles_models import DamoclesTold
-    from apps.sectors.models import Sector
+    from apps.sectors.models import DamoclesTold, Sector, Store
     from apps.sectors.sector_records import PlacedPiece
-    from apps.sectors.store_models import Store
     from poolsite.wire.jsonrpc.messages import Json
 
 LIST_MAX: Final = 1_000

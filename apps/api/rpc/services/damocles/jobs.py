@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.damocles import forms
 from apps.core import clock
-from apps.sectors.services.damocles_runs import (
+from apps.sectors.services.damocles.runs import (
     Updated,
     rebuild_allocate,
     snap_up_allocate,
     snap_up_submit,
 )
-from apps.sectors.services.damocles_unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
+from apps.sectors.services.damocles.unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.wire.damocles import PIECES_HERE, UNSEALING_NOW
 from poolsite.wire.jsonrpc.parameters import Param, blob, fields, text
@@ -24,9 +24,9 @@ from poolsite.wire.jsonrpc.parameters import Param, blob, fields, text
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from apps.sectors.models import Sector
-    from apps.sectors.services.damocles_held import SectorName
-    from apps.sectors.services.damocles_runs import GivenRun
-    from apps.sectors.services.damocles_sectors import Wanted
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.runs import GivenRun
+    from apps.sectors.services.damocles.sectors import Wanted
     from poolsite.wire.jobs import SealInputs
     from poolsite.wire.jsonrpc.messages import Json
 

@@ -46,10 +46,11 @@ from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorGone
-from apps.sectors.services.damocles_hosts import damocles_ping
-from apps.sectors.services.damocles_jobs import job_abort, job_finish, job_is_named, job_report
-from apps.sectors.services.damocles_runs import rebuild_submit
-from apps.sectors.services.damocles_sectors import (
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.damocles.hosts import damocles_ping
+from apps.sectors.services.damocles.jobs import job_abort, job_finish, job_is_named, job_report
+from apps.sectors.services.damocles.runs import rebuild_submit
+from apps.sectors.services.damocles.sectors import (
     BATCH_MAX,
     damocles_abort,
     damocles_allocate,
@@ -58,8 +59,8 @@ from apps.sectors.services.damocles_sectors import (
     damocles_report,
     damocles_ticket,
 )
-from apps.sectors.services.damocles_stores import damocles_job_reserve, damocles_reserve, damocles_store
-from apps.sectors.services.damocles_submissions import (
+from apps.sectors.services.damocles.stores import damocles_job_reserve, damocles_reserve, damocles_store
+from apps.sectors.services.damocles.submissions import (
     damocles_precommit,
     damocles_proof,
     damocles_seed,
@@ -67,7 +68,6 @@ from apps.sectors.services.damocles_submissions import (
     precommit_status,
     proof_status,
 )
-from apps.sectors.services.sealing_context import sealing_context_now
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import SECTOR_GONE
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -75,10 +75,10 @@ from poolsite.wire.jsonrpc.parameters import ANY, BOOL, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles_held import SectorName
-    from apps.sectors.services.damocles_hosts import Ping
-    from apps.sectors.services.damocles_sectors import Reported, Wanted
-    from apps.sectors.services.damocles_submissions import PreCommitted
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.hosts import Ping
+    from apps.sectors.services.damocles.sectors import Reported, Wanted
+    from apps.sectors.services.damocles.submissions import PreCommitted
     from poolsite.wire.jsonrpc.messages import Json
     from poolsite.wire.jsonrpc.parameters import Param
 

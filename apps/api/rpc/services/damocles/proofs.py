@@ -19,7 +19,7 @@ from apps.api.rpc.services.damocles.forms import (
 )
 from apps.core import clock
 from apps.sectors.policy import sealing_policy
-from apps.sectors.services.damocles_proofs import (
+from apps.sectors.services.damocles.proofs import (
     ProofsWanted,
     proof_finish,
     proof_remove,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles_proofs import ProofJob
+    from apps.sectors.services.damocles.proofs import ProofJob
     from poolsite.wire.jsonrpc.messages import Json
 
 SCOPE: Final = "sealer"

@@ -11,17 +11,17 @@ from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, whole
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.miners.selectors import miner_get
-from apps.sectors.services.damocles_held import sector_find
-from apps.sectors.services.damocles_stores import damocles_store, store_path
-from apps.sectors.services.sealing_context import sealing_context_now
-from apps.sectors.services.snap_up import snap_candidates
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.damocles.held import sector_find
+from apps.sectors.services.damocles.stores import damocles_store, store_path
+from apps.sectors.services.runs.snap_up import snap_candidates
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import Param, RpcMethod, text
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles_held import SectorName
+    from apps.sectors.services.damocles.held import SectorName
     from poolsite.wire.jsonrpc.messages import Json
 
 CANDIDATES_MAX: Final = 1_000

@@ -12,17 +12,17 @@ from apps.api.rpc.services.damocles.forms import ANY_RECORD, CID, COUNT, NAME, S
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.miners.selectors import miner_get
-from apps.sectors.damocles_selectors import (
+from apps.sectors.sector_records import record_of, records_of
+from apps.sectors.selectors.damocles import (
     sector_on_side,
     sectors_listed,
     sectors_with_pieces,
 )
-from apps.sectors.sector_records import record_of, records_of
-from apps.sectors.services.advance import entropy_of
-from apps.sectors.services.damocles_held import sector_find
-from apps.sectors.services.damocles_stores import damocles_release, reservations_listed
-from apps.sectors.services.record_imports import records_import
-from apps.sectors.store_selectors import stores_visible
+from apps.sectors.selectors.stores import stores_visible
+from apps.sectors.services.adoptions.records import records_import
+from apps.sectors.services.damocles.held import sector_find
+from apps.sectors.services.damocles.stores import damocles_release, reservations_listed
+from apps.sectors.services.sealing.advance import entropy_of
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.damocles import MANAGER_VERSION, SectorSide
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -30,7 +30,7 @@ from poolsite.wire.jsonrpc.parameters import BOOL, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles_held import SectorName
+    from apps.sectors.services.damocles.held import SectorName
     from poolsite.wire.jsonrpc.messages import Json
 
 

@@ -12,9 +12,9 @@ from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.miners.selectors import miner_get, miner_senders
 from apps.miners.states import Use
-from apps.sectors.damocles_selectors import damocles_hosts, unprovable
 from apps.sectors.hardware import PINGS
-from apps.sectors.selectors import batch_policy
+from apps.sectors.selectors.damocles import damocles_hosts, unprovable
+from apps.sectors.selectors.sectors import batch_policy
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commr
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import ANY, BOOL, BadParam, Param, RpcMethod, fields, text
@@ -22,7 +22,7 @@ from poolsite.wire.jsonrpc.parameters import ANY, BOOL, BadParam, Param, RpcMeth
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
     from apps.sectors.policy import SealingPolicy
     from poolsite.filecoin.policy import Network
     from poolsite.wire.jsonrpc.messages import Json

@@ -15,7 +15,7 @@ from apps.gateway.reverse import DROPLET, reverse_of
 from apps.gateway.routes import market_route
 from apps.miners.errors import MinerUnknown
 from apps.pieces.errors import PieceUnknown
-from apps.sectors.services.deliveries import UnsealOrder, is_kept_unsealed, piece_deliver
+from apps.sectors.services.runs.deliveries import UnsealOrder, is_kept_unsealed, piece_deliver
 from apps.users.selectors import miner_owner
 from poolsite.filecoin.address import Address
 from poolsite.filecoin.cids import Cid, cid_to_json

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from django.test import Client
 
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from apps.core import clock
 from apps.sectors.models import Job, Sector
 from apps.sectors.params import comm_d_of, pieces_column
-from apps.sectors.services.claims import jobs_claim
-from apps.sectors.services.reports import job_complete
-from apps.sectors.services.runs import run_begin
+from apps.sectors.services.jobs.claims import jobs_claim
+from apps.sectors.services.jobs.reports import job_complete
+from apps.sectors.services.runs.steps import run_begin
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import BadSector, Claim, Complete, JobKind
@@ -22,8 +22,7 @@ from tests.unit.apps.api.rpc.damocles_line import SPEC, TICKET
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
-    from apps.sectors.run_models import PipelineRun
+    from apps.sectors.models import PipelineRun, Worker
 
 OLD, NEW = bytes([5]) * 31 + b"\0", bytes([6]) * 31 + b"\0"
 SNAP_SPEC = {"Sector": SPEC, "Deals": {"MaxDeals": None, "MinUsedSpace": None}}

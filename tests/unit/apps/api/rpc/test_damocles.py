@@ -10,10 +10,8 @@ import pytest
 from apps.chain.models import Head
 from apps.chain.selectors import network_current
 from apps.core import clock
-from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Job, Sector
-from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.models import DamoclesSector, Job, Sector, WorkerCommand
+from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.jobs import JobKind
@@ -302,8 +300,8 @@ def test_a_seed_is_asked_for_with_and_without_the_proof_type(line: Line, miner: 
 
 
 def test_a_landed_sector_proves_though_its_worker_is_away(line: Line, miner: Miner) -> None:
-    from apps.sectors.services.advance import SectorsInProgress
-    from apps.sectors.services.damocles_sectors import damocles_follow
+    from apps.sectors.services.damocles.sectors import damocles_follow
+    from apps.sectors.services.sealing.advance import SectorsInProgress
 
     sector = ticketed(line, miner)
     factories.sector(miner, state="COMMIT_LANDED", store="store")  # of the pool's own host
@@ -325,8 +323,8 @@ def test_a_landed_sector_proves_though_its_worker_is_away(line: Line, miner: Min
 
 
 def test_a_sector_that_was_finished_early_proves_when_its_commit_lands(line: Line, miner: Miner) -> None:
-    from apps.sectors.services.advance import SectorsInProgress
-    from apps.sectors.services.damocles_sectors import damocles_follow
+    from apps.sectors.services.damocles.sectors import damocles_follow
+    from apps.sectors.services.sealing.advance import SectorsInProgress
 
     sector = ticketed(line, miner)
     line.call("SubmitPreCommit", *precommit(sector))

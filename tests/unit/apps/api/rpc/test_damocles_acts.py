@@ -8,11 +8,8 @@ import pytest
 
 from apps.core import clock
 from apps.proving.models import CheckRun
-from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.host_models import DAMOCLES, Worker
-from apps.sectors.models import Job, Sector, SectorChange
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.steps import sector_abort
+from apps.sectors.models import DAMOCLES, DamoclesSector, Job, PipelineRun, Sector, SectorChange, Worker
+from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from poolsite.filecoin.sha254 import sha254_zero

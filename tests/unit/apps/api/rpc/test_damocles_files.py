@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
-from apps.sectors.host_models import DAMOCLES
-from apps.sectors.models import Job, Sector
-from apps.sectors.services.steps import sector_abort, sector_retry
-from apps.sectors.store_models import Store
+from apps.sectors.models import DAMOCLES, Job, Sector, Store
+from apps.sectors.services.sealing.steps import sector_abort, sector_retry
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.api.rpc.damocles_jobs import looks
@@ -20,7 +18,7 @@ from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named, precommit, 
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

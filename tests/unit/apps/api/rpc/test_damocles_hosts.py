@@ -14,16 +14,13 @@ from apps.core import clock
 from apps.messages.services.recovery import detect
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.pieces.models import Piece
-from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.models import Job, Sector
-from apps.sectors.number_models import SectorNumbers
+from apps.sectors.models import DamoclesSector, Job, Sector, SectorNumbers, Worker, WorkerCommand
 from apps.sectors.params import pieces_column, pieces_filled
-from apps.sectors.restored import hosts_unreported, sectors_recovery
-from apps.sectors.services.advance import SectorsInProgress
-from apps.sectors.services.claims import leases_sweep
-from apps.sectors.services.damocles_sectors import damocles_follow
-from apps.sectors.services.hosts import worker_command
+from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
+from apps.sectors.services.damocles.sectors import damocles_follow
+from apps.sectors.services.hosts.workers import worker_command
+from apps.sectors.services.jobs.claims import leases_sweep
+from apps.sectors.services.sealing.advance import SectorsInProgress
 from poolsite.wire.hosts import Operation
 from tests import factories, people
 from tests.page_client import signed_in, text_of
@@ -122,7 +119,7 @@ def test_everybody_is_sent_on_for_a_piece_and_only_its_owner_gets_it(client: Cli
 
 
 def test_a_full_look_is_of_what_the_worker_may_have(line: Line, miner: Miner, monkeypatch: Any) -> None:
-    monkeypatch.setattr("apps.sectors.services.claims.CHOSEN_MAX", 1)
+    monkeypatch.setattr("apps.sectors.services.jobs.claims.CHOSEN_MAX", 1)
     factories.sector(miner, held_by=factories.worker())
     Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
     factories.sector(miner, state="PC1_DONE")

@@ -10,17 +10,17 @@ import pytest
 from apps.core import clock
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.pieces.models import Piece
-from apps.sectors.damocles_models import DamoclesJob
-from apps.sectors.damocles_selectors import damocles_planned
 from apps.sectors.errors import NoHost
-from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.number_models import SectorNumbers
-from apps.sectors.restored import hosts_unreported, sectors_recovery
-from apps.sectors.services import damocles_files, damocles_jobs, damocles_runs, runs
-from apps.sectors.services.retirement import worker_retire, worker_retire_drained
-from apps.sectors.services.runs import hosts_of_run, run_abort, run_retry
-from apps.sectors.services.runs_elsewhere import gone_runs_follow
+from apps.sectors.models import DamoclesJob, Job, JobEvent, Sector, SectorNumbers, Worker, WorkerCommand
+from apps.sectors.selectors.damocles import damocles_planned
+from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
+from apps.sectors.services.damocles import files as damocles_files
+from apps.sectors.services.damocles import jobs as damocles_jobs
+from apps.sectors.services.damocles import runs as damocles_runs
+from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
+from apps.sectors.services.runs import steps as runs
+from apps.sectors.services.runs.elsewhere import gone_runs_follow
+from apps.sectors.services.runs.steps import hosts_of_run, run_abort, run_retry
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.integration.sealing.kills import Killed, Kills

@@ -10,10 +10,8 @@ import pytest
 from apps.core import clock
 from apps.pieces.commitments import commitment_of
 from apps.pieces.models import Piece
-from apps.sectors.host_models import DAMOCLES, Worker
-from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.unsealing import unseal_request
+from apps.sectors.models import DAMOCLES, Job, JobEvent, PipelineRun, Sector, Worker
+from apps.sectors.services.runs.unsealing import unseal_request
 from apps.users.services.tokens import TokenLimits
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.wire.jobs import JobKind

@@ -11,10 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
-from apps.sectors.host_models import Worker
-from apps.sectors.models import Job
-from apps.sectors.services.claims import leases_sweep
-from apps.sectors.services.retirement import worker_retire_drained
+from apps.sectors.models import Job, Worker
+from apps.sectors.services.hosts.retirement import worker_retire_drained
+from apps.sectors.services.jobs.claims import leases_sweep
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.codec import document_encode

@@ -11,9 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
-from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.models import Sector
-from apps.sectors.run_models import PipelineRun
+from apps.sectors.models import DamoclesSector, PipelineRun, Sector
 from apps.sectors.sector_records import record_of
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.jobs import JobKind

@@ -8,8 +8,7 @@ import pytest
 
 from apps.chain.selectors import network_current
 from apps.core import clock
-from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.store_models import Store
+from apps.sectors.models import SectorCopy, Store
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line

@@ -1,0 +1,1 @@
+"""Reading sectors, jobs, hosts, stores and what is done with proven sectors."""

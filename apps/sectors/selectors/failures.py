@@ -1,0 +1,217 @@
+"""What failed, by the stage and the words of its error: sectors, and whatever is done with proven ones."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import clock
+from apps.messages.models import Message
+from apps.miners.selectors import miners_visible
+from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove
+from apps.sectors.selectors.hosts import worker_machine
+from apps.sectors.selectors.sectors import resume_choices, sectors_visible
+from apps.sectors.selectors.stopped_work import (
+    COMPACT,
+    changes_failed,
+    compaction_place,
+    compactions_failed,
+    moves_failed,
+    runs_stopped,
+    unseals_failed,
+)
+from apps.sectors.states import PAUSED_BY
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.wire.jobs import RUN_KINDS, JobKind, Level
+from poolsite.wire.pipeline.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from apps.users.principals import Principal
+
+Failed = Sector | PipelineRun | SectorChange | StoreMove | Job | Message
+"""A row that failed; a job is one of unsealing, a message compacts a deadline."""
+
+FAILURES_MAX: Final = 5_000
+"""Rows of each kind that are grouped; the oldest ones beyond are left out."""
+ENDED_SHOWN: Final = timedelta(days=7)
+"""So long those are listed that have ended with their failure: changes, moves, unsealing and compaction."""
+MOVE: Final = "move"
+CHANGES: Final = tuple(str(kind).lower() for kind in ChangeKind)
+KINDS: Final = (str(JobKind.SEAL), *map(str, RUN_KINDS), str(JobKind.UNSEAL), *CHANGES, MOVE, COMPACT)
+"""What fails: sealing, and what is done with a proven sector."""
+NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|\b[ft]0?\d+\b|\d[\d.,:]*")
+"""What differs from sector to sector in the words of one error."""
+ADVICE: Final = (
+    (r"no space|disk full|ENOSPC", _("free disk space on the host, then retry")),
+    (r"the chain would refuse|message ended with|exit code", _("see why the chain refuses it, then retry")),
+    (r"nonce|base fee|funds|balance|insufficient", _("fund the sender, then retry")),
+    (
+        r"damaged|corrupt|mismatch|differs|wrong",
+        _("go back to an earlier stage: the files are made anew; if one host does it again, test its memory"),
+    ),
+    (r"no such file|not found|missing", _("bring the files back, or go back to an earlier stage")),
+    (PAUSED_BY, _("retry when it may go on")),
+    (r"gave up|killed|signal|memory", _("give the host more memory or fewer slots, then retry")),
+)
+"""What helps against errors with such words; the first that fits."""
+ADVICE_OF_ENDED: Final = {
+    JobKind.UNSEAL: _("see that the sector's store can be read, then retry; a damaged replica is rebuilt"),
+    MOVE: _("see that both stores answer and have room, then retry; the sector lies where it was"),
+    COMPACT: _("see why the chain refuses it, then compact the deadline again"),
+    **dict.fromkeys(CHANGES, _("see why the chain refuses it, then ask for it again at its price of now")),
+}
+"""What helps where no stage can be gone back to."""
+
+
+@dataclass(slots=True)
+class FailureGroup:
+    """Sectors that failed alike."""
+
+    key: str
+    """The fingerprint."""
+    kind: str
+    """One of `KINDS`."""
+    state: str
+    stage: str
+    text: str
+    """The newest error, as it is."""
+    level: str
+    advice: str
+    back: tuple[str, ...]
+    """Earlier states from which they can go on."""
+    since: datetime
+    last: datetime
+    hosts: list[str] = field(default_factory=list)
+    sectors: list[Sector] = field(default_factory=list)
+    rows: list[Failed] = field(default_factory=list)
+    """What failed, in the order of its sectors: of a sector that is sealed, itself."""
+    deadlines: list[tuple[str, int]] = field(default_factory=list)
+    """Of compactions, which have no sectors: the miner's address and the deadline of each."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.rows)
+
+
+def fingerprint(stage: str, error: str) -> str:
+    """Return what sectors that failed alike have in common."""
+    words = NAMES.sub("#", error)[:300]
+    return hashlib.sha256(f"{stage}\0{words}".encode()).hexdigest()[:12]
+
+
+def advice_of(kind: str, error: str) -> str:
+    """Return what helps."""
+    if kind in ADVICE_OF_ENDED:
+        return str(ADVICE_OF_ENDED[kind])
+    fits = (words for pattern, words in ADVICE if re.search(pattern, error, re.IGNORECASE))
+    return str(next(fits, _("retry; if it fails again, go back to an earlier stage")))
+
+
+def failures_grouped(viewer: Principal) -> list[FailureGroup]:
+    """Return what failed and this caller may know of by fingerprint, the largest group first."""
+    groups: dict[str, FailureGroup] = {}
+    sectors, since = sectors_visible(viewer), clock.now() - ENDED_SHOWN
+    paused = sectors.exclude(paused_at=None).order_by("-paused_at", "-pk")
+    for sector in paused[:FAILURES_MAX]:
+        group = _group_add(
+            groups,
+            JobKind.SEAL,
+            sector,
+            sector,
+            stage=sector.stage,
+            at=sector.paused_at,
+            back=resume_choices(sector)[1:],
+        )
+        _host_add(group, sector.job.sticky_worker)
+    runs = list(runs_stopped(sectors).order_by("-paused_at", "-pk")[:FAILURES_MAX])
+    miners = list(miners_visible(viewer))
+    unseals = unseals_failed(miners, since=since, limit=FAILURES_MAX)
+    hosts = _hosts_of([*(run.job_id for run in runs), *(job.pk for job in unseals)])
+    for run in runs:
+        step = run.step
+        group = _group_add(
+            groups,
+            run.kind,
+            run.sector,
+            run,
+            stage=step.stage,
+            at=run.paused_at,
+            back=tuple(step.resume_at),
+        )
+        _host_add(group, hosts.get(run.job_id))
+    named = sectors.filter(uuid__in={job.inputs["sector"] for job in unseals if "sector" in job.inputs})
+    of_unseal = {str(sector.uuid): sector for sector in named}
+    for job in unseals:
+        if (held := of_unseal.get(job.inputs.get("sector", ""))) is not None:
+            _host_add(_group_add(groups, JobKind.UNSEAL, held, job, stage=job.stage), hosts.get(job.pk))
+    for change in changes_failed(sectors, since=since).order_by("-pk")[:FAILURES_MAX]:
+        _group_add(groups, change.kind.lower(), change.sector, change, stage=change.stage)
+    for move in moves_failed(sectors, since=since).select_related("worker")[:FAILURES_MAX]:
+        _host_add(_group_add(groups, MOVE, move.sector, move, stage=move.state), move.worker)
+    for message in compactions_failed(miners, since=since)[:FAILURES_MAX]:
+        why = message.error or exit_code_text(message.exit_code, actor="miner")
+        group = _group_add(groups, COMPACT, None, message, stage=COMPACT.upper(), error=why)
+        group.deadlines.append(compaction_place(message))
+    return sorted(groups.values(), key=lambda one: (-one.count, one.key))
+
+
+def _group_add(
+    groups: dict[str, FailureGroup],
+    kind: str,
+    sector: Sector | None,
+    row: Failed,
+    *,
+    stage: str,
+    error: str = "",
+    at: datetime | None = None,
+    back: tuple[str, ...] = (),
+) -> FailureGroup:
+    """Add what failed to its group, of which the first one is the newest; return the group."""
+    at, error = at or row.updated_at, error or row.error
+    alike = stage if kind == JobKind.SEAL else f"{kind} {stage}"
+    if isinstance(row, SectorChange):
+        alike += f" {row.expiration} {row.drops_claims}"  # it is asked for again as it was
+    key = fingerprint(alike, error)
+    group = groups.get(key)
+    if group is None:
+        group = groups[key] = FailureGroup(
+            key=key,
+            kind=str(kind),
+            state=row.state,
+            stage=str(stage),
+            text=error,
+            level=row.error_level if isinstance(row, Sector) else Level.PERMANENT,
+            advice=advice_of(kind, error),
+            back=back,
+            since=at,
+            last=at,
+        )
+    group.since = min(group.since, at)
+    group.back = group.back or back
+    if sector is not None:
+        group.sectors.append(sector)
+    group.rows.append(row)
+    return group
+
+
+def _hosts_of(jobs: Iterable[int]) -> dict[int, Worker]:
+    """Return the host that reported a job's last failure; no row where the console found it."""
+    told = JobEvent.objects.filter(job__in=list(jobs), is_error=True).exclude(worker=None)
+    return {
+        event.job_id: event.worker for event in told.select_related("worker").order_by("pk") if event.worker
+    }
+
+
+def _host_add(group: FailureGroup, worker: Worker | None) -> None:
+    if worker is not None and (host := worker_machine(worker)) not in group.hosts:
+        group.hosts.append(host)

@@ -1,0 +1,65 @@
+"""What a host has done lately: sectors a day, and what failed; and whether somebody looks at its log."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import RedisError
+
+from apps.core.redis_clients import redis_client
+from apps.sectors.models import JobEvent
+from poolsite.wire.pipeline import Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+
+DAYS: Final = 7
+COUNTED_MAX: Final = 10_000
+"""Sectors that are counted; a host seals fewer in a week."""
+FAILURES_SHOWN: Final = 10
+LOG_WATCHED_S: Final = 30
+"""How long a host sends its log after somebody looked at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """What a host did in the last days."""
+
+    sectors: int
+    """Sectors that it finished in `days`."""
+    days: float
+    failures: tuple[JobEvent, ...]
+    """The newest first."""
+
+    @property
+    def per_day(self) -> float:
+        """Sectors a day."""
+        return self.sectors / self.days
+
+
+def host_record(worker: Worker, *, now: datetime) -> HostRecord:
+    """Return what a host did lately; one that is new is measured by its own age, an hour at least."""
+    since = max(now - timedelta(days=DAYS), worker.created_at)
+    mine = JobEvent.objects.filter(worker=worker).order_by("-pk")
+    done = mine.filter(event=Stage.FINALIZE, at__gte=since)[:COUNTED_MAX].count()
+    failures = mine.filter(is_error=True).select_related("job__sector", "job__miner")[:FAILURES_SHOWN]
+    days = max((now - since) / timedelta(days=1), 1 / 24)
+    return HostRecord(done, days, tuple(failures))
+
+
+def log_watch(worker: Worker) -> None:
+    """Request a host's log for a while, since somebody looks at it; without Redis it does not come."""
+    with suppress(RedisError, OSError):
+        redis_client().set(f"poolsite:host-log:{worker.uuid}", "1", ex=LOG_WATCHED_S)
+
+
+def log_is_watched(worker: Worker) -> bool:
+    """Return whether somebody looks at a host's log."""
+    with suppress(RedisError, OSError):
+        return bool(redis_client().exists(f"poolsite:host-log:{worker.uuid}"))
+    return False

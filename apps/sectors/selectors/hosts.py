@@ -1,0 +1,216 @@
+"""Reads of hosts: who may see them, their settings, their commands, what only they store."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Prefetch, Q
+
+from apps.core.compiled import Compiled
+from apps.sectors.errors import WorkerUnknown
+from apps.sectors.models import (
+    HostReport,
+    Job,
+    Sector,
+    SharedSettings,
+    StoreAttachment,
+    Worker,
+    WorkerCommand,
+)
+from apps.sectors.policy import sealing_policy
+from apps.sectors.states import JobState
+from apps.users.models import Tenant
+from poolsite.wire.pipeline import (
+    SectorState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND tenant_id = %s"  # noqa: S608
+"""Written out: every request of a host asks for it."""
+
+
+WORKER_STATES: Final = ("here", "away", "paused", "draining")
+"""Words by which a list of workers can be asked for."""
+
+
+def tenant_of_hosts(pk: int) -> Tenant:
+    """Return a tenant that `host_groups` named."""
+    return Tenant.objects.get(pk=pk)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersWanted:
+    """Which workers a list is to have."""
+
+    state: str = ""
+    """One of WORKER_STATES; empty: all."""
+    group: str = ""
+    name: str = ""
+    """A part of its name or its machine's."""
+
+
+def workers_visible(viewer: Principal) -> QuerySet[Worker]:
+    """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
+    held = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
+    workers = (
+        Worker.objects.filter(retired_at=None)
+        .select_related("tenant")
+        .prefetch_related(Prefetch("jobs", queryset=held, to_attr="held_jobs"))
+        .order_by("name", "pk")
+    )
+    return workers if viewer.is_operator else workers.filter(tenant_id=viewer.own_id)
+
+
+WORKERS_ALL: Final[Compiled[Worker]] = Compiled(
+    "workers_all",
+    lambda: Worker.objects.filter(retired_at=None).select_related("tenant").order_by("name", "pk"),
+)
+JOBS_HELD: Final[Compiled[Job]] = Compiled(
+    "jobs_held",
+    lambda workers: (
+        Job.objects.filter(state=JobState.LEASED, worker__any=workers)
+        .select_related("sector", "miner")
+        .order_by("pk")
+    ),
+    workers="bigint[]",
+)
+
+
+def workers_read(viewer: Principal) -> list[Worker]:
+    """Return all of `workers_visible`; for the operator, whose alerts ask again and again, compiled once."""
+    if not viewer.is_operator:
+        return list(workers_visible(viewer))
+    workers = WORKERS_ALL.rows()
+    held: dict[int | None, list[Job]] = {}
+    for job in JOBS_HELD.rows(workers=[worker.pk for worker in workers]):
+        held.setdefault(job.worker_id, []).append(job)
+    for worker in workers:
+        worker.held_jobs = held.get(worker.pk, [])  # type: ignore[attr-defined]  # as a prefetch sets it
+        for job in worker.held_jobs:  # type: ignore[attr-defined]
+            job.worker = worker
+    return workers
+
+
+def worker_get(viewer: Principal, uuid: str) -> Worker:
+    """Return one worker.  Raises WorkerUnknown."""
+    worker = workers_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if worker is None:
+        raise WorkerUnknown(uuid)
+    return worker
+
+
+def worker_of(tenant_id: int, uuid: str) -> Worker:
+    """Return a worker as it calls: its own account's, retired ones included.  Raises WorkerUnknown."""
+    rows = Worker.objects.raw(WORKER_OF, [uuid, tenant_id]) if is_uuid(uuid) else ()
+    worker = next(iter(rows), None)
+    if worker is None:
+        raise WorkerUnknown(uuid)
+    return worker
+
+
+def worker_is_away(worker: Worker, *, now: datetime) -> bool:
+    """Return whether a worker has been silent for too long."""
+    return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether `text` names a uuid; a database would answer anything else with an error."""
+    try:
+        uuids.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def worker_machine(worker: Worker) -> str:
+    """Return the machine that a worker runs on, by which roles know it; its own name where it has none."""
+    return worker.host or worker.name
+
+
+def workers_of_host(tenant_id: int, host: str) -> QuerySet[Worker]:
+    """Return a tenant's workers on one machine."""
+    on_it = Q(host=host) | Q(host="", name=host)
+    return Worker.objects.filter(on_it, tenant_id=tenant_id, retired_at=None)
+
+
+def shared_settings_of(worker: Worker) -> dict[str, SharedSettings]:
+    """Return the settings of the pool, of a host's tenant and of its group, by level."""
+    mine = Q(tenant=None) | Q(tenant_id=worker.tenant_id, group="")
+    if worker.group:
+        mine |= Q(tenant_id=worker.tenant_id, group=worker.group)
+    rows = SharedSettings.objects.filter(mine)
+    return {"pool" if row.tenant_id is None else "group" if row.group else "tenant": row for row in rows}
+
+
+def host_groups(viewer: Principal) -> list[tuple[int, str, str]]:
+    """Return the tenants and groups of the viewer's hosts: key and name of the tenant, and the group."""
+    rows = workers_visible(viewer).select_related(None).prefetch_related(None)
+    found = rows.order_by("tenant__name", "group").values_list("tenant_id", "tenant__name", "group")
+    return list(found.distinct())
+
+
+def workers_page(
+    viewer: Principal,
+    wanted: WorkersWanted,
+    *,
+    before: tuple[datetime, str] | None,
+    limit: int,
+    now: datetime,
+) -> list[Worker]:
+    """Return a page of workers, the newest first, older than the row that `before` names."""
+    rows = workers_visible(viewer).order_by("-created_at", "-pk")
+    away = Q(seen_at__lt=now - timedelta(seconds=sealing_policy().worker_away_s))
+    states = {
+        "": Q(),
+        "away": away,
+        "here": ~away,
+        "paused": Q(is_paused=True),
+        "draining": Q(is_draining=True),
+    }
+    rows = rows.filter(states[wanted.state])
+    if wanted.name:
+        rows = rows.filter(Q(name__icontains=wanted.name) | Q(host__icontains=wanted.name))
+    if wanted.group:
+        rows = rows.filter(group=wanted.group)
+    if before is not None:
+        moment, pk = before
+        key = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 18 else 0
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=key))
+    return list(rows[:limit])
+
+
+def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:
+    """Return the settings that the viewer's hosts share, the pool's first."""
+    rows = SharedSettings.objects.select_related("tenant").order_by("tenant__name", "group")
+    return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant_id=viewer.own_id))
+
+
+def sectors_stored_only_on(worker: Worker) -> int:
+    """Count the sealed sectors that lie in stores which no other host of the tenant has, be they away now."""
+    others = Worker.objects.filter(tenant_id=worker.tenant_id, retired_at=None).exclude(pk=worker.pk)
+    shared = {store for stores in others.values_list("stores", flat=True) for store in stores}
+    shared |= set(StoreAttachment.objects.filter(worker__in=others).values_list("store__name", flat=True))
+    alone = {*worker.stores, *worker.attachments.values_list("store__name", flat=True)} - shared
+    rows = Sector.objects.filter(tenant_id=worker.tenant_id, state=SectorState.PROVING, store__in=alone)
+    return rows.count() if alone else 0
+
+
+def host_report(worker: Worker) -> HostReport | None:
+    """Return what a host told of itself that only its page shows."""
+    return HostReport.objects.filter(worker=worker).first()
+
+
+def commands_open(workers: Iterable[Worker]) -> dict[int, str]:
+    """Return what workers were told last and have not done yet, by the worker's key."""
+    rows = WorkerCommand.objects.filter(worker__in=workers, done_at=None).order_by("pk")
+    return dict(rows.values_list("worker_id", "op"))

@@ -1,0 +1,94 @@
+"""Reads of moves between stores: those of a store, and what one that has not begun waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.sectors.models import Store, StoreMove, WorkerCommand
+from apps.sectors.selectors.leftovers import removals_open
+from apps.sectors.states import OPEN_MOVES, MoveState
+from poolsite.wire.hosts import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import Sector
+
+BEGUN: Final = (MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
+OVER: Final = (MoveState.MOVED, MoveState.FAILED)
+SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
+"""The sector's row names the new store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a host has yet to remove: of a copy that was not finished, or a leftover."""
+
+    host: str
+    name: str
+    """As the sector's files are named in every store."""
+    store: str
+
+
+def moves_of(store: Store) -> QuerySet[StoreMove]:
+    """Return the moves out of a store and into it, the newest first."""
+    rows = StoreMove.objects.filter(Q(from_store=store) | Q(to_store=store))
+    return rows.select_related("sector__miner", "worker", "from_store", "to_store").order_by("-pk")
+
+
+def moves_open(store: Store) -> int:
+    """Count the moves out of a store and into it that have not ended."""
+    return moves_of(store).filter(state__in=OPEN_MOVES).count()
+
+
+def moved_meanwhile(sector: Sector, store: Store, order: WorkerCommand) -> bool:
+    """Return whether a move wrote or removed a sector's files in a store since a host was told to read them.
+
+    Of the store that the sector's row names only what came there counts: a move away from it removes nothing
+    before the row has changed.
+    """
+    since = Q(updated_at__gte=order.created_at)
+    if sector.store == store.name:
+        return sector.moves.filter(since, to_store=store, state__in=SWITCHED).exists()
+    begun = Q(state__in=BEGUN) | since & Q(state__in=OVER)
+    return sector.moves.filter(begun, Q(from_store=store) | Q(to_store=store)).exists()
+
+
+def removals_awaited(moves: Iterable[StoreMove]) -> dict[int, Removal]:
+    """Return by move what must be removed before its next step is ordered.
+
+    Of all hosts: one that comes back later has the same store, and the live copy in it may be a new one.
+    """
+    waiting = [move for move in moves if move.state in (MoveState.QUEUED, MoveState.COPIED)]
+    if not waiting:
+        return {}
+    drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, worker__retired_at=None)
+    drops = drops.filter(worker__tenant_id__in={move.from_store.tenant_id for move in waiting})
+    drops = drops.filter(args__sector__in=[str(move.sector.uuid) for move in waiting])
+    known = {
+        (drop.worker.tenant_id, drop.args["sector"]): drop
+        for drop in drops.select_related("worker").order_by("-pk")
+    }
+    leftovers = removals_open({move.sector for move in waiting})
+    uids = {_uid_of(drop) for drop in (*known.values(), *leftovers.values())}
+    stores = Store.objects.filter(uid__in=uids) if uids else ()
+    names = {(store.tenant_id, store.uid): store.name for store in stores}
+    found = {}
+    for move in waiting:
+        tenant = move.from_store.tenant_id
+        drop = known.get((tenant, str(move.sector.uuid))) or leftovers.get(move.sector_id)
+        if drop is not None:
+            uid, name = _uid_of(drop), f"s-t0{drop.args['miner_id']}-{drop.args['number']}"
+            found[move.pk] = Removal(drop.worker.name, name, names.get((tenant, uid), uid))
+    return found
+
+
+def _uid_of(order: WorkerCommand) -> str:
+    """Return the store in which a removal removes."""
+    uid: str = order.args.get("to") or order.args["uid"]
+    return uid

@@ -1,0 +1,32 @@
+"""Which sector numbers of a miner are taken, and by whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.sectors.models import NumberReservation, Sector
+from apps.sectors.states import ReservationState
+from poolsite.filecoin.bitfield import bitfield_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+    from poolsite.filecoin.bitfield import BitField
+
+
+def reservations_named(miner: Miner, *, key: str = "runs") -> dict[str, Any]:
+    """Return one column of the open reservations that have a name, by it."""
+    rows = NumberReservation.objects.filter(miner=miner, is_lease=False, state=ReservationState.RESERVED)
+    return dict(rows.order_by("pk").values_list("name", key))
+
+
+def numbers_in_use(miner: Miner) -> BitField:
+    """Return the numbers of a miner's sectors."""
+    return bitfield_of(Sector.objects.filter(miner=miner).order_by().values_list("number", flat=True))
+
+
+def numbers_known(miner: Miner, numbers: Sequence[int]) -> set[int]:
+    """Return those of these numbers that have a row: no more rows are read than are asked about."""
+    rows = Sector.objects.filter(miner=miner, number__in=numbers).order_by()
+    return set(rows.values_list("number", flat=True))

@@ -1,0 +1,72 @@
+"""Reads of scans of stores, and of what the last one found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as say
+
+from apps.core.errors import BadValue
+from apps.core.formatting import plural, whole
+from apps.sectors.errors import ScanUnknown
+from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.states import FindingKind, FindingState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import Store, StoreFinding, StoreScan
+
+ACTABLE: Final = (FindingState.FOUND, FindingState.REFUSED)
+"""States in which a finding waits for somebody."""
+
+
+def scans_of(store: Store) -> QuerySet[StoreScan]:
+    """Return the scans of a store, the newest first."""
+    return store.scans.select_related("store", "worker").order_by("-pk")
+
+
+def scan_get(store: Store, uuid: str) -> StoreScan:
+    """Return one scan of a store.  Raises ScanUnknown."""
+    scan = scans_of(store).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if scan is None:
+        raise ScanUnknown(uuid)
+    return scan
+
+
+def findings_page(store: Store, *, kind: str = "", after: int = 0, limit: int) -> list[StoreFinding]:
+    """Return a page of what the last scan of a store found, later than the row `after`.  Raises BadValue."""
+    if kind and kind not in FindingKind.values:
+        raise BadValue(
+            say("must be one of {kinds}").format(kinds=", ".join(FindingKind.values)), field="kind"
+        )
+    rows = store.findings.filter(pk__gt=after).select_related("store__tenant", "sector__miner").order_by("pk")
+    return list((rows.filter(kind=kind) if kind else rows)[:limit])
+
+
+def findings_waiting(store: Store) -> QuerySet[StoreFinding]:
+    """Return the findings of a store that wait for somebody."""
+    return store.findings.filter(state__in=ACTABLE)
+
+
+def kinds_waiting(store: Store) -> set[str]:
+    """Return the kinds of which some finding of a store waits for somebody."""
+    return set(findings_waiting(store).order_by().values_list("kind", flat=True).distinct())
+
+
+def counts_text(counts: Mapping[str, int]) -> list[str]:
+    """Return how many of each kind a scan found: `3 incomplete sectors`, `2 listed in another store`."""
+    return [_count_text(FindingKind(kind), count) for kind, count in counts.items()]
+
+
+def _count_text(kind: FindingKind, count: int) -> str:
+    if kind == FindingKind.HALF:
+        return plural(count, "incomplete sector")
+    if kind == FindingKind.OTHER:
+        return plural(count, "other file")
+    if kind == FindingKind.ELSEWHERE:
+        return say("{count} listed in another store").format(count=whole(count))
+    words = say("{count} missing") if kind == FindingKind.MISSING else say("{count} unknown")
+    return words.format(count=whole(count))

@@ -1,0 +1,203 @@
+"""Reads of stores: who may see them, how fast they fill, what lies in them alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import OuterRef, Prefetch, Q, Subquery
+from django.utils.translation import gettext
+
+from apps.core.compiled import Compiled
+from apps.sectors.errors import StoreUnknown, WorkerUnknown
+from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
+from apps.sectors.selectors.hosts import is_uuid, worker_is_away
+from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.stores import READABLE, StoreCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import Worker
+    from apps.users.principals import Principal
+
+COUNTED_MAX: Final = 1_000
+"""Sectors of one state that a store's page counts; a store may hold a hundred thousand."""
+RATE_OVER: Final = timedelta(days=7)
+"""The rate at which a store fills is measured over this time."""
+RATE_LEAST: Final = timedelta(minutes=10)
+"""And over this at least."""
+DETACHED: Final = "DETACHED"
+"""Of a store that no host has attached."""
+SILENT: Final = "SILENT"
+"""Of a store whose hosts are all away."""
+BEST_FIRST: Final = (
+    *(StoreCondition.READY, StoreCondition.FULL, StoreCondition.READ_ONLY, StoreCondition.TWICE),
+    *(StoreCondition.BAD_MARK, StoreCondition.REPLACED, StoreCondition.AWAY),
+)
+SHOWN: Final = (Operation.ATTACH, Operation.DETACH, Operation.SET_STORE)
+"""Orders that a list shows by themselves; copies are shown as moves."""
+ORDERS_SHOWN: Final = 20
+ORDERS_S: Final = timedelta(days=1)
+
+
+def stores_visible(viewer: Principal, *, now: datetime) -> QuerySet[Store]:
+    """Return the stores that this caller may know of.
+
+    Each with its attachments as `attached`, and its first measure of the last days as `first_at` and
+    `first_used`.
+    """
+    attached = Prefetch("attachments", queryset=_attachments(), to_attr="attached")
+    stores = _measured(now - RATE_OVER).prefetch_related(attached)
+    return stores if viewer.is_operator else stores.filter(tenant_id=viewer.own_id)
+
+
+def _attachments() -> QuerySet[StoreAttachment]:
+    rows = StoreAttachment.objects.filter(worker__retired_at=None).select_related("worker")
+    return rows.order_by("worker__name", "path")
+
+
+def _measured(since: Any) -> QuerySet[Store]:
+    """Return the stores, each with its first measure since a moment."""
+    first = StoreSample.objects.filter(store=OuterRef("pk"), at__gte=since).order_by("at")
+    return (
+        Store.objects.select_related("tenant")
+        .annotate(first_at=Subquery(first.values("at")[:1]))
+        .annotate(first_used=Subquery(first.values("used_bytes")[:1]))
+    )
+
+
+STORES_ALL: Final[Compiled[Store]] = Compiled("stores_all", _measured, since="timestamptz")
+ATTACHED: Final[Compiled[StoreAttachment]] = Compiled(
+    "stores_attached", lambda stores: _attachments().filter(store__any=stores), stores="bigint[]"
+)
+
+
+def stores_read(viewer: Principal, *, now: datetime) -> list[Store]:
+    """Return all of `stores_visible`; for the operator, whose alerts ask again and again, compiled once."""
+    if not viewer.is_operator:
+        return list(stores_visible(viewer, now=now))
+    stores = STORES_ALL.rows(since=now - RATE_OVER)
+    attached: dict[int, list[StoreAttachment]] = {}
+    for row in ATTACHED.rows(stores=[store.pk for store in stores]):
+        attached.setdefault(row.store_id, []).append(row)
+    for store in stores:
+        store.attached = attached.get(store.pk, [])  # type: ignore[attr-defined]  # as a prefetch sets it
+        for row in store.attached:  # type: ignore[attr-defined]
+            row.store = store
+    return stores
+
+
+def attachments_of(store: Store) -> list[StoreAttachment]:
+    """Return the hosts that have a store of `stores_visible`."""
+    return getattr(store, "attached", [])
+
+
+def store_get(viewer: Principal, uuid: str, *, now: datetime) -> Store:
+    """Return one store.  Raises StoreUnknown."""
+    store = stores_visible(viewer, now=now).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if store is None:
+        raise StoreUnknown(uuid)
+    return store
+
+
+def stores_page(
+    viewer: Principal, *, before: tuple[datetime, str] | None, limit: int, now: datetime
+) -> list[Store]:
+    """Return a page of stores, the newest first, older than the row that `before` names."""
+    rows = stores_visible(viewer, now=now).order_by("-created_at", "-pk")
+    if before is not None:
+        moment, pk = before
+        key = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 18 else 0
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=key))
+    return list(rows[:limit])
+
+
+def attachment_get(store: Store, worker_uuid: str) -> StoreAttachment:
+    """Return where a host has a store attached.  Raises WorkerUnknown."""
+    rows = store.attachments.select_related("worker", "store")
+    row = rows.filter(worker__uuid=worker_uuid).first() if is_uuid(worker_uuid) else None
+    if row is None:
+        raise WorkerUnknown(worker_uuid)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """The condition of a store as a whole: the best that one of its hosts finds."""
+
+    condition: str
+    """A `StoreCondition`, DETACHED or SILENT."""
+    reason: str = ""
+
+    @property
+    def is_readable(self) -> bool:
+        """Return whether its sectors can be proven."""
+        return self.condition in READABLE
+
+
+def store_status(store: Store, *, now: datetime) -> StoreStatus:
+    """Return the condition of a store as a whole."""
+    attached = attachments_of(store)
+    if not attached:
+        return StoreStatus(DETACHED, gettext("no host has it attached: attach it where its disk is"))
+    heard = [row for row in attached if not worker_is_away(row.worker, now=now)]
+    if not heard:
+        names = ", ".join(sorted({row.worker.name for row in attached}))
+        return StoreStatus(SILENT, gettext("not heard of {hosts}: start it again").format(hosts=names))
+    best = min(heard, key=lambda row: BEST_FIRST.index(StoreCondition(row.condition)))
+    return StoreStatus(best.condition, best.reason)
+
+
+def store_fill_rate(store: Store) -> float | None:
+    """Return the bytes a day that were put into a store of `stores_visible` lately; None while not known."""
+    first_at: datetime | None = getattr(store, "first_at", None)
+    if first_at is None or store.told_at is None or store.told_at - first_at < RATE_LEAST:
+        return None
+    used = store.total_bytes - store.free_bytes - store.reserved_bytes
+    first_used: int = getattr(store, "first_used", 0)
+    return (used - first_used) / ((store.told_at - first_at) / timedelta(days=1))
+
+
+def store_days_left(store: Store, rate: float | None) -> float | None:
+    """Return in how many days a store is full at this rate; None if it does not fill, or has no bound."""
+    return store.free_bytes / rate if store.is_bounded and rate is not None and rate > 0 else None
+
+
+def store_sector_counts(store: Store) -> dict[str, int]:
+    """Return how many sectors of each state name this store, counted up to one more than `COUNTED_MAX`."""
+    rows = Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).order_by()
+    first, *others = (
+        rows.filter(state=state).values_list("state", flat=True)[: COUNTED_MAX + 1] for state in SectorState
+    )
+    return dict(Counter(first.union(*others, all=True)))
+
+
+def hosts_of_store(store: Store, conditions: Collection[str], *, now: datetime) -> list[Worker]:
+    """Return the hosts that are there and have a store in one of these conditions."""
+    rows = store.attachments.filter(condition__in=conditions, worker__retired_at=None)
+    found = (row.worker for row in rows.select_related("worker").order_by("worker_id"))
+    return [worker for worker in found if not worker_is_away(worker, now=now)]
+
+
+def provers_of_store(store: Store, *, now: datetime) -> list[Worker]:
+    """Return the provers that are there and read a store, but for those that are told to detach it."""
+    orders = WorkerCommand.objects.filter(op=Operation.DETACH, args__uid=store.uid, done_at=None)
+    going = set(orders.values_list("worker_id", flat=True))
+    hosts = hosts_of_store(store, READABLE, now=now)
+    return [one for one in hosts if str(JobKind.WINDOW_POST) in one.kinds and one.pk not in going]
+
+
+def store_orders(viewer: Principal, *, now: datetime) -> list[WorkerCommand]:
+    """Return what hosts were lately told to do with stores, the newest first."""
+    rows = WorkerCommand.objects.filter(op__in=SHOWN, created_at__gt=now - ORDERS_S)
+    if not viewer.is_operator:
+        rows = rows.filter(worker__tenant_id=viewer.own_id)
+    return list(rows.select_related("worker").order_by("-pk")[:ORDERS_SHOWN])

@@ -1,0 +1,84 @@
+"""Sealing targets: settings and progress; what a miner has set of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.errors import NotFound
+from apps.sectors.models import SealTarget, Sector
+from apps.sectors.policy import BATCH_FIELDS, LIMITS
+from apps.sectors.states import Hold
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+
+DAY: Final = timedelta(days=1)
+
+
+def target_get(miner: Miner) -> SealTarget:
+    """Return a miner's target.  Raises NotFound."""
+    row = SealTarget.objects.filter(miner=miner).first()
+    if row is None:
+        raise NotFound(gettext("{miner} has no target").format(miner=miner))
+    return row
+
+
+def targets_paused(miners: Iterable[Miner]) -> list[SealTarget]:
+    """Return the targets of these miners that want sectors and may not pledge them, longest first."""
+    rows = SealTarget.objects.filter(miner__in=list(miners)).exclude(held_by__in=[Hold.NONE, Hold.REACHED])
+    return list(rows.select_related("miner").order_by("held_since", "pk"))
+
+
+def targets_due(*, now: datetime) -> bool:
+    """Return whether any target is to be looked at."""
+    return SealTarget.objects.filter(look_at__lte=now).exists()
+
+
+def missing(row: SealTarget, *, now: datetime) -> int:
+    """Return how many sectors have to be pledged now; those that failed count until somebody ends them."""
+    wanted = _wanted(row, now=now)
+    room = power_room(row)
+    return wanted if room is None else min(wanted, room)
+
+
+def power_room(row: SealTarget) -> int | None:
+    """Return how many more sectors bring a miner to its most power; None if there is no most."""
+    if row.power_max is None:
+        return None
+    miner = row.miner
+    under_way = Sector.objects.filter(miner=miner).exclude(state__in=FINAL_STATES).count()
+    left = row.power_max - miner.qa_power - under_way * miner.sector_size
+    return max(-(-left // miner.sector_size), 0)
+
+
+def _wanted(row: SealTarget, *, now: datetime) -> int:
+    sectors = Sector.objects.filter(miner=row.miner)
+    if row.in_work is not None:
+        return max(row.in_work - sectors.exclude(state__in=FINAL_STATES).count(), 0)
+    # A day's worth is made up for at most, and the first sector of a day begins at once.
+    begin = max(row.since, now - DAY)
+    part = (now - begin) / DAY
+    wanted = int((row.day_bytes or 0) * part // row.miner.sector_size) + 1
+    wanted = min(wanted, (row.day_bytes or 0) // row.miner.sector_size)
+    made = sectors.filter(created_at__gte=begin).exclude(state=SectorState.ABORTED).count()
+    return max(wanted - made, 0)
+
+
+def batch_settings_own(miner: Miner) -> dict[str, int | bool | None]:
+    """Return a miner's own settings by name, None for what is as the pool has it.
+
+    What was stored before a limit came, or came back with a backup, is the nearest that the limit allows.
+    """
+    row = getattr(miner, "batch_settings", None)
+    own = {name: getattr(row, name, None) for name in BATCH_FIELDS}
+    for name, (least, most) in LIMITS.items():
+        if (value := own[name]) is not None:
+            own[name] = min(max(value, least), most)
+    return own

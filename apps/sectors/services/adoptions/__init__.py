@@ -1,0 +1,1 @@
+"""Sectors that were made elsewhere: their rows, their files, and the records of another manager."""

@@ -1,0 +1,207 @@
+"""Records of sectors from another manager: what they tell that the chain does not, once it fits the chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core import clock
+from apps.core.errors import BadValue, DomainError, NotAllowed
+from apps.core.live import Change, publish
+from apps.sectors.models import Sector
+from apps.sectors.params import comm_d_of, has_data, pieces_column
+from apps.sectors.sector_records import RecordPiece, SectorRecord, record_read, zeros_of
+from apps.sectors.selectors.sectors import sectors_visible
+from apps.sectors.services.sealing.placements import pieces_recover
+from apps.sectors.services.sealing.steps import job_locked
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.actors.miner_sectors import (
+    DataActivationNotification,
+    PieceActivationManifest,
+    VerifiedAllocationKey,
+)
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.cbor import int_write
+from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.commd import BadPiece
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jobs import Piece as WirePiece
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+RECORDS_MAX: Final = 1_000
+"""Of one request."""
+MARKET: Final = id_address(5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordImport:
+    """What became of one record, or would."""
+
+    miner_id: int
+    number: int
+    filled: tuple[str, ...] = ()
+    """Which facts of the sector it tells that were not known."""
+    refusal: str = ""
+
+
+def records_import(
+    records: Sequence[Mapping[str, Any]], *, by: Principal, is_trial: bool = False
+) -> list[RecordImport]:
+    """Fill in what records tell of proving sectors; what is known already stays.
+
+    What is no record, as of a sector without a replica, is refused alone.  Raises NotAllowed, BadValue.
+    """
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+    if len(records) > RECORDS_MAX:
+        raise BadValue(
+            gettext("at most {limit} records at a time").format(limit=RECORDS_MAX), field="records"
+        )
+    now, done = clock.now(), []
+    for body in records:
+        try:
+            record = record_read(body)
+        except BadValue as bad:
+            done.append(RecordImport(**_named(body), refusal=bad.reason))
+        else:
+            done.append(_import(record, by=by, now=now, is_trial=is_trial))
+    return done
+
+
+def _named(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whose sector a bad record names; zeros where it names none."""
+    name = body.get("ID") if isinstance(body, dict) else None
+    told = name if isinstance(name, dict) else {}
+    found = {"miner_id": told.get("Miner"), "number": told.get("Number")}
+    return {key: value if type(value) is int else 0 for key, value in found.items()}
+
+
+def _import(record: SectorRecord, *, by: Principal, now: datetime, is_trial: bool) -> RecordImport:
+    done: dict[str, Any] = {"miner_id": record.miner_id, "number": record.number}
+    found = sectors_visible(by).filter(miner__actor_id=record.miner_id, number=record.number).first()
+    if found is None:
+        return RecordImport(**done, refusal=gettext("there is no such sector here: import its miner first"))
+    try:
+        with transaction.atomic():
+            _job, sector = job_locked(found.pk)
+            filled = _fill(sector, record, now=now)
+            if is_trial:
+                transaction.set_rollback(True)
+            elif filled:
+                audit_record(
+                    principal=by, action="sector.record-import", target=str(sector), after={"facts": filled}
+                )
+                publish(Change("sector", str(sector.uuid), sector.tenant_id))
+    except DomainError as refusal:
+        return RecordImport(**done, refusal=refusal.reason)
+    return RecordImport(**done, filled=tuple(filled))
+
+
+def _fill(sector: Sector, record: SectorRecord, *, now: datetime) -> list[str]:
+    """Write what a record tells and the row lacks; return its names.  Raises BadValue."""
+    _fit(sector, record)
+    facts: dict[str, Any] = {}
+    if sector.ticket is None:
+        facts |= {"ticket": record.ticket, "ticket_epoch": record.ticket_epoch}
+    if sector.seed is None and record.seed is not None:
+        facts |= {"seed": record.seed, "seed_epoch": record.seed_epoch}
+    if sector.comm_d is None:
+        facts["comm_d"] = record.data_comm_d
+    if sector.key_comm_r is None and record.new_comm_r is not None:
+        facts["key_comm_r"] = record.comm_r
+    if record.pieces and not has_data(sector) and any(piece.payload_size for piece in record.pieces):
+        facts["pieces"] = _pieces(sector, record, now=now)
+    if facts:
+        Sector.objects.filter(pk=sector.pk).update(**facts, updated_at=now)
+    return [name for name in facts if not name.endswith("_epoch")]
+
+
+def _fit(sector: Sector, record: SectorRecord) -> None:
+    """Refuse a record that is not of this replica.  Raises BadValue."""
+    if sector.state != SectorState.PROVING:
+        raise BadValue(
+            gettext("it is {state}: only proving sectors are filled in").format(state=sector.state),
+            field="records",
+        )
+    if record.seal_proof != sector.seal_proof:
+        raise BadValue(
+            gettext("the sector's proof type is {seal_proof}").format(seal_proof=sector.seal_proof),
+            field="SectorType",
+        )
+    latest = record.comm_r if record.new_comm_r is None else record.new_comm_r
+    if bytes(sector.comm_r or b"") != latest:
+        raise BadValue(gettext("the chain has another replica"), field="CommR")
+    if sector.key_comm_r is not None and bytes(sector.key_comm_r) != record.comm_r:
+        raise BadValue(gettext("the chain has another sector key"), field="CommR")
+    if sector.ticket is not None and bytes(sector.ticket) != record.ticket:
+        raise BadValue(gettext("the sector has another ticket"), field="Ticket")
+    if sector.comm_d is not None and bytes(sector.comm_d) != record.data_comm_d:
+        raise BadValue(gettext("the sector has other data"), field="CommD")
+    column = pieces_column(map(_wire_piece, _whole(sector, record)))
+    try:
+        data = comm_d_of(sector, pieces=column) if column else zeros_of(sector)
+    except BadPiece as bad:
+        raise BadValue(str(bad), field="Pieces") from None
+    if data != record.data_comm_d:
+        raise BadValue(gettext("its pieces do not make its CommD"), field="Pieces")
+
+
+def _pieces(sector: Sector, record: SectorRecord, *, now: datetime) -> list[dict[str, Any]]:
+    """Write the rows of the clients' pieces, without bytes; return the column of all."""
+    column, at = [], 0
+    for piece in _whole(sector, record):
+        if piece.payload_size:
+            manifest = PieceActivationManifest(
+                cid=commd_cid(piece.comm_p),
+                size=piece.size,
+                verified_allocation_key=_claim(piece),
+                notify=()
+                if piece.deal is None
+                else (DataActivationNotification(MARKET, int_write(piece.deal)),),
+            )
+            [row] = pieces_recover(sector.miner, sector.number, [manifest], now=now, at=at)
+            if row.payload_size != piece.payload_size and row.actor == "console":
+                type(row).objects.filter(pk=row.pk).update(payload_size=piece.payload_size)
+        column += pieces_column([_wire_piece(piece)])
+        at += piece.size
+    return column
+
+
+def _whole(sector: Sector, record: SectorRecord) -> list[RecordPiece]:
+    """Return a record's pieces with those of zeros that align and fill; none of a sector of zeros."""
+    found: list[RecordPiece] = []
+    at = 0
+    for piece in record.pieces:
+        begins = -(-at // piece.size) * piece.size
+        found += [*_zeros(at, begins), piece]
+        at = begins + piece.size
+    return [*found, *_zeros(at, sector.sector_size)] if found else []
+
+
+def _zeros(at: int, end: int) -> list[RecordPiece]:
+    """Return the pieces of zeros between two places; none before the first place."""
+    found = []
+    while 0 < at < end:
+        size = at & -at
+        found.append(RecordPiece(comm_p=sha254_zero(size), size=size, payload_size=0))
+        at += size
+    return found
+
+
+def _claim(piece: RecordPiece) -> VerifiedAllocationKey | None:
+    if piece.client is None or piece.allocation is None:
+        return None
+    return VerifiedAllocationKey(client=piece.client, id=piece.allocation)
+
+
+def _wire_piece(piece: RecordPiece) -> WirePiece:
+    return WirePiece(size=piece.size, comm_p=piece.comm_p, payload_size=piece.payload_size)

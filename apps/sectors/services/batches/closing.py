@@ -1,0 +1,346 @@
+"""Batches: which sectors go to the chain together, and when.
+
+Each sector is tried alone on the present state first, so that one that the chain would refuse cannot
+spoil the message of the others.  A batch is closed in one transaction with its message made; pushing
+it may happen any number of times, since the message's id is the batch's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.chain.errors import NodeRefused
+from apps.chain.isolation import for_each_isolated
+from apps.core.live import Change, publish
+from apps.messages.services.recovery.detect import restore_check
+from apps.miners.selectors import sender_choose
+from apps.sectors.models import Batch, Sector
+from apps.sectors.onchain import (
+    deposits_read,
+    messages_try,
+    precommits_read,
+    trial_message,
+)
+from apps.sectors.params import (
+    expiration_choose,
+    precommit_info,
+    precommit_json,
+)
+from apps.sectors.proof_forms import can_prove
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_held
+from apps.sectors.services.batches.asks import ASKED, asked_height
+from apps.sectors.services.batches.context import (
+    COMMIT,
+    COMMIT_NI,
+    PRE_COMMIT,
+    BatchRules,
+    SealingContext,
+    sector_refused,
+    sectors_requeue,
+)
+from apps.sectors.services.batches.forms import BatchEntry, BatchForm, batch_params, commit_form, pledge_value
+from apps.sectors.services.batches.messages import batch_push
+from apps.sectors.services.batches.miner_funds import (
+    balance_free,
+    balance_lock,
+    balance_read,
+    balance_take,
+    funds_text,
+)
+from apps.sectors.services.batches.noninteractive import noninteractive_form
+from apps.sectors.services.sealing.advance import SectorsInProgress, by_miner, step_console, ticket_life
+from apps.sectors.services.sealing.placements import manifests_of, starts_of
+from apps.sectors.services.sealing.reconcile import landed_reconcile
+from apps.sectors.services.sealing.steps import job_locked, sector_step
+from poolsite.filecoin.noninteractive import MAX_SECTORS
+from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.miners.models import Miner
+
+STAGES_BEFORE: Final = {
+    SectorState.PERSISTED: states_with(SectorEvent.RETICKET)[:-1],
+    SectorState.C2_DONE: states_with(SectorEvent.RESEED)[:-1],
+}
+"""Where the sectors are that come to a batch next, by the state in which it waits."""
+
+
+def batches_close(work: SealingContext) -> int:
+    """Close every batch that is due, and give how many were; none where the chain refuses our proofs."""
+    if not can_prove(work.network):
+        return 0
+    closed: list[bool] = []
+    for_each_isolated(
+        SectorsInProgress.read().each_miner(),
+        lambda in_progress: closed.extend(_close_due(in_progress, work)),
+        event="batches_not_closed",
+    )
+    return sum(closed)
+
+
+def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator[bool]:
+    """Close one miner's batches that are due."""
+    for kind in (PRE_COMMIT, COMMIT):
+        for miner, sectors in by_miner(in_progress.sectors_in(kind.waits_in)).items():
+            own = replace(work, policy=batch_policy(miner, work.policy))
+            _wait_record(sectors, height=work.head.height)
+            due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
+            held = aggregates_held(miner, due) if kind is COMMIT else {}
+            for alike in _by_proof(due, kind=kind):
+                # one batch of a proof type at a time: an aggregate holds its place
+                chosen, reason = held.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
+                if not chosen:
+                    chosen, reason = batch_choose(alike, kind=kind, work=own, asked=asked_height(miner))
+                chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
+                if chosen and not _is_unrecovered(miner, work):
+                    yield _close(miner, chosen, kind=kind, reason=reason, work=own)
+
+
+def _by_proof(sectors: Sequence[Sector], *, kind: BatchRules) -> list[list[Sector]]:
+    """Return the sectors that may share a message: commits of one proof type, as their proof is one."""
+    if kind is PRE_COMMIT:  # those without are about to go on
+        return [[sector for sector in sectors if sector.is_interactive]]
+    types = dict.fromkeys(sector.seal_proof for sector in sectors)
+    return [[sector for sector in sectors if sector.seal_proof == one] for one in types]
+
+
+def _is_unrecovered(miner: Miner, work: SealingContext) -> bool:
+    """Return whether the database turns out to be restored, and this miner's sectors are not read back."""
+    restore_check(now=work.now)
+    return miner.pk in miners_unrecovered()
+
+
+def _wait_record(sectors: Sequence[Sector], *, height: int) -> None:
+    """Remember the head at which a sector began to wait; its batch's age is counted from there."""
+    for sector in sectors:
+        if sector.ready_height is None:
+            sector.ready_height = height
+            Sector.objects.filter(pk=sector.pk, ready_height=None).update(ready_height=height)
+
+
+def batch_choose(
+    sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext, asked: int = -1
+) -> tuple[list[Sector], str]:
+    """Choose the sectors that go now, and say why; none if the batch shall wait.
+
+    What has waited since the head `asked` goes whatever the base fee is.
+    """
+    if not sectors:
+        return [], ""
+    policy, height = work.policy, work.head.height
+    most = policy.precommit_batch_max if kind is PRE_COMMIT else policy.commit_batch_max
+    if kind is PRE_COMMIT:
+        most = min(most, work.network.pre_commit_batch_max)
+    elif not sectors[0].is_interactive:
+        most = min(most, MAX_SECTORS)
+    soon = _starting_soon(sectors, kind=kind, work=work)
+    first = sorted(sectors, key=lambda one: (one.pk not in soon, one.ready_height or 0, one.pk))[:most]
+    oldest = first[0].ready_height or height
+    wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
+    if soon or _is_due(first, kind=kind, work=work):
+        return first, "deadline"
+    if oldest <= asked:
+        return first, ASKED
+    if policy.is_held(kind.kind, int(work.head.base_fee)):
+        return [], ""
+    if len(first) == most:
+        return first, "full"
+    if height - oldest >= wait and not _backlog_fills(first[0], oldest=oldest, kind=kind, work=work):
+        return first, "timeout"
+    if len(first) == 1 and not _has_others_coming(first[0], kind=kind):
+        return first, "single"
+    return [], ""
+
+
+def _starting_soon(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> set[int]:
+    """Return the keys of those whose data must be active soon, where a pre-commit has a seed to wait for."""
+    slack = work.policy.precommit_slack_epochs
+    if kind is PRE_COMMIT:
+        slack += work.network.pre_commit_challenge_delay + work.network.confidences.seed
+    starts, latest = starts_of(sectors), work.head.height + slack
+    return {sector.pk for sector in sectors if starts.get(sector.number, latest + 1) <= latest}
+
+
+def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> bool:
+    slack = work.policy.precommit_slack_epochs
+    if kind is PRE_COMMIT or not sectors[0].is_interactive:
+        ends = [(sector.ticket_epoch or 0) + ticket_life(sector, work.network) for sector in sectors]
+    else:
+        life = work.network.max_prove_commit_duration
+        ends = [(sector.precommit_epoch or 0) + life for sector in sectors]
+    return min(ends) - work.head.height <= slack
+
+
+def _backlog_fills(sector: Sector, *, oldest: int, kind: BatchRules, work: SealingContext) -> bool:
+    """Return whether a batch goes on waiting since sectors of its miner are in the stages just before."""
+    policy = work.policy
+    most = policy.precommit_backlog_epochs if kind is PRE_COMMIT else policy.commit_backlog_epochs
+    if work.head.height - oldest >= most:
+        return False
+    coming = Q(state__in=STAGES_BEFORE[kind.waits_in])
+    if kind is COMMIT:
+        seed_wait = work.network.pre_commit_challenge_delay + work.network.confidences.seed
+        coming |= Q(state=SectorState.PRECOMMIT_LANDED, precommit_epoch__lt=oldest + most - seed_wait)
+    return Sector.objects.filter(coming, miner=sector.miner, paused_at=None).exists()
+
+
+def _has_others_coming(sector: Sector, *, kind: BatchRules) -> bool:
+    """Return whether another sector of this miner is on its way to the same batch."""
+    order = list(SectorState)
+    before = order[: order.index(kind.waits_in) + 1]
+    return (
+        Sector.objects.filter(miner=sector.miner, state__in=before, paused_at=None)
+        .exclude(pk=sector.pk)
+        .exclude(state__in=FINAL_STATES)
+        .exists()
+    )
+
+
+def _close(
+    miner: Miner, sectors: Sequence[Sector], *, kind: BatchRules, reason: str, work: SealingContext
+) -> bool:
+    """Try each sector alone, then write the batch with those that the chain would take."""
+    available = balance_read(miner, work)
+    free = balance_free(miner, available, height=work.head.height)
+    work = replace(work, available=available, free=free)
+    sender = sender_choose(miner, kind.use).address
+    try:
+        if not sectors[0].is_interactive:
+            form = noninteractive_form(miner, sectors, sender=sender, reason=reason, work=work)
+            return form is not None and _write(
+                miner, form, kind=COMMIT_NI, sender=sender, reason=reason, work=work
+            )
+        make = _precommit_parts if kind is PRE_COMMIT else _commit_parts
+        parts = make(miner, sectors, work)
+    except NodeRefused as refusal:
+        sectors_requeue(
+            sectors, error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
+        )
+        return False
+    messages = [
+        trial_message(
+            to=miner.address,
+            from_=sender,
+            value=work.sent(part.value),
+            method=kind.method,
+            params=batch_params(kind, BatchForm([part]), all_or_none=True),
+        )
+        for part in parts
+    ]
+    trials = messages_try(work.client, messages, work.head.key)
+    good = [part for part, trial in zip(parts, trials, strict=True) if trial.is_good]
+    for part, trial in zip(parts, trials, strict=True):
+        if not trial.is_good:
+            sector_refused(part.sector, trial, kind=kind, work=work)
+    if not good:
+        return False
+    if kind is PRE_COMMIT:
+        return _write(miner, BatchForm(good), kind=kind, sender=sender, reason=reason, work=work)
+    form = commit_form(miner, good, sender=sender, reason=reason, work=work)
+    return form is not None and _write(miner, form, kind=kind, sender=sender, reason=reason, work=work)
+
+
+def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
+    expiration = expiration_choose(
+        height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
+    )
+    infos = [precommit_info(sector, expiration=expiration) for sector in sectors]
+    deposits = [0] * len(infos)
+    if work.policy.send_funds:
+        forms = [precommit_json(info) for info in infos]
+        deposits = deposits_read(work.client, miner.address, forms, work.head.key)
+    return [
+        BatchEntry(sector=sector, value=value, info=info)
+        for sector, value, info in zip(sectors, deposits, infos, strict=True)
+    ]
+
+
+def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
+    found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
+    placed = manifests_of(miner, [sector.number for sector in sectors])
+    expiration = expiration_choose(
+        height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
+    )
+    parts = []
+    for sector in Sector.objects.select_related("miner", "final_proof").filter(
+        pk__in=[sector.pk for sector in sectors]
+    ):
+        there = found[sector.number]
+        if there is None:  # the watch of pre-commits sets the sector back, or finds it proven
+            continue
+        if sector.final_proof.seed_epoch != sector.seed_epoch:
+            step_console(
+                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is for another seed")
+            )
+            continue
+        value = 0
+        if work.policy.send_funds:
+            value = pledge_value(sector.sector_size, deposit=there.deposit, expiration=expiration, work=work)
+        proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
+        parts.append(BatchEntry(sector=sector, value=value, proof=proof, pieces=pieces))
+    return parts
+
+
+def _write(
+    miner: Miner,
+    form: BatchForm,
+    *,
+    kind: BatchRules,
+    sender: str,
+    reason: str,
+    work: SealingContext,
+) -> bool:
+    """Write the batch and move its sectors, all that are still where we saw them; then push it.
+
+    An aggregate goes only if it is about all of them.
+    """
+    name = uuid.uuid4()
+    with transaction.atomic():
+        balance_lock(miner, work)
+        kept: list[tuple[BatchEntry, Sector]] = []
+        locked = []
+        for part in sorted(form.parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
+            job, fresh = job_locked(part.sector.pk)
+            is_same = fresh.comm_r == part.sector.comm_r  # a damocles-worker may have submitted another
+            if fresh.state == kind.waits_in and fresh.paused_at is None and is_same:
+                kept.append((part, fresh))
+                locked.append(job)
+        if not kept or (form.aggregate and len(kept) != len(form.parts)):
+            return False
+        chosen = [part for part, _ in kept]
+        needed = sum(part.value for part in chosen)
+        own = balance_take(miner, needed, work)
+        batch = Batch.objects.create(
+            uuid=name,
+            miner=miner,
+            kind=kind.kind,
+            message_id=f"{kind.kind}:{name}",
+            closed_height=work.head.height,
+            reason=reason,
+            sender=sender,
+            method=kind.method,
+            params=batch_params(kind, replace(form, parts=chosen), all_or_none=len(chosen) == 1),
+            value=needed - own,
+            from_balance=own,
+            is_aggregate=bool(form.aggregate),
+            gas_saved=form.gas_saved,
+        )
+        if kind is not PRE_COMMIT:
+            aggregate_end(miner, chosen[0].sector.seal_proof, why=gettext("its batch was written"))
+        reference: dict[str, Any] = {kind.column: batch}
+        note = "; ".join(filter(None, (form.text, funds_text(value=needed - own, from_balance=own))))
+        for (_, sector), job in zip(kept, locked, strict=True):
+            sector_step(sector, kind.send, job=job, now=work.now, actor="console", note=note, **reference)
+        publish(Change("batch", batch.pk, miner.tenant_id))
+    batch_push(batch, network=work.network)
+    return True

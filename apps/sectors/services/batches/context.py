@@ -1,0 +1,130 @@
+"""What one pass over the batches works with, and the two kinds of batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeUnavailable
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.miners.states import Use
+from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
+from apps.sectors.services.sealing.steps import console_failure
+from apps.sectors.states import BatchKind
+from poolsite.filecoin.actors import miner as miner_params
+from poolsite.wire.jobs import Level
+from poolsite.wire.pipeline import SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.sectors.models import Sector
+    from apps.sectors.onchain import TrialRun
+    from poolsite.filecoin.policy import Network
+
+
+@dataclass(frozen=True, slots=True)
+class SealingContext:
+    """What one pass over the batches works with."""
+
+    client: ChainClient
+    network: Network
+    head: Head
+    now: datetime
+    policy: SealingPolicy
+    available: int = 0
+    """attoFIL of the balance of the miner whose batch is made; 0 where it pays nothing."""
+    free: int = 0
+    """Of these, what no other batch counts on."""
+
+    def sent(self, needed: int) -> int:
+        """Return what a message carries that needs so much for deposits and pledge."""
+        return max(needed - self.free, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """One kind of batch: its states, message and rules."""
+
+    kind: BatchKind
+    use: Use
+    waits_in: SectorState
+    sent_in: SectorState
+    send: SectorEvent
+    fail: SectorEvent
+    method: int
+    column: str
+    """The sector's reference to its batch."""
+
+
+PRE_COMMIT: Final = BatchRules(
+    kind=BatchKind.PRE_COMMIT,
+    use=Use.PRE_COMMIT,
+    waits_in=SectorState.PERSISTED,
+    sent_in=SectorState.PRECOMMIT_SENT,
+    send=SectorEvent.SEND_PRECOMMIT,
+    fail=SectorEvent.FAIL_PRECOMMIT,
+    method=miner_params.Method.PRE_COMMIT_SECTOR_BATCH2,
+    column="precommit_batch",
+)
+COMMIT: Final = BatchRules(
+    kind=BatchKind.COMMIT,
+    use=Use.COMMIT,
+    waits_in=SectorState.C2_DONE,
+    sent_in=SectorState.COMMIT_SENT,
+    send=SectorEvent.SEND_COMMIT,
+    fail=SectorEvent.FAIL_COMMIT,
+    method=miner_params.Method.PROVE_COMMIT_SECTORS3,
+    column="commit_batch",
+)
+COMMIT_NI: Final = replace(COMMIT, method=miner_params.Method.PROVE_COMMIT_SECTORS_NI)
+"""Commits of sectors that had no pre-commit."""
+KINDS: Final = {BatchKind.PRE_COMMIT: PRE_COMMIT, BatchKind.COMMIT: COMMIT}
+
+
+RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
+"""No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
+Source: damocles commitmgr pollPreCommitState."""
+
+
+def sealing_context(*, client: ChainClient, network: Network, head: Head, now: datetime) -> SealingContext:
+    """Return what a pass works with, under the policy in force."""
+    return SealingContext(client=client, network=network, head=head, now=now, policy=sealing_policy())
+
+
+def sealing_context_now() -> SealingContext:
+    """Return what a person's act works with: the newest head.  Raises NetworkUnknown, NodeUnavailable."""
+    head = head_current()
+    if head is None:
+        raise NodeUnavailable(gettext("no head was read yet"))
+    return sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+
+
+def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:
+    """Requeue sectors for another batch, each after a pause that grows with its failures."""
+    for sector in sectors:
+        pause_s = min(pause_after(sector.attempts + 1, work.policy), work.policy.pause_max_s)
+        not_before = work.now + timedelta(seconds=pause_s)
+        console_failure(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)
+
+
+def sector_refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: SealingContext) -> None:
+    """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
+    error = gettext("the chain would refuse the {message}: {error}").format(
+        message=kind.kind.label.lower(), error=trial.error
+    )
+    if trial.exit_code in RETRYABLE_EXITS:
+        sectors_requeue([sector], error=error, work=work)
+    elif sector.attempts < work.policy.attempts_max - 1:
+        # A state that is one epoch old may be to blame: "too early", a reorganisation.
+        sectors_requeue([sector], error=error, work=work)
+    else:
+        console_failure(sector, error=error, level=Level.PERMANENT, now=work.now)

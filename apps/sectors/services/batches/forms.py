@@ -1,0 +1,139 @@
+"""What a batch's message holds: pre-commits, or commits with a proof each or one for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+from django.utils.translation import gettext
+
+from apps.core.formatting import plural
+from apps.sectors.onchain import messages_try, pledge_read, trial_message
+from apps.sectors.params import Proven, commit_params, noninteractive_params, precommit_params
+from apps.sectors.services.batches.aggregates import aggregate_make
+from apps.sectors.services.batches.context import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules, SealingContext
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.models import Sector
+    from apps.sectors.policy import SealingPolicy
+    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """What one sector brings to a batch's message."""
+
+    sector: Sector
+    value: int
+    """attoFIL for its deposit or pledge."""
+    info: SectorPreCommitInfo | None = None
+    proof: bytes = b""
+    pieces: tuple[PieceActivationManifest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchForm:
+    """What a batch's message holds."""
+
+    parts: list[BatchEntry]
+    aggregate: bytes = b""
+    """One proof for all of them; empty: a proof each."""
+    gas_saved: int = 0
+    deadline: int = -1
+    """Of sectors without pre-commit: the one that they are to be proven in."""
+    expiration: int = 0
+    """Of such sectors."""
+
+    @property
+    def text(self) -> str:
+        """Return what the timeline says of an aggregate."""
+        if not self.aggregate:
+            return ""
+        sectors = plural(len(self.parts), "sector")
+        if not self.gas_saved:
+            return gettext("one proof for {sectors}").format(sectors=sectors)
+        return gettext("one proof for {sectors}, {gas} gas less than with a proof each").format(
+            sectors=sectors, gas=f"{self.gas_saved:,}"
+        )
+
+
+def commit_form(
+    miner: Miner, parts: list[BatchEntry], *, sender: str, reason: str, work: SealingContext
+) -> BatchForm | None:
+    """Return how sectors are committed: with one proof or with one each, whichever costs less gas.
+
+    None while a host makes the one proof.
+    """
+    parts = sorted(parts, key=lambda part: part.sector.number)
+    made = aggregate_make(
+        miner,
+        [part.sector for part in parts],
+        proofs=[part.proof for part in parts],
+        reason=reason,
+        work=work,
+    )
+    if made.waits:
+        return None
+    single = BatchForm(fitting(parts, policy=work.policy))
+    if not made.proof:
+        return single
+    forms = (single, BatchForm(parts, aggregate=made.proof))
+    messages = [
+        trial_message(
+            to=miner.address,
+            from_=sender,
+            value=work.sent(sum(part.value for part in form.parts)),
+            method=COMMIT.method,
+            params=batch_params(COMMIT, form, all_or_none=True),
+        )
+        for form in forms
+    ]
+    plain, whole = messages_try(work.client, messages, work.head.key)
+    if not whole.is_good:
+        log.warning("aggregate_not_taken", miner=str(miner), reason=whole.error)
+        return single
+    each = -(-plain.gas_used // len(single.parts)) if plain.is_good else 0
+    saved = each * len(parts) - whole.gas_used if each else 0
+    if saved < 0:
+        return single
+    return replace(forms[1], gas_saved=saved)
+
+
+def batch_params(kind: BatchRules, form: BatchForm, *, all_or_none: bool) -> bytes:
+    """Return the parameters of a batch's message."""
+    parts = form.parts
+    if kind is PRE_COMMIT:
+        return precommit_params([part.info for part in parts if part.info is not None])
+    if kind is COMMIT_NI:
+        return noninteractive_params(
+            [part.sector for part in parts],
+            expiration=form.expiration,
+            proof=form.aggregate,
+            deadline=form.deadline,
+            all_or_none=all_or_none,
+        )
+    proven = [Proven(number=part.sector.number, proof=part.proof, pieces=part.pieces) for part in parts]
+    return commit_params(proven, all_or_none=all_or_none, aggregate=form.aggregate)
+
+
+def pledge_value(sector_size: int, *, deposit: int, expiration: int, work: SealingContext) -> int:
+    """Return what the pledge asks above the deposit, with a margin: it grows until the message lands."""
+    life = expiration - work.head.height
+    pledge = pledge_read(work.client, duration=life, sector_size=sector_size, key=work.head.key)
+    return max(pledge * (100 + work.policy.funds_margin_percent) // 100 - deposit, 0)
+
+
+def fitting(parts: list[BatchEntry], *, policy: SealingPolicy) -> list[BatchEntry]:
+    """Return as many as one message holds with a proof each; the others go with the next."""
+    kept: list[BatchEntry] = []
+    total = 0
+    for part in parts:
+        total += len(part.proof)
+        if kept and total > policy.commit_batch_bytes:
+            break
+        kept.append(part)
+    return kept

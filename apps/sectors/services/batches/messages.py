@@ -1,0 +1,260 @@
+"""What becomes of a closed batch: its message is pushed once, and followed until it is final.
+
+Pushing may happen any number of times, since the message's id is the batch's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.errors import Conflict, DomainError
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors import messages_by_ids, messages_not_landed
+from apps.messages.services.cancel import message_withdraw
+from apps.messages.services.push import message_push
+from apps.messages.states import MessageState, Wait
+from apps.miners.selectors import miner_principal
+from apps.sectors.models import Batch, Sector
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.services.batches.context import (
+    COMMIT_NI,
+    KINDS,
+    PRE_COMMIT,
+    BatchRules,
+    SealingContext,
+    sectors_requeue,
+)
+from apps.sectors.services.batches.miner_funds import BALANCE_GONE, balance_gone
+from apps.sectors.services.sealing.advance import commit_landed, precommit_landed, step_console
+from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
+from apps.sectors.services.sealing.steps import console_failure
+from apps.sectors.states import BatchKind, BatchState
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
+from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.deadlines import deadline_info
+from poolsite.wire.jobs import Level
+from poolsite.wire.pipeline import SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.messages.models import Message
+    from poolsite.filecoin.policy import Network
+
+log = structlog.get_logger(__name__)
+
+
+def last_epoch(batch: Batch, *, network: Network) -> int:
+    """Return the last epoch at which the chain takes a batch's message; 0 if it has no sectors any more."""
+    if batch.method == COMMIT_NI.method:
+        return _last_mutable(batch, network) if batch.commits.exists() else 0
+    if batch.kind == BatchKind.PRE_COMMIT:
+        life, since = network.max_precommit_randomness_lookback, batch.precommits.all()
+        begins = since.values_list("ticket_epoch", flat=True)
+    else:
+        life, since = network.max_prove_commit_duration, batch.commits.all()
+        begins = since.values_list("precommit_epoch", flat=True)
+    return min((begin + life for begin in begins if begin is not None), default=0)
+
+
+def _last_mutable(batch: Batch, network: Network) -> int:
+    """Return the last epoch before the deadline of a batch's sectors is closed to changes.
+
+    Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors_ni (deadline_is_mutable).
+    """
+    index = from_cbor(ProveCommitSectorsNIParams, bytes(batch.params)).proving_deadline
+    begins = batch.miner.proving_period_start or 0
+    opens = deadline_info(begins, index, batch.closed_height, network.proving).next_not_elapsed().open
+    return opens - network.proving.window - 1
+
+
+def batch_push(batch: Batch, *, network: Network) -> bool:
+    """Push a batch's message; harmless to repeat.  False if the messager does not take it now.
+
+    What got no nonce while the chain would take it is given up by the messager: the sectors go on then.
+    """
+    try:
+        message_push(
+            principal=miner_principal(batch.miner),
+            id=batch.message_id,
+            to=batch.miner.address,
+            from_=batch.sender,
+            value=batch.value,
+            method=batch.method,
+            params=bytes(batch.params),
+            kind=batch.kind,
+            expire_epoch=last_epoch(batch, network=network),
+        )
+    except DomainError as error:
+        log.warning("batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
+        Batch.objects.filter(pk=batch.pk).update(error=error.reason)
+        return False
+    batch_sent(batch)
+    return True
+
+
+def batch_sent(batch: Batch) -> None:
+    """Note that the messager has a batch's message."""
+    try:
+        advance(batch, "SEND", error="")
+    except Conflict:  # another task pushed it too and was faster
+        batch.refresh_from_db()
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+
+
+def batches_watch(work: SealingContext) -> None:
+    """Push what was not pushed, and follow the messages of all batches that can still change."""
+    young = work.head.height - work.network.chain_finality
+    batches = Batch.objects.filter(kind__in=KINDS).select_related("miner__tenant")
+    batches = batches.exclude(miner__in=miners_unrecovered())
+    rows = list(batches.filter(state=BatchState.CLOSED).order_by("pk"))
+    for_each_isolated(rows, lambda batch: _push_closed(batch, work), event="batch_not_pushed")
+    # A landed batch is looked at again while the chain can take it back, and when the check of
+    # pre-commits has sent a sector back to wait for it.
+    landed = Batch.objects.filter(state=BatchState.LANDED, landed_height__gte=young)
+    gone = messages_not_landed(landed.values_list("message_id", flat=True))
+    again = Q(pk__in=_waited_for()) | Q(message_id__in=gone)
+    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & again
+    rows = list(batches.defer("params").filter(watched).order_by("pk"))
+    messages = messages_by_ids([batch.message_id for batch in rows])
+    there = [batch for batch in rows if batch.message_id in messages]
+    for_each_isolated(
+        there, lambda batch: _follow(batch, messages[batch.message_id], work), event="batch_not_followed"
+    )
+    stranded_reconcile(client=work.client, key=work.head.key, now=work.now)
+
+
+def _waited_for() -> set[int | None]:
+    """Return the keys of the batches that sectors wait for: by these, not by all sectors of all batches."""
+    waiting = Sector.objects.filter(state__in=[SectorState.PRECOMMIT_SENT, SectorState.COMMIT_SENT])
+    found = waiting.order_by().values_list("state", "precommit_batch", "commit_batch").distinct()
+    return {commit if state == SectorState.COMMIT_SENT else first for state, first, commit in found}
+
+
+def _push_closed(batch: Batch, work: SealingContext) -> None:
+    """Push a closed batch; what has become too old before anybody pushed it fails instead."""
+    if messages_by_ids([batch.message_id]):  # a kill came between push and note
+        batch_sent(batch)
+    elif last_epoch(batch, network=work.network) < work.head.height:
+        batch_fail(batch, error=gettext("too old before it was sent"), exit_code=None, work=work)
+    else:
+        batch_push(batch, network=work.network)
+
+
+def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
+    if batch.state == BatchState.LANDED:
+        if message.state != MessageState.LANDED:
+            _reverted(batch, work)
+        else:
+            _returned_move(batch, work)
+        return
+    if message.state in (MessageState.FAILED, MessageState.REPLACED):
+        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        batch_fail(batch, error=words, exit_code=None, work=work)
+        return
+    is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
+    if is_waiting and balance_gone(batch.miner, int(batch.from_balance), work):
+        _withdraw(batch, message, work)
+        return
+    is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
+    if message.state != MessageState.LANDED or not is_deep:
+        return
+    if message.exit_code != 0:
+        words = gettext("the message ended with {exit_code}").format(
+            exit_code=exit_code_text(message.exit_code)
+        )
+        batch_fail(batch, error=words, exit_code=message.exit_code, work=work)
+        return
+    _landed(batch, message, work)
+
+
+def _withdraw(batch: Batch, message: Message, work: SealingContext) -> None:
+    """End a batch whose message carries too little now: its sectors go with another that carries more."""
+    try:
+        message_withdraw(message, reason=BALANCE_GONE, now=work.now)
+    except Conflict:  # it got a nonce this moment: the chain decides
+        return
+    batch_fail(batch, error=BALANCE_GONE, exit_code=None, work=work)
+
+
+def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
+    kind = KINDS[BatchKind(batch.kind)]
+    sectors = _sectors_of(batch, state=kind.sent_in)
+    look: Callable[..., list[Sector]] = precommit_landed if kind is PRE_COMMIT else commit_landed
+    absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+    for sector in absent:
+        _sector_failed(
+            sector,
+            error=gettext("the message landed, but the chain does not know the sector"),
+            kind=kind,
+            work=work,
+        )
+    advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+
+
+def _returned_move(batch: Batch, work: SealingContext) -> None:
+    """Move on the sectors of a landed batch that were sent back to wait for it."""
+    kind = KINDS[BatchKind(batch.kind)]
+    sectors = _sectors_of(batch, state=kind.sent_in)
+    if sectors:
+        look: Callable[..., list[Sector]] = precommit_landed if kind is PRE_COMMIT else commit_landed
+        absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+        if kind is PRE_COMMIT:
+            life = work.network.max_prove_commit_duration
+            expired_pause(absent, height=work.head.height, life=life, now=work.now)
+
+
+def _sectors_of(batch: Batch, *, state: str) -> list[Sector]:
+    kind = KINDS[BatchKind(batch.kind)]
+    return list(
+        Sector.objects.select_related("miner__tenant")
+        .filter(**{kind.column: batch}, state=state)
+        .order_by("pk")
+    )
+
+
+def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingContext) -> None:
+    """End a batch whose message does not land; its sectors wait for another one."""
+    kind = KINDS[BatchKind(batch.kind)]
+    for sector in _sectors_of(batch, state=kind.sent_in):
+        _sector_failed(sector, error=error, kind=kind, work=work)
+    advance(batch, "FAIL", error=error, exit_code=exit_code, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+
+
+def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: SealingContext) -> None:
+    """Send a sector back to wait for another batch, after a pause that grows with its failures."""
+    attempts = sector.attempts + 1
+    if not step_console(sector, kind.fail, now=work.now, note=error):
+        return
+    fresh = Sector.objects.select_related("miner").get(pk=sector.pk)
+    fresh.attempts = attempts - 1
+    Sector.objects.filter(pk=sector.pk).update(attempts=attempts - 1)
+    work = replace(work, policy=batch_policy(sector.miner, work.policy))
+    if attempts >= work.policy.attempts_max:
+        console_failure(fresh, error=error, level=Level.PERMANENT, now=work.now)
+    else:
+        sectors_requeue([fresh], error=error, work=work)
+
+
+def _reverted(batch: Batch, work: SealingContext) -> None:
+    """Undo a landing that left the chain: the batch's sectors wait for it to land again."""
+    kind = KINDS[BatchKind(batch.kind)]
+    event = SectorEvent.REVERT_PRECOMMIT if kind is PRE_COMMIT else SectorEvent.REVERT_COMMIT
+    for sector in Sector.objects.select_related("miner__tenant").filter(**{kind.column: batch}):
+        if str(event) in Sector.TRANSITIONS[sector.state]:
+            step_console(
+                sector, event, now=work.now, note=gettext("the message left the chain in a reorganisation")
+            )
+    advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))

@@ -1,0 +1,137 @@
+"""Commits of sectors that had no pre-commit: one message that seals, proves and places them (FIP-0092).
+
+Their proof is an aggregate even for one sector, and the message names the deadline that gets them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Count
+from django.utils.translation import gettext
+
+from apps.sectors.models import Sector
+from apps.sectors.onchain import messages_try, trial_message
+from apps.sectors.params import expiration_choose
+from apps.sectors.services.batches.aggregates import aggregate_make
+from apps.sectors.services.batches.context import COMMIT_NI, SealingContext, sector_refused, sectors_requeue
+from apps.sectors.services.batches.forms import BatchEntry, BatchForm, batch_params, fitting, pledge_value
+from apps.sectors.services.runs.snap_up import last_mutable
+from apps.sectors.services.sealing.advance import step_console
+from poolsite.filecoin.deadlines import deadline_from_json
+from poolsite.filecoin.proof_container import aggregate_container
+from poolsite.filecoin.proof_verifier import is_container
+from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+
+DEADLINES_AHEAD: Final = 6
+"""How far the deadline of new sectors is ahead, so that it can still be changed when the message lands.
+Source: damocles-manager SealingSectorDeadlineDelayNi."""
+NOBODY: Final = (
+    "no prover makes the one proof that its commit needs: prepare the set-up of aggregates on one "
+    "(workers params), or have its miner seal interactively"
+)
+
+
+def noninteractive_form(
+    miner: Miner, sectors: Sequence[Sector], *, sender: str, reason: str, work: SealingContext
+) -> BatchForm | None:
+    """Return what the message of these sectors holds; None while there is none that the chain would take.
+
+    Raises NodeRefused.
+    """
+    expiration = expiration_choose(
+        height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
+    )
+    parts = _parts(miner, sectors, expiration=expiration, work=work)
+    deadline = _deadline_choose(miner, work) if parts else None
+    if deadline is None:
+        return None
+    form = BatchForm(parts, deadline=deadline, expiration=expiration)
+    if is_container(parts[0].proof):
+        each = [_contained(replace(form, parts=[part])) for part in parts]
+        good = [one for one in each if _is_taken(miner, one, sender=sender, work=work)]
+        small = fitting([replace(one.parts[0], proof=one.aggregate) for one in good], policy=work.policy)
+        kept = {part.sector.pk for part in small}
+        parts = [part for part in parts if part.sector.pk in kept]
+        return _contained(replace(form, parts=parts)) if parts else None
+    made = aggregate_make(
+        miner,
+        [part.sector for part in parts],
+        proofs=[part.proof for part in parts],
+        reason=reason,
+        work=work,
+        is_needed=True,
+    )
+    if made.waits:
+        return None
+    if not made.proof:
+        sectors_requeue([part.sector for part in parts], error=made.error or NOBODY, work=work)
+        return None
+    form = replace(form, aggregate=made.proof)
+    return form if _is_taken(miner, form, sender=sender, work=work) else None
+
+
+def _parts(
+    miner: Miner, sectors: Sequence[Sector], *, expiration: int, work: SealingContext
+) -> list[BatchEntry]:
+    """Return sectors with their proofs, all of one form, by number."""
+    parts: list[BatchEntry] = []
+    value = 0
+    if work.policy.send_funds:
+        value = pledge_value(miner.sector_size, deposit=0, expiration=expiration, work=work)
+    rows = Sector.objects.select_related("miner", "final_proof").filter(
+        pk__in=[sector.pk for sector in sectors]
+    )
+    for sector in rows.order_by("number"):
+        if sector.final_proof.seed_epoch != sector.seed_epoch:
+            step_console(
+                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is of another ticket")
+            )
+            continue
+        proof = bytes(sector.final_proof.proof)
+        if not parts or is_container(proof) == is_container(parts[0].proof):
+            parts.append(BatchEntry(sector=sector, value=value, proof=proof))
+    return parts
+
+
+def _contained(form: BatchForm) -> BatchForm:
+    """Return a form with the containers of its sectors in one."""
+    seal_proof = form.parts[0].sector.seal_proof
+    return replace(form, aggregate=aggregate_container(seal_proof, [part.proof for part in form.parts]))
+
+
+def _is_taken(miner: Miner, form: BatchForm, *, sender: str, work: SealingContext) -> bool:
+    """Return whether the chain would take a message now; its sectors wait where it would not."""
+    message = trial_message(
+        to=miner.address,
+        from_=sender,
+        value=work.sent(sum(part.value for part in form.parts)),
+        method=COMMIT_NI.method,
+        params=batch_params(COMMIT_NI, form, all_or_none=True),
+    )
+    (trial,) = messages_try(work.client, [message], work.head.key)
+    if not trial.is_good:
+        for part in form.parts:
+            sector_refused(part.sector, trial, kind=COMMIT_NI, work=work)
+    return trial.is_good
+
+
+def _deadline_choose(miner: Miner, work: SealingContext) -> int | None:
+    """Return the deadline for new sectors: of those with the fewest partitions the next far enough ahead."""
+    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
+    deadlines = work.network.proving.deadlines
+    proven = Sector.objects.filter(miner=miner, deadline__isnull=False)
+    proven = proven.exclude(state__in=FINAL_STATES - {SectorState.PROVING})
+    held = dict(proven.order_by().values_list("deadline").annotate(Count("pk")))
+    ahead = [
+        (current.index + by) % deadlines for by in range(min(DEADLINES_AHEAD, deadlines // 2), deadlines)
+    ]
+    free = [at for at in ahead if last_mutable(current, at, height=work.head.height) is not None]
+    whole = max(miner.partition_sectors, 1)
+    return min(free, key=lambda at: held.get(at, 0) // whole, default=None)

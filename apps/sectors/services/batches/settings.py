@@ -1,0 +1,61 @@
+"""A miner's own settings: how its sectors are filled and paid for, and how they share messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.live import Change, publish
+from apps.core.units import value_with_unit
+from apps.sectors.models import BatchSettings
+from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.amounts import FIL
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+
+def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by: Principal) -> BatchSettings:
+    """Set what is named, None meaning as the pool has it; what is not named stays.
+
+    Raises BadValue naming the field, NotAllowed.
+    """
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+    for name, value in values.items():
+        if name not in BATCH_FIELDS:
+            raise BadValue(gettext("there is no such setting"), field=name)
+        if name in FLAGS:
+            continue
+        least, most = LIMITS.get(name, (0, FIL))
+        if value is not None and not least <= value <= most:
+            raise BadValue(
+                gettext("must be from {least} to {most}").format(least=least, most=most), field=name
+            )
+    with transaction.atomic():
+        row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
+        before = {name: getattr(row, name) for name in values}
+        changed = {name: value for name, value in values.items() if before[name] != value}
+        if changed:
+            for name, value in changed.items():
+                setattr(row, name, value)
+            row.save()
+            audit_record(
+                principal=by,
+                action="miner.batches",
+                target=str(miner),
+                before=_shown({name: before[name] for name in changed}),
+                after=_shown(changed),
+            )
+            publish(Change("miner", miner.pk, miner.tenant_id))
+    return row
+
+
+def _shown(values: dict[str, int | bool | None]) -> dict[str, Any]:
+    """Return values as the audit log keeps them."""
+    return {name: "pool" if value is None else value_with_unit(name, value) for name, value in values.items()}

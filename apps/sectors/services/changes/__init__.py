@@ -1,0 +1,1 @@
+"""Terminations and extensions of proving sectors, from the question to the chain."""

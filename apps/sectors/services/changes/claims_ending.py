@@ -1,0 +1,74 @@
+"""Reading which verified claims end soon: a node gives all claims of a miner at once, so that is rare."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import F, Q
+
+from apps.chain.isolation import for_each_isolated
+from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.sectors.live_sectors import claims_read
+from apps.sectors.models import ClaimsEnding, Sector
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from apps.sectors.live_sectors import Claim
+    from apps.sectors.services.batches.context import SealingContext
+
+ENDING_S: Final = 30 * 86_400
+"""A claim can be dropped in the last 30 days of its sector, and its client can lengthen it until it ends.
+
+Source: builtin-actors runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD.
+"""
+EVERY: Final = timedelta(hours=1)
+"""Least time between two reads of a miner."""
+AT_ONCE: Final = 4
+"""Miners that are read with a head: what follows active sectors waits meanwhile."""
+SHARE: Final = 200
+"""A read that took long is made again only after so many times as long."""
+
+
+def claims_ending_follow(work: SealingContext) -> int:
+    """Read the claims of the miners whose last read is old enough; returns of how many miners.
+
+    Only miners whose power is more than their bytes have verified data, or had when they were read last.
+    """
+    fresh = ClaimsEnding.objects.filter(due_at__gt=work.now).values("miner")
+    known = ClaimsEnding.objects.filter(count__gt=0).values("miner")
+    rows = Miner.objects.filter(Q(qa_power__gt=F("raw_power")) | Q(pk__in=known), state=MinerState.ACTIVE)
+    due = list(rows.exclude(pk__in=fresh).order_by("pk")[:AT_ONCE])
+    for_each_isolated(due, lambda miner: _read(miner, work=work), event="claims_not_read")
+    return len(due)
+
+
+def _read(miner: Miner, *, work: SealingContext) -> None:
+    begun = time.monotonic()
+    # A node that does not answer is not asked again at the next head.
+    ClaimsEnding.objects.update_or_create(miner=miner, defaults={"due_at": work.now + EVERY})
+    claims = claims_read(work.client, miner.address, key=work.head.key)
+    height = work.head.height
+    last = height + ENDING_S // work.network.epoch_s
+    soon = [claim for of_sector in claims.values() for claim in of_sector if height <= claim.last <= last]
+    # The chain keeps the claims of terminated sectors until they end.
+    live = Sector.objects.filter(
+        miner=miner, state=SectorState.PROVING, number__in={one.sector for one in soon}
+    )
+    numbers = set(live.values_list("number", flat=True))
+    ending = sorted((one for one in soon if one.sector in numbers), key=lambda one: (one.last, one.id))
+    due_at = work.now + max(EVERY, SHARE * timedelta(seconds=time.monotonic() - begun))
+    ClaimsEnding.objects.update_or_create(miner=miner, defaults={**_fields(ending), "due_at": due_at})
+
+
+def _fields(ending: list[Claim]) -> dict[str, int | None]:
+    first = ending[0] if ending else None
+    return {
+        "count": len(ending),
+        "size": sum(claim.size for claim in ending),
+        "claim": None if first is None else first.id,
+        "sector_number": None if first is None else first.sector,
+        "end_epoch": None if first is None else first.last,
+    }

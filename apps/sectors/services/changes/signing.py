@@ -1,0 +1,55 @@
+"""Whether the signers of a change's miners would sign it: asked with its price, before anything is queued."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.errors import DomainError
+from apps.miners.selectors import sender_choose
+from apps.sectors.onchain import trial_message
+from apps.sectors.services.changes.plans import METHODS, USES, batch_max, change_params
+from apps.sectors.services.sealing.advance import by_miner
+from apps.wallets.services.policies import policy_try
+from poolsite.wire.pipeline.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from apps.sectors.services.changes.plans import ChangePlan
+    from apps.users.principals import Principal
+
+METHOD_NAMES: Final = {
+    ChangeKind.TERMINATE: "miner.TerminateSectors",
+    ChangeKind.EXTEND: "miner.ExtendSectorExpiration2",
+}
+"""As a policy's rules name them."""
+
+
+def signers_refusal(plan: ChangePlan, *, by: Principal) -> str:
+    """Return why a signer would not sign the messages of a plan; empty if each would.
+
+    A signer that cannot be asked is named too: what is queued waits for it.
+    """
+    kind = plan.request.kind
+    prices = {one.sector.pk: one for one in plan.accepted}
+    for miner, sectors in by_miner([one.sector for one in plan.accepted]).items():
+        chosen = [prices[sector.pk] for sector in sectors][: batch_max(miner, kind)]
+        sender = sender_choose(miner, USES[kind]).address
+        message = trial_message(
+            to=miner.address,
+            from_=sender,
+            value=0,
+            method=METHODS[kind],
+            params=change_params(kind, chosen),
+        )
+        try:
+            refused = policy_try(by, sender, message).error
+        except DomainError as error:
+            return gettext("the signer of {sender} was not asked: {reason}").format(
+                sender=sender, reason=error.reason
+            )
+        if refused:
+            return gettext("the signer of {sender} would refuse {method}: {refused}").format(
+                sender=sender, method=METHOD_NAMES[kind], refused=refused
+            )
+    return ""

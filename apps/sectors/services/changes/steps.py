@@ -1,0 +1,214 @@
+"""Terminations and extensions of proving sectors: asked for, moved on, cancelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.disk import disk_require
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import ChangeRefused, ChangeSent
+from apps.sectors.models import JobEvent, Sector, SectorChange
+from apps.sectors.services.changes.plans import accepted_required, changes_plan
+from apps.sectors.services.sealing.advance import by_miner
+from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.amounts import fil_format
+from poolsite.wire.pipeline import SectorEvent, SectorState
+from poolsite.wire.pipeline.changes import OPEN_CHANGES, QUEUED, ChangeEvent, ChangeKind, change_state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.sectors.models import Batch, Job
+    from apps.sectors.services.changes.plans import ChangePlan, ChangeRequest, SectorPrice
+    from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
+
+REQUEST: Final = "REQUEST"
+"""First event of a change in a sector's timeline."""
+CHANGES_MAX: Final = 1_000
+"""Sectors of one request."""
+
+
+def changes_request(
+    sectors: Sequence[Sector],
+    request: ChangeRequest,
+    *,
+    by: Principal,
+    client: ChainClient,
+    head: Head,
+    network: Network,
+    now: datetime,
+    count: int | None = None,
+) -> tuple[ChangePlan, list[SectorChange]]:
+    """Request a change of these sectors; their messages follow with the next heads.
+
+    Those that the chain would refuse are left out and named in the plan.  Raises ChangeRefused if none is
+    left, or not the `count` that somebody has confirmed; NodeRefused, NodeUnavailable, NetworkUnknown,
+    DiskFull.
+    """
+    disk_require()
+    if len(sectors) > CHANGES_MAX:
+        raise ChangeRefused(gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX))
+    plan = changes_plan(sectors, request, client=client, head=head, network=network)
+    accepted_required(plan)
+    if count is not None and len(plan.accepted) != count:
+        raise ChangeRefused(
+            gettext("it can be done for {sectors} now, not for {count}").format(
+                sectors=plural(len(plan.accepted), "sector"), count=count
+            )
+        )
+    with transaction.atomic():
+        made = [
+            change
+            for price in sorted(plan.accepted, key=lambda one: one.sector.pk)
+            if (change := _change_write(price, plan, by=by, now=now)) is not None
+        ]
+        if not made:
+            raise ChangeRefused(gettext("somebody else was faster: look at the sectors again"))
+        _request_audit(plan, made, by=by)
+    return plan, made
+
+
+def _change_write(
+    price: SectorPrice, plan: ChangePlan, *, by: Principal, now: datetime
+) -> SectorChange | None:
+    """Write one sector's change; None if the sector has moved or has another one by now."""
+    request = plan.request
+    job, fresh = job_locked(price.sector.pk)
+    if fresh.state != SectorState.PROVING or fresh.changes.filter(state__in=OPEN_CHANGES).exists():
+        return None
+    change = SectorChange.objects.create(
+        sector=fresh,
+        kind=request.kind,
+        state=change_state(request.kind, "QUEUED"),
+        expiration=None if price.after is None else price.after.expiration,
+        old_expiration=None if price.live is None else price.live.expiration,
+        drops_claims=request.drops_claims,
+        fee=price.fee,
+        queued_height=plan.height,
+        actor=by.actor,
+        reason=request.reason,
+    )
+    _note(change, REQUEST, job=job, at=now, actor=by.actor, note=request.reason)
+    publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+    return change
+
+
+def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Principal) -> None:
+    """Write one line for each miner."""
+    request, written = plan.request, {change.sector_id for change in made}
+    prices = {price.sector: price for price in plan.accepted if price.sector.pk in written}
+    for miner, theirs in by_miner(prices).items():
+        mine = [prices[sector] for sector in theirs]
+        after: dict[str, Any] = {"sectors": sorted(one.sector.number for one in mine)}
+        if request.kind is ChangeKind.TERMINATE:
+            after["fee"] = fil_format(sum(one.fee for one in mine))
+        else:
+            ends = sorted({one.after.expiration for one in mine if one.after is not None})
+            after["expirations"] = [gettext("epoch {epoch}").format(epoch=epoch) for epoch in ends]
+        if request.reason:
+            after["reason"] = request.reason
+        action = f"sector.{request.kind.lower()}"
+        audit_record(principal=by, action=action, target=str(miner), after=after)
+
+
+def change_recover(
+    sector: Sector, kind: ChangeKind, *, expiration: int | None, batch: Batch, note: str, now: datetime
+) -> None:
+    """Write after a restore that a change of a sector was sent with this batch; call it in a transaction.
+
+    One that the backup has as waiting is this one, or was cancelled before this one was asked for.
+    """
+    job, fresh = job_locked(sector.pk)
+    waits = fresh.changes.filter(state__in=OPEN_CHANGES).first()
+    if waits is not None and waits.kind == kind:
+        if waits.state in QUEUED:
+            change_step(waits, ChangeEvent.SEND, now=now, note=note, batch=batch, expiration=expiration)
+        return
+    if waits is not None:
+        if waits.state not in QUEUED:
+            return  # its message settles it, and the chain is compared
+        change_step(waits, ChangeEvent.CANCEL, now=now, note=note)
+    change = SectorChange.objects.create(
+        sector=fresh,
+        kind=kind,
+        state=change_state(kind, "SENT"),
+        batch=batch,
+        expiration=expiration,
+        old_expiration=fresh.expiration,
+        queued_height=batch.closed_height,
+        actor="console",
+        reason=note,
+    )
+    _note(change, REQUEST, job=job, at=now, actor="console", note=note)
+
+
+def change_step(
+    change: SectorChange, event: ChangeEvent, *, now: datetime, note: str = "", actor: str = "", **data: Any
+) -> bool:
+    """Move one change, and its sector where the chain has changed it; False if it is elsewhere by now.
+
+    Row, sector and timeline are written in one transaction.
+    """
+    with transaction.atomic():
+        job, sector = job_locked(change.sector_id)
+        fresh = SectorChange.objects.select_for_update().get(pk=change.pk)
+        if fresh.state != change.state or event not in SectorChange.TRANSITIONS[fresh.state]:
+            return False
+        advance(fresh, event, updated_at=now, **data)
+        is_end = fresh.kind == ChangeKind.TERMINATE and event in (ChangeEvent.LAND, ChangeEvent.REVERT)
+        if not is_end:
+            _note(fresh, event, job=job, at=now, actor=actor or "console", note=note)
+        _sector_follow(fresh, sector, event, job=job, now=now, note=note)
+        publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
+    return True
+
+
+def _sector_follow(
+    change: SectorChange, sector: Sector, event: ChangeEvent, *, job: Job, now: datetime, note: str
+) -> None:
+    """Update a sector by what the chain has made of it, or revert that."""
+    if event not in (ChangeEvent.LAND, ChangeEvent.REVERT):
+        return
+    is_landed = event is ChangeEvent.LAND
+    if change.kind == ChangeKind.EXTEND:
+        expiration = change.expiration if is_landed else change.old_expiration
+        Sector.objects.filter(pk=sector.pk).update(expiration=expiration, updated_at=now)
+        return
+    step = SectorEvent.TERMINATE if is_landed else SectorEvent.REVERT_TERMINATE
+    if step in Sector.TRANSITIONS[sector.state]:  # a deep reorganisation may have taken its commit too
+        sector_step(sector, step, job=job, now=now, actor="console", note=note)
+
+
+def change_cancel(change: SectorChange, *, by: Principal, now: datetime) -> None:
+    """Withdraw a change whose message was not sent yet.  Raises ChangeSent."""
+    if change.state not in QUEUED or not change_step(change, ChangeEvent.CANCEL, now=now, actor=by.actor):
+        raise ChangeSent(
+            gettext("its message was sent, or it has ended: it cannot be cancelled"), field="change"
+        )
+    target = f"{change.sector.miner} / {change.sector.number}"
+    after = {"cancelled": change.kind.lower()}
+    audit_record(principal=by, action="sector.change-cancel", target=target, after=after)
+
+
+def _note(change: SectorChange, event: str, *, job: Job, at: datetime, actor: str, note: str) -> None:
+    """Write a line of the sector's timeline."""
+    JobEvent.objects.create(
+        job=job,
+        event=f"{change.kind}_{event}",
+        from_state="",
+        to_state="",
+        at=at,
+        actor=actor,
+        note=note,
+        is_error=event == ChangeEvent.FAIL,
+    )

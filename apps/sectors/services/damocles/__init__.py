@@ -1,0 +1,1 @@
+"""What damocles-workers ask and submit over their own JSON-RPC."""

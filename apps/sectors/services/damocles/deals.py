@@ -1,0 +1,76 @@
+"""Clients' data in sectors that damocles-workers seal: the pieces that they fetch, and who takes none.
+
+A worker without `enable_deals` asks for no pieces and would seal zeros: it loses such a sector before
+anything is made of it, and is given none with data again until it asks for pieces.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.pieces.selectors import pieces_of_sector
+from apps.sectors.models import JobEvent, Worker
+from apps.sectors.params import has_data
+from apps.sectors.sector_records import pieces_placed
+from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.states import JobState
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import DamoclesSector, Job, Sector
+    from apps.sectors.sector_records import PlacedPiece
+
+WITHOUT_DATA: Final = "its worker takes no clients' data: set enable_deals there"
+BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})
+"""Steps of a worker in which it may yet ask for the sector's pieces."""
+
+
+def deals_of(sector: Sector) -> list[PlacedPiece]:
+    """Return all that a sector is made of; none of a sector of zeros."""
+    placed = pieces_of_sector(sector.miner, sector.number)
+    return pieces_placed(sector.pieces, placed) if has_data(sector) else []
+
+
+def deals_note(job: Job, told: DamoclesSector, *, now: datetime) -> None:
+    """Note that a worker was told the pieces of its sector: it takes clients' data."""
+    told.deals_at = told.deals_at or now
+    told.save(update_fields=["deals_at"])
+    worker = job.sticky_worker
+    if worker is not None and worker.refuses_data:
+        Worker.objects.filter(pk=worker.pk).update(refuses_data=False)
+
+
+def seals_zeros(sector: Sector, told: DamoclesSector, step: str) -> bool:
+    """Return whether a worker goes on with a sector of clients' data without having asked for its pieces."""
+    is_bare = sector.state == SectorState.ALLOCATED and told.deals_at is None
+    return is_bare and step not in BEFORE_PIECES and has_data(sector)
+
+
+def deals_refuse(sector: Sector, job: Job, told: DamoclesSector, *, now: datetime) -> str:
+    """Release a sector from a worker that takes no data, for another host; returns why."""
+    worker = job.sticky_worker or job.worker
+    if worker is not None:
+        Worker.objects.filter(pk=worker.pk).update(refuses_data=True)
+    told.delete()
+    job.sticky_worker = None
+    job.save(update_fields=["sticky_worker"])
+    if job.state == JobState.LEASED:
+        token = lease_token_next()
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=token, updated_at=now)
+    JobEvent.objects.create(
+        job=job,
+        event="LEASE_OVER",
+        from_state="",
+        to_state="",
+        stage=sector.stage,
+        at=now,
+        actor="" if worker is None else worker.name,
+        worker=worker,
+        note=WITHOUT_DATA,
+    )
+    publish(Change("sector", str(sector.uuid), sector.tenant_id))
+    return WITHOUT_DATA

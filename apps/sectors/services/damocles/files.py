@@ -1,0 +1,164 @@
+"""The files that a damocles-worker says to have stored: nothing is committed before a prover has seen them.
+
+A look is a prover's check of one sector: the files are there, whole, and one random leaf proves.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.errors import LostRace
+from apps.core.transitions import advance
+from apps.sectors.models import Job, Store
+from apps.sectors.selectors.stores import provers_of_store
+from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_retry
+from apps.sectors.states import JobState
+from poolsite.wire.codec import document_encode
+from poolsite.wire.jobs import DIGEST_BYTES, JobKind, Level, ProvenSector, SectorCheckInputs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import DamoclesTold, Sector
+    from apps.sectors.services.damocles.held import Held
+
+LOOK_S: Final = 600
+"""A look that no prover has taken in this time is offered anew, to those that are there then."""
+LOOK_LEASE_S: Final = 15
+BAD_FILES: Final = "store {store} lacks its files: "
+"""How the error of a sector begins whose files a prover found bad."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFiles:
+    """Files that a prover is to see: those with this comm_r in this store."""
+
+    sector: Sector
+    store: str
+    comm_r: bytes
+
+
+def look_begin(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> None:
+    """Have the provers of a store look at a sector's files there; of another store nothing is known yet."""
+    sector = stored.sector
+    store = Store.objects.filter(tenant_id=sector.tenant_id, name=stored.store).first()
+    provers = [] if store is None else provers_of_store(store, now=now)
+    inputs = SectorCheckInputs(
+        miner_id=sector.miner.actor_id or 0,
+        post_proof=sector.miner.post_proof,
+        randomness=secrets.token_bytes(DIGEST_BYTES),
+        sectors=(ProvenSector(number=sector.number, comm_r=stored.comm_r, seal_proof=sector.seal_proof),),
+        per_second=0,
+        store="" if store is None else store.uid,
+    )
+    look_end(told.look, now=now)
+    told.look = Job.objects.create(
+        kind=JobKind.SECTOR_CHECK,
+        state=JobState.READY,
+        miner=sector.miner,
+        stage="SECTOR_CHECK",
+        inputs=document_encode(inputs),
+        expires_at=now + timedelta(seconds=LOOK_S),
+        lease_s=LOOK_LEASE_S,
+        offered_to=[worker.pk for worker in provers],
+    )
+    told.looked_at = None
+    told.save()
+
+
+def look_end(look: Job | None, *, now: datetime) -> None:
+    """End a look whose answer is of no use any more."""
+    if look is None or look.state not in (JobState.READY, JobState.LEASED):
+        return
+    with suppress(LostRace):  # it was ended this moment, which is as good
+        advance(
+            look, "FAIL", worker=None, lease_until=None, error=gettext("not needed any more"), updated_at=now
+        )
+
+
+def look_read(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> str | None:
+    """Return what a prover found wrong with files, empty if nothing, None if none has looked yet.
+
+    One that nobody took in time is begun anew, as is the next one after files that were bad.
+    """
+    look = told.look
+    is_lapsed = look is not None and look.state == JobState.READY and (look.expires_at or now) <= now
+    if look is None or look.state == JobState.FAILED or is_lapsed:
+        look_begin(told, stored, now=now)
+        return None
+    if look.state != JobState.DONE:
+        return None
+    reason = _bad(look, stored.sector)
+    if reason:
+        told.look = None
+    else:
+        told.looked_at = now
+    told.save()
+    return reason
+
+
+def seen_text(told: DamoclesTold, store: str) -> str:
+    """Return who has seen the files, for a timeline."""
+    result = {} if told.look is None else told.look.result
+    return gettext("in store {store} by {worker}").format(
+        store=store, worker=result.get("worker") or gettext("a prover")
+    )
+
+
+def unseen_text(store: str) -> str:
+    """Return that nobody has looked yet."""
+    return gettext("no prover has looked at its files in store {store} yet").format(store=store)
+
+
+def stored_of(sector: Sector) -> StoredFiles:
+    """Return a sealed sector's files where they are."""
+    return StoredFiles(sector=sector, store=sector.store, comm_r=bytes(sector.comm_r or b""))
+
+
+def files_wait(one: Held) -> str:
+    """Return why a sector cannot be committed yet, as far as its files go; empty: a prover has seen them.
+
+    Files that were found bad pause the sector; once it goes on they are looked at again.
+    """
+    sector = one.sector
+    if not sector.store:
+        return gettext("it lies in no store yet: submit where its files are first")
+    if one.told.looked_at is not None:
+        return ""
+    if sector.paused_at is not None:
+        return sector.error
+    reason = look_read(one.told, stored_of(sector), now=one.now)
+    if reason is None:
+        return unseen_text(sector.store)
+    if not reason:
+        one.note("FILES_SEEN", seen_text(one.told, sector.store))
+        return ""
+    error = BAD_FILES.format(store=sector.store) + reason
+    one.note("FAIL", error, is_error=True)
+    sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now)
+    one.job, one.sector = job_locked(sector.pk)
+    return error
+
+
+def _bad(look: Job, sector: Sector) -> str:
+    """Return what a prover found wrong; empty if it found nothing."""
+    if sector.number not in map(int, look.result.get("faults", ())):
+        return ""
+    told = {int(bad["number"]): str(bad["reason"]) for bad in look.result.get("bad", ())}
+    return told.get(sector.number) or gettext("they cannot be read")
+
+
+def files_mended(one: Held) -> None:
+    """Go on with a sector that waits for its files, as its worker says that it has stored them again."""
+    if one.sector.paused_at is not None and one.sector.error.startswith(
+        BAD_FILES.format(store=one.sector.store)
+    ):
+        worker = one.job.sticky_worker
+        sector_retry(one.sector, actor="" if worker is None else worker.name, now=one.now)
+        one.job, one.sector = job_locked(one.sector.pk)

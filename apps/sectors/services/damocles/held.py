@@ -1,0 +1,234 @@
+"""A sector with its locks, as a damocles-worker works on it: what each of its calls begins with."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import NotDamocles, SectorGone
+from apps.sectors.models import DAMOCLES, DamoclesSector, Job, JobEvent, Sector
+from apps.sectors.params import comm_d_of
+from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
+from apps.sectors.services.damocles.deals import deals_refuse, seals_zeros
+from apps.sectors.services.damocles.hosts import damocles_host
+from apps.sectors.services.sealing.steps import job_locked, sector_retry, sector_step
+from apps.sectors.states import ENDED_SECTORS, PAUSED_BY, JobState
+from poolsite.wire.jobs import TEXT_MAX
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage, stage_rank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class SectorName:
+    """A sector as the chain names it."""
+
+    miner_id: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"s-t0{self.miner_id}-{self.number}"
+
+
+@dataclass(slots=True)
+class Held:
+    """A sector with its locks: the job's, and of what its worker told."""
+
+    sector: Sector
+    job: Job
+    told: DamoclesSector
+    principal: Principal
+    now: datetime
+
+    @property
+    def rank(self) -> int:
+        """How far the sector is."""
+        return stage_rank(NEXT_STAGE[self.sector.state].stage)
+
+    def is_before(self, state: str) -> bool:
+        """Return whether the sector has not come to a state yet."""
+        return self.rank < stage_rank(NEXT_STAGE[state].stage)
+
+    def go_on(self) -> None:
+        """Go on with a sector that was paused as its worker's thread had stopped; a person's pause stays."""
+        if not self.told.is_failed_there:
+            return
+        self.told.is_failed_there = False
+        self.told.save()
+        if self.sector.paused_at is not None and not self.sector.error.startswith(PAUSED_BY):
+            worker = self.job.sticky_worker
+            sector_retry(self.sector, actor="" if worker is None else worker.name, now=self.now)
+            self.job, self.sector = job_locked(self.sector.pk)
+
+    def lease(self) -> None:
+        """Have the worker hold the job while the next step is its own."""
+        self.told.begun_at = self.told.begun_at or self.now
+        self.told.save()
+        if self.job.sticky_worker is None:  # it was given out, and is named for the first time
+            self.bind(self.job.worker or damocles_host(self.principal, now=self.now))
+        until = self.now + timedelta(seconds=self.job.lease_s)
+        is_its = NEXT_STAGE[self.sector.state].owner is Owner.WORKER
+        if self.job.state == JobState.READY and is_its:
+            advance(
+                self.job,
+                "CLAIM",
+                worker=self.job.sticky_worker,
+                lease_token=lease_token_next(),
+                lease_until=until,
+                heard_at=self.now,
+                not_before=None,
+                updated_at=self.now,
+            )
+        elif self.job.state == JobState.LEASED:
+            Job.objects.filter(pk=self.job.pk).update(lease_until=until, heard_at=self.now)
+
+    def holder_require(self, name: SectorName, worker: Worker | None = None) -> None:
+        """Refuse a worker whose sector was given out again, while nothing is made of it.
+
+        Without its name a worker is known by its address.  Raises NotDamocles.
+        """
+        holder = self.job.sticky_worker or self.job.worker
+        if holder is None or holder == worker or self.sector.state != SectorState.ALLOCATED:
+            return
+        if holder.host != self.principal.source[:100]:
+            raise NotDamocles(
+                gettext("{name} was given to {host} since: its files are kept").format(
+                    name=name, host=holder.name
+                )
+            )
+
+    def data_refusal(self, step: str) -> str:
+        """Release a sector of clients' data whose worker goes on with zeros; return why, empty for others."""
+        if not seals_zeros(self.sector, self.told, step):
+            return ""
+        return deals_refuse(self.sector, self.job, self.told, now=self.now)
+
+    def bind(self, worker: Worker) -> None:
+        """Have a worker be the one that has the sector's files."""
+        self.job.sticky_worker = worker
+        if self.job.worker_id is not None:
+            self.job.worker = worker
+        self.job.save(update_fields=["sticky_worker", "worker"])
+
+    def forward(self, state: str, **outcomes: Any) -> bool:
+        """Advance by the worker's steps up to a state, with the columns that they fill; not by the chain's.
+
+        Returns whether the sector is there: a step of the chain may come before, or a pause.
+        """
+        single = self.rank + 1 == stage_rank(NEXT_STAGE[state].stage)
+        while self.is_before(state) and self.sector.paused_at is None:
+            step = NEXT_STAGE[self.sector.state]
+            if step.owner is not Owner.WORKER:
+                return False
+            self.lease()
+            data = {name: outcomes[name] for name in step.outputs if name in outcomes}
+            if step.stage == Stage.TREE_D:
+                data["comm_d"] = comm_d_of(self.sector)
+            took_ms = int((self.now - self.sector.stage_since).total_seconds() * 1000) if single else None
+            worker = self.job.worker
+            report = {"seq": self.job.seq + 1, "token": self.job.lease_token, "ms": took_ms, "worker": worker}
+            actor = "" if worker is None else worker.name
+            sector_step(
+                self.sector, step.event, job=self.job, now=self.now, actor=actor, report=report, **data
+            )
+        return not self.is_before(state)
+
+    def note(self, event: str, note: str, *, is_error: bool = False) -> None:
+        """Write something into the sector's timeline that moves nothing."""
+        worker = self.job.sticky_worker
+        JobEvent.objects.create(
+            job=self.job,
+            event=event,
+            from_state=self.sector.state,
+            to_state=self.sector.state,
+            stage=self.sector.stage,
+            at=self.now,
+            actor="" if worker is None else worker.name,
+            worker=worker,
+            note=note[:TEXT_MAX],
+            is_error=is_error,
+        )
+        publish(Change("sector", str(self.sector.uuid), self.sector.tenant_id))
+
+
+def sector_find(principal: Principal, name: SectorName) -> Sector:
+    """Return the row of a sector that a worker names.  Raises NotDamocles.
+
+    A token or an address may be the wrong one, and a database an older one: what is not found here is no
+    sector that is over, and its files stay.
+    """
+    rows = Sector.objects.select_related("miner").filter(
+        tenant_id=principal.own_id, miner__actor_id=name.miner_id, number=name.number
+    )
+    row = rows.first() if principal.may_mine(name.miner_id) else None
+    if row is None:
+        raise NotDamocles(
+            gettext("{name} is not a sector of this token: nothing is changed or removed").format(name=name)
+        )
+    return row
+
+
+@contextmanager
+def held(principal: Principal, name: SectorName, *, now: datetime) -> Iterator[Held]:
+    """Lock a sector that a damocles-worker seals.  Raises NotDamocles."""
+    found = sector_find(principal, name)
+    with transaction.atomic():
+        job, sector = job_locked(found.pk)
+        if _is_forgotten(job, sector):
+            DamoclesSector.objects.get_or_create(sector=sector)
+        told = DamoclesSector.objects.select_for_update().filter(sector=sector).first()
+        if told is None or not _is_theirs(job.sticky_worker):
+            raise NotDamocles(gettext("{name} is not sealed by a damocles-worker").format(name=name))
+        told.named_at = now
+        told.save(update_fields=["named_at"])
+        yield Held(sector, job, told, principal, now)
+
+
+def damocles_told(principal: Principal, name: SectorName, *, now: datetime) -> tuple[Sector, DamoclesSector]:
+    """Return a sector that a damocles-worker seals, as it is, for a worker that only asks.
+
+    Raises NotDamocles.
+    """
+    sector = sector_find(principal, name)
+    rows = DamoclesSector.objects.filter(sector=sector).exclude(begun_at=None)
+    told = rows.select_related("sector__job__sticky_worker").first()
+    if told is None:  # after a restore a thread that waits for the chain names its sector by this alone
+        with held(principal, name, now=now) as one:
+            if one.sector.state not in ENDED_SECTORS:
+                one.lease()
+            return one.sector, one.told
+    if not _is_theirs(told.sector.job.sticky_worker):
+        raise NotDamocles(gettext("{name} is not sealed by a damocles-worker").format(name=name))
+    DamoclesSector.objects.filter(pk=told.pk).update(named_at=now)
+    return sector, told
+
+
+def _is_theirs(worker: Worker | None) -> bool:
+    """Return whether a sector that is bound to this host, or to none, may be a damocles-worker's."""
+    return worker is None or DAMOCLES in worker.kinds
+
+
+def _is_forgotten(job: Job, sector: Sector) -> bool:
+    """Return whether a sector may have been given out after the backup that was read in."""
+    recovery = sectors_recovery()
+    is_bare = sector.state == SectorState.ALLOCATED and job.sticky_worker is None and job.worker is None
+    since = None if recovery is None else recovery.restored_at
+    return is_bare and since is not None and sector.created_at < since
+
+
+def living_require(one: Held, name: SectorName) -> None:
+    """Raise SectorGone for a sector that is over."""
+    if one.sector.state in ENDED_SECTORS:
+        raise SectorGone(f"sector state not found: {name} is {one.sector.state.lower()}")

@@ -1,0 +1,242 @@
+"""WindowPoSts that damocles-workers prove: the jobs of the pool's own provers, under the same leases.
+
+A job's id names its lease: a worker whose lease went to another host proves for nothing, and does no harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.core.errors import Conflict
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import JobUnknown, LeaseLost
+from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.services.damocles.hosts import damocles_host, takes_work
+from apps.sectors.services.jobs.claims import jobs_claim
+from apps.sectors.services.jobs.reports import job_complete, job_fail
+from apps.sectors.states import JobState
+from apps.users.services.audit import audit_record
+from poolsite.wire.codec import document_decode
+from poolsite.wire.jobs import TEXT_MAX, Claim, Complete, Fail, JobKind, Level, WindowPostInputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+LEASE_MIN_S: Final = 7
+"""A damocles-worker says every 3 s that it is at a proof: more than two of these, however short a window."""
+AT_ONCE: Final = 10
+"""Proofs of one call; a worker asks for one for each of its threads."""
+LISTED_MAX: Final = 1_000
+"""Jobs of one list, the newest."""
+ENDED: Final = (JobState.DONE, JobState.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofsWanted:
+    """What a worker proves; empty: anything."""
+
+    miners: tuple[int, ...] = ()
+    post_proofs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenSector:
+    """One sector of a proof, and where its files are."""
+
+    number: int
+    comm_r: bytes
+    is_upgraded: bool
+    store: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofJob:
+    """A job as a worker and its operator see it."""
+
+    id: str
+    job: Job
+    inputs: WindowPostInputs | None
+    """None: it is over, and what it worked on is forgotten."""
+    sectors: tuple[GivenSector, ...]
+
+
+def proofs_claim(
+    principal: Principal, wanted: ProofsWanted, *, count: int, name: str, now: datetime
+) -> list[ProofJob]:
+    """Lease proofs to a worker, the most urgent first.  Raises WorkerRetired."""
+    worker = damocles_host(principal, name=name, now=now)
+    count = min(count, AT_ONCE)
+    if count < 1 or not takes_work(worker):
+        return []
+    among = Q(kind=JobKind.WINDOW_POST)
+    if wanted.post_proofs:
+        among &= Q(inputs__post_proof__in=wanted.post_proofs)
+    for miners in filter(None, (wanted.miners, principal.miners)):
+        among &= Q(miner__actor_id__in=miners)
+    claim = Claim(
+        worker_id=str(worker.uuid),
+        boot_id=worker.boot_id,
+        kinds=(JobKind.WINDOW_POST,),
+        stages={},
+        max=count,
+    )
+    taken = [one.id for one in jobs_claim(worker, claim, now=now, among=among).jobs]
+    leased = Job.objects.filter(uuid__in=taken, worker=worker, state=JobState.LEASED)
+    until = now + timedelta(seconds=LEASE_MIN_S)
+    leased.filter(lease_s__lt=LEASE_MIN_S).update(lease_s=LEASE_MIN_S, lease_until=until)
+    jobs = Job.objects.filter(uuid__in=taken).select_related("miner", "worker")
+    return [_shown(job) for job in jobs.order_by("-time_sensitive", "pk")]
+
+
+def _shown(job: Job) -> ProofJob:
+    name = f"{job.uuid}.{job.lease_token}"
+    if not job.inputs:
+        return ProofJob(id=name, job=job, inputs=None, sectors=())
+    inputs = document_decode(WindowPostInputs, job.inputs)
+    rows = Sector.objects.filter(miner=job.miner_id, number__in={one.number for one in inputs.sectors})
+    known = {number: (store, key) for number, store, key in rows.values_list("number", "store", "key_comm_r")}
+    sectors = []
+    for one in inputs.sectors:
+        store, key = known.get(one.number, ("", None))
+        upgraded = key is not None
+        sectors.append(GivenSector(number=one.number, comm_r=one.comm_r, is_upgraded=upgraded, store=store))
+    return ProofJob(id=name, job=job, inputs=inputs, sectors=tuple(sectors))
+
+
+def _named(name: str) -> tuple[str, int]:
+    """Read a job's id.  Raises JobUnknown."""
+    uuid, dot, token = name.partition(".")
+    if not is_uuid(uuid) or not dot or not token.isascii() or not token.isdigit() or len(token) > 18:
+        raise JobUnknown(name[:100])
+    return uuid, int(token)
+
+
+def _own(principal: Principal, uuid: str) -> Job:
+    """Return a proof's job of the caller's.  Raises JobUnknown."""
+    rows = Job.objects.select_related("miner", "worker").filter(kind=JobKind.WINDOW_POST, uuid=uuid)
+    job = rows.filter(miner__tenant_id=principal.own_id).first()
+    if job is None or not principal.may_mine(job.miner.actor_id or 0):
+        raise JobUnknown(uuid)
+    return job
+
+
+def proofs_heartbeat(principal: Principal, names: Sequence[str], *, name: str, now: datetime) -> int:
+    """Prolong the leases that a worker still has; returns of how many jobs.
+
+    Raises WorkerRetired, JobUnknown.
+    """
+    told = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # before a host's row is made
+    worker = damocles_host(principal, name=name, now=now)
+    # Not with the jobs: some lock a host's jobs before its row, others its row before them.
+    Worker.objects.filter(pk=worker.pk).update(seen_at=now)
+    renewed = 0
+    with transaction.atomic():
+        held = Job.objects.filter(kind=JobKind.WINDOW_POST, worker=worker, state=JobState.LEASED)
+        named = held.filter(uuid__in={uuid for uuid, _ in told})
+        for job in named.select_for_update(of=("self",)).order_by("pk"):
+            if (job.uuid, job.lease_token) in told:
+                job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
+                job.save(update_fields=["lease_until", "heard_at"])
+                renewed += 1
+    return renewed
+
+
+def proof_finish(
+    principal: Principal, name: str, *, proof: bytes, faults: Sequence[int], error: str, now: datetime
+) -> bool:
+    """Store a proof, the sectors that could not be read, or why there is none.
+
+    Returns False where the lease is over: another host is at it, or nobody needs it any more.
+    Raises JobUnknown, BadReport.
+    """
+    uuid, token = _named(name)
+    job = _own(principal, uuid)
+    try:
+        if error or not (proof or faults):
+            words = (error or "the worker gave neither a proof nor a reason")[:TEXT_MAX]
+            fail = Fail(token=token, level=Level.TEMPORARY, stage=job.stage, error=words)
+            job_fail(uuid, fail, tenant_id=principal.own_id, now=now)
+        else:
+            took_ms = max(int((now - job.updated_at).total_seconds() * 1000), 1)  # since it was leased
+            done = Complete(token=token, proof=proof, faults=tuple(faults), ms=took_ms)
+            job_complete(uuid, done, tenant_id=principal.own_id, now=now)
+    except LeaseLost:
+        return False
+    return True
+
+
+def proofs_listed(principal: Principal) -> list[ProofJob]:
+    """Return the jobs of WindowPoSts, whoever proves them, the newest first."""
+    rows = Job.objects.filter(kind=JobKind.WINDOW_POST, miner__tenant_id=principal.own_id)
+    if principal.miners:
+        rows = rows.filter(miner__actor_id__in=principal.miners)
+    newest = rows.select_related("miner", "worker").order_by("-pk")[:LISTED_MAX]
+    return [_shown(job) for job in newest]
+
+
+@transaction.atomic
+def proof_reset(principal: Principal, name: str, *, now: datetime) -> None:
+    """Free a proof from its host, so that any may claim it; what it still says of it is refused.
+
+    Raises JobUnknown, Conflict.
+    """
+    uuid, _ = _named(name)
+    job = _open(principal, uuid)
+    _audit(principal, "proving.job-reset", job)
+    if job.lease_token:  # a host that hangs has lost its lease to the sweep, and its proof would be taken
+        JobEvent.objects.create(
+            job=job,
+            token=job.lease_token,
+            event="LEASE_OVER",
+            from_state="",
+            to_state="",
+            stage=job.stage,
+            at=now,
+            actor=principal.actor,
+            worker=job.worker,
+            note=gettext("reset by {actor}").format(actor=principal.actor),
+        )
+        fresh = {"lease_token": lease_token_next(), "updated_at": now}
+        if job.state == JobState.LEASED:
+            advance(job, "FREE", worker=None, lease_until=None, **fresh)
+        else:
+            Job.objects.filter(pk=job.pk).update(**fresh)
+        publish(Change("job", job.pk, job.miner.tenant_id))
+
+
+@transaction.atomic
+def proof_remove(principal: Principal, name: str, *, now: datetime) -> None:
+    """End a proof's job: the window has another one made.  Raises JobUnknown, Conflict."""
+    uuid, _ = _named(name)
+    job = _open(principal, uuid)
+    _audit(principal, "proving.job-remove", job)
+    words = gettext("removed by {actor}").format(actor=principal.actor)
+    advance(job, "FAIL", worker=None, lease_until=None, error=words, updated_at=now)
+    publish(Change("job", job.pk, job.miner.tenant_id))
+
+
+def _open(principal: Principal, uuid: str) -> Job:
+    """Lock a job that is not over.  Raises JobUnknown, Conflict."""
+    found = _own(principal, uuid)
+    job = Job.objects.select_for_update(of=("self",)).select_related("miner", "worker").get(pk=found.pk)
+    if job.state in ENDED:
+        raise Conflict(gettext("the proof's job is over"))
+    return job
+
+
+def _audit(principal: Principal, action: str, job: Job) -> None:
+    before = {"job": str(job.uuid), "host": "" if job.worker is None else job.worker.name}
+    audit_record(principal=principal, action=action, target=job.miner.address, before=before, after=None)

@@ -1,0 +1,196 @@
+"""Snap-ups and rebuilds that damocles-workers do: what they are given and submit, seen before it counts.
+
+A worker that has submitted wipes its folder.  So nothing is accepted before a prover has found the files in
+the store; until then the worker is told to ask again, which it does with its own pauses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+from msgspec.structs import replace
+
+from apps.pieces.selectors import pieces_of_sector
+from apps.sectors.errors import BadReport, NotThatFar
+from apps.sectors.models import Job, Store
+from apps.sectors.policy import sealing_policy
+from apps.sectors.sector_records import pieces_placed
+from apps.sectors.selectors.stores import provers_of_store
+from apps.sectors.services.damocles.deals import deals_of
+from apps.sectors.services.damocles.files import (
+    BAD_FILES,
+    StoredFiles,
+    look_begin,
+    look_read,
+    seen_text,
+    unseen_text,
+)
+from apps.sectors.services.damocles.jobs import job_allocate, job_held
+from poolsite.wire.damocles import SubmitResult
+from poolsite.wire.jobs import JobKind, StageOutputs
+from poolsite.wire.pipeline import RebuildState, SnapState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import PipelineRun
+    from apps.sectors.sector_records import PlacedPiece
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.jobs import Given, JobHeld
+    from apps.sectors.services.damocles.sectors import Wanted
+    from apps.sectors.services.damocles.submissions import Submitted
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenRun:
+    """A snap-up or rebuild with the pieces that the sector is to hold; none: zeros."""
+
+    given: Given
+    pieces: list[PlacedPiece]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updated:
+    """What a worker has made of a sector into which data go."""
+
+    comm_r: bytes
+    comm_d: bytes
+    store: str
+    pieces: tuple[str, ...]
+    """Their CIDs, in order of place."""
+    proof: bytes
+
+
+def snap_up_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> GivenRun | None:
+    """Lease a snap-up that waits; None while there is none.  Raises WorkerRetired."""
+    given = job_allocate(principal, wanted, kind=JobKind.SNAP_UP, now=now)
+    return None if given is None else GivenRun(given=given, pieces=_pieces_of(given.job.run))
+
+
+def _pieces_of(run: PipelineRun) -> list[PlacedPiece]:
+    sector = run.sector
+    return pieces_placed(run.pieces, pieces_of_sector(sector.miner, sector.number))
+
+
+def rebuild_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> GivenRun | None:
+    """Lease a rebuild that waits; None while there is none.  Raises WorkerRetired."""
+    given = job_allocate(principal, wanted, kind=JobKind.REBUILD, now=now)
+    return None if given is None else GivenRun(given=given, pieces=deals_of(given.sector))
+
+
+def snap_up_submit(principal: Principal, name: SectorName, made: Updated, *, now: datetime) -> Submitted:
+    """Accept an updated replica with its proof; the same again is answered as before.
+
+    Raises NotDamocles, and NotThatFar until a prover has seen the files.
+    """
+    if not made.proof:
+        return SubmitResult.REJECTED, "empty proof is invalid"
+    if len(made.proof) > sealing_policy().proof_max_bytes:
+        return SubmitResult.REJECTED, "the proof is too long"
+    try:
+        with job_held(principal, name, kinds=(JobKind.SNAP_UP,), now=now) as one:
+            taken = _update_take(one, name, made)
+    except BadReport as bad:
+        return SubmitResult.REJECTED, bad.reason
+    if isinstance(taken, str):  # after the transaction: that a look was begun stays
+        raise NotThatFar(taken)
+    return taken
+
+
+def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | str:
+    """Accept an update, or return for what it waits.  Raises NotDamocles, BadReport."""
+    run, sector = one.run, one.sector
+    if run is None:
+        raise AssertionError("a snap-up is a run")
+    if one.is_accepted and bytes(run.comm_r or b"") == made.comm_r:
+        return SubmitResult.ACCEPTED, ""
+    if one.loss or one.is_accepted:
+        return SubmitResult.REJECTED, one.loss or "another replica was submitted for this sector before"
+    one.require(name)
+    if made.pieces != tuple(piece.cid for piece in _pieces_of(run)):
+        return SubmitResult.REJECTED, "these are not the pieces that it was given"
+    if made.store != sector.store:
+        words = gettext("its files go beside the sector's own, into store {store}")
+        return SubmitResult.REJECTED, words.format(store=sector.store)
+    one.begin()
+    outputs = StageOutputs(comm_d=made.comm_d, comm_r=made.comm_r, proof=made.proof, store=made.store)
+    if run.state != SnapState.SNAP_PROVED:
+        one.forward(SnapState.SNAP_PROVED, outputs)
+    elif bytes(run.comm_r or b"") != made.comm_r:
+        return SubmitResult.REJECTED, "another replica was submitted for this sector before"
+    stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
+    reason = "" if one.told.looked_at is not None else look_read(one.told, stored, now=one.now)
+    if reason is None:
+        return f"{name}: {unseen_text(made.store)}"
+    if reason:
+        one.fail(BAD_FILES.format(store=made.store) + reason, is_paused=False)
+        return SubmitResult.FILES_MISSED, reason
+    one.note("FILES_SEEN", seen_text(one.told, made.store))
+    one.forward(SnapState.SNAP_STORED, outputs)
+    # What is left to do in the store is done by a host of ours, which is chosen when it is due.
+    Job.objects.filter(pk=one.job.pk).update(offered_to=[])
+    one.release()
+    return SubmitResult.ACCEPTED, ""
+
+
+def rebuild_submit(
+    principal: Principal, name: SectorName, *, store_name: str, is_update: bool, now: datetime
+) -> bool:
+    """Accept a replica that was made again, if its files are those that the chain has.
+
+    Returns False for a store that is not known and for files that are not good, on which a thread stops.
+    Raises NotDamocles, SectorGone, and NotThatFar until a prover has seen them.
+    """
+    store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
+    if store is None:
+        return False
+    with job_held(principal, name, kinds=(JobKind.REBUILD,), now=now) as one:
+        if one.is_accepted:
+            return True
+        one.require(name)
+        if is_update != (one.sector.key_comm_r is not None):
+            raise NotThatFar(gettext("{name}: the other replica of it was lost").format(name=name))
+        if not provers_of_store(store, now=now):
+            raise NotThatFar(
+                gettext("no prover that is there reads store {store}: attach it to one first").format(
+                    store=store.name
+                )
+            )
+        one.begin()
+        reason = _rebuilt_look(one, store)
+        if reason:
+            one.fail(BAD_FILES.format(store=store.name) + reason, is_paused=True)
+        elif reason is not None:
+            _rebuilt_take(one, store)
+    if reason is None:  # after the transaction: that a look was begun stays
+        raise NotThatFar(f"{name}: {unseen_text(store_name)}")
+    return not reason
+
+
+def _rebuilt_look(one: JobHeld, store: Store) -> str | None:
+    """Return what a prover found wrong; None while none has looked at what lies there now."""
+    stored = StoredFiles(sector=one.sector, store=store.name, comm_r=bytes(one.sector.comm_r or b""))
+    if one.told.store != store.name:
+        one.told.store = store.name
+        look_begin(one.told, stored, now=one.now)
+        return None
+    return look_read(one.told, stored, now=one.now)
+
+
+def _rebuilt_take(one: JobHeld, store: Store) -> None:
+    """Bring a rebuild to its end by what a prover has seen."""
+    one.note("FILES_SEEN", seen_text(one.told, store.name))
+    sector = one.sector
+    made = StageOutputs(
+        comm_d=bytes(sector.comm_d or b""),
+        comm_r=bytes(sector.comm_r or b""),
+        store=store.name,
+        store_uid=store.uid,
+    )
+    first = made if sector.key_comm_r is None else replace(made, comm_r=bytes(sector.key_comm_r))
+    one.forward(RebuildState.REBUILD_PC2_DONE, first)
+    one.forward(RebuildState.REBUILD_CLEARED, made)
+    one.release()

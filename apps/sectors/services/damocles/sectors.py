@@ -1,0 +1,289 @@
+"""Sectors that damocles-workers seal: each call brings the sector as far as the worker must have come.
+
+A worker's reports may be lost, late or doubled; what it asks for names no number of a report.  So a call
+never counts on an earlier one: it takes the steps that are missing, and finds those that were taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.sectors.errors import NotThatFar, SectorGone
+from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
+from apps.sectors.selectors.restored import must_register
+from apps.sectors.services.damocles.deals import deals_note, deals_of
+from apps.sectors.services.damocles.held import Held, SectorName, held, living_require
+from apps.sectors.services.damocles.hosts import damocles_host, damocles_taker
+from apps.sectors.services.jobs.claims import jobs_claim
+from apps.sectors.services.sealing.advance import SectorsInProgress, step_console, tickets_assign
+from apps.sectors.services.sealing.steps import sector_abort, sector_pause
+from apps.sectors.states import ENDED_SECTORS
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.damocles import REACHED
+from poolsite.wire.jobs import TEXT_MAX, Claim, JobKind, Level
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from apps.sectors.sector_records import PlacedPiece
+    from apps.sectors.services.batches.context import SealingContext
+    from apps.users.principals import Principal
+
+BATCH_MAX: Final = 100
+"""Sectors of one call."""
+HOST_CHANGED: Final = "HOST_CHANGED"
+"""Event of a sector that another worker reports than before."""
+INTERACTIVE: Final = [int(proof) for proof in RegisteredSealProof if proof.is_interactive]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which sectors a worker takes; empty: all."""
+
+    miners: tuple[int, ...] = ()
+    proof_types: tuple[int, ...] = ()
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A worker's word after a step, or after one that failed."""
+
+    instance: str
+    location: str
+    step: str
+    """The state that it is in, as PC1Done."""
+    failure_level: str = ""
+    failure: str = ""
+
+
+@transaction.atomic
+def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> list[Sector]:
+    """Lease sectors that nobody has begun to the worker that asks, with clients' data if it takes such.
+
+    A sector is bound to nobody before a worker names it: if the answer was lost it is given out again, to
+    any host, once the lease is over.  After a restore a worker gets none before all that it has is known.
+    Raises WorkerRetired.
+    """
+    worker = damocles_taker(principal, now=now)
+    if worker is None or must_register(worker):
+        return []
+    among = Q(sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
+    among &= Q(sector__seal_proof__in=INTERACTIVE)
+    if worker.refuses_data:
+        among &= Q(sector__pieces=[])
+    among &= Q(sector__damocles=None) | Q(sector__damocles__begun_at=None)
+    for miners in filter(None, (wanted.miners, principal.miners)):
+        among &= Q(miner__actor_id__in=miners)
+    count = min(max(wanted.count, 1), BATCH_MAX)
+    claim = Claim(
+        worker_id=str(worker.uuid),
+        boot_id=worker.boot_id,
+        kinds=(JobKind.SEAL,),
+        stages={Stage.ADD_PIECE: count},
+        new_sectors=count,
+        max=count,
+    )
+    jobs = jobs_claim(worker, claim, now=now, among=among).jobs
+    given = Job.objects.filter(uuid__in=[job.id for job in jobs])
+    given.update(sticky_worker=None)
+    sectors = list(Sector.objects.filter(job__in=given).select_related("miner").order_by("number"))
+    for sector in sectors:
+        DamoclesSector.objects.get_or_create(sector=sector)
+    return sectors
+
+
+def damocles_deals(principal: Principal, name: SectorName, *, now: datetime) -> list[PlacedPiece]:
+    """Return the pieces of a sector that a worker begins with; none where it is of zeros.
+
+    Raises SectorGone, NotDamocles.
+    """
+    with held(principal, name, now=now) as one:
+        living_require(one, name)
+        one.holder_require(name)
+        one.lease()
+        deals_note(one.job, one.told, now=now)
+        return deals_of(one.sector)
+
+
+def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingContext) -> Sector:
+    """Return a sector with its ticket; asked again, the same.
+
+    Raises SectorGone, NotDamocles, NotThatFar.
+    """
+    with held(principal, name, now=work.now) as one:
+        living_require(one, name)
+        one.holder_require(name)
+        refusal = one.data_refusal("TicketAssigned")
+        if not refusal:
+            one.go_on()
+            one.lease()
+            one.forward(SectorState.TREE_D_BUILT)
+        sector = one.sector
+    if refusal:  # after the transaction: the sector stays released
+        raise SectorGone(f"sector state not found: {name} has clients' data; {refusal}")
+    if sector.state == SectorState.TREE_D_BUILT and sector.paused_at is None:
+        tickets_assign(
+            SectorsInProgress([sector]),
+            client=work.client,
+            network=work.network,
+            head=work.head,
+            now=work.now,
+        )
+        sector.refresh_from_db()
+    if sector.ticket is None:
+        raise NotThatFar(
+            gettext("{name} gets no ticket now: {error}").format(
+                name=name, error=sector.error or sector.state
+            )
+        )
+    with held(principal, name, now=work.now) as one:
+        one.lease()
+    return sector
+
+
+def damocles_report(
+    principal: Principal, name: SectorName, reported: Reported, *, now: datetime
+) -> tuple[bool, str]:
+    """Take a worker's word of what it has done; returns whether it is to wipe the sector, and why.
+
+    Raises NotDamocles, WorkerRetired.
+    """
+    worker = damocles_host(principal, name=reported.instance, now=now)
+    with held(principal, name, now=now) as one:
+        sector = one.sector
+        if sector.state in ENDED_SECTORS or one.told.finished_at is not None:
+            if sector.state not in ENDED_SECTORS:
+                return True, ""
+            return True, gettext("the sector is {state}").format(state=sector.state.lower())
+        if reported.step not in REACHED:  # nothing is made there yet, or it has failed at the first step
+            one.holder_require(name, worker)
+        _host_note(one, worker)
+        if not reported.failure_level and (refusal := one.data_refusal(reported.step)):
+            return True, refusal
+        one.told.location, one.told.step = reported.location[:500], reported.step[:40]
+        if reported.failure_level:
+            one.told.save()
+            _failure_note(one, reported)
+            return False, ""
+        one.go_on()
+        one.lease()
+        one.forward(REACHED.get(reported.step, SectorState.ALLOCATED))
+    return False, ""
+
+
+def _host_note(one: Held, worker: Worker) -> None:
+    """Bind a sector to the worker that reports it."""
+    before = one.job.sticky_worker
+    if before == worker:
+        return
+    one.bind(worker)
+    if before is not None and one.told.location:
+        one.note(
+            HOST_CHANGED,
+            gettext("{host} had it before, in {location}").format(
+                host=before.name, location=one.told.location
+            ),
+            is_error=True,
+        )
+
+
+def _failure_note(one: Held, reported: Reported) -> None:
+    """Note a failure; one that stops the worker's thread pauses the sector until the thread goes on.
+
+    Where the console's step is next there is nothing to wait for, and nothing would tell when to go on: a
+    worker that only polls reports no state.  Interrupts, as a worker that is stopped, come as failures too.
+    """
+    error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
+    one.note("FAIL", error, is_error=True)
+    if NEXT_STAGE[one.sector.state].owner is not Owner.WORKER or not one.is_before(SectorState.COMMIT_LANDED):
+        return
+    levels = {str(level): level for level in Level}
+    level = levels.get(reported.failure_level.lower(), Level.PERMANENT)
+    if level in (Level.TEMPORARY, Level.ABORT) or one.sector.paused_at is not None:
+        Sector.objects.filter(pk=one.sector.pk, paused_at=None).update(error=error, error_level=level)
+        return
+    one.told.is_failed_there = True
+    one.told.save(update_fields=["is_failed_there"])
+    sector_pause(one.sector, job=one.job, error=error, level=level, now=one.now)
+
+
+def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) -> None:
+    """Note that a worker is done with a sector; it proves once the chain has its commit.
+
+    Raises NotDamocles, NotThatFar.
+    """
+    with held(principal, name, now=now) as one:
+        if one.sector.state in ENDED_SECTORS:
+            return
+        if one.is_before(SectorState.C2_DONE):
+            raise NotThatFar(
+                gettext("{name} is {state}: its proof was not submitted").format(
+                    name=name, state=one.sector.state
+                )
+            )
+        if one.told.finished_at is None:
+            one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0
+            one.told.save()
+        if one.sector.state == SectorState.COMMIT_LANDED:
+            one.lease()
+            one.forward(SectorState.PROVING)
+
+
+def damocles_finalize(principal: Principal, name: SectorName, *, now: datetime) -> None:
+    """Declare a worker's proving sector finished: the worker wipes its folder at its next report.
+
+    Raises NotDamocles, and NotThatFar for one that the chain does not have yet.
+    """
+    with held(principal, name, now=now) as one:
+        if one.sector.state != SectorState.PROVING:
+            raise NotThatFar(
+                gettext("{name} is {state}: it is finished once it proves").format(
+                    name=name, state=one.sector.state.lower()
+                )
+            )
+        if one.told.finished_at is not None:
+            return
+        one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0
+        one.told.save()
+        target = f"{one.sector.miner} / {one.sector.number}"
+        audit_record(principal=principal, action="sector.finalize", target=target)
+
+
+def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
+    """Finish the sectors whose commit has landed: they prove out of a store, their worker may be away."""
+    stored = [sector for sector in in_progress.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
+    landed = {sector.pk: sector for sector in stored}
+    begun = DamoclesSector.objects.exclude(begun_at=None)
+    theirs = begun.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
+    return sum(step_console(landed[row.sector_id], "FINALIZE", now=now) for row in (theirs if landed else ()))
+
+
+def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
+    """Abort a sector that its worker has given up; one that the chain has already proves on.
+
+    Raises NotDamocles, CommitOnItsWay.
+    """
+    with held(principal, name, now=now) as one:
+        if one.sector.state in ENDED_SECTORS:
+            return
+        if not one.is_before(SectorState.COMMIT_LANDED):
+            one.told.finished_at = one.told.finished_at or now
+            one.told.save()
+            if one.sector.state == SectorState.COMMIT_LANDED:
+                one.lease()
+                one.forward(SectorState.PROVING)
+            return
+        worker = one.job.sticky_worker
+        actor = principal.actor if worker is None else worker.name
+        one.told.reserved_store, one.told.reserved_bytes = "", 0
+        one.told.save()
+        sector_abort(one.sector, actor=actor, reason=reason[:500], now=now, by=principal)

@@ -1,0 +1,101 @@
+"""Pieces that damocles-workers unseal: given out, their bytes taken, done or given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+from django.utils.translation import gettext
+
+from apps.pieces.models import Piece
+from apps.sectors.errors import JobUnknown, NotDamocles, NotThatFar
+from apps.sectors.selectors.damocles import damocles_jobs_in_hand
+from apps.sectors.services.damocles.jobs import job_allocate, job_held
+from apps.sectors.services.runs.unsealing import unsealed_take
+from poolsite.wire.jobs import TEXT_MAX, JobKind, StageOutputs
+from poolsite.wire.pipeline import UnsealStage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.pieces.files import Source
+    from apps.sectors.models import Job
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.jobs import Given, JobHeld
+    from apps.sectors.services.damocles.sectors import Wanted
+    from apps.users.principals import Principal
+
+
+def unseal_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> tuple[Given, str] | None:
+    """Lease a piece that is to be unsealed, with its CID; None while there is none.  Raises WorkerRetired."""
+    given = job_allocate(principal, wanted, kind=JobKind.UNSEAL, now=now)
+    return None if given is None else (given, str(_piece_of(given.job).piece_cid))
+
+
+def _piece_of(job: Job) -> Piece:
+    return Piece.objects.select_related("miner__tenant").get(uuid=job.inputs["piece"])
+
+
+def _piece_named(one: JobHeld, name: SectorName, cid: str) -> Piece:
+    """Return the piece of a job, if it is the one that a worker names.  Raises NotDamocles."""
+    piece = _piece_of(one.job)
+    if piece.piece_cid != cid:
+        raise NotDamocles(
+            gettext("{name}: piece {cid} is not what was to be unsealed last").format(name=name, cid=cid)
+        )
+    return piece
+
+
+def unseal_is_wanted(principal: Principal, name: SectorName, cid: str, *, now: datetime) -> bool:
+    """Return whether a worker is to upload what it has unsealed; asked again, the same until it has.
+
+    Raises NotDamocles, SectorGone.
+    """
+    with job_held(principal, name, kinds=(JobKind.UNSEAL,), now=now) as one:
+        piece = _piece_named(one, name, cid)
+        one.require(name)
+        if one.is_accepted:
+            return False
+        _uploading(one)
+        return not piece.has_data
+
+
+def _uploading(one: JobHeld) -> None:
+    """Have a job wait for the bytes."""
+    one.begin()
+    if one.job.stage == UnsealStage.UNSEAL:
+        one.step(StageOutputs())
+
+
+def unsealed_from_worker(principal: Principal, cid: str, source: Source) -> None:
+    """Store the bytes of a piece from the worker that was told to upload them; a repeat changes nothing.
+
+    Raises JobUnknown, LeaseLost, UploadCut, PieceBusy, PieceMismatch.
+    """
+    rows = damocles_jobs_in_hand().filter(job__kind=JobKind.UNSEAL, sector__tenant_id=principal.own_id)
+    waiting = rows.filter(job__stage=UnsealStage.UPLOAD, worker__host=principal.source[:100])
+    for told in waiting.select_related("job", "sector__miner").order_by(F("named_at").desc(nulls_last=True)):
+        is_its = principal.may_mine(told.sector.miner.actor_id or 0)
+        if is_its and _piece_of(told.job).piece_cid == cid:
+            unsealed_take(str(told.job.uuid), source, token=told.job.lease_token, tenant_id=principal.own_id)
+            return
+    raise JobUnknown(cid)
+
+
+def unseal_achieve(principal: Principal, name: SectorName, cid: str, *, error: str, now: datetime) -> None:
+    """Note that a piece is unsealed and here, or why it is not; a repeat changes nothing.
+
+    Raises NotDamocles, SectorGone, NotThatFar while its bytes have not come.
+    """
+    with job_held(principal, name, kinds=(JobKind.UNSEAL,), now=now) as one:
+        piece = _piece_named(one, name, cid)
+        if one.is_accepted:
+            return
+        one.require(name)
+        if error:
+            one.fail(error[:TEXT_MAX], is_paused=True)
+            return
+        if not piece.has_data:
+            raise NotThatFar(gettext("{name}: the bytes of {cid} have not come").format(name=name, cid=cid))
+        _uploading(one)
+        one.step(StageOutputs())

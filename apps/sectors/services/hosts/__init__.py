@@ -1,0 +1,1 @@
+"""Hosts: their heartbeats, settings, versions and orders, and what they leave behind."""

@@ -1,0 +1,133 @@
+"""Files of sectors that are over: their hosts are told to remove them, until they say that it was done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+
+from apps.core.live import Change, publish
+from apps.sectors.models import DAMOCLES, Job, JobEvent, StoreAttachment, Worker, WorkerCommand
+from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.services.stores.copies import copies_forget
+from apps.sectors.states import JobState
+from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import Sector, Store
+
+FILES_REMOVED = "FILES_REMOVED"
+"""Event of a job whose files a host has removed."""
+
+
+def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
+    """Order the hosts that may have a sector's files to remove them."""
+    return [_removal(host, job=job, sector=sector, actor=actor) for host in hosts_with_files(sector, job=job)]
+
+
+def hosts_with_files(sector: Sector, *, job: Job) -> QuerySet[Worker]:
+    """Return the hosts that may have a sector's files: its own, and its store's, which may be away now."""
+    theirs = Q(pk=job.sticky_worker_id) & ~Q(kinds__contains=[DAMOCLES])  # that wipes its own folders
+    if sector.store:
+        attached = StoreAttachment.objects.filter(store__name=sector.store).values("worker")
+        has_store = Q(stores__contains=[sector.store]) | Q(pk__in=attached)
+        theirs |= has_store & Q(kinds__contains=[str(JobKind.SEAL)])
+    hosts = Worker.objects.filter(theirs, tenant_id=sector.miner.tenant_id, retired_at=None)
+    return hosts.order_by("pk")
+
+
+def store_leftovers_remove(worker: Worker, store: Store) -> None:
+    """Order a host that attaches a store to remove from it what is over and was removed from it by nobody."""
+    if str(JobKind.SEAL) not in worker.kinds:
+        return
+    over = Q(sector__state=SectorState.ABORTED) | Q(sector__removal_asked_at__isnull=False)
+    jobs = Job.objects.filter(over, sector__tenant_id=store.tenant_id, sector__store=store.name)
+    seen_to = WorkerCommand.objects.filter(op=Operation.REMOVE, args__store=store.name).filter(
+        Q(done_at__isnull=False, error="") | Q(done_at=None, worker__retired_at=None)
+    )
+    known = set(seen_to.values_list("args__job", flat=True))
+    for job in jobs.select_related("sector__miner").order_by("pk"):
+        if job.sector is not None and str(job.uuid) not in known:
+            _removal(worker, job=job, sector=job.sector, actor="console")
+
+
+def store_left(worker: Worker, store: Store) -> None:
+    """Note that removals which a host has not done yet no longer see to a store that it has detached."""
+    for command in worker.commands.filter(op=Operation.REMOVE, done_at=None, args__store=store.name):
+        command.args = {name: value for name, value in command.args.items() if name != "store"}
+        command.save(update_fields=["args"])
+
+
+def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
+    """Order the hosts that may have begun with a run to clear their sealing folders; the store stays."""
+    rows = Worker.objects.filter(pk__in=job.offered_to or [], retired_at=None)
+    hosts = rows.exclude(kinds__contains=[DAMOCLES]) if job.lease_token else ()  # that wipes its own folders
+    return [_removal(host, job=job, sector=sector, actor=actor, keeps_store=True) for host in hosts]
+
+
+def sealing_folder_leave(host: Worker, *, job: Job, sector: Sector) -> WorkerCommand:
+    """Order a host to clear its sealing folder of a sector that another one begins again."""
+    return _removal(host, job=job, sector=sector, actor="console", keeps_store=True)
+
+
+def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
+    """Order a host that registers to remove what it still has of sectors that are over."""
+    asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
+    left = Job.objects.filter(
+        Q(sector__state=SectorState.ABORTED) | Q(sector__removal_asked_at__isnull=False),
+        uuid__in=set(job_ids).difference(asked),
+        sector__miner__tenant_id=worker.tenant_id,
+    )
+    for job in left.select_related("sector__miner"):
+        if job.sector is not None:
+            _removal(worker, job=job, sector=job.sector, actor="console")
+
+
+def jobs_over(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
+    """Return which of the jobs that a host has parked it will never have again.
+
+    They ended where a copy of its disk ran, or before the state that its disk has come back to.  Those whose
+    files it is told to remove keep their record until it has.
+    """
+    if not job_ids or sectors_recovery() is not None:
+        return ()
+    asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
+    has_other_host = Q(sticky_worker__isnull=False) & ~Q(sticky_worker=worker)
+    rows = Job.objects.filter(
+        Q(state__in=(JobState.DONE, JobState.FAILED)) | has_other_host,
+        uuid__in={job_id for job_id in job_ids if is_uuid(job_id)}.difference(asked),
+        miner__tenant_id=worker.tenant_id,
+    )
+    return tuple(map(str, rows.order_by("pk").values_list("uuid", flat=True)))
+
+
+def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -> None:
+    """Note in the sectors' timelines which removals a host reports for the first time."""
+    done = worker.commands.filter(uuid__in=commands, op=Operation.REMOVE, done_at=None)
+    stores = dict(done.values_list("args__job", "args__store"))
+    jobs = Job.objects.filter(uuid__in=list(stores))
+    for job in jobs.select_related("sector__miner"):
+        JobEvent.objects.create(
+            job=job, event=FILES_REMOVED, from_state="", to_state="", at=now, actor=worker.name, worker=worker
+        )
+        if job.sector is not None:
+            copies_forget(job.sector.pk, stores[str(job.uuid)] or "")
+            publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))
+
+
+def _removal(
+    worker: Worker, *, job: Job, sector: Sector, actor: str, keeps_store: bool = False
+) -> WorkerCommand:
+    miner_id = str(sector.miner.actor_id)
+    args = {"job": str(job.uuid), "miner_id": miner_id, "number": str(sector.number)}
+    args |= {"keeps_store": "yes"} if keeps_store else {"store": sector.store} if sector.store else {}
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    return WorkerCommand.objects.create(worker=worker, op=Operation.REMOVE, args=args, actor=actor)

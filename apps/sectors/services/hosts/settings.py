@@ -1,0 +1,168 @@
+"""Settings of hosts on the console: for the pool, a tenant, a group, one host; the host merges them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+from msgspec import to_builtins
+
+from apps.core import clock
+from apps.core.live import Change, publish
+from apps.core.units import values_with_units
+from apps.sectors.errors import BadSettings
+from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.selectors.hosts import shared_settings_of
+from apps.sectors.services.audit import settings_audit, worker_audit
+from apps.sectors.services.roles.labels import worker_labels_sync
+from apps.users.services.audit import audit_entries_record
+from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX, Operation
+from poolsite.wire.pipeline import WORKER_STAGES
+from poolsite.wire.sealing_rules import RULES, SEALING, THREADS, rule_key, rule_read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+    from poolsite.wire.hosts import Setting
+
+SLOTS: Final = "slots."
+PLAIN: Final = ("sectors_max", "sector_room_bytes")
+SETTABLE: Final = (*(SLOTS + stage for stage in WORKER_STAGES), *PLAIN, *(SEALING + name for name in RULES))
+"""Settings that the console may set; a host leaves out those that it has not.  Of one host those of its
+sealing threads, too (`thread_key`)."""
+
+Values = dict[str, int | str | None]
+
+
+def values_read(given: Mapping[str, Any], *, is_shared: bool = True) -> Values:
+    """Read settings by key; empty or None takes one away.  Raises BadSettings."""
+    values: Values = {}
+    for name, value in given.items():
+        if (rule := rule_key(name)) is not None and not (rule[0] and is_shared):
+            values[name] = _rule_value(name, rule[1], value)
+            continue
+        prefix, _, stage = name.partition(".")
+        key = f"{SLOTS}{stage.upper()}" if f"{prefix}." == SLOTS else name
+        if key not in SETTABLE:
+            raise BadSettings(
+                gettext("there is no setting {name}; there are {known}").format(
+                    name=name, known=", ".join(SETTABLE)
+                )
+            )
+        most = SLOTS_MAX if key.startswith(SLOTS) else SETTING_MAX
+        text = "" if value is None else str(value).strip()
+        if text and not (text.isascii() and text.isdigit() and int(text) <= most):
+            raise BadSettings(
+                gettext("{key} takes a whole number from 0 to {most}, not {text}").format(
+                    key=key, most=most, text=text
+                )
+            )
+        values[key] = int(text) if text else None
+    if not values:
+        raise BadSettings(gettext("name at least one setting"))
+    return values
+
+
+def _rule_value(key: str, name: str, value: Any) -> str | None:
+    """Read a rule of sealing.  Raises BadSettings."""
+    text = "" if value is None else str(value).strip()
+    try:
+        return rule_read(name, text) if text else None
+    except ValueError as error:
+        raise BadSettings(
+            gettext("{key} is {text}: {remedy}").format(key=key, text=text[:100], remedy=error)
+        ) from None
+
+
+def overlaid(kept: dict[str, int | str], values: Values) -> dict[str, int | str]:
+    """Return settings with others laid over them."""
+    merged = {**kept, **values}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+@transaction.atomic
+def worker_settings_set(
+    worker: Worker, values: Values, *, actor: str, by: Principal | None = None
+) -> WorkerCommand:
+    """Set or take away settings of one host."""
+    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    before, row.settings = row.settings, overlaid(row.settings, values)
+    row.save(update_fields=["settings", "updated_at"])
+    was, now = values_with_units(before), values_with_units(row.settings)
+    worker_audit(by, "worker.settings", row, before=was, after=now)
+    return settings_send(row, actor=actor)
+
+
+@transaction.atomic
+def worker_group_set(worker: Worker, group: str, *, actor: str, by: Principal | None = None) -> None:
+    """Move a host into a group, or with an empty name into none; with it go the roles of groups."""
+    roles = worker_labels_sync(worker, group=group.strip()[:100], by=by, now=clock.now())
+    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    before, row.group = row.group, group.strip()[:100]
+    row.save(update_fields=["group", "updated_at"])
+    worker_audit(by, "worker.group", row, before={"group": before}, after={"group": row.group})
+    audit_entries_record(roles)
+    settings_send(row, actor=actor)
+
+
+@transaction.atomic
+def shared_settings_set(
+    values: Values, *, tenant: Tenant | None, group: str = "", actor: str, by: Principal | None = None
+) -> SharedSettings:
+    """Set or take away settings of the pool, a tenant or a group, and tell every host that has them."""
+    row, _ = SharedSettings.objects.select_for_update(of=("self",)).get_or_create(tenant=tenant, group=group)
+    before, row.values = row.values, overlaid(row.values, values)
+    row.save(update_fields=["values"])
+    settings_audit(by, row, before=before)
+    hosts = Worker.objects.filter(retired_at=None)
+    if tenant is not None:
+        hosts = hosts.filter(tenant=tenant)
+    if group:
+        hosts = hosts.filter(group=group)
+    for host in hosts.order_by("pk"):
+        settings_send(host, actor=actor)
+    return row
+
+
+def settings_wanted(worker: Worker) -> dict[str, str]:
+    """Return what a host is to obey, by level and key, as SET_PLAN brings it."""
+    levels = {level: row.values for level, row in shared_settings_of(worker).items()}
+    levels["host"] = {key: value for key, value in worker.settings.items() if not key.startswith(THREADS)}
+    levels["thread"] = {key: value for key, value in worker.settings.items() if key.startswith(THREADS)}
+    return {
+        f"{level}.{key}": str(value)
+        for level, values in levels.items()
+        for key, value in sorted(values.items())
+    }
+
+
+def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
+    """Send a host its settings; what it was sent before and has not done is no longer asked."""
+    worker.commands.filter(op=Operation.SET_PLAN, done_at=None).delete()
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    return WorkerCommand.objects.create(
+        worker=worker, op=Operation.SET_PLAN, args=settings_wanted(worker), actor=actor
+    )
+
+
+def settings_resend(worker: Worker, configured: dict[str, str]) -> None:
+    """Send a host that registers its settings, where it has others."""
+    wanted = settings_wanted(worker)
+    asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
+    if configured != wanted and (asked is None or asked.args != wanted):
+        settings_send(worker, actor="console")
+
+
+def settings_note(worker: Worker, settings: tuple[Setting, ...]) -> None:
+    """Store the settings that a host reports, as it obeys them; none are no news."""
+    if not settings:
+        return
+    told = [to_builtins(one) for one in settings]
+    HostReport.objects.update_or_create(worker=worker, defaults={"settings": told})
+    slots = {one.key.removeprefix(SLOTS): one.value for one in settings if one.key.startswith(SLOTS)}
+    numbers = {stage: int(count) for stage, count in slots.items() if count.isascii() and count.isdigit()}
+    worker.slots = {**worker.slots, **numbers}

@@ -1,0 +1,74 @@
+"""Hosts and a console of different versions: which of them is to be upgraded, said where people look."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.sectors.models import Worker
+from apps.sectors.selectors.hosts import is_uuid
+from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, Text, decode
+from poolsite.wire.hosts import VERSION
+from poolsite.wire.jobs import NAME_MAX
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+OURS: Final = re.compile(r"poolsite/\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
+
+
+def versions_text(host: str) -> str:
+    """Return which of a host and this console is to be upgraded first; empty: they run the same.
+
+    Of the version of a program that is not ours nothing is known: empty, too.
+    """
+    if host == VERSION or not OURS.fullmatch(host):
+        return ""
+    text = (
+        gettext("this host runs {host}, older than the console ({console}): upgrade the host")
+        if _parts(host) < _parts(VERSION)
+        else gettext(
+            "this host runs a newer version ({host}) than the console ({console}): upgrade the console first"
+        )
+    )
+    return text.format(host=host, console=VERSION)
+
+
+def unknown_field_note(told: object, *, field: str, uuid: str, tenant_id: int, now: datetime) -> str:
+    """Return why a request has a field that this console does not know, and note it on its host's row.
+
+    `told` is the request's body, which nobody has checked; `uuid` names the worker where its address does.
+    The next heartbeat that is understood takes the note away.
+    """
+    uid, version = _text(told, "uid"), _text(told, "version")[:NAME_MAX]
+    uuid = uuid or _text(told, "worker_id")
+    rows = Worker.objects.filter(tenant_id=tenant_id, retired_at=None)
+    rows = rows.filter(uid=uid) if uid else rows.filter(uuid=uuid) if is_uuid(uuid) else rows.none()
+    worker = rows.first()
+    version = version or ("" if worker is None else worker.version)
+    text = versions_text(version) or gettext(
+        "this host is newer than the console ({console}): upgrade the console first"
+    ).format(console=VERSION)
+    if worker is not None:
+        error = gettext("{text}; until then it is refused, as {field} is unknown").format(
+            text=text, field=field[:NAME_MAX]
+        )
+        if rows.exclude(last_error=error).update(last_error=error, updated_at=now):
+            publish(Change("worker", worker.pk, tenant_id))
+    return f"{UNKNOWN_FIELD}: {text}"
+
+
+def _text(told: object, name: str) -> str:
+    """Return a text of an unchecked body; empty where it is none that a database stores."""
+    try:
+        return str(decode(Text, told.get(name, "") if isinstance(told, dict) else ""))
+    except BadWire:
+        return ""
+
+
+def _parts(version: str) -> list[int]:
+    """Return the numbers of a version of ours."""
+    return [int(part) for part in version.partition("/")[2].split(".")]

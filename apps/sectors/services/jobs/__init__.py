@@ -1,0 +1,1 @@
+"""Jobs: claimed under a lease, reported step by step."""

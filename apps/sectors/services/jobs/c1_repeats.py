@@ -1,0 +1,58 @@
+"""C1 done anew for sectors whose host has lost its slots for C2: only then does what it gives travel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.sectors.models import Job, JobEvent
+from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_step
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import Level
+from poolsite.wire.pipeline import BACK_TO, SectorState, Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import Sector
+    from apps.sectors.services.sealing.advance import SectorsInProgress
+
+REPEATS_MAX: Final = 3
+"""Of one sector: a host that hands nothing over would do C1 for ever."""
+BACK: Final = f"{BACK_TO}{SectorState.SEED_ASSIGNED}"
+NOTE: Final = "its host has no slot for C2 any more: C1 is done again, and its output goes to another host"
+STUCK: Final = (
+    "its host has no slot for C2, and what C1 gave has never come here: give the host a slot, then retry"
+)
+
+
+def c1_repeat(in_progress: SectorsInProgress, *, now: datetime) -> int:
+    """Set sectors back to C1 whose C2 nobody can do; gives how many."""
+    done = in_progress.sectors_in(SectorState.C1_DONE)
+    if not done:
+        return 0
+    stranded = _stranded().filter(sector__in=[sector.pk for sector in done])
+    return sum(_set_back(job.sector, now=now) for job in stranded.select_related("sector") if job.sector)
+
+
+@transaction.atomic
+def _set_back(sector: Sector, *, now: datetime) -> bool:
+    """Set one sector back, if it still waits as it was seen."""
+    job, fresh = job_locked(sector.pk)
+    is_waiting = fresh.state == SectorState.C1_DONE and fresh.paused_at is None
+    if not is_waiting or not _stranded().filter(pk=job.pk).exists():
+        return False
+    if JobEvent.objects.filter(job=job, event=BACK, actor="console").count() >= REPEATS_MAX:
+        sector_pause(fresh, job=job, error=STUCK, level=Level.PERMANENT, now=now)
+        return False
+    sector_step(fresh, BACK, job=job, now=now, actor="console", note=NOTE)
+    return True
+
+
+def _stranded() -> QuerySet[Job]:
+    """Return the jobs that wait for C2 with a host that does C1 and no C2; nobody else has its output."""
+    waiting = Job.objects.filter(state=JobState.READY, stage=Stage.C2, is_portable=False)
+    return waiting.filter(sticky_worker__slots__C2=0, sticky_worker__slots__C1__gt=0)

@@ -1,0 +1,37 @@
+"""Ending leases: whatever still reports under one that was ended is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.core.transitions import advance
+from apps.sectors.models import Job, JobEvent
+from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.states import JobState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+
+
+def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
+    """End every lease of `worker`: the tokens grow, so whatever still reports under them is refused."""
+    rows = Job.objects.select_for_update(of=("self",)).filter(worker=worker, state=JobState.LEASED)
+    held = list(rows.order_by("pk"))  # as heartbeats lock them
+    for job in held:
+        stage, token = job.stage, job.lease_token
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
+        JobEvent.objects.create(
+            job=job,
+            token=token,
+            event="LEASE_OVER",
+            from_state="",
+            to_state="",
+            stage=stage,
+            at=now,
+            actor=worker.name,
+            worker=worker,
+            note=reason,
+        )
+    return len(held)

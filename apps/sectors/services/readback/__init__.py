@@ -1,0 +1,1 @@
+"""After a restore: what the chain, messages and hosts know of sectors that the backup does not."""

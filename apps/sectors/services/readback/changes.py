@@ -1,0 +1,61 @@
+"""After a restore: terminations and extensions since the backup, read back from their messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.sectors.models import Batch, Sector
+from apps.sectors.services.changes.batches import changes_follow
+from apps.sectors.services.changes.plans import MESSAGE_KINDS
+from apps.sectors.services.changes.steps import change_recover
+from apps.sectors.services.readback.batches import batch_recover, messages_unbatched
+from apps.sectors.services.readback.imports import NOTE
+from poolsite.filecoin.actors.miner_proving import TerminateSectorsParams
+from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
+from poolsite.filecoin.codec import from_cbor
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.miners.models import Miner
+    from apps.sectors.services.batches.context import SealingContext
+
+
+def changes_import(miner: Miner, *, work: SealingContext) -> None:
+    """Write the changes whose messages were read back; what they have done is followed as ever.
+
+    Those that the backup has as sent are settled first: a sector has one change at a time.
+    """
+    own = Batch.objects.filter(miner=miner, kind__in=MESSAGE_KINDS.values()).select_related("miner__tenant")
+    changes_follow(own, work)
+    for kind in ChangeKind:
+        for message in messages_unbatched(miner, MESSAGE_KINDS[kind]):
+            _changes_import(miner, kind, message, work)
+
+
+@transaction.atomic
+def _changes_import(miner: Miner, kind: ChangeKind, message: Message, work: SealingContext) -> None:
+    """Write one message's batch with its changes, or nothing."""
+    wishes = _terminated(message) if kind is ChangeKind.TERMINATE else _extended(message)
+    batch = batch_recover(miner, message, work=work)
+    rows = Sector.objects.filter(miner=miner, number__in=wishes, state=SectorState.PROVING)
+    for row in rows.order_by("pk"):  # one order for all: no deadlock
+        change_recover(row, kind, expiration=wishes[row.number], batch=batch, note=NOTE, now=work.now)
+
+
+def _terminated(message: Message) -> dict[int, int | None]:
+    params = from_cbor(TerminateSectorsParams, bytes(message.params))
+    return {number: None for place in params.terminations for number in place.sectors}
+
+
+def _extended(message: Message) -> dict[int, int | None]:
+    """Return the new end of each sector."""
+    params = from_cbor(ExtendSectorExpiration2Params, bytes(message.params))
+    wishes: dict[int, int | None] = {}
+    for one in params.extensions:
+        claimed = [sector.sector_number for sector in one.sectors_with_claims]
+        wishes |= dict.fromkeys([*one.sectors, *claimed], one.new_expiration)
+    return wishes

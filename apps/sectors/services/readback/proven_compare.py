@@ -1,0 +1,163 @@
+"""After a restore: proven sectors of the backup as the chain has them now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.sectors.models import JobEvent, Sector, Store
+from apps.sectors.onchain import sectors_proven_read
+from apps.sectors.services.readback.imports import NOTE, row_move
+from apps.sectors.services.runs.steps import run_locked, run_pause
+from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.stores.reported import mark_name
+from apps.sectors.states import MoveState
+from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
+from poolsite.filecoin.cids import cid_parse, cid_to_commr
+from poolsite.wire.pipeline import RUN_FINAL, UNSENT, SectorState
+from poolsite.wire.pipeline.changes import OPEN_CHANGES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+    from apps.sectors.onchain import OnSector
+    from apps.sectors.services.batches.context import SealingContext
+
+ASKED_MAX: Final = 500
+"""Proven sectors of one question to the node."""
+SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
+"""Moves after which the row names the new store."""
+UPDATED: Final = "the chain has data in it, by a message that nobody here knows: which they are is not known"
+
+
+def proven_compare(miner: Miner, *, live: BitField, work: SealingContext) -> int:
+    """Update the rows of proven sectors from the chain; return how many changed.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    rows = Sector.objects.filter(miner=miner, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING])
+    known = bitfield_of(rows.values_list("number", flat=True).iterator())
+    count = 0
+    for numbers in portions(known & live, ASKED_MAX):
+        found = sectors_proven_read(work.client, miner.address, numbers, work.head.key)
+        for row in rows.filter(number__in=found).order_by("pk"):
+            count += _row_compare(row, found[row.number], work)
+    for numbers in portions(known - live, ASKED_MAX):
+        count += sum(_gone(row, work) for row in rows.filter(number__in=numbers).order_by("pk"))
+    return count
+
+
+def places_compare(
+    miner: Miner,
+    stored: Mapping[str, BitField],
+    *,
+    read_stores: Collection[str],
+    since: datetime,
+    work: SealingContext,
+    has_uids: bool = False,
+) -> int:
+    """Update in which stores proven sectors lie that were moved after the backup; return how many changed.
+
+    `stored` has by store the numbers that hosts found, `read_stores` the stores that they looked into: what
+    is not found in one of those has left it.  Sectors moved since the restore are newer than both.  Unless
+    hosts tell identities, they tell the names of marks: a shared one says nothing of where files lie.
+    """
+    shared = set() if has_uids else names_shared(miner.tenant_id)
+    stored = {name: numbers for name, numbers in stored.items() if name not in shared}
+    read_stores = set(read_stores) - shared
+    rows = Sector.objects.filter(miner=miner, state=SectorState.PROVING).exclude(store="")
+    rows = rows.exclude(moves__updated_at__gte=since, moves__state__in=SWITCHED)
+    count = 0
+    for name in rows.order_by("store").values_list("store", flat=True).distinct():
+        if name not in read_stores:
+            continue
+        there = bitfield_of(rows.filter(store=name).values_list("number", flat=True).iterator())
+        gone = there - stored.get(name, BitField())
+        for other, numbers in sorted(stored.items()):
+            for part in portions(gone & numbers, ASKED_MAX):
+                found = rows.filter(store=name, number__in=part).order_by("pk")
+                count += sum(_place_change(row, other, work) for row in found)
+            gone -= numbers
+    return count
+
+
+def names_shared(tenant_id: int) -> set[str]:
+    """Return the names, of marks and of rows, of a tenant's stores whose marks carry the same name."""
+    by_mark: dict[str, list[str]] = defaultdict(list)
+    for name, uid in Store.objects.filter(tenant_id=tenant_id).values_list("name", "uid"):
+        by_mark[mark_name(name, uid)].append(name)
+    return {name for mark, names in by_mark.items() if len(names) > 1 for name in (mark, *names)}
+
+
+def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
+    with transaction.atomic():
+        job, fresh = job_locked(row.pk)
+        if (fresh.state, fresh.store) != (row.state, row.store):
+            return False
+        Sector.objects.filter(pk=row.pk).update(store=store, updated_at=work.now)
+        JobEvent.objects.create(
+            job=job,
+            event="IMPORT",
+            from_state="",
+            to_state=row.state,
+            at=work.now,
+            actor="console",
+            note=gettext("{note}: its files lie in {store}, not in {before}").format(
+                note=NOTE, store=store, before=row.store
+            ),
+        )
+        publish(Change("sector", str(row.uuid), row.tenant_id))
+    return True
+
+
+def _row_compare(row: Sector, there: OnSector, work: SealingContext) -> bool:
+    facts: dict[str, Any] = {"expiration": there.expiration, "initial_pledge": there.initial_pledge}
+    sealed = cid_to_commr(cid_parse(there.sealed_cid))
+    if bytes(row.comm_r or b"") != sealed and not _is_followed(row, sealed):
+        facts |= {"comm_r": sealed, "comm_d": None, "pieces": []}
+        facts["key_comm_r"] = cid_to_commr(cid_parse(there.key_cid)) if there.key_cid else None
+    if all(getattr(row, name) == value for name, value in facts.items()):
+        return False
+    with transaction.atomic():
+        job, _ = job_locked(row.pk)
+        Sector.objects.filter(pk=row.pk).update(**facts, updated_at=work.now)
+        if "comm_r" in facts:
+            _run_stop(row, work)
+        JobEvent.objects.create(
+            job=job,
+            event="IMPORT",
+            from_state="",
+            to_state=row.state,
+            at=work.now,
+            actor="console",
+            note=UPDATED if "comm_r" in facts else NOTE,
+        )
+        publish(Change("sector", str(row.uuid), row.tenant_id))
+    return True
+
+
+def _is_followed(row: Sector, sealed: bytes) -> bool:
+    """Return whether a run leads to what the chain has: its next step lands it."""
+    return any(bytes(run.comm_r or b"") == sealed for run in row.runs.exclude(state__in=RUN_FINAL))
+
+
+def _run_stop(row: Sector, work: SealingContext) -> None:
+    """Pause what was begun for a sector that was updated by something else."""
+    for run in row.runs.filter(state__in=UNSENT, paused_at=None):
+        job, fresh = run_locked(run.pk)
+        run_pause(fresh, job=job, error=UPDATED, now=work.now)
+
+
+def _gone(row: Sector, work: SealingContext) -> bool:
+    """End a sector that the chain has ended before its time; one with a change under way ends by that."""
+    height = work.head.height
+    is_over = (row.expiration or 0) <= height or (row.activation or height) >= height
+    if is_over or row.changes.filter(state__in=OPEN_CHANGES).exists():
+        return False
+    return row_move(row, SectorState.TERMINATED, now=work.now, active=False)

@@ -1,0 +1,1 @@
+"""Roles: which host seals and proves for which miner."""

@@ -1,0 +1,193 @@
+"""Roles of hosts with all that hangs on them: the leases of jobs end with the role they were given for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Count, Q
+from django.utils.translation import gettext
+
+from apps.core.errors import NotAllowed
+from apps.core.formatting import plural
+from apps.miners.errors import RoleBusy, RoleOfGroup
+from apps.miners.models import Role
+from apps.miners.selectors import roles_of
+from apps.miners.services.combine import roles_combine, roles_separate
+from apps.miners.services.roles import (
+    RoleGrant,
+    publish_roles,
+    role_fail_over,
+    role_give,
+    role_remove,
+    roles_heartbeat,
+    roles_restored_lose,
+)
+from apps.miners.states import RoleKind
+from apps.sectors.models import Job, Sector, Worker
+from apps.sectors.selectors.hosts import worker_machine, workers_of_host
+from apps.sectors.services.roles.labels import labels_lock, role_hand_to, role_of_label
+from apps.sectors.services.roles.leases import ROLES_OF_JOBS, role_heard_at, role_jobs_end
+from apps.sectors.states import JobState
+from apps.users.services.audit import audit_record
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+
+def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
+    """Prolong the leases of a worker's host and let it take over what ran out; before jobs are locked."""
+    kinds = {kind for job in worker.kinds for kind in ROLES_OF_JOBS.get(job, ())}
+    host_roles_renew(worker.tenant_id, worker_machine(worker), kinds, now=now)
+
+
+@transaction.atomic
+def host_roles_renew(tenant_id: int, host: str, kinds: Collection[str], *, now: datetime) -> None:
+    """Prolong a host's leases of these kinds and let it take over what ran out."""
+    for lost in roles_heartbeat(tenant_id=tenant_id, host=host, kinds=kinds, now=now):
+        role_jobs_end(lost, now=now)
+
+
+def may_assign(principal: Principal) -> bool:
+    """Return whether somebody may give and take the roles of the miners that they see."""
+    return principal.may("sign")
+
+
+def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
+    """Lock a miner's roles for an act; what a backup brought back counts for nothing.  Raises NotAllowed."""
+    if not may_assign(principal):
+        raise NotAllowed(gettext("giving and taking roles needs the permission sign"))
+    for lost in roles_restored_lose(miner, now=now):
+        role_jobs_end(lost, now=now)
+
+
+@transaction.atomic
+def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now: datetime) -> Role:
+    """Assign a role to a host.  Raises NotAllowed, MinerNotReady."""
+    roles_begin(miner, principal, now=now)
+    role = role_give(miner, grant, heard_at=role_heard_at(miner, grant.host, grant.kind), now=now)
+    role.group = ""  # from now on its own, whatever its label says
+    role.save(update_fields=["group"])
+    _audit(principal, "miner.role-give", role)
+    return role
+
+
+@transaction.atomic
+def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal, now: datetime) -> Role:
+    """Remove a role of a host; sectors that it has begun stay its own.
+
+    Where a label of the host has the role, too, the host keeps it by that.  Raises NotAllowed, RoleUnknown;
+    RoleOfGroup for one that it has by its label alone.
+    """
+    labels_lock(miner.tenant_id)
+    roles_begin(miner, principal, now=now)
+    has = roles_of(miner).filter(host=host, kind=kind).first()
+    if has is not None and has.group:
+        raise RoleOfGroup(host, has.group)
+    label = None if has is None else role_of_label(miner, host, kind)
+    if has is not None and label is not None:
+        role_hand_to(has, label, now=now)
+        publish_roles(miner)
+        role = Role.objects.select_related("miner").get(pk=has.pk)
+    else:
+        role = role_remove(miner, host=host, kind=kind, now=now)
+        role_jobs_end(role, now=now)
+    _audit(principal, "miner.role-remove", role)
+    return role
+
+
+@transaction.atomic
+def host_role_fail_over(
+    miner: Miner, *, kind: str, to_host: str, principal: Principal, now: datetime
+) -> Role:
+    """Move an exclusive role to a host on standby.  Raises NotAllowed, BadValue, RoleUnknown, NoStandby."""
+    roles_begin(miner, principal, now=now)
+    lost, role = role_fail_over(miner, kind=kind, to_host=to_host, now=now)
+    if lost is not None:
+        role_jobs_end(lost, now=now)
+    _audit(principal, "miner.role-fail-over", role, before="" if lost is None else lost.host)
+    return role
+
+
+@transaction.atomic
+def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: datetime) -> list[Role]:
+    """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
+    roles_begin(miner, principal, now=now)
+    _idle_require(miner, besides=host, now=now)
+    heard = {kind: role_heard_at(miner, host, kind) for kind in RoleKind.values}
+    rows = roles_combine(miner, host=host, heard=heard, now=now)
+    audit_record(
+        principal=principal, action="miner.roles-combine", target=miner.address, after={"host": host}
+    )
+    return rows
+
+
+@transaction.atomic
+def host_roles_separate(miner: Miner, *, principal: Principal, now: datetime) -> list[Role]:
+    """Separate the roles: each goes back to the host that had it before they were combined.
+
+    Raises NotAllowed, RoleBusy, RolesNotCombined.
+    """
+    roles_begin(miner, principal, now=now)
+    _idle_require(miner, besides="", now=now)
+    rows = roles_separate(miner, now=now)
+    audit_record(principal=principal, action="miner.roles-separate", target=miner.address)
+    return rows
+
+
+def role_tasks(miner: Miner, *, besides: str = "", now: datetime) -> dict[str, int]:
+    """Count what hosts have in hand for a miner: proofs that are leased, and sectors that they began."""
+    others = Q(worker__in=workers_of_host(miner.tenant_id, besides)) if besides else Q(pk=None)
+    proofs = Job.objects.filter(
+        miner=miner, kind=JobKind.WINDOW_POST, state=JobState.LEASED, lease_until__gte=now
+    )
+    begun = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False).exclude(
+        state__in=[*FINAL_STATES, SectorState.ALLOCATED]
+    )
+    if besides:
+        begun = begun.exclude(job__sticky_worker__in=workers_of_host(miner.tenant_id, besides))
+    counts = {
+        RoleKind.WINDOW.value: proofs.exclude(others).count(),
+        RoleKind.SEAL.value: begun.aggregate(count=Count("pk"))["count"],
+    }
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def _idle_require(miner: Miner, *, besides: str, now: datetime) -> None:
+    """Refuse while hosts other than `besides` are at work for a miner.  Raises RoleBusy."""
+    tasks = role_tasks(miner, besides=besides, now=now)
+    if tasks:
+        kind = next(iter(tasks))
+        raise RoleBusy(
+            gettext("{tasks} in progress: let them end first").format(tasks=_tasks_text(tasks)), field=kind
+        )
+
+
+def _tasks_text(tasks: dict[str, int]) -> str:
+    nouns = {RoleKind.WINDOW.value: "proof", RoleKind.SEAL.value: "sector"}
+    return " and ".join(plural(count, nouns[kind]) for kind, count in tasks.items())
+
+
+def _audit(principal: Principal, action: str, role: Role, *, before: str = "") -> None:
+    after = {"host": role.host, "role": role.kind, "state": role.state, "token": role.token}
+    if role.group:
+        after["group"] = role.group
+    audit_record(
+        principal=principal,
+        action=action,
+        target=role.miner.address,
+        before={"host": before} if before else None,
+        after=after,
+    )
+
+
+def hosts_of(miner: Miner) -> Collection[str]:
+    """Return the names of a tenant's machines that may be given roles."""
+    workers = Worker.objects.filter(tenant_id=miner.tenant_id, retired_at=None)
+    return sorted({worker_machine(worker) for worker in workers})

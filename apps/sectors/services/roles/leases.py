@@ -1,0 +1,66 @@
+"""What hangs on a host's role: its leases on proofs, which end with it, and when it was heard of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.states import RoleKind
+from apps.sectors.models import Job, JobEvent
+from apps.sectors.selectors.hosts import workers_of_host
+from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.miners.models import Miner, Role
+
+ROLES_OF_JOBS: Final[dict[str, tuple[str, ...]]] = {
+    JobKind.SEAL: (RoleKind.SEAL, RoleKind.DEAL),
+    JobKind.WINDOW_POST: (RoleKind.WINDOW, RoleKind.WINNING, RoleKind.BACKUP),
+}
+"""What a worker that does such jobs can hold.  Sector numbers are given out by `manage.py runrole`."""
+
+
+def role_jobs_end(role: Role, *, now: datetime) -> int:
+    """End the leases on proofs of a host that is not to make them any more; returns how many.
+
+    Their tokens grow, so whatever the host still reports is refused with the role's own reason.
+    """
+    if role.kind != RoleKind.WINDOW:
+        return 0
+    hosts = workers_of_host(role.miner.tenant_id, role.host)
+    leased = Job.objects.select_for_update(of=("self",)).filter(
+        kind=JobKind.WINDOW_POST, miner=role.miner, state=JobState.LEASED, worker__in=hosts
+    )
+    ended = list(leased.order_by("pk"))
+    for job in ended:
+        JobEvent.objects.create(
+            job=job,
+            token=job.lease_token,
+            event="LEASE_OVER",
+            from_state="",
+            to_state="",
+            stage=job.stage,
+            at=now,
+            actor=role.host,
+            note=gettext("role {kind} of {miner}: {note}").format(
+                kind=role.kind, miner=role.miner, note=role.note
+            ),
+        )
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
+        publish(Change("job", job.pk, role.miner.tenant_id))
+    return len(ended)
+
+
+def role_heard_at(miner: Miner, host: str, kind: str) -> datetime | None:
+    """Return when a worker of the host that can do this kind was last heard of."""
+    jobs = [job for job, kinds in ROLES_OF_JOBS.items() if kind in kinds]
+    workers = workers_of_host(miner.tenant_id, host).order_by("-seen_at")
+    able = [worker.seen_at for worker in workers if set(jobs) & set(worker.kinds)]
+    return able[0] if able else None

@@ -1,0 +1,93 @@
+"""Trying a host's sealing role: one sector is pledged for it, whose number must be the miner's highest.
+
+Source: filguard's guide to adding a seal-miner, which pledges one by hand and compares the numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils.translation import gettext
+
+from apps.miners.errors import NoStandby, RoleUnknown
+from apps.miners.models import Role
+from apps.miners.services.roles import publish_roles, roles_lock
+from apps.miners.states import RoleKind, RoleState
+from apps.sectors.models import Job, Sector
+from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors.hosts import workers_of_host
+from apps.sectors.services.sealing.pledge import pledge_create
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTest:
+    """How far a role's trial is."""
+
+    sector: Sector
+    highest: int
+    """Of the miner before the trial."""
+    host: str
+    """Which host has begun it; empty: none yet."""
+
+    @property
+    def is_highest(self) -> bool:
+        """Whether the number is above all that were there, so no other program gives numbers out."""
+        return self.sector.number > self.highest
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the host has made the first stage."""
+        return self.sector.state != SectorState.ALLOCATED
+
+
+@transaction.atomic
+def role_test(
+    miner: Miner, *, host: str, taken: Sequence[range], principal: Principal, now: datetime
+) -> Sector:
+    """Pledge one sector that this host alone may seal.  `taken` as in `pledge_create`.
+
+    Raises RoleUnknown, NoStandby if no sealer on the host is there, and what `pledge_create` raises.
+    """
+    rows = roles_lock(miner)  # the miner first, as all who move roles: a pledge locks it, too
+    role = next((row for row in rows if (row.host, row.kind) == (host, RoleKind.SEAL)), None)
+    if role is None or role.state != RoleState.HELD:
+        raise RoleUnknown(RoleKind.SEAL, host)
+    since = now - timedelta(seconds=sealing_policy().worker_away_s)
+    workers = workers_of_host(miner.tenant_id, host).filter(seen_at__gte=since, is_paused=False)
+    sealer = next((one for one in workers.order_by("-seen_at") if JobKind.SEAL in one.kinds), None)
+    if sealer is None:
+        raise NoStandby(gettext("no sealer on {host} was heard of lately").format(host=host), field="host")
+    ours = Sector.objects.filter(miner=miner).aggregate(top=Max("number"))["top"]
+    highest = max([-1 if ours is None else ours, *(span.stop - 1 for span in taken)])
+    pledge = pledge_create(miner, count=1, actor=principal.actor, now=now, taken=taken, by=principal)
+    sector: Sector = pledge.sectors.get()
+    Job.objects.filter(sector=sector).update(sticky_worker=sealer, priority=1)
+    Role.objects.filter(pk=role.pk).update(test_pledge=pledge.uuid, test_highest=highest, updated_at=now)
+    publish_roles(miner)
+    return sector
+
+
+def role_tests(roles: Sequence[Role]) -> dict[int, RoleTest]:
+    """Return the last trial of each role by the role's key."""
+    tried = {role.test_pledge: role for role in roles if role.test_pledge is not None}
+    sectors = Sector.objects.filter(pledge__uuid__in=tried).select_related("pledge", "job__worker")
+    tests = {}
+    for sector in sectors:
+        assert sector.pledge is not None, "found by its pledge"
+        role, worker = tried[sector.pledge.uuid], sector.job.worker
+        begun = worker.name if worker is not None else ""
+        tests[role.pk] = RoleTest(sector, role.test_highest, begun)
+    return tests

@@ -1,0 +1,1 @@
+"""Pipelines over proven sectors: snap-up, rebuild, unsealing."""

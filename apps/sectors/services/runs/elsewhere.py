@@ -1,0 +1,101 @@
+"""Snap-ups, rebuilds and unsealing that no host goes on with: begun again on those that can."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from django.db import transaction
+from django.db.models import Q
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import NoHost, NotUnsealed
+from apps.sectors.models import Job, PipelineRun, Worker
+from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.services.runs.steps import hosts_of_run, run_locked, run_move
+from apps.sectors.services.runs.unsealing import hosts_of_unsealing
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import RUN_KINDS, JobKind
+from poolsite.wire.pipeline import BACK_TO, RUN_TRANSITIONS, UNSEAL_NEXT, RebuildState, SnapState, UnsealState
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Since then every host was heard."""
+FIRST: Final = {JobKind.SNAP_UP: SnapState.PIECES_ASSIGNED, JobKind.REBUILD: RebuildState.LOST}
+NOTE: Final = "its host goes on no more: others of the sector's store begin again"
+
+
+def gone_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:
+    """Begin again what only hosts out of service may do, and unsealing of an away one; gives how many.
+
+    A host is away that was silent since then; None: no host is.
+    """
+    free = Job.objects.filter(kind__in=(*RUN_KINDS, JobKind.UNSEAL), state=JobState.READY)
+    rows = list(free.exclude(offered_to=None).values_list("pk", "kind", "offered_to", "updated_at"))
+    since = NEVER if silent_since is None else silent_since
+    offered = {key for _, _, keys, _ in rows for key in keys or ()}
+    here = Worker.objects.filter(pk__in=offered, retired_at=None)
+    there = set(here.values_list("pk", flat=True))
+    heard = set(here.filter(seen_at__gte=since).values_list("pk", flat=True))
+    count = 0
+    for pk, kind, keys, freed_at in rows:
+        if kind != JobKind.UNSEAL:
+            count += not there.intersection(keys or ()) and _run_again(pk, now=now)
+        elif not heard.intersection(keys or ()) and freed_at < since:
+            count += _unseal_again(pk, now=now, since=since)
+    return count
+
+
+def _named_anew(job: Job, hosts: list[int]) -> None:
+    """Offer a job to hosts under another name: what the one before still reports of it is refused."""
+    Job.objects.filter(pk=job.pk).update(
+        uuid=uuid4(), offered_to=hosts, lease_token=lease_token_next(), not_before=None
+    )
+
+
+@transaction.atomic
+def _run_again(job_id: int, *, now: datetime) -> bool:
+    """Begin a run again; what is left to clear goes on with another host."""
+    job, run = run_locked(PipelineRun.objects.values_list("pk", flat=True).get(job=job_id))
+    if job.state != JobState.READY or run.paused_at is not None:
+        return False
+    try:
+        is_clearing = run.state == SnapState.UPDATE_FINAL
+        hosts = hosts_of_run(run.sector, kind=run.kind, is_clearing=is_clearing)
+    except NoHost:  # looked for again with the next heads
+        return False
+    _named_anew(job, hosts)
+    back = f"{BACK_TO}{FIRST[JobKind(run.kind)]}"
+    if back in RUN_TRANSITIONS[run.state]:
+        run_move(run, back, job=job, now=now, actor="console", note=NOTE, attempts=0)
+    return True
+
+
+@transaction.atomic
+def _unseal_again(job_id: int, *, now: datetime, since: datetime) -> bool:
+    """Unseal a piece again on a host that is heard, or end the job where none has the store."""
+    job = _locked_free(Job.objects.filter(pk=job_id))
+    if job is None:
+        return False
+    publish(Change("job", job.pk, job.miner.tenant_id))
+    try:
+        hosts = hosts_of_unsealing(job)
+    except NotUnsealed as refusal:
+        advance(job, "FAIL", error=refusal.reason, worker=None, lease_until=None, updated_at=now)
+        return True
+    is_heard = Worker.objects.filter(Q(seen_at__gte=since), pk__in=hosts).exists()
+    if not is_heard and set(hosts) & set(job.offered_to or ()):
+        return False  # the one that has begun may come back as soon as any other
+    _named_anew(job, hosts)
+    first = UNSEAL_NEXT[UnsealState.SEALED].stage
+    advance(job, "FREE", stage=first, attempts=0, error="", worker=None, lease_until=None, updated_at=now)
+    return True
+
+
+def _locked_free(rows: QuerySet[Job]) -> Job | None:
+    free = rows.select_for_update(of=("self",)).select_related("miner").filter(state=JobState.READY)
+    return free.first()

@@ -1,0 +1,237 @@
+"""The chain's part of a snap-up: its message, what landed, what a reorganisation takes back, finality."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db import transaction
+from django.db.models import Sum
+from django.utils.translation import gettext
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.errors import Conflict
+from apps.messages.selectors import messages_by_ids
+from apps.messages.services.cancel import message_withdraw
+from apps.messages.states import MessageState, Wait
+from apps.miners.states import MinerState
+from apps.sectors.errors import NoHost
+from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.batches.miner_funds import BALANCE_GONE, balance_gone
+from apps.sectors.services.runs.steps import (
+    hosts_of_run,
+    run_console_failure,
+    run_console_step,
+    run_locked,
+    run_move,
+)
+from apps.sectors.services.runs.update_batches import (
+    is_updated,
+    on_chain,
+    update_failed,
+    update_push_again,
+    updates_send,
+)
+from apps.sectors.services.stores.copies import copies_forget
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import RebuildState, SnapState
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.miners.models import Miner
+    from apps.sectors.onchain import OnSector
+    from apps.sectors.services.batches.context import SealingContext
+
+log = structlog.get_logger(__name__)
+
+CONSOLE_STATES: Final = (
+    SnapState.SNAP_STORED,
+    SnapState.UPDATE_SENT,
+    SnapState.UPDATE_LANDED,
+    RebuildState.REBUILD_CLEARED,
+)
+"""States of runs in which a head may be what they wait for; apps/sectors/due.py has them too."""
+CLEAR_AGAIN: Final = timedelta(minutes=10)
+"""After which a host is looked for again that clears an old replica."""
+
+
+def runs_advance(work: SealingContext) -> None:
+    """Advance all runs by the chain steps that the newest head makes possible."""
+    rows = PipelineRun.objects.filter(
+        state__in=CONSOLE_STATES, paused_at=None, sector__miner__state=MinerState.ACTIVE
+    )
+    rows = rows.exclude(sector__miner__in=miners_unrecovered()).exclude(not_before__gt=work.now)
+    runs = list(rows.select_related("sector__miner__tenant", "job").order_by("pk"))
+    messages = messages_by_ids([run.message_id for run in runs if run.message_id])
+    stored: dict[Miner, list[PipelineRun]] = {}
+    for run in runs:
+        if run.state == SnapState.SNAP_STORED:
+            stored.setdefault(run.sector.miner, []).append(run)
+    for_each_isolated(
+        stored.items(), lambda item: updates_send(item[0], item[1], work), event="updates_not_sent"
+    )
+    runs = [run for run in runs if run.state != SnapState.SNAP_STORED]
+    for_each_isolated(
+        runs, lambda run: _advance(run, messages.get(run.message_id), work), event="run_not_advanced"
+    )
+
+
+def _advance(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
+    if run.kind == JobKind.REBUILD:
+        _recovered_note(run, work)
+    elif run.state == SnapState.UPDATE_SENT:
+        _follow(run, message, work)
+    else:
+        _landed_watch(run, message, work)
+
+
+# What became of it
+
+
+def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
+    if message is None:  # a kill kept it from the messager, unless the chain has the update all the same
+        there = on_chain(run, work)
+        if is_updated(run, there):
+            _land(run, there, height=work.head.height, work=work)
+        elif words := update_push_again(run, work):
+            _failed_back(run, words, work)
+        return
+    if message.state in (MessageState.FAILED, MessageState.REPLACED):
+        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        _land_or_fail(run, words, height=work.head.height, work=work)
+        return
+    is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
+    if is_waiting and _balance_gone(run, work):
+        _withdraw(run, message, work)
+        return
+    is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
+    if message.state != MessageState.LANDED or not is_deep:
+        return
+    words = (
+        gettext("the message ended with {exit_code}").format(exit_code=exit_code_text(message.exit_code))
+        if message.exit_code
+        else gettext("the message landed, but the chain does not have the update")
+    )
+    _land_or_fail(run, words, height=message.height, work=work)
+
+
+def _balance_gone(run: PipelineRun, work: SealingContext) -> bool:
+    """Return whether the balance no longer holds what a run's message counts on."""
+    shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
+    own = int(shared.aggregate(sum=Sum("from_balance"))["sum"] or 0)
+    return balance_gone(run.sector.miner, own, work)
+
+
+def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
+    """Withdraw a message that carries too little; each of its runs goes with one that carries more."""
+    try:
+        message_withdraw(message, reason=BALANCE_GONE, now=work.now)
+    except Conflict:  # it got a nonce this moment, and the chain decides, or its other run was faster
+        return
+    _failed_back(run, BALANCE_GONE, work)
+
+
+def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingContext) -> None:
+    there = on_chain(run, work)
+    if is_updated(run, there):
+        _land(run, there, height=height, work=work)
+    else:
+        _failed_back(run, words, work)
+
+
+def _failed_back(run: PipelineRun, words: str, work: SealingContext) -> None:
+    """Send it again after a pause that grows with its failures, or wait for somebody."""
+    if run_console_step(run, "FAIL_UPDATE", now=work.now, note=words):
+        run.refresh_from_db()
+        update_failed(run, error=words, work=work)
+
+
+@transaction.atomic
+def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: SealingContext) -> None:
+    """Note that the chain has the update: the sector holds the data now."""
+    job, fresh = run_locked(run.pk)
+    if fresh.state != run.state or there is None:
+        return
+    sector = fresh.sector
+    old = {
+        "comm_r": bytes(sector.comm_r or b"").hex(),
+        "comm_d": bytes(sector.comm_d or b"").hex(),
+        "pieces": sector.pieces,
+        "initial_pledge": str(sector.initial_pledge),
+    }
+    Sector.objects.filter(pk=sector.pk).update(
+        key_comm_r=sector.comm_r,
+        comm_r=fresh.comm_r,
+        comm_d=fresh.comm_d,
+        pieces=fresh.pieces,
+        initial_pledge=there.initial_pledge,
+        updated_at=work.now,
+    )
+    copies_forget(sector.pk)
+    run_move(fresh, "LAND_UPDATE", job=job, now=work.now, actor="console", landed_height=height, old=old)
+
+
+def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
+    """Revert an update that left the chain; clear the old replica once nothing can do that any more."""
+    there = on_chain(run, work)
+    if there is not None and not is_updated(run, there):
+        _revert(run, work)
+    elif message is not None and message.state == MessageState.LANDED and message.height != run.landed_height:
+        PipelineRun.objects.filter(pk=run.pk).update(landed_height=message.height)
+    elif work.head.height >= (run.landed_height or 0) + work.network.chain_finality:
+        if not run.job.offered_to:  # its row was read back, or a damocles-worker did it, which clears nothing
+            try:
+                hosts = hosts_of_run(run.sector, kind=run.kind, is_clearing=True)
+            except NoHost as nobody:
+                _key_stays(run, nobody.reason, work)
+                return
+            Job.objects.filter(pk=run.job_id).update(offered_to=hosts)
+        run_console_step(run, "PASS_FINALITY", now=work.now)
+
+
+def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
+    """Note once that nobody clears the old replica, and look for a host again and again."""
+    error = gettext("the data are in, and the old replica stays: {reason}").format(reason=reason)
+    again = work.now + CLEAR_AGAIN
+    if run.error == error:
+        PipelineRun.objects.filter(pk=run.pk).update(not_before=again)
+    else:
+        run_console_failure(run, error=error, now=work.now, not_before=again)
+
+
+@transaction.atomic
+def _revert(run: PipelineRun, work: SealingContext) -> None:
+    job, fresh = run_locked(run.pk)
+    if fresh.state != run.state:
+        return
+    old = fresh.old
+    Sector.objects.filter(pk=fresh.sector_id).update(
+        key_comm_r=None,
+        comm_r=bytes.fromhex(old["comm_r"]),
+        comm_d=bytes.fromhex(old["comm_d"]),
+        pieces=old["pieces"],
+        initial_pledge=int(old["initial_pledge"]),
+        updated_at=work.now,
+    )
+    copies_forget(fresh.sector_id)
+    note = gettext("the message left the chain in a reorganisation")
+    run_move(fresh, "REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None)
+
+
+# Rebuilds
+
+
+def _recovered_note(run: PipelineRun, work: SealingContext) -> None:
+    """End a rebuild once the sector was proven again: it got active, or no window of a period missed it."""
+    sector = run.sector
+    if run.landed_height is None:
+        PipelineRun.objects.filter(pk=run.pk).update(landed_height=work.head.height)
+        return
+    if not sector.active:
+        return
+    came_back = sector.active_since is not None and sector.active_since > run.created_at
+    if came_back or work.head.height >= run.landed_height + work.network.proving.period:
+        run_console_step(run, "RECOVER", now=work.now)

@@ -1,0 +1,135 @@
+"""Waiting pieces into many committed sectors at once: which go where and what it costs, then the beginning.
+
+The largest pieces first, each sector as full as they make it; those that take none are named with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue, DomainError
+from apps.pieces.models import Piece
+from apps.pieces.states import PieceState
+from apps.sectors.errors import NoPieces
+from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.services.batches.miner_funds import Funds, balance_spare
+from apps.sectors.services.runs.snap_up import (
+    pieces_choose,
+    pledge_missing,
+    sector_require,
+    snap_up_begin,
+    with_margin,
+)
+from apps.sectors.services.sealing.prices import gas_cost
+from poolsite.filecoin.gas_model import replica_update_gas
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.models import PipelineRun, Sector
+    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.services.sealing.packing import PackedSector
+    from apps.users.principals import Principal
+
+NO_FUNDS: Final = Funds(0, 0)
+SNAP_UPS_MAX: Final = 100
+"""Sectors of one request: the chain is asked for each with each of the pieces' terms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapUp:
+    """One sector of a request."""
+
+    sector: Sector
+    packed: PackedSector | None = None
+    refusal: str = ""
+    """Why nothing goes into it."""
+    pledge: int = 0
+    """attoFIL that are locked beside what is locked already."""
+    funds: Funds = NO_FUNDS
+    """Who pays them, with the margin; the balance pays those that come first."""
+    gas: int = 0
+    run: PipelineRun | None = None
+    """Once it was begun."""
+
+
+def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[SnapUp]:
+    """Return what would go into each of the sectors, and what it costs; nothing is written.
+
+    Raises BadValue for too many.
+    """
+    _count_check(sectors)
+    left: dict[int, dict[int, Piece]] = {}
+    balances: dict[int, int] = {}
+    gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
+    plan = []
+    for sector in sectors:
+        mine = left.setdefault(sector.miner_id, _waiting(sector))
+        try:
+            sector_require(sector, work)
+            packed = _packed(sector, list(mine.values()), work)
+            verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
+            pledge = pledge_missing(sector, verified=verified, work=work)
+            funds = _funds(sector, pledge, balances, work)
+        except DomainError as refusal:
+            plan.append(SnapUp(sector=sector, refusal=refusal.reason))
+            continue
+        for piece in packed.pieces:
+            mine.pop(piece.pk)
+        plan.append(SnapUp(sector=sector, packed=packed, pledge=pledge, funds=funds, gas=gas))
+    return plan
+
+
+def _funds(sector: Sector, pledge: int, balances: dict[int, int], work: SealingContext) -> Funds:
+    """Return who pays a sector's pledge out of what is left of its miner's balance."""
+    work = replace(work, policy=batch_policy(sector.miner, work.policy))
+    needed = with_margin(pledge, work)
+    if not work.policy.send_funds:
+        return Funds(needed, needed)
+    if sector.miner_id not in balances:
+        balances[sector.miner_id] = balance_spare(sector.miner, work)
+    own = min(needed, balances[sector.miner_id])
+    balances[sector.miner_id] -= own
+    return Funds(needed, own)
+
+
+def snap_ups_begin(
+    sectors: Sequence[Sector], *, by: Principal, work: SealingContext, key: str | None = None
+) -> list[SnapUp]:
+    """Begin what the plan says, sector by sector; the same key begins nothing a second time.
+
+    A sector that was refused since is named; the others go on.  Raises BadValue for too many.
+    """
+    _count_check(sectors)
+    plan = []
+    for sector in sectors:
+        try:
+            mine = list(_waiting(sector).values())
+            run = snap_up_begin(sector, among=mine, by=by, work=work, key=key)
+        except DomainError as refusal:
+            plan.append(SnapUp(sector=sector, refusal=refusal.reason))
+        else:
+            plan.append(SnapUp(sector=sector, run=run))
+    return plan
+
+
+def _count_check(sectors: Sequence[Sector]) -> None:
+    if len(sectors) > SNAP_UPS_MAX:
+        raise BadValue(
+            gettext("at most {limit} sectors at a time").format(limit=SNAP_UPS_MAX), field="sectors"
+        )
+
+
+def _waiting(sector: Sector) -> dict[int, Piece]:
+    """Return the pieces of a sector's miner that wait for one."""
+    rows = Piece.objects.filter(miner=sector.miner, state=PieceState.READY, has_data=True).order_by("pk")
+    return {piece.pk: piece for piece in rows}
+
+
+def _packed(sector: Sector, pieces: Sequence[Piece], work: SealingContext) -> PackedSector:
+    if not pieces:
+        raise NoPieces(gettext("no piece waits for it"), field="pieces")
+    return pieces_choose(sector, among=pieces, work=work)

@@ -1,0 +1,314 @@
+"""The message of snap-ups: those of a miner that are ready at a head share one.
+
+Each is tried alone on the present state first, so that one that the chain would refuse spoils no other.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.chain.errors import NodeRefused
+from apps.core.errors import DomainError
+from apps.messages.errors import BadMessage
+from apps.messages.services.push import message_push
+from apps.messages.services.recovery.detect import restore_check
+from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.states import Use
+from apps.sectors.models import PipelineRun
+from apps.sectors.onchain import messages_try, partitions_of, sectors_read, trial_message
+from apps.sectors.params import Updated, update_params
+from apps.sectors.policy import pause_after
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.services.batches.asks import ASKED, asked_height
+from apps.sectors.services.batches.miner_funds import (
+    balance_free,
+    balance_lock,
+    balance_read,
+    balance_take,
+    funds_text,
+)
+from apps.sectors.services.runs.snap_up import last_mutable, pledge_missing, with_margin
+from apps.sectors.services.runs.steps import run_console_failure, run_console_step, update_proof_of
+from apps.sectors.services.sealing.placements import last_epochs, manifests_of
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.deadlines import deadline_from_json
+from poolsite.wire.pipeline import SnapState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+    from apps.sectors.onchain import OnSector
+    from apps.sectors.services.batches.context import SealingContext
+
+log = structlog.get_logger(__name__)
+
+KIND: Final = "snap_up"
+"""Of the message."""
+FAULTY: Final = "its sector is faulty: the update waits until it is proven again"
+
+
+def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> None:
+    """Send the updates of a miner that the chain would take now, in as few messages as hold them."""
+    work = replace(work, policy=batch_policy(miner, work.policy))
+    available = balance_read(miner, work)
+    work = replace(work, available=available, free=balance_free(miner, available, height=work.head.height))
+    ready = _unlanded(miner, runs, work)
+    chosen, reason = updates_choose(miner, _placed(miner, ready, work), work)
+    good = _accepted(miner, chosen, work)
+    restore_check(now=work.now)
+    if miner.pk in miners_unrecovered():
+        return
+    for shared in _shared(good, most=work.policy.update_batch_max, most_bytes=work.policy.commit_batch_bytes):
+        _write(miner, shared, work, reason=reason)
+
+
+def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> tuple[list[Placed], str]:
+    """Choose the updates that go now, and say why; none if they shall wait."""
+    height, most = work.head.height, work.policy.update_batch_max
+    for run, _, _ in placed:
+        if run.ready_height is None:
+            run.ready_height = height
+            PipelineRun.objects.filter(pk=run.pk, ready_height=None).update(ready_height=height)
+    first = sorted(placed, key=lambda one: (one[0].ready_height or 0, one[0].pk))
+    if not first:
+        return [], ""
+    numbers = [run.sector.number for run, _, _ in placed]
+    first_end = min(last_epochs(miner, numbers).values(), default=None)
+    if first_end is not None and first_end - height <= work.policy.precommit_slack_epochs:
+        return first, "deadline"
+    if (first[0][0].ready_height or height) <= asked_height(miner):
+        return first, ASKED
+    if work.policy.is_held("update", int(work.head.base_fee)):
+        return [], ""
+    if height - (first[0][0].ready_height or height) >= work.policy.update_wait_epochs:
+        return first, "timeout"
+    return first[: len(first) // most * most], "full"
+
+
+def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[PipelineRun]:
+    """Return the runs whose update the chain does not have; those of sectors that ended have failed.
+
+    Those of faulty sectors wait.
+    """
+    numbers = [run.sector.number for run in runs]
+    found = sectors_read(work.client, miner.address, numbers, work.head.key)
+    ready = []
+    for run in runs:
+        there = found[run.sector.number]
+        if there is None:
+            run_console_failure(
+                run, error=gettext("the chain does not have the sector any more"), now=work.now
+            )
+        elif is_updated(run, there):  # by a message that was given up and landed all the same
+            run_console_step(run, "SEND_UPDATE", now=work.now, note=gettext("the chain has it already"))
+        elif there.expiration <= work.head.height:
+            run_console_failure(run, error=gettext("it has expired"), now=work.now)
+        elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
+            if run.error != FAULTY:
+                PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)
+        else:
+            ready.append(run)
+    return ready
+
+
+Placed = tuple[PipelineRun, tuple[int, int], int]
+"""A run, its sector's deadline and partition, and until when that deadline may be changed."""
+
+
+def _placed(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[Placed]:
+    """Return the runs whose deadline may be changed now."""
+    if not runs:
+        return []
+    numbers = [run.sector.number for run in runs]
+    places = partitions_of(work.client, miner.address, numbers, work.head.key)
+    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
+    found: list[Placed] = []
+    for run in runs:
+        place = places.get(run.sector.number)
+        last = None if place is None else last_mutable(current, place[0], height=work.head.height)
+        if place is not None and last is not None:
+            found.append((run, place, last))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An update that the chain would take alone."""
+
+    placed: Placed
+    size: int
+    """Bytes of parameters of its own message."""
+    needed: int
+    """attoFIL of pledge that it adds, with the margin."""
+    is_notifying: bool
+    """Whether a market is told, whose refusal ends the whole message."""
+
+
+def _shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Tried]]:
+    """Return which updates share a message, each as full as its limits allow; one at least is in each."""
+    batches: list[list[Tried]] = [[one] for one in tried if one.is_notifying]
+    batch: list[Tried] = []
+    room = most_bytes
+    for one in tried:
+        if one.is_notifying:
+            continue
+        if batch and (len(batch) == most or one.size > room):
+            batches.append(batch)
+            batch, room = [], most_bytes
+        batch.append(one)
+        room -= one.size
+    return [*batches, batch] if batch else batches
+
+
+def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[Tried]:
+    """Return those that the chain takes, each tried alone; the others have failed."""
+    made = []
+    for one in placed:
+        try:
+            needed = _needed(miner, one[0], work)
+        except NodeRefused as refusal:  # of its pledge: the others go all the same
+            update_failed(
+                one[0], error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
+            )
+            continue
+        made.append((one, needed, _message(miner, [one], work.sent(needed))))
+    trials = messages_try(work.client, [message for *_, message in made], work.head.key)
+    good = []
+    told = _notifying(miner, [one for one, *_ in made])
+    for (one, needed, message), trial in zip(made, trials, strict=True):
+        if trial.is_good:
+            is_notifying = one[0].sector.number in told
+            good.append(Tried(one, len(message.params), needed, is_notifying))
+        else:
+            words = gettext("the chain would refuse the update: {error}").format(error=trial.error)
+            update_failed(one[0], error=words, work=work)
+    return good
+
+
+def _notifying(miner: Miner, placed: Sequence[Placed]) -> set[int]:
+    """Return the numbers of the sectors with a deal of which a market is told."""
+    pieces = manifests_of(miner, [run.sector.number for run, _, _ in placed])
+    return {number for number, own in pieces.items() if any(piece.notify for piece in own)}
+
+
+def _needed(miner: Miner, run: PipelineRun, work: SealingContext) -> int:
+    """Return what the pledge of a run's sector grows by, with the margin; 0 where nothing is sent."""
+    if not work.policy.send_funds:
+        return 0
+    own = manifests_of(miner, [run.sector.number]).get(run.sector.number, ())
+    verified = sum(piece.size for piece in own if piece.verified_allocation_key is not None)
+    return with_margin(pledge_missing(run.sector, verified=verified, work=work), work)
+
+
+def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:
+    """Return the message for these sectors."""
+    pieces = manifests_of(miner, [run.sector.number for run, _, _ in placed])
+    updates = []
+    for run, place, _ in placed:
+        sealed, own = commr_cid(bytes(run.comm_r or b"")), pieces.get(run.sector.number, ())
+        updates.append(Updated(run.sector.number, place, sealed, own, bytes(run.proof or b"")))
+    return trial_message(
+        to=miner.address,
+        from_=sender_choose(miner, Use.COMMIT).address,
+        value=value,
+        method=Method.PROVE_REPLICA_UPDATES3,
+        params=update_params(updates, update_proof=update_proof_of(placed[0][0].sector)),
+    )
+
+
+def _write(miner: Miner, tried: Sequence[Tried], work: SealingContext, *, reason: str) -> None:
+    """Note for all of them that they are in one message, or for none; then push it."""
+    name = f"{KIND}:{uuid.uuid4()}"
+    with transaction.atomic():
+        balance_lock(miner, work)
+        needed = sum(one.needed for one in tried)
+        left = own = balance_take(miner, needed, work)
+        note = "; ".join(filter(None, (reason, funds_text(value=needed - own, from_balance=own))))
+        ordered = sorted(tried, key=lambda one: one.placed[0].pk)  # one order: no deadlock
+        step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}
+        moved = []
+        for one in ordered:
+            part = min(one.needed, left)
+            left -= part
+            moved.append(run_console_step(one.placed[0], "SEND_UPDATE", from_balance=part, **step))
+        if not all(moved):  # somebody aborted one meanwhile: the others go with the next head
+            transaction.set_rollback(True)
+            return
+    placed = [one.placed for one in tried]
+    message = _message(miner, placed, needed - own)
+    _push(miner, message, name=name, last=min(last for _, _, last in placed))
+
+
+def _push(miner: Miner, message: Any, *, name: str, last: int) -> str:
+    """Push the message; what is not taken now is pushed again with the next head.
+
+    Return why it will never be taken as it is; empty if it was, or may be.
+    """
+    try:
+        message_push(
+            principal=miner_principal(miner),
+            id=name,
+            to=miner.address,
+            from_=str(message.from_),
+            value=int(message.value),
+            method=message.method,
+            params=message.params,
+            kind=KIND,
+            expire_epoch=last,
+        )
+    except DomainError as error:
+        log.warning("updates_not_pushed", message=name, reason=error.reason)
+        PipelineRun.objects.filter(message_id=name).update(error=error.reason)
+        return error.reason if isinstance(error, BadMessage) else ""
+    return ""
+
+
+def update_push_again(run: PipelineRun, work: SealingContext) -> str:
+    """Push the message of a run and of those that share it, as the messager never got it.
+
+    Return why it cannot be sent now; empty if it was, or another run has done it.
+    """
+    if not run.message_id:
+        return gettext("its message is not known")
+    miner = run.sector.miner
+    work = replace(work, policy=batch_policy(miner, work.policy))
+    shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
+    runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
+    placed = _placed(miner, runs, work)
+    if len(placed) != len(runs):
+        return gettext("its deadline cannot be changed now")
+    needed = sum(_needed(miner, each, work) for each in runs)
+    value = max(needed - sum(int(each.from_balance or 0) for each in runs), 0)
+    last = min(last for _, _, last in placed)
+    return _push(miner, _message(miner, placed, value), name=run.message_id, last=last)
+
+
+def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None:
+    """Send it again after a pause that grows with its failures, or wait for somebody."""
+    work = replace(work, policy=batch_policy(run.sector.miner, work.policy))
+    attempts = run.attempts + 1
+    again = None
+    if attempts < work.policy.attempts_max:
+        again = work.now + timedelta(seconds=pause_after(attempts, work.policy))
+    run_console_failure(run, error=error, now=work.now, not_before=again)
+
+
+def on_chain(run: PipelineRun, work: SealingContext) -> OnSector | None:
+    """Return a run's sector as the chain has it."""
+    number = run.sector.number
+    return sectors_read(work.client, run.sector.miner.address, [number], work.head.key)[number]
+
+
+def is_updated(run: PipelineRun, there: OnSector | None) -> bool:
+    """Return whether the chain has what a run made."""
+    return there is not None and there.sealed_cid == str(commr_cid(bytes(run.comm_r or b"")))

@@ -1,0 +1,198 @@
+"""Clients' pieces into new sectors: largest first, so that each lies aligned and no room is lost between.
+
+Pieces that are for a snap-up alone are left to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.disk import DiskLevel, disk_space
+from apps.core.errors import NotAllowed
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.models import Miner
+from apps.miners.onchain import numbers_allocated
+from apps.miners.states import MinerState
+from apps.pieces.files import piece_unlink
+from apps.pieces.models import Piece
+from apps.pieces.onchain import terms_epochs_note, terms_refusal
+from apps.pieces.states import PiecePurpose, PieceState
+from apps.sectors.errors import NothingWaits
+from apps.sectors.models import BatchSettings
+from apps.sectors.params import pieces_column, pieces_filled
+from apps.sectors.proof_forms import can_prove
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.services.sealing.placements import piece_place
+from apps.sectors.services.sealing.pledge import sectors_begin
+from apps.users.services.audit import audit_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.sectors.models import Sector
+    from apps.sectors.services.batches.context import SealingContext
+    from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class PackedSector:
+    """The pieces of one sector to be."""
+
+    size: int
+    pieces: list[Piece] = field(default_factory=list)
+
+    @property
+    def used(self) -> int:
+        """Padded bytes of its pieces."""
+        return sum(piece.padded_size for piece in self.pieces)
+
+    def fits(self, piece: Piece) -> bool:
+        """Return whether there is room for another piece."""
+        return self.used + piece.padded_size <= self.size
+
+    @property
+    def offsets(self) -> list[int]:
+        """Where each piece begins."""
+        return [0, *accumulate(piece.padded_size for piece in self.pieces)][:-1]
+
+
+def pieces_plan(pieces: Sequence[Piece], *, sector_size: int) -> list[PackedSector]:
+    """Put pieces into as few sectors as are needed: each, the largest first, into the first with room.
+
+    Sizes are powers of two, so what goes before a piece is always a multiple of its size.
+    """
+    sectors: list[PackedSector] = []
+    for piece in sorted(pieces, key=lambda one: (-one.padded_size, one.state_since, one.pk)):
+        room = next((sector for sector in sectors if sector.fits(piece)), None)
+        if room is None:
+            sectors.append(room := PackedSector(sector_size))
+        room.pieces.append(piece)
+    return sectors
+
+
+def pieces_pack(work: SealingContext) -> None:
+    """Begin a sector for the pieces that are due, of each miner; one in trouble stops no other."""
+    waiting = Piece.objects.filter(
+        state=PieceState.READY, purpose=PiecePurpose.ANY, miner__state=MinerState.ACTIVE
+    )
+    miners = Miner.objects.filter(pk__in=waiting.values("miner")).exclude(pk__in=miners_unrecovered())
+    if not miners or not can_prove(work.network) or disk_space().level is DiskLevel.FULL:
+        return
+    for_each_isolated(
+        list(miners.select_related("tenant", "batch_settings").order_by("pk")),
+        lambda miner: _miner_pack(miner, work),
+        event="pieces_not_packed",
+    )
+
+
+def _miner_pack(miner: Miner, work: SealingContext) -> None:
+    work = replace(work, policy=batch_policy(miner, work.policy))
+    pieces, asked_at = pieces_waiting(miner), packing_asked_at(miner)
+    terms_epochs_note(work.client, pieces, key=work.head.key)
+    for packed in pieces_plan(pieces, sector_size=miner.sector_size):
+        if not is_due(packed, work, asked_at=asked_at):
+            continue
+        refused = {
+            piece: reason
+            for piece in packed.pieces
+            if (reason := terms_refusal(work.client, piece, height=work.head.height, key=work.head.key))
+        }
+        if refused:  # the others go with the next head, placed anew
+            for piece, reason in refused.items():
+                piece_refuse(piece, reason, work)
+            continue
+        taken = numbers_allocated(work.client, miner.address)
+        sector_pack(miner, packed, work=work, taken=taken)
+
+
+def pieces_waiting(miner: Miner) -> list[Piece]:
+    """Return a miner's pieces that wait for a new sector."""
+    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, purpose=PiecePurpose.ANY, has_data=True)
+    return list(rows.select_related("miner").order_by("pk"))
+
+
+def is_due(packed: PackedSector, work: SealingContext, *, asked_at: datetime | None = None) -> bool:
+    """Return whether a sector is begun: it is full, a piece has waited long, or must be active soon.
+
+    So is one with a piece that was there when somebody asked not to wait.
+    """
+    if packed.used == packed.size:
+        return True
+    oldest = min(piece.state_since for piece in packed.pieces)
+    if asked_at is not None and oldest <= asked_at:
+        return True
+    if work.now - oldest >= timedelta(seconds=work.policy.pack_wait_s):
+        return True
+    ends = [piece.last_epoch for piece in packed.pieces if piece.last_epoch is not None]
+    return bool(ends) and min(ends) - work.head.height <= work.policy.pack_start_slack_epochs
+
+
+def packing_plan(miner: Miner) -> list[PackedSector]:
+    """Return the sectors that a miner's waiting pieces would begin now."""
+    return pieces_plan(pieces_waiting(miner), sector_size=miner.sector_size)
+
+
+def packing_ask(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:
+    """Have the sectors of all pieces that wait begin with the next head, filled up with zeros; return them.
+
+    Raises NotAllowed, NothingWaits.
+    """
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+    plan = packing_plan(miner)
+    if not plan:
+        raise NothingWaits(gettext("no piece of {miner} waits for a new sector").format(miner=miner))
+    with transaction.atomic():
+        row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
+        row.pack_asked_at = now
+        row.save(update_fields=["pack_asked_at", "updated_at"])
+        after = [{"pieces": [str(one) for one in packed.pieces], "bytes": packed.used} for packed in plan]
+        audit_record(principal=by, action="miner.pieces-seal", target=str(miner), after={"sectors": after})
+        publish(Change("miner", miner.pk, miner.tenant_id))
+    return plan
+
+
+def packing_asked_at(miner: Miner) -> datetime | None:
+    """Return when somebody asked last that pieces wait no longer; None: nobody did."""
+    found: datetime | None = getattr(getattr(miner, "batch_settings", None), "pack_asked_at", None)
+    return found
+
+
+@transaction.atomic
+def sector_pack(
+    miner: Miner, packed: PackedSector, *, work: SealingContext, taken: Sequence[range]
+) -> Sector | None:
+    """Begin one sector and place its pieces in it, both or neither; None if a piece went elsewhere."""
+    keys = [piece.pk for piece in packed.pieces]
+    free = Piece.objects.filter(pk__in=keys, state=PieceState.READY, purpose=PiecePurpose.ANY)
+    locked = free.select_for_update().order_by("pk")
+    if len(locked) != len(keys):
+        return None
+    filled = pieces_filled(packed.pieces, sector_size=miner.sector_size)
+    [sector] = sectors_begin(miner, count=1, now=work.now, taken=taken, pieces=pieces_column(filled))
+    for piece, offset in zip(packed.pieces, packed.offsets, strict=True):
+        piece_place(piece, number=sector.number, offset=offset, now=work.now)
+    log.info("sector_packed", sector=sector.number, miner=str(miner), pieces=len(keys), bytes=packed.used)
+    return sector
+
+
+def piece_refuse(piece: Piece, reason: str, work: SealingContext) -> None:
+    """End a piece that the chain would not take: nothing is sealed for it."""
+    with transaction.atomic():
+        advance(piece, "REFUSE", error=reason, has_data=False, state_since=work.now, updated_at=work.now)
+        publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
+    piece_unlink(piece)
+    log.warning("piece_refused", piece=str(piece), reason=reason)

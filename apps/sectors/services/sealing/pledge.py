@@ -1,0 +1,170 @@
+"""Asking for new sectors: numbers, rows and jobs in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
+
+from apps.core.disk import disk_require
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.messages.models import Recovery
+from apps.messages.selectors.recovery import recovery_row
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE
+from apps.miners.errors import MinerNotReady, MinerUnknown
+from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.sectors.errors import BadCount, KeyReused, PledgeUnsettled
+from apps.sectors.models import Job, Pledge, Sector
+from apps.sectors.policy import sealing_policy
+from apps.sectors.proof_forms import proof_form_here_require
+from apps.sectors.selectors.restored import read_back_require, sectors_unpledged
+from apps.sectors.services.numbers import numbers_allocate
+from apps.sectors.states import JobState
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import NEXT_STAGE, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+
+def pledge_create(
+    miner: Miner,
+    *,
+    count: int,
+    actor: str,
+    now: datetime,
+    taken: Sequence[range] = (),
+    key: str | None = None,
+    by: Principal | None = None,
+) -> Pledge:
+    """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
+
+    `taken` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
+    Raises MinerNotReady, BadCount, KeyReused, PledgeUnsettled, ProofFormMissing, DiskFull, and MinerUnknown
+    if it went to another tenant this moment.
+    """
+    policy = sealing_policy()
+    if miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
+    proof_form_here_require()
+    read_back_require(miner)
+    if not 1 <= count <= policy.pledge_max:
+        raise BadCount(gettext("must be from 1 to {limit}").format(limit=policy.pledge_max), field="count")
+    earlier = _pledge_by_key(miner, count=count, key=key)
+    if earlier is not None:
+        return earlier
+    disk_require()
+    _settled_require(miner, key)
+    try:
+        with transaction.atomic():
+            made = _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
+            if by is not None:
+                after = {"count": gettext("{count} sectors").format(count=count), "pledge": str(made.uuid)}
+                audit_record(principal=by, action="sector.pledge", target=str(miner), after=after)
+            return made
+    except IntegrityError:  # the same key came twice at once: the other one has won
+        other = _pledge_by_key(miner, count=count, key=key)
+        if other is None:
+            raise
+        return other
+
+
+def _pledge_by_key(miner: Miner, *, count: int, key: str | None) -> Pledge | None:
+    pledge = Pledge.objects.filter(tenant_id=miner.tenant_id, key=key).first() if key else None
+    if pledge is not None and (pledge.miner_id, pledge.count) != (miner.pk, count):
+        raise KeyReused
+    return pledge
+
+
+def _settled_require(miner: Miner, key: str | None) -> None:
+    """Refuse a key that the database may have lost with the pledge that it made.  Raises PledgeUnsettled."""
+    if not key:
+        return
+    unpledged = sectors_unpledged(recovery_row()).filter(miner=miner)
+    numbers = list(unpledged.values_list("number", flat=True)[:6])
+    if numbers:
+        raise PledgeUnsettled(miner, numbers)
+
+
+def pledges_settle(*, principal: Principal, now: datetime) -> None:
+    """Note that no client repeats a pledge that the backup lacks: pledges with a key are taken again."""
+    row = recovery_row()
+    count = sectors_unpledged(row).count()
+    with transaction.atomic():
+        Recovery.objects.filter(pk=1).update(pledges_settled_at=now)
+        after = {"unpledged": plural(count, "sector")}
+        audit_record(principal=principal, action="recovery.pledges", target="pool", after=after)
+        publish(RECOVERY_CHANGE)
+
+
+@transaction.atomic
+def _pledge_write(
+    miner: Miner, *, count: int, actor: str, now: datetime, taken: Sequence[range], key: str | None
+) -> Pledge:
+    miner_lock(miner)
+    pledge = Pledge.objects.create(
+        tenant_id=miner.tenant_id, miner=miner, count=count, key=key or None, actor=actor
+    )
+    sectors_begin(miner, count=count, now=now, taken=taken, pledge=pledge)
+    return pledge
+
+
+def miner_lock(miner: Miner) -> None:
+    """Lock a miner until the transaction has ended.  Raises MinerUnknown if another tenant has it by now."""
+    # A transfer changes the tenant under this lock: the sectors are the tenant's that has the miner then.
+    kept = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
+    if not kept.exists():
+        raise MinerUnknown(miner.address)
+
+
+@transaction.atomic
+def sectors_begin(
+    miner: Miner,
+    *,
+    count: int,
+    now: datetime,
+    taken: Sequence[range],
+    pledge: Pledge | None = None,
+    pieces: Sequence[dict[str, Any]] = (),
+) -> list[Sector]:
+    """Write new sectors and their jobs; `pieces` is what each is to hold, nothing: zeros.
+
+    Raises MinerUnknown, NumbersExhausted.
+    """
+    miner_lock(miner)
+    proof = RegisteredSealProof(miner.seal_proof)
+    if pieces:
+        proof = proof.interactive  # a message without pre-commit brings no data to the chain
+    sectors = Sector.objects.bulk_create(
+        Sector(
+            miner=miner,
+            tenant_id=miner.tenant_id,
+            number=number,
+            pledge=pledge,
+            without_pledge=pledge is None,
+            pieces=list(pieces),
+            seal_proof=int(proof),
+            sector_size=miner.sector_size,
+            stage_since=now,
+        )
+        for number in numbers_allocate(miner, count=count, taken=taken)
+    )
+    stage = NEXT_STAGE[SectorState.ALLOCATED].stage
+    lease_s = sealing_policy().lease_s
+    Job.objects.bulk_create(
+        Job(kind=JobKind.SEAL, state=JobState.READY, miner=miner, sector=sector, stage=stage, lease_s=lease_s)
+        for sector in sectors
+    )
+    for sector in sectors:
+        publish(Change("sector", str(sector.uuid), miner.tenant_id))
+    return sectors

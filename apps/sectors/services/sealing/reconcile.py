@@ -1,0 +1,96 @@
+"""Sectors whose message and whose batch tell different tales: the chain decides.
+
+A message that somebody gave up may land all the same, since its signature is out; then its batch has failed
+and its sectors wait for another one.  Sending that would pay for a second pre-commit that the chain refuses,
+so what the chain has already is taken as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.sectors.models import Sector
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.sealing.advance import (
+    by_miner,
+    commit_landed,
+    precommit_landed,
+    precommits_ours,
+    sectors_proven,
+    step_console,
+)
+from apps.sectors.services.sealing.steps import console_failure
+from apps.sectors.states import BatchState
+from poolsite.wire.jobs import Level
+from poolsite.wire.pipeline import SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.chain.client import ChainClient
+    from apps.miners.models import Miner
+
+ON_CHAIN: Final = "a message that was given up has landed"
+
+
+def landed_reconcile(
+    miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str, now: datetime
+) -> list[Sector]:
+    """Take along those that the chain has already, of sectors that wait for a batch; returns the others."""
+    waits = [sector for sector in sectors if sector.state == SectorState.PERSISTED]
+    done = [sector for sector in sectors if sector.state == SectorState.C2_DONE]
+    there = precommits_ours(miner, waits, client=client, key=key)
+    there |= sectors_proven(miner, done, client=client, key=key)
+    for sector in sectors:
+        if sector.pk in there:
+            is_first = sector.state == SectorState.PERSISTED
+            event = SectorEvent.SEND_PRECOMMIT if is_first else SectorEvent.SEND_COMMIT
+            step_console(sector, event, now=now, note=ON_CHAIN)
+    if there:
+        sectors_reconcile(Sector.objects.filter(pk__in=there), client=client, key=key, now=now)
+    return [sector for sector in sectors if sector.pk not in there]
+
+
+def stranded_reconcile(*, client: ChainClient, key: str, now: datetime) -> None:
+    """Settle sectors that wait for a message of a batch that has failed: sent back, or on the chain."""
+    rows = Sector.objects.exclude(miner__in=miners_unrecovered())
+    over = Q(precommit_batch=None) | Q(precommit_batch__state=BatchState.FAILED)
+    over_commit = Q(commit_batch=None) | Q(commit_batch__state=BatchState.FAILED)
+    sectors_reconcile(
+        rows.filter(
+            Q(state=SectorState.PRECOMMIT_SENT) & over | Q(state=SectorState.COMMIT_SENT) & over_commit,
+            paused_at=None,
+        ),
+        client=client,
+        key=key,
+        now=now,
+    )
+
+
+def sectors_reconcile(rows: QuerySet[Sector], *, client: ChainClient, key: str, now: datetime) -> None:
+    """Land the sectors that the chain has, and let the others wait for a batch again."""
+    for miner, sectors in by_miner(rows.select_related("miner__tenant").order_by("pk")).items():
+        for state, look, event in (
+            (SectorState.PRECOMMIT_SENT, precommit_landed, SectorEvent.FAIL_PRECOMMIT),
+            (SectorState.COMMIT_SENT, commit_landed, SectorEvent.FAIL_COMMIT),
+        ):
+            here = [sector for sector in sectors if sector.state == state]
+            if here:
+                for absent in look(here, miner=miner, client=client, key=key, now=now):
+                    step_console(absent, event, now=now, note=gettext("its batch has failed"))
+
+
+def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: datetime) -> None:
+    """Pause sectors whose pre-commit the chain has thrown away for its age: no message brings it back."""
+    for sector in sectors:
+        if sector.precommit_epoch is not None and height > sector.precommit_epoch + life:
+            error = gettext(
+                "the chain waited for its proof until epoch {precommit_epoch}: give it up"
+            ).format(precommit_epoch=sector.precommit_epoch + life)
+            console_failure(sector, error=error, level=Level.PERMANENT, now=now)

@@ -1,0 +1,128 @@
+"""Sectors begun again on another host, since theirs does not go on with them.
+
+A host that was taken out of service never comes back: all that was bound to it goes to the others, from the
+first stage on.  One that is away keeps what it has labelled, as only it has the files; a sector of which
+nothing is labelled yet does not wait for it.  Where the chain has a sector's pre-commit, ticket and data stay
+the same: so does the replica, and the deposit is not lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.sectors.models import DAMOCLES, Job, JobEvent
+from apps.sectors.params import has_data
+from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.services.hosts.removals import sealing_folder_leave
+from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import BACK_TO, SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import Sector, Worker
+    from apps.sectors.services.sealing.advance import SectorsInProgress
+
+EARLY: Final = (SectorState.ALLOCATED, SectorState.PIECE_ADDED)
+"""Nothing is labelled: to begin again costs little."""
+ON_CHAIN: Final = (SectorState.PRECOMMIT_LANDED, SectorState.SEED_ASSIGNED, SectorState.C1_DONE)
+"""The chain has the pre-commit, and the host's files are needed for the proof."""
+BEFORE_PRECOMMIT: Final = (
+    SectorState.TICKET_ASSIGNED,
+    SectorState.PC1_DONE,
+    SectorState.PC2_DONE,
+    SectorState.PERSISTED,
+)
+BOUND: Final = (*EARLY, *BEFORE_PRECOMMIT, *ON_CHAIN, SectorState.COMMIT_LANDED)
+"""States in which a sector's next steps need the files of its host."""
+HOST_GONE: Final = "HOST_GONE"
+"""Event of a job that another host may begin: the one that had it has made nothing of it."""
+
+
+def gone_hosts_follow(in_progress: SectorsInProgress, *, silent_since: datetime | None, now: datetime) -> int:
+    """Begin the sectors again whose host does not go on with them; gives how many.
+
+    A host counts as away once it was silent since then, and its lease has been over for as long; None: no
+    host counts as away.
+    """
+    bound = in_progress.sectors_in(*BOUND)
+    if not bound:
+        return 0
+    stranded = _stranded(silent_since).filter(sector__in=[sector.pk for sector in bound])
+    return sum(
+        _reseal(pk, silent_since=silent_since, now=now) for pk in stranded.values_list("sector", flat=True)
+    )
+
+
+def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
+    """Return the jobs of sectors whose host is out of service, or away with nothing labelled."""
+    is_over = Q(sticky_worker__retired_at__isnull=False)
+    if silent_since is not None:
+        is_silent = Q(sticky_worker__seen_at__lt=silent_since, updated_at__lt=silent_since)
+        is_over |= Q(sector__state__in=EARLY, state=JobState.READY) & is_silent
+    free = Job.objects.filter(kind=JobKind.SEAL, state__in=(JobState.READY, JobState.WAITING))
+    # A damocles-worker goes by its own protocol.
+    return free.filter(is_over, is_portable=False).exclude(sticky_worker__kinds__contains=[DAMOCLES])
+
+
+@transaction.atomic
+def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> bool:
+    """Begin one sector again, if it still is where it was seen."""
+    job, fresh = job_locked(sector_id)
+    if fresh.state not in BOUND or fresh.paused_at is not None:
+        return False
+    stranded = _stranded(silent_since).filter(pk=job.pk).select_related("sticky_worker").first()
+    if stranded is None or stranded.sticky_worker is None:
+        return False
+    host = stranded.sticky_worker
+    if fresh.state == SectorState.COMMIT_LANDED:
+        note = gettext("{host} is out of service: what it has of the sector stays there").format(host=host)
+        sector_step(fresh, SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
+        return True
+    _release(fresh, job, host=host)
+    note = _note(host)
+    if fresh.state == SectorState.ALLOCATED:
+        JobEvent.objects.create(
+            job=job,
+            event=HOST_GONE,
+            from_state=fresh.state,
+            to_state=fresh.state,
+            stage=fresh.stage,
+            at=now,
+            actor="console",
+            note=note,
+        )
+        publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+        return True
+    event = SectorEvent.RESEAL if fresh.state in ON_CHAIN else f"{BACK_TO}{SectorState.ALLOCATED}"
+    data: dict[str, Any] = {} if has_data(fresh) else {"pieces": []}
+    sector_step(fresh, event, job=job, now=now, actor="console", note=note, **data)
+    return True
+
+
+def _note(host: Worker) -> str:
+    text = gettext("{host} is out of service") if host.retired_at is not None else gettext("{host} is away")
+    return gettext("{why}: another host begins it").format(why=text.format(host=host))
+
+
+def _release(sector: Sector, job: Job, *, host: Worker) -> None:
+    """Offer a sector to all hosts, as a job of another name.
+
+    What its host may still do or report for the old one is refused, and what it has of it is removed by that
+    name, wherever the sector is by then.
+    """
+    if host.retired_at is None:
+        sealing_folder_leave(host, job=job, sector=sector)
+    Job.objects.filter(pk=job.pk).update(
+        uuid=uuid4(), sticky_worker=None, offered_to=None, lease_token=lease_token_next(), not_before=None
+    )

@@ -1,0 +1,241 @@
+"""One step of a sector along its table, whoever took it, and what that means for its job."""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors import messages_by_ids
+from apps.messages.states import MessageState
+from apps.sectors.c1_files import c1_forget, c1_is_here
+from apps.sectors.errors import CommitOnItsWay, NotPaused
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.params import has_data
+from apps.sectors.services.audit import sector_audit
+from apps.sectors.services.hosts.removals import files_remove
+from apps.sectors.states import PAUSED_BY, BatchState, JobState
+from poolsite.wire.jobs import Level
+from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+
+def sector_step(
+    sector: Sector,
+    event: str,
+    *,
+    job: Job,
+    now: datetime,
+    actor: str = "",
+    note: str = "",
+    report: dict[str, Any] | None = None,
+    **data: Any,
+) -> None:
+    """Move a sector, write the event, and offer, hold back or end its job as the new state asks.
+
+    Call it in a transaction that holds the job's row lock (`job_locked`).  Raises WrongState, LostRace.
+    """
+    before, stage = sector.state, sector.stage
+    if before in (SectorState.SEED_ASSIGNED, SectorState.C1_DONE) and event != SectorEvent.C1:
+        c1_forget(job, sector)
+    advance(
+        sector,
+        event,
+        stage_since=now,
+        progress_done=0,
+        progress_total=0,
+        progress_unit="",
+        attempts=0,
+        error="",
+        error_level="",
+        not_before=None,
+        ready_height=None,
+        updated_at=now,
+        **data,
+    )
+    JobEvent.objects.create(
+        job=job,
+        event=event,
+        from_state=before,
+        to_state=sector.state,
+        stage=stage,
+        at=now,
+        actor=actor,
+        note=note,
+        **(report or {}),
+    )
+    _job_follow(job, sector, now=now, report=report)
+    publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
+
+
+def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, Any] | None) -> None:
+    step = NEXT_STAGE[sector.state]
+    data: dict[str, Any] = {
+        "stage": step.stage,
+        "rank": stage_rank(step.stage),
+        "attempts": 0,
+        "error": "",
+        "not_before": None,  # the pause after a failure was for the stage that is over now
+        "is_portable": sector.state == SectorState.C1_DONE and c1_is_here(job, sector),
+        "updated_at": now,
+    }
+    if report is not None:
+        data["seq"] = report["seq"]
+    over = {"worker": None, "lease_until": None}
+    if step.owner is Owner.CONSOLE:
+        advance(job, "WAIT", **data, **over)
+    elif step.owner is Owner.NOBODY:
+        ended = "RESTORE_DONE" if job.state == JobState.FAILED else "DONE"
+        advance(job, "FAIL" if sector.state == SectorState.ABORTED else ended, **data, **over)
+    elif report is not None and job.worker_id is not None and not data["is_portable"]:
+        until = now + timedelta(seconds=job.lease_s)
+        advance(job, "GO_ON", **data, lease_until=until, heard_at=now)
+    elif job.state in (JobState.LEASED, JobState.READY):
+        advance(job, "FREE", **data, **over)
+    else:
+        advance(job, "RESTORE" if job.state == JobState.FAILED else "OFFER", **data, **over)
+
+
+def job_locked(sector_id: int) -> tuple[Job, Sector]:
+    """Lock a sector's job and give both, fresh; every step of a sector holds this lock."""
+    job = (
+        Job.objects.select_for_update(of=("self",)).select_related("miner", "worker").get(sector_id=sector_id)
+    )
+    sector = Sector.objects.select_related("miner").get(pk=sector_id)
+    return job, sector
+
+
+def sector_pause(sector: Sector, *, job: Job, error: str, level: str, now: datetime) -> None:
+    """Stop a sector where it is until somebody decides; its files and its state stay."""
+    Sector.objects.filter(pk=sector.pk).update(
+        paused_at=now, error=error, error_level=level, not_before=None, updated_at=now
+    )
+    advance(job, "PAUSE", worker=None, lease_until=None, error=error, updated_at=now)
+    publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
+
+
+def console_failure(
+    sector: Sector, *, error: str, level: str, now: datetime, not_before: datetime | None = None
+) -> None:
+    """Note that a chain step failed: paused if it is permanent, else tried again from `not_before` on."""
+    with transaction.atomic():
+        job, fresh = job_locked(sector.pk)
+        if fresh.state != sector.state or fresh.paused_at is not None:
+            return
+        JobEvent.objects.create(
+            job=job,
+            event="FAIL",
+            from_state=fresh.state,
+            to_state=fresh.state,
+            stage=fresh.stage,
+            at=now,
+            actor="console",
+            note=error,
+            is_error=True,
+        )
+        if level == Level.TEMPORARY:
+            Sector.objects.filter(pk=fresh.pk).update(
+                error=error,
+                error_level=level,
+                attempts=fresh.attempts + 1,
+                not_before=not_before,
+                updated_at=now,
+            )
+            publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+        else:
+            sector_pause(fresh, job=job, error=error, level=level, now=now)
+
+
+@transaction.atomic
+def sector_retry(
+    sector: Sector, *, actor: str, now: datetime, state: str | None = None, by: Principal | None = None
+) -> Sector:
+    """Go on with a paused sector: the same stage again, or from an earlier `state` of its table.
+
+    `by` goes into the audit log.  Raises NotPaused, WrongState.
+    """
+    job, fresh = job_locked(sector.pk)
+    if fresh.paused_at is None:
+        raise NotPaused(gettext("sector {number} is not paused").format(number=fresh.number))
+    if state is not None and state != fresh.state:
+        is_anew = state == SectorState.ALLOCATED and not has_data(fresh)
+        data: dict[str, Any] = {"pieces": []} if is_anew else {}
+        before = copy(fresh)
+        sector_step(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
+        sector_audit(by, "sector.back", before, fresh)
+        return fresh
+    before = copy(fresh)
+    Sector.objects.filter(pk=fresh.pk).update(
+        error="", error_level="", attempts=0, not_before=None, paused_at=None, updated_at=now
+    )
+    is_workers = NEXT_STAGE[fresh.state].owner is Owner.WORKER
+    advance(job, "OFFER" if is_workers else "WAIT", attempts=0, error="", not_before=None, updated_at=now)
+    JobEvent.objects.create(
+        job=job,
+        event="RETRY",
+        from_state=fresh.state,
+        to_state=fresh.state,
+        stage=fresh.stage,
+        at=now,
+        actor=actor,
+    )
+    fresh.refresh_from_db()
+    sector_audit(by, "sector.retry", before, fresh)
+    publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+    return fresh
+
+
+@transaction.atomic
+def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | None = None) -> Sector:
+    """Pause a sector on a person's wish."""
+    job, fresh = job_locked(sector.pk)
+    if fresh.paused_at is None:
+        before = copy(fresh)
+        sector_pause(fresh, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
+        fresh.refresh_from_db()
+        sector_audit(by, "sector.pause", before, fresh)
+    return fresh
+
+
+def _may_land(sector: Sector) -> bool:
+    """Return whether the chain may still get a sector's commit, or has just got it."""
+    batch = sector.commit_batch
+    if batch is None:
+        return False
+    message = messages_by_ids([batch.message_id]).get(batch.message_id)
+    if message is None:
+        return batch.state == BatchState.CLOSED  # about to be pushed
+    is_landed = message.state == MessageState.LANDED and message.exit_code == 0
+    is_open = message.state in (MessageState.UNFILLED, MessageState.FILLED)
+    return is_open or (is_landed and sector.state == SectorState.COMMIT_SENT)
+
+
+@transaction.atomic
+def sector_abort(
+    sector: Sector, *, actor: str, reason: str, now: datetime, by: Principal | None = None
+) -> Sector:
+    """Abort a sector for ever: its number stays used, its hosts are told to remove its files.
+
+    Raises WrongState once the chain knows the sector as proven, CommitOnItsWay while it soon may.
+    """
+    job, fresh = job_locked(sector.pk)
+    if _may_land(fresh):
+        raise CommitOnItsWay(
+            gettext("the commit of sector {number} may still land: wait for its message").format(
+                number=fresh.number
+            )
+        )
+    before = copy(fresh)
+    sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
+    files_remove(fresh, job=job, actor=actor)
+    sector_audit(by, "sector.abort", before, fresh, note=reason)
+    return fresh

@@ -1,0 +1,286 @@
+"""Sealing by itself: sectors are pledged until a miner has as many in work, or bytes a day, as was set.
+
+What is missing is counted from the sectors' rows under a lock, in the transaction that pledges: whatever is
+killed or run twice, nothing is pledged twice for one unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
+from apps.core.formatting import fee_text, fil, plural, size
+from apps.core.live import Change, publish
+from apps.core.locks import transaction_lock
+from apps.core.units import values_with_units
+from apps.messages.services.recovery.detect import restore_check
+from apps.miners.onchain import numbers_allocated
+from apps.miners.states import MinerState
+from apps.sectors.hardware import is_short_of_disk
+from apps.sectors.models import DAMOCLES, SealTarget, Worker
+from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.targets import missing, power_room
+from apps.sectors.services.sealing.pledge import miner_lock, pledge_create
+from apps.sectors.services.sealing.prices import payers_of, paying_of, pledge_price
+from apps.sectors.states import Hold
+from apps.users.services.audit import audit_record
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.services.sealing.prices import PledgePrice
+    from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
+
+FUNDS_LOCK: Final = 0x464E
+"""Lock class of an address that pays for sectors."""
+LOOK_S: Final = 30
+"""Pause between two looks at one target."""
+STEP_MAX: Final = 100
+"""Sectors of one look at most: the next one counts again."""
+IN_WORK_MAX: Final = 10_000
+FIELDS: Final = ("in_work", "day_bytes", "until", "power_max", "base_fee_max", "balance_min")
+ACTOR: Final = "target"
+"""Actor of its pledges, in timelines."""
+
+
+def target_set(miner: Miner, values: dict[str, Any], *, by: Principal, now: datetime) -> SealTarget:
+    """Set what a miner seals by itself, in place of what was set before.
+
+    Raises BadValue, NotAllowed; MinerUnknown if it went to another tenant meanwhile.
+    """
+    _may_set(by)
+    given = {name: values.get(name) for name in FIELDS} | {"balance_min": values.get("balance_min") or 0}
+    _values_check(given, miner)
+    with transaction.atomic():
+        miner_lock(miner)
+        old = SealTarget.objects.select_for_update().filter(miner=miner).first()
+        before = None if old is None else _shown(old)
+        fresh = {**given, "held_by": "", "reason": "", "held_since": None, "look_at": now}
+        if old is None or old.day_bytes != given["day_bytes"]:
+            fresh["since"] = now
+        row, _ = SealTarget.objects.update_or_create(miner=miner, defaults=fresh)
+        if before != _shown(row):
+            audit_record(
+                principal=by, action="miner.target", target=str(miner), before=before, after=_shown(row)
+            )
+        publish(Change("miner", miner.pk, miner.tenant_id))
+    return row
+
+
+def target_remove(miner: Miner, *, by: Principal) -> None:
+    """End it: nothing more is pledged; what is under way goes on.
+
+    Raises NotAllowed, NotFound; MinerUnknown if it went to another tenant meanwhile.
+    """
+    _may_set(by)
+    with transaction.atomic():
+        miner_lock(miner)
+        if not _remove(miner, by=by):
+            raise NotFound(gettext("{miner} has no target").format(miner=miner))
+
+
+def target_transfer(miner: Miner, *, by: Principal) -> None:
+    """End what the tenant that gives a miner away has set: it would spend what the next tenant has.
+
+    Call it in the transaction that has locked the miner, before its tenant is another.
+    """
+    _remove(miner, by=replace(by, tenant_id=miner.tenant_id, source=""))
+
+
+def _remove(miner: Miner, *, by: Principal) -> bool:
+    """Remove a miner's target, with a line in the audit log; False if it has none."""
+    row = SealTarget.objects.select_for_update().filter(miner=miner).first()
+    if row is None:
+        return False
+    audit_record(
+        principal=by, action="miner.target-remove", target=str(miner), before=_shown(row), after=None
+    )
+    row.delete()
+    publish(Change("miner", miner.pk, miner.tenant_id))
+    return True
+
+
+def _may_set(by: Principal) -> None:
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+
+
+def _values_check(given: dict[str, Any], miner: Miner) -> None:
+    in_work, day = given["in_work"], given["day_bytes"]
+    if (in_work is None) == (day is None):
+        raise BadValue(
+            gettext("set either the sectors in progress or the bytes a day, not both"), field="in_work"
+        )
+    if in_work is not None and not 1 <= in_work <= IN_WORK_MAX:
+        raise BadValue(gettext("must be from 1 to {limit}").format(limit=IN_WORK_MAX), field="in_work")
+    most = IN_WORK_MAX * miner.sector_size
+    if day is not None and not miner.sector_size <= day <= most:
+        raise BadValue(
+            gettext("must be from {size} to {most}").format(size=_size(miner.sector_size), most=_size(most)),
+            field="day_bytes",
+        )
+    if given["power_max"] is not None and given["power_max"] < 1:
+        raise BadValue(gettext("must be more than 0"), field="power_max")
+
+
+def _shown(row: SealTarget) -> dict[str, str | None]:
+    """Return a target as the audit log keeps it."""
+    values = {name: getattr(row, name) for name in FIELDS}
+    return values_with_units({name: value for name, value in values.items() if value is not None})
+
+
+# Following
+
+
+def targets_follow(work: SealingContext) -> None:
+    """Evaluate the targets that are due, and pledge what is missing."""
+    rows = SealTarget.objects.filter(look_at__lte=work.now, miner__state=MinerState.ACTIVE)
+    rows = rows.exclude(miner__in=miners_unrecovered()).select_related("miner__tenant").order_by("pk")
+    for_each_isolated(list(rows), lambda row: target_follow(row, work), event="target_not_followed")
+
+
+def target_follow(row: SealTarget, work: SealingContext) -> None:
+    """Pledge what one target misses, or note why not.  Raises NodeRefused, NodeUnavailable."""
+    if not _claim(row, now=work.now):
+        return
+    held, reason, count = Hold.NONE, "", missing(row, now=work.now)
+    price: PledgePrice | None = None
+    if over := _over(row, work):
+        held, reason, count = Hold.REACHED, over, 0
+    elif count:
+        held, reason, count, price = _held(row, min(count, STEP_MAX), work)
+    if price is not None and count:
+        taken = numbers_allocated(work.client, row.miner.address)
+        restore_check(now=work.now)
+        if row.miner_id in miners_unrecovered():  # what is missing is counted when they are read back
+            return
+        try:
+            held, reason = _pledge(row, count, price=price, taken=taken, now=work.now)
+        except DomainError as refusal:
+            held, reason = Hold.REFUSED, refusal.reason
+    _note(row, held, reason, now=work.now)
+
+
+def _claim(row: SealTarget, *, now: datetime) -> bool:
+    """Claim the look that is due; return whether no other process has claimed it since the row was read."""
+    look_at = now + timedelta(seconds=LOOK_S)
+    if not SealTarget.objects.filter(pk=row.pk, look_at=row.look_at).update(look_at=look_at):
+        return False
+    row.look_at = look_at
+    return True
+
+
+def _over(row: SealTarget, work: SealingContext) -> str:
+    """Return in words that a target was reached; empty if it was not."""
+    if row.until is not None and work.now >= row.until:
+        return gettext("it was to end at {time} UTC").format(time=f"{row.until:%Y-%m-%d %H:%M}")
+    if row.power_max is not None and not power_room(row):
+        return gettext("the power of {size} is reached").format(size=_size(row.power_max))
+    return ""
+
+
+def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str, int, PledgePrice | None]:
+    """Return what keeps a target from pledging, how many sectors nothing keeps it from, and their price."""
+    base_fee = int(work.head.base_fee)
+    if row.base_fee_max is not None and base_fee > row.base_fee_max:
+        words = gettext("the base fee is {fee}, above {most}").format(
+            fee=fee_text(base_fee), most=fee_text(int(row.base_fee_max))
+        )
+        return Hold.PRICE, words, 0, None
+    if words := _hostless(row.miner, now=work.now):
+        return Hold.DISK, words, 0, None
+    try:
+        price = pledge_price(row.miner, client=work.client, head=work.head, network=work.network)
+    except DomainError as refusal:
+        return Hold.REFUSED, refusal.reason, 0, None
+    return *_payable(row, count, price), price
+
+
+def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str, int]:
+    """Return for how many sectors there are funds that nothing under way will take, and why for none."""
+    paying, keep = paying_of(row.miner, price), int(row.balance_min)
+    if can_pay := paying.most(count, keep=keep):
+        return Hold.NONE, "", can_pay
+    for payer in paying.payers(1) if count else ():
+        if payer.needs and payer.left < keep:
+            text = (
+                gettext(
+                    "{payer} has {balance} FIL, {promised} of them promised; a sector needs {needs} beside"
+                    " the {keep} that are to stay"
+                )
+                if keep
+                else gettext("{payer} has {balance} FIL, {promised} of them promised; a sector needs {needs}")
+            )
+            words = text.format(
+                payer=payer.address,
+                balance=fil(payer.balance),
+                promised=fil(payer.promised),
+                needs=fil(payer.needs),
+                keep=fil(keep),
+            )
+            return Hold.BALANCE, words, 0
+    return Hold.NONE, "", 0
+
+
+def _hostless(miner: Miner, *, now: datetime) -> str:
+    """Return why no host begins a sector; empty if one may."""
+    rows = Worker.objects.filter(
+        tenant_id=miner.tenant_id, retired_at=None, is_paused=False, is_draining=False
+    )
+    seals = Q(kinds__contains=[str(JobKind.SEAL)]) | Q(kinds__contains=[DAMOCLES])
+    hosts = [host for host in rows.filter(seals) if not worker_is_away(host, now=now)]
+    if not hosts:
+        return gettext("no sealing host takes new sectors")
+    if all(is_short_of_disk(host.hardware) for host in hosts):
+        return gettext("{hosts} short of disk").format(hosts=plural(len(hosts), "sealing host"))
+    return ""
+
+
+@transaction.atomic
+def _pledge(
+    row: SealTarget, count: int, *, price: PledgePrice, taken: list[range], now: datetime
+) -> tuple[Hold, str]:
+    """Pledge what is missing under the miner's and the target's lock; return what has come between.
+
+    Funds are counted again once nobody else pledges at the expense of the same addresses.  Raises what
+    `pledge_create` raises.
+    """
+    miner_lock(row.miner)  # first, as a transfer does
+    fresh = SealTarget.objects.select_for_update(of=("self",)).select_related("miner__tenant")
+    kept = fresh.filter(pk=row.pk, updated_at=row.updated_at, look_at=row.look_at).first()
+    if kept is None:  # somebody has changed or ended it meanwhile, or a later look has begun
+        return Hold.NONE, ""
+    transaction_lock(FUNDS_LOCK, [payer.address for payer in payers_of(kept.miner, price, count=1)])
+    held, reason, count = _payable(kept, min(count, missing(kept, now=now)), price)
+    if count:
+        pledge_create(kept.miner, count=count, actor=ACTOR, now=now, taken=taken)
+        log.info("target_pledged", miner=str(kept.miner), sectors=count)
+    return held, reason
+
+
+def _note(row: SealTarget, held: Hold, reason: str, *, now: datetime) -> None:
+    """Store why nothing is pledged, where that has changed."""
+    reason = reason[:500]
+    if (row.held_by, row.reason) == (held, reason):
+        return
+    since = None if held is Hold.NONE else row.held_since if row.held_by == held else now
+    SealTarget.objects.filter(pk=row.pk).update(held_by=held, reason=reason, held_since=since)
+    publish(Change("miner", row.miner_id, row.miner.tenant_id))
+
+
+def _size(count: int) -> str:
+    return " ".join(size(count))

@@ -1,0 +1,1 @@
+"""Stores: what hosts report of them, checks, scans, moves and orders."""

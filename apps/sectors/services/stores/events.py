@@ -1,0 +1,24 @@
+"""Events of stores, kept with each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.core.live import Change, publish
+from apps.sectors.models import StoreEvent
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Store
+
+ATTACHED: Final = "ATTACHED"
+DETACHED: Final = "DETACHED"
+CHANGED: Final = "CHANGED"
+FAILED: Final = "FAILED"
+
+
+def event_write(store: Store, event: str, *, actor: str, now: datetime, note: str = "") -> None:
+    """Write what happened to a store, and show it."""
+    StoreEvent.objects.create(store=store, event=event, actor=actor, note=note[:500], at=now)
+    publish(Change("store", str(store.uuid), store.tenant_id))

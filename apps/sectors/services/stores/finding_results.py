@@ -1,0 +1,134 @@
+"""What a host made of its orders over what a scan found: adopted, removed, or why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.errors import DomainError
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.models import JobEvent, Sector, StoreFinding
+from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.stores.checks import NOTHING_TOLD
+from apps.sectors.services.stores.copies import condition_of, copies_forget
+from apps.sectors.services.stores.events import event_write
+from apps.sectors.services.stores.findings import findings_locked
+from apps.sectors.services.stores.missing_files import missing_drop
+from apps.sectors.services.stores.moves import unchanged_lock
+from apps.sectors.states import CopyCondition, FindingKind, FindingState
+from poolsite.wire.hosts import Operation
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.store_checks import BAD_FILES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
+
+    from apps.sectors.models import Worker, WorkerCommand
+    from poolsite.wire.store_checks import CheckedFile, CheckedSector
+
+ADOPTED: Final = "ADOPTED"
+"""Event of a store, and of a sector whose row names it from now on."""
+LEFTOVER_REMOVED: Final = "LEFTOVER_REMOVED"
+
+
+def findings_note(
+    worker: Worker,
+    done: Collection[str],
+    checked: Iterable[CheckedSector],
+    errors: Mapping[str, str],
+    *,
+    now: datetime,
+) -> None:
+    """Follow what a host says of findings; what it repeats finds no order any more."""
+    orders = worker.commands.filter(uuid__in=done, done_at=None, args__has_key="finding")
+    orders = orders.filter(op__in=(Operation.CHECK_SECTOR, Operation.REMOVE_LEFTOVER))
+    known = {str(one.args["finding"]): one for one in orders}
+    if not known:
+        return
+    told = {one.command: one.files for one in checked}
+    rows = StoreFinding.objects.filter(uuid__in=[*filter(is_uuid, known)], store__tenant_id=worker.tenant_id)
+    for finding in findings_locked(rows.values_list("pk", flat=True)):
+        order = known[str(finding.uuid)]
+        error = errors.get(str(order.uuid), "")[:1_000]
+        if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
+            _removed(finding, worker, error=error, now=now)
+        elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
+            error = error or missing_drop(finding, order, told.get(str(order.uuid)), now=now)
+            advance(finding, "REFUSE" if error else "DROP", error=error, updated_at=now)
+            publish(Change("store", str(finding.store.uuid), worker.tenant_id))
+        elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:
+            error = error or _files_refusal(told.get(str(order.uuid))) or _adopt(finding, order, now=now)
+            advance(finding, "REFUSE" if error else "ADOPT", error=error, updated_at=now)
+            publish(Change("store", str(finding.store.uuid), worker.tenant_id))
+    orders.delete()
+
+
+def _files_refusal(files: Collection[CheckedFile] | None) -> str:
+    """Return why files that a host has looked at are not a sector's; empty: they are."""
+    if files is None:
+        return NOTHING_TOLD
+    bad = [
+        f"{one.name}: {str(one.state).replace('_', ' ').lower()}" for one in files if one.state in BAD_FILES
+    ]
+    return "; ".join(bad)[:1_000] or (gettext("no files") if condition_of(files) == CopyCondition.BAD else "")
+
+
+def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str:
+    """Record the store in the sector's row; return why not, or an empty text."""
+    if finding.sector is None:
+        return gettext("its row is gone")
+    job, sector = job_locked(finding.sector.pk)
+    try:
+        unchanged_lock(sector)
+    except DomainError as error:
+        return error.reason
+    is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
+    is_same &= sector.store == order.args.get("store") and sector.tenant_id == finding.store.tenant_id
+    if not is_same or sector.state != SectorState.PROVING:
+        return gettext("the sector was changed meanwhile: scan again")
+    name, before = finding.store.name, sector.store
+    Sector.objects.filter(pk=sector.pk).update(store=name, files_lost_at=None, lost_uid="", updated_at=now)
+    copies_forget(sector.pk, name)
+    copies_forget(sector.pk, before)
+    note = (
+        gettext("its files lie in {store}, not in {before}").format(store=name, before=before)
+        if before
+        else gettext("its files lie in {store}").format(store=name)
+    )
+    JobEvent.objects.create(
+        job=job, event=ADOPTED, from_state="", to_state="", at=now, actor=order.actor, note=note
+    )
+    event_write(
+        finding.store,
+        ADOPTED,
+        actor=order.actor,
+        note=gettext("sector {sector}").format(sector=finding.name),
+        now=now,
+    )
+    publish(Change("sector", str(sector.uuid), sector.tenant_id))
+    return ""
+
+
+def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime) -> None:
+    advance(finding, "FAIL" if error else "END", error=error, updated_at=now)
+    if not error:
+        if finding.sector is not None:
+            copies_forget(finding.sector.pk, finding.store.name)
+        note = gettext("{sector}, {size} bytes").format(sector=finding.name, size=finding.size)
+        event_write(finding.store, LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
+    publish(Change("store", str(finding.store.uuid), worker.tenant_id))
+
+
+def findings_end(worker: Worker, *, now: datetime) -> None:
+    """Withdraw what a host was told to do with findings, as it is retired; call it in a transaction."""
+    orders = worker.commands.filter(done_at=None, args__has_key="finding")
+    uuids = [str(one.args["finding"]) for one in orders]
+    for finding in findings_locked(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
+        if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
+            event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
+            advance(finding, event, error=gettext("its host is retired"), updated_at=now)
+    orders.delete()

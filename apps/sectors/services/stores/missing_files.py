@@ -1,0 +1,86 @@
+"""Sectors whose files a store lost: their rows name it no more, once its host has looked twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core.errors import DomainError
+from apps.core.live import Change, publish
+from apps.sectors.models import JobEvent, Sector
+from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.stores.checks import NOTHING_TOLD
+from apps.sectors.services.stores.copies import copies_forget
+from apps.sectors.services.stores.events import event_write
+from apps.sectors.services.stores.moves import changes_open, unchanged_lock
+from apps.sectors.states import FindingKind
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.store_checks import FileState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from apps.sectors.models import StoreFinding, WorkerCommand
+    from poolsite.wire.store_checks import CheckedFile
+
+FILES_MISSING: Final = "FILES_MISSING"
+"""Event of a sector, and of the store that its row named."""
+
+
+def missing_plan(findings: Sequence[StoreFinding]) -> dict[int, str]:
+    """Return by finding why its sector's row goes on to name the store; empty: its host looks once more."""
+    changes = changes_open([one.sector for one in findings if one.sector is not None])
+    return {one.pk: _refusal(one, changes) for one in findings}
+
+
+def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
+    sector, store = finding.sector, finding.store
+    if finding.kind != FindingKind.MISSING or sector is None:
+        return gettext("it is no sector that is missing")
+    if sector.tenant_id != store.tenant_id or sector.store != store.name:
+        return gettext("its row does not name this store any more")
+    if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:
+        return gettext("it is not proving")
+    return changes.get(sector.pk, "")
+
+
+def missing_drop(
+    finding: StoreFinding, order: WorkerCommand, files: Collection[CheckedFile] | None, *, now: datetime
+) -> str:
+    """Take the store out of a sector's row if its host has missed files again; return why not, or nothing.
+
+    Call it in a transaction.
+    """
+    if files is None:
+        return NOTHING_TOLD
+    if all(one.state != FileState.MISSING for one in files):
+        return gettext("its files are there: scan again")
+    if finding.sector is None:
+        return gettext("its row is gone")
+    job, sector = job_locked(finding.sector.pk)
+    try:
+        unchanged_lock(sector)
+    except DomainError as error:
+        return error.reason
+    is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
+    is_same &= sector.store == finding.store.name and sector.tenant_id == finding.store.tenant_id
+    if not is_same or sector.state != SectorState.PROVING or sector.removal_asked_at is not None:
+        return gettext("the sector was changed meanwhile: scan again")
+    # No `lost_uid`: the store is still there, and its next look would name it again.
+    Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
+    copies_forget(sector.pk, finding.store.name)
+    note = gettext("missing in {store}").format(store=finding.store.name)
+    JobEvent.objects.create(
+        job=job, event=FILES_MISSING, from_state="", to_state="", at=now, actor=order.actor, note=note
+    )
+    event_write(
+        finding.store,
+        FILES_MISSING,
+        actor=order.actor,
+        note=gettext("sector {sector}").format(sector=finding.name),
+        now=now,
+    )
+    publish(Change("sector", str(sector.uuid), sector.tenant_id))
+    return ""

@@ -1,0 +1,350 @@
+"""Moves of sectors between stores: a host copies and verifies, the row follows, then the old copy goes.
+
+Killed anywhere, the row names a store with a whole copy: it changes only after the host has verified the new
+one, and the old one is removed only after that.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import RunUnderWay, StoreRefused
+from apps.sectors.models import RUNS_OVER, Job, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
+from apps.sectors.selectors.hosts import is_uuid, worker_is_away
+from apps.sectors.selectors.leftovers import removals_open
+from apps.sectors.selectors.moves import removals_awaited
+from apps.sectors.selectors.stores import hosts_of_store, provers_of_store
+from apps.sectors.services.audit import store_audit
+from apps.sectors.services.stores.copies import copies_forget
+from apps.sectors.services.stores.events import CHANGED, FAILED, event_write
+from apps.sectors.states import OPEN_MOVES, JobState, MoveState
+from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.stores import READABLE, ROOM_PROMISED, StoreCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+MOVES_MAX: Final = 1_000
+"""Sectors of one request."""
+AT_ONCE: Final = 2
+"""Moves that a host has been told of: it copies one while the next waits."""
+LOOKED_AT: Final = 50
+AGAIN_AFTER: Final = timedelta(minutes=10)
+"""Pause before an old copy that could not be removed is tried again."""
+ROOM_AGAIN: Final = timedelta(minutes=1)
+"""Pause before a copy that met room which others were promised is tried again."""
+ROOM_WAIT: Final = timedelta(hours=24)
+"""How long it waits for that room, from its first try, before the move fails."""
+PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
+BEING_CHANGED: Final = "the sector is being changed meanwhile"
+TOLD: Final = (MoveState.COPYING, MoveState.CLEARING)
+
+
+@transaction.atomic
+def moves_begin(
+    source: Store, target: Store, *, numbers: int | Collection[str], now: datetime, by: Principal
+) -> list[StoreMove]:
+    """Queue moves of proving sectors, so many or those of these uuids, by a host that has both stores.
+
+    Raises StoreRefused.
+    """
+    worker = mover(source, target, now=now)
+    rows = Sector.objects.select_for_update(of=("self",)).filter(
+        tenant_id=source.tenant_id,
+        store=source.name,
+        state=SectorState.PROVING,
+        removal_asked_at=None,
+    )
+    rows = rows.exclude(moves__state__in=OPEN_MOVES).exclude(
+        pk__in=PipelineRun.objects.exclude(state__in=RUNS_OVER).values("sector_id")
+    )
+    if isinstance(numbers, int):
+        count = numbers
+    else:
+        count, rows = len(numbers), rows.filter(uuid__in=[uuid for uuid in numbers if is_uuid(uuid)])
+    if not 0 < count <= MOVES_MAX:
+        raise StoreRefused(gettext("from 1 to {limit} sectors at a time").format(limit=MOVES_MAX))
+    made = StoreMove.objects.bulk_create(
+        StoreMove(sector=sector, worker=worker, from_store=source, to_store=target, actor=by.actor)
+        for sector in rows.order_by("pk")[:count]
+    )
+    if not made:
+        raise StoreRefused(
+            gettext("none of them is proving in {source} and without another change under way").format(
+                source=source.name
+            )
+        )
+    told = {"sectors": len(made), "to": target.name, "by_host": worker.name}
+    store_audit(by, "store.move", source.name, after=told)
+    for store in (source, target):
+        publish(Change("store", str(store.uuid), store.tenant_id))
+    return made
+
+
+def unchanged_require(sector: Sector) -> None:
+    """Refuse a sector over which a run is open, or that moves to another store, or of which a host has yet to
+    remove leftovers.  Raises RunUnderWay.
+    """
+    if (reason := changes_open([sector]).get(sector.pk)) is not None:
+        raise RunUnderWay(reason, field="sector")
+
+
+def changes_open(sectors: Collection[Sector]) -> dict[int, str]:
+    """Return by sector the change that keeps another from beginning, if there is one."""
+    pks = [one.pk for one in sectors]
+    found = {
+        pk: gettext("{host} has yet to remove a leftover of it").format(host=order.worker.name)
+        for pk, order in removals_open(sectors).items()
+    }
+    moving = StoreMove.objects.filter(sector__in=pks, state__in=OPEN_MOVES).values_list("sector", flat=True)
+    found |= dict.fromkeys(moving, "it moves to another store: try again when it is there")
+    runs = PipelineRun.objects.filter(sector__in=pks).exclude(state__in=RUNS_OVER)
+    return found | dict.fromkeys(
+        runs.values_list("sector", flat=True), "data go into it, or it is made again, already"
+    )
+
+
+def unchanged_lock(sector: Sector) -> None:
+    """Refuse as `unchanged_require` does, and keep moves from beginning until the transaction ends."""
+    Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=sector.pk)
+    unchanged_require(sector)
+
+
+def mover(source: Store, target: Store, *, now: datetime) -> Worker:
+    """Return the host that copies: it reads the one store and writes the other.  Raises StoreRefused.
+
+    Refused, too, where no prover reads the new one: windows would be missed.
+    """
+    if source.tenant_id != target.tenant_id or source.pk == target.pk:
+        raise StoreRefused(gettext("a sector moves to another store of the same tenant"))
+    if not target.rules.get("can_store", True):
+        raise StoreRefused(gettext("{target} is not for finished sectors").format(target=target.name))
+    readers = hosts_of_store(source, READABLE, now=now)
+    writers = {worker.pk for worker in hosts_of_store(target, [StoreCondition.READY], now=now)}
+    both = [worker for worker in readers if worker.pk in writers]
+    if not both:
+        raise StoreRefused(
+            gettext("no host that is there reads {source} and writes {target}").format(
+                source=source.name, target=target.name
+            )
+        )
+    if not provers_of_store(target, now=now):
+        raise StoreRefused(
+            gettext("no prover that is there reads {target}: attach it to one first").format(
+                target=target.name
+            )
+        )
+    return min(both, key=lambda worker: str(JobKind.WINDOW_POST) in worker.kinds)  # proofs come first there
+
+
+@transaction.atomic
+def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
+    """Cancel the moves out of a store that have not begun, or whose host is away; returns how many."""
+    rows = StoreMove.objects.select_for_update(of=("self",)).filter(from_store=source, state__in=OPEN_MOVES)
+    known = list(rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"))
+    ended = [row for row in known if row.state == MoveState.QUEUED or _is_orphan(row, now=now)]
+    for row in ended:
+        _end(row, why=gettext("its host is away"), now=now)
+    if ended:
+        store_audit(by, "store.moves_cancel", source.name, before={"open": plural(len(ended), "move")})
+        publish(Change("store", str(source.uuid), source.tenant_id))
+    return len(ended)
+
+
+def _is_orphan(move: StoreMove, *, now: datetime) -> bool:
+    return move.worker.retired_at is not None or worker_is_away(move.worker, now=now)
+
+
+def moves_end(worker: Worker, *, now: datetime) -> None:
+    """End all moves of a host that is retired; call it in a transaction."""
+    rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
+    for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
+        _end(row, why=gettext("its host is retired"), now=now, comes_back=False)
+
+
+def moves_locked(store: Store) -> list[StoreMove]:
+    """Lock the open moves out of a store and into it; call it before the store's row is locked."""
+    rows = StoreMove.objects.select_for_update(of=("self",)).filter(state__in=OPEN_MOVES)
+    rows = rows.filter(Q(from_store=store) | Q(to_store=store)).order_by("pk")
+    return list(rows.select_related("worker", "from_store", "to_store", "sector"))
+
+
+def moves_lose(moves: Collection[StoreMove], lost: Store, *, now: datetime) -> None:
+    """End moves of which one store is lost.
+
+    A sector whose old copy nobody was told to remove has that again; a removal that failed left an error.
+    """
+    for row in moves:
+        kept = row.from_store if row.to_store_id == lost.pk else row.to_store
+        if row.state == MoveState.COPIED and not row.error and kept == row.from_store:
+            here = Sector.objects.filter(pk=row.sector_id, tenant_id=lost.tenant_id, store=lost.name)
+            here.update(store=kept.name)
+            publish(Change("sector", str(row.sector.uuid), row.sector.tenant_id))
+        _end(row, why=gettext("the store {store} is lost").format(store=lost.name), now=now, noted_in=kept)
+        publish(Change("store", str(kept.uuid), kept.tenant_id))
+
+
+def _end(
+    move: StoreMove, *, why: str, now: datetime, noted_in: Store | None = None, comes_back: bool = True
+) -> None:
+    """End a move without its host; what the host was told of it is withdrawn.
+
+    Once it is back it removes what it had copied so far.
+    """
+    comes_back &= move.worker.retired_at is None
+    if move.state == MoveState.QUEUED:
+        advance(move, "CANCEL", updated_at=now)
+        return
+    if move.state == MoveState.COPYING:
+        error = gettext("{why}: the copy was not finished, what there is of it is left in {store}").format(
+            why=why, store=move.to_store.name
+        )
+        if comes_back:
+            error += " until that host is back"
+        advance(move, "FAIL", error=error, updated_at=now)
+    else:
+        error = gettext("{why}: the old copy is left in {store}").format(why=why, store=move.from_store.name)
+        advance(move, "END", error=error, updated_at=now)
+    orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
+    orders.update(done_at=now, error=error)
+    if move.state == MoveState.FAILED and comes_back:
+        _order(move, Operation.DROP_COPY)
+    note = gettext("sector {number} to {store}: {error}").format(
+        number=move.sector.number, store=move.to_store.name, error=error
+    )
+    event_write(noted_in or move.from_store, move.state, actor=move.worker.name, note=note, now=now)
+
+
+def moves_continue(worker: Worker, *, now: datetime) -> None:
+    """Order the next step of a host's moves; called with each heartbeat, in its transaction.
+
+    What waits while a store is away, for room that others were promised, while no prover reads the new one,
+    while some host has yet to remove what it had copied of the sector or a leftover of it, or after a removal
+    that failed, keeps no other move from going on.
+    """
+    ours = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
+    rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - ROOM_AGAIN)
+    rows = rows.exclude(state=MoveState.COPIED, error__gt="", updated_at__gt=now - AGAIN_AFTER)
+    rows = rows.filter(from_store__name__in=worker.stores, to_store__name__in=worker.stores)
+    rows = rows.select_related("sector__miner", "from_store", "to_store").order_by("error", "pk")
+    known = list(rows[:LOOKED_AT])
+    if not known:
+        return
+    told = ours.filter(state__in=TOLD).count()
+    awaited = removals_awaited(known)
+    proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
+    for row in known:
+        if told >= AT_ONCE:
+            return
+        if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=RUNS_OVER).exists():
+            advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
+        elif row.pk in awaited:
+            continue  # a new copy would be removed with what an earlier move left
+        elif proven[row.to_store_id] and _is_begun(row, now=now):
+            told += 1
+
+
+def _is_begun(row: StoreMove, *, now: datetime) -> bool:
+    """Order the next step of a move if it may come now; return whether it was ordered."""
+    if row.state == MoveState.QUEUED:
+        advance(row, "START", error="", updated_at=now)
+        _order(row, Operation.COPY_SECTOR)
+    elif _is_read(row):
+        return False
+    else:
+        advance(row, "CLEAR", updated_at=now)
+        _order(row, Operation.REMOVE_COPY)
+    return True
+
+
+def _is_read(move: StoreMove) -> bool:
+    """Return whether a proof or unsealing from before the sector's row changed may read the old copy."""
+    readers = Q(kind__in=PROOFS) | Q(kind=JobKind.UNSEAL, inputs__sector=str(move.sector.uuid))
+    jobs = Job.objects.filter(readers, miner=move.sector.miner_id, state=JobState.LEASED)
+    return jobs.filter(created_at__lt=move.updated_at).exists()
+
+
+def _order(move: StoreMove, op: Operation) -> None:
+    sector = move.sector
+    args = {
+        "move": str(move.uuid),
+        "sector": str(sector.uuid),
+        "miner_id": str(sector.miner.actor_id),
+        "number": str(sector.number),
+        "seal_proof": str(sector.seal_proof),
+        "comm_r": bytes(sector.comm_r or b"").hex(),
+        "from": move.from_store.uid,
+        "to": move.to_store.uid,
+    }
+    WorkerCommand.objects.create(worker=move.worker, op=op, args=args, actor=move.actor)
+
+
+def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
+    """Follow what a host says of a copy, or of the removal of the old one."""
+    uuid = str(command.args.get("move", ""))
+    rows = StoreMove.objects.select_for_update(of=("self",)).select_related(
+        "from_store", "to_store", "sector"
+    )
+    move = rows.filter(uuid=uuid, worker=command.worker_id).first() if is_uuid(uuid) else None
+    if move is None:
+        return
+    if command.op == Operation.DROP_COPY:
+        note = gettext("sector {number}: {error}").format(
+            number=move.sector.number, error=error or gettext("what was copied of it is removed")
+        )
+        event = FAILED if error else CHANGED
+        event_write(move.to_store, event, actor=command.worker.name, note=note, now=now)
+        return
+    if command.op == Operation.REMOVE_COPY and move.state == MoveState.CLEARING:
+        advance(move, "FAIL" if error else "END", error=error, updated_at=now)
+        if not error:
+            copies_forget(move.sector_id, move.from_store.name)
+    elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
+        error = error or _switch(move)
+        until = _room_until(move, now=now) if ROOM_PROMISED in error else now
+        if until > now:
+            error = gettext("waits for room, tries each minute and gives up at {until} UTC: {error}").format(
+                until=f"{until:%Y-%m-%d %H:%M}", error=error
+            )
+            advance(move, "WAIT", error=error, updated_at=now)
+            return
+        advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
+    if move.state in (MoveState.MOVED, MoveState.FAILED):
+        number, name = move.sector.number, move.to_store.name
+        note = (
+            gettext("sector {number} to {store}: {error}").format(number=number, store=name, error=error)
+            if error
+            else gettext("sector {number} to {store}").format(number=number, store=name)
+        )
+        event_write(move.from_store, move.state, actor=command.worker.name, note=note, now=now)
+
+
+def _room_until(move: StoreMove, *, now: datetime) -> datetime:
+    """Return until when a move waits for room: so long from its first try."""
+    tries = WorkerCommand.objects.filter(worker=move.worker_id, op=Operation.COPY_SECTOR)
+    tries = tries.filter(args__move=str(move.uuid), done_at__isnull=False)
+    return (tries.order_by("pk").values_list("done_at", flat=True).first() or now) + ROOM_WAIT
+
+
+def _switch(move: StoreMove) -> str:
+    """Record the new store in the sector's row; return why not, or an empty text."""
+    same = Sector.objects.filter(pk=move.sector_id, store=move.from_store.name, state=SectorState.PROVING)
+    same = same.filter(tenant_id=move.from_store.tenant_id)
+    if not same.update(store=move.to_store.name):
+        return gettext("the sector has ended, or lies elsewhere meanwhile, or is another tenant's")
+    copies_forget(move.sector_id, move.to_store.name)  # of another copy, or of what was there before
+    publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
+    return ""

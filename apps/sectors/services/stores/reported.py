@@ -1,0 +1,177 @@
+"""Stores as hosts tell of them: with each heartbeat the rows follow what was found."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+from msgspec.structs import asdict
+
+from apps.core.live import Change, publish
+from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
+from apps.sectors.services.hosts.removals import store_left, store_leftovers_remove
+from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
+from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
+from apps.sectors.services.stores.moves import move_note
+from poolsite.wire.hosts import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
+from poolsite.wire.stores import READABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from poolsite.wire.stores import AttachedStore
+
+SAMPLE_EVERY: Final = timedelta(minutes=10)
+SAMPLES_KEPT: Final = timedelta(days=30)
+SIZE_NOISE: Final = 1_000
+"""A disk's free bytes are written once they differ by this part of its size."""
+RULES: Final = (
+    *("weight", "max_bytes", "reserve_bytes", "is_read_only", "can_seal", "can_store"),
+    *("groups", "allow_miners", "deny_miners", "allow_types", "deny_types"),
+)
+
+
+@transaction.atomic
+def stores_note(worker: Worker, told: Sequence[AttachedStore], *, now: datetime) -> list[str]:
+    """Follow what a host tells of its stores; returns the names of those that it can read."""
+    rows = {row.path: row for row in worker.attachments.select_related("store")}
+    readable = []
+    for one in sorted(told, key=lambda one: one.uid):  # as every host does: two cannot wait for each other
+        row = rows.pop(one.path, None)
+        if row is not None and row.store.uid != one.uid:
+            _detach(row, worker, now=now)
+            row = None
+        if row is None:
+            row = _attach(one, worker, now=now)
+        if row is None:
+            continue
+        store = row.store
+        if store.name != one.name and one.condition in READABLE:
+            _rename(store, one.name, worker, now=now)
+        _condition_note(row, one, worker, now=now)
+        if one.condition in READABLE:
+            _sizes_note(store, one, now=now)
+            readable.append(store.name)
+    for gone in rows.values():
+        _detach(gone, worker, now=now)
+    return list(dict.fromkeys(readable))
+
+
+def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttachment | None:
+    """Create the row of an attachment; None for a store that was forgotten, until it can be read.
+
+    Else it would be back with the next heartbeat of the host that its disk died on.  Any other store is
+    listed whatever its condition: sectors may lie in it.
+    """
+    store = Store.objects.filter(tenant_id=worker.tenant_id, uid=one.uid).first()
+    if store is None:
+        if one.condition not in READABLE and is_forgotten(worker.tenant_id, one.uid):
+            forgotten_detach(worker, one.uid, now=now)
+            return None
+        name = one.name
+        if Store.objects.filter(tenant_id=worker.tenant_id, name=name).exists():
+            name = f"{name}{_apart(one.uid)}"
+        defaults = {"name": name[:110], "rules": _rules(one)}
+        store, _ = Store.objects.get_or_create(tenant_id=worker.tenant_id, uid=one.uid, defaults=defaults)
+    event_write(store, ATTACHED, actor=worker.name, note=one.path, now=now)
+    if one.condition in READABLE:
+        worker.commands.filter(op=Operation.DETACH, args__uid=one.uid, done_at=None, actor="console").delete()
+        files_find(store, actor=worker.name, now=now)
+    store_leftovers_remove(worker, store)
+    return StoreAttachment.objects.create(
+        store=store,
+        worker=worker,
+        path=one.path,
+        condition=one.condition,
+        reason=one.reason[:300],
+        since=now,
+        by_console=one.by_console,
+    )
+
+
+def _apart(uid: str) -> str:
+    """Return what tells a store from another whose mark has the same name."""
+    return f" {uid[:8]}"
+
+
+def mark_name(name: str, uid: str) -> str:
+    """Return the name that the mark of the store with this row's name has."""
+    return name.removesuffix(_apart(uid))
+
+
+def _detach(row: StoreAttachment, worker: Worker, *, now: datetime) -> None:
+    event_write(row.store, DETACHED, actor=worker.name, note=row.path, now=now)
+    store_left(worker, row.store)
+    row.delete()
+
+
+def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
+    """Rename a store after its mark, in its sectors too; a name that is taken is not used."""
+    taken = Store.objects.filter(tenant_id=store.tenant_id, name=name).exclude(pk=store.pk).exists()
+    if taken:
+        return
+    Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).update(store=name)
+    event_write(
+        store,
+        CHANGED,
+        actor=worker.name,
+        note=gettext("renamed from {store}").format(store=store.name),
+        now=now,
+    )
+    store.name = name
+    store.save(update_fields=["name", "updated_at"])
+
+
+def _condition_note(row: StoreAttachment, one: AttachedStore, worker: Worker, *, now: datetime) -> None:
+    facts = {"condition": one.condition, "reason": one.reason[:300], "by_console": one.by_console}
+    if all(getattr(row, name) == value for name, value in facts.items()):
+        return
+    if row.condition != one.condition:
+        row.since = now
+        event_write(row.store, one.condition, actor=worker.name, note=one.reason[:500], now=now)
+    for name, value in facts.items():
+        setattr(row, name, value)
+    row.save()
+
+
+def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
+    """Save sizes and rules that changed, and a sample of the used space now and then."""
+    facts: dict[str, Any] = {"total_bytes": one.total_bytes, "reserved_bytes": one.reserved_bytes}
+    facts |= {"sectors": one.sectors, "rules": _rules(one)}
+    is_due = store.sampled_at is None or now - store.sampled_at >= SAMPLE_EVERY
+    is_noise = abs(store.free_bytes - one.free_bytes) * SIZE_NOISE < one.total_bytes
+    if is_noise and not is_due and all(getattr(store, name) == value for name, value in facts.items()):
+        return
+    for name, value in facts.items():
+        setattr(store, name, value)
+    store.free_bytes, store.told_at = one.free_bytes, now
+    if is_due:
+        store.sampled_at = now
+        used = one.total_bytes - one.free_bytes - one.reserved_bytes
+        StoreSample.objects.create(store=store, at=now, used_bytes=max(used, 0))
+        store.samples.filter(at__lt=now - SAMPLES_KEPT).delete()
+    store.save(update_fields=[*facts, "free_bytes", "told_at", "sampled_at", "updated_at"])
+    publish(Change("store", str(store.uuid), store.tenant_id))
+
+
+def _rules(one: AttachedStore) -> dict[str, Any]:
+    told = asdict(one)
+    return {name: list(told[name]) if isinstance(told[name], tuple) else told[name] for name in RULES}
+
+
+def orders_note(worker: Worker, done: Collection[str], errors: Mapping[str, str], *, now: datetime) -> None:
+    """Note which orders a host could not carry out, and what became of those for stores."""
+    for command in worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS):
+        error = errors.get(str(command.uuid), "")[:1_000]
+        if command.op in MOVE_OPERATIONS:
+            move_note(command, error=error, now=now)
+        if error:
+            WorkerCommand.objects.filter(pk=command.pk).update(error=error)
+        store = Store.objects.filter(tenant_id=worker.tenant_id, uid=command.args.get("uid", "")).first()
+        if store is not None and (error or command.op == Operation.SET_STORE):
+            note = f"{command.op}: {error}" if error else gettext("by {actor}").format(actor=command.actor)
+            event_write(store, FAILED if error else CHANGED, actor=worker.name, note=note, now=now)
