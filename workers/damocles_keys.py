@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PLANS: Final = (*THREAD_PLANS, "wdpost")
-CPUSET: Final = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+CPUSET: Final = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*")
 
 
 def text(value: Any) -> str:
@@ -68,7 +68,10 @@ def duration(value: Any) -> str:
 
 def cpuset(value: Any) -> str:
     """Check a set of cores."""
-    return "" if isinstance(value, str) and CPUSET.fullmatch(value) else 'write cores, as "0-7" or "0-3,8"'
+    is_good = isinstance(value, str) and CPUSET.fullmatch(value) is not None
+    pairs = [part.partition("-") for part in value.split(",")] if is_good else []
+    is_good &= all(int(first) <= int(last or first) for first, _, last in pairs)
+    return "" if is_good else 'write cores, as "0-7" or "0-3,8"'
 
 
 def environment(value: Any) -> str:

@@ -244,6 +244,11 @@ def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
         ("[[processors.pc1]]\nbni = 'x'", "line 2: processors.pc1.bni is unknown: did you mean bin"),
         ("[[processors.pc1]]\nlocks = ['g']", "line 2: .*locks names 'g': add g = 1 to"),
         ("[[processors.pc1]]\ncgroup.cpuset = 'a'", "line 2: .*cpuset is 'a': write cores"),
+        ("[[processors.pc1]]\ncgroup.cpuset = '9-1'", "line 2: .*cpuset is '9-1': write cores"),
+        (
+            "[[processors.pc1]]\ncgroup.cpuset = '0-99999999999'",
+            "line 2: .*cpuset is '0-99999999999': write cores",
+        ),
         ("[[processors.pc1]]\ncgroup.cpuset = '0-8'", "line 2: .*names core 8: this machine has cores 0-7"),
         ("[[processors.pc1]]\nnice = 20", "line 2: .*from -20 to 19"),
         (
