@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from tests.acceptance.machines import machine_kill, machine_start
@@ -17,7 +18,6 @@ from tests.integration.pools import SITE
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.acceptance.pool import RunningPool
 
@@ -43,8 +43,17 @@ def root(*words: str | Path) -> None:
 
 def mount_ends(path: Path) -> None:
     """Take whatever is mounted there away, also from those who use it."""
-    while os.path.ismount(path):
+    while is_mounted(path):
         root("umount", "-l", path)
+
+
+def is_mounted(path: Path) -> bool:
+    """Return whether something is mounted there, also a folder of the same file system.
+
+    `os.path.ismount` does not see such a one.
+    """
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return any(line.split()[4] == str(path) for line in mounts)
 
 
 def read_only(path: Path) -> Callable[[], None]:
@@ -55,6 +64,13 @@ def read_only(path: Path) -> Callable[[], None]:
     root("mount", "--bind", path, path)
     root("mount", "-o", "remount,ro,bind", path)
     return lambda: root("umount", "-l", path)
+
+
+def namespace_end(name: str) -> None:
+    """Remove a host's namespace and its cable, which the kernel would take some seconds over by itself."""
+    cable = f"psf{name.removeprefix(PREFIX)}"
+    for words in (("link", "del", cable), ("netns", "del", name)):
+        subprocess.run(["ip", *words], check=False, capture_output=True)
 
 
 @dataclass
@@ -147,7 +163,7 @@ class Host:
         self.kill()
         mount_ends(self.share)
         mount_ends(self.folder)
-        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+        namespace_end(self.name)
 
 
 @dataclass
@@ -178,9 +194,12 @@ class Farm:
         root("ip", "link", "add", "name", BRIDGE, "type", "bridge")
         root("ip", "address", "add", f"{CONSOLE}/24", "dev", BRIDGE)
         root("ip", "link", "set", BRIDGE, "up")
-        for number in range(self.count):
-            self.hosts.append(Host(self.pool, number, self.token))
-            self.hosts[-1].begin()
+        with contextlib.ExitStack() as begun:
+            begun.push(self)
+            for number in range(self.count):
+                self.hosts.append(Host(self.pool, number, self.token))
+                self.hosts[-1].begin()
+            begun.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,7 +212,7 @@ class Farm:
         known = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
         for name in (line.split()[0] for line in known.splitlines()):
             if name.startswith(PREFIX):
-                root("ip", "netns", "del", name)
+                namespace_end(name)
         subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)
 
     # What goes wrong: each returns how it is mended
