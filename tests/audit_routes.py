@@ -13,6 +13,7 @@ TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
 FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
 LEFTOVERS_TESTED: Final = "tests/integration/stores/test_store_scans.py"
 ADOPTIONS_TESTED: Final = "tests/integration/dashboard/test_adoptions.py"
+MOVES_TESTED: Final = "tests/integration/dashboard/test_moves.py"
 RESTORE_TESTED: Final = "tests/integration/dashboard/test_restore.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
@@ -36,6 +37,8 @@ ELSEWHERE: Final = {
     "PATCH miners/<str:address>/proving": "tests/integration/dashboard/test_proving_settings.py",
     "POST miners/<str:address>/adoptions": ADOPTIONS_TESTED,
     "DELETE miners/<str:address>/adoptions/<str:uuid>": ADOPTIONS_TESTED,
+    "POST miners/<str:address>/move": MOVES_TESTED,
+    "DELETE miners/<str:address>/move": MOVES_TESTED,
     "PUT miners/<str:address>/target": TARGETS_TESTED,
     "DELETE miners/<str:address>/target": TARGETS_TESTED,
     "PATCH miners/<str:address>": "tests/integration/dashboard/test_miner_batches.py",
@@ -110,6 +113,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/sectors/test_sealing_leftovers.py": r"host-leftovers",
     TARGETS_TESTED: r"miner-target",
     ADOPTIONS_TESTED: r"miner-adopt",
+    MOVES_TESTED: r"miner-move",
     RESTORE_TESTED: r"sector-restore",
     CHANGES_TESTED: r"sectors-change|sector-change-cancel",
 }

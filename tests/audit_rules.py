@@ -15,6 +15,7 @@ CHANGES: Final = frozenset(
     {
         *("alerts.channel.set", "devnet.set_faults", "gas.auto-bump.set", "gas.guard.set", "message.replace"),
         *("miner.address-change", "miner.batches", "miner.porep", "miner.proving", "miner.senders"),
+        *("miner.move-cancel", "miner.move-in", "miner.move-out"),
         *("miner.target", "mining.start", "mining.stop", "node.extra", "node.set", "person.role"),
         *("piece.purpose", "policy.change", "pool.proving", "rules.set", "sector.abort", "sector.back"),
         *("sector.pause", "sector.restore", "sector.retry", "sector.state-set", "sender.nonce", "sender.set"),

@@ -331,6 +331,8 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-senders": reverse("miner-senders", args=[pool.miner.address]),
         "miner-proving-settings": reverse("miner-proving-settings", args=[pool.miner.address]),
         "miner-adopt": reverse("miner-adopt", args=[pool.miner.address]),
+        "miner-move-in": reverse("miner-move-in", args=[pool.miner.address]),
+        "miner-move-out": reverse("miner-move-out", args=[pool.miner.address]),
         "miner-target": reverse("miner-target", args=[pool.miner.address]),
         "sectors-remove-files": reverse("sectors-remove-files"),
         "sectors-snap-up": f"{reverse('sectors-snap-up')}?id={pool.active.uuid}",

@@ -425,6 +425,8 @@ class MinerNode(FakeNode):
         "f03004": RegisteredPoStProof.WINDOW_32GIB_V1_1,
     }
     """Miners that the pool does not have, with how they prove."""
+    strange_sectors = 3
+    """That live, of each."""
 
     def do_StateMinerAllocated(self, _address: str, _key: Any) -> Any:
         return [0]
@@ -443,14 +445,17 @@ class MinerNode(FakeNode):
             raise Refusal(f"failed to load miner actor: actor not found: {address}")
         return {"SectorSize": SECTOR_BYTES, "WindowPoStProofType": self.strange_miners[address]}
 
+    def do_StateMinerSectorCount(self, _address: str, _key: Any) -> Any:
+        return {"Live": self.strange_sectors, "Active": 0, "Faulty": 0}
+
     def do_StateVMCirculatingSupplyInternal(self, _key: Any) -> Any:
         return {"FilCirculating": str(800_000_000 * FIL)}
 
 
 @contextmanager
-def node_served() -> Iterator[MinerNode]:
+def node_served(answering: MinerNode | None = None) -> Iterator[MinerNode]:
     """A node that answers the console while the block lasts."""
-    answering = MinerNode()
+    answering = answering or MinerNode()
     with served(answering) as url:
         Node.objects.create(url=url, name="tiny", state=NodeState.HEALTHY)
         yield answering

@@ -219,7 +219,10 @@ class BlockProducer:
         """Run the round of every miner at one epoch."""
         assert self.base is not None
         assert self.providers is not None
-        base, miners, epoch = self.base, self.miners, self.base.height + nulls + 1
+        base, epoch = self.base, self.base.height + nulls + 1
+        # No base below the height from which the pool has a miner: another program may have built on it.
+        ours = (base.height + 1, epoch)
+        miners = [one for one in self.miners if all(map(one.row.works_at, ours))]
         times = clock_.times(self.origin, nulls)
         found = await blocks_database(rounds_at, [one.row for one in miners], epoch)
         context = RoundContext(
@@ -318,6 +321,9 @@ def leases_renew() -> bool:
     Where none is, or another program leases for them, no node is asked but about tickets of before.
     """
     miners = [one.row for one in miners_mining() if one.may_sign] if settings.BLOCK_F3 else []
+    head = head_current() if miners else None
+    if head is not None:
+        miners = [one for one in miners if one.works_at(head.height + 1)]
     reason = (
         gettext("no block is made for it")
         if settings.BLOCK_F3

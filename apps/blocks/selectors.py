@@ -177,7 +177,7 @@ def miners_unbegun(miners: Sequence[Miner], *, since_epoch: int, now: datetime) 
         .values_list("miner_id", flat=True)
         .distinct()
     )
-    silent = [miner for miner in miners if miner.pk in wanted - drawn]
+    silent = [one for one in miners if one.pk in wanted - drawn and one.works_at(since_epoch)]
     if not silent:
         return []
     earlier = Round.objects.filter(miner=OuterRef("pk"))
@@ -213,6 +213,7 @@ def mining_status_of(
     is_unbegun: bool,
     reward: RewardEstimate | None,
     epoch_s: float,
+    height: int | None,
 ) -> MiningStatus:
     """Return how a miner stands, by its newest round; without one by the chain's estimate of power."""
     expected = 0.0
@@ -220,14 +221,16 @@ def mining_status_of(
         expected = latest.expected
     elif miner.has_min_power and reward is not None and reward.power.value:
         expected = BLOCKS_PER_EPOCH * miner.qa_power / reward.power.value
-    why = _why_not(miner, is_on=is_on, latest=latest, is_unbegun=is_unbegun)
+    is_ours = height is None or miner.works_at(height)
+    why = _why_not(miner, is_on=is_on, is_ours=is_ours, latest=latest, is_unbegun=is_unbegun)
     mean = None if why else epochs_to_win(expected)
     return MiningStatus(is_on, why, expected, None if mean is None else mean * epoch_s)
 
 
-def _why_not(miner: Miner, *, is_on: bool, latest: Round | None, is_unbegun: bool) -> str:
+def _why_not(miner: Miner, *, is_on: bool, is_ours: bool, latest: Round | None, is_unbegun: bool) -> str:
     found = (
         (miner.actor_id is None or miner.state != MinerState.ACTIVE, NotDrawn.NOT_ACTIVE),
+        (not is_ours, NotDrawn.ELSEWHERE),
         (not is_on, NotDrawn.MINING_OFF),
         (not miner.qa_power, NotDrawn.NO_POWER),
         (not miner.has_min_power, NotDrawn.BELOW_MINIMUM),
@@ -249,6 +252,7 @@ def mining_status(miner: Miner, *, now: datetime) -> MiningStatus:
         is_unbegun=since is not None and bool(miners_unbegun([miner], since_epoch=since, now=now)),
         reward=reward_estimate(),
         epoch_s=30.0 if network is None else network.epoch_s,
+        height=None if head is None else head.height,
     )
 
 

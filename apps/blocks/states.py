@@ -67,6 +67,7 @@ class NotDrawn(models.TextChoices):
     """Why no round of a miner is drawn now, or why its draw can be no win."""
 
     NOT_ACTIVE = "not_active", "it is not on the chain, or not in use"
+    ELSEWHERE = "elsewhere", "another program makes its blocks at this height"
     MINING_OFF = "mining_off", "its people stopped making blocks"
     NO_POWER = "no_power", "it has no power: its first sector is not proven yet"
     POWER_TOO_NEW = "power_too_new", "its power is too new: it draws once the lookback has passed"

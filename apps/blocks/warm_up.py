@@ -144,10 +144,19 @@ def _verify(miner: Miner, request: Any, answer: Any) -> None:
 
 
 def _node_key(info: BaseInfo) -> None:
-    """Ask a node that signs its blocks itself for the worker's key: lotus, known by lacking MpoolSelects."""
+    if node_has_key(str(info.worker)) is False:
+        raise WarmUpFailed(str(NO_KEY_ADVICE))
+
+
+def node_has_key(worker: str) -> bool | None:
+    """Return whether a node that signs its blocks itself has a key: lotus, known by lacking MpoolSelects.
+
+    None: blocks of this node are signed by the pool.  Raises NodeRefused, NodeUnavailable.
+    """
     client = chain_client()
     try:
         client.call("MpoolSelects", [], [])
     except NodeRefused as refusal:
-        if refusal.is_unknown_method and not client.call("WalletHas", str(info.worker)):
-            raise WarmUpFailed(str(NO_KEY_ADVICE)) from None
+        if refusal.is_unknown_method:
+            return bool(client.call("WalletHas", worker))
+    return None

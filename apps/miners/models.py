@@ -85,11 +85,26 @@ class Miner(Named, Timestamped):
     refreshed_height = models.BigIntegerField(default=-1)
     """The head at which the chain said all this."""
 
+    works_from = models.BigIntegerField(null=True)
+    """The pool proves its windows that open at this height or later, and makes its blocks from there on."""
+    works_until = models.BigIntegerField(null=True)
+    """From this height on another program does both; 0: it has it, and nobody has set yet until when."""
+
     class Meta:
         ordering = ["pk"]
 
     def __str__(self) -> str:
         return self.address or self.name or f"miner {self.pk}"
+
+    def works_at(self, height: int) -> bool:
+        """Return whether the pool proves a window that opens at this height, and makes a block of it."""
+        is_begun = self.works_from is None or height >= self.works_from
+        return is_begun and (self.works_until is None or height < self.works_until)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether another program has it, and nobody has said yet from which height on the pool does."""
+        return self.works_until == 0
 
     @property
     def address(self) -> str:

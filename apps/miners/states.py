@@ -25,6 +25,13 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next state."""
 
 
+class ProvenBy(models.TextChoices):
+    """Who works for a miner when it is imported."""
+
+    POOL = "pool", "The pool, from now on"
+    OTHER = "other", "Another program, until a height is set"
+
+
 class Use(models.TextChoices):
     """What an address sends messages for.
 

@@ -207,6 +207,7 @@ class Forecast(models.TextChoices):
 
     NOTHING = "nothing", "Nothing to prove"
     LATER = "later", "Not challenged yet"
+    ELSEWHERE = "elsewhere", "Another program's"
     WILL_LAND = "will_land", "Will land"
     AT_RISK = "at_risk", "At risk"
     LANDED = "landed", "Landed"

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "apps.proving",
     "apps.blocks",
     "apps.checks",
+    "apps.moves",
     "apps.api",
     "apps.dashboard",
 ]

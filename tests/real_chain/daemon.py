@@ -21,14 +21,17 @@ from tests.real_chain.node import STEP_S, RealNode
 from tests.servers import folder_new, tied_to_us
 
 PROGRAMS_VARIABLE: Final = "REAL_CHAIN_LOTUS"
-"""Environment variable: the folder with `lotus` and `lotus-seed`, built with the tag `2k`."""
+"""Environment variable: the folder with `lotus` and its -seed, -miner and -shed, built with the tag `2k`."""
 MINER: Final = "f01000"
-SECTORS: Final = 4
+SECTORS: Final = 8
+"""Two for each of the first four deadlines."""
 EPOCH_S: Final = 4
+WINDOW: Final = 60
+"""Epochs of a deadline's window."""
 FIRST_WINDOW: Final = 658
 """Epoch at which the first deadline of such a genesis' miner opens: its address decides."""
-AGE_EPOCHS: Final = FIRST_WINDOW - 160
-"""So old is the genesis when the daemon starts: a chain that was halted, ten minutes before that window."""
+AGE_EPOCHS: Final = FIRST_WINDOW - 210
+"""So old is the genesis when the daemon starts: a chain that was halted, 14 minutes before that window."""
 
 
 class LotusCluster:
@@ -43,10 +46,16 @@ class LotusCluster:
         self.programs = Path(programs).absolute()
         self.folder = folder_new()
         self.sectors = self.folder / "storage"
-        self.repository = self.folder / "node"
+        self.repository, self.miner_repository = self.folder / "node", self.folder / "miner"
         self.port, self.signer_port = port_free(), port_free()
-        self.env = os.environ | {"LOTUS_PATH": str(self.repository), "LOTUS_SKIP_GENESIS_CHECK": "_yes_"}
+        self.env = os.environ | {
+            "LOTUS_PATH": str(self.repository),
+            "LOTUS_MINER_PATH": str(self.miner_repository),
+            "LOTUS_SKIP_GENESIS_CHECK": "_yes_",
+            "TRUST_PARAMS": "1",
+        }
         self.process: subprocess.Popen[bytes] | None = None
+        self.miner: subprocess.Popen[bytes] | None = None
 
     @property
     def key_file(self) -> Path:
@@ -63,12 +72,55 @@ class LotusCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.miner_kill()
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _seed(self, *words: str) -> None:
         command = [str(self.programs / "lotus-seed"), "--sector-dir", str(self.sectors), *words]
         subprocess.run(command, env=self.env, check=True, cwd=self.folder)
+
+    def run(self, *words: str) -> str:
+        """Return what one of lotus' programs says."""
+        command = [str(self.programs / words[0]), *words[1:]]
+        done = subprocess.run(command, env=self.env, cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr[-2000:]}\n{self.log()}"
+        return done.stdout
+
+    def miner_init(self) -> None:
+        """Make lotus-miner's repository, which knows the sectors; it makes the first blocks while it does."""
+        self.run("lotus", "wallet", "import", "--as-default", str(self.key_file))
+        self.run(
+            *(
+                "lotus-miner",
+                "init",
+                "--genesis-miner",
+                f"--actor=t{MINER[1:]}",
+                "--sector-size=2KiB",
+                "--nosync",
+            ),
+            f"--pre-sealed-sectors={self.sectors}",
+            f"--pre-sealed-metadata={self.key_file.with_suffix('.json')}",
+        )
+
+    def miner_start(self) -> None:
+        """Start lotus-miner; it proves, and makes blocks."""
+        with (self.folder / "miner.log").open("ab") as log:
+            self.miner = subprocess.Popen(
+                [str(self.programs / "lotus-miner"), "run", "--nosync"],
+                env=self.env,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=tied_to_us(signal.SIGKILL),
+            )
+
+    def miner_kill(self) -> None:
+        """End it."""
+        if self.miner is not None:
+            self.miner.kill()
+            self.miner.wait()
+            self.miner = None
 
     def start(self, *words: str) -> None:
         """Start the daemon, and wait until it answers."""
@@ -122,4 +174,5 @@ class LotusCluster:
 
     def log(self) -> str:
         """Return the end of the daemon's log."""
-        return (self.folder / "lotus.log").read_text(errors="replace")[-2000:]
+        files = [self.folder / name for name in ("lotus.log", "miner.log")]
+        return "\n".join(file.read_text(errors="replace")[-2000:] for file in files if file.exists())

@@ -1,4 +1,4 @@
-"""An existing lotus cluster moves into the pool, which makes all its blocks, also after its node was killed.
+"""A lotus cluster moves into the pool, which makes all its blocks, also after its node was killed, and back.
 
 The daemon is lotus' own, with its chain on disk and every proof checked: the WinningPoSt of each block, too.
 """
@@ -15,9 +15,9 @@ import pytest
 from poolsite.filecoin.actors.decode import params_encode
 from tests.acceptance.chain import POST_METHOD
 from tests.integration.pools import SITE, wait_until
-from tests.real_chain.daemon import MINER, SECTORS, LotusCluster
+from tests.real_chain.daemon import FIRST_WINDOW, MINER, SECTORS, WINDOW, LotusCluster
 from tests.real_chain.node import STEP_S
-from tests.real_chain.steps import DISPUTE_METHOD, landed, policy_change, pool_on
+from tests.real_chain.steps import DISPUTE_METHOD, landed, messages, policy_change, pool_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 
 BLOCKS: Final = 10
+OLD: Final = {"name": "old", "address": MINER, "proven_by": "other"}
+MOVE: Final = f"/api/v1/miners/{MINER}/move"
+NUMBER: Final = 99
+"""What stands for the highest sector number that lotus-miner gave."""
+LEAVES_AT: Final = FIRST_WINDOW + 2 * WINDOW
+"""The opening of deadline 2: those of 0 and 1 are the pool's, 2 is lotus-miner's."""
 MESSAGES: Final = 30
 KILLED_AFTER: Final = 20
 """So many messages are pushed before the node dies, the rest while it is dead."""
@@ -39,6 +45,7 @@ HOSTS: Final = 2
 def cluster() -> Iterator[LotusCluster]:
     """What a lotus operator has before the move."""
     with LotusCluster() as running:
+        running.miner_init()
         yield running
 
 
@@ -71,6 +78,7 @@ def moved(pool: RunningPool, cluster: LotusCluster) -> str:
     command(pool, "-m", "workers", "signer", "import", "--dir", signer, str(cluster.key_file))
     policy_change(pool, "--miner", MINER)
     token = command(pool, "-m", "workers", "signer", "token", "--dir", signer, "sign").strip()
+    cluster.run("lotus", "wallet", "delete", cluster.run("lotus", "wallet", "default").strip())
     cluster.sign_by(token)
     pool.wait_all_up()
 
@@ -78,14 +86,50 @@ def moved(pool: RunningPool, cluster: LotusCluster) -> str:
 
     def is_imported() -> bool:
         nonlocal answer
-        answer = pool.ask("POST", "/api/v1/miners", json={"name": "old", "address": MINER})
+        answer = pool.ask("POST", "/api/v1/miners", json=OLD)
         return bool(answer.status_code == 201)
 
     wait_until(is_imported, within_s=STEP_S, what=lambda: f"{answer.text}\n{pool.diagnosis()}")
     wait_until(lambda: len(hosts(pool)) == HOSTS, within_s=STEP_S, what=pool.diagnosis)
     for host in hosts(pool):
         command(pool, "manage.py", "stores", "attach", str(cluster.sectors), "--host", host)
+    assert answer.json()["works_until"] == 0
+    taken_over(pool, cluster)
     return str(answer.json()["worker"])
+
+
+def steps(pool: RunningPool, way: str) -> dict[str, dict[str, Any]]:
+    """Return the steps of the move by their keys."""
+    return {step["key"]: step for step in pool.read(f"{MOVE}?way={way}")["steps"]}
+
+
+def states(pool: RunningPool, way: str, *keys: str) -> set[str]:
+    """Return the states of some steps."""
+    found = steps(pool, way)
+    return {found[key]["state"] for key in keys}
+
+
+def act(pool: RunningPool, method: str, path: str, body: dict[str, Any]) -> None:
+    """Do an act over REST."""
+    answer = pool.ask(method, path, json=body)
+    assert answer.status_code == 200, answer.text
+
+
+def taken_over(pool: RunningPool, cluster: LotusCluster) -> None:
+    """Set the height once nothing but that is missing; lotus-miner has stopped, so the chain stands still."""
+    wait_until(
+        lambda: states(pool, "in", "keys", "policy", "funds", "provers", "node") == {"done"},
+        within_s=STEP_S,
+        what=lambda: f"{steps(pool, 'in')}",
+    )
+    assert states(pool, "in", "numbers", "rows") == {"to_do"}
+    act(pool, "POST", MOVE, {"way": "in", "last_number": NUMBER})
+    height = int(cluster.node.call("ChainHead")["Height"]) + 1
+    signer = ("--dir", str(pool.var / "signer"), "--by", "test")
+    command(pool, "-m", "workers", "signer", "heights", *signer, "--miner", MINER, "--close", str(height - 1))
+    act(pool, "POST", MOVE, {"way": "in", "height": height})
+    act(pool, "PUT", f"/api/v1/miners/{MINER}/mining", {"on": True})
+    assert states(pool, "in", "numbers", "height") == {"done"}
 
 
 def blocks_of(cluster: LotusCluster, *, above: int) -> list[dict[str, Any]]:
@@ -101,7 +145,8 @@ def blocks_of(cluster: LotusCluster, *, above: int) -> list[dict[str, Any]]:
 def test_a_halted_chain_goes_on_by_blocks_with_our_own_winning_posts(
     moved: str, pool: RunningPool, cluster: LotusCluster
 ) -> None:
-    wait_until(lambda: len(blocks_of(cluster, above=0)) >= BLOCKS, within_s=STEP_S, what=pool.diagnosis)
+    begin = pool.read(MOVE)["works_from"] - 1
+    wait_until(lambda: len(blocks_of(cluster, above=begin)) >= BLOCKS, within_s=STEP_S, what=pool.diagnosis)
 
     for block in blocks_of(cluster, above=0):
         assert block["Miner"][1:] == MINER[1:]
@@ -183,3 +228,53 @@ def test_the_window_of_sectors_that_lotus_sealed_is_proven(
     assert "failed to dispute valid post" in answer["Error"], answer
     assert message["receipt"]["exit_code"] == 0
     assert node.faulty(MINER) == set()
+    assert states(pool, "in", "rows", "files", "stop", "blocks", "window") == {"done"}
+
+
+def test_the_pool_stops_at_a_height_and_lotus_miner_proves_the_next_window(
+    moved: str, pool: RunningPool, cluster: LotusCluster
+) -> None:
+    node, key = cluster.node, cluster.folder / "exported.key"
+    act(pool, "POST", MOVE, {"way": "out", "give_numbers": True})
+    act(pool, "POST", MOVE, {"way": "out", "height": LEAVES_AT})
+    wait_until(
+        lambda: states(pool, "out", "height", "proofs", "blocks") == {"done"},
+        within_s=STEP_S,
+        what=lambda: f"{steps(pool, 'out')}\n{pool.diagnosis()}",
+    )
+    assert max(block["Height"] for block in blocks_of(cluster, above=0)) < LEAVES_AT
+
+    file = cluster.folder / "f01000.lotus"
+    command(pool, "manage.py", "sector_records", "lotus", MINER, "--to", str(file), "--all")
+    signer = ("signer", "export", "--dir", str(pool.var / "signer"), moved)
+    key.write_text(command(pool, "-m", "workers", *signer))
+    cluster.run("lotus", "wallet", "import", str(key))
+    shed = ("lotus-shed", "--repo", str(cluster.miner_repository), "datastore", "import")
+    told = cluster.run(*shed, "--repo-type", "StorageMiner", "--really-do-it", "/metadata", str(file))
+    assert f'importing: "/sectors/{SECTORS - 1}"' in told
+    cluster.miner_start()
+
+    wait_until(lambda: "Next free" in numbers_of(cluster), within_s=STEP_S, what=cluster.log)
+    assert f"Next free: {NUMBER + 1}" in numbers_of(cluster)
+    listed = cluster.run("lotus-miner", "sectors", "list")
+    assert listed.count("Proving") == SECTORS
+    wait_until(
+        lambda: states(pool, "out", "start", "window") == {"done"},
+        within_s=2 * STEP_S,
+        what=lambda: f"{steps(pool, 'out')}\n{cluster.log()}",
+    )
+    assert node.faulty(MINER) == set()
+    posts = messages(pool, POST_METHOD, MINER)
+    assert len(posts) == 2, "the pool proved the windows of deadlines 0 and 1, each once"
+    newest = blocks_of(cluster, above=LEAVES_AT - 1)
+    made = {row["height"] for row in pool.read(f"/api/v1/miners/{MINER}/blocks?limit=500")["results"]}
+    assert newest
+    assert not made & {block["Height"] for block in newest}
+
+
+def numbers_of(cluster: LotusCluster) -> str:
+    """Return what lotus-miner says of its sector numbers; empty while it does not answer."""
+    try:
+        return cluster.run("lotus-miner", "sectors", "numbers", "info")
+    except AssertionError:
+        return ""

@@ -27,7 +27,7 @@ from apps.miners.selectors import miner_get, miners_visible, sender_choose
 from apps.miners.services.create import MinerSpec, miner_create
 from apps.miners.services.importing import miner_import
 from apps.miners.services.porep import porep_of
-from apps.miners.states import MinerState, Use
+from apps.miners.states import MinerState, ProvenBy, Use
 from apps.proving.selectors import deadlines_of
 from apps.sectors.errors import BadCount
 from apps.sectors.policy import sealing_policy
@@ -83,6 +83,12 @@ class MinerOutput(serializers.Serializer[Any]):
     )
     current_deadline = serializers.IntegerField()
     refreshed_height = serializers.IntegerField(allow_null=True)
+    works_from = serializers.IntegerField(
+        allow_null=True, help_text="the pool proves and mines from this height on; null: from ever"
+    )
+    works_until = serializers.IntegerField(
+        allow_null=True, help_text="another program does from this height on; 0: it does; null: none does"
+    )
     senders = serializers.DictField(child=serializers.CharField())
 
 
@@ -99,6 +105,12 @@ class MinerInput(InputSerializer):
     name = serializers.CharField(max_length=64)
     tenant = serializers.CharField(required=False, help_text="an operator's to say; anybody else's own")
     address = serializers.CharField(required=False, help_text="of a miner that the chain has")
+    proven_by = serializers.ChoiceField(
+        choices=ProvenBy.values,
+        required=False,
+        help_text="of an imported miner with live sectors: who proves them and makes its blocks now; `other` "
+        "does until a height is set by `/miners/{address}/move`",
+    )
     owner = serializers.CharField(required=False)
     worker = serializers.CharField(required=False)
     sector_size = serializers.IntegerField(required=False, min_value=1)
@@ -192,6 +204,8 @@ PLAIN = (
     "active_sectors",
     "faulty_sectors",
     "unlisted_sectors",
+    "works_from",
+    "works_until",
     "current_deadline",
 )
 
@@ -313,7 +327,13 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
     tenant, client, network = tenant_by_name(wished), chain_client(), network_current()
     if "address" in body:
         return miner_import(
-            body["address"], name=name, principal=principal, tenant=tenant, client=client, network=network
+            body["address"],
+            name=name,
+            principal=principal,
+            tenant=tenant,
+            client=client,
+            network=network,
+            proven_by=body.get("proven_by", ""),
         )
     for field in ("owner", "worker", "sector_size"):
         if field not in body:

@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.miner")),
     path("", include("apps.api.v1.miner_batches")),
     path("", include("apps.api.v1.miner_changes")),
+    path("", include("apps.api.v1.miner_moves")),
     path("", include("apps.api.v1.miner_senders")),
     path("", include("apps.api.v1.miner_targets")),
     path("", include("apps.api.v1.miners")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.selectors import head_current
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.users.models import MinerGrant
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     """Make blocks for a miner from now on, or none; return whether that changed anything.
 
-    Raises NotAllowed, Conflict for a miner that is not on the chain yet.
+    Raises NotAllowed, Conflict for a miner that is not on the chain yet, or that another program has.
     """
     if not principal.may("write"):
         raise NotAllowed(gettext("this needs the level write"))
     if miner.actor_id is None:
         raise Conflict(gettext("the miner is not on the chain yet"), field="miner")
+    head = head_current()
+    if is_on and head is not None and not miner.works_at(head.height + 1):
+        raise Conflict(
+            gettext("another program makes its blocks at this height: two that do are slashed"), field="miner"
+        )
     grant = (
         MinerGrant.objects.select_for_update()
         .filter(actor_id=miner.actor_id or 0, tenant_id=miner.tenant_id, deleted_at=None)

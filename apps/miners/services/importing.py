@@ -9,12 +9,13 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors import head_current
 from apps.core.errors import BadValue, NotAllowed
+from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.services.create import name_read, proof_of_size, to_address
 from apps.miners.services.refresh import miners_refresh
-from apps.miners.states import MinerState
+from apps.miners.states import MinerState, ProvenBy
 from apps.users.selectors import miner_owner
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant
@@ -35,9 +36,19 @@ if TYPE_CHECKING:
 
 
 def miner_import(
-    address: str, *, name: str, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
+    address: str,
+    *,
+    name: str,
+    principal: Principal,
+    tenant: Tenant,
+    client: ChainClient,
+    network: Network,
+    proven_by: str = "",
 ) -> Miner:
-    """Import a miner that the chain has, with what the chain says of it; from the next head on it is proven.
+    """Import a miner that the chain has, with what the chain says of it.
+
+    `proven_by` says who proves its windows, makes its blocks and gives its sector numbers: the pool from the
+    next head on, or another program until somebody sets a height.  With live sectors it must be said.
 
     Raises NotAllowed, BadValue, MinerTaken, NodeRefused, NodeUnavailable.
     """
@@ -56,11 +67,19 @@ def miner_import(
             gettext("it proves by {proof}, which the pool does not seal for").format(proof=proof.name),
             field="address",
         )
-    with transaction.atomic():
-        miner = miner_add(tenant=tenant, name=name_read(name), address=text, seal_proof=seal)
-        audit_record(
-            principal=principal, action="miner.import", target=miner.address, after={"tenant": tenant.name}
+    live = int(client.call("StateMinerSectorCount", text, [])["Live"])
+    if proven_by not in ProvenBy.values and (live or proven_by):
+        raise BadValue(
+            gettext("it has {sectors}: say who proves them now, pool or other").format(
+                sectors=plural(live, "live sector")
+            ),
+            field="proven_by",
         )
+    with transaction.atomic():
+        is_held = proven_by == ProvenBy.OTHER
+        miner = miner_add(tenant=tenant, name=name_read(name), address=text, seal_proof=seal, is_held=is_held)
+        after = {"tenant": tenant.name, "proven_by": proven_by or ProvenBy.POOL.value}
+        audit_record(principal=principal, action="miner.import", target=miner.address, after=after)
         publish(Change("miner", miner.pk, tenant.pk))
     head = head_current()
     if head is not None:  # the next head may be its own block: where the chain stands, no other comes
@@ -70,13 +89,21 @@ def miner_import(
 
 
 @transaction.atomic
-def miner_add(*, tenant: Tenant, name: str, address: Address | str, seal_proof: RegisteredSealProof) -> Miner:
+def miner_add(
+    *,
+    tenant: Tenant,
+    name: str,
+    address: Address | str,
+    seal_proof: RegisteredSealProof,
+    is_held: bool = False,
+) -> Miner:
     """Add the row of a miner that exists on the chain already; its facts come with the next head.
 
-    Raises MinerTaken if another account has it.
+    Of one that another program has no block is made until its people ask for it.  One that is here already
+    stays as it is.  Raises MinerTaken if another account has it.
     """
     actor_id = to_address(address).actor_id
-    miner, _ = Miner.objects.get_or_create(
+    miner, is_new = Miner.objects.get_or_create(
         actor_id=actor_id,
         defaults={
             "tenant": tenant,
@@ -87,11 +114,14 @@ def miner_add(*, tenant: Tenant, name: str, address: Address | str, seal_proof: 
             "seal_proof": int(seal_proof),
             "post_proof": int(seal_proof.window_post_proof),
             "sector_size": int(seal_proof.sector_size),
+            "works_until": 0 if is_held else None,
         },
     )
-    if miner.tenant_id != tenant.pk or miner_owner(actor_id=actor_id) not in ("", tenant.name):
+    owner = miner_owner(actor_id=actor_id)
+    if miner.tenant_id != tenant.pk or owner not in ("", tenant.name):
         raise MinerTaken(
             gettext("f0{actor_id} belongs to another account").format(actor_id=actor_id), field="address"
         )
-    miner_grant(tenant=tenant, actor_id=actor_id)
+    if is_new or not owner:
+        miner_grant(tenant=tenant, actor_id=actor_id, open_mining=not is_held)
     return miner

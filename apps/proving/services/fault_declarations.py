@@ -47,7 +47,8 @@ def declarations_begin(context: ProvingContext) -> None:
     if not keys:
         return
     rows = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch", "pk")
-    for_each_isolated(rows, lambda row: declaration_decide(row, context), event="fault_not_declared")
+    ours = [row for row in rows if row.miner.works_at(row.open_epoch)]
+    for_each_isolated(ours, lambda row: declaration_decide(row, context), event="fault_not_declared")
 
 
 NEAR: Final[Compiled[int]] = Compiled(

@@ -6,7 +6,8 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled, attach
@@ -94,7 +95,9 @@ def _wanted(
         | later & Q(miner__tenant_id__any=alone) & ~Q(forecast=Forecast.AT_RISK)
     )
     challenged = Q(live__gt=0, challenge_epoch__lte=height)
-    return Deadline.objects.filter(Q(pk__any=written) | challenged | odd, miner_id__any=miners)
+    theirs = Q(miner__works_until__lte=F("open_epoch")) | Q(miner__works_from__gt=F("open_epoch"))
+    gone = Q(live__gt=0) & ~Q(forecast=Forecast.ELSEWHERE) & theirs
+    return Deadline.objects.filter(Q(pk__any=written) | challenged | odd | gone, miner_id__any=miners)
 
 
 WANTED: Final[Compiled[Deadline]] = Compiled(
@@ -190,9 +193,21 @@ def forecasts_update(
     count = 0
     for deadline in deadlines:
         found = posts.get((miner.pk, deadline.index, deadline.open_epoch), [])
-        forecast, reason = forecast_of(deadline, found, judged)
+        if deadline.live and not found and not miner.works_at(deadline.open_epoch):
+            forecast, reason = Forecast.ELSEWHERE.value, elsewhere_text(miner, deadline)
+        else:
+            forecast, reason = forecast_of(deadline, found, judged)
         if (deadline.forecast, deadline.reason) != (forecast, reason):
             Deadline.objects.filter(pk=deadline.pk).update(forecast=forecast, reason=reason)
             publish(Change("deadline", deadline.pk, miner.tenant_id))
             count += 1
     return count
+
+
+def elsewhere_text(miner: Miner, deadline: Deadline) -> str:
+    """Return until when, or from when on, another program proves a miner's windows."""
+    if miner.works_from is not None and deadline.open_epoch < miner.works_from:
+        return gettext("the pool proves windows from height {height} on").format(height=miner.works_from)
+    if miner.is_held:
+        return gettext("another program proves it until a height is set")
+    return gettext("another program proves windows from height {height} on").format(height=miner.works_until)

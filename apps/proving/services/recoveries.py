@@ -83,6 +83,8 @@ def recoveries_begin(miner: Miner, context: ProvingContext) -> int:
     count = 0
     rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=context.head.height + 1)
     for deadline in rows.prefetch_related("partitions"):
+        if not miner.works_at(deadline.open_epoch):
+            continue  # whoever proves the window declares what it recovers
         waiting = {part.index: set(part.faulty) - set(part.recovering) for part in deadline.partitions.all()}
         if any(_choose(deadline, waiting, context)):
             count += _begin(miner, deadline, waiting, context)

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from apps.core.compiled import Compiled
+from apps.miners.models import Miner
 from apps.miners.onchain import partitions_read
 from apps.proving.models import WindowPost
 from apps.proving.services.post_updates import publish_post
@@ -19,20 +20,23 @@ from poolsite.filecoin.randomness import Tag, miner_entropy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 
 def windows_open(miner: Miner, context: ProvingContext) -> list[DeadlineInfo]:
-    """Return the miner's windows that are challenged and not closed: the open one, and the next one early."""
+    """Return the miner's windows that are challenged and not closed: the open one, and the next one early.
+
+    Those that another program proves are left to it.
+    """
     if miner.proving_period_start is None:
         return []
     height, params = context.head.height, context.network.proving
     here = current_deadline(miner.proving_period_start, height, params)
     following = current_deadline(miner.proving_period_start, here.close, params).at(height)
     since = height - context.network.confidences.challenge
-    return [window for window in (here, following) if window.challenge <= since]
+    found = [window for window in (here, following) if window.challenge <= since]
+    return [window for window in found if miner.works_at(window.open)]
 
 
 def windows_unproved(miners: Iterable[Miner], context: ProvingContext) -> dict[Miner, list[DeadlineInfo]]:
@@ -81,6 +85,10 @@ def _posts_begin(
     """
     try:
         with transaction.atomic():
+            # Whoever says from which height on another program proves waits for this, or comes first.
+            row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+            if not row.works_at(window.open):
+                return 0
             posts = [
                 WindowPost.objects.create(
                     miner=miner,

@@ -7,7 +7,7 @@ have used it without telling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -37,12 +37,17 @@ RESTORE_SKIP: Final = 10_000
 the chain does not know those numbers yet."""
 
 
+def numbers_first(miner: Miner) -> dict[str, Any]:
+    """Return how a miner's counter begins: given away, where another program had the miner at its import."""
+    return {"exported_at": miner.created_at} if miner.is_held else {}
+
+
 def numbers_lock(miner: Miner) -> SectorNumbers:
     """Lock a miner's counter; after a restore it has passed over what the backup may lack.
 
     Raises NumbersElsewhere while another program gives the numbers out.
     """
-    SectorNumbers.objects.get_or_create(miner=miner)
+    SectorNumbers.objects.get_or_create(miner=miner, defaults=numbers_first(miner))
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     if row.exported_at is not None:
         when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"

@@ -27,6 +27,7 @@ from apps.sectors.services.numbers import (
     RESTORE_SKIP,
     numbers_allocate,
     numbers_barred,
+    numbers_first,
     numbers_lock,
 )
 from apps.sectors.states import ReservationState
@@ -232,7 +233,7 @@ def sectorid_import(miner: Miner, number: int, *, principal: Principal) -> int:
     _require_allowed(principal)
     if not 0 <= number < NUMBER_MAX:
         raise BadValue(gettext("must be a sector number"), field="sectorid")
-    SectorNumbers.objects.get_or_create(miner=miner)
+    SectorNumbers.objects.get_or_create(miner=miner, defaults=numbers_first(miner))
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     row.next_number, row.exported_at = max(row.next_number, number + 1), None
     row.save(update_fields=["next_number", "exported_at"])

@@ -14,7 +14,7 @@ from apps.miners.models import Miner
 from apps.miners.services.remove import miner_remove
 from apps.miners.states import MinerState
 from apps.proving.states import Forecast
-from apps.users.models import AuditEntry
+from apps.users.models import AuditEntry, MinerGrant
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
@@ -51,7 +51,14 @@ def make_form(wallet: Wallet, **overrides: str) -> dict[str, str]:
 
 
 def import_form(**overrides: str) -> dict[str, str]:
-    return {"how": "import", "name": "old-1", "address": "f03003", "tenant": "alice", **overrides}
+    return {
+        "how": "import",
+        "name": "old-1",
+        "address": "f03003",
+        "tenant": "alice",
+        "proven_by": "pool",
+        **overrides,
+    }
 
 
 def test_the_form_says_what_the_chain_asks(ann, wallet):
@@ -203,6 +210,36 @@ def test_the_operator_takes_in_what_the_chain_has(node):
     assert signed_in("olga").get(answer.headers["Location"]).status_code == 200
 
 
+def test_a_miner_that_another_program_has_is_left_to_it(node):
+    factories.head()
+    operator_person()
+    tenant("alice")
+
+    answer = signed_in("olga").post(reverse(PAGE), import_form(proven_by="other"))
+
+    miner = Miner.objects.get()
+    assert answer.headers["Location"] == reverse("miner-move-in", args=["f03003"])
+    assert miner.is_held
+    assert not MinerGrant.objects.get(actor_id=3003).open_mining
+    assert AuditEntry.objects.get(action="miner.import").after == {"tenant": "alice", "proven_by": "other"}
+    signed_in("olga").post(reverse(PAGE), import_form(proven_by="pool"))
+    miner.refresh_from_db()
+    assert miner.is_held, "a second import changes nothing"
+    assert not MinerGrant.objects.get(actor_id=3003).open_mining
+
+
+def test_a_miner_without_sectors_is_imported_without_a_word(node):
+    factories.head()
+    operator_person()
+    tenant("alice")
+    node.strange_sectors = 0
+
+    signed_in("olga").post(reverse(PAGE), import_form(proven_by=""))
+
+    assert not Miner.objects.get().is_held
+    assert MinerGrant.objects.get(actor_id=3003).open_mining
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -211,6 +248,7 @@ def test_the_operator_takes_in_what_the_chain_has(node):
         ({"address": "f03004"}, "which the pool does not seal for"),
         ({"tenant": "nobody"}, "choose one of the tenants"),
         ({"name": ""}, "1 to 64 letters"),
+        ({"proven_by": ""}, "it has 3 live sectors: say who proves them now"),
     ],
 )
 def test_what_cannot_be_taken_in_is_said(node, overrides, words):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.address_bodies import reach_body
 from apps.api.management.words import checked, facts, refusals_told, values_of
 from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
+from apps.api.v1.miner_moves import WAYS, MinerMoveInput, move_body, move_do
 from apps.api.v1.miner_senders import MinerSendersInput, senders_body
 from apps.api.v1.miner_targets import TargetInput, target_body
 from apps.chain.client import chain_client
@@ -17,6 +18,9 @@ from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import addresses_read
 from apps.miners.services.addresses import senders_set
+from apps.moves.selectors import move_of, way_of
+from apps.moves.services.heights import move_cancel
+from apps.moves.steps import Way
 from apps.sectors.selectors.targets import target_get
 from apps.sectors.services.batches.asks import batches_ask, batches_waiting
 from apps.sectors.services.batches.settings import batch_settings_set
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 
+PARTS: Final = ("target", "batches", "senders", "waiting", "reach", "move")
+
+
 class Command(BaseCommand):
     """Show what is set; set what is named."""
 
@@ -37,12 +44,14 @@ class Command(BaseCommand):
         "batches f01000 [pack_wait_s=600 commit_base_fee_max=null]; "
         "senders f01000 [post=f01005,f01006 commit=]: who sends what, in order; "
         "reach f01000: whether clients reach the node that takes its deals; "
-        "waiting f01000 [send]: what waits for others to share a message with, to go with the next head"
+        "waiting f01000 [send]: what waits for others to share a message with, to go with the next head; "
+        "move f01000 [in|out] [height=H|last_number=N|give_numbers=true|cancel]: the steps of a "
+        "move, one act of it"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("what", choices=["target", "batches", "senders", "waiting", "reach"])
+        parser.add_argument("what", choices=[*PARTS])
         parser.add_argument("miner", help="its address, such as f01000")
         parser.add_argument(
             "values", nargs="*", help="name=value as REST has them, null: as the pool; or `end`, `send`"
@@ -82,6 +91,18 @@ class Command(BaseCommand):
         if words:
             raise CommandError("reach takes no values")
         return reach_body(addresses_read(miner, client=chain_client()))
+
+    def _move(self, miner: Miner, words: list[str]) -> dict[str, Any]:
+        ways = [word for word in words if word in WAYS]
+        way = Way(ways[0]) if ways else way_of(miner)
+        acts = [word for word in words if word not in WAYS]
+        if acts == ["cancel"]:
+            miner = move_cancel(miner, by=SYSTEM)
+        elif acts:
+            body = checked(MinerMoveInput, {**values_of(acts), "way": str(way)})
+            body.pop("way")
+            miner = move_do(miner, way=way, by=SYSTEM, **body)
+        return move_body(move_of(miner, SYSTEM, way=way))
 
     def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words == ["end"]:

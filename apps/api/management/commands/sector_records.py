@@ -1,4 +1,4 @@
-"""`manage.py sector_records`: what sectors are made of, as damocles-manager's export-json and import-json."""
+"""`manage.py sector_records`: what sectors are made of, for and from other sealers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.words import refusals_told
 from apps.miners.selectors import miner_get
+from apps.moves.lotus_metadata import lotus_snapshot
 from apps.sectors.sector_records import record_of
 from apps.sectors.selectors.sectors import SectorFilter, sectors_page
 from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
 class Command(BaseCommand):
     """Write a record on each line; read such lines."""
 
-    help = "export f01000 > FILE; import FILE [--dry-run]: a record on each line, `-` is the standard input"
+    help = (
+        "export f01000 > FILE; import FILE [--dry-run]: a record on each line, `-` is the standard input; "
+        "lotus f01000 --to FILE [--all]: a snapshot for `lotus-shed datastore import … /metadata FILE`"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["export", "import"])
-        parser.add_argument("what", help="of export: the miner's address; of import: the file")
+        parser.add_argument("act", choices=["export", "import", "lotus"])
+        parser.add_argument("what", help="the miner's address; of import: the file")
+        parser.add_argument("--to", type=Path, help="of lotus: the file that is written")
+        parser.add_argument("--all", action="store_true", help="of lotus: sectors that it has sealed, too")
         parser.add_argument("--dry-run", action="store_true", help="say what it tells, and write nothing")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -36,6 +42,9 @@ class Command(BaseCommand):
         with refusals_told():
             if options["act"] == "export":
                 self._export(options["what"])
+                return
+            if options["act"] == "lotus":
+                self._lotus(options["what"], options["to"], is_all=options["all"])
                 return
             self._import(options["what"], is_trial=options["dry_run"])
 
@@ -48,6 +57,20 @@ class Command(BaseCommand):
             if len(rows) < RECORDS_MAX:
                 return
             before = rows[-1].pk
+
+    def _lotus(self, address: str, file: Path | None, *, is_all: bool) -> None:
+        miner = miner_get(SYSTEM, address)
+        if file is None:
+            raise CommandError("name the file: --to FILE")
+        count = 0
+        try:
+            with file.open("xb") as out:
+                for entry in lotus_snapshot(miner, is_all=is_all):
+                    count += 1
+                    out.write(entry)
+        except OSError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{file} holds {count} entries of {miner}")
 
     def _import(self, name: str, *, is_trial: bool) -> None:
         try:

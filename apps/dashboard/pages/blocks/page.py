@@ -212,6 +212,7 @@ def miners_blocks(data: PageData) -> list[MinerBlocks]:
                 is_unbegun=miner in data.unbegun,
                 reward=data.reward,
                 epoch_s=30.0 if data.network is None else data.network.epoch_s,
+                height=data.head.height if data.head else None,
             ),
             data=data,
         )

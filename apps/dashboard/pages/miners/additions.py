@@ -25,7 +25,7 @@ from apps.miners.selectors import miner_get
 from apps.miners.services.create import MinerSpec, creation_deposit_read, creation_plan, miner_create
 from apps.miners.services.importing import miner_import
 from apps.miners.services.remove import may_remove, miner_remove
-from apps.miners.states import MinerState
+from apps.miners.states import MinerState, ProvenBy
 from apps.users.selectors import tenants_visible
 from poolsite.filecoin.amounts import fil_format
 
@@ -46,6 +46,7 @@ class MinerForm(PageForm):
     worker = Text()
     sector_size = Text()
     address = Text()
+    proven_by = Text()
     key = Text(initial=new_key)
     fund_worker = Text()
 
@@ -70,7 +71,8 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             if (held := reauthenticate_first(request, viewer)) is not None:
                 return held
             added = miner_added(viewer, sent)
-            return redirect("miner", added.address or str(added.uuid))
+            page = "miner-move-in" if added.is_held else "miner"
+            return redirect(page, added.address or str(added.uuid))
     return form_render(
         request,
         viewer,
@@ -199,6 +201,7 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
             tenant=tenant,
             client=client,
             network=network,
+            proven_by=form["proven_by"],
         )
     wish = wish_of(form, fund_worker=form["fund_worker"] == "yes")
     return miner_create(wish, principal=viewer, tenant=tenant, client=client, network=network)
@@ -229,6 +232,7 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
         "sizes": [{"bytes": size, "label": " ".join(formatting.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
         "span": data.vesting_text,
+        "provers": ProvenBy.choices,
         "may_import": viewer.is_operator and viewer.may("admin"),
     }
 

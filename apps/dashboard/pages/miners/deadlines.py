@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FORECASTS: Final[dict[str, StateLabel]] = {
     Forecast.NOTHING: StateLabel("idle", _("nothing to prove")),
     Forecast.LATER: StateLabel("idle", _("upcoming")),
+    Forecast.ELSEWHERE: StateLabel("idle", _("another program's")),
     Forecast.WILL_LAND: StateLabel("run", _("will land")),
     Forecast.AT_RISK: StateLabel("bad", _("at risk")),
     Forecast.LANDED: StateLabel("ok", _("landed")),
@@ -37,6 +38,7 @@ FORECASTS: Final[dict[str, StateLabel]] = {
 STRIP_TONES: Final[dict[str, str]] = {
     Forecast.NOTHING: "idle",
     Forecast.LATER: "none",
+    Forecast.ELSEWHERE: "none",
     Forecast.WILL_LAND: "run",
     Forecast.AT_RISK: "warn",
     Forecast.LANDED: "ok",

@@ -28,6 +28,8 @@ from apps.miners.selectors import miner_get
 from apps.miners.services.remove import may_remove
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState
+from apps.moves.selectors import way_of
+from apps.moves.steps import Way
 from apps.proving.selectors import notes_of, posts_tried
 from apps.proving.services.transfer import may_transfer
 
@@ -79,6 +81,9 @@ class MinerDetail:
     """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str
     """Which host does what for it, and its sector numbers; empty for one that does not exist yet."""
+    move_href: str
+    """Where it moves in from another program, or out to one; empty for one that does not exist yet."""
+    is_moving_in: bool
     transfer_href: str
     """Where it is transferred to another tenant; empty for whoever may not."""
     signing_href: str
@@ -160,6 +165,10 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         else "",
         target_href=reverse("miner-target", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
         roles_href=reverse("miner-roles", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
+        move_href=reverse(f"miner-move-{way_of(miner)}", args=[miner.address])
+        if miner.state == MinerState.ACTIVE
+        else "",
+        is_moving_in=way_of(miner) == Way.IN,
         transfer_href=reverse("miner-transfer", args=[miner.address])
         if may_transfer(data.viewer) and miner.state == MinerState.ACTIVE
         else "",

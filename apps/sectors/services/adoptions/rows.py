@@ -32,6 +32,7 @@ from apps.sectors.params import pieces_column
 from apps.sectors.selectors.numbers import numbers_in_use, numbers_known
 from apps.sectors.selectors.restored import miners_unrecovered, read_back_require
 from apps.sectors.services.adoptions.files import files_follow
+from apps.sectors.services.numbers import numbers_first
 from apps.sectors.services.readback.imports import proven_create
 from apps.sectors.services.readback.proven_compare import ASKED_MAX
 from apps.sectors.services.reservations import numbers_text
@@ -239,7 +240,7 @@ def _portion_write(
         if fresh.state != AdoptionState.ROWS:
             row.refresh_from_db(fields=["state"])
             return False
-        SectorNumbers.objects.get_or_create(miner=miner)
+        SectorNumbers.objects.get_or_create(miner=miner, defaults=numbers_first(miner))
         SectorNumbers.objects.select_for_update().get(miner=miner)
         known = numbers_known(miner, list(found))
         new = {number: there for number, there in found.items() if number not in known}

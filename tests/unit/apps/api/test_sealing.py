@@ -125,6 +125,7 @@ def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
     wallet = factories.wallet(label="cold")
     new = {"name": "fra-1", "owner": wallet.address, "worker": wallet.address, "sector_size": 2048}
     cold = factories.wallet(factories.bls(4242)).address
+    old = {"name": "x", "address": "f03003", "proven_by": "other"}
     with factories.node_served() as node:
         node.balances[wallet.address] = 50 * factories.FIL
         made = told(client, "miners", token("sign"), new)
@@ -133,10 +134,11 @@ def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
         short = told(client, "miners", token("sign"), {"name": "fra-1", "owner": wallet.address})
         foreign = told(client, "miners", token("sign", of="bob"), new)
         others = told(client, "miners", token("sign", of="bob"), new | {"tenant": "alice"})
-        taken = told(
+        taken = told(client, "miners", operator_token(), old | {"tenant": "alice"})
+        unsaid = told(
             client, "miners", operator_token(), {"name": "x", "tenant": "alice", "address": "f03003"}
         )
-        theirs = told(client, "miners", token("sign"), {"name": "x", "address": "f03003"})
+        theirs = told(client, "miners", token("sign"), old)
 
     assert (made.status_code, made.json()["state"], made.json()["address"]) == (201, "CREATING", None)
     assert (poor.status_code, poor.json()["field"]) == (400, "worker")
@@ -145,6 +147,8 @@ def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
     assert (foreign.status_code, foreign.json()["field"]) == (400, "owner")
     assert (others.status_code, others.json()["field"]) == (400, "tenant")
     assert (taken.status_code, taken.json()["address"], taken.json()["tenant"]) == (201, "f03003", "alice")
+    assert taken.json()["works_until"] == 0
+    assert (unsaid.status_code, unsaid.json()["field"]) == (400, "proven_by")
     assert theirs.status_code == 403
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from apps.blocks.models import Block, MiningDay, Round
 from apps.blocks.nodes import BlockNodes
-from apps.blocks.producer import BlockProducer, chores_do
+from apps.blocks.producer import BlockProducer, chores_do, clock_of
 from apps.blocks.selectors import miners_mining
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.states import RoundState
@@ -133,6 +133,27 @@ async def test_an_old_head_is_built_on_once_the_chain_is_halted(
 
     assert bool(producer.rounds) is is_made
     await producer.finish()
+
+
+@pytest.mark.parametrize(
+    ("after_base", "until", "is_drawn"),
+    [(1, None, True), (2, None, False), (None, 1, False), (None, 2, True)],
+    ids=["from here", "not yet", "no more", "the last"],
+)
+async def test_no_round_is_drawn_where_another_program_has_the_miner(
+    world, pool_redis, after_base, until, is_drawn
+):
+    base = world.devnet.head.height
+    heights = [None if one is None else base + one for one in (after_base, until)]
+    await in_thread(lambda: Miner.objects.update(works_from=heights[0], works_until=heights[1]))
+    producer = BlockProducer(nodes=world.nodes, providers=world.providers)
+
+    await producer._turn()
+    assert producer.network is not None
+    await producer._round(world.nodes, producer.network, clock_of(producer.network), 0)
+    await producer.finish()
+
+    assert await in_thread(Round.objects.exists) == is_drawn
 
 
 async def test_a_node_that_was_away_is_given_time_to_find_the_newest_head(world, pool_redis, monkeypatch):

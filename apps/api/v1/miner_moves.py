@@ -1,0 +1,168 @@
+"""A miner's move into the pool and out of it, over REST: its steps, and the height of the change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get
+from apps.moves.selectors import move_of
+from apps.moves.services.heights import move_cancel, move_in, move_out
+from apps.moves.steps import StepState, Way
+from apps.sectors.services.reservations import sectorid_export, sectorid_import
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.moves.steps import Move, MoveWindow, Step
+    from apps.users.principals import Principal
+
+WAYS = [str(way) for way in Way]
+
+
+class MinerMoveStepOutput(serializers.Serializer[Any]):
+    """One step."""
+
+    key = serializers.CharField()
+    title = serializers.CharField()
+    state = serializers.ChoiceField(choices=[str(state) for state in StepState])
+    figure = serializers.CharField(help_text="what the state rests on")
+    first = serializers.ListField(child=serializers.CharField(), help_text="steps that block it")
+    risk = serializers.CharField(help_text="what is lost where it is done at the wrong time, or not at all")
+    command = serializers.CharField(help_text="what is run on a machine; empty: nothing")
+    page = serializers.CharField(help_text="where it is done on the console; empty: nowhere")
+
+
+class MinerMoveWindowOutput(serializers.Serializer[Any]):
+    """A window with sectors."""
+
+    deadline = serializers.IntegerField()
+    open = serializers.IntegerField()
+    close = serializers.IntegerField()
+    sectors = serializers.IntegerField()
+    is_ours = serializers.BooleanField(help_text="whether the pool proves it")
+    is_proven = serializers.BooleanField(allow_null=True, help_text="null: it is not open")
+
+
+class MinerMoveOutput(serializers.Serializer[Any]):
+    """A move as it stands."""
+
+    miner = serializers.CharField()
+    way = serializers.ChoiceField(choices=WAYS)
+    height = serializers.IntegerField(help_text="of the head")
+    works_from = serializers.IntegerField(
+        allow_null=True, help_text="the pool proves windows that open at this height or later; null: all"
+    )
+    works_until = serializers.IntegerField(
+        allow_null=True, help_text="from this height on another program does; 0: until a height is set"
+    )
+    is_pending = serializers.BooleanField(help_text="a height is set and not reached: it can be cancelled")
+    steps = MinerMoveStepOutput(many=True)
+    windows = MinerMoveWindowOutput(many=True)
+
+
+class MinerMoveInput(InputSerializer):
+    """Which way, and exactly one of the others."""
+
+    way = serializers.ChoiceField(choices=WAYS)
+    height = serializers.IntegerField(
+        required=False,
+        help_text="at which the miner changes hands: windows that open from there on, and blocks",
+    )
+    last_number = serializers.IntegerField(
+        required=False, help_text="of the way in: the highest sector number that the other program gave"
+    )
+    give_numbers = serializers.BooleanField(
+        required=False, help_text="of the way out: true gives sector numbers back, and ends pledges here"
+    )
+
+
+def step_body(step: Step) -> dict[str, Any]:
+    """Write one step."""
+    plain = ("key", "title", "figure", "risk", "command")
+    return {
+        **{name: getattr(step, name) for name in plain},
+        "state": str(step.state),
+        "first": list(step.first),
+        "page": "" if step.link is None else step.link.address,
+    }
+
+
+def window_body(window: MoveWindow) -> dict[str, Any]:
+    """Write one window."""
+    plain = ("deadline", "open", "close", "sectors", "is_ours", "is_proven")
+    return {name: getattr(window, name) for name in plain}
+
+
+def move_body(move: Move) -> dict[str, Any]:
+    """Write a move."""
+    plain = ("miner", "height", "works_from", "works_until", "is_pending")
+    return {
+        **{name: getattr(move, name) for name in plain},
+        "way": str(move.way),
+        "steps": [step_body(step) for step in move.steps],
+        "windows": [window_body(window) for window in move.windows],
+    }
+
+
+def move_do(miner: Miner, *, way: Way, by: Principal, **body: Any) -> Miner:
+    """Do one act of a move.  Raises DomainError naming the field."""
+    allowed = ("height", "last_number") if way == Way.IN else ("height", "give_numbers")
+    given = [name for name in body if body[name] is not None and body[name] is not False]
+    if len(given) != 1 or given[0] not in allowed:
+        raise BadValue(gettext("write one of {names}").format(names=", ".join(allowed)), field=allowed[0])
+    if given == ["height"]:
+        return (move_in if way == Way.IN else move_out)(miner, body["height"], by=by)
+    if way == Way.IN:
+        sectorid_import(miner, body["last_number"], principal=by)
+    else:
+        taken = numbers_allocated(chain_client(), miner.address)
+        sectorid_export(miner, principal=by, now=clock.now(), taken=taken)
+    return miner
+
+
+class MinerMoveView(PoolView):
+    """`/miners/{address}/move`: the way into the pool from another program, and back."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign", "DELETE": "sign"}
+    filters = ("way",)
+    asks_network = True
+
+    @extend_schema(responses=MinerMoveOutput, parameters=[OpenApiParameter("way", str, enum=WAYS)])
+    def get(self, request: Request, address: str) -> Response:
+        """Show the steps with their states; without `way` those of the way that it goes now."""
+        way = request.query_params.get("way", "")
+        if way and way not in WAYS:
+            raise BadValue(gettext("must be in or out"), field="way")
+        miner = miner_get(self.principal, address)
+        return Response(move_body(move_of(miner, self.principal, way=Way(way) if way else None)))
+
+    @extend_schema(request=MinerMoveInput, responses=MinerMoveOutput)
+    def post(self, request: Request, address: str) -> Response:
+        """Set the height at which the miner changes hands, or take over or give back its sector numbers."""
+        body = MinerMoveInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        way = Way(body.validated_data.pop("way"))
+        miner = miner_get(self.principal, address)
+        done = move_do(miner, way=way, by=self.principal, **body.validated_data)
+        return Response(move_body(move_of(done, self.principal, way=way)))
+
+    @extend_schema(responses=MinerMoveOutput)
+    def delete(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Cancel the height that was set last, while the chain has not reached it."""
+        done = move_cancel(miner_get(self.principal, address), by=self.principal)
+        return Response(move_body(move_of(done, self.principal)))
+
+
+urlpatterns = [path("miners/<str:address>/move", MinerMoveView.as_view(), name="v1-miner-move")]

@@ -1,0 +1,343 @@
+"""The way into the pool: what lotus-miner, or another program, hands over, and in what order.
+
+Source: docs/operations.md, “How does a lotus cluster move into the pool?”
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.checks.results import Link
+from apps.core.formatting import fil, plural, time_left, whole
+from apps.moves.steps import Step
+from apps.proving.states import PostState
+from apps.sectors.services.reservations import numbers_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.moves.readings import MoveReadings, SectorFiles
+    from apps.proving.services.preconditions import Readiness
+
+
+def steps_in(read: MoveReadings) -> Iterator[Step]:
+    """Yield the steps in their order.  Raises NodeRefused, NodeUnavailable."""
+    ready = read.readiness()
+    files = read.files(ready)
+    yield from _signing(read, ready)
+    yield from _sectors(read, ready, files)
+    yield from _sealing(read)
+    yield from _height(read)
+    yield from _blocks(read)
+
+
+def _signing(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
+    miner, keys = read.miner, read.keys_held()
+    missing = [address for address, is_held in keys.items() if not is_held]
+    needed = {miner.worker, read.sender()}
+    yield Step(
+        key="keys",
+        title=gettext("Keys in the pool's signer"),
+        is_done=bool(keys) and not needed & set(missing),
+        figure=gettext("{held} of {all} keys are held by a connected signer").format(
+            held=len(keys) - len(missing), all=len(keys)
+        )
+        + (gettext("; not: {addresses}").format(addresses=", ".join(missing)) if missing else ""),
+        risk=gettext(
+            "Without the worker's key nothing is proven and no block is made. Without the owner's "
+            "no money is taken "
+            "out. An exported file is the key: remove it at once."
+        ),
+        command="\n".join(
+            f"lotus wallet export {address} > KEY && .venv/bin/python -m workers signer import KEY "
+            f"&& shred -u KEY"
+            for address in missing
+        ),
+        link=Link("gateway"),
+        button=gettext("Signers"),
+    )
+    policy = read.policy_text()
+    yield Step(
+        key="policy",
+        title=gettext("Signer's policy names the miner"),
+        is_done=not policy,
+        figure=policy or gettext("no rule leaves {miner} out").format(miner=miner.address),
+        risk=gettext("Messages of the miner are refused, and its first window is missed."),
+        needs=("keys",),
+        command=f".venv/bin/python -m workers signer policy --miner {miner.address}" if policy else "",
+        link=Link("miner", (miner.address,)),
+        button=gettext("The miner's page"),
+    )
+    lack = ready.lacks.get("balance", "")
+    yield Step(
+        key="funds",
+        title=gettext("Gas for proofs"),
+        is_done=not lack,
+        figure=lack or gettext("{sender} can pay the next proof").format(sender=read.sender()),
+        risk=gettext("A proof that cannot pay its gas does not land: the window's sectors are faulty."),
+        link=Link("wallets"),
+        button=gettext("Wallets"),
+    )
+
+
+def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterator[Step]:
+    miner = read.miner
+    yield Step(
+        key="provers",
+        title=gettext("A prover that reads the stores"),
+        is_done=bool(ready.provers) and not files.unread,
+        figure=_provers_text(ready, files),
+        risk=gettext("Windows are missed where nobody reads the files."),
+        command=f".venv/bin/python manage.py stores attach /PATH --host HOST  # "
+        f"{gettext('each storage folder')}",
+        link=Link("stores"),
+        button=gettext("Attach a store…"),
+    )
+    yield Step(
+        key="rows",
+        title=gettext("Sectors adopted"),
+        is_done=files.rows >= miner.live_sectors,
+        figure=gettext("{rows} of {sectors} of the chain have their row").format(
+            rows=whole(files.rows), sectors=plural(miner.live_sectors, "live sector")
+        ),
+        risk=gettext("They are proven all the same, but cannot be checked, moved, extended or ended here."),
+        command=f".venv/bin/python manage.py sectors adopt {miner.address} --dry-run",
+        link=Link("miner-adopt", (miner.address,)),
+        button=gettext("Adopt sectors…"),
+    )
+    yield Step(
+        key="files",
+        title=gettext("Files found in stores"),
+        is_done=(files.rows > 0 and not files.unplaced) or not miner.live_sectors,
+        figure=gettext("{placed} of {sectors} found in stores").format(
+            placed=whole(files.placed), sectors=plural(files.rows, "sector")
+        )
+        + (
+            gettext("; {count} not: {numbers}").format(
+                count=whole(len(files.unplaced)), numbers=numbers_text(files.unplaced)
+            )
+            if files.unplaced
+            else ""
+        ),
+        risk=gettext("A sector whose files nobody finds is left out of its proof, and faulty from then on."),
+        needs=("provers", "rows"),
+        command=f".venv/bin/python manage.py stores find {miner.address}-{files.unplaced.first}"
+        if files.unplaced
+        else "",
+        link=Link("stores"),
+        button=gettext("Stores"),
+    )
+    yield Step(
+        key="looks",
+        title=gettext("Files opened by a prover"),
+        is_done=(files.rows > 0 and not files.bad and files.good >= files.rows) or not miner.live_sectors,
+        figure=gettext("{good} of {sectors} looked at and whole").format(
+            good=whole(files.good), sectors=plural(files.rows, "sector")
+        )
+        + (
+            gettext("; missing or damaged: {numbers}").format(numbers=numbers_text(files.bad))
+            if files.bad
+            else ""
+        ),
+        risk=gettext(
+            "Each deadline's sectors are looked at two windows before their own, whoever proves "
+            "it: within a proving "
+            "period all are. A damaged one is better repaired while lotus-miner still has its sealing tools."
+        ),
+        needs=("files",),
+        link=Link("proving"),
+        button=gettext("Proving"),
+    )
+
+
+def _provers_text(ready: Readiness, files: SectorFiles) -> str:
+    if not ready.provers:
+        return gettext("no prover in charge of it is connected")
+    stores = sorted({store for prover in ready.provers for store in prover.stores})
+    words = gettext("{provers} with {stores}").format(
+        provers=plural(len(ready.provers), "prover"), stores=plural(len(stores), "store")
+    )
+    if files.unread:
+        words += gettext("; none reads {stores}").format(stores=", ".join(files.unread))
+    return words
+
+
+def _sealing(read: MoveReadings) -> Iterator[Step]:
+    miner = read.miner
+    is_theirs = bool(miner.deposits) and not read.own_precommits()
+    yield Step(
+        key="sealing",
+        title=gettext("Nothing half sealed by lotus-miner"),
+        is_done=not is_theirs,
+        figure=gettext(
+            "{deposits} FIL of deposits stand on the chain for pre-commits that are not the pool's"
+        ).format(deposits=fil(int(miner.deposits)))
+        if is_theirs
+        else gettext("no deposit of another program's pre-commit stands on the chain"),
+        risk=gettext(
+            "The pool cannot finish what another program has begun: its deposit is lost 30 days "
+            "after the pre-commit. "
+            "Stop pledges there, and let it finish or give up what is in work."
+        ),
+        command="lotus-miner sectors list --states PreCommit1,PreCommit2,WaitSeed,Committing",
+    )
+    numbers = read.numbers()
+    is_ours = (numbers is not None and numbers.exported_at is None) or (numbers is None and not miner.is_held)
+    following = 0 if numbers is None else numbers.next_number
+    yield Step(
+        key="numbers",
+        title=gettext("Sector numbers given out here"),
+        is_done=is_ours,
+        figure=gettext("the next number is {number}").format(number=whole(following))
+        if is_ours
+        else gettext("another program gives them out: write the highest that it gave"),
+        risk=gettext(
+            "A number that two programs give out destroys one of two sectors. Take it once "
+            "lotus-miner pledges nothing "
+            "more: `Next free` less one."
+        ),
+        command="" if is_ours else "lotus-miner sectors numbers info",
+    )
+
+
+def _height(read: MoveReadings) -> Iterator[Step]:
+    miner = read.miner
+    is_set = not miner.is_held
+    if miner.is_held:
+        figure = gettext("another program proves every window and makes every block")
+    elif miner.works_from is None:
+        figure = gettext("the pool has proven since the import")
+    else:
+        figure = gettext(
+            "windows that open at height {height} or later, and blocks from there on, are the pool's"
+        )
+        figure = figure.format(height=whole(miner.works_from))
+        if read.height < miner.works_from:
+            left = time_left(read.seconds_until(miner.works_from))
+            figure += gettext("; reached in {left}").format(left=left)
+    yield Step(
+        key="height",
+        title=gettext("Height from which the pool proves"),
+        is_done=is_set,
+        figure=figure,
+        risk=gettext(
+            "Every window that opens before it is lotus-miner's to prove, every later one the "
+            "pool's: none is proven "
+            "twice, none is missed, as long as lotus-miner runs until its last one has landed."
+        ),
+        needs=("keys", "policy", "funds", "provers", "files"),
+    )
+    if not is_set or miner.works_from is None:
+        return
+    before, _ = read.windows_at(miner.works_from)
+    yield Step(
+        key="stop",
+        title=gettext("lotus-miner stopped for good"),
+        is_done=read.height >= miner.works_from and (read.is_mining() or _has_landed(read)),
+        figure=_stop_text(read, before.deadline if before else None, before.open if before else 0),
+        risk=gettext(
+            "Two programs that make blocks for one miner are slashed. Stop it after its last "
+            "window has landed, and "
+            "before height {height}; disable its unit so that no reboot starts it."
+        ).format(height=whole(miner.works_from)),
+        needs=("height",),
+        command="lotus-miner proving deadlines\nlotus-miner stop\nsystemctl disable lotus-miner",
+    )
+
+
+def _stop_text(read: MoveReadings, deadline: int | None, opens: int) -> str:
+    if deadline is None:
+        return gettext("it has no window of its own left: stop it now")
+    now = next((one for one in read.windows() if one.deadline == deadline and one.open == opens), None)
+    if now is None:
+        return gettext("its last window, deadline {deadline} at {opens}, is over: stop it now").format(
+            deadline=deadline, opens=whole(opens)
+        )
+    if now.is_proven is None:
+        return gettext("its last window, deadline {deadline}, opens at {opens} in {left}").format(
+            deadline=deadline, opens=whole(opens), left=time_left(read.seconds_until(opens))
+        )
+    if now.is_proven:
+        return gettext("its last window, deadline {deadline}, has landed: stop it now").format(
+            deadline=deadline
+        )
+    return gettext("its last window, deadline {deadline}, is open and not proven: let it run").format(
+        deadline=deadline
+    )
+
+
+def _has_landed(read: MoveReadings) -> bool:
+    """Return whether a proof of the pool's own has landed in the first window that is the pool's."""
+    start = read.miner.works_from
+    _, after = (None, None) if start is None else read.windows_at(start)
+    posts = [] if after is None else read.posts_of(after)
+    return any(post.state == PostState.LANDED and post.message_id for post in posts)
+
+
+def _blocks(read: MoveReadings) -> Iterator[Step]:
+    miner, start = read.miner, read.miner.works_from
+    has_key = read.node_key()
+    yield Step(
+        key="node",
+        title=gettext("The node signs blocks by the pool's signer"),
+        is_done=has_key is not False,
+        figure=gettext("the node lacks the worker's key")
+        if has_key is False
+        else gettext("the node has the worker's key")
+        if has_key
+        else gettext("the pool signs the blocks of this node"),
+        risk=gettext(
+            "Each win is lost with `key not found`. Let the signer be the node's RemoteBackend; "
+            "the node's own copy of "
+            "the key goes once that works, so that one guard sees every block."
+        ),
+        needs=("keys",),
+        command='.venv/bin/python -m workers signer token sign\n# [Wallet] RemoteBackend = "TOKEN:http://HOST:PORT"'
+        if has_key is False
+        else "",
+    )
+    is_on = read.is_mining()
+    is_reached = start is None or read.height >= start
+    close = "" if start is None else f"signer heights --miner {miner.address} --close {start - 1} --by NAME"
+    yield Step(
+        key="blocks",
+        title=gettext("The pool makes blocks"),
+        is_done=is_on and is_reached and not miner.is_held,
+        figure=gettext("it does") if is_on and is_reached else gettext("it does not"),
+        risk=gettext(
+            "Start it once lotus-miner has stopped, never before. The closed heights are what "
+            "lotus-miner may have "
+            "signed: the signer signs none of them again."
+        ),
+        needs=("height", "node"),
+        command=f".venv/bin/python -m workers {close}" if close else "",
+        link=Link("blocks"),
+        button=gettext("Start making blocks, warm up…"),
+    )
+    if start is None:
+        return
+    _, after = read.windows_at(start)
+    opens = "" if after is None else whole(after.open)
+    is_landed = _has_landed(read)
+    yield Step(
+        key="window",
+        title=gettext("First window proven by the pool"),
+        is_done=is_landed or after is None,
+        figure=gettext("there is no window with sectors")
+        if after is None
+        else gettext("deadline {deadline}, open from {opens}: landed").format(
+            deadline=after.deadline, opens=opens
+        )
+        if is_landed
+        else gettext("deadline {deadline}, opens at {opens}").format(deadline=after.deadline, opens=opens),
+        risk=gettext(
+            "Keep lotus-miner's machine and folders until it has landed: until then the way back "
+            "is to cancel the "
+            "height, or to move out."
+        ),
+        needs=("height",),
+        link=Link("proving"),
+        button=gettext("Proving"),
+    )

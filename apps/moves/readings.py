@@ -1,0 +1,237 @@
+"""What the steps of a move rest on: rows of the pool, and what its node and signer say now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.blocks.models import Block
+from apps.blocks.selectors import miners_on
+from apps.blocks.warm_up import node_has_key
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.gateway.selectors import keys_served
+from apps.miners.selectors import sender_choose
+from apps.miners.services.transfer import messages_waiting
+from apps.miners.states import Use
+from apps.moves.steps import MoveWindow
+from apps.proving.models import Deadline, Partition, Recovery, SectorCheck, WindowPost
+from apps.proving.services.preconditions import Readiness, readiness_of
+from apps.proving.services.proving_context import ProvingContext
+from apps.proving.services.recoveries import OPEN as OPEN_RECOVERIES
+from apps.proving.states import PostState
+from apps.sectors.models import (
+    RUNS_OVER,
+    PipelineRun,
+    SealTarget,
+    Sector,
+    SectorChange,
+    SectorNumbers,
+    StoreMove,
+)
+from apps.sectors.selectors.expirations import precommits_open
+from apps.sectors.services.transfer import stores_used
+from apps.sectors.states import OPEN_MOVES
+from apps.users.principals import SYSTEM
+from apps.wallets.services.policies import policy_read
+from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+from poolsite.wire.pipeline.changes import OPEN_CHANGES
+from poolsite.wire.proposals import own_miners_edit
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+    from poolsite.filecoin.bitfield import BitField
+
+WAITING: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT, PostState.NOTHING)
+"""States of a proof whose window is not over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectorFiles:
+    """Where the proving sectors of a miner lie, as its rows say."""
+
+    rows: int
+    placed: int
+    """How many of them name a store."""
+    unplaced: BitField
+    unread: tuple[str, ...]
+    """Stores with sectors of it that no prover in charge reads."""
+    good: int
+    """Sectors whose files a prover has opened and found whole, as of its last look."""
+    bad: BitField
+    """Sectors whose files it found missing or damaged in each store where it looked."""
+
+
+def to_prove(part: Partition) -> set[int]:
+    """Return the sectors of a partition that a proof of now must cover."""
+    return set(part.live) - set(part.faulty) | set(part.live) & set(part.recovering)
+
+
+class MoveReadings:
+    """What is known of one miner now; what a step does not ask for is not read."""
+
+    def __init__(self, miner: Miner, viewer: Principal) -> None:
+        head = head_current()
+        if head is None:
+            raise NetworkUnknown
+        self.miner, self.viewer = miner, viewer
+        self.context = ProvingContext(
+            client=chain_client(), network=network_current(), head=head, now=clock.now()
+        )
+
+    @property
+    def height(self) -> int:
+        """The head's."""
+        return self.context.head.height
+
+    @property
+    def period(self) -> int:
+        """A proving period in epochs."""
+        return self.context.network.proving_period
+
+    def seconds_until(self, height: int) -> int:
+        """Return the seconds until a height at the network's pace."""
+        return self.context.seconds_until(height)
+
+    def windows(self) -> list[MoveWindow]:
+        """Return the windows with sectors that are open or come within a proving period, the first first.
+
+        Raises NodeRefused, NodeUnavailable.
+        """
+        rows = Deadline.objects.filter(miner=self.miner, live__gt=0, close_epoch__gt=self.height)
+        onchain = self.context.client.state_miner_deadlines(self.miner.address, self.context.head.key)
+        found = []
+        for row in rows.prefetch_related("partitions").order_by("open_epoch"):
+            window = self._window(row, row.open_epoch)
+            if row.open_epoch <= self.height and row.index < len(onchain):
+                done = bitfield_from_json(onchain[row.index]["PostSubmissions"])
+                wanted = bitfield_of(part.index for part in row.partitions.all() if to_prove(part))
+                window = replace(window, is_proven=not wanted - done)
+            found.append(window)
+        return found
+
+    def windows_at(self, height: int) -> tuple[MoveWindow | None, MoveWindow | None]:
+        """Return the last window with sectors that opens before a height, and the first that does not."""
+        rows = list(Deadline.objects.filter(miner=self.miner, live__gt=0))
+        after = [self._window(row, height + (row.open_epoch - height) % self.period) for row in rows]
+        before = [self._window(row, height - 1 - (height - 1 - row.open_epoch) % self.period) for row in rows]
+        return (
+            max(before, key=lambda one: one.open, default=None),
+            min(after, key=lambda one: one.open, default=None),
+        )
+
+    def _window(self, row: Deadline, opens: int) -> MoveWindow:
+        return MoveWindow(
+            deadline=row.index,
+            open=opens,
+            close=opens + row.close_epoch - row.open_epoch,
+            sectors=row.live,
+            is_ours=self.miner.works_at(opens),
+            is_proven=None,
+        )
+
+    def readiness(self) -> Readiness:
+        """Return the provers in charge, and what the next proof lacks."""
+        return readiness_of(self.miner, self.context)
+
+    def keys_held(self) -> dict[str, bool]:
+        """Return owner, worker and control addresses, each with whether a connected signer holds its key."""
+        wanted = dict.fromkeys((self.miner.worker, self.miner.owner, *self.miner.control))
+        held = keys_served(self.miner.tenant.name, list(wanted))
+        return {address: address in held for address in wanted if address}
+
+    def sender(self) -> str:
+        """Return the address that would send the next proof."""
+        return sender_choose(self.miner, Use.POST).address
+
+    def policy_text(self) -> str:
+        """Return why the worker's signer would not sign for the miner; empty if it does."""
+        try:
+            state = policy_read(self.viewer, self.miner.worker)
+        except DomainError as refusal:
+            return refusal.reason
+        if state.error:
+            return state.error
+        edit = own_miners_edit(state.rules, [self.miner.address])
+        return "" if edit is None else gettext("rule {rule} leaves it out").format(rule=edit.name)
+
+    def node_key(self) -> bool | None:
+        """Return whether a node that signs its blocks itself has the worker's key; None: it does not sign."""
+        return node_has_key(self.miner.worker)
+
+    def files(self, readiness: Readiness) -> SectorFiles:
+        """Return where the sectors lie."""
+        rows = Sector.objects.filter(miner=self.miner, state=SectorState.PROVING)
+        unplaced = bitfield_of(rows.filter(store="").order_by().values_list("number", flat=True))
+        read = {store for prover in readiness.provers for store in prover.stores}
+        looks = SectorCheck.objects.filter(miner=self.miner)
+        good = set(looks.filter(is_good=True).values_list("number", flat=True))
+        bad = set(looks.filter(is_good=False, good_in="").values_list("number", flat=True))
+        count = rows.count()
+        return SectorFiles(
+            rows=count,
+            placed=count - len(unplaced),
+            unplaced=unplaced,
+            unread=tuple(sorted(stores_used(self.miner) - read)),
+            good=len(good - bad),
+            bad=bitfield_of(bad - good),
+        )
+
+    def own_precommits(self) -> int:
+        """Count the pool's own sectors with a pre-commit on the chain that no commit has followed."""
+        return len(precommits_open(SYSTEM, self.miner, after=-1, limit=1))
+
+    def numbers(self) -> SectorNumbers | None:
+        """Return the counter of its sector numbers; None before the first was asked for."""
+        return SectorNumbers.objects.filter(miner=self.miner).first()
+
+    def is_mining(self) -> bool:
+        """Return whether its people want blocks."""
+        return bool(miners_on([self.miner]))
+
+    def last_block(self) -> int | None:
+        """Return the height of the newest block that may have been signed here; None: there is none."""
+        rows = Block.objects.filter(actor_id=self.miner.actor_id or 0).order_by("-height")
+        return rows.values_list("height", flat=True).first()
+
+    def posts_waiting(self) -> int:
+        """Count the proofs of its windows that have not come to their end."""
+        return WindowPost.objects.filter(miner=self.miner, state__in=WAITING).count()
+
+    def in_work(self) -> dict[str, int]:
+        """Count what must come to its end before another program goes on, by what it is."""
+        miner = self.miner
+        sectors = Sector.objects.filter(miner=miner).exclude(state__in=FINAL_STATES).count()
+        runs = PipelineRun.objects.filter(sector__miner=miner).exclude(state__in=RUNS_OVER).count()
+        changes = SectorChange.objects.filter(sector__miner=miner, state__in=OPEN_CHANGES).count()
+        moves = StoreMove.objects.filter(sector__miner=miner, state__in=OPEN_MOVES).count()
+        recoveries = Recovery.objects.filter(miner=miner, state__in=OPEN_RECOVERIES).count()
+        return {
+            "sector": sectors,
+            "run": runs,
+            "change": changes,
+            "store move": moves,
+            "recovery": recoveries,
+            "message": messages_waiting(miner),
+        }
+
+    def has_target(self) -> bool:
+        """Return whether the pool pledges sectors by itself."""
+        return SealTarget.objects.filter(miner=self.miner).exists()
+
+    def posts_of(self, window: MoveWindow) -> list[WindowPost]:
+        """Return the pool's proofs of one window."""
+        rows = WindowPost.objects.filter(miner=self.miner, deadline_index=window.deadline)
+        return list(rows.filter(open_epoch=window.open).only("state", "message_id", "landed_height"))
+
+    def faulty(self, window: MoveWindow) -> int:
+        """Return how many sectors of a window's deadline are faulty now."""
+        row = Deadline.objects.filter(miner=self.miner, index=window.deadline).first()
+        return 0 if row is None else row.faulty

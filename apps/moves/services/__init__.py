@@ -1,0 +1,1 @@
+"""What changes which program works for a miner."""

@@ -1,0 +1,157 @@
+"""The heights at which a miner changes hands: set once, by a person, and kept in its row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current, network_current
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.formatting import whole
+from apps.core.live import Change, publish
+from apps.gateway.selectors import keys_served
+from apps.miners.models import Miner
+from apps.moves.errors import MoveRefused
+from apps.moves.selectors import is_pending
+from apps.proving.models import WindowPost
+from apps.users.services.audit import audit_record
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+def move_in(miner: Miner, height: int, *, by: Principal) -> Miner:
+    """Let the pool prove a miner's windows from a height on, and make its blocks.
+
+    Blocks still wait for `mining_set`: two programs that make them are slashed.  The same height again
+    changes nothing.  Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
+    """
+    head = _height_check(height, by=by)
+    with transaction.atomic():
+        row = _locked(miner)
+        if row.works_from == height and row.works_until is None:
+            return row
+        if row.works_until is None:
+            raise MoveRefused(gettext("the pool has it already"), field="height")
+        if row.works_until > head:
+            raise MoveRefused(
+                gettext("it is to leave at height {height}: cancel that first").format(
+                    height=whole(row.works_until)
+                ),
+                field="height",
+            )
+        if not keys_served(row.tenant.name, [row.worker]):
+            raise MoveRefused(
+                gettext("no connected signer holds the key of {worker}").format(worker=row.worker),
+                field="height",
+            )
+        return _set(row, by=by, action="miner.move-in", works_from=height, works_until=None)
+
+
+def move_out(miner: Miner, height: int, *, by: Principal) -> Miner:
+    """Let another program prove a miner's windows from a height on, and make its blocks.
+
+    Refused where a proof of such a window has begun here.  Asked again with the same height nothing changes.
+    Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
+    """
+    head = _height_check(height, by=by)
+    with transaction.atomic():
+        row = _locked(miner)
+        if row.works_until == height:
+            return row
+        if row.works_until is not None:
+            raise MoveRefused(
+                gettext("another program has it already")
+                if row.works_until <= head
+                else gettext("it is to leave at height {height}: cancel that first").format(
+                    height=whole(row.works_until)
+                ),
+                field="height",
+            )
+        if is_pending(row, height=head):
+            raise MoveRefused(
+                gettext("the pool has it from height {height} on: cancel that instead").format(
+                    height=whole(row.works_from)
+                ),
+                field="height",
+            )
+        begun = WindowPost.objects.filter(miner=row, open_epoch__gte=height).order_by("-open_epoch").first()
+        if begun is not None:
+            raise MoveRefused(
+                gettext(
+                    "the proof of deadline {deadline}, which opens at {opens}, has begun: take a later height"
+                ).format(deadline=begun.deadline_index, opens=whole(begun.open_epoch)),
+                field="height",
+            )
+        return _set(row, by=by, action="miner.move-out", works_from=row.works_from, works_until=height)
+
+
+def move_cancel(miner: Miner, *, by: Principal) -> Miner:
+    """Take back the height that was set last, while the chain has not reached it.
+
+    Raises NotAllowed, MoveRefused, NetworkUnknown.
+    """
+    head = _head(by)
+    with transaction.atomic():
+        row = _locked(miner)
+        if not is_pending(row, height=head):
+            raise MoveRefused(gettext("no height is set that is still to come"), field="height")
+        if row.works_until is not None:
+            return _set(row, by=by, action="miner.move-cancel", works_from=row.works_from, works_until=None)
+        if WindowPost.objects.filter(miner=row, open_epoch__gte=row.works_from).exists():
+            raise MoveRefused(
+                gettext("a proof of a window from height {height} on has begun: move it out instead").format(
+                    height=whole(row.works_from)
+                ),
+                field="height",
+            )
+        return _set(row, by=by, action="miner.move-cancel", works_from=None, works_until=0)
+
+
+def _head(by: Principal) -> int:
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+    head = head_current()
+    if head is None:
+        raise NetworkUnknown
+    return head.height
+
+
+def _height_check(height: int, *, by: Principal) -> int:
+    """Return the head's height; a height must come after it, and within a proving period."""
+    head, period = _head(by), network_current().proving_period
+    if not head < height <= head + period:
+        raise BadValue(
+            gettext("must be from {first} to {last}: after the head, and within a proving period").format(
+                first=whole(head + 1), last=whole(head + period)
+            ),
+            field="height",
+        )
+    return head
+
+
+def _locked(miner: Miner) -> Miner:
+    """Lock a miner's row: a task that begins the proof of a window waits, or is seen."""
+    return (
+        Miner.objects.select_for_update(of=("self",), no_key=True).select_related("tenant").get(pk=miner.pk)
+    )
+
+
+def _set(row: Miner, *, by: Principal, action: str, works_from: int | None, works_until: int | None) -> Miner:
+    before = _words(row)
+    row.works_from, row.works_until = works_from, works_until
+    row.save(update_fields=["works_from", "works_until", "updated_at"])
+    audit_record(principal=by, action=action, target=row.address, before=before, after=_words(row))
+    publish(Change("miner", row.pk, row.tenant_id))
+    return row
+
+
+def _words(row: Miner) -> dict[str, str | None]:
+    """Return the heights as the audit log keeps them."""
+    return {
+        name: None if value is None else f"height {value}"
+        for name, value in (("works_from", row.works_from), ("works_until", row.works_until))
+    }

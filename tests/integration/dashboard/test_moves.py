@@ -1,0 +1,206 @@
+"""A miner moves in and out by page, REST and command: the same steps and heights, each act after a review."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from apps.miners.models import Miner
+from apps.sectors.models import SectorNumbers
+from apps.users.models import AuditEntry
+from tests import factories, people
+from tests.page_client import left_open, signed_in, text_of
+from tests.unit.apps.moves.moving import MovingChain, adopted, chain_served, moving, signed_for
+
+pytestmark = pytest.mark.django_db
+
+PATH = "/api/v1/miners/f01000/move"
+
+
+@pytest.fixture
+def chain(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
+    """A miner of alice's that lotus-miner has; its sectors have rows, its key is in a signer."""
+    miner = moving()
+    adopted(miner)
+    signed_for(miner)
+    for place in ("apps.api.v1.miner_moves", "apps.dashboard.pages.miners.move"):
+        monkeypatch.setattr(f"{place}.numbers_allocated", lambda *_given: [range(42)])
+    return chain_served(monkeypatch)
+
+
+def rest(method: str, body: Any = None, *, perm: str = "sign", of: str = "alice", query: str = "") -> Any:
+    data = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
+    headers = people.bearer(people.token(perm, of=of))
+    return getattr(Client(), method)(f"{PATH}{query}", **data, headers=headers)
+
+
+def heights() -> tuple[int | None, int | None]:
+    row = Miner.objects.get()
+    return row.works_from, row.works_until
+
+
+def test_rest_shows_the_steps_and_sets_the_height(chain: MovingChain) -> None:
+    shown = rest("get", perm="read").json()
+    assert (shown["way"], shown["height"], shown["works_until"]) == ("in", 1000, 0)
+    states = {step["key"]: step["state"] for step in shown["steps"]}
+    assert (states["keys"], states["files"], states["policy"], states["height"]) == (
+        "done",
+        "done",
+        "to_do",
+        "blocked",
+    )
+    [height] = [step for step in shown["steps"] if step["key"] == "height"]
+    assert height["first"] == ["Signer's policy names the miner"]
+    assert [window["deadline"] for window in shown["windows"]] == [4, 5, 1]
+
+    done = rest("post", {"way": "in", "height": 1010})
+    assert (done.status_code, done.json()["works_from"], done.json()["is_pending"]) == (200, 1010, True)
+    assert rest("delete").json()["works_until"] == 0
+    numbers = rest("post", {"way": "in", "last_number": 41})
+    assert (numbers.status_code, SectorNumbers.objects.get().next_number) == (200, 42)
+    rest("post", {"way": "in", "height": 1010})
+    factories.head(1012)
+    out = rest("post", {"way": "out", "height": 1040}).json()
+    assert (out["way"], out["works_until"]) == ("out", 1040)
+    rest("post", {"way": "out", "give_numbers": True})
+    assert SectorNumbers.objects.get().exported_at is not None
+    assert rest("get", perm="read").json()["way"] == "out"
+    assert rest("get", perm="read", query="?way=in").json()["way"] == "in"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"way": "in"}, "height"),
+        ({"way": "in", "height": 1010, "last_number": 4}, "height"),
+        ({"way": "in", "give_numbers": True}, "height"),
+        ({"way": "out", "last_number": 4}, "height"),
+        ({"way": "in", "height": 1000}, "height"),
+        ({"way": "up", "height": 1010}, "way"),
+        ({"way": "in", "last_number": -1}, "sectorid"),
+    ],
+)
+def test_rest_refuses_what_cannot_be(chain: MovingChain, body: dict[str, Any], field: str) -> None:
+    refused = rest("post", body)
+
+    assert (refused.status_code, refused.json()["field"]) == (400, field)
+    assert heights() == (None, 0)
+    assert rest("get", query="?way=up").json()["field"] == "way"
+
+
+def test_a_stranger_and_a_reader_cannot(chain: MovingChain) -> None:
+    assert rest("get", perm="read", of="bob").status_code == 404
+    for perm, of, status in (("sign", "bob", 404), ("write", "alice", 403)):
+        assert rest("post", {"way": "in", "height": 1010}, perm=perm, of=of).status_code == status
+        assert rest("delete", perm=perm, of=of).status_code == status
+    people.person("bill", of="bob")
+    people.person("anna", of="alice", role="AUDITOR")
+    for name in ("miner-move-in", "miner-move-out"):
+        page = reverse(name, args=["f01000"])
+        assert signed_in("bill").get(page).status_code == 404
+        reader = signed_in("anna")
+        assert "Changes hands at height" not in text_of(reader.get(page))
+        assert reader.post(page, {"act": "height", "height": "1010", "sure": "yes"}).status_code in (403, 404)
+    assert heights() == (None, 0)
+
+
+def test_the_page_reviews_and_sets_the_height_and_takes_it_back(chain: MovingChain) -> None:
+    people.person("ann", of="alice")
+    browser, page = signed_in("ann"), reverse("miner-move-in", args=["f01000"])
+    text = text_of(browser.get(reverse("miner", args=["f01000"])))
+    assert "Move in…" in text
+    text = text_of(browser.get(page))
+    for words in (
+        "3 of 3 sectors found in stores",
+        "first: Signer",
+        "Start it once lotus-miner has stopped, never before.",
+        "signer policy --miner f01000",
+        "the other program",
+    ):
+        assert words in text, words
+
+    asked = text_of(browser.post(page, {"act": "height", "height": "1 010"}))
+    for words in (
+        "The pool proves f01000 from height 1\u202f010 on",
+        "deadline 4 (1\u202f000, 1 sector)",
+        "deadline 5 (1\u202f010, 1 sector), deadline 1 (1\u202f030, 1 sector)",
+        "10 epochs",
+    ):
+        assert words in asked, words
+    assert heights() == (None, 0)
+    sure = {"act": "height", "height": "1010", "sure": "yes"}
+    assert left_open("ann").post(page, sure).status_code in (302, 200)
+    assert heights() == (None, 0), "who set it proves who it is"
+    assert browser.post(page, sure).status_code == 302
+    assert heights() == (1010, None)
+    assert "Cancel height…" in text_of(browser.get(page))
+    assert "keeps it" in text_of(browser.post(page, {"act": "cancel"}))
+    assert browser.post(page, {"act": "cancel", "sure": "yes"}).status_code == 302
+    assert heights() == (None, 0)
+    actors = AuditEntry.objects.filter(action__startswith="miner.move").values_list("actor", flat=True)
+    assert len(actors) == 2
+    assert all("ann" in actor for actor in actors)
+
+
+@pytest.mark.parametrize("typed", ["", "x", "1000", "99999"])
+def test_a_height_that_is_none_stands_at_its_field(chain: MovingChain, typed: str) -> None:
+    people.person("ann", of="alice")
+    page = reverse("miner-move-in", args=["f01000"])
+
+    for sure in ({}, {"sure": "yes"}):
+        refused = signed_in("ann").post(page, {"act": "height", "height": typed, **sure})
+        if refused.status_code == 422:
+            assert "height-error" in refused.content.decode()
+    assert refused.status_code == 422
+    assert heights() == (None, 0)
+
+
+def test_numbers_are_taken_over_and_given_back_on_the_pages(chain: MovingChain) -> None:
+    people.person("ann", of="alice")
+    browser = signed_in("ann")
+    into, out = (reverse(name, args=["f01000"]) for name in ("miner-move-in", "miner-move-out"))
+    assert browser.post(into, {"act": "numbers", "sectorid": ""}).status_code == 422
+    asked = browser.post(into, {"act": "numbers", "sectorid": "41"})
+    assert "from 42 on" in text_of(asked)
+    browser.post(into, {"act": "numbers", "sectorid": "41", "sure": "yes"})
+    assert SectorNumbers.objects.get().exported_at is None
+
+    assert "The pool pledges nothing more" in text_of(browser.post(out, {"act": "numbers"}))
+    browser.post(out, {"act": "numbers", "sure": "yes"})
+    assert SectorNumbers.objects.get().exported_at is not None
+    assert browser.post(out, {"act": "other"}).status_code == 404
+
+
+def command(*words: str) -> str:
+    out = StringIO()
+    call_command("miners", "move", "f01000", *words, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_shows_and_does_the_same(chain: MovingChain) -> None:
+    shown = command()
+    assert "way: in\n" in shown
+    assert "steps: key keys, title Keys in the pool's signer" in shown
+    assert "works_from: 1010\n" in command("in", "height=1010")
+    assert "works_until: 0\n" in command("cancel")
+    command("in", "last_number=41")
+    assert "the pool gives no more" in command("out", "give_numbers=true")
+    for words in (["in", "height=5"], ["height=x"], ["in", "give_numbers=true"], ["cancel"]):
+        with pytest.raises(CommandError):
+            command(*words)
+    assert heights() == (None, 0)
+
+
+def test_where_no_node_answers_the_page_says_so(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    people.person("ann", of="alice")
+    monkeypatch.setattr("apps.moves.readings.head_current", lambda: None)
+
+    page = signed_in("ann").get(reverse("miner-move-in", args=["f01000"]))
+
+    assert (page.status_code, "Not known." in text_of(page)) == (200, True)

@@ -1,0 +1,91 @@
+"""A miner that is on its way: its chain, its signer, its prover with a store, its windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.errors import NodeRefused
+from apps.core import clock
+from apps.core.errors import NotFound
+from apps.moves.selectors import move_of
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.wire.jobs import JobKind
+from tests import factories
+
+if TYPE_CHECKING:
+    import pytest
+
+    from apps.miners.models import Miner
+    from apps.moves.steps import Step, Way
+    from poolsite.wire.policy import PolicyState
+
+HEIGHT = 1000
+"""The head's: deadline 4 of the test network is open, from 1000 to 1010."""
+
+
+@dataclass
+class MovingChain:
+    """Stands where the client of the nodes is; a lotus node, which signs its blocks itself."""
+
+    proven: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Deadline to the partitions that the chain has a proof of."""
+    has_key: bool = True
+
+    def state_miner_deadlines(self, _address: str, _key: str) -> list[dict[str, Any]]:
+        """Return six deadlines with what was posted in them."""
+        return [
+            {"PostSubmissions": bitfield_to_json(bitfield_of(self.proven.get(index, ())))}
+            for index in range(6)
+        ]
+
+    def call(self, method: str, *_given: Any) -> Any:
+        """Answer what warm-up asks."""
+        if method == "WalletHas":
+            return self.has_key
+        raise NodeRefused(-32601, f"method '{method}' not found")
+
+
+def chain_served(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
+    """Serve such a chain, and a signer that says nothing of its policy."""
+    chain = MovingChain()
+    for place in ("apps.moves.readings", "apps.blocks.warm_up"):
+        monkeypatch.setattr(f"{place}.chain_client", lambda: chain)
+
+    def refused(*_given: Any) -> PolicyState:
+        raise NotFound("its signer is away")
+
+    monkeypatch.setattr("apps.moves.readings.policy_read", refused)
+    return chain
+
+
+def moving(**data: Any) -> Miner:
+    """A miner of alice's that another program has, with sectors in the windows of deadlines 4, 5 and 1."""
+    factories.head(HEIGHT)
+    wallet = factories.wallet()
+    facts = {"worker": wallet.address, "owner": wallet.address, "live_sectors": 3, "works_until": 0}
+    row = factories.miner(1000, **facts | data)
+    for index, opens, number in ((4, 1000, 7), (5, 1010, 8), (1, 1030, 9)):
+        due = factories.deadline(row, index, live=1, open_epoch=opens)
+        factories.partition(due, all_sectors=[number], live=[number], active=[number])
+    return row
+
+
+def signed_for(of: Miner) -> None:
+    """Have a signer connected that holds the miner's key."""
+    factories.signer_connection(of.worker, seen_at=clock.now() + timedelta(hours=1))
+
+
+def adopted(of: Miner, *, store: str = "s1", count: int = 3) -> None:
+    """Give its sectors rows, and a prover that reads the store."""
+    for number in (7, 8, 9)[:count]:
+        factories.sector(of, number=number, state="PROVING", store=store, without_pledge=True)
+    factories.worker("prover-1", kinds=[JobKind.WINDOW_POST], stores=["s1"])
+
+
+def steps(of: Miner, way: Way) -> dict[str, Step]:
+    """Return the steps of a move by their keys."""
+    of.refresh_from_db()
+    return {step.key: step for step in move_of(of, SYSTEM, way=way).steps}

@@ -1,0 +1,150 @@
+"""The heights at which a miner changes hands: after the head, never over a proof that has begun, audited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.core.errors import BadValue, NotAllowed
+from apps.miners.models import Miner
+from apps.moves.errors import MoveRefused
+from apps.moves.services.heights import move_cancel, move_in, move_out
+from apps.proving.models import WindowPost
+from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
+from tests import factories
+from tests.audit_rules import complaint
+from tests.people import principal
+from tests.unit.apps.moves.moving import HEIGHT, moving, signed_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.django_db
+
+
+def heights() -> tuple[int | None, int | None]:
+    """Return what stands in the row."""
+    row = Miner.objects.get()
+    return row.works_from, row.works_until
+
+
+def test_in_and_out_and_in_again_each_once() -> None:
+    miner = moving()
+    signed_for(miner)
+
+    for _ in range(2):
+        move_in(miner, 1010, by=SYSTEM)
+    assert heights() == (1010, None)
+    factories.head(1015)
+    for _ in range(2):
+        move_out(miner, 1040, by=SYSTEM)
+    assert heights() == (1010, 1040)
+    with pytest.raises(MoveRefused, match="cancel that first"):
+        move_in(miner, 1050, by=SYSTEM)
+    factories.head(1041)
+    move_in(miner, 1050, by=SYSTEM)
+    assert heights() == (1050, None)
+
+    lines = list(AuditEntry.objects.filter(action__startswith="miner.move").order_by("pk"))
+    assert [line.action for line in lines] == ["miner.move-in", "miner.move-out", "miner.move-in"]
+    assert lines[1].before == {"works_from": "height 1010", "works_until": None}
+    assert lines[1].after == {"works_from": "height 1010", "works_until": "height 1040"}
+    assert [complaint(line.action, line.before, line.after) for line in lines] == [""] * 3
+
+
+@pytest.mark.parametrize("height", [-1, 0, 999, 1000, 1061])
+@pytest.mark.parametrize("change", [move_in, move_out])
+def test_a_height_that_is_past_or_far_is_refused(change: Callable[..., Miner], height: int) -> None:
+    miner = moving(works_until=0 if change is move_in else None)
+    signed_for(miner)
+    before = heights()
+
+    with pytest.raises(BadValue, match="must be from 1\u202f001 to 1\u202f060") as refused:
+        change(miner, height, by=SYSTEM)
+
+    assert refused.value.field == "height"
+    assert heights() == before
+
+
+def test_nothing_moves_in_without_its_key() -> None:
+    miner = moving()
+
+    with pytest.raises(MoveRefused, match="no connected signer holds the key"):
+        move_in(miner, 1010, by=SYSTEM)
+
+    assert heights() == (None, 0)
+
+
+def test_only_what_is_elsewhere_moves_in_and_what_is_here_moves_out() -> None:
+    miner = moving()
+    with pytest.raises(MoveRefused, match="another program has it already"):
+        move_out(miner, 1010, by=SYSTEM)
+    Miner.objects.update(works_until=None)
+    with pytest.raises(MoveRefused, match="the pool has it already"):
+        move_in(miner, 1010, by=SYSTEM)
+    Miner.objects.update(works_from=1020)
+    with pytest.raises(MoveRefused, match="from height 1\u202f020 on: cancel that instead"):
+        move_out(miner, 1030, by=SYSTEM)
+
+
+def begun(miner: Miner, opens: int) -> WindowPost:
+    """A proof of the window that opens at this epoch."""
+    return WindowPost.objects.create(
+        miner=miner,
+        deadline_index=(opens - 960) // 10 % 6,
+        open_epoch=opens,
+        close_epoch=opens + 10,
+        challenge_epoch=opens - 2,
+        randomness=b"r",
+    )
+
+
+def test_a_window_whose_proof_has_begun_stays_the_pools() -> None:
+    miner = moving(works_until=None)
+    begun(miner, 1010)
+
+    with pytest.raises(MoveRefused, match="deadline 5, which opens at 1\u202f010, has begun"):
+        move_out(miner, 1010, by=SYSTEM)
+    move_out(miner, 1011, by=SYSTEM)
+
+    assert heights() == (None, 1011)
+
+
+def test_a_height_is_cancelled_while_it_is_to_come() -> None:
+    miner = moving()
+    signed_for(miner)
+    with pytest.raises(MoveRefused, match="no height is set"):
+        move_cancel(miner, by=SYSTEM)
+
+    move_in(miner, 1010, by=SYSTEM)
+    move_cancel(miner, by=SYSTEM)
+    assert heights() == (None, 0)
+
+    move_in(miner, 1010, by=SYSTEM)
+    begun(miner, 1010)
+    with pytest.raises(MoveRefused, match="move it out instead"):
+        move_cancel(miner, by=SYSTEM)
+
+    factories.head(1010)
+    with pytest.raises(MoveRefused, match="no height is set"):
+        move_cancel(miner, by=SYSTEM)
+    move_out(miner, 1030, by=SYSTEM)
+    move_cancel(miner, by=SYSTEM)
+    assert heights() == (1010, None)
+    assert AuditEntry.objects.filter(action="miner.move-cancel").count() == 2
+
+
+@pytest.mark.parametrize("change", [move_in, move_out])
+def test_only_those_who_sign_for_it_set_a_height(change: Callable[..., Miner]) -> None:
+    miner = moving()
+    signed_for(miner)
+
+    with pytest.raises(NotAllowed):
+        change(miner, 1010, by=principal("alice", perm="write"))
+    with pytest.raises(NotAllowed):
+        move_cancel(miner, by=principal("alice", perm="write"))
+
+    assert heights() == (None, 0)
+    assert HEIGHT < 1010

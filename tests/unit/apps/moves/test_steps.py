@@ -1,0 +1,285 @@
+"""Each step of a move with its state true and false, and what blocks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.blocks.models import Block
+from apps.core import clock
+from apps.gateway.models import SignerConnection
+from apps.miners.models import Miner
+from apps.moves.selectors import move_of, way_of
+from apps.moves.services.heights import move_in, move_out
+from apps.moves.steps import StepState, Way
+from apps.proving.models import Deadline, Partition, SectorCheck, WindowPost
+from apps.proving.states import PostState
+from apps.sectors.models import SealTarget, Sector
+from apps.sectors.services.reservations import sectorid_export, sectorid_import
+from apps.users.principals import SYSTEM
+from apps.users.services.grants import miner_grant
+from poolsite.filecoin.amounts import FIL
+from poolsite.wire.policy import PolicyState, RuleForm
+from tests import factories
+from tests.unit.apps.moves.moving import HEIGHT, adopted, chain_served, moving, signed_for, steps
+
+if TYPE_CHECKING:
+    from tests.unit.apps.moves.moving import MovingChain
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def chain(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
+    return chain_served(monkeypatch)
+
+
+def allowed(monkeypatch: pytest.MonkeyPatch, *to: str) -> None:
+    """Have the signer's policy name these receivers."""
+    rule = RuleForm(name="sealing and proving", methods=("miner.SubmitWindowedPoSt",), to=to)
+    state = PolicyState(
+        text="", digest="", number=1, rules=(rule,), sets=(), versions=(), editors=(), types=(), methods=()
+    )
+    monkeypatch.setattr("apps.moves.readings.policy_read", lambda *_given: state)
+
+
+def state(of: Miner, key: str, way: Way = Way.IN) -> StepState:
+    return steps(of, way)[key].state
+
+
+def test_keys_policy_and_funds(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    miner = moving()
+    found = steps(miner, Way.IN)
+    assert (found["keys"].state, found["policy"].state) == (StepState.TO_DO, StepState.BLOCKED)
+    assert f"lotus wallet export {miner.worker}" in found["keys"].command
+    assert "0 of 1 keys" in found["keys"].figure
+
+    signed_for(miner)
+    allowed(monkeypatch, "f02000")
+    found = steps(miner, Way.IN)
+    assert (found["keys"].state, found["policy"].state) == (StepState.DONE, StepState.TO_DO)
+    assert "signer policy --miner f01000" in found["policy"].command
+    allowed(monkeypatch, "f01000")
+    assert state(miner, "policy") == StepState.DONE
+    assert state(miner, "funds") == StepState.DONE
+    poor = factories.wallet(balance=5)
+    signed_for(Miner(worker=poor.address))
+    Miner.objects.update(worker=poor.address, owner=poor.address)
+    assert state(miner, "funds") == StepState.TO_DO
+
+
+def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
+    miner = moving()
+    found = steps(miner, Way.IN)
+    assert {found[key].state for key in ("provers", "rows")} == {StepState.TO_DO}
+    assert {found[key].state for key in ("files", "looks", "height")} == {StepState.BLOCKED}
+
+    adopted(miner, count=2)
+    found = steps(miner, Way.IN)
+    assert found["provers"].state == StepState.DONE
+    assert (found["rows"].state, "2 of 3 live sectors" in found["rows"].figure) == (StepState.TO_DO, True)
+    factories.sector(miner, number=9, state="PROVING", store="", without_pledge=True)
+    found = steps(miner, Way.IN)
+    assert (found["rows"].state, found["files"].state) == (StepState.DONE, StepState.TO_DO)
+    assert found["files"].figure == "2 of 3 sectors found in stores; 1 not: 9"
+    Sector.objects.filter(number=9).update(store="s2")
+    found = steps(miner, Way.IN)
+    assert (found["files"].state, found["provers"].state) == (StepState.DONE, StepState.TO_DO)
+    assert "none reads s2" in found["provers"].figure
+    Sector.objects.filter(number=9).update(store="s1")
+
+    for number in (7, 8, 9):
+        SectorCheck.objects.create(
+            miner=miner, number=number, deadline_index=4, store="s1", is_good=number != 9, height=990,
+            checked_at=clock.now(),
+        )  # fmt: skip
+    found = steps(miner, Way.IN)
+    assert found["looks"].state == StepState.TO_DO
+    assert found["looks"].figure == "2 of 3 sectors looked at and whole; missing or damaged: 9"
+    SectorCheck.objects.update(is_good=True)
+    assert state(miner, "looks") == StepState.DONE
+
+
+def test_what_lotus_miner_seals_and_its_numbers(chain: MovingChain) -> None:
+    miner = moving(deposits=FIL)
+    found = steps(miner, Way.IN)
+    assert (found["sealing"].state, "1.0000 FIL" in found["sealing"].figure) == (StepState.TO_DO, True)
+    assert found["numbers"].state == StepState.TO_DO
+
+    Miner.objects.update(deposits=0)
+    sectorid_import(miner, 41, principal=SYSTEM)
+    found = steps(miner, Way.IN)
+    assert (found["sealing"].state, found["numbers"].state) == (StepState.DONE, StepState.DONE)
+    assert found["numbers"].figure == "the next number is 42"
+    Miner.objects.update(deposits=FIL)
+    factories.sector(miner, state="PRECOMMIT_LANDED", precommit_epoch=990)
+    assert state(miner, "sealing") == StepState.DONE, "the deposit is the pool's own"
+
+
+def test_the_height_and_lotus_miners_last_window(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    miner = moving()
+    signed_for(miner)
+    allowed(monkeypatch, "f01000")
+    adopted(miner)
+    assert state(miner, "height") == StepState.TO_DO
+    assert "stop" not in steps(miner, Way.IN)
+
+    move_in(miner, 1030, by=SYSTEM)
+    found = steps(miner, Way.IN)
+    assert found["height"].state == StepState.DONE
+    assert "reached in" in found["height"].figure
+    assert "deadline 5, opens at 1\u202f010" in found["stop"].figure
+    factories.head(1011)
+    assert "is open and not proven: let it run" in steps(miner, Way.IN)["stop"].figure
+    chain.proven[5] = (0,)
+    assert "has landed: stop it now" in steps(miner, Way.IN)["stop"].figure
+    Deadline.objects.filter(index=5).update(open_epoch=1070, close_epoch=1080)
+    factories.head(1025)
+    found = steps(miner, Way.IN)
+    assert "deadline 5 at 1\u202f010, is over: stop it now" in found["stop"].figure
+    assert found["stop"].state == StepState.TO_DO
+    assert move_of(Miner.objects.get(), SYSTEM).is_pending
+
+    factories.head(1031)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
+    assert state(miner, "stop") == StepState.DONE, "who has blocks made says that it has stopped"
+    assert not move_of(Miner.objects.get(), SYSTEM).is_pending
+
+
+def test_blocks_wait_for_the_height_and_the_nodes_key(chain: MovingChain) -> None:
+    miner = moving()
+    signed_for(miner)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
+    chain.has_key = False
+    found = steps(miner, Way.IN)
+    assert (found["node"].state, found["blocks"].state) == (StepState.TO_DO, StepState.BLOCKED)
+    assert "RemoteBackend" in found["node"].command
+
+    chain.has_key = True
+    move_in(miner, 1010, by=SYSTEM)
+    found = steps(miner, Way.IN)
+    assert (found["node"].state, found["blocks"].is_done) == (StepState.DONE, False)
+    assert "heights --miner f01000 --close 1009" in found["blocks"].command
+    factories.head(1010)
+    assert steps(miner, Way.IN)["blocks"].is_done
+    miner_grant(tenant=miner.tenant, actor_id=1000, open_mining=False)
+    assert not steps(miner, Way.IN)["blocks"].is_done
+
+
+def post(of: Miner, opens: int, *, index: int, **data: Any) -> WindowPost:
+    """A proof of one of its windows."""
+    facts = {"close_epoch": opens + 10, "challenge_epoch": opens - 2, "randomness": b"r", **data}
+    return WindowPost.objects.create(miner=of, deadline_index=index, open_epoch=opens, **facts)
+
+
+def test_the_first_window_counts_once_the_pools_own_proof_has_landed(chain: MovingChain) -> None:
+    miner = moving()
+    signed_for(miner)
+    move_in(miner, 1010, by=SYSTEM)
+    assert state(miner, "window") == StepState.TO_DO
+    mine = post(miner, 1010, index=5, state=PostState.LANDED)
+    assert not steps(miner, Way.IN)["window"].is_done, "the chain had it already, sent by another program"
+    WindowPost.objects.filter(pk=mine.pk).update(message_id="post:1")
+    assert steps(miner, Way.IN)["window"].is_done
+
+
+def test_which_windows_are_whose_and_proven(chain: MovingChain) -> None:
+    miner = moving()
+    signed_for(miner)
+    move_in(miner, 1010, by=SYSTEM)
+    Partition.objects.filter(deadline__index=4).update(live=[7, 70], faulty=[70])
+    chain.proven[4] = (0,)
+
+    windows = move_of(Miner.objects.get(), SYSTEM).windows
+
+    assert [(one.deadline, one.open, one.is_ours, one.is_proven) for one in windows] == [
+        (4, 1000, False, True),
+        (5, 1010, True, None),
+        (1, 1030, True, None),
+    ]
+    chain.proven[4] = ()
+    assert move_of(Miner.objects.get(), SYSTEM).windows[0].is_proven is False
+
+
+def test_the_way_is_out_once_a_height_for_that_is_set(chain: MovingChain) -> None:
+    assert way_of(Miner(works_until=0)) == way_of(Miner()) == Way.IN
+    assert way_of(Miner(works_until=1010)) == way_of(Miner(create_message_id="m")) == Way.OUT
+
+
+def test_new_sectors_end_before_anything_leaves(chain: MovingChain) -> None:
+    miner = moving(works_until=None)
+    SealTarget.objects.create(miner=miner, in_work=3, since=clock.now(), look_at=clock.now())
+    found = steps(miner, Way.OUT)
+    assert (found["target"].state, found["numbers"].state, found["work"].is_done) == (
+        StepState.TO_DO,
+        StepState.BLOCKED,
+        True,
+    )
+    SealTarget.objects.all().delete()
+    assert state(miner, "numbers", Way.OUT) == StepState.TO_DO
+    number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=[range(42)])
+    found = steps(miner, Way.OUT)
+    assert (found["numbers"].state, number) == (StepState.DONE, 42)
+    assert "goes on with 42" in found["numbers"].figure
+
+    factories.sector(miner, state="PRECOMMIT_LANDED")
+    factories.message(miner.worker, to="f01000", state="FILLED")
+    found = steps(miner, Way.OUT)
+    assert found["work"].figure == "in work: 1 sector, 1 message"
+    assert (found["work"].state, found["height"].state) == (StepState.TO_DO, StepState.BLOCKED)
+
+
+def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -> None:
+    miner = moving(works_until=None)
+    signed_for(miner)
+    sectorid_export(miner, principal=SYSTEM, now=clock.now())
+    assert state(miner, "height", Way.OUT) == StepState.TO_DO
+    assert "start" not in steps(miner, Way.OUT)
+
+    move_out(miner, 1020, by=SYSTEM)
+    last = post(miner, 1010, index=5, state=PostState.SENT)
+    found = steps(miner, Way.OUT)
+    assert {found[key].state for key in ("proofs", "blocks")} == {StepState.TO_DO}
+    assert {found[key].state for key in ("start", "window", "keys")} == {StepState.BLOCKED}
+    assert "the last one is deadline 5, open from 1\u202f010" in found["proofs"].figure
+    factories.head(1020)
+    assert steps(miner, Way.OUT)["proofs"].figure == "1 proof not landed yet"
+    WindowPost.objects.filter(pk=last.pk).update(state=PostState.LANDED)
+    Block.objects.create(actor_id=1000, height=1019, parents=b"p" * 32, unsigned=b"", reserved_at=clock.now())
+    found = steps(miner, Way.OUT)
+    assert {found[key].state for key in ("proofs", "blocks")} == {StepState.DONE}
+    assert "its last one is at 1\u202f019" in found["blocks"].figure
+    assert (found["start"].state, found["window"].state) == (StepState.TO_DO, StepState.BLOCKED)
+    assert "before deadline 1 opens at 1\u202f030" in found["start"].figure
+    assert "sector_records lotus f01000" in found["start"].command
+    assert f"signer export {miner.worker}" in found["start"].command
+
+    factories.head(1031)
+    assert "is open and not proven" in steps(miner, Way.OUT)["window"].figure
+    chain.proven[1] = (0,)
+    found = steps(miner, Way.OUT)
+    assert {found[key].state for key in ("start", "window")} == {StepState.DONE}
+    assert found["keys"].state == StepState.TO_DO
+    SignerConnection.objects.update(closed_at=clock.now())
+    assert not move_of(Miner.objects.get(), SYSTEM).left
+
+
+def test_a_missed_last_window_is_said(chain: MovingChain) -> None:
+    miner = moving(works_until=1020)
+    post(miner, 1010, index=5, state=PostState.MISSED)
+    factories.head(1021)
+    found = steps(miner, Way.OUT)["proofs"]
+    assert (found.is_done, "deadline 5 at 1\u202f010 was missed" in found.figure) == (False, True)
+
+
+@pytest.mark.parametrize(("faulty", "is_done"), [(0, True), (1, False)])
+def test_a_window_of_lotus_miner_that_is_over_is_told_by_its_faults(
+    chain: MovingChain, faulty: int, *, is_done: bool
+) -> None:
+    miner = moving(works_until=1005)
+    Deadline.objects.filter(index=5).update(open_epoch=1070, close_epoch=1080, faulty=faulty)
+    factories.head(1021)
+    found = steps(miner, Way.OUT)["window"]
+    assert (found.is_done, f"{faulty} of 1 sector faulty" in found.figure) == (is_done, True)
+    assert HEIGHT < 1021
