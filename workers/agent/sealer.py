@@ -34,7 +34,14 @@ from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.join import joined, secret_write, size_learned
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
-from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, stop_on_signal
+from workers.console.process import (
+    MISCONFIGURED,
+    AlreadyRunning,
+    FolderGone,
+    owned,
+    refuse,
+    stop_on_signal,
+)
 from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
 from workers.machine import config_text, machine_look
@@ -48,6 +55,8 @@ from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from workers.config import SealerConfig
 
 log = structlog.get_logger(__name__)
@@ -96,11 +105,11 @@ def sealing_folders(config: SealerConfig) -> tuple[Path, ...]:
     return (config.folder, *(path for path in locations if path.is_dir()))
 
 
-def run(config: SealerConfig, *, stop: threading.Event) -> int:
+def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable[[], None]) -> int:
     """Work until `stop` is set, the console tells another sector size, or to make room for another version.
 
     Return the exit code; UPGRADE_EXIT ends the program.  Call it from the main thread.
-    Raises ProgramMissing, TokenRefused, BadMark.
+    Raises ProgramMissing, TokenRefused, BadMark, FolderGone.
     """
     socket = socket_path(config.folder)
     broker = f"redis+socket://{socket}"
@@ -150,7 +159,14 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
         threading.Thread(target=leases.register_until_known, daemon=True).start()
         leases.start()
         bell.start()
-        return _seal(agent, stop=stop, children=children, compiling=compiling, proofs=proofs)
+        return _seal(
+            agent,
+            stop=stop,
+            children=children,
+            compiling=compiling,
+            proofs=proofs,
+            folder_require=folder_require,
+        )
     finally:
         bell.stop()
         leases.stop()
@@ -169,10 +185,12 @@ def _seal(
     children: Children,
     compiling: HostCompileProgress,
     proofs: HostProofs,
+    folder_require: Callable[[], None],
 ) -> int:
     """Seal until `stop` is set, the sector size is another one or another version waits; the exit code."""
     leases, is_size_known = agent.leases, False
     while not stop.is_set():
+        folder_require()  # else sectors would begin under the mount of a disk that is gone
         leases.require_accepted()
         if not is_size_known and leases.registered is not None:
             is_size_known = True
@@ -263,18 +281,18 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = sys.argv[1:] if argv is None else argv
         config = sealer_config(arguments)
-        with owned(config.folder, name="sealer"):
+        with owned(config.folder, name="sealer") as folder_require:
             logs_set_up("sealer")
             stop = stop_on_signal()
             for note in config.notes:
                 log.warning("config_not_obeyed", note=note)
             config = configured(config, arguments, stop=stop)
-            code = run(config, stop=stop)
+            code = run(config, stop=stop, folder_require=folder_require)
             while not code and not stop.is_set():  # it told the sector size: once, before any work
                 config = relearned(config, arguments, stop=stop)
-                code = run(config, stop=stop)
+                code = run(config, stop=stop, folder_require=folder_require)
             return code
     except BadConfig as error:
         return refuse(str(error), code=MISCONFIGURED)
-    except (AlreadyRunning, ProgramMissing, TokenRefused, BadMark) as error:
+    except (AlreadyRunning, FolderGone, ProgramMissing, TokenRefused, BadMark) as error:
         return refuse(str(error))

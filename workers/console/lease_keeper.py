@@ -81,6 +81,8 @@ class LeaseKeeper:
         """What is known of the machine, as fields of `Hardware`; read anew each time."""
         self.disks_measure: Callable[[], None] = _nothing
         self.log_tail: Callable[[], tuple[str, ...]] = tuple
+        self.uid = config.uid
+        """Read once: where the disk is gone a new one would be made in its place."""
         self.boot_id = secrets.token_hex(8)
         self.stores: tuple[str, ...] = ()
         """Names of the stores, where nobody watches them."""
@@ -160,7 +162,7 @@ class LeaseKeeper:
         settings = self._settings_now()
         answer = self.console.register(
             Register(
-                uid=self.config.uid,
+                uid=self.uid,
                 boot_id=self.boot_id,
                 name=self.config.name,
                 host=self.config.host,
@@ -198,10 +200,12 @@ class LeaseKeeper:
                     )
                     return
                 request_waits("not_registered", error)
-                self._is_stopped.wait(RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)])
-                attempt += 1
+            except OSError as error:  # a disk that cannot be read now: without this thread all leases end
+                log.warning("not_registered", reason=str(error)[:200])
             else:
                 return
+            self._is_stopped.wait(RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)])
+            attempt += 1
 
     def require_accepted(self) -> None:
         """Go on unless the console has refused this start.  Raises TokenRefused."""

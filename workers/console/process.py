@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -22,11 +23,19 @@ class AlreadyRunning(Exception):
     """Another worker owns the folder; one sentence for the terminal."""
 
 
+class FolderGone(Exception):
+    """A worker's folder is not there any more, or another one; one sentence for the terminal."""
+
+
 @contextmanager
-def owned(folder: Path, *, name: str) -> Iterator[None]:
-    """Own a worker's folder alone; the lock goes with the process.  Raises AlreadyRunning."""
+def owned(folder: Path, *, name: str) -> Iterator[Callable[[], None]]:
+    """Own a worker's folder alone; the lock goes with the process.  Raises AlreadyRunning.
+
+    What it gives raises FolderGone once the folder is another one, as the bare place of a disk that is gone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("a") as lock:
+    path = folder / f"{name}.lock"
+    with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -34,7 +43,18 @@ def owned(folder: Path, *, name: str) -> Iterator[None]:
                 f"a {name} is already running in {folder} (`make up` has one): stop it, or give this one a"
                 " folder of its own, --dir FOLDER (DIR=FOLDER for make)"
             ) from None
-        yield
+
+        def require() -> None:
+            try:
+                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                    return
+            except FileNotFoundError:
+                pass
+            raise FolderGone(
+                f"{folder} is not the folder of the start any more: mount its disk and start it again"
+            )
+
+        yield require
 
 
 def stop_on_signal() -> threading.Event:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from poolsite.wire.hosts import Heartbeat
+    from poolsite.wire.hosts import Heartbeat, SectorOnHost
 
 NEWER = b'{"code": "bad_value", "message": "unknown field", "field": "settings"}'
 REFUSAL = b'{"code": "token_refused", "message": "this token was revoked", "field": ""}'
@@ -121,6 +123,51 @@ def test_the_sealer_says_so_and_leaves_nothing_behind(
 
     assert code == 1
     assert f"the console {url} does not take this token" in capsys.readouterr().err
+
+
+def test_a_disk_that_cannot_be_read_now_ends_no_registration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.console.lease_keeper.RETRY_PAUSES_S", (0.0,))
+    leases = lease_keeper_of(config_of(tmp_path, "http://c"))
+    monkeypatch.setattr(leases.console, "register", lambda _: REGISTERED)
+    tries = []
+
+    def sectors() -> tuple[SectorOnHost, ...]:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EIO, "input/output error")
+        return ()
+
+    leases.sectors = sectors
+    leases.register_until_known()
+
+    assert (leases.registered, len(tries)) == (REGISTERED, 3)
+
+
+@pytest.mark.parametrize("leaves_bare_folder", [True, False])
+def test_a_sealer_whose_disk_is_gone_ends_and_writes_nothing_in_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, leaves_bare_folder: bool
+) -> None:
+    (tmp_path / "token").write_text("t\n")
+    folder = tmp_path / "sealer"
+
+    def disk_take() -> None:
+        while not (folder / "log" / "celery.log").exists():
+            time.sleep(0.02)
+        folder.rename(tmp_path / "disk")
+        if leaves_bare_folder:
+            folder.mkdir()
+
+    with answering(503, b"{}") as url:
+        taking = threading.Thread(target=disk_take)
+        taking.start()
+        code = main(["--dir", str(folder), "--token-file", str(tmp_path / "token"), "--console", url])
+        taking.join()
+
+    assert code == 1
+    assert f"{folder} is not the folder of the start any more: mount its disk" in capsys.readouterr().err
+    assert list(folder.rglob("*")) == []
 
 
 def test_parked_jobs_are_told_after_each_registration_and_then_seldom(
