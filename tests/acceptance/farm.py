@@ -31,6 +31,8 @@ DISK_MB: Final = 300
 """A host's own disk; a host keeps 64 MiB free for each sector that it begins."""
 RESTART_S: Final = 3.0
 """A host whose program ended is started again after so long, as its service manager does."""
+AWAY_S: Final = 60.0
+"""A host whose disk is gone has ended after so long, on a machine with too much work."""
 SLOW_RATE: Final = "40kbit"
 SLOTS: Final = "add_piece=1,tree_d=1,pc1=1,pc2=1,c1=1,c2=1,finalize=1"
 
@@ -118,11 +120,27 @@ class Host:
         """Run `ip` in its namespace."""
         root("ip", "-n", self.name, *words)
 
+    @property
+    def disk(self) -> Path:
+        """Where the disk is reached while it is not mounted on the folder."""
+        return self.pool.base / f"{self.name}-disk"
+
     def disk_new(self) -> None:
         """Give it an empty disk."""
-        mount_ends(self.folder)
+        self.disk_end()
+        self.disk.mkdir(exist_ok=True)
+        root("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=755", "none", self.disk)
+        self.disk_mount()
+
+    def disk_mount(self) -> None:
+        """Mount its disk."""
         self.folder.mkdir(exist_ok=True)
-        root("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=755", "none", self.folder)
+        root("mount", "--bind", self.disk, self.folder)
+
+    def disk_end(self) -> None:
+        """Take its disk away for good."""
+        mount_ends(self.folder)
+        mount_ends(self.disk)
 
     def share_mount(self, *, read_only: bool = False) -> None:
         """Mount the shared store."""
@@ -139,8 +157,10 @@ class Host:
         words += ["--snark", "vanilla", "--sector-size", "2KiB", "--slots", SLOTS]
         kept = {name: value for name, value in self.pool.env.items() if name != "POOLSITE_VAR"}
         env = {**kept, "NUMBA_CACHE_DIR": str(SITE / "var" / "numba"), "POOLSITE_WORKER_THREADS": "1"}
+        # `ip netns exec` gives a process mounts of its own, of which nothing could be taken away any more.
+        inside = ["nsenter", f"--net=/run/netns/{self.name}", sys.executable]
         self.process = machine_start(
-            ["ip", "netns", "exec", self.name, sys.executable, "-m", "workers", "sealer", *map(str, words)],
+            [*inside, "-m", "workers", "sealer", *map(str, words)],
             log=self.pool.base / f"{self.name}.log",
             env=env,
         )
@@ -162,7 +182,7 @@ class Host:
         """Take the machine away."""
         self.kill()
         mount_ends(self.share)
-        mount_ends(self.folder)
+        self.disk_end()
         namespace_end(self.name)
 
 
@@ -252,6 +272,19 @@ class Farm:
         host.disk_new()
         return lambda: None
 
+    def disk_away(self, host: Host) -> Callable[[], None]:
+        """Its disk is gone while it runs: it ends, and its service waits for the mount."""
+        process, host.is_off = host.process, True
+        mount_ends(host.folder)
+
+        def mend() -> None:
+            assert process is None or process.wait(AWAY_S) != 0, "a host went on without its disk"
+            assert list(host.folder.iterdir()) == [], "a host has written where its disk was"
+            host.disk_mount()
+            host.is_off = False
+
+        return mend
+
     def share_gone(self, host: Host) -> Callable[[], None]:
         mount_ends(host.share)
         return host.share_mount
@@ -311,6 +344,7 @@ TROUBLES: Final = (
     Farm.disk_full,
     Farm.disk_read_only,
     Farm.disk_lost,
+    Farm.disk_away,
     Farm.share_gone,
     Farm.share_read_only,
     Farm.power_lost,
@@ -327,4 +361,4 @@ def sealing_names(host: Host) -> set[str]:
 
 def is_possible() -> bool:
     """Return whether namespaces and mounts can be made here."""
-    return os.geteuid() == 0 and shutil.which("ip") is not None and shutil.which("tc") is not None
+    return os.geteuid() == 0 and all(shutil.which(program) is not None for program in ("ip", "tc", "nsenter"))
