@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 HEADER: Final = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?")
-KEY: Final = re.compile(r"\s*([\w\"'.-]+)\s*=")
+KEY: Final = re.compile(r"""\s*((?:[\w.-]|"[^"]*"|'[^']*')+)\s*=""")
 
 Path = tuple[str | int, ...]
 Kind = Callable[[Any], str]
@@ -37,10 +37,12 @@ def lines_of(text: str) -> dict[Path, int]:
             if header[1] == "[[":
                 counts[names] = counts.get(names, -1) + 1
             here = _indexed(names, counts)
-            found.setdefault(here, number)
+            for end in range(1, len(here) + 1):
+                found.setdefault(here[:end], number)
         elif key := KEY.match(line):
             names = tuple(part.strip().strip("\"'") for part in key[1].split("."))
-            found.setdefault((*here, *names), number)
+            for end in range(1, len(names) + 1):
+                found.setdefault((*here, *names[:end]), number)
     return found
 
 
