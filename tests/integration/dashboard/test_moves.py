@@ -186,7 +186,9 @@ def command(*words: str) -> str:
 def test_the_command_shows_and_does_the_same(chain: MovingChain) -> None:
     shown = command()
     assert "way: in\n" in shown
-    assert "steps: key keys, title Keys in the pool's signer" in shown
+    assert "[done] Keys in the pool's signer: 1 of 1 keys are held by a connected signer\n" in shown
+    assert "    $ .venv/bin/python -m workers signer policy --miner f01000\n" in shown
+    assert "(first: Signer's policy names the miner)" in shown
     assert "works_from: 1010\n" in command("in", "height=1010")
     assert "works_until: 0\n" in command("cancel")
     command("in", "last_number=41")

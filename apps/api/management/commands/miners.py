@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext
 
 from apps.api.address_bodies import reach_body
 from apps.api.management.words import checked, facts, refusals_told, values_of
@@ -20,7 +21,7 @@ from apps.miners.services.address_changes import addresses_read
 from apps.miners.services.addresses import senders_set
 from apps.moves.selectors import move_of, way_of
 from apps.moves.services.heights import move_cancel
-from apps.moves.steps import Way
+from apps.moves.steps import StepState, Way
 from apps.sectors.selectors.targets import target_get
 from apps.sectors.services.batches.asks import batches_ask, batches_waiting
 from apps.sectors.services.batches.settings import batch_settings_set
@@ -29,11 +30,24 @@ from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterator
 
     from apps.miners.models import Miner
 
 
 PARTS: Final = ("target", "batches", "senders", "waiting", "reach", "move")
+
+
+def move_lines(body: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each fact, step and window of a move, with the commands of what is not done."""
+    yield from facts({name: value for name, value in body.items() if name not in ("steps", "windows")})
+    for step in body["steps"]:
+        first = gettext(" (first: {steps})").format(steps=", ".join(step["first"])) if step["first"] else ""
+        yield f"[{step['state']}] {step['title']}: {step['figure']}{first}"
+        if step["state"] != StepState.DONE:
+            yield f"    ! {step['risk']}"
+            yield from (f"    $ {line}" for line in step["command"].splitlines())
+    yield from facts({"windows": body["windows"]})
 
 
 class Command(BaseCommand):
@@ -62,7 +76,7 @@ class Command(BaseCommand):
         with refusals_told():
             miner, words = miner_get(SYSTEM, options["miner"]), options["values"]
             body = getattr(self, f"_{options['what']}")(miner, words)
-        for line in facts(body):
+        for line in move_lines(body) if options["what"] == "move" else facts(body):
             self.stdout.write(line)
 
     def _target(self, miner: Miner, words: list[str]) -> dict[str, Any]:
