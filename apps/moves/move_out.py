@@ -84,7 +84,7 @@ def _height(read: MoveReadings) -> Iterator[Step]:
         figure = gettext("the pool proves no window that opens at height {height} or later").format(
             height=whole(until)
         )
-        if read.height < until:
+        if read.epoch < until:
             figure += gettext("; reached in {left}").format(left=time_left(read.seconds_until(until)))
     elif miner.is_held:
         figure = gettext("the pool proves nothing of it")
@@ -105,7 +105,7 @@ def _height(read: MoveReadings) -> Iterator[Step]:
     before, _ = read.windows_at(until)
     waiting = read.posts_waiting()
     states = {post.state for post in (read.posts_of(before) if before else ())}
-    is_over = read.height >= until and not waiting
+    is_over = read.epoch >= until and not waiting
     yield Step(
         key="proofs",
         title=gettext("The pool's last window has landed"),
@@ -122,7 +122,7 @@ def _height(read: MoveReadings) -> Iterator[Step]:
     yield Step(
         key="blocks",
         title=gettext("The pool makes no block"),
-        is_done=read.height >= until,
+        is_done=read.epoch >= until,
         figure=gettext("none from height {height} on; its last one is at {last}").format(
             height=whole(until), last=whole(last)
         ),
@@ -140,7 +140,7 @@ def _proofs_text(read: MoveReadings, *, waiting: int, states: set[str]) -> str:
     before, _ = read.windows_at(until)
     if before is None:
         return gettext("there is no window with sectors")
-    if read.height < until:
+    if read.epoch < until:
         return gettext("the last one is deadline {deadline}, open from {opens}").format(
             deadline=before.deadline, opens=whole(before.open)
         )
@@ -183,6 +183,7 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
         command="\n".join(
             [
                 f".venv/bin/python manage.py sector_records lotus {miner.address} --to {file}",
+                "# without RemoteBackend in lotus' config.toml, after a restart of the node:",
                 *(
                     f".venv/bin/python -m workers signer export {address} > KEY && lotus wallet "
                     f"import KEY && shred -u KEY"

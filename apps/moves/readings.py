@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from apps.blocks.models import Block
 from apps.blocks.selectors import miners_on
 from apps.blocks.warm_up import node_has_key
+from apps.chain.chain_status import clock_of
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
@@ -90,6 +91,13 @@ class MoveReadings:
     def height(self) -> int:
         """The head's."""
         return self.context.head.height
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that runs now: ahead of the head where the chain waits for somebody's block."""
+        context = self.context
+        clock_now = clock_of(context.head, network=context.network, at=context.now)
+        return self.height if clock_now is None else max(clock_now.epoch, self.height)
 
     @property
     def period(self) -> int:

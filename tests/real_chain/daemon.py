@@ -172,6 +172,14 @@ class LotusCluster:
         self.kill()
         self.start()
 
+    def sign_alone(self, key_file: Path) -> None:
+        """Have the node sign by its own wallet again, with a key that is imported, as its operator does."""
+        file = self.repository / "config.toml"
+        file.write_text(re.sub(r"RemoteBackend = .*", '#RemoteBackend = ""', file.read_text()))
+        self.kill()
+        self.start()
+        self.run("lotus", "wallet", "import", str(key_file))
+
     def log(self) -> str:
         """Return the end of the daemon's log."""
         files = [self.folder / name for name in ("lotus.log", "miner.log")]

@@ -248,7 +248,7 @@ def test_the_pool_stops_at_a_height_and_lotus_miner_proves_the_next_window(
     command(pool, "manage.py", "sector_records", "lotus", MINER, "--to", str(file), "--all")
     signer = ("signer", "export", "--dir", str(pool.var / "signer"), moved)
     key.write_text(command(pool, "-m", "workers", *signer))
-    cluster.run("lotus", "wallet", "import", str(key))
+    cluster.sign_alone(key)
     shed = ("lotus-shed", "--repo", str(cluster.miner_repository), "datastore", "import")
     told = cluster.run(*shed, "--repo-type", "StorageMiner", "--really-do-it", "/metadata", str(file))
     assert f'importing: "/sectors/{SECTORS - 1}"' in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -263,6 +264,17 @@ def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -
     assert found["keys"].state == StepState.TO_DO
     SignerConnection.objects.update(closed_at=clock.now())
     assert not move_of(Miner.objects.get(), SYSTEM).left
+
+
+def test_the_height_comes_by_the_clock_where_nobody_else_makes_blocks(chain: MovingChain) -> None:
+    moving(works_until=1020)
+    factories.head(1018)
+    assert state(Miner.objects.get(), "blocks", Way.OUT) == StepState.TO_DO
+
+    factories.head(1018, arrived_at=clock.now() - timedelta(minutes=1), timestamp=0)
+
+    assert state(Miner.objects.get(), "blocks", Way.OUT) == StepState.DONE
+    assert move_of(Miner.objects.get(), SYSTEM).height == 1018
 
 
 def test_a_missed_last_window_is_said(chain: MovingChain) -> None:
