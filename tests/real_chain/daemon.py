@@ -73,6 +73,7 @@ class LotusCluster:
 
     def __exit__(self, *_: object) -> None:
         self.miner_kill()
+        self._forget()
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -155,8 +156,13 @@ class LotusCluster:
         try:
             return bool(self.node.call("ChainHead"))
         except (OSError, ValueError, NodeRefused, httpx.HTTPError):
-            self.__dict__.pop("node", None)
+            self._forget()
             return False
+
+    def _forget(self) -> None:
+        """Close the connections to a daemon that has ended."""
+        if (stale := self.__dict__.pop("node", None)) is not None:
+            stale.client.close()
 
     @cached_property
     def node(self) -> RealNode:

@@ -234,7 +234,7 @@ def test_the_window_of_sectors_that_lotus_sealed_is_proven(
 def test_the_pool_stops_at_a_height_and_lotus_miner_proves_the_next_window(
     moved: str, pool: RunningPool, cluster: LotusCluster
 ) -> None:
-    node, key = cluster.node, cluster.folder / "exported.key"
+    key = cluster.folder / "exported.key"
     act(pool, "POST", MOVE, {"way": "out", "give_numbers": True})
     act(pool, "POST", MOVE, {"way": "out", "height": LEAVES_AT})
     wait_until(
@@ -263,7 +263,7 @@ def test_the_pool_stops_at_a_height_and_lotus_miner_proves_the_next_window(
         within_s=2 * STEP_S,
         what=lambda: f"{steps(pool, 'out')}\n{cluster.log()}",
     )
-    assert node.faulty(MINER) == set()
+    assert cluster.node.faulty(MINER) == set()
     posts = messages(pool, POST_METHOD, MINER)
     assert len(posts) == 2, "the pool proved the windows of deadlines 0 and 1, each once"
     newest = blocks_of(cluster, above=LEAVES_AT - 1)
