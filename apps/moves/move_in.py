@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from apps.checks.results import Link
 from apps.core.formatting import fil, plural, time_left, whole
+from apps.moves.readings import MOST
 from apps.moves.steps import Step
 from apps.proving.states import PostState
 from apps.sectors.services.reservations import numbers_text
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from apps.moves.readings import MoveReadings, SectorFiles
     from apps.proving.services.preconditions import Readiness
+    from poolsite.filecoin.bitfield import BitField
 
 
 def steps_in(read: MoveReadings) -> Iterator[Step]:
@@ -99,9 +101,7 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         key="rows",
         title=gettext("Sectors adopted"),
         is_done=files.rows >= miner.live_sectors,
-        figure=gettext("{rows} of {sectors} of the chain have their row").format(
-            rows=whole(files.rows), sectors=plural(miner.live_sectors, "live sector")
-        ),
+        figure=_rows_text(files, miner.live_sectors),
         risk=gettext("They are proven all the same, but cannot be checked, moved, extended or ended here."),
         command=f".venv/bin/python manage.py sectors adopt {miner.address} --dry-run",
         link=Link("miner-adopt", (miner.address,)),
@@ -111,16 +111,13 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         key="files",
         title=gettext("Files found in stores"),
         is_done=(files.rows > 0 and not files.unplaced) or not miner.live_sectors,
-        figure=gettext("{placed} of {sectors} found in stores").format(
-            placed=whole(files.placed), sectors=plural(files.rows, "sector")
+        figure=gettext("{count} without a store: {numbers}").format(
+            count=_at_most(files.unplaced), numbers=numbers_text(files.unplaced)
         )
-        + (
-            gettext("; {count} not: {numbers}").format(
-                count=whole(len(files.unplaced)), numbers=numbers_text(files.unplaced)
-            )
-            if files.unplaced
-            else ""
-        ),
+        if files.unplaced
+        else gettext("every row names a store")
+        if files.rows
+        else gettext("no sector has a row yet"),
         risk=gettext("A sector whose files nobody finds is left out of its proof, and faulty from then on."),
         needs=("provers", "rows"),
         command=f".venv/bin/python manage.py stores find {miner.address}-{files.unplaced.first}"
@@ -132,12 +129,14 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
     yield Step(
         key="looks",
         title=gettext("Files opened by a prover"),
-        is_done=(files.rows > 0 and not files.bad and files.good >= files.rows) or not miner.live_sectors,
-        figure=gettext("{good} of {sectors} looked at and whole").format(
-            good=whole(files.good), sectors=plural(files.rows, "sector")
+        is_done=not files.bad and files.looked >= files.expected,
+        figure=gettext("{looked} of {sectors} that must be proven looked at").format(
+            looked=whole(files.looked), sectors=plural(files.expected, "sector")
         )
         + (
-            gettext("; missing or damaged: {numbers}").format(numbers=numbers_text(files.bad))
+            gettext("; {count} missing or damaged: {numbers}").format(
+                count=_at_most(files.bad), numbers=numbers_text(files.bad)
+            )
             if files.bad
             else ""
         ),
@@ -150,6 +149,20 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         link=Link("proving"),
         button=gettext("Proving"),
     )
+
+
+def _rows_text(files: SectorFiles, live: int) -> str:
+    if files.counted_at is None:
+        return gettext("sectors are counted within a minute")
+    return gettext("{rows} of {sectors} of the chain have their row, counted {time} UTC").format(
+        rows=whole(files.rows), sectors=plural(live, "live sector"), time=f"{files.counted_at:%H:%M:%S}"
+    )
+
+
+def _at_most(numbers: BitField) -> str:
+    """Return how many numbers these are, where no more than `MOST` are read."""
+    count = len(numbers)
+    return whole(count) if count < MOST else gettext("{count} or more").format(count=whole(count))
 
 
 def _provers_text(ready: Readiness, files: SectorFiles) -> str:

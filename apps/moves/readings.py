@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Exists, OuterRef, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block
@@ -21,11 +22,11 @@ from apps.miners.selectors import sender_choose
 from apps.miners.services.transfer import messages_waiting
 from apps.miners.states import Use
 from apps.moves.steps import MoveWindow
-from apps.proving.models import Deadline, Partition, Recovery, SectorCheck, WindowPost
+from apps.proving.models import CheckRun, Deadline, Partition, Recovery, SectorCheck, WindowPost
 from apps.proving.services.preconditions import Readiness, readiness_of
 from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import OPEN as OPEN_RECOVERIES
-from apps.proving.states import PostState
+from apps.proving.states import CheckKind, CheckState, PostState
 from apps.sectors.models import (
     RUNS_OVER,
     PipelineRun,
@@ -33,10 +34,10 @@ from apps.sectors.models import (
     Sector,
     SectorChange,
     SectorNumbers,
+    Store,
     StoreMove,
 )
-from apps.sectors.selectors.expirations import precommits_open
-from apps.sectors.services.transfer import stores_used
+from apps.sectors.selectors.expirations import precommits_open, sectors_counted
 from apps.sectors.states import OPEN_MOVES
 from apps.users.principals import SYSTEM
 from apps.wallets.services.policies import policy_read
@@ -46,9 +47,14 @@ from poolsite.wire.pipeline.changes import OPEN_CHANGES
 from poolsite.wire.proposals import own_miners_edit
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from apps.miners.models import Miner
     from apps.users.principals import Principal
     from poolsite.filecoin.bitfield import BitField
+
+MOST: Final = 1_000
+"""How many numbers are named one by one."""
 
 WAITING: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT, PostState.NOTHING)
 """States of a proof whose window is not over."""
@@ -56,18 +62,22 @@ WAITING: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT, PostState
 
 @dataclass(frozen=True, slots=True)
 class SectorFiles:
-    """Where the proving sectors of a miner lie, as its rows say."""
+    """Where the proving sectors of a miner lie; no more rows are read of a larger miner."""
 
     rows: int
-    placed: int
-    """How many of them name a store."""
+    """Those that prove, as of `counted_at`."""
+    counted_at: datetime | None
+    """None: nobody has counted them yet."""
     unplaced: BitField
+    """Those that name no store, `MOST` at most."""
     unread: tuple[str, ...]
     """Stores with sectors of it that no prover in charge reads."""
-    good: int
-    """Sectors whose files a prover has opened and found whole, as of its last look."""
+    expected: int
+    """Sectors that proofs of now must cover."""
+    looked: int
+    """How many of them provers have opened, each deadline's in their fullest look of late."""
     bad: BitField
-    """Sectors whose files it found missing or damaged in each store where it looked."""
+    """Sectors whose files they found missing or damaged in each store where they looked, `MOST` at most."""
 
 
 def to_prove(part: Partition) -> set[int]:
@@ -175,22 +185,39 @@ class MoveReadings:
         return node_has_key(self.miner.worker)
 
     def files(self, readiness: Readiness) -> SectorFiles:
-        """Return where the sectors lie."""
-        rows = Sector.objects.filter(miner=self.miner, state=SectorState.PROVING)
-        unplaced = bitfield_of(rows.filter(store="").order_by().values_list("number", flat=True))
+        """Return where the sectors lie, and what provers found of them."""
+        miner = self.miner
+        proving = Sector.objects.filter(miner=miner, tenant=miner.tenant_id, state=SectorState.PROVING)
+        unplaced = proving.filter(store="").order_by().values_list("number", flat=True)[:MOST]
         read = {store for prover in readiness.provers for store in prover.stores}
-        looks = SectorCheck.objects.filter(miner=self.miner)
-        good = set(looks.filter(is_good=True).values_list("number", flat=True))
-        bad = set(looks.filter(is_good=False, good_in="").values_list("number", flat=True))
-        count = rows.count()
+        stores = Store.objects.filter(tenant=miner.tenant_id).exclude(name__in=read)
+        unread = stores.filter(Exists(proving.filter(store=OuterRef("name")))).values_list("name", flat=True)
+        looks = SectorCheck.objects.filter(miner=miner)
+        bad = set(looks.filter(is_good=False, good_in="").values_list("number", flat=True)[:MOST])
+        bad -= set(looks.filter(is_good=True, number__in=bad).values_list("number", flat=True))
+        rows, counted_at = sectors_counted(miner)
+        expected, looked = self._looked()
         return SectorFiles(
-            rows=count,
-            placed=count - len(unplaced),
-            unplaced=unplaced,
-            unread=tuple(sorted(stores_used(self.miner) - read)),
-            good=len(good - bad),
-            bad=bitfield_of(bad - good),
+            rows=rows,
+            counted_at=counted_at,
+            unplaced=bitfield_of(unplaced),
+            unread=tuple(sorted(set(unread))),
+            expected=expected,
+            looked=looked,
+            bad=bitfield_of(bad),
         )
+
+    def _looked(self) -> tuple[int, int]:
+        """Return how many sectors the next proofs must cover, and how many of them were looked at."""
+        runs = CheckRun.objects.filter(miner=self.miner, kind=CheckKind.AHEAD, state=CheckState.DONE)
+        sums = runs.order_by().values("deadline_index", "open_epoch").annotate(sectors=Sum("count"))
+        most: dict[int, int] = {}
+        for row in sums:
+            index = row["deadline_index"]
+            most[index] = max(most.get(index, 0), row["sectors"])
+        rows = Deadline.objects.filter(miner=self.miner, live__gt=0)
+        wanted = {row.index: max(row.live - row.faulty, 0) for row in rows}
+        return sum(wanted.values()), sum(min(most.get(index, 0), live) for index, live in wanted.items())
 
     def own_precommits(self) -> int:
         """Count the pool's own sectors with a pre-commit on the chain that no commit has followed."""

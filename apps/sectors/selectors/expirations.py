@@ -97,6 +97,12 @@ EPOCHS_OF_COUNT: Final = 2880
 """Epochs whose ends are counted together: a day of the main network."""
 
 
+def sectors_counted(miner: Miner) -> tuple[int, datetime | None]:
+    """Return how many sectors of a miner prove, and when they were counted; None: nobody has yet."""
+    row = Expirations.objects.filter(miner=miner).first()
+    return (0, None) if row is None else (sum(count for _, count, *_ in row.counts), row.counted_at)
+
+
 def expirations_by(
     viewer: Principal, *, miner: str, start: int, width: int
 ) -> tuple[list[ExpiryBucket], datetime | None]:

@@ -91,6 +91,7 @@ ACTS: Final[dict[str, str]] = {
     "gas-guard-new": "POST gas/guards",
     "gas-guard-remove": "DELETE gas/guards/<uuid:uuid>",
     "miner-new": "POST miners",
+    **dict.fromkeys(("miner-move-in", "miner-move-out"), "POST miners/<str:address>/move"),
     "miner-addresses": "POST miners/<str:address>/addresses",
     "miner-adopt": "POST miners/<str:address>/adoptions",
     "miner-batches": "PATCH miners/<str:address>/batches",

@@ -117,7 +117,7 @@ def test_the_page_reviews_and_sets_the_height_and_takes_it_back(chain: MovingCha
     assert "Move in…" in text
     text = text_of(browser.get(page))
     for words in (
-        "3 of 3 sectors found in stores",
+        "every row names a store",
         "first: Signer",
         "Start it once lotus-miner has stopped, never before.",
         "signer policy --miner f01000",

@@ -10,6 +10,9 @@ from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.moves.selectors import move_of
+from apps.proving.models import CheckRun, SectorCheck
+from apps.sectors.models import Expirations
+from apps.sectors.services.changes.expirations import expirations_count
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.jobs import JobKind
@@ -80,9 +83,36 @@ def signed_for(of: Miner) -> None:
 
 def adopted(of: Miner, *, store: str = "s1", count: int = 3) -> None:
     """Give its sectors rows, and a prover that reads the store."""
+    factories.store(factories.worker("prover-1", kinds=[JobKind.WINDOW_POST]), "s1")
     for number in (7, 8, 9)[:count]:
-        factories.sector(of, number=number, state="PROVING", store=store, without_pledge=True)
-    factories.worker("prover-1", kinds=[JobKind.WINDOW_POST], stores=["s1"])
+        proving(of, number, store=store)
+    counted()
+
+
+def proving(of: Miner, number: int, *, store: str) -> None:
+    """Give one of its sectors a row."""
+    data: dict[str, Any] = {"state": "PROVING", "store": store, "expiration": 2_000_000}
+    factories.sector(of, number=number, without_pledge=True, **data)
+
+
+def counted() -> None:
+    """Have its rows counted, as a task does every minute."""
+    Expirations.objects.all().delete()
+    expirations_count(now=clock.now())
+
+
+def looked(of: Miner, *, bad: set[int], at: int) -> None:
+    """Have a prover look at its three sectors, each in a deadline of its own."""
+    for number, index in ((7, 4), (8, 5), (9, 1)):
+        run = {"miner": of, "kind": "AHEAD", "state": "DONE", "deadline_index": index, "open_epoch": at}
+        CheckRun.objects.create(**run, store="s1", count=1)
+        found = {
+            "deadline_index": index,
+            "height": at,
+            "checked_at": clock.now(),
+            "is_good": number not in bad,
+        }
+        SectorCheck.objects.update_or_create(miner=of, number=number, store="s1", defaults=found)
 
 
 def steps(of: Miner, way: Way) -> dict[str, Step]:

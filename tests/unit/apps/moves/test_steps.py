@@ -14,7 +14,7 @@ from apps.miners.models import Miner
 from apps.moves.selectors import move_of, way_of
 from apps.moves.services.heights import move_in, move_out
 from apps.moves.steps import StepState, Way
-from apps.proving.models import Deadline, Partition, SectorCheck, WindowPost
+from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.states import PostState
 from apps.sectors.models import SealTarget, Sector
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
@@ -23,7 +23,17 @@ from apps.users.services.grants import miner_grant
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.policy import PolicyState, RuleForm
 from tests import factories
-from tests.unit.apps.moves.moving import HEIGHT, adopted, chain_served, moving, signed_for, steps
+from tests.unit.apps.moves.moving import (
+    HEIGHT,
+    adopted,
+    chain_served,
+    counted,
+    looked,
+    moving,
+    proving,
+    signed_for,
+    steps,
+)
 
 if TYPE_CHECKING:
     from tests.unit.apps.moves.moving import MovingChain
@@ -80,25 +90,24 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     found = steps(miner, Way.IN)
     assert found["provers"].state == StepState.DONE
     assert (found["rows"].state, "2 of 3 live sectors" in found["rows"].figure) == (StepState.TO_DO, True)
-    factories.sector(miner, number=9, state="PROVING", store="", without_pledge=True)
+    proving(miner, 9, store="")
+    counted()
     found = steps(miner, Way.IN)
     assert (found["rows"].state, found["files"].state) == (StepState.DONE, StepState.TO_DO)
-    assert found["files"].figure == "2 of 3 sectors found in stores; 1 not: 9"
+    assert found["files"].figure == "1 without a store: 9"
+    factories.store(factories.worker("sealer-1", kinds=["SEAL"]), "s2")
     Sector.objects.filter(number=9).update(store="s2")
     found = steps(miner, Way.IN)
     assert (found["files"].state, found["provers"].state) == (StepState.DONE, StepState.TO_DO)
     assert "none reads s2" in found["provers"].figure
     Sector.objects.filter(number=9).update(store="s1")
 
-    for number in (7, 8, 9):
-        SectorCheck.objects.create(
-            miner=miner, number=number, deadline_index=4, store="s1", is_good=number != 9, height=990,
-            checked_at=clock.now(),
-        )  # fmt: skip
+    assert steps(miner, Way.IN)["looks"].figure == "0 of 3 sectors that must be proven looked at"
+    looked(miner, bad={9}, at=990)
     found = steps(miner, Way.IN)
     assert found["looks"].state == StepState.TO_DO
-    assert found["looks"].figure == "2 of 3 sectors looked at and whole; missing or damaged: 9"
-    SectorCheck.objects.update(is_good=True)
+    assert found["looks"].figure == ("3 of 3 sectors that must be proven looked at; 1 missing or damaged: 9")
+    looked(miner, bad=set(), at=3870)
     assert state(miner, "looks") == StepState.DONE
 
 
