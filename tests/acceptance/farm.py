@@ -279,7 +279,8 @@ class Farm:
 
         def mend() -> None:
             assert process is None or process.wait(AWAY_S) != 0, "a host went on without its disk"
-            assert list(host.folder.iterdir()) == [], "a host has written where its disk was"
+            written = sorted(str(path.relative_to(host.folder)) for path in host.folder.rglob("*"))
+            assert not written, f"a host has written where its disk was: {written}"
             host.disk_mount()
             host.is_off = False
 

@@ -154,7 +154,7 @@ def is_begun(folder: Path, stage: str) -> bool:
     """Whether a host's Celery worker has begun with a stage, or is through with it."""
     if stage_written(folder) != stage:
         return False
-    return has_result(folder, stage.lower()) or Journal(folder.parent).is_worked_on(folder.name)
+    return has_result(folder, stage.lower()) or Journal(folder.parent.parent).is_worked_on(folder.name)
 
 
 def has_result(folder: Path, stage: str) -> bool:

@@ -29,7 +29,7 @@ from poolsite.wire.jobs import SealInputs
 from poolsite.wire.pipeline import STATE_OF_STAGE, Stage
 from tests.bench.__main__ import machine
 from tests.bench.rust_sector import SEED, TICKET
-from workers.agent.journal import Work
+from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.config import DEFAULT_SLOTS
 from workers.kernels.cache import cache_base
@@ -79,6 +79,7 @@ class Host:
         self.pool = ProcessorPool(specs)
         stores = Stores(folder / "sealer", (folder / "store",))
         stores.open()
+        journal_open(folder / "sealer")
         self.runner = StageRunner(folder=folder / "sealer", stores=stores, pool=self.pool)
         counts = {**{stage: DEFAULT_SLOTS.get(stage, 1) for stage in STAGES}, Stage.PC1: pc1_slots}
         self.slots = {stage: threading.Semaphore(count) for stage, count in counts.items()}

@@ -89,7 +89,6 @@ class ChildSlot:
             if os.getppid() != parent:  # we died between fork and prctl
                 os._exit(1)
 
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603  # our own table of commands
                 list(command.argv),
@@ -117,6 +116,7 @@ class Children:
     """All children of one sealer, in order."""
 
     def __init__(self, commands: Sequence[ChildCommand], *, log_folder: Path) -> None:
+        log_folder.mkdir(parents=True, exist_ok=True)
         self.slots = [ChildSlot(command, log_folder=log_folder) for command in commands]
         self.logs_looked_at = 0.0
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text, document_decode, document_encode
 from poolsite.wire.jobs import Level, Progress, SealInputs, StageOutputs
+from workers.stage_processors import SEALING
 from workers.storage.files import write_file
 from workers.storage.store import path_remove
 
@@ -62,11 +63,10 @@ class Failure(Document, frozen=True, kw_only=True):
 class Journal:
     """The folder `jobs/` of a sealing host."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "jobs"
         self.no_job_begins = threading.Lock()
         """Held while it must stay as it is which sectors have a job."""
-        root.mkdir(parents=True, exist_ok=True)
 
     def folder(self, job_id: str) -> Path:
         """Return a job's folder."""
@@ -76,7 +76,7 @@ class Journal:
         """Write down what is to be done next."""
         folder = self.folder(job_id)
         with self.no_job_begins:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             _write(folder / WORK, document_encode(work))
 
     def work_read(self, job_id: str) -> Work | None:
@@ -122,7 +122,7 @@ class Journal:
         one who only looks whether anybody works.
         """
         folder = self.folder(job_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         with (folder / LOCK).open("a") as handle:
             yield _locked(handle.fileno(), until=time.monotonic() + patience_s)
 
@@ -134,7 +134,7 @@ class Journal:
     def removed_write(self, job_id: str) -> None:
         """Mark a job as over for ever."""
         folder = self.folder(job_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         write_file(folder / REMOVED, b"")
 
     def is_removed(self, job_id: str) -> bool:
@@ -171,6 +171,14 @@ class Journal:
     def jobs(self) -> list[str]:
         """Return the jobs that have a record."""
         return sorted(path.name for path in self.root.iterdir() if path.is_dir())
+
+
+def journal_open(folder: Path) -> Journal:
+    """Return the journal of a host that starts, its folders made: not later, when its disk may be gone."""
+    journal = Journal(folder)
+    for root in (journal.root, folder / SEALING):
+        root.mkdir(parents=True, exist_ok=True)
+    return journal
 
 
 def _locked(descriptor: int, *, until: float) -> bool:

@@ -84,7 +84,7 @@ class SealingPlaces:
             with suppress(FileExistsError):
                 root.mkdir()  # not its parents: nothing is written under a mount that is absent
             folder = self.journal.folder(job_id)
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             write_file(folder / PLACE, str(root).encode())
             return root
 

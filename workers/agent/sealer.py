@@ -22,7 +22,7 @@ from poolsite.wire.hosts import UPGRADE_EXIT
 from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
 from workers.agent.inventory import sectors_here, stored_here
-from workers.agent.journal import Journal
+from workers.agent.journal import Journal, journal_open
 from workers.agent.loop import Agent
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
@@ -121,7 +121,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     stores = Stores(config.folder, config.stores, read_only=config.read_only_stores, buckets=config.buckets)
     stores.open()
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
-    journal = Journal(config.folder / "jobs")
+    journal = journal_open(config.folder)
     places = _places_open(config, journal)
     machine = MachineReport(
         config.folder,

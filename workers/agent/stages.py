@@ -50,7 +50,7 @@ from workers.storage.files import (
     space_check,
     write_file,
 )
-from workers.storage.store import path_remove
+from workers.storage.store import StoreAway, path_remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,7 +140,7 @@ class StageRunner:
         self.folder = folder
         self.stores = stores
         self.pool = pool
-        self.journal = Journal(folder / "jobs")
+        self.journal = Journal(folder)
         self.places = SealingPlaces(folder, self.journal, locations)
         self.storing = Storing(stores, places=self.places, journal=self.journal)
         self.files_only: dict[str, Callable[[str, SealInputs, SealingPaths], StageOutputs]] = {
@@ -328,8 +328,11 @@ class StageRunner:
         root = self.folder if is_elsewhere else self.places.root(job_id, inputs)
         paths = sealing_paths(root, self.journal.folder(job_id), store=store, inputs=inputs)
         if not is_elsewhere:
-            for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
-                folder.mkdir(parents=True, exist_ok=True)
+            if not root.is_dir():
+                raise StoreAway(f"{root} is not there: its disk is not mounted")
+            cache = paths.files.cache
+            for folder in (cache.parent, cache, paths.files.sealed.parent, paths.staged.parent):
+                folder.mkdir(exist_ok=True)  # not its parents: nothing is written where a disk is gone
         return paths
 
 

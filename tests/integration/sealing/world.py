@@ -47,7 +47,7 @@ from poolsite.wire.origins import IdFound
 from tests import factories
 from tests.people import tenant, token
 from workers.agent.inventory import sectors_here, stored_here
-from workers.agent.journal import Journal
+from workers.agent.journal import journal_open
 from workers.agent.loop import Agent
 from workers.agent.stages import StageRunner
 from workers.config import DEFAULT_SLOTS, HostConfig, SealerConfig
@@ -227,7 +227,7 @@ class World:
             snark="vanilla",
         )
         leases = LeaseKeeper(config, self.console, kinds=STAGED, slots=DEFAULT_SLOTS | (slots or {}))
-        journal = Journal(config.folder / "jobs")
+        journal = journal_open(config.folder)
         leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, self.stores)
         leases.stores = (self.store.name(),)
         leases.register()

@@ -18,7 +18,7 @@ from poolsite.wire.pipeline import Owner, SectorEvent, StageSpec
 from poolsite.wire.pipeline import SectorState as S
 from tests import factories
 from tests.unit.apps.sectors.sealing import claim, host, report
-from workers.agent.journal import Work
+from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.processors import stages
 from workers.processors.codec import Message, Octets
@@ -103,6 +103,7 @@ def test_a_row_and_a_processor_add_a_stage(tmp_path: Path) -> None:
     assert given is not None
     assert given.stage == "CHECK_LABELS"
 
+    journal_open(tmp_path)
     runner = StageRunner(folder=tmp_path, stores=Stores(tmp_path), pool=Here())  # type: ignore[arg-type]  # has what it calls
     work = Work(token=job.token, inputs=given)
     runner.journal.work_write("job", work)

@@ -15,7 +15,7 @@ from poolsite.wire.jobs import (
     StageOutputs,
 )
 from poolsite.wire.pipeline import STATE_OF_STAGE
-from workers.agent.journal import Journal
+from workers.agent.journal import journal_open
 from workers.agent.loop import Agent
 from workers.config import DEFAULT_SLOTS, SealerConfig
 from workers.console.lease_keeper import LeaseKeeper
@@ -102,7 +102,7 @@ class Host:
         self.leases.settings = self.config.settings
         self.leases.register()
         self.console.said.clear()
-        self.journal = Journal(folder / "jobs")
+        self.journal = journal_open(folder)
         self.hints = Hints()
         app: Any = self.hints
         self.agent = Agent(self.config, console=console, leases=self.leases, journal=self.journal, app=app)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import SealInputs, StageOutputs
-from workers.agent.journal import Failure, Work
+from workers.agent.journal import Failure, Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.storage import store
 from workers.storage.checksums import Checksums, file_digest
@@ -33,6 +33,7 @@ class Host:
         self.roots = roots or (folder / "a", folder / "b")
         self.stores = Stores(folder / "worker", self.roots)
         self.stores.open()
+        journal_open(folder / "worker")
         self.runner = StageRunner(folder=folder / "worker", stores=self.stores, pool=None)  # type: ignore[arg-type]  # no kernels
         self.files = self.runner.paths("job", GIVEN).files
         self.files.sealed.write_bytes(bytes(range(256)) * 8)

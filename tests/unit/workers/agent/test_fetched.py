@@ -11,7 +11,7 @@ import pytest
 from poolsite.wire.jobs import Level, SealInputs
 from tests.s3_server import BUCKET, S3Server, serving
 from workers.agent.fetched import FETCHED
-from workers.agent.journal import Work
+from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.processors.errors import BadProof, TemporaryError
 from workers.processors.tasks import UnsealOutput
@@ -65,6 +65,7 @@ def test_what_was_fetched_of_a_damaged_replica_is_not_read_again(server: S3Serve
         return UnsealOutput(127)
 
     pool: Any = SimpleNamespace(call=call)
+    journal_open(tmp_path / "sealer")
     runner = StageRunner(folder=tmp_path / "sealer", stores=stores, pool=pool)
 
     def run(token: int) -> Level | None:

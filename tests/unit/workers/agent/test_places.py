@@ -11,7 +11,7 @@ from poolsite.wire.jobs import Piece, SealInputs
 from poolsite.wire.pipeline import NEXT_STAGE, SnapStage, SnapState, Stage
 from poolsite.wire.sealing_rules import thread_key
 from workers.agent import places
-from workers.agent.journal import Journal, Work
+from workers.agent.journal import Work, journal_open
 from workers.agent.places import NoThread, SealingPlaces
 from workers.host_settings import HostSettings, rules_default
 from workers.stage_processors import Location
@@ -31,7 +31,7 @@ class Host:
     """A host with sealing threads."""
 
     def __init__(self, folder: Path, *plans: str) -> None:
-        self.folder, self.journal = folder, Journal(folder / "jobs")
+        self.folder, self.journal = folder, journal_open(folder)
         self.locations = [
             Location(str(folder / f"disk{number}"), plan, number + 1) for number, plan in enumerate(plans)
         ]

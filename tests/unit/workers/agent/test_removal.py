@@ -10,7 +10,7 @@ import pytest
 
 from poolsite.wire.hosts import Command, Operation
 from tests.unit.workers.agent.removal import sector_write, until
-from workers.agent.journal import Journal
+from workers.agent.journal import journal_open
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.storage.store import Store
@@ -27,7 +27,7 @@ def removals(tmp_path: Path) -> Removals:
     store = Store(tmp_path / "store")
     stores = Stores(tmp_path, (store.root,))
     stores.open()
-    journal = Journal(tmp_path / "jobs")
+    journal = journal_open(tmp_path)
     return Removals(places=SealingPlaces(tmp_path, journal), stores=stores, journal=journal)
 
 

@@ -18,7 +18,7 @@ from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import Piece, SealInputs, StageOutputs
 from tests.naive.pieces import data_commitment
-from workers.agent.journal import Work
+from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.processors import stages
 from workers.storage.store import Store, path_remove
@@ -69,6 +69,7 @@ class Host:
         self.store = Store(folder / "store")
         self.stores = Stores(folder, (self.store.root,))
         self.stores.open()
+        journal_open(folder)
         self.runner = StageRunner(folder=folder, stores=self.stores, pool=Here())  # type: ignore[arg-type]  # has what it calls
         self.folder = folder
 

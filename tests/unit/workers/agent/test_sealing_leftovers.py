@@ -9,7 +9,7 @@ import pytest
 from poolsite.wire.hosts import Command, Operation
 from tests.unit.workers.agent.removal import sector_write, until
 from tests.unit.workers.agent.scripted_host import inputs
-from workers.agent.journal import WORK, Journal, Work
+from workers.agent.journal import WORK, Work, journal_open
 from workers.agent.places import SealingPlaces
 from workers.agent.sealing_leftovers import ASIDE, SealingLeftovers
 from workers.storage.store import Store
@@ -24,7 +24,7 @@ def leftovers(tmp_path: Path) -> SealingLeftovers:
     store = Store(tmp_path / "store")
     stores = Stores(tmp_path, (store.root,))
     stores.open()
-    journal = Journal(tmp_path / "jobs")
+    journal = journal_open(tmp_path)
     return SealingLeftovers(places=SealingPlaces(tmp_path, journal), stores=stores, journal=journal)
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from poolsite.wire.jobs import SealInputs
 from poolsite.wire.pipeline import SnapStage, SnapState, Stage
 from tests.integration.disks import mounted
-from workers.agent.journal import Journal, Work
+from workers.agent.journal import Work, journal_open
 from workers.agent.places import SealingPlaces, room_of
 from workers.agent.sealing_stores import SealingStores
 from workers.processors.errors import BadInput
@@ -39,7 +39,7 @@ class Host:
     """A host with the sealing stores that are named."""
 
     def __init__(self, folder: Path, *names: str) -> None:
-        self.folder, self.journal = folder / "worker", Journal(folder / "worker" / "jobs")
+        self.folder, self.journal = folder / "worker", journal_open(folder / "worker")
         self.roots = [folder / name for name in names]
         for root in self.roots:
             root.mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import Level, ProvenSector, SealInputs, StageOutputs, WindowPostInputs
 from poolsite.wire.pipeline import STATE_OF_STAGE
 from tests.processor_pids import pids_of
-from workers.agent.journal import Work
+from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
@@ -54,6 +54,7 @@ def runner(tmp_path: Path, pool: ProcessorPool) -> StageRunner:
 def runner_at(folder: Path, pool: ProcessorPool) -> StageRunner:
     stores = Stores(folder / "sealer", (folder / "store",))
     stores.open()
+    journal_open(folder / "sealer")
     return StageRunner(folder=folder / "sealer", stores=stores, pool=pool)
 
 

@@ -15,7 +15,7 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Command, Operation
 from poolsite.wire.store_checks import CheckedFile, FileState
 from workers import store_watch
-from workers.agent.journal import Journal
+from workers.agent.journal import journal_open
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import AbortedSector, Removals
 from workers.storage.checksums import Checksums, file_digest
@@ -176,7 +176,7 @@ def test_what_is_stored_anew_has_new_sums(stores: Stores, source: SectorFiles, t
 
 
 def test_removing_a_sector_removes_its_sums(stores: Stores, tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "jobs")
+    journal = journal_open(tmp_path)
     places = SealingPlaces(tmp_path / "worker", journal)
     removals = Removals(places=places, stores=stores, journal=journal)
     assert SectorSums(tmp_path / "a", NAME).path in removals.files(AbortedSector("j", 1000, 7))
