@@ -63,6 +63,8 @@ class Thread(DamoclesWorker):
         if "error" in answer:
             assert answer["error"]["code"] == 1, answer
             self.errors.append(answer["error"]["message"])
+            told = f"rpc error: Server returned rpc error Server error: {self.errors[-1]}"
+            self.report(self.state, self.state, "Persist", {"Level": "Temporary", "Desc": told})
             return None
         return answer["result"]
 

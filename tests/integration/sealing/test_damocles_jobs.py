@@ -91,6 +91,7 @@ def test_data_are_snapped_by_a_damocles_worker_lost_and_made_again(
     assert any("no prover has looked" in error for error in thread.errors), "it waited to be seen"
     run = PipelineRun.objects.get()
     assert steps_of(run) == [(event, NAME) for event in ("SNAP_ENCODE", "SNAP_PROVE", "PERSIST")]
+    assert not run.job.events.filter(is_error=True).exists(), "which is no failure of the worker"
     assert DamoclesJob.objects.get().finished_at is not None
     run_reach(world, "UPDATE_LANDED")
     info = world.ask("StateSectorGetInfo", miner.address, sector.number, None)

@@ -116,6 +116,11 @@ def unseen_text(store: str) -> str:
     return gettext("no prover has looked at its files in store {store} yet").format(store=store)
 
 
+def is_unseen(error: str) -> bool:
+    """Return whether a thread failed on our answer that nobody has looked yet, after which it asks again."""
+    return unseen_text("\0").partition("\0")[0] in error
+
+
 def stored_of(sector: Sector) -> StoredFiles:
     """Return a sealed sector's files where they are."""
     return StoredFiles(sector=sector, store=sector.store, comm_r=bytes(sector.comm_r or b""))

@@ -22,7 +22,7 @@ from apps.sectors.errors import NoHost, NotDamocles, NotThatFar, SectorGone
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, JobEvent, PipelineRun, Sector
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import lease_token_next, must_register
-from apps.sectors.services.damocles.files import look_end
+from apps.sectors.services.damocles.files import is_unseen, look_end
 from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.damocles.hosts import damocles_host, damocles_plan_note, damocles_taker
 from apps.sectors.services.damocles.sectors import INTERACTIVE
@@ -391,8 +391,10 @@ def job_report(
         one.told.save()
         if reported.failure_level:
             levels = (str(Level.TEMPORARY), str(Level.ABORT))
-            error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
-            one.fail(error, is_paused=reported.failure_level.lower() not in levels)
+            is_paused = reported.failure_level.lower() not in levels
+            if is_paused or not is_unseen(reported.failure):  # every submission is too early once
+                error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
+                one.fail(error, is_paused=is_paused)
             return False, ""
         if one.is_accepted:
             return False, ""
