@@ -1,17 +1,21 @@
-"""damocles-worker itself: it seals sectors of ours, of zeros and of clients' data, and proves windows."""
+"""damocles-worker itself: it seals, fills sectors, makes lost ones again, unseals, and proves windows."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.acceptance.pool import RunningPool
+from tests.acceptance.pipeline_walks import posted
+from tests.acceptance.pool import PERIOD_S, RunningPool
 from tests.integration.pools import SITE, port_free, wait_until
 from tests.peers.programs import CACHE, rust_source
 
@@ -23,13 +27,37 @@ pytestmark = pytest.mark.peer
 NAME: Final = "damocles-1"
 SEED: Final = "poolsite-devnet"
 PARAMETERS_S: Final = 900
-"""For the parameters of both proofs; measured four minutes on two cores."""
+"""For the parameters of the three proofs; measured three minutes on two cores."""
 SEALED_S: Final = 900
 """For a sector by rust-fil-proofs, whose C2 alone takes a minute of both cores."""
 WINDOWS_S: Final = 300
 """Some proving periods of the network `test`."""
 DATA: Final = bytes(range(256)) * 7 + b"damocles"
 """A client's bytes, which fill most of a sector of 2 KiB."""
+SNAPPED: Final = bytes(range(255, -1, -1)) * 3 + b"snapped"
+"""Those of another, for a sector that is committed."""
+PLANS: Final = ("sealer", "snapup", "rebuild", "unseal")
+"""Of threads with a folder each."""
+DONE_S: Final = 600
+"""For a snap-up, whose proof takes half a minute of both cores, or a rebuild, until the chain has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A damocles-worker that runs."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    """What it says."""
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Hold it still."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +74,7 @@ def parameters() -> Path:
     folder = Path(os.environ.get("FIL_PROOFS_PARAMETER_CACHE") or CACHE / "parameters")
     folder.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "FIL_PROOFS_PARAMETER_CACHE": str(folder)}
-    for proof in ("porep", "window_post"):
+    for proof in ("porep", "window_post", "update"):
         prepare = ["-m", "workers", "params", "prepare", proof, "--size", "2KiB", "--seed", SEED]
         command = [sys.executable, *prepare]
         subprocess.run(command, check=True, capture_output=True, cwd=SITE, timeout=PARAMETERS_S, env=env)
@@ -99,8 +127,8 @@ def stores(pool: RunningPool) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def daemon(
     program: Path, sealing: RunningPool, port: int, parameters: Path, tmp_path_factory: Any
-) -> Iterator[Path]:
-    """The log of a damocles-worker with a sealing thread and one for windows."""
+) -> Iterator[Daemon]:
+    """A damocles-worker with a thread for each of its plans but the one for NI-PoRep."""
     folder = tmp_path_factory.mktemp("damocles")
     made = sealing.ask(
         "POST", "/api/v1/tokens", json={"name": "damocles", "perm": "write", "scopes": ["sealer"]}
@@ -109,6 +137,9 @@ def daemon(
     token, [store] = made.json()["token"], stores(sealing)
     Path(sealing.env["ADDRESS_TOKENS"].partition("=")[2]).write_text(token)
     place = store["attachments"][0]["path"]
+    threads = "".join(
+        f'[[sealing_thread]]\nlocation = "{folder}/{plan}"\nplan = "{plan}"\n' for plan in PLANS
+    )
     config = folder / "worker.toml"
     config.write_text(f"""
 [worker]
@@ -127,9 +158,7 @@ seal_interval = "1s"
 recover_interval = "1s"
 rpc_polling_interval = "1s"
 
-[[sealing_thread]]
-location = "{folder}/thread"
-
+{threads}
 [[sealing_thread]]
 plan = "wdpost"
 
@@ -144,26 +173,104 @@ location = "{place}"
         "BELLMAN_NO_GPU": "1",
         "RUST_LOG": "info",
     }
-    begin: list[str | Path] = [program, "store", "sealing-init", "-l", folder / "thread"]
+    places = [folder / plan for plan in PLANS]
+    begin: list[str | Path] = [program, "store", "sealing-init", "-l", *places]
     subprocess.run(begin, check=True, capture_output=True, timeout=60, env=env)
-    log_path = folder / "log"
-    with log_path.open("wb") as log:
+    with (folder / "log").open("wb") as log:
         running = subprocess.Popen([program, "daemon", "-c", config], stdout=log, stderr=log, env=env)
         try:
-            yield log_path
+            yield Daemon(running, folder / "log")
         finally:
             running.kill()
             running.wait(10)
 
 
-def words(pool: RunningPool, log: Path) -> str:
+def words(pool: RunningPool, daemon: Daemon) -> str:
     """What worker and pool said last."""
-    return f"{log.read_text(errors='replace')[-6000:]}\n{pool.diagnosis()}"
+    return f"{daemon.log.read_text(errors='replace')[-6000:]}\n{pool.diagnosis()}"
 
 
-def sealers_of(pool: RunningPool, uuid: str) -> set[str]:
-    """Return the hosts that reported a sector's stages."""
-    return {row["name"] for row in hosts(pool)} & {row["actor"] for row in pool.sector(uuid)["events"]}
+@contextmanager
+def own_sealer_works(pool: RunningPool) -> Iterator[None]:
+    """Let the pool's own sealer have jobs meanwhile."""
+    own_sealer(pool, "resume")
+    try:
+        yield
+    finally:
+        own_sealer(pool, "pause")
+
+
+def makers_of(pool: RunningPool, uuid: str, kind: str) -> set[str]:
+    """Return the hosts that reported stages of one kind of job over a sector."""
+    sql = (
+        "select distinct event.actor from sectors_jobevent event"
+        " join sectors_job job on job.id = event.job_id"
+        " left join sectors_sector sector on sector.id = job.sector_id"
+        " where event.seq is not null and job.kind = %s"
+        " and (sector.uuid::text = %s or job.inputs ->> 'sector' = %s)"
+    )
+    return {row[0] for row in pool.rows_of(sql, kind, uuid, uuid)}
+
+
+def run_reaches(pool: RunningPool, uuid: str, daemon: Daemon, *states: str) -> None:
+    """Wait until the newest run over a sector is in one of these states; its error ends the wait."""
+
+    def newest() -> dict[str, Any]:
+        entry: dict[str, Any] = pool.read(f"/api/v1/sectors/{uuid}/runs")["results"][0]
+        assert not entry["paused"], f"{entry}\n{words(pool, daemon)}"
+        return entry
+
+    wait_until(
+        lambda: newest()["state"] in states,
+        within_s=DONE_S,
+        what=lambda: f"{states}: {newest()}\n{words(pool, daemon)}",
+    )
+
+
+def uploaded(pool: RunningPool, data: bytes, purpose: str) -> str:
+    """Bring a client's bytes; gives the path of the piece."""
+    made = posted(pool, f"miners/{pool.miner()}/pieces?purpose={purpose}", content=data)
+    return f"/api/v1/pieces/{made['piece_cid']}"
+
+
+def unsealed(pool: RunningPool, uuid: str, piece: str, daemon: Daemon) -> bytes:
+    """Remove the bytes that the pool keeps of a sector's piece, and have them unsealed."""
+    assert pool.ask("DELETE", f"/api/v1/sectors/{uuid}/unsealed").status_code < 300
+    assert pool.ask("GET", f"{piece}/data").status_code == 202
+    wait_until(
+        lambda: pool.ask("GET", f"{piece}/data").status_code == 200,
+        within_s=WINDOWS_S,
+        what=lambda: words(pool, daemon),
+    )
+    return pool.ask("GET", f"{piece}/data").content
+
+
+def replica_of(pool: RunningPool, uuid: str, folder: str) -> Path:
+    """Return where a sector's replica lies in the pool's store; `folder` is `sealed` or `update`."""
+    root, number = Path(stores(pool)[0]["attachments"][0]["path"]), pool.sector(uuid)["number"]
+    return root / folder / f"s-t{pool.miner()[1:]}-{number}"
+
+
+def lose(replica: Path) -> None:
+    """Remove a replica and its cache."""
+    cache = {"sealed": "cache", "update": "update-cache"}[replica.parent.name]
+    replica.unlink()
+    shutil.rmtree(replica.parent.with_name(cache) / replica.name)
+
+
+def sealed_cid(pool: RunningPool, uuid: str) -> str:
+    """Return the commitment of a sector's replica that the chain has."""
+    number = pool.sector(uuid)["number"]
+    return str(pool.chain.call("StateSectorGetInfo", pool.miner(), number, None)["SealedCID"]["/"])
+
+
+def proves_on(pool: RunningPool, uuid: str) -> None:
+    """Require that a sector is active when two proving periods have passed, so that its window was proven."""
+    end = pool.chain.height() + 2 * PERIOD_S
+    wait_until(lambda: pool.chain.height() > end, within_s=3 * PERIOD_S, what=pool.diagnosis)
+    number = pool.sector(uuid)["number"]
+    assert number in pool.chain.active(pool.miner())
+    assert number not in pool.chain.faulty(pool.miner())
 
 
 def proven(pool: RunningPool) -> int:
@@ -176,37 +283,103 @@ def proven(pool: RunningPool) -> int:
     return int(pool.rows_of(sql, NAME)[0][0])
 
 
-def test_it_seals_a_sector_of_zeros(sealing: RunningPool, daemon: Path) -> None:
+@pytest.fixture(scope="module")
+def zeros(sealing: RunningPool, daemon: Daemon) -> str:
+    """A sector of zeros that it has sealed, active."""
     miner = sealing.miner()
     [uuid] = sealing.pledge(miner)
-
     wait_until(
         lambda: sealing.sector(uuid)["state"] == "PROVING",
         within_s=SEALED_S,
         what=lambda: words(sealing, daemon),
     )
-
-    assert sealers_of(sealing, uuid) == {NAME}
     sealing.wait_active(miner, {sealing.sector(uuid)["number"]}, within_s=WINDOWS_S)
+    return uuid
 
 
-def test_it_seals_a_clients_piece(sealing: RunningPool, daemon: Path) -> None:
-    answer = sealing.ask("POST", f"/api/v1/miners/{sealing.miner()}/pieces", content=DATA)
-    assert answer.status_code == 201, answer.text
-    path = f"/api/v1/pieces/{answer.json()['piece_cid']}"
-
-    wait_until(lambda: sealing.read(path)["active"], within_s=SEALED_S, what=lambda: words(sealing, daemon))
-
-    own_sealer(sealing, "resume")
-    wait_until(
-        lambda: sealing.ask("GET", f"{path}/data").status_code == 200,
-        within_s=WINDOWS_S,
-        what=lambda: words(sealing, daemon),
-    )
-    assert sealing.ask("GET", f"{path}/data").content == DATA
+@pytest.fixture(scope="module")
+def snapped(sealing: RunningPool, daemon: Daemon, zeros: str) -> tuple[str, str]:
+    """That sector, once it has put a client's piece into it, and the path of the piece."""
+    before, piece = sealed_cid(sealing, zeros), uploaded(sealing, SNAPPED, "snap-up")
+    posted(sealing, f"sectors/{zeros}/snap-up", json={"pieces": [piece.rpartition("/")[2]]})
+    run_reaches(sealing, zeros, daemon, "UPDATE_LANDED", "UPDATE_FINAL")
+    assert makers_of(sealing, zeros, "snap_up") == {NAME}
+    assert sealed_cid(sealing, zeros) != before
+    with own_sealer_works(sealing):  # which alone may clear the old replica
+        run_reaches(sealing, zeros, daemon, "SNAPPED")
+    return zeros, piece
 
 
-def test_it_proves_windows_alone(sealing: RunningPool, daemon: Path) -> None:
+@pytest.fixture(scope="module")
+def filled(sealing: RunningPool, daemon: Daemon) -> tuple[str, str]:
+    """A sector that it has sealed with a client's piece, and the path of the piece."""
+    piece = uploaded(sealing, DATA, "any")
+    wait_until(lambda: sealing.read(piece)["active"], within_s=SEALED_S, what=lambda: words(sealing, daemon))
+    number = sealing.read(piece)["sector"]
+    [row] = sealing.read(f"/api/v1/sectors?number={number}")["results"]
+    return row["uuid"], piece
+
+
+def test_it_seals_a_sector_of_zeros(sealing: RunningPool, zeros: str) -> None:
+    assert makers_of(sealing, zeros, "seal") == {NAME}
+
+
+def test_it_seals_a_clients_piece(sealing: RunningPool, daemon: Daemon, filled: tuple[str, str]) -> None:
+    uuid, piece = filled
+    assert makers_of(sealing, uuid, "seal") == {NAME}
+    with own_sealer_works(sealing), daemon.frozen():
+        assert unsealed(sealing, uuid, piece, daemon) == DATA
+
+
+def test_it_unseals_a_piece(sealing: RunningPool, daemon: Daemon, filled: tuple[str, str]) -> None:
+    uuid, piece = filled
+    assert unsealed(sealing, uuid, piece, daemon) == DATA
+    assert NAME in makers_of(sealing, uuid, "unseal")
+
+
+def test_it_makes_a_lost_replica_again(sealing: RunningPool, daemon: Daemon, filled: tuple[str, str]) -> None:
+    uuid, _ = filled
+    replica, before = replica_of(sealing, uuid, "sealed"), sealed_cid(sealing, uuid)
+    content = replica.read_bytes()
+    lose(replica)
+    posted(sealing, f"sectors/{uuid}/rebuild")
+
+    run_reaches(sealing, uuid, daemon, "REBUILT")
+
+    assert makers_of(sealing, uuid, "rebuild") == {NAME}
+    assert replica.read_bytes() == content
+    assert sealed_cid(sealing, uuid) == before
+    proves_on(sealing, uuid)
+
+
+def test_it_puts_a_clients_piece_into_a_sector(
+    sealing: RunningPool, daemon: Daemon, snapped: tuple[str, str]
+) -> None:
+    uuid, piece = snapped
+    assert sealing.read(piece)["active"]
+    proves_on(sealing, uuid)
+    with own_sealer_works(sealing):  # a damocles-worker unseals no updated replica
+        assert unsealed(sealing, uuid, piece, daemon) == SNAPPED
+
+
+def test_it_makes_a_lost_updated_replica_again(
+    sealing: RunningPool, daemon: Daemon, snapped: tuple[str, str]
+) -> None:
+    uuid, _ = snapped
+    replica, before = replica_of(sealing, uuid, "update"), sealed_cid(sealing, uuid)
+    content = replica.read_bytes()
+    lose(replica)
+    posted(sealing, f"sectors/{uuid}/rebuild")
+
+    run_reaches(sealing, uuid, daemon, "REBUILT")
+
+    assert makers_of(sealing, uuid, "rebuild") == {NAME}
+    assert replica.read_bytes() == content
+    assert sealed_cid(sealing, uuid) == before
+    proves_on(sealing, uuid)
+
+
+def test_it_proves_windows_alone(sealing: RunningPool, daemon: Daemon) -> None:
     with sealing.frozen("prover"):
         before = proven(sealing)
         wait_until(
