@@ -68,7 +68,7 @@ class MachineReport:
 
     def report_with(self, leases: LeaseKeeper) -> None:
         """Send the machine, and the log when somebody reads it, with registrations and heartbeats."""
-        leases.machine, leases.disks_measure = self.hardware, self.measure
+        leases.report.machine, leases.disks_measure = self.hardware, self.measure
         leases.log_tail = partial(log_tail, self.folder / "log")
 
     def hardware(self) -> dict[str, Any]:

@@ -225,7 +225,7 @@ class Agent:
             room = self.places.rooms(room_bytes)
         else:
             owed = 0 if self.places is None else sum(self.places.unwritten(room_bytes).values())
-            room = max(self.leases.hardware().disk_free_bytes - owed, 0) // room_bytes
+            room = max(self.leases.report.hardware().disk_free_bytes - owed, 0) // room_bytes
         if most := settings.get(SECTORS_MAX):
             room = min(room, max(most - self.journal.unfinished(), 0))
         if self.watch is not None:

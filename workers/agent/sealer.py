@@ -132,7 +132,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     leases.watch_stores(watch)
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
     removals = Removals(places=places, stores=stores, journal=journal)
-    leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
+    leases.files_remove, leases.report.removing_bytes = removals.remove, lambda: removals.bytes_left
     leftovers = SealingLeftovers(places=places, stores=stores, journal=journal)
     leases.leftovers, leases.leftover_remove = leftovers.told, leftovers.order
     ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
@@ -200,7 +200,7 @@ def _seal(
             log.info("upgrade", code=UPGRADE_EXIT)
             return UPGRADE_EXIT
         children.tick()
-        leases.kernels_report(**asdict(compiling.read()))
+        leases.report.kernels_told(**asdict(compiling.read()))
         proofs_follow(proofs, agent=agent, leases=leases)
         stop.wait(agent.tick() if leases.registered is not None else 0.1)
     return 0
@@ -235,7 +235,7 @@ def proofs_follow(proofs: HostProofs, *, agent: Agent, leases: LeaseKeeper) -> N
     """Report which proofs the host makes with the slots that it has now, and let it claim by that."""
     proofs.makes(**proofs_made(agent.config, leases.slots))
     no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
-    leases.proofs_report(
+    leases.report.proofs_told(
         proofs.forms(),
         parameters=proofs.progress,
         error=proofs.error(),

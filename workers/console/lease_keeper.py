@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
@@ -14,7 +13,6 @@ from poolsite.wire.hosts import (
     PARKED_MAX,
     STORE_OPERATIONS,
     VERSION,
-    Hardware,
     Heartbeat,
     HeldJob,
     Operation,
@@ -22,11 +20,10 @@ from poolsite.wire.hosts import (
     Registered,
 )
 from workers.console.client import ConsoleAway, ConsoleRefused, Replaced, request_waits
-from workers.storage.memory import memory_bytes
+from workers.console.host_report import ERROR_MAX, HostReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from poolsite.wire.hosts import (
         Command,
@@ -51,8 +48,6 @@ PROGRESS_EVERY_S: Final = 2.0
 """Least time between two heartbeats that only carry progress."""
 PARKED_EVERY_S: Final = 300.0
 """Pause between two heartbeats that tell which jobs are parked here."""
-ERROR_MAX: Final = 1_000
-"""Characters of what is said to be missing."""
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Pauses while the console does not answer; the last one repeats."""
 
@@ -77,8 +72,8 @@ class LeaseKeeper:
         self.slots = slots
         self.settings: HostSettings | None = None
         """What the console may set; None: nothing."""
-        self.machine: Callable[[], dict[str, Any]] = dict
-        """What is known of the machine, as fields of `Hardware`; read anew each time."""
+        self.report = HostReport(config.folder)
+        """What the host says of its machine and its proofs."""
         self.disks_measure: Callable[[], None] = _nothing
         self.log_tail: Callable[[], tuple[str, ...]] = tuple
         self.uid = config.uid
@@ -92,7 +87,6 @@ class LeaseKeeper:
         """What is on the disk: told with each registration."""
         self.files_remove: Callable[[Command], bool] = _nothing_here
         """Removes an aborted sector's files; gives whether they are gone."""
-        self.removing_bytes: Callable[[], int] = int
         self.leftovers: Callable[[], tuple[SealingLeftover, ...] | None] = _none
         """What lies in the sealing folders without a job."""
         self.leftover_remove: Callable[[Command], str | None] = _no_sealing
@@ -108,15 +102,8 @@ class LeaseKeeper:
         """Whether the pool's network takes containers of vanilla proofs."""
         self.epoch_s = 0
         """Seconds of its epochs; 0: not told."""
-        self.winning_proof = "", 0.0
-        """Form of a win's proof, and the seconds of one by Groth16, as `HostProofs.winning` has them."""
         self.is_chain_known = False
         """Whether the console has told that."""
-        self.kernels = 0, 0
-        self.proofs: tuple[str, ...] = ("vanilla",)
-        self.parameters = 0, 0
-        self.parameters_error = self.parameters_foreign = self.update_error = ""
-        self.update_sizes: tuple[int, ...] = ()
         self.last_error = ""
         self.refusal = ""
         """Why the console did not take this start; empty while it may."""
@@ -171,7 +158,7 @@ class LeaseKeeper:
                 slots=self.slots,
                 stores=self.stores if self.watch is None else self.watch.names,
                 attached=self._attached(),
-                hardware=self.hardware(),
+                hardware=self.report.hardware(),
                 sectors=self.sectors(),
                 stored=self.stored(),
                 settings=settings,
@@ -212,66 +199,11 @@ class LeaseKeeper:
         if self.refusal:
             raise TokenRefused(self.refusal)
 
-    def hardware(self) -> Hardware:
-        """Measure what the host has."""
-        folder = self.config.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        disk = os.statvfs(folder)
-        return Hardware(
-            cpus=len(os.sched_getaffinity(0)),
-            ram_bytes=memory_bytes(),
-            disk_free_bytes=disk.f_bavail * disk.f_frsize,
-            disk_total_bytes=disk.f_blocks * disk.f_frsize,
-            cpu_model=cpu_model(),
-            kernels_done=self.kernels[0],
-            kernels_total=self.kernels[1],
-            proofs=self.proofs,
-            parameters_done=self.parameters[0],
-            parameters_total=self.parameters[1],
-            parameters_error=self.parameters_error[:ERROR_MAX],
-            parameters_foreign=self.parameters_foreign[:ERROR_MAX],
-            update_error=self.update_error[:ERROR_MAX],
-            winning_form=self.winning_proof[0],
-            winning_ms=int(1000 * self.winning_proof[1]),
-            update_sizes=self.update_sizes,
-            removing_bytes=self.removing_bytes(),
-            **self.machine(),
-        )
-
     def _attached(self) -> tuple[AttachedStore, ...] | None:
         return None if self.watch is None else self.watch.attached()
 
     def _settings_now(self) -> tuple[Setting, ...]:
         return self.settings.described() if self.settings is not None else ()
-
-    def proofs_report(
-        self,
-        forms: tuple[str, ...],
-        *,
-        parameters: tuple[int, int],
-        error: str,
-        update_error: str = "",
-        update_sizes: tuple[int, ...] = (),
-        foreign: str = "",
-        winning: tuple[str, float] = ("", 0.0),
-    ) -> None:
-        """Report with the next heartbeat which forms of proof the host makes now."""
-        with self._lock:
-            self._has_news |= self.winning_proof[0] != winning[0]
-            self.winning_proof = winning
-            told = (self.proofs, self.parameters_error, self.update_error, self.parameters_foreign)
-            self._has_news |= told != (forms, error, update_error, foreign)
-            self._has_news |= self.update_sizes != update_sizes
-            self.update_sizes = update_sizes
-            self.proofs, self.parameters = forms, parameters
-            self.parameters_error, self.update_error = error, update_error
-            self.parameters_foreign = foreign
-
-    def kernels_report(self, *, done: int, total: int) -> None:
-        """Report with the next heartbeat how many kernels are compiled."""
-        with self._lock:
-            self._has_news |= self.kernels != (done, total)
-            self.kernels = done, total
 
     def track(self, job_id: str, progress: Progress, *, lease_s: int) -> None:
         """Keep this job's lease alive from now on; again with news of its progress.
@@ -333,7 +265,7 @@ class LeaseKeeper:
         passed = time.monotonic() - self._beaten_at
         with self._lock:
             shortest = min(self._lease_s.values(), default=None)
-            has_news = self._has_news
+            has_news = self._has_news or self.report.has_news
         every = float(self.registered.heartbeat_s) if self.registered is not None else 20.0
         if shortest is not None:
             every = min(every, shortest / 3)
@@ -347,7 +279,7 @@ class LeaseKeeper:
             errors = {
                 command: self._command_errors[command] for command in done if command in self._command_errors
             }
-            self._has_news = False
+            self._has_news = self.report.has_news = False
         self._beaten_at = time.monotonic()
         settings, error = self._settings_now(), self.last_error[:500]
         leftovers = self.leftovers()
@@ -359,7 +291,7 @@ class LeaseKeeper:
             Heartbeat(
                 boot_id=self.boot_id,
                 held=held,
-                hardware=self.hardware(),
+                hardware=self.report.hardware(),
                 is_draining=self.is_draining,
                 is_paused=self.is_paused,
                 done_commands=done,
@@ -500,15 +432,3 @@ def _nothing_here(_command: Command) -> bool:
 def is_final(error: Exception) -> bool:
     """Return whether asking again with the same token is of no use."""
     return isinstance(error, ConsoleRefused) and error.status in TOKEN_REFUSED
-
-
-def cpu_model() -> str:
-    """Return the processor's name."""
-    try:
-        with open("/proc/cpuinfo") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()[:100]
-    except OSError:
-        return ""
-    return ""

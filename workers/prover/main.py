@@ -173,8 +173,8 @@ def _prove(
             log.info("upgrade", code=UPGRADE_EXIT)
             return UPGRADE_EXIT
         told = compiling.read()
-        leases.kernels_report(**asdict(told))
-        leases.proofs_report(
+        leases.report.kernels_told(**asdict(told))
+        leases.report.proofs_told(
             proofs.forms(),
             parameters=proofs.progress,
             error=proofs.error(),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.workers.agent.test_runs import BASE, Host
+from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent.journal import Work
 from workers.storage.store import StoreAway, path_remove
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WORK = Work(token=1, inputs=BASE)
+WORK = Work(token=1, inputs=GIVEN)
 ACTS: dict[str, Callable[[Host], object]] = {
     "a job is written down": lambda host: host.runner.journal.work_write("j1", WORK),
     "a job that is there is written down": lambda host: host.runner.journal.work_write("j0", WORK),
@@ -34,19 +34,20 @@ def host(tmp_path: Path) -> Host:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_nothing_is_made_where_the_disk_was(host: Host, act: str) -> None:
-    host.folder.rename(host.folder.with_name("away"))
-    host.folder.mkdir()  # the bare place of the mount
+    folder = host.runner.folder
+    folder.rename(folder.with_name("away"))
+    folder.mkdir()  # the bare place of the mount
 
     with pytest.raises(FileNotFoundError):
         ACTS[act](host)
 
-    assert list(host.folder.rglob("*")) == []
+    assert list(folder.rglob("*")) == []
 
 
 def test_no_sector_begins_without_its_sealing_folder(host: Host) -> None:
-    path_remove(host.folder / "sealing")
+    path_remove(host.runner.folder / "sealing")
 
     with pytest.raises(StoreAway, match="sealing is not there: its disk is not mounted"):
-        host.runner.paths("j0", BASE)
+        host.runner.paths("j0", GIVEN)
 
-    assert not (host.folder / "sealing").exists()
+    assert not (host.runner.folder / "sealing").exists()

@@ -138,12 +138,12 @@ def test_nothing_is_claimed_for_a_stage_whose_kernels_are_being_compiled(host: H
 def test_the_console_hears_how_many_kernels_are_compiled(host: Host) -> None:
     host.leases._has_news = False
 
-    host.leases.kernels_report(done=3, total=8)
+    host.leases.report.kernels_told(done=3, total=8)
     host.leases.heartbeat()
 
     hardware = host.console.said[-1][1].hardware
     assert (hardware.kernels_done, hardware.kernels_total) == (3, 8)
-    host.leases.kernels_report(done=3, total=8)
+    host.leases.report.kernels_told(done=3, total=8)
     assert not host.leases._has_news
 
 

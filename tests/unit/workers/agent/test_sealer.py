@@ -45,10 +45,10 @@ def test_slots_of_proofs_that_come_later_need_their_parameters(host: Host) -> No
     assert follow(host, proofs) == (True, True)
     host.leases.slots["SNAP_PROVE"] = 1
     assert follow(host, proofs) == (True, False)
-    assert host.leases.update_error
+    assert host.leases.report.update_error
     host.leases.slots["C2"] = 1
     assert follow(host, proofs) == (False, False)
-    assert host.leases.parameters_error
+    assert host.leases.report.parameters_error
     host.leases.slots |= {"C2": 0, "SNAP_PROVE": 0}
     assert follow(host, proofs) == (True, True)
 
@@ -122,7 +122,7 @@ def test_sectors_larger_than_configured_find_room_or_are_not_claimed(
     host.leases.registered = Registered(
         worker_id="w", heartbeat_s=1, lease_s=1, poll_ms=1, sector_bytes=10 * GIB
     )
-    monkeypatch.setattr(host.leases, "hardware", lambda: SimpleNamespace(disk_free_bytes=760 * GIB))
+    monkeypatch.setattr(host.leases.report, "hardware", lambda: SimpleNamespace(disk_free_bytes=760 * GIB))
 
     assert host.agent.rooms_free() == rooms
     room = host.agent.config.settings.room_bytes(sector_bytes=10 * GIB)

@@ -168,6 +168,7 @@ def test_a_sealer_whose_disk_is_gone_ends_and_writes_nothing_in_its_place(
     assert code == 1
     assert f"{folder} is not the folder of the start any more: mount its disk" in capsys.readouterr().err
     assert list(folder.rglob("*")) == []
+    assert folder.exists() == leaves_bare_folder
 
 
 def test_parked_jobs_are_told_after_each_registration_and_then_seldom(
@@ -202,10 +203,10 @@ def test_a_heartbeat_tells_the_form_of_wins_and_hears_the_epoch(tmp_path: Path) 
     with answering(200, json.dumps(document_encode(HeartbeatAnswer(epoch_s=4))).encode()) as url:
         leases = lease_keeper_of(config_of(tmp_path, url))
         assert leases.epoch_s == 0
-        leases.proofs_report(("vanilla",), parameters=(0, 0), error="", winning=("groth16", 0.8124))
+        leases.report.proofs_told(("vanilla",), parameters=(0, 0), error="", winning=("groth16", 0.8124))
         leases.heartbeat()
         leases.console.close()
 
     assert leases.epoch_s == 4
-    told = leases.hardware()
+    told = leases.report.hardware()
     assert (told.winning_form, told.winning_ms) == ("groth16", 812)
