@@ -209,7 +209,7 @@ def _sealing(read: MoveReadings) -> Iterator[Step]:
         risk=gettext(
             "A number that two programs give out destroys one of two sectors. Take it once "
             "lotus-miner pledges nothing "
-            "more: `Next free` less one."
+            "more: “Next free” less one."
         ),
         command="" if is_ours else "lotus-miner sectors numbers info",
     )
@@ -302,7 +302,7 @@ def _blocks(read: MoveReadings) -> Iterator[Step]:
         if has_key
         else gettext("the pool signs the blocks of this node"),
         risk=gettext(
-            "Each win is lost with `key not found`. Let the signer be the node's RemoteBackend; "
+            "Each win is lost with “key not found”. Let the signer be the node's RemoteBackend; "
             "the node's own copy of "
             "the key goes once that works, so that one guard sees every block."
         ),

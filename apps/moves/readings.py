@@ -174,7 +174,7 @@ class MoveReadings:
         try:
             state = policy_read(self.viewer, self.miner.worker)
         except DomainError as refusal:
-            return refusal.reason
+            return gettext("it cannot be read now: {reason}").format(reason=refusal.reason)
         if state.error:
             return state.error
         edit = own_miners_edit(state.rules, [self.miner.address])
