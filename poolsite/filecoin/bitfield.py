@@ -182,7 +182,7 @@ def bitfield_to_bytes(field: BitField) -> bytes:
             bits >>= _FLUSH_BITS
             length -= _FLUSH_BITS
     out += bits.to_bytes((bits.bit_length() + 7) // 8, "little")
-    return bytes(out).rstrip(b"\x00")
+    return bytes(out).rstrip(b"\x00")  # whoever reads it refuses bytes of zeros at the end
 
 
 def _run_bits(run: int) -> tuple[int, int]:
@@ -190,6 +190,7 @@ def _run_bits(run: int) -> tuple[int, int]:
     if run == 1:
         return 1, 1
     if run < 1 << _SHORT_BITS:
+        # 0 and 1 in the order of reading; a longer run has 0 and 0 before its varint.
         return 0b10 | run << 2, 2 + _SHORT_BITS
     bits, size = 0, 2
     while run > 0x7F:
@@ -244,7 +245,7 @@ def _runs_read(data: bytes) -> Iterator[int]:
                 if shift > 63 or at >= total:
                     raise BadBitField("run length is cut short or too long")
             if run == 0 and at >= total:
-                return
+                return  # the zeros that fill the last byte read like a long run of nothing
             yield run
 
 

@@ -29,6 +29,8 @@ PRECISION: Final = 256
 """Bits behind the point in Q.256 numbers."""
 
 _ONE: Final = 1 << PRECISION
+# e^-x as a quotient of two polynomials, in whole numbers: floating point would differ between machines, and
+# with it who has won.  The coefficients are lotus', in Q.128.
 _EXP_NUM: Final = tuple(
     coefficient << 128
     for coefficient in (
@@ -92,6 +94,7 @@ def win_count(vrf_proof: bytes, power: int, total_power: int) -> int:
     wins = 0
     while chance < remaining and wins < MAX_WIN_COUNT:
         wins += 1
+        # Divided first, as lotus does: the other order rounds elsewhere, and may count another win.
         probability = (probability // wins) * expected >> PRECISION
         remaining -= probability
     return wins
@@ -137,6 +140,7 @@ def tipset_weight(parent_weight: int, *, total_power: int, win_counts: Sequence[
         raise BadElection(
             "all power in the net is gone. You network might be disconnected, or the net is dead!"
         )
+    # The whole logarithm, with 8 bits behind the point for what follows: all nodes must agree on it.
     log_power = (total_power.bit_length() - 1) << 8
     shared = log_power * WEIGHT_RATIO_NUM * sum(win_counts) // (BLOCKS_PER_EPOCH * WEIGHT_RATIO_DEN)
     return parent_weight + log_power + shared

@@ -132,6 +132,7 @@ def groth16_verify_batch(
     for own in inputs:
         inputs_check(key, own)
     points = [proof_points(proof) for proof in proofs]
+    # Never zero, which would leave a proof unchecked; drawn after the proofs, which cannot be made for them.
     factors = [secrets.randbits(COMBINATION_BITS) | 1 << COMBINATION_BITS for _ in points]
     totals = [
         sum(factor * own[place] for factor, own in zip(factors, inputs, strict=True)) % SCALAR_MODULUS

@@ -52,8 +52,10 @@ class StackedGraph:
         """
         if node < 2:
             return (0,) * DRG_PARENTS
+        # The node's number fills ChaCha's key of 32 bytes: each node draws from a stream of its own.
         seed = sha256(b"Filecoin_DRSample" + self.porep_id).digest()[:28]
         words = chacha8_words(seed + struct.pack("<I", node))
+        # DRSample gives each node one parent; in a metagraph of five nodes for each of ours it gives us five.
         meta_node = node * SAMPLED_PARENTS
         buckets = (meta_node - 1).bit_length()
         sampled = []
@@ -63,6 +65,7 @@ class StackedGraph:
             smallest = max(2, largest >> 1)
             distance = smallest + _next_u64(words) % (largest - smallest + 1)
             parent = (meta_node - distance) // SAMPLED_PARENTS
+            # An edge between two of its own five would make a node its own parent.
             sampled.append(node - 1 if parent == node else parent)
         if self.api_version is ApiVersion.V1_0:
             return (*sampled, node - 1)
@@ -76,6 +79,7 @@ class StackedGraph:
         parents = []
         for slot in range(node * EXPANDER_PARENTS, (node + 1) * EXPANDER_PARENTS):
             other = _feistel(slot, keys, half_bits=half_bits)
+            # It permutes a power of four: whatever leads out of the graph goes on until it is back.
             while other >= slots:
                 other = _feistel(other, keys, half_bits=half_bits)
             if self.api_version is ApiVersion.V1_0:

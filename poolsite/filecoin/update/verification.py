@@ -127,6 +127,7 @@ class _Partition:
         nodes = merkle_path_nodes(data_path, node_hash=sha254_node)
         root_height = self.parameters.node_bits - self.parameters.partition_bits
         leaf_height = root_height - (len(self.apex_leaves).bit_length() - 1)
+        # The bits above are the partition's number: all its challenges share them.
         own = (challenge >> leaf_height) % len(self.apex_leaves)
         if nodes[leaf_height] != self.apex_leaves[own] or nodes[root_height] != self.apex_root:
             raise BadUpdate(f"apex leaves are not those above node {challenge}")
