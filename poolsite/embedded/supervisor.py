@@ -51,6 +51,8 @@ class Supervisor:
         self.asked_to_stop = 0
         self.asked_by = ""
         self.said_at: dict[str, float] = {}
+        self.missed: set[str] = set()
+        """Children that were named as ended or not ready: once they are, that is said, too."""
         self.logs_looked_at = 0.0
         self.write_at: float | None = None
         """When the list of processes must be written again; None while what is written holds."""
@@ -164,18 +166,23 @@ class Supervisor:
 
     def _tell_exit(self, slot: Slot, *, was_up: bool) -> None:
         if slot.process is None and was_up and not slot.child.once:
+            self.missed.add(slot.child.name)
             self.say(f"{slot.child.name} ended ({exit_words(slot.last_exit)}); it is started again")
 
     def _tell_slow(self, now: float) -> None:
-        """Name, every few seconds, a child that could run but is not ready."""
+        """Name, every few seconds, a child that could run but is not ready, and once when it is."""
         for slot in self.slots:
             name = slot.child.name
+            if slot.is_ready and name in self.missed:
+                self.missed.discard(name)
+                self.say(f"{name} is ready")
             if slot.is_ready or not self.may_start(slot):
                 self.said_at.pop(name, None)
                 continue
             since = self.said_at.setdefault(name, now + SLOW_S - SAY_AGAIN_S)
             if now - since >= SAY_AGAIN_S:
                 self.said_at[name] = now
+                self.missed.add(name)
                 log = self.var / "log" / f"{name}.log"
                 failed = f", failed {slot.failures} times" if slot.failures else ""
                 self.say(f"{name} is not ready yet{failed}: {last_line(log) or 'no word from it'} ({log})")

@@ -15,6 +15,7 @@ import pytest
 
 from poolsite.embedded.children import pause_growing, pause_patient
 from poolsite.embedded.ownership import is_owned
+from poolsite.embedded.supervisor import SLOW_S
 from tests.integration.pools import SITE, wait_until
 
 if TYPE_CHECKING:
@@ -109,6 +110,18 @@ def test_a_child_starts_only_when_what_it_needs_is_ready(small: Callable[..., Sm
     assert pool.row("first")["up"]
 
 
+def test_a_child_that_was_named_as_late_is_named_when_it_is_ready(small: Callable[..., Small]) -> None:
+    say = "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')"
+    late = f"import os, time; time.sleep({SLOW_S + 0.5}); {say}; time.sleep(1000)"
+    pool = small({"name": "one", "words": [sys.executable, "-c", late], "says_ready": True})
+
+    pool.wait_up("one")
+
+    said = pool.end()
+    assert said.count("one is ready\n") == 1
+    assert said.index("one is not ready yet") < said.index("one is ready\n")
+
+
 def test_a_killed_child_is_restarted_at_once_and_counted(small: Callable[..., Small]) -> None:
     pool = small({"name": "one", "words": SLEEP, "pauses": [0, 100_000]})  # any later than at once is a day
     pid = pool.wait_up("one")
@@ -117,7 +130,8 @@ def test_a_killed_child_is_restarted_at_once_and_counted(small: Callable[..., Sm
     wait_until(lambda: pool.row("one")["pid"] not in {pid, None}, within_s=5, what="restart")
 
     assert pool.row("one")["restarts"] == 1
-    assert "one ended (killed by SIGKILL); it is started again" in pool.end()
+    pool.wait_up("one")
+    assert "one ended (killed by SIGKILL); it is started again\none is ready\n" in pool.end()
 
 
 def test_restart_backoff_ends_at_15_s_and_postgres_gets_a_minute() -> None:
