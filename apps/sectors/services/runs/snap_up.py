@@ -335,5 +335,10 @@ def last_mutable(current: DeadlineInfo, index: int | None, *, height: int) -> in
     """
     if index is None:
         return None
-    info = deadline_info(current.period_start, index, height + LEAD_EPOCHS, current.params)
-    return info.next_not_elapsed().open - info.params.window - 1 if is_mutable(info) else None
+    # Now, too: the message is tried on the next epoch, in which a deadline that closes soon is still open.
+    seen = [
+        deadline_info(current.period_start, index, at, current.params)
+        for at in (height, height + LEAD_EPOCHS)
+    ]
+    last = seen[-1].next_not_elapsed().open - current.params.window - 1
+    return last if all(map(is_mutable, seen)) else None
