@@ -10,7 +10,7 @@ INDEX = 2
 """Open from the 20th epoch to the 29th of a period of 60."""
 
 
-def test_an_update_waits_until_its_deadline_is_closed_in_the_epoch_that_it_is_tried_in() -> None:
+def test_an_update_waits_until_its_deadline_is_closed_in_the_next_epoch() -> None:
     def last(height: int) -> int | None:
         current = deadline_info(0, height // TEST.proving.window, height, TEST.proving)
         return last_mutable(current, INDEX, height=height)
