@@ -1,8 +1,9 @@
-"""Checks of stores: out of reach, not to be written, damaged, full soon; sealing stores that are away."""
+"""Checks of stores: away, read by no prover, not to be written, damaged, full soon; of sealing stores."""
 
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as say
@@ -10,10 +11,11 @@ from django.utils.translation import gettext as say
 from apps.checks.acts import sectors_rebuild
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
-from apps.core.formatting import plural, size, whole
+from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.store_checks import bad_files_text, copies_bad_of, sectors_bad_in
 from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from apps.sectors.models import Worker
 
 FULL_SOON_DAYS: Final = 7
+SETTLES: Final = timedelta(minutes=1)
+"""A store that was attached a moment ago may get its prover in the next: sealer and prover start together."""
 COUNTED_MAX: Final = 1_000
 LOST_COUNTED_MAX: Final = 200
 """Sectors out of reach that are counted row by row; beyond it hosts' own counts are used."""
@@ -123,7 +127,7 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
             continue
         yield Finding(
             f"store-{store.pk}",
-            say("store {store} takes no sectors").format(store=store.name),
+            say("{store} takes no sectors").format(store=store.name),
             f"{bad[0].worker.name}: {bad[0].reason}{_waiting_text(data)}"[:REASON_MAX],
             link=Link("store", (str(store.uuid),)),
         )
@@ -161,6 +165,46 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
         )
 
 
+def stores_unproven(data: CheckData) -> Iterator[Finding]:
+    """Stores that sealing hosts read and no prover has: what lies there is faulty from its next window on."""
+    provers = {
+        (worker.tenant_id, name)
+        for worker in data.workers
+        if proves_windows(worker)
+        for name in worker.stores
+    }
+    others = {worker.tenant_id for worker in data.workers if worker.is_damocles}  # they may prove it as well
+    for store in data.stores:
+        rows = attachments_of(store)
+        here = [row for row in rows if not worker_is_away(row.worker, now=data.at)]
+        takes_more = store.rules.get("can_store", True) and not store.rules.get("is_read_only")
+        if all(row.since > data.at - SETTLES for row in here) or store.tenant_id in others:
+            continue
+        if not (store.sectors or takes_more):
+            continue
+        if (store.tenant_id, store.name) in provers or any(proves_windows(row.worker) for row in rows):
+            continue
+        proved = data.sectors.select_related(None).filter(tenant=store.tenant_id, store=store.name)
+        proved = proved.filter(state=SectorState.PROVING, active=True).order_by()
+        counts = Counter(proved.values_list("miner_id", flat=True)[:COUNTED_MAX])
+        miners = {miner.pk: miner for miner in data.miners}
+        yield Finding(
+            f"unproven-{store.pk}",
+            say("no prover reads {store}").format(store=store.name),
+            say(
+                "{sectors} there, and each that lies there is faulty at its next window: attach {path} to a"
+                " prover, or join one with that store"
+            ).format(sectors=plural(store.sectors, "sector"), path=here[0].path)[:REASON_MAX],
+            link=Link("store", (str(store.uuid),)),
+            per_day=sum(data.fault_fee_per_day(miners[pk], n) for pk, n in counts.items() if pk in miners),
+        )
+
+
+def proves_windows(worker: Worker) -> bool:
+    """Return whether a host makes the proofs of windows."""
+    return str(JobKind.WINDOW_POST) in worker.kinds
+
+
 def stores_filling(data: CheckData) -> Iterator[Finding]:
     """Stores that are full within a week, as fast as they fill now."""
     for store in data.stores:
@@ -168,7 +212,7 @@ def stores_filling(data: CheckData) -> Iterator[Finding]:
         if days is not None and days < FULL_SOON_DAYS and not store.rules.get("is_read_only"):
             yield Finding(
                 f"filling-{store.pk}",
-                say("store {store} is full in {days:.1f} d").format(store=store.name, days=days),
+                say("{store} is full in {left}").format(store=store.name, left=time_left(days * DAY_S)),
                 say("{free_bytes} free; attach another one before then").format(
                     free_bytes=" ".join(size(store.free_bytes))
                 ),

@@ -354,6 +354,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Storage",
     ),
     Check(
+        "stores_unproven",
+        "Every store is read by a prover",
+        (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        stores.stores_unproven,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
         "stores_unwritable",
         "Every store that is to take sectors can",
         (Topic.STORES, Topic.HOSTS),

@@ -118,6 +118,14 @@ def attached(condition: StoreCondition, **told: Any) -> None:
     stores_note(factories.worker("box"), [store], now=now())
 
 
+def stores_unproven(_: Any) -> None:
+    """A host that joined seals into a store of its own, which the pool's prover does not have."""
+    factories.store(factories.worker("prover", kinds=[str(JobKind.WINDOW_POST)]), "archive")
+    fresh = factories.store(factories.worker("joined"), "fresh")
+    fresh.attachments.update(since=now() - timedelta(minutes=2))
+    factories.sector(factories.miner(), state=SectorState.PROVING, active=True, store="fresh")
+
+
 def stores_unwritable(_: Any) -> None:
     attached(StoreCondition.FULL, reason="1.0 GiB free, a sector needs 33.0 GiB: attach another store")
 
@@ -213,6 +221,7 @@ SEALING_SCENES: dict[str, Callable[[Any], None]] = {
         unseals_failed,
         hosts_away,
         stores_away,
+        stores_unproven,
         stores_unwritable,
         moves_failed,
         copies_bad,
