@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    import tomllib
     from collections.abc import Iterable, Iterator
 
 HEADER: Final = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?")
 KEY: Final = re.compile(r"""\s*((?:[\w.-]|"[^"]*"|'[^']*')+)\s*=""")
+
+TWICE: Final = ("overwrite", "twice", "redefine", "mutate")
+"""What tomllib says of a key or table that is there already."""
 
 Path = tuple[str | int, ...]
 Kind = Callable[[Any], str]
@@ -60,6 +66,33 @@ def near_of(name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = get_close_matches(name, names, 1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+
+
+def program_fault(program: str) -> str:
+    """Return what to do about a program that cannot be started from here; nothing if it can."""
+    if shutil.which(program) is not None:
+        return ""
+    if os.path.exists(program):
+        return f"make it executable by chmod +x {program}"
+    return (
+        "install it there, or write where it is" if "/" in program else "install it, or write its whole path"
+    )
+
+
+def syntax_mistake(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """Return a text that is no TOML in words: its line, what stands there, and the remedy."""
+    what, _, where = str(error).rpartition(" (at ")
+    lines = text.splitlines()
+    found = re.match(r"line (\d+)", where)
+    number = int(found[1]) if found is not None else len(lines)
+    shown = lines[number - 1].strip()[:80] if 0 < number <= len(lines) else ""
+    if any(words in what for words in TWICE):
+        remedy = "it stands there twice: keep one of them"
+    elif KEY.match(shown):
+        remedy = 'write name = value: a text in quotes, as "30s", a number, true, false or a list, as ["a"]'
+    else:
+        remedy = "write [table], [[table]] or name = value"
+    return f"line {number}: {shown!r} is not understood ({what or error}): {remedy}"
 
 
 class FileChecks:

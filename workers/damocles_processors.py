@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.sealing_rules import seconds_of
-from workers.config_mistakes import FileChecks, near_of
+from workers.config_mistakes import FileChecks, near_of, program_fault
 from workers.damocles_keys import CGROUP, LIMITATION, PROCESSOR, count, duration, is_tables
 from workers.host_settings import SLOTS
 from workers.processors.pool_child import READY_S
@@ -165,6 +165,8 @@ class ProcessorReader(FileChecks):
         for key, program in PROGRAMS.items():
             if program in around and shutil.which(program) is None:
                 raise self.wrong((*path, key), f"needs {program}", "install it, or leave the key out")
+        if is_foreign and (fault := program_fault(str(one["bin"]))):
+            raise self.wrong((*path, "bin"), f"is {one['bin']!r}, which cannot be started", fault)
         words = f"[[processors.{name}]]"
         if "group_name" in one.get("cgroup", {}):
             self.note(f"cgroup.group_name of {words} is not obeyed: cores are given by taskset")

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
-from workers.config_mistakes import BadConfig, BadFile, FileChecks, lines_of, near_of
+from workers.config_mistakes import (
+    BadConfig,
+    BadFile,
+    FileChecks,
+    lines_of,
+    near_of,
+    program_fault,
+    syntax_mistake,
+)
 from workers.damocles_config import LIMITS, TABLES, DamoclesFile, damocles_read, is_damocles
 from workers.damocles_keys import is_tables
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, slots_named
@@ -54,7 +62,9 @@ def host_file(path: Path, *, is_named: bool = False) -> HostFile:
         if is_named:
             raise BadConfig(f"{path} is not there: check --config") from None
         return HostFile(path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{path}, {syntax_mistake(text, error)}") from None
+    except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path} cannot be read: {error}") from None
     checks = _OwnTables(lines_of(text))
     try:
@@ -143,5 +153,7 @@ class _OwnTables(FileChecks):
             if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):
                 remedy = f'write a program and its arguments, as {name} = ["/usr/local/bin/{name}", "--fast"]'
                 raise self.wrong(path, f"is {value!r}", remedy)
+            if fault := program_fault(value[0]):
+                raise self.wrong(path, f"names {value[0]!r}, which cannot be started", fault)
             found[name] = tuple(value)
         return found

@@ -56,7 +56,7 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
         ("[slots]\npc9 = 1", [], "config.toml, line 2: slots.pc9 is no stage: did you mean pc2"),
         ("\n[slots]\npc1 = -1", [], "config.toml, line 3: slots.pc1 is -1: write a whole number from 0 to"),
         ("[slots]\npc1 = true", [], "line 2: slots.pc1 is True: write a whole number"),
-        ("[slots", [], "config.toml cannot be read: Expected ']' at the end"),
+        ("[slots", [], "config.toml, line 1: '.slots' is not understood .Expected ']' at the end"),
         ("\n[slot.s]\npc1 = 1", [], "line 2: slot is unknown: did you mean slots"),
         ("slot.pc1 = 1", [], "line 1: slot is unknown: did you mean slots"),
         ('\n"slot s" = 1', [], "line 2: slot s is unknown: did you mean slots"),
@@ -89,6 +89,20 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
             [],
             r"line 1: .*is no array of tables: write \[\[processors.pc1\]\]",
         ),
+        (
+            "[processors]\nc2 = ['/nowhere/c2']",
+            [],
+            "line 2: processors.c2 names '/nowhere/c2', which cannot be started: install it there",
+        ),
+        (
+            "[slots]\npc1 = 1\npc1 = 2",
+            [],
+            "line 3: 'pc1 = 2' is not understood .*: it stands there twice: keep one of them",
+        ),
+        ("[slots]\n[slots]", [], r"line 2: '\[slots\]' is not understood .*: keep one of them"),
+        ("[slots]\npc1 = two", [], "line 2: 'pc1 = two' is not understood .*: write name = value: a text in"),
+        ("[slots]\npc1 =", [], "line 2: 'pc1 =' is not understood .*: write name = value"),
+        ("[slots\npc1 = 1", [], r"line 1: '\[slots' is not understood .*: write \[table\]"),
         ("proposed = 1", [], r"line 1: proposed is no table: write \[proposed\]"),
         ("[proposed]\nsectors = 1", [], "line 2: proposed.sectors is unknown: did you mean sectors_max"),
         ("[proposed.slots]\npc1 = 1.5", [], "line 2: proposed.slots.pc1 is 1.5: write a whole number"),
@@ -137,7 +151,11 @@ def test_two_files_in_the_folder_are_one_too_many(tmp_path: Path) -> None:
         sealer_config(arguments(tmp_path))
 
 
-def test_external_prover_needs_programs_for_windows_and_wins(tmp_path: Path) -> None:
+def test_external_prover_needs_programs_for_windows_and_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: program)
+
     def refused(file: str) -> str:
         (tmp_path / "config.toml").write_text(file)
         with pytest.raises(BadConfig) as refusal:
@@ -154,7 +172,8 @@ def test_external_prover_needs_programs_for_windows_and_wins(tmp_path: Path) -> 
     assert config.name.startswith("prover-")
 
 
-def test_an_own_binary_makes_external_proofs(tmp_path: Path) -> None:
+def test_an_own_binary_makes_external_proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: program)
     (tmp_path / "config.toml").write_text('[processors]\nc2 = ["/usr/bin/prove", "--fast"]\n')
 
     config = sealer_config(arguments(tmp_path, "--snark", "external"))

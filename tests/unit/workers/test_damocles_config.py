@@ -469,3 +469,22 @@ def test_slots_follow_a_plan_that_is_changed(tmp_path: Path) -> None:
     assert [settings.slots()[stage] for stage in ("SNAP_ENCODE", "SNAP_PROVE", "UNSEAL")] == [1, 1, 0]
     settings.console_set({"thread.threads.2.plan": "snapup", "host.slots.SNAP_ENCODE": "5"})
     assert settings.slots()["SNAP_ENCODE"] == 5, "what somebody set is obeyed"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "[[processors.pc2]]\nbin = '/opt/pc2'",
+            "line 2: processors.pc2.bin is '/opt/pc2', which cannot be started: install it there",
+        ),
+        ("[[processors.c2]]\nbin = 'prove'", "line 2: processors.c2.bin is 'prove', .*write its whole path"),
+    ],
+)
+def test_a_program_that_is_not_there_is_a_mistake_of_its_line(
+    monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _program: None)
+
+    with pytest.raises(BadFile, match=words):
+        read(text)
