@@ -26,7 +26,7 @@ from apps.dashboard.pages.storage.rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import WorkerUnknown
 from apps.sectors.selectors.host_record import host_record, log_watch
-from apps.sectors.selectors.hosts import host_report, worker_get
+from apps.sectors.selectors.hosts import host_report, worker_get, worker_is_away
 from apps.sectors.services.hosts.retirement import unfinished_jobs
 from apps.sectors.services.hosts.versions import versions_text
 from poolsite.wire.jobs import JobKind
@@ -88,7 +88,9 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         settings=setting_rows(worker, report),
         facts=tuple(host_facts(worker, report)),
         disks=tuple(disk_rows(worker)),
-        stores=host_store_rows(worker.attachments.select_related("store")),
+        stores=host_store_rows(
+            worker.attachments.select_related("store"), is_away=worker_is_away(worker, now=data.at)
+        ),
         per_day=record_text(record) if JobKind.SEAL in worker.kinds else "",
         failures=tuple(failure_rows(record)),
         leftovers=leftovers_card(worker),
@@ -113,7 +115,8 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
     if (remedy := versions_text(worker.version)) not in row.does:
         parts.append(remedy)
     text = "; ".join(part for part in parts if part)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # an address: it has no capital
+    return f"{text if is_name else text[:1].upper() + text[1:]}." if text else ""
 
 
 def slot_rows(worker: Worker) -> tuple[SlotRow, ...]:

@@ -29,7 +29,7 @@ def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
     if not room:
         return ""
     return say("{count}: {free} free, {room} for each, less what sectors under way still write").format(
-        count=free // room,
+        count=formatting.whole(free // room),
         free=" ".join(formatting.size(free)),
         room=" ".join(formatting.size(room)),
     )

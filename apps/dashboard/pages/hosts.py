@@ -139,7 +139,7 @@ def progress_text(job: Job) -> str:
 
 def slots_text(slots: dict[str, int]) -> str:
     """`PC1 4, PC2 1`; stages without a slot are left out."""
-    named = ((STAGES.get(stage.upper(), stage), count) for stage, count in slots.items())
+    named = ((STAGES.get(stage.upper()) or kind_text(stage.lower()), count) for stage, count in slots.items())
     return ", ".join(f"{stage} {count}" for stage, count in named if count)
 
 

@@ -21,7 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
-from apps.sectors.planner import COMMIT, DISK, SEED, STAGES, gains, simulate
+from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains, simulate
 from apps.sectors.services.plans import KEYS, plan_costs, plan_read, plan_values
 
 if TYPE_CHECKING:
@@ -62,8 +62,18 @@ def name_of(step: str) -> str:
     return str(WAIT_NAMES.get(step) or NAMES.get(step, step))
 
 
+def tenths(per_day: float) -> str:
+    """`1 873 243.8`: sectors a day, grouped as all numbers of the pages are."""
+    whole, _point, tenth = f"{per_day:.1f}".partition(".")
+    return f"{formatting.whole(int(whole))}.{tenth}"
+
+
 def limit_text(plan: Plan, outcome: Outcome) -> str:
     """Return what limits the plan."""
+    if outcome.limit == DISK and plan.rooms >= ROOMS_MAX:
+        return say("{sectors} at a time on each host, the most that is simulated").format(
+            sectors=plural(ROOMS_MAX, "sector")
+        )
     if outcome.limit == DISK:
         return say("the disk: {sectors} at a time on each host").format(sectors=plural(plan.rooms, "sector"))
     return say("{name_of}: {slots} on each host").format(
@@ -116,7 +126,7 @@ def gain_rows(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
         name = GAIN_NAMES.get(gain.what) or say("One more slot of {name_of} on each host").format(
             name_of=name_of(gain.what)
         )
-        rows.append({"name": name, "per_day": f"{gain.per_day:,.1f}", "more": f"+{more:,.1f}"})
+        rows.append({"name": name, "per_day": tenths(gain.per_day), "more": f"+{tenths(more)}"})
     return rows
 
 
@@ -227,7 +237,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         values={key: int(values[key].value) for key in ("hosts", "rooms")},
         sources={key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
         rows=step_rows(values, outcome, wrong),
-        per_day=f"{outcome.per_day:,.1f}",
+        per_day=tenths(outcome.per_day),
         per_day_size=per_day_size,
         limit=limit_text(plan, outcome),
         sector_time=formatting.time_left(outcome.sector_s)

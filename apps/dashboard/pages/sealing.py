@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.dashboard.csv_export import Download
     from apps.dashboard.labels import StateLabel
     from apps.sectors.selectors.bottleneck import StageFigures
-    from apps.sectors.selectors.sealing_report import HostLanes, Lane, SealingReport
+    from apps.sectors.selectors.sealing_report import HostLanes, Lane, SealingReport, SectorEta
     from apps.sectors.selectors.stage_runs import StageRun
     from apps.users.principals import Principal
 
@@ -196,6 +197,15 @@ def stage_row(row: StageFigures, report: SealingReport) -> dict[str, Any]:
     }
 
 
+def sector_word(one: SectorEta) -> StrOrPromise:
+    """Return what holds a sector up."""
+    if one.sector.is_paused:
+        return _("paused")
+    if one.waits_for_host:
+        return _("host away") if one.sector.is_host_away else _("host paused")
+    return _("late") if one.is_late else ""
+
+
 def sector_rows(report: SealingReport) -> list[dict[str, Any]]:
     """Lay out the sectors in progress."""
     return [
@@ -209,8 +219,8 @@ def sector_rows(report: SealingReport) -> list[dict[str, Any]]:
             if one.eta is None
             else formatting.time_left((one.eta - report.at).total_seconds()),
             "eta": one.eta,
-            "tone": "bad" if one.sector.is_paused else "warn" if one.is_late else "",
-            "word": _("paused") if one.sector.is_paused else _("late") if one.is_late else "",
+            "tone": "bad" if one.sector.is_paused else "warn" if one.is_late or one.waits_for_host else "",
+            "word": sector_word(one),
         }
         for one in report.sectors[:SECTORS_SHOWN]
     ]

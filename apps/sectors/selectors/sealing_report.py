@@ -97,9 +97,11 @@ class SectorEta:
     sector: InWork
     stage: str
     eta: datetime | None
-    """None while no sector of its kind has been finished, and while it waits for a decision."""
+    """None while no sector of its kind has been finished, and while it waits for somebody or for its host."""
     is_late: bool
     """It is longer in its stage than nine of ten were."""
+    waits_for_host: bool = False
+    """Its next stage is for a host that is away or paused, and claims nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,9 @@ def sealing_report(viewer: Principal, wanted: SealingFilter, *, now: datetime) -
         hosts_left_out=len(everyone) - len(shown),
         stages=stages,
         bottleneck=bottleneck_of(stages, slots, runs, waits),
-        sectors=sector_etas(sectors_in_work(viewer, miner=miner), stage_spans(viewer, miner=miner), now=now),
+        sectors=sector_etas(
+            sectors_in_work(viewer, miner=miner, now=now), stage_spans(viewer, miner=miner), now=now
+        ),
         finished=ended.total(),
         per_day=sum(
             ended[host.worker.pk] * 86_400 / max((now - host.since).total_seconds(), 1) for host in hosts
@@ -406,8 +410,9 @@ def _eta(sector: InWork, spans: Mapping[str, Sequence[float]], *, now: datetime)
     elapsed = (now - sector.since).total_seconds()
     most = percentile(present, 0.9)
     is_late = most is not None and elapsed > most
-    if sector.is_paused or not spans:
-        return SectorEta(sector, stage, None, is_late and not sector.is_paused)
+    waits_for_host = stage in WORKER_STAGES and (sector.is_host_away or sector.is_host_paused)
+    if sector.is_paused or waits_for_host or not spans:
+        return SectorEta(sector, stage, None, is_late and not sector.is_paused, waits_for_host)
     left = max((percentile(present, 0.5) or 0.0) - elapsed, 0.0)
     later = stages[states.index(sector.state) + 1 :]
     left += sum(percentile(sorted(spans.get(one, ())), 0.5) or 0.0 for one in later)

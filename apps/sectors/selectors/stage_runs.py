@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Q
 
 from apps.sectors.models import Job, JobEvent
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.states import JobState
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -124,6 +125,9 @@ class InWork:
     since: datetime
     host: str
     is_paused: bool
+    is_host_away: bool = False
+    """The host that has its files is silent."""
+    is_host_paused: bool = False
 
 
 def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -> StageRuns:
@@ -191,7 +195,7 @@ def _open_stage(job: Job) -> OpenStage:
     )
 
 
-def sectors_in_work(viewer: Principal, *, miner: Miner | None = None) -> list[InWork]:
+def sectors_in_work(viewer: Principal, *, miner: Miner | None = None, now: datetime) -> list[InWork]:
     """Return the sectors in progress, the oldest first."""
     rows = sectors_visible(viewer).exclude(state__in=FINAL_STATES)
     if miner is not None:
@@ -206,6 +210,8 @@ def sectors_in_work(viewer: Principal, *, miner: Miner | None = None) -> list[In
             since=row.stage_since,
             host=host.name if (host := row.job.worker or row.job.sticky_worker) is not None else "",
             is_paused=row.paused_at is not None,
+            is_host_away=host is not None and worker_is_away(host, now=now),
+            is_host_paused=host is not None and host.is_paused and row.job.worker is None,
         )
         for row in rows.order_by("pk")[:IN_WORK_MAX]
     ]

@@ -371,3 +371,23 @@ def test_a_threads_setting_is_not_shared(db):
     refused = signed_in("olga").post(reverse("host-settings"), {"key": "threads.1.plan", "value": "snapup"})
 
     assert refused.status_code == 422
+
+
+def test_the_page_of_a_silent_host_promises_nothing_and_writes_names_as_they_are(ann):
+    busy, gone = factories.worker("busy"), factories.worker("gone", seen_at=now() - timedelta(hours=1))
+    factories.store(gone, "archive")
+    sector = factories.sector(factories.miner(), state="TICKET_ASSIGNED", held_by=busy)
+
+    shown = text_of(signed_in().get(reverse("host", args=[busy.uuid])))
+    silent = text_of(signed_in().get(reverse("host", args=[gone.uuid])))
+
+    assert f"{sector.miner.address} / {sector.number}: PC1" in shown
+    assert f"F{sector.miner.address[1:]}" not in shown
+    assert "host away" in silent
+    assert ">ready<" not in silent
+
+
+def test_a_provers_slots_stand_in_words(ann):
+    factories.worker("prover", kinds=["window_post"], slots={"WINDOW_POST": 1})
+
+    assert "slots: WindowPoSt 1" in text_of(signed_in().get(reverse("hosts")))

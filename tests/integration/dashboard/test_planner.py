@@ -11,8 +11,10 @@ from django.urls import reverse
 
 from apps.chain.client import chain_client
 from apps.core import clock
+from apps.core.formatting import whole
+from apps.dashboard.pages.planner import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
-from apps.sectors.planner import COMMIT, SEED, STAGES
+from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.services.plans import plan_costs, plan_values
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -156,3 +158,12 @@ def test_a_strangers_miner_and_hosts_are_not_there() -> None:
 
     assert browser.get(reverse("planner"), {"miner": miner.address}).status_code == 404
     assert 'value="7"' not in text_of(browser.get(reverse("planner")))
+
+
+def test_numbers_of_a_plan_are_grouped_as_all_others_and_its_own_bound_is_no_disk():
+    assert tenths(1_873_243.81) == f"{whole(1_873_243)}.8"
+
+    plan = Plan(hosts=2, rooms=ROOMS_MAX, slots={}, seconds={})
+    outcome = Outcome(per_day=1.0, sector_s=1.0, limit=DISK, use={})
+
+    assert "the most that is simulated" in limit_text(plan, outcome)

@@ -43,6 +43,8 @@ CONDITIONS: Final = {
 }
 SET_READ_ONLY: Final = StateLabel("idle", _("read-only"), "lock")
 """Somebody wants it so."""
+AWAY_TOLD: Final = StateLabel("bad", _("host away"))
+"""Of a store on the page of a host that is silent."""
 MOVES: Final = {
     "QUEUED": StateLabel("idle", _("queued")),
     "COPYING": StateLabel("run", _("copying")),
@@ -204,14 +206,14 @@ def attachment_rows(store: Store) -> tuple[AttachmentRow, ...]:
     )
 
 
-def host_store_rows(rows: Iterable[StoreAttachment]) -> tuple[dict[str, object], ...]:
-    """Lay out the stores of one host."""
+def host_store_rows(rows: Iterable[StoreAttachment], *, is_away: bool) -> tuple[dict[str, object], ...]:
+    """Lay out the stores of one host; what one that is away told of them last is not so any more."""
     return tuple(
         {
             "name": row.store.name,
             "href": reverse("store", args=[row.store.uuid]),
             "path": row.path,
-            "label": store_label(row.store, row.condition),
+            "label": AWAY_TOLD if is_away else store_label(row.store, row.condition),
             "reason": row.reason,
             "free": free_text(row.store) if row.condition in READABLE else formatting.NOTHING,
             "total": total_of(row.store),

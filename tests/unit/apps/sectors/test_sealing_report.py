@@ -282,6 +282,21 @@ def test_sectors_that_wait_for_somebody_or_are_late_stand_first():
     assert [one.is_late for one in etas] == [False, True, False]
 
 
+def test_a_sector_whose_host_is_away_or_paused_has_no_end():
+    miner = factories.miner()
+    finished(miner)
+    gone = factories.worker("gone", seen_at=NOON - HOUR)
+    stopped = factories.worker("stopped", seen_at=NOON, is_paused=True)
+    for worker in (gone, stopped):
+        sector = factories.sector(miner, state="TICKET_ASSIGNED", stage_since=NOON)
+        Job.objects.filter(sector=sector).update(sticky_worker=worker)
+
+    etas = report().sectors
+
+    assert [(one.eta, one.waits_for_host) for one in etas] == [(None, True), (None, True)]
+    assert {one.sector.host: one.sector.is_host_away for one in etas} == {"gone": True, "stopped": False}
+
+
 def test_a_stranger_sees_nothing_of_others_and_no_foreign_miner():
     alpha = host()
     ran(alpha, "PC1", 20)
