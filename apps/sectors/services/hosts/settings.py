@@ -88,13 +88,31 @@ def overlaid(kept: dict[str, int | str], values: Values) -> dict[str, int | str]
 def worker_settings_set(
     worker: Worker, values: Values, *, actor: str, by: Principal | None = None
 ) -> WorkerCommand:
-    """Set or take away settings of one host."""
+    """Set or take away settings of one host.  Raises BadSettings."""
+    threads_check(worker, values)
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     before, row.settings = row.settings, overlaid(row.settings, values)
     row.save(update_fields=["settings", "updated_at"])
     was, now = values_with_units(before), values_with_units(row.settings)
     worker_audit(by, "worker.settings", row, before=was, after=now)
     return settings_send(row, actor=actor)
+
+
+def threads_check(worker: Worker, values: Values) -> None:
+    """Raise BadSettings for a thread that the host told it has not: it would never obey."""
+    named = {
+        key.split(".")[1] for key, value in values.items() if key.startswith(THREADS) and value is not None
+    }
+    report = HostReport.objects.filter(worker=worker).first() if named else None
+    if report is None or not report.settings:
+        return
+    told = {one["key"].split(".")[1] for one in report.settings if one["key"].startswith(THREADS)}
+    if unknown := sorted(named - told):
+        raise BadSettings(
+            gettext("{host} has no sealing thread {number}: its file has {count} [[sealing_thread]]").format(
+                host=worker.name, number=unknown[0], count=len(told)
+            )
+        )
 
 
 @transaction.atomic

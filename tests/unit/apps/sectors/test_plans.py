@@ -138,8 +138,27 @@ def test_a_bad_plan_is_refused_and_changes_nothing(slots):
     assert worker.settings == {}
 
 
+def threads_tell(worker: Worker, *numbers: int) -> None:
+    told = [{"key": f"threads.{one}.plan", "value": "sealer", "origin": "file of thread"} for one in numbers]
+    HostReport.objects.update_or_create(worker=worker, defaults={"settings": told})
+
+
+def test_a_thread_that_the_host_has_not_is_refused_as_it_would_wait_for_ever():
+    worker, _ = registered("b1")
+    values = values_read({"threads.1.plan": "snapup"}, is_shared=False)
+
+    with pytest.raises(BadValue, match=r"sealer has no sealing thread 1: its file has 0 \[\[sealing_thread"):
+        worker_settings_set(worker, values, actor="ann")
+
+    threads_tell(worker, 1)
+    worker_settings_set(worker, values, actor="ann")
+    threads_tell(worker)
+    worker_settings_set(worker, {"threads.1.plan": None}, actor="ann")  # what was set before goes
+
+
 def test_a_threads_settings_are_its_hosts_alone():
     worker, _ = registered("b1")
+    threads_tell(worker, 1, 2)
     given = {"threads.2.allowed_miners": "t01000, 1001", "sealing.max_retries": "3"}
     values = values_read(given, is_shared=False)
 
