@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.hosts import host_named
 from apps.api.management.leftovers import host_leftovers_remove, host_lines, store_leftovers_remove
 from apps.api.management.words import checked, refusals_told, values_of
 from apps.api.v1.sector_places import place_body
@@ -13,7 +14,6 @@ from apps.api.v1.stores import StoreInput
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.proving.sector_places import sector_places
-from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import bad_files_text, checks_of, checks_wait, copies_page
 from apps.sectors.selectors.store_scans import findings_page, scans_of
@@ -31,7 +31,7 @@ from apps.users.principals import SYSTEM
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from apps.sectors.models import Store, Worker
+    from apps.sectors.models import Store
 
 
 ORDERS = ("attach", "detach", "change", "move", "check", "scan", "adopt")
@@ -151,13 +151,13 @@ class Command(BaseCommand):
         """Order hosts to do it; what came of it comes with their next heartbeats."""
         now, act = clock.now(), options["act"]
         if act == "attach":
-            worker = self._host(options["host"])
+            worker = host_named(options["host"])
             order = store_attach(worker, options["name"], is_new=options["new"], by=SYSTEM)
             self.stdout.write(f"ordered: {worker.name} attaches {options['name']}, order {order.uuid}")
             return
         store = self._store(options["name"], options["tenant"])
         if act == "detach":
-            row = attachment_get(store, str(self._host(options["host"]).uuid))
+            row = attachment_get(store, str(host_named(options["host"]).uuid))
             order = store_detach(row, now=now, by=SYSTEM)
             self.stdout.write(f"ordered: {row.worker.name} detaches {store.name}, order {order.uuid}")
         elif act == "change":
@@ -186,7 +186,7 @@ class Command(BaseCommand):
         """List or remove what is left; with --host in that host's sealing folders."""
         write, names = self.stdout.write, options["values"]
         if options["host"]:
-            worker = self._host(options["host"])
+            worker = host_named(options["host"])
             if options["act"] == "leftovers":
                 for line in host_lines(worker):
                     write(line)
@@ -268,12 +268,6 @@ class Command(BaseCommand):
             for row in rows:
                 self.stdout.write(f"{row.kind}: {row.name} {row.size} {row.state} {row.error}".rstrip())
             after = rows[-1].pk
-
-    def _host(self, name: str) -> Worker:
-        rows = [one for one in workers_visible(SYSTEM) if name in (one.name, str(one.uuid))]
-        if len(rows) != 1:
-            raise CommandError(f"{len(rows)} hosts are called {name}: name its id")
-        return rows[0]
 
     def _store(self, name: str, tenant: str) -> Store:
         rows = [

@@ -1,0 +1,140 @@
+"""`manage.py hosts`: list, show, log; pause, resume, drain, upgrade, measure, retire; their settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.api.management.hosts import host_named
+from apps.api.management.words import checked, confirm, facts, refusals_told, values_of
+from apps.api.v1.host_settings import GroupInput, ValuesInput
+from apps.api.v1.hosts import detail_body
+from apps.core import clock
+from apps.core.formatting import plural
+from apps.sectors.selectors.hosts import host_report, worker_is_away, workers_visible
+from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
+from apps.sectors.services.hosts.settings import (
+    settings_wanted,
+    shared_settings_set,
+    values_read,
+    worker_group_set,
+    worker_settings_set,
+)
+from apps.sectors.services.hosts.workers import worker_command
+from apps.users.principals import SYSTEM
+from apps.users.selectors import tenant_by_name
+from poolsite.wire.hosts import Operation
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from apps.sectors.models import Worker
+
+ORDERS: Final = {
+    str(op): op
+    for op in (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.UPGRADE, Operation.MEASURE)
+}
+"""What a host hears of with its next heartbeat."""
+
+
+class Command(BaseCommand):
+    """List hosts, show one, order one to do something, or set what it obeys."""
+
+    help = (
+        "list; show HOST; log HOST; pause, resume, drain, upgrade or measure HOST; "
+        "retire HOST drains it first, --now ends its leases at once; "
+        "set HOST slots.PC1=2 sealing.max_retries=null; group HOST [NAME]; "
+        "set-shared slots.PC1=2 [--tenant NAME [--group NAME]]: of all hosts, a tenant's, or a group's"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the arguments."""
+        acts = ["list", "show", "log", *ORDERS, "retire", "set", "group", "set-shared"]
+        parser.add_argument("act", choices=acts)
+        parser.add_argument("words", nargs="*", help="the host's name or id; of set, set-shared: key=value")
+        parser.add_argument("--now", action="store_true", help="of retire: do not drain it first")
+        parser.add_argument("--tenant", default="", help="of set-shared: whose hosts")
+        parser.add_argument("--group", default="", help="of set-shared: which of its hosts")
+        parser.add_argument("--yes", action="store_true", help="of retire: do not ask")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Do it and write a line for each fact."""
+        act, words = options["act"], options["words"]
+        with refusals_told():
+            if act == "list":
+                self._list()
+            elif act == "set-shared":
+                self._set_shared(words, options)
+            elif not words:
+                raise CommandError("name a host: `manage.py hosts list` names them")
+            elif act == "retire":
+                self._retire(host_named(words[0]), options)
+            elif act in ORDERS:
+                self._order(host_named(words[0]), ORDERS[act])
+            else:
+                acts = {"show": self._show, "log": self._log, "set": self._set, "group": self._group}
+                acts[act](host_named(words[0]), words[1:])
+
+    def _list(self) -> None:
+        now = clock.now()
+        for worker in workers_visible(SYSTEM):
+            states = {
+                "away": worker_is_away(worker, now=now),
+                "paused": worker.is_paused,
+                "draining": worker.is_draining,
+                "retiring": worker.retire_asked_at is not None,
+            }
+            state = " ".join(name for name, holds in states.items() if holds) or "here"
+            jobs = plural(len(getattr(worker, "held_jobs", ())), "job")
+            self.stdout.write(
+                f"{worker.uuid} {worker.tenant.name} {worker.name} on {worker.host}: {state}, {jobs}"
+            )
+
+    def _show(self, worker: Worker, _words: list[str]) -> None:
+        for line in facts(detail_body(worker)):
+            self.stdout.write(line)
+
+    def _log(self, worker: Worker, _words: list[str]) -> None:
+        report = host_report(worker)
+        for line in [] if report is None else report.log:
+            self.stdout.write(line)
+
+    def _order(self, worker: Worker, op: Operation) -> None:
+        order = worker_command(worker, op=op, args={}, actor=SYSTEM.actor, by=SYSTEM)
+        self.stdout.write(f"ordered: {worker.name} {op}, order {order.uuid}")
+
+    def _retire(self, worker: Worker, options: dict[str, Any]) -> None:
+        confirm(f"retire {worker.name}", is_asked=not options["yes"])
+        if options["now"]:
+            worker_retire(worker, now=clock.now(), by=SYSTEM)
+            self.stdout.write(f"retired: {worker.name}")
+            return
+        worker_retire_drained(worker, actor=SYSTEM.actor, now=clock.now(), by=SYSTEM)
+        self.stdout.write(f"ordered: {worker.name} drains, and is retired then")
+
+    def _set(self, worker: Worker, words: list[str]) -> None:
+        values = values_read(checked(ValuesInput, {"values": values_of(words)})["values"], is_shared=False)
+        worker_settings_set(worker, values, actor=SYSTEM.actor, by=SYSTEM)
+        self._wanted(worker)
+
+    def _group(self, worker: Worker, words: list[str]) -> None:
+        group = checked(GroupInput, {"group": words[0] if words else ""})["group"]
+        worker_group_set(worker, group, actor=SYSTEM.actor, by=SYSTEM)
+        self._wanted(worker)
+
+    def _wanted(self, worker: Worker) -> None:
+        """Write what it is told now, by level."""
+        for key, value in settings_wanted(host_named(str(worker.uuid))).items():
+            self.stdout.write(f"{key}: {value}")
+
+    def _set_shared(self, words: list[str], options: dict[str, Any]) -> None:
+        if options["group"] and not options["tenant"]:
+            raise CommandError("a group is a tenant's: name it by --tenant")
+        tenant = tenant_by_name(options["tenant"]) if options["tenant"] else None
+        values = values_read(checked(ValuesInput, {"values": values_of(words)})["values"])
+        row = shared_settings_set(
+            values, tenant=tenant, group=options["group"], actor=SYSTEM.actor, by=SYSTEM
+        )
+        for key, value in sorted(row.values.items()):
+            self.stdout.write(f"{key}: {value}")

@@ -1,0 +1,98 @@
+"""`manage.py hosts`: what the hosts' pages and REST do, on the console's machine."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.core.clock import now
+from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.users.models import AuditEntry
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def said(*words: str) -> str:
+    out = StringIO()
+    call_command(*words, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def host() -> Worker:
+    return factories.worker("sealer-9")
+
+
+def test_hosts_are_listed_and_shown_with_their_log(host: Worker) -> None:
+    HostReport.objects.create(worker=host, log=["sealed 7"], log_at=now())
+    listed = said("hosts", "list")
+
+    assert f"{host.uuid} alice sealer-9 on" in listed
+    assert listed.rstrip().endswith(": here, 0 jobs")
+    assert "name: sealer-9" in said("hosts", "show", "sealer-9")
+    assert said("hosts", "log", str(host.uuid)) == "sealed 7\n"
+
+
+@pytest.mark.parametrize("act", ["pause", "resume", "drain", "upgrade", "measure"])
+def test_an_order_waits_for_the_next_heartbeat(host: Worker, act: str) -> None:
+    assert f"ordered: sealer-9 {act}, order " in said("hosts", act, "sealer-9")
+
+    assert WorkerCommand.objects.get().op == act
+    assert AuditEntry.objects.filter(action=f"worker.{act}").exists()
+
+
+def test_a_host_is_retired_once_drained_or_at_once(host: Worker) -> None:
+    said("hosts", "retire", "sealer-9", "--yes")
+    host.refresh_from_db()
+    assert (host.retire_asked_at is None, host.retired_at) == (False, None)
+
+    assert said("hosts", "retire", "sealer-9", "--now", "--yes") == "retired: sealer-9\n"
+    host.refresh_from_db()
+    assert host.retired_at is not None
+
+
+def test_nothing_is_retired_without_the_words(host: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda _question: "retire another")
+
+    with pytest.raises(CommandError, match="nothing was done"):
+        said("hosts", "retire", "sealer-9", "--now")
+    host.refresh_from_db()
+    assert (host.retired_at, host.retire_asked_at) == (None, None)
+
+
+def test_settings_of_a_host_a_group_and_all(host: Worker) -> None:
+    assert "host.slots.PC1: 3" in said("hosts", "set", "sealer-9", "slots.PC1=3")
+    said("hosts", "group", "sealer-9", "cellar")
+    said("hosts", "set-shared", "slots.PC2=2", "--tenant", "alice", "--group", "cellar")
+    assert said("hosts", "set-shared", "sectors_max=8") == "sectors_max: 8\n"
+
+    host.refresh_from_db()
+    assert (host.settings, host.group) == ({"slots.PC1": 3}, "cellar")
+    shared = {(row.tenant and row.tenant.name, row.group): row.values for row in SharedSettings.objects.all()}
+    assert shared == {("alice", "cellar"): {"slots.PC2": 2}, (None, ""): {"sectors_max": 8}}
+    assert "slots.PC1" not in said("hosts", "set", "sealer-9", "slots.PC1=null")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("pause",), "name a host"),
+        (("pause", "nobody"), "no host is called nobody: `manage.py hosts list` names them"),
+        (("pause", "twin"), "2 hosts are called twin: name its id"),
+        (("set", "sealer-9", "slots.PC1"), "slots.PC1 is no name=value"),
+        (("set", "sealer-9", "slots.PC9=1"), "PC9"),
+        (("set-shared", "slots.PC1=1", "--group", "cellar"), "name it by --tenant"),
+    ],
+)
+def test_a_mistake_is_named_and_changes_nothing(host: Worker, words: tuple[str, ...], reason: str) -> None:
+    for uid in ("one", "two"):
+        factories.worker("twin", uid=uid)
+
+    with pytest.raises(CommandError, match=reason):
+        said("hosts", *words)
+
+    host.refresh_from_db()
+    assert (host.settings, WorkerCommand.objects.count(), SharedSettings.objects.count()) == ({}, 0, 0)
