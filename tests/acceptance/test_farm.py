@@ -141,9 +141,12 @@ def leftovers_told(pool: RunningPool) -> dict[str, tuple[str, dict[str, str]]]:
     told = {}
     for row in pool.read("/api/v1/workers?limit=100")["results"]:
         if row["away"]:
-            continue  # the same name on an empty disk
+            continue  # its machine came back with an empty disk, as another host of that name
         results = pool.read(f"/api/v1/workers/{row['uuid']}/leftovers")["results"]
-        told[row["name"]] = row["uuid"], {one["id"].rpartition("/")[2]: one["id"] for one in results}
+        told[row["name"].split()[0]] = (
+            row["uuid"],
+            {one["id"].rpartition("/")[2]: one["id"] for one in results},
+        )
     return told
 
 

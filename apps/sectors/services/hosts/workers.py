@@ -84,7 +84,7 @@ def worker_register(
     The jobs keep their files' host: only this uid may claim them again.  Roles of its group go with it to
     the machine that it names.  Raises WorkerRetired; WorkerReplaced if another start registers this moment.
     """
-    facts = _facts(register)
+    facts = _facts(register) | {"name": _name_apart(register, tenant_id=tenant_id)}
     machine, roles = register.host or register.name, list[AuditEvent]()
     known = Worker.objects.filter(tenant_id=tenant_id, uid=register.uid, retired_at=None).first()
     if known is not None and worker_machine(known) != machine:
@@ -124,6 +124,18 @@ def worker_register(
     audit_entries_record(roles)
     publish(Change("worker", worker.pk, tenant_id))
     return worker, _registered(worker, now=now)
+
+
+def _name_apart(register: Register, *, tenant_id: int) -> str:
+    """Return a host's name, with the end of its uid where another host of the tenant has that name.
+
+    A host without a machine's name keeps its own: that is what its roles go by.
+    """
+    apart = f"{register.name[:91]} {register.uid[-8:]}"
+    rows = Worker.objects.filter(tenant_id=tenant_id, retired_at=None)
+    mine = rows.filter(uid=register.uid, name=apart)
+    others = rows.filter(name=register.name).exclude(uid=register.uid)
+    return apart if register.host and (mine.exists() or others.exists()) else register.name
 
 
 def _facts(register: Register) -> dict[str, Any]:
