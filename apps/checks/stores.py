@@ -12,10 +12,9 @@ from apps.checks.acts import sectors_rebuild
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
-from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.hosts import proves_windows, worker_is_away
 from apps.sectors.selectors.store_checks import bad_files_text, copies_bad_of, sectors_bad_in
 from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate
-from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
 
@@ -198,11 +197,6 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
             link=Link("store", (str(store.uuid),)),
             per_day=sum(data.fault_fee_per_day(miners[pk], n) for pk, n in counts.items() if pk in miners),
         )
-
-
-def proves_windows(worker: Worker) -> bool:
-    """Return whether a host makes the proofs of windows."""
-    return str(JobKind.WINDOW_POST) in worker.kinds
 
 
 def stores_filling(data: CheckData) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from apps.sectors.models import (
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import JobState
 from apps.users.models import Tenant
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import (
     SectorState,
 )
@@ -116,6 +117,11 @@ def worker_of(tenant_id: int, uuid: str) -> Worker:
     if worker is None:
         raise WorkerUnknown(uuid)
     return worker
+
+
+def proves_windows(worker: Worker) -> bool:
+    """Return whether a host makes the proofs of windows."""
+    return str(JobKind.WINDOW_POST) in worker.kinds
 
 
 def worker_is_away(worker: Worker, *, now: datetime) -> bool:

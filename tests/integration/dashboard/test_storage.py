@@ -43,6 +43,19 @@ def prover(name: str = "prover", **data: Any) -> Worker:
     return factories.worker(name, kinds=[str(JobKind.WINDOW_POST)], **data)
 
 
+def test_a_store_with_sectors_that_no_prover_has_needs_attention(ann):
+    attached(factories.worker("sealing"), "sealed-here")
+    attached(factories.worker("second"), "empty", sectors=0)
+    page = signed_in()
+    shown = lambda state: text_of(page.get(reverse("stores"), {"state": state}))  # noqa: E731
+
+    assert "no prover of the pool reads it" in shown("trouble")
+    assert ("sealed-here" in shown("ready"), "empty" in shown("ready")) == (False, True)
+    attached(prover(), "sealed-here")
+    assert "no prover" not in shown("")
+    assert "sealed-here" in shown("ready")
+
+
 def test_the_list_shows_room_conditions_and_filters(ann):
     box = prover()
     attached(box)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.labels import StateLabel
+from apps.sectors.selectors.hosts import proves_windows
 from apps.sectors.selectors.stores import (
     DETACHED,
     SILENT,
@@ -114,12 +115,16 @@ class StoreRow:
     rate: str
     sectors: str
     is_readable: bool
+    is_proven: bool
+    """Whether a prover has it, or nothing lies in it."""
     checked: CheckedCell | None = None
 
     @property
     def tone(self) -> str:
         """How much it needs somebody."""
-        return "bad" if self.checked is not None and self.checked.bad is not None else self.label.tone
+        if not self.is_proven or (self.checked is not None and self.checked.bad is not None):
+            return "bad"
+        return self.label.tone
 
     @property
     def key(self) -> str:
@@ -156,12 +161,13 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     status, rate = store_status(store, now=now), store_fill_rate(store)
     days = store_days_left(store, rate)
     used = max(store.total_bytes - store.free_bytes, 0)
-    names = sorted({row.worker.name for row in attachments_of(store)})
+    workers = [row.worker for row in attachments_of(store)]
+    is_proven = not store.sectors or any(map(proves_windows, workers))
     return StoreRow(
         row=store,
         label=store_label(store, status.condition),
-        reason=status.reason,
-        hosts=", ".join(names) or formatting.NOTHING,
+        reason=status.reason or ("" if is_proven else say("no prover of the pool reads it")),
+        hosts=", ".join(sorted({worker.name for worker in workers})) or formatting.NOTHING,
         used=bytes_text(used),
         total=total_of(store),
         free=free_text(store),
@@ -170,6 +176,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         rate=rate_text(rate),
         sectors=formatting.whole(store.sectors),
         is_readable=status.is_readable,
+        is_proven=is_proven,
         checked=checked,
     )
 
