@@ -373,7 +373,7 @@ def test_a_threads_setting_is_not_shared(db):
     assert refused.status_code == 422
 
 
-def test_the_page_of_a_silent_host_promises_nothing_and_writes_names_as_they_are(ann):
+def test_the_page_of_a_silent_host_promises_nothing(ann):
     busy, gone = factories.worker("busy"), factories.worker("gone", seen_at=now() - timedelta(hours=1))
     factories.store(gone, "archive")
     sector = factories.sector(factories.miner(), state="TICKET_ASSIGNED", held_by=busy)

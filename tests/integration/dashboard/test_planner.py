@@ -160,7 +160,7 @@ def test_a_strangers_miner_and_hosts_are_not_there() -> None:
     assert 'value="7"' not in text_of(browser.get(reverse("planner")))
 
 
-def test_numbers_of_a_plan_are_grouped_as_all_others_and_its_own_bound_is_no_disk():
+def test_the_bound_of_the_simulation_is_no_disk():
     assert tenths(1_873_243.81) == f"{whole(1_873_243)}.8"
 
     plan = Plan(hosts=2, rooms=ROOMS_MAX, slots={}, seconds={})

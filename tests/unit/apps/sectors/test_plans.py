@@ -143,7 +143,7 @@ def threads_tell(worker: Worker, *numbers: int) -> None:
     HostReport.objects.update_or_create(worker=worker, defaults={"settings": told})
 
 
-def test_a_thread_that_the_host_has_not_is_refused_as_it_would_wait_for_ever():
+def test_a_thread_that_the_host_has_not_is_refused():
     worker, _ = registered("b1")
     values = values_read({"threads.1.plan": "snapup"}, is_shared=False)
 
