@@ -29,19 +29,26 @@ FIRST_REQUESTS = 4
 
 
 @contextmanager
-def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    """Run a server on a busy machine, its access key in the hosts' environment; looks ask it each time."""
-    one = S3Server(folder / "s3-log")
+def started(log: Path) -> Iterator[S3Server]:
+    """Run a server, and kill it at the end."""
+    one = S3Server(log)
     one.start()
-    for name, value in one.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bucket, "READ_S", 300.0)
-    monkeypatch.setattr(answers, "LOOK_S", 600.0)
-    monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
     try:
         yield one
     finally:
         one.kill()
+
+
+@contextmanager
+def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """Run a server on a busy machine, its access key in the hosts' environment; looks ask it each time."""
+    with started(folder / "s3-log") as one:
+        for name, value in one.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(bucket, "READ_S", 300.0)
+        monkeypatch.setattr(answers, "LOOK_S", 600.0)
+        monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
+        yield one
 
 
 def free_port() -> int:

@@ -192,7 +192,7 @@ def words(pool: RunningPool, daemon: Daemon) -> str:
 
 @contextmanager
 def own_sealer_works(pool: RunningPool) -> Iterator[None]:
-    """Let the pool's own sealer have jobs meanwhile."""
+    """Resume the pool's own sealer, and pause it again at the end."""
     own_sealer(pool, "resume")
     try:
         yield
@@ -273,6 +273,19 @@ def proves_on(pool: RunningPool, uuid: str) -> None:
     assert number not in pool.chain.faulty(pool.miner())
 
 
+def replica_is_made_again(pool: RunningPool, uuid: str, daemon: Daemon, folder: str) -> None:
+    """Lose a replica, have it rebuilt, and require the same bytes by this worker alone."""
+    replica, before = replica_of(pool, uuid, folder), sealed_cid(pool, uuid)
+    content = replica.read_bytes()
+    lose(replica)
+    posted(pool, f"sectors/{uuid}/rebuild")
+    run_reaches(pool, uuid, daemon, "REBUILT")
+    assert makers_of(pool, uuid, "rebuild") == {NAME}
+    assert replica.read_bytes() == content
+    assert sealed_cid(pool, uuid) == before
+    proves_on(pool, uuid)
+
+
 def proven(pool: RunningPool) -> int:
     """Return how many windows' proofs that the worker made are on the chain."""
     sql = (
@@ -338,18 +351,7 @@ def test_it_unseals_a_piece(sealing: RunningPool, daemon: Daemon, filled: tuple[
 
 
 def test_it_makes_a_lost_replica_again(sealing: RunningPool, daemon: Daemon, filled: tuple[str, str]) -> None:
-    uuid, _ = filled
-    replica, before = replica_of(sealing, uuid, "sealed"), sealed_cid(sealing, uuid)
-    content = replica.read_bytes()
-    lose(replica)
-    posted(sealing, f"sectors/{uuid}/rebuild")
-
-    run_reaches(sealing, uuid, daemon, "REBUILT")
-
-    assert makers_of(sealing, uuid, "rebuild") == {NAME}
-    assert replica.read_bytes() == content
-    assert sealed_cid(sealing, uuid) == before
-    proves_on(sealing, uuid)
+    replica_is_made_again(sealing, filled[0], daemon, "sealed")
 
 
 def test_it_puts_a_clients_piece_into_a_sector(
@@ -365,18 +367,7 @@ def test_it_puts_a_clients_piece_into_a_sector(
 def test_it_makes_a_lost_updated_replica_again(
     sealing: RunningPool, daemon: Daemon, snapped: tuple[str, str]
 ) -> None:
-    uuid, _ = snapped
-    replica, before = replica_of(sealing, uuid, "update"), sealed_cid(sealing, uuid)
-    content = replica.read_bytes()
-    lose(replica)
-    posted(sealing, f"sectors/{uuid}/rebuild")
-
-    run_reaches(sealing, uuid, daemon, "REBUILT")
-
-    assert makers_of(sealing, uuid, "rebuild") == {NAME}
-    assert replica.read_bytes() == content
-    assert sealed_cid(sealing, uuid) == before
-    proves_on(sealing, uuid)
+    replica_is_made_again(sealing, snapped[0], daemon, "update")
 
 
 def test_it_proves_windows_alone(sealing: RunningPool, daemon: Daemon) -> None:

@@ -90,7 +90,7 @@ def adopted(of: Miner, *, store: str = "s1", count: int = 3) -> None:
 
 
 def proving(of: Miner, number: int, *, store: str) -> None:
-    """Give one of its sectors a row."""
+    """Create the row of one of its sectors."""
     data: dict[str, Any] = {"state": "PROVING", "store": store, "expiration": 2_000_000}
     factories.sector(of, number=number, without_pledge=True, **data)
 

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from poolsite.wire.jobs import Level, StageOutputs
-from tests.s3_server import BUCKET, S3Server
+from tests.s3_server import BUCKET, S3Server, started
 from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent import storing
 from workers.agent.journal import Failure, Work
@@ -49,10 +49,8 @@ with stores.reserved("job-of-the-killed", one, size):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server for all tests here."""
-    one = S3Server(tmp_path_factory.mktemp("s3") / "log")
-    one.start()
-    yield one
-    one.kill()
+    with started(tmp_path_factory.mktemp("s3") / "log") as one:
+        yield one
 
 
 class Farm:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poolsite.filecoin.post.parameters import PoStKind
-from tests.s3_server import BUCKET, S3Server
+from tests.s3_server import BUCKET, S3Server, started
 from workers.kernels import poseidon
 from workers.processors import window_post, winning_post
 from workers.processors.post_sector import post_parameters_of, seal_parameters_of
@@ -35,10 +35,8 @@ WINNING = {5: 0, 6: 1}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server for all tests here."""
-    one = S3Server(tmp_path_factory.mktemp("s3") / "log")
-    one.start()
-    yield one
-    one.kill()
+    with started(tmp_path_factory.mktemp("s3") / "log") as one:
+        yield one
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.s3_server import BUCKET, S3Server
+from tests.s3_server import BUCKET, S3Server, started
 from tests.unit.workers.storage.buckets.stored import (
     NAME,
     settings_of,
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server for all tests here."""
-    one = S3Server(tmp_path_factory.mktemp("s3") / "log")
-    one.start()
-    yield one
-    one.kill()
+    with started(tmp_path_factory.mktemp("s3") / "log") as one:
+        yield one
 
 
 @pytest.fixture
