@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import defaultdict
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Operation
 from poolsite.wire.store_checks import CheckedSector, ScannedFile, ScannedSectors, ScannedStore
-from poolsite.wire.stores import READABLE, StoreCondition
+from poolsite.wire.stores import READABLE, StoreCondition, StoreRoom, room_together
 from workers.storage.files import unfinished_sizes
 from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
 from workers.storage.sector import sector_name
@@ -139,9 +140,13 @@ class StoreWatch:
 
     def rooms(self) -> int:
         """Return for how many finished sectors the stores have room; what is full or away has none."""
-        one_sector = stored_bytes(self.sector_bytes)
-        ready = (one for one in self.attached() if one.condition is StoreCondition.READY and one.can_store)
-        return sum(one.free_bytes // one_sector for one in ready)
+        one_sector, disks = stored_bytes(self.sector_bytes), defaultdict[str, list[StoreRoom]](list)
+        for one in self.attached():
+            if one.condition is StoreCondition.READY and one.can_store:
+                disks[one.disk or one.path].append(one.room)
+        together = (room_together(rooms)[0] // one_sector for rooms in disks.values())
+        alone = (sum(room.free // one_sector for room in rooms) for rooms in disks.values())
+        return sum(map(min, together, alone))
 
     def order(self, command: Command) -> str | None:
         """Carry out what the console orders for a store; return None while it is not done, then the fault."""

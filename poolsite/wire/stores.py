@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STORES_MAX: Final = 200
 """Stores of one host."""
 UID_MAX: Final = 100
 """Longest identity and name of a store."""
 PATH_MAX: Final = 500
+DISK_MAX: Final = 40
 WEIGHT_MAX: Final = 1_000
 UNBOUNDED_BYTES: Final = 1 << 50
 """Size of a bucket without MaxStorage in its mark, which tells none: no promise of room."""
@@ -41,6 +45,25 @@ READABLE: Final = frozenset({StoreCondition.READY, StoreCondition.READ_ONLY, Sto
 """Conditions in which sectors are proven out of a store."""
 
 
+class StoreRoom(NamedTuple):
+    """What a store has, and the disk under it, in bytes as `AttachedStore` names them."""
+
+    free: int
+    total: int
+    reserved: int
+    disk_free: int
+    disk_total: int
+
+
+def room_together(stores: Sequence[StoreRoom]) -> tuple[int, int]:
+    """Return the free and all bytes of stores that lie on one disk: never more than the disk has."""
+    free, total = sum(one.free for one in stores), sum(one.total for one in stores)
+    if len(stores) < 2:
+        return free, total
+    disk_free = max(one.disk_free for one in stores) - sum(one.reserved for one in stores)
+    return max(min(free, disk_free), 0), min(total, max(one.disk_total for one in stores))
+
+
 class AttachedStore(Document, frozen=True, kw_only=True):
     """A store as one host sees it."""
 
@@ -57,6 +80,11 @@ class AttachedStore(Document, frozen=True, kw_only=True):
     """What may still be put there, less the reserve and what this host is about to put there."""
     reserved_bytes: Int = 0
     """What this host is about to put there."""
+    disk: Text = ""
+    """Which disk of this host it lies on, alone or beside others; empty if that cannot be told."""
+    disk_bytes: Int = 0
+    disk_free_bytes: Int = 0
+    """Of all stores on that disk together, less this one's reserve."""
     sectors: Int = 0
     """Replicas in it."""
     weight: Int = 1
@@ -75,6 +103,12 @@ class AttachedStore(Document, frozen=True, kw_only=True):
     by_console: bool = False
     """Attached from the console; else by command line or file."""
 
+    @property
+    def room(self) -> StoreRoom:
+        """Return what it and its disk have."""
+        own = self.free_bytes, self.total_bytes, self.reserved_bytes
+        return StoreRoom(*own, self.disk_free_bytes, self.disk_bytes)
+
 
 def attached_check(stores: tuple[AttachedStore, ...] | None) -> None:
     """Raise BadWire for more stores than a host has, or names that are too long."""
@@ -87,5 +121,8 @@ def attached_check(stores: tuple[AttachedStore, ...] | None) -> None:
             raise BadWire("attached", f"must have a uid and a name of 1 to {UID_MAX} characters")
         if len(store.path) > PATH_MAX:
             raise BadWire("attached", f"must have paths of {PATH_MAX} characters at most")
-        if min(store.total_bytes, store.free_bytes, store.reserved_bytes, store.sectors, store.weight) < 0:
+        if len(store.disk) > DISK_MAX:
+            raise BadWire("attached", f"must name disks in {DISK_MAX} characters at most")
+        sizes = store.total_bytes, store.free_bytes, store.reserved_bytes, store.disk_bytes
+        if min(*sizes, store.disk_free_bytes, store.sectors, store.weight) < 0:
             raise BadWire("attached", "must not have negative sizes")

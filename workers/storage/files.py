@@ -158,6 +158,8 @@ class Space:
     total: int
     free: int
     is_read_only: bool = False
+    disk: str = ""
+    """Which disk of this host it is; empty where folders of one cannot be told from those of another."""
 
 
 @singledispatch
@@ -178,8 +180,8 @@ def write_fault(root: Path) -> int:
 def space_of(folder: Path) -> Space:
     """Return what the disk of a folder has.  Raises OSError."""
     disk = os.statvfs(folder)
-    is_read_only = bool(disk.f_flag & os.ST_RDONLY)
-    return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize, is_read_only)
+    total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+    return Space(total, free, bool(disk.f_flag & os.ST_RDONLY), str(folder.stat().st_dev))
 
 
 @singledispatch

@@ -71,7 +71,7 @@ def _looked(
 
 def _room(
     one: Attachment, stores: Stores, mark: StoreMark, *, sector_bytes: int
-) -> tuple[StoreCondition, str, dict[str, int]]:
+) -> tuple[StoreCondition, str, dict[str, int | str]]:
     """Return condition, reason and sizes of a store that is there.  Raises OSError."""
     root = one.store.root
     reserved, need = stores.reserved_bytes(one), stored_bytes(sector_bytes)
@@ -79,7 +79,14 @@ def _room(
     free, total = disk.free - mark.reserve_bytes, disk.total
     if mark.max_bytes:
         free, total = min(free, mark.max_bytes - stores.used.of(root)), min(total, mark.max_bytes)
-    sizes = {"total_bytes": total, "free_bytes": max(free - reserved, 0), "reserved_bytes": reserved}
+    sizes: dict[str, int | str] = {
+        "total_bytes": total,
+        "free_bytes": max(free - reserved, 0),
+        "reserved_bytes": reserved,
+        "disk": disk.disk,
+        "disk_bytes": disk.total,
+        "disk_free_bytes": max(disk.free - mark.reserve_bytes, 0),
+    }
     if disk.is_read_only:
         return StoreCondition.READ_ONLY, f"{one.path} is mounted read-only: remount it for writing", sizes
     if one.path in stores.read_only:

@@ -10,7 +10,7 @@ from apps.core.models import Named, Timestamped
 from apps.sectors.models.hosts import Worker
 from apps.sectors.states import MOVE_TRANSITIONS, OPEN_MOVES, MoveState
 from apps.users.models import Tenant
-from poolsite.wire.stores import UNBOUNDED_BYTES, StoreCondition
+from poolsite.wire.stores import DISK_MAX, UNBOUNDED_BYTES, StoreCondition, StoreRoom
 
 CONDITIONS = [(str(one), str(one)) for one in StoreCondition]
 
@@ -27,6 +27,9 @@ class Store(Named, Timestamped):
     total_bytes = models.BigIntegerField(default=0)
     free_bytes = models.BigIntegerField(default=0)
     reserved_bytes = models.BigIntegerField(default=0)
+    disk_bytes = models.BigIntegerField(default=0)
+    disk_free_bytes = models.BigIntegerField(default=0)
+    """Of the disk it lies on, less its reserve."""
     sectors = models.BigIntegerField(default=0)
     """Replicas that a host counted in it."""
     rules = models.JSONField(default=dict)
@@ -50,6 +53,12 @@ class Store(Named, Timestamped):
         """Return whether its size is known: a bucket without MaxStorage has none."""
         return self.total_bytes < UNBOUNDED_BYTES
 
+    @property
+    def room(self) -> StoreRoom:
+        """Return what it and its disk have."""
+        own = self.free_bytes, self.total_bytes, self.reserved_bytes
+        return StoreRoom(*own, self.disk_free_bytes, self.disk_bytes)
+
 
 class StoreAttachment(Timestamped):
     """A store where a host has it."""
@@ -57,6 +66,8 @@ class StoreAttachment(Timestamped):
     store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="attachments")
     worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="attachments")
     path = models.CharField(max_length=500)
+    disk = models.CharField(max_length=DISK_MAX, blank=True)
+    """Which disk of the host it lies on there; empty if that cannot be told."""
     condition = models.CharField(max_length=16, choices=CONDITIONS)
     reason = models.CharField(max_length=300, blank=True)
     since = models.DateTimeField()

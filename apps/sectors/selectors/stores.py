@@ -17,10 +17,10 @@ from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.stores import READABLE, StoreCondition
+from poolsite.wire.stores import READABLE, StoreCondition, StoreRoom, room_together
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -164,6 +164,31 @@ def store_fill_rate(store: Store) -> float | None:
     used = store.total_bytes - store.free_bytes - store.reserved_bytes
     first_used: int = getattr(store, "first_used", 0)
     return (used - first_used) / ((store.told_at - first_at) / timedelta(days=1))
+
+
+def stores_room(stores: Iterable[Store]) -> tuple[int, int]:
+    """Return the free and all bytes of stores of `stores_visible`; what shares a disk is counted once."""
+    same: dict[object, object] = {}
+
+    def disk_of(one: object) -> object:
+        while same.setdefault(one, one) != one:
+            one = same[one]
+        return one
+
+    disks_of = {store: _disks_of(store) for store in stores}
+    for first, *others in disks_of.values():
+        for disk in others:  # a shared store: by what name another host knows this disk
+            same[disk_of(disk)] = disk_of(first)
+    rooms: dict[object, list[StoreRoom]] = {}
+    for store, disks in disks_of.items():
+        rooms.setdefault(disk_of(disks[0]), []).append(store.room)
+    together = [room_together(beside) for beside in rooms.values()]
+    return sum(free for free, _ in together), sum(total for _, total in together)
+
+
+def _disks_of(store: Store) -> list[object]:
+    """Return the disks on which hosts have a store; itself where none tells that."""
+    return [(row.worker_id, row.disk) for row in attachments_of(store) if row.disk] or [store.pk]
 
 
 def store_days_left(store: Store, rate: float | None) -> float | None:

@@ -92,6 +92,15 @@ def test_a_bucket_without_a_bound_adds_no_room(ann):
     assert " PiB" not in own
 
 
+def test_stores_on_one_disk_are_summed_once(ann):
+    disk = {"disk": "42", "disk_bytes": 1 << 40, "disk_free_bytes": 1 << 39}
+    box = prover()
+    attached(box, **disk)
+    attached(box, "beside", **disk)
+
+    assert "2 stores, 512 GiB free of 1 TiB." in text_of(signed_in().get(reverse("stores")))
+
+
 def test_the_list_shows_what_checks_of_files_found_and_how_far_one_is(ann):
     box = prover()
     known = {name: attached(box, name) for name in ("disk", "busy", "new")}

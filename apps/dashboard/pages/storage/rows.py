@@ -20,6 +20,7 @@ from apps.sectors.selectors.stores import (
     store_days_left,
     store_fill_rate,
     store_status,
+    stores_room,
 )
 from poolsite.wire.hosts import Operation
 from poolsite.wire.stores import READABLE, StoreCondition
@@ -285,14 +286,14 @@ def move_row(move: StoreMove, awaited: Removal | None) -> dict[str, object]:
 
 
 def total_text(rows: Iterable[StoreRow]) -> str:
-    """`3 stores, 1.20 TiB free of 9.10 TiB.`; what has no bound is not in the sum."""
+    """`3 stores, 1.20 TiB free of 9.10 TiB.`: a disk counts once, what has no bound is not in the sum."""
     known = list(rows)
     bounded = [row for row in known if row.row.is_bounded]
     stores, unbounded = plural(len(known), "store"), len(known) - len(bounded)
     if known and not bounded:
         return say("{stores} without a bound.").format(stores=stores)
-    free = bytes_text(sum(row.row.free_bytes for row in bounded if row.is_readable))
-    total = bytes_text(sum(row.row.total_bytes for row in bounded))
+    free = bytes_text(stores_room(row.row for row in bounded if row.is_readable)[0])
+    total = bytes_text(stores_room(row.row for row in bounded)[1])
     if unbounded:
         return say("{stores}, {free} free of {total} and {unbounded} without a bound.").format(
             stores=stores, free=free, total=total, unbounded=unbounded

@@ -88,6 +88,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
         path=one.path,
         condition=one.condition,
         reason=one.reason[:300],
+        disk=one.disk,
         since=now,
         by_console=one.by_console,
     )
@@ -127,7 +128,12 @@ def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
 
 
 def _condition_note(row: StoreAttachment, one: AttachedStore, worker: Worker, *, now: datetime) -> None:
-    facts = {"condition": one.condition, "reason": one.reason[:300], "by_console": one.by_console}
+    facts = {
+        "condition": one.condition,
+        "reason": one.reason[:300],
+        "by_console": one.by_console,
+        "disk": one.disk or row.disk,
+    }
     if all(getattr(row, name) == value for name, value in facts.items()):
         return
     if row.condition != one.condition:
@@ -141,20 +147,21 @@ def _condition_note(row: StoreAttachment, one: AttachedStore, worker: Worker, *,
 def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
     """Save sizes and rules that changed, and a sample of the used space now and then."""
     facts: dict[str, Any] = {"total_bytes": one.total_bytes, "reserved_bytes": one.reserved_bytes}
-    facts |= {"sectors": one.sectors, "rules": _rules(one)}
+    facts |= {"disk_bytes": one.disk_bytes, "sectors": one.sectors, "rules": _rules(one)}
     is_due = store.sampled_at is None or now - store.sampled_at >= SAMPLE_EVERY
     is_noise = abs(store.free_bytes - one.free_bytes) * SIZE_NOISE < one.total_bytes
     if is_noise and not is_due and all(getattr(store, name) == value for name, value in facts.items()):
         return
     for name, value in facts.items():
         setattr(store, name, value)
-    store.free_bytes, store.told_at = one.free_bytes, now
+    store.free_bytes, store.disk_free_bytes, store.told_at = one.free_bytes, one.disk_free_bytes, now
     if is_due:
         store.sampled_at = now
         used = one.total_bytes - one.free_bytes - one.reserved_bytes
         StoreSample.objects.create(store=store, at=now, used_bytes=max(used, 0))
         store.samples.filter(at__lt=now - SAMPLES_KEPT).delete()
-    store.save(update_fields=[*facts, "free_bytes", "told_at", "sampled_at", "updated_at"])
+    sizes = "free_bytes", "disk_free_bytes"
+    store.save(update_fields=[*facts, *sizes, "told_at", "sampled_at", "updated_at"])
     publish(Change("store", str(store.uuid), store.tenant_id))
 
 

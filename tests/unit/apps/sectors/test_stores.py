@@ -16,6 +16,8 @@ from apps.sectors.selectors.stores import (
     store_get,
     store_status,
     stores_page,
+    stores_room,
+    stores_visible,
 )
 from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
 from poolsite.wire.hosts import Operation
@@ -138,6 +140,26 @@ def test_days_to_full_come_from_what_was_measured() -> None:
     assert rate == pytest.approx(TIB / 4)
     assert store_days_left(store, rate) == pytest.approx(1.0)
     assert store_days_left(store, -1.0) is None
+
+
+def test_the_room_of_a_disk_counts_once_whoever_has_it() -> None:
+    one, two = host("u1"), host("u2")
+    disk = {"disk_bytes": TIB, "disk_free_bytes": TIB // 2}
+    beat(one, told("a", disk="7", **disk), told("b", disk="7", **disk), told("c"))
+    assert stores_room(stores_visible(principal(), now=NOON)) == (TIB, 2 * TIB)
+
+    small = {"disk_bytes": TIB, "total_bytes": TIB // 4, "free_bytes": TIB // 8, "disk_free_bytes": TIB // 2}
+    shared = told("a", path="/nfs/a", disk="9", **disk), told("d", disk="9", **small)
+    beat(two, *shared, told("e", disk="7", **disk))
+
+    assert stores_room(stores_visible(principal(), now=NOON)) == (3 * TIB // 2, 3 * TIB)
+
+
+def test_what_is_promised_in_one_store_is_no_room_of_another_on_its_disk() -> None:
+    disk = {"disk": "7", "disk_bytes": TIB, "disk_free_bytes": TIB // 2}
+    busy = {"free_bytes": TIB // 4, "reserved_bytes": TIB // 4}
+    beat(host(), told("a", **disk | busy), told("b", **disk))
+    assert stores_room(stores_visible(principal(), now=NOON)) == (TIB // 4, TIB)
 
 
 def test_an_order_is_given_once_and_its_failure_is_kept() -> None:

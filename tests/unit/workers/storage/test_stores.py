@@ -209,6 +209,19 @@ def watch_until(watch: StoreWatch, wanted: dict[str, StoreCondition]) -> None:
         time.sleep(0.01)
 
 
+def test_two_stores_on_one_disk_have_no_more_rooms_than_it(tmp_path: Path, small_disk: Path) -> None:
+    rooms = []
+    for index, paths in enumerate([(small_disk / "a",), (small_disk / "a", small_disk / "b")]):
+        stores = Stores(tmp_path / f"worker-{index}", paths)
+        stores.open()
+        watch = StoreWatch(stores, sector_bytes=2048)
+        watch.start()
+        rooms.append(watch.rooms())
+        watch.stop()
+
+    assert 0 < rooms[1] <= rooms[0] < 1 << 9
+
+
 def test_a_watched_store_that_goes_and_comes_back_is_told_each_time(stores: Stores, tmp_path: Path) -> None:
     changes: list[int] = []
     watch = StoreWatch(stores, sector_bytes=2048)
