@@ -8,10 +8,10 @@ from django.utils.translation import gettext
 
 from apps.checks.acts import hosts_resume
 from apps.checks.exposure import deposits_of
-from apps.checks.results import REASON_MAX, Finding
+from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left
-from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.hardware import disk_share, has_lost_folder, is_short_of_disk
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 
@@ -84,6 +84,22 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
         )
         say = gettext("{short} short of disk").format(short=named([worker.name for worker in short]))
         yield Finding("disk", say, why, count=len(short))
+
+
+def host_folders_away(data: CheckData) -> Iterator[Finding]:
+    """Hosts that go on without the folder in which they keep settings, stores and what they are sealing."""
+    for worker in data.workers:
+        if not worker_is_away(worker, now=data.at) and has_lost_folder(worker.hardware):
+            folder = next((disk["folder"] for disk in worker.hardware.get("disks", ())), "")
+            yield Finding(
+                f"folder-{worker.pk}",
+                gettext("{worker} has lost its own folder").format(worker=worker.name),
+                gettext(
+                    "{folder} cannot be read: no sector begins there, and orders for its stores are not kept;"
+                    " mount its disk, then start it again"
+                ).format(folder=folder or gettext("its folder"))[:REASON_MAX],
+                link=Link("host", (str(worker.uuid),)),
+            )
 
 
 def hosts_paused(data: CheckData) -> Iterator[Finding]:

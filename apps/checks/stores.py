@@ -12,9 +12,11 @@ from apps.checks.acts import sectors_rebuild
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
+from apps.sectors.selectors.damocles import has_plan
 from apps.sectors.selectors.hosts import proves_windows, worker_is_away
 from apps.sectors.selectors.store_checks import bad_files_text, copies_bad_of, sectors_bad_in
 from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
 
@@ -172,7 +174,9 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
         if proves_windows(worker)
         for name in worker.stores
     }
-    others = {worker.tenant_id for worker in data.workers if worker.is_damocles}  # they may prove it as well
+    others = {  # which stores these read they do not tell
+        worker.tenant_id for worker in data.workers if has_plan(worker, JobKind.WINDOW_POST, now=data.at)
+    }
     for store in data.stores:
         rows = attachments_of(store)
         here = [row for row in rows if not worker_is_away(row.worker, now=data.at)]

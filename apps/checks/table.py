@@ -408,6 +408,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Hosts",
     ),
     Check(
+        "host_folders_away",
+        "Every host has its own folder",
+        (Topic.HOSTS,),
+        WARNING,
+        hosts.host_folders_away,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
         "sealing_stores_away",
         "Every sealing store is there",
         (Topic.HOSTS,),

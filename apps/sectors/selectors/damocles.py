@@ -139,8 +139,13 @@ def damocles_hosts(viewer: Principal) -> list[Worker]:
 def damocles_planned(tenant_id: int, kind: str, *, now: datetime) -> list[Worker]:
     """Return the damocles-workers that have lately asked for jobs of a kind."""
     rows = Worker.objects.filter(tenant_id=tenant_id, retired_at=None, kinds__contains=[DAMOCLES])
-    since = (now - PLANNED).timestamp()
-    return [row for row in rows.order_by("pk") if row.hardware.get(PLANS, {}).get(str(kind), 0) >= since]
+    return [row for row in rows.order_by("pk") if has_plan(row, kind, now=now)]
+
+
+def has_plan(worker: Worker, kind: str, *, now: datetime) -> bool:
+    """Return whether a damocles-worker has lately asked for jobs of a kind."""
+    asked_at = worker.hardware.get(PLANS, {}).get(str(kind), 0)
+    return bool(asked_at >= (now - PLANNED).timestamp())
 
 
 def damocles_jobs_in_hand() -> QuerySet[DamoclesJob]:

@@ -119,7 +119,12 @@ def attached(condition: StoreCondition, **told: Any) -> None:
 
 
 def stores_unproven(_: Any) -> None:
-    """A host that joined seals into a store of its own, which the pool's prover does not have."""
+    """A host that joined seals into a store of its own, which the pool's prover does not have.
+
+    A damocles-worker of the tenant seals, and has not asked for proofs.
+    """
+    asked = {"plans": {"unseal": now().timestamp()}}
+    factories.worker("venus", kinds=["damocles"], hardware=asked)
     factories.store(factories.worker("prover", kinds=[str(JobKind.WINDOW_POST)]), "archive")
     fresh = factories.store(factories.worker("joined"), "fresh")
     fresh.attachments.update(since=now() - timedelta(minutes=2))
@@ -160,6 +165,11 @@ def stores_filling(_: Any) -> None:
 
 def hosts_disk(_: Any) -> None:
     factories.worker("full", hardware={"disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 40})
+
+
+def host_folders_away(_: Any) -> None:
+    told = {"disk_free_bytes": 0, "disk_total_bytes": 0, "disks": [{"folder": "/srv/prover"}]}
+    factories.worker("prover", hardware=told)
 
 
 def sectors_unclaimed(_: Any) -> None:
@@ -227,6 +237,7 @@ SEALING_SCENES: dict[str, Callable[[Any], None]] = {
         copies_bad,
         stores_filling,
         hosts_disk,
+        host_folders_away,
         sealing_stores_away,
         hosts_paused,
         hosts_slow,

@@ -21,7 +21,7 @@ from apps.sectors.errors import JobUnknown, LeaseLost
 from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import lease_token_next
-from apps.sectors.services.damocles.hosts import damocles_host, takes_work
+from apps.sectors.services.damocles.hosts import damocles_host, damocles_plan_note, takes_work
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
@@ -78,6 +78,7 @@ def proofs_claim(
 ) -> list[ProofJob]:
     """Lease proofs to a worker, the most urgent first.  Raises WorkerRetired."""
     worker = damocles_host(principal, name=name, now=now)
+    damocles_plan_note(worker, JobKind.WINDOW_POST, now=now)
     count = min(count, AT_ONCE)
     if count < 1 or not takes_work(worker):
         return []
