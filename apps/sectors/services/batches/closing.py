@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -73,6 +74,8 @@ STAGES_BEFORE: Final = {
     SectorState.C2_DONE: states_with(SectorEvent.RESEED)[:-1],
 }
 """Where the sectors are that come to a batch next, by the state in which it waits."""
+BEFORE_TICKET: Final = tuple(takewhile(lambda state: state != SectorState.TICKET_ASSIGNED, SectorState))
+"""Where those are that may still come to a pre-commit, where a sector is sealed in a few epochs."""
 
 
 def batches_close(work: SealingContext) -> int:
@@ -182,12 +185,19 @@ def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext
 
 
 def _backlog_fills(sector: Sector, *, oldest: int, kind: BatchRules, work: SealingContext) -> bool:
-    """Return whether a batch goes on waiting since sectors of its miner are in the stages just before."""
+    """Return whether a batch goes on waiting since others of its miner will come to it by its cutoff.
+
+    Those are in the stages just before it; or further, where its first one went through these soon enough.
+    """
     policy = work.policy
     most = policy.precommit_backlog_epochs if kind is PRE_COMMIT else policy.commit_backlog_epochs
     if work.head.height - oldest >= most:
         return False
     coming = Q(state__in=STAGES_BEFORE[kind.waits_in])
+    if kind is PRE_COMMIT:
+        took = oldest - (sector.ticket_epoch or 0) - work.network.ticket_lookback
+        if took <= oldest + most - work.head.height:
+            coming |= Q(state__in=BEFORE_TICKET)
     if kind is COMMIT:
         seed_wait = work.network.pre_commit_challenge_delay + work.network.confidences.seed
         coming |= Q(state=SectorState.PRECOMMIT_LANDED, precommit_epoch__lt=oldest + most - seed_wait)

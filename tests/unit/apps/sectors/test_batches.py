@@ -60,6 +60,17 @@ def test_backlog_fills_a_batch_up_to_its_cutoff(kind: BatchRules, state: str, be
     assert reason(sectors, work(101), kind) == (3, "timeout")
 
 
+@pytest.mark.parametrize(("took", "waits", "goes"), [(5, 115, 116), (15, 105, 106), (30, 100, 101)])
+def test_precommit_waits_for_sectors_not_begun_where_sealing_is_quick(
+    took: int, waits: int, goes: int
+) -> None:
+    [sector] = waiting(1, since=100, ticket_epoch=100 - took - NETWORK.ticket_lookback)
+    factories.sector(sector.miner, state="PIECE_ADDED", ticket_epoch=None)
+
+    assert reason([sector], work(waits)) == (0, "")
+    assert reason([sector], work(goes)) == (1, "timeout")
+
+
 def test_backlog_holds_no_batch_that_is_full_or_due() -> None:
     sectors = waiting(2, since=100)
     factories.sector(sectors[0].miner, state="PC1_DONE")
