@@ -38,11 +38,13 @@ SETTINGS: Final = (
     "listen_addresses=",
     "max_connections=200",
     "shared_buffers=64MB",
+    "io_method=sync",
+    "max_logical_replication_workers=0",
     "max_wal_size=512MB",
     "timezone=UTC",
     "log_timezone=UTC",
 )
-"""For one machine's pool: many small sessions (none is kept between requests), little memory."""
+"""For one machine's pool: many small sessions, little memory, few processes beside them."""
 
 
 @dataclass(frozen=True, slots=True)
