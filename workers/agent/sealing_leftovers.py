@@ -50,6 +50,8 @@ class SealingLeftovers:
 
     def __init__(self, *, places: SealingPlaces, stores: Stores, journal: Journal) -> None:
         self.places, self.stores, self.journal = places, stores, journal
+        self.unknown_jobs: Callable[[], frozenset[str]] = frozenset
+        """Jobs of the journal that the console never had, as where a host came from another pool."""
         self._found: tuple[SealingLeftover, ...] | None = None
         self._orders: dict[str, str | None] = {}
         """By command: None while it is carried out, then why it could not be; empty: it was."""
@@ -136,9 +138,11 @@ class SealingLeftovers:
         ]
 
     def _known(self) -> frozenset[str]:
-        """Return the names of the sectors of all jobs that are not over.  Raises JournalUnread."""
-        names = set()
+        """Return the names of the sectors of all jobs that the console may want.  Raises JournalUnread."""
+        names, unknown = set(), self.unknown_jobs()
         for job_id in self.journal.unfinished_jobs():
+            if job_id in unknown:
+                continue
             work = self.journal.work_read(job_id)
             if work is not None:
                 names.add(sector_name(work.inputs.miner_id, work.inputs.number))
@@ -174,6 +178,13 @@ class SealingLeftovers:
             path_remove(root / ASIDE)
             if name in self._known():
                 return "a job of this host has the sector"
+            for job_id in self.unknown_jobs():
+                work = self.journal.work_read(job_id)
+                if work is None or sector_name(work.inputs.miner_id, work.inputs.number) != name:
+                    continue
+                if self.journal.is_worked_on(job_id):
+                    return "a process of this host still works on the sector"
+                self.journal.forget(job_id)
             (root / ASIDE).mkdir(exist_ok=True)
             for path in files_of(root, name):
                 path.rename(root / ASIDE / f"{path.parent.name}-{path.name}")

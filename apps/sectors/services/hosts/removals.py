@@ -109,6 +109,17 @@ def jobs_over(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
     return tuple(map(str, rows.order_by("pk").values_list("uuid", flat=True)))
 
 
+def jobs_unknown(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
+    """Return which of the jobs that a host has parked its tenant never had: their files are nobody's here.
+
+    The host keeps their records, in case that it only asked the wrong console.
+    """
+    if not job_ids or sectors_recovery() is not None:
+        return ()
+    rows = Job.objects.filter(uuid__in=filter(is_uuid, job_ids), miner__tenant_id=worker.tenant_id)
+    return tuple(sorted(set(job_ids).difference(map(str, rows.values_list("uuid", flat=True)))))
+
+
 def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -> None:
     """Note in the sectors' timelines which removals a host reports for the first time."""
     done = worker.commands.filter(uuid__in=commands, op=Operation.REMOVE, done_at=None)

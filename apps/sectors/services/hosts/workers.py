@@ -31,7 +31,12 @@ from apps.sectors.services.hosts.leftovers import (
     sealing_orders_note,
     sealing_orders_withdraw,
 )
-from apps.sectors.services.hosts.removals import jobs_over, leftovers_remove, removals_note
+from apps.sectors.services.hosts.removals import (
+    jobs_over,
+    jobs_unknown,
+    leftovers_remove,
+    removals_note,
+)
 from apps.sectors.services.hosts.retirement import retire_when_drained, retirement_cancel, retirement_lock
 from apps.sectors.services.hosts.settings import (
     SLOTS,
@@ -263,6 +268,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         epoch_s=epoch_s_at(network),
         is_retired=is_retired,
         over=jobs_over(worker, heartbeat.parked),
+        unknown=jobs_unknown(worker, heartbeat.parked),
     )
 
 

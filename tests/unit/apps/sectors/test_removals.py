@@ -13,7 +13,7 @@ from apps.sectors.selectors.hosts import sectors_stored_only_on
 from apps.sectors.services.hosts.removals import leftovers_remove
 from apps.sectors.services.hosts.workers import worker_heartbeat
 from apps.sectors.services.sealing.steps import sector_abort
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.unit.apps.sectors.moves import told
@@ -97,17 +97,23 @@ def test_a_host_hears_which_parked_jobs_it_will_not_have_again() -> None:
     removed = aborted(host)
     strangers = factories.sector(factories.miner(of="bob"), state="PROVING").job
     Job.objects.filter(pk=strangers.pk).update(state="DONE")
-    told = (*jobs.values(), str(removed.job.uuid), str(strangers.uuid), str(uuid.uuid4()), "none")
+    unknown = {str(strangers.uuid), str(uuid.uuid4()), "none"}
+    told = (*jobs.values(), str(removed.job.uuid), *unknown)
+
+    def answer() -> HeartbeatAnswer:
+        return worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, parked=told), now=NOON)
 
     def over() -> set[str]:
-        return set(worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, parked=told), now=NOON).over)
+        return set(answer().over)
 
     assert over() == {jobs["ended"], jobs["failed"], jobs["elsewhere"]}
+    assert set(answer().unknown) == unknown
     beat(host, beat(host)[0]["id"])
     assert str(removed.job.uuid) in over(), "its files are gone"
     assert beat(host) == []
     Recovery.objects.update_or_create(defaults={"sectors_since": NOON})
     assert over() == set(), "after a restore the rows may be older than the disk"
+    assert answer().unknown == ()
 
 
 def stored(host: Worker, *names: str, away: tuple[str, ...] = ()) -> list[str]:

@@ -102,6 +102,37 @@ def test_a_sector_that_has_a_job_by_then_stays(leftovers: SealingLeftovers, tmp_
     assert all(file.exists() for file in files)
 
 
+def test_a_sector_of_a_job_that_the_console_never_had_may_go(
+    leftovers: SealingLeftovers, tmp_path: Path
+) -> None:
+    for job_id in ("foreign", "broken"):
+        leftovers.journal.work_write(job_id, Work(token=1, inputs=inputs("PC1")))
+    (leftovers.journal.folder("broken") / WORK).write_text("{")
+    sector_write(tmp_path, "s-t01000-1")
+    leftovers.unknown_jobs = lambda: frozenset({"foreign", "broken", "gone"})
+
+    assert found(leftovers) == [(1000, 1)]
+    with leftovers.journal.at_work("foreign"):
+        busy = order(leftovers, 1, folder=tmp_path / "sealing", id="busy")
+    assert busy == "a process of this host still works on the sector"
+    assert leftovers.journal.jobs() == ["broken", "foreign"], "its record stays until its files go"
+
+    assert order(leftovers, 1, folder=tmp_path / "sealing") == ""
+    assert (found(leftovers), leftovers.journal.jobs()) == ([], ["broken"])
+
+
+def test_a_sector_of_a_known_job_beside_an_unknown_one_stays(
+    leftovers: SealingLeftovers, tmp_path: Path
+) -> None:
+    for job_id in ("foreign", "own"):
+        leftovers.journal.work_write(job_id, Work(token=1, inputs=inputs("PC1")))
+    sector_write(tmp_path, "s-t01000-1")
+    leftovers.unknown_jobs = lambda: frozenset({"foreign"})
+
+    assert found(leftovers) == []
+    assert order(leftovers, 1, folder=tmp_path / "sealing") == "a job of this host has the sector"
+
+
 def test_only_sealing_folders_of_the_host_are_touched(leftovers: SealingLeftovers, tmp_path: Path) -> None:
     files = sector_write(tmp_path, "s-t01000-5")
 
