@@ -1,4 +1,4 @@
-"""Check of roles: what hosts were given and none of them does any more."""
+"""Checks of who works for a miner: roles that no host has, moves that a restored database may not know."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from apps.checks.exposure import first_close
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import time_left
+from apps.miners.selectors import miners_move_unsure
 from apps.miners.states import RoleKind
 
 if TYPE_CHECKING:
@@ -38,6 +39,24 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
             per_day=sum(_per_day(miner, data) for miner in group),
             due_s=due,
             due_label="until a window closes" if due is not None else "",
+        )
+
+
+def moves_unsure(data: CheckData) -> Iterator[Finding]:
+    """Miners that were moved, at heights that the backup knew: later ones are lost with the database."""
+    miners = list(miners_move_unsure(data.restored))
+    if miners:
+        yield Finding(
+            "moves-unsure",
+            say("who proves {miners} is as in the backup").format(
+                miners=named([miner_name(miner) for miner in miners])
+            ),
+            say(
+                "windows are missed, or proved twice, if that changed: set the height again on page Move in…"
+                " or Move out…, then say on page Recovery that it is right"
+            )[:REASON_MAX],
+            button="Recovery",
+            count=len(miners),
         )
 
 

@@ -155,6 +155,16 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Roles",
     ),
     Check(
+        "moves_unsure",
+        "After a restore, the heights of moved miners are looked at",
+        (Topic.PROVING, Topic.MINERS),
+        CRITICAL,
+        roles.moves_unsure,
+        Link("recovery"),
+        "Recovery",
+        operator_only=True,
+    ),
+    Check(
         "disputes_lost",
         "No proof lost a dispute",
         (Topic.PROVING, Topic.MINERS),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from apps.messages.models import Recovery
+
 GOOD_FUNDS: Final = 10**17
 """attoFIL (0.1 FIL); a sender with less is used only if none has that much.  Hundreds of proofs cost less."""
 
@@ -48,6 +50,18 @@ def miner_get(viewer: Principal, address: str) -> Miner:
     if row is None:
         raise MinerUnknown(address[:100])
     return row
+
+
+def miners_move_unsure(recovery: Recovery) -> QuerySet[Miner]:
+    """Return the miners that were moved at heights which are those of a backup: it lacks what was set since.
+
+    None once a person has said that they are right.
+    """
+    settled, restored = recovery.moves_settled_at, recovery.restored_at
+    if restored is None or (settled is not None and settled >= restored):
+        return Miner.objects.none()
+    moved = Q(works_from__isnull=False) | Q(works_until__isnull=False)
+    return Miner.objects.filter(moved, state=MinerState.ACTIVE).order_by("actor_id")
 
 
 def sector_bytes_usual(tenant_id: int) -> int:

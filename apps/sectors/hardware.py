@@ -10,7 +10,7 @@ DISK_LOW: Final = 0.1
 PINGS: Final = "pings"
 """Of a damocles-worker: when each process of its name pinged last, and how many threads were at work."""
 PLANS: Final = "plans"
-"""Of a damocles-worker: when it asked for proofs and for jobs beside sealing, by kind, in seconds since 1970."""
+"""Of a damocles-worker: when it asked for proofs and jobs beside sealing, by kind, in seconds since 1970."""
 
 
 def disk_share(hardware: dict[str, Any]) -> float | None:

@@ -374,7 +374,7 @@ class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     over: tuple[Text, ...] = ()
     """Of its parked jobs, those that ended elsewhere: it forgets their records, and tells of their files."""
     unknown: tuple[Text, ...] = ()
-    """Of its parked jobs, those that the console never had: it keeps their records, and tells of their files."""
+    """Of its parked jobs, those that the console never had: it keeps their records, tells of their files."""
     wants_log: bool = False
     """Whether somebody looks at the host's log."""
     is_known: bool = True

@@ -16,6 +16,8 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
+from apps.miners.selectors import miners_move_unsure
+from apps.moves.services.heights import moves_settle
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle
 
@@ -59,21 +61,29 @@ class RecoveryOutput(serializers.Serializer[Any]):
     sectors_unpledged = serializers.IntegerField(
         help_text="Made after the backup by pledges that are lost; keys are refused for their miners."
     )
+    miners_move_unsure = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Miners that were moved at heights which the backup knew; it lacks those set since.",
+    )
 
 
 class DecisionInput(InputSerializer):
-    """Which message it is (empty: somebody else's, made elsewhere), or that no lost pledge is repeated."""
+    """Which message it is (empty: somebody else's, made elsewhere), or what of the backup is settled."""
 
     cid = serializers.CharField(max_length=128, required=False)
     message = serializers.CharField(max_length=256, allow_blank=True, required=False)
     pledges_settled = serializers.BooleanField(
         required=False, help_text="True: no client repeats a pledge that the backup lacks."
     )
+    moves_settled = serializers.BooleanField(
+        required=False, help_text="True: the heights of miners' moves are right as they are now."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Require a decision."""
-        if not attrs.get("pledges_settled") and not attrs.keys() >= {"cid", "message"}:
-            raise serializers.ValidationError({"cid": "say which message, or that pledges are settled"})
+        is_settled = attrs.get("pledges_settled") or attrs.get("moves_settled")
+        if not is_settled and not attrs.keys() >= {"cid", "message"}:
+            raise serializers.ValidationError({"cid": "say which message, or what is settled"})
         return attrs
 
 
@@ -96,6 +106,7 @@ def recovery_body() -> dict[str, Any]:
         "miners_unread": [miner.address for miner in miners_unread(row)],
         "hosts_unreported": list(hosts_unreported(row).values_list("name", flat=True)),
         "sectors_unpledged": sectors_unpledged(row).count(),
+        "miners_move_unsure": [miner.address for miner in miners_move_unsure(row)],
     }
 
 
@@ -126,11 +137,17 @@ class RecoveryView(PoolView):
 
     @extend_schema(request=DecisionInput, responses=RecoveryOutput)
     def post(self, request: Request) -> Response:
-        """Decide about one message on chain, or about the pledges that were lost."""
+        """Decide about one message on chain, or about lost pledges and the heights of moves."""
         body = DecisionInput(data=request.data)
         body.is_valid(raise_exception=True)
-        if body.validated_data.get("pledges_settled"):
-            pledges_settle(principal=self.principal, now=clock.now())
+        settled = [
+            settle
+            for name, settle in (("pledges_settled", pledges_settle), ("moves_settled", moves_settle))
+            if body.validated_data.get(name)
+        ]
+        for settle in settled:
+            settle(principal=self.principal, now=clock.now())
+        if settled:
             return Response(recovery_body())
         row = unmatched_get(body.validated_data["cid"])
         unmatched_decide(

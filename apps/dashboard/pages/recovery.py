@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.core.formatting import amount_text, plural, shortened
+from apps.core.formatting import amount_text, plural, shortened, whole
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render
@@ -23,6 +23,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import messages_unsigned
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
+from apps.miners.selectors import miners_move_unsure
+from apps.moves.services.heights import moves_settle
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.messages.models import Recovery
+    from apps.miners.models import Miner
     from apps.users.principals import Principal
 
 
@@ -51,8 +54,21 @@ def context_of() -> dict[str, Any]:
         "verdict": verdict_of(row, undecided=len(found)),
         "facts": facts_of(row),
         "unpledged": sectors_unpledged(row).exists(),
+        "unsure": [moved_row(miner) for miner in miners_move_unsure(row)[:SHOWN]],
         **choices_of(found),
     }
+
+
+def moved_row(miner: Miner) -> dict[str, str]:
+    """Return who proves a moved miner's windows, and the page where that is set."""
+    page = "miner-move-out" if miner.works_until else "miner-move-in"
+    if miner.works_until is None:
+        words = gettext("the pool, from height {height} on").format(height=whole(miner.works_from or 0))
+    elif miner.works_until:
+        words = gettext("another program, from height {height} on").format(height=whole(miner.works_until))
+    else:
+        words = gettext("another program: it was not moved in yet")
+    return {"address": miner.address, "href": reverse(page, args=[miner.address]), "words": words}
 
 
 def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
@@ -72,6 +88,9 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
     if sectors_unpledged(row).exists():
         words = "A program may repeat a pledge that the backup lacks: say below that none does."
         return Verdict(_("Pledges with a key are not taken."), words)
+    if miners_move_unsure(row).exists():
+        words = "Look at the heights below: the backup lacks those that were set since."
+        return Verdict(_("Who proves moved miners is as in the backup."), words)
     if row.restored_at is not None:
         return Verdict(_("Recovery is done."), _("Messages are signed and sectors go on."))
     return Verdict(_("No recovery is needed."), _("The database is the one that was used here last."))
@@ -193,15 +212,29 @@ PLEDGES: Final = ConfirmPage(
     kept=(("pledges", "1"),),
 )
 
-ASKED: Final = {"end": END, "pledges": PLEDGES}
+MOVES: Final = ConfirmPage(
+    title=_("The heights are right"),
+    text=_(
+        "A miner that another program proves at the same time, or none, loses power. "
+        "Go on only if you have looked at each of them."
+    ),
+    label=_("They are right"),
+    back="/recovery/",
+    page=_("Recovery"),
+    section="messages",
+    kept=(("moves", "1"),),
+)
+
+ASKED: Final = {"end": END, "pledges": PLEDGES, "moves": MOVES}
 """Fields of the forms that ask first."""
 
 
 class DecisionForm(PageForm):
-    """The end of recovery, that pledges are allowed again, or which message one on chain is."""
+    """The end of recovery, that pledges or moves are settled, or which message one on chain is."""
 
     end = Text()
     pledges = Text()
+    moves = Text()
     cid = Text()
     message = Text()
 
@@ -240,6 +273,9 @@ def _decide(viewer: Principal, sent: dict[str, str]) -> None:
         return
     if sent["pledges"] == "1":
         pledges_settle(principal=viewer, now=clock.now())
+        return
+    if sent["moves"] == "1":
+        moves_settle(principal=viewer, now=clock.now())
         return
     if not sent["message"]:
         raise BadValue(gettext("choose which message it is"), field="message")

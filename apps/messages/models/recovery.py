@@ -68,6 +68,8 @@ class Recovery(models.Model):
     """Sectors that were imported or moved to where the chain or a host has them."""
     pledges_settled_at = models.DateTimeField(null=True)
     """When a person last said that no client repeats a pledge that the backup lacks."""
+    moves_settled_at = models.DateTimeField(null=True)
+    """When a person last said that the heights of miners' moves are those that count."""
     ended_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

@@ -10,16 +10,22 @@ from django.utils.translation import gettext
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core.errors import BadValue, NotAllowed
-from apps.core.formatting import whole
+from apps.core.formatting import plural, whole
 from apps.core.live import Change, publish
 from apps.gateway.selectors import keys_served
+from apps.messages.models import Recovery
+from apps.messages.selectors.recovery import recovery_row
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.models import Miner
+from apps.miners.selectors import miners_move_unsure
 from apps.moves.errors import MoveRefused
 from apps.moves.selectors import is_pending
 from apps.proving.models import WindowPost
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from apps.users.principals import Principal
 
 
@@ -109,6 +115,16 @@ def move_cancel(miner: Miner, *, by: Principal) -> Miner:
                 field="height",
             )
         return _set(row, by=by, action="miner.move-cancel", works_from=None, works_until=0)
+
+
+def moves_settle(*, principal: Principal, now: datetime) -> None:
+    """Note that the heights of moved miners are right, though the database was restored from a backup."""
+    count = miners_move_unsure(recovery_row()).count()
+    with transaction.atomic():
+        after = {"moved": plural(count, "miner")}
+        Recovery.objects.filter(pk=1).update(moves_settled_at=now)
+        audit_record(principal=principal, action="recovery.moves", target="pool", after=after)
+        publish(RECOVERY_CHANGE)
 
 
 def _head(by: Principal) -> int:

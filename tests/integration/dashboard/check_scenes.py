@@ -144,6 +144,12 @@ def roles_unheld(_: Any) -> None:
     Role.objects.create(miner=miner, host="rack-b", **given)
 
 
+def moves_unsure(_: Any) -> None:
+    factories.miner(works_from=960)
+    recovery_begin("the database was restored", now=now())
+    Recovery.objects.update(since=None, sectors_since=None)
+
+
 def disputes_lost(_: Any) -> None:
     miner = factories.miner()
     factories.deadline(miner, 1, live=2, open_epoch=1030)
@@ -292,6 +298,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         windows_missed,
         windows_at_risk,
         roles_unheld,
+        moves_unsure,
         disputes_lost,
         fee_debt,
         worker_change_pending,

@@ -93,7 +93,7 @@ def test_a_bucket_without_a_bound_adds_no_room(ann):
 
 
 def test_stores_on_one_disk_are_summed_once(ann):
-    disk = {"disk": "42", "disk_bytes": 1 << 40, "disk_free_bytes": 1 << 39}
+    disk: dict[str, Any] = {"disk": "42", "disk_bytes": 1 << 40, "disk_free_bytes": 1 << 39}
     box = prover()
     attached(box, **disk)
     attached(box, "beside", **disk)

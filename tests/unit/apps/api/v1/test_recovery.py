@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from apps.core import clock
+from apps.core.formatting import whole
 from apps.messages.models import Recovery, Sender, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import recovery_begin
@@ -20,6 +21,8 @@ from tests.people import bearer, operator_person, operator_token, person, token
 
 if TYPE_CHECKING:
     from django.test import Client
+
+    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 
@@ -145,3 +148,44 @@ def test_rest_allows_pledges_with_a_key(client: Client) -> None:
 
     assert (done.status_code, done.json()["sectors_unpledged"]) == (200, 0)
     assert AuditEntry.objects.get(action="recovery.pledges").after == {"unpledged": "1 sector"}
+
+
+def moved_miner() -> Miner:
+    """A miner that was moved in before the backup of a pool that was restored."""
+    recovery_begin("the database was restored", now=clock.now())
+    Recovery.objects.update(since=None, sectors_since=None)
+    return factories.miner(works_from=960)
+
+
+def test_heights_of_moved_miners_wait_for_the_operators_look(client: Client) -> None:
+    factories.miner(works_until=0)
+    factories.miner(works_from=960, works_until=1200)
+    factories.miner()
+    moved_miner()
+    operator_person()
+    page = signed_in("olga")
+
+    assert "is as in the backup" in text_of(page.get("/"))
+    text = text_of(page.get(reverse("recovery")))
+    assert "Who proves moved miners is as in the backup." in text
+    assert "the pool, from height 960 on" in text
+    assert f"another program, from height {whole(1200)} on" in text
+    assert "another program: it was not moved in yet" in text
+    assert len(ask(client, "get", operator_token()).json()["miners_move_unsure"]) == 3
+    assert "Go on only if you have looked" in text_of(page.post(reverse("recovery"), {"moves": "1"}))
+
+    assert page.post(reverse("recovery"), {"moves": "1", "sure": "yes"}).status_code == 302
+    assert ask(client, "get", operator_token()).json()["miners_move_unsure"] == []
+    assert "as in the backup" not in text_of(page.get("/"))
+    assert "Recovery is done." in text_of(page.get(reverse("recovery")))
+
+
+def test_rest_settles_the_heights_until_the_next_restore(client: Client) -> None:
+    row = moved_miner()
+
+    done = ask(client, "post", operator_token(), {"moves_settled": True})
+
+    assert (done.status_code, done.json()["miners_move_unsure"]) == (200, [])
+    assert AuditEntry.objects.get(action="recovery.moves").after == {"moved": "1 miner"}
+    recovery_begin("restored again", now=clock.now())
+    assert ask(client, "get", operator_token()).json()["miners_move_unsure"] == [row.address]
