@@ -34,6 +34,8 @@ RATE_OVER: Final = timedelta(days=7)
 """The rate at which a store fills is measured over this time."""
 RATE_LEAST: Final = timedelta(minutes=10)
 """And over this at least."""
+FORETOLD_TIMES: Final = 24
+"""What was measured for an hour says nothing of more than a day."""
 DETACHED: Final = "DETACHED"
 """Of a store that no host has attached."""
 SILENT: Final = "SILENT"
@@ -192,8 +194,17 @@ def _disks_of(store: Store) -> list[object]:
 
 
 def store_days_left(store: Store, rate: float | None) -> float | None:
-    """Return in how many days a store is full at this rate; None if it does not fill, or has no bound."""
-    return store.free_bytes / rate if store.is_bounded and rate is not None and rate > 0 else None
+    """Return in how many days a store of `stores_visible` is full at this rate.
+
+    None if it does not fill, has no bound, or was measured for too short a time to tell.
+    """
+    if not store.is_bounded or rate is None or rate <= 0:
+        return None
+    days = store.free_bytes / rate
+    first_at: datetime | None = getattr(store, "first_at", None)
+    if first_at is None or store.told_at is None:
+        return None
+    return days if days <= FORETOLD_TIMES * ((store.told_at - first_at) / timedelta(days=1)) else None
 
 
 def store_sector_counts(store: Store) -> dict[str, int]:

@@ -140,6 +140,7 @@ def test_days_to_full_come_from_what_was_measured() -> None:
     assert rate == pytest.approx(TIB / 4)
     assert store_days_left(store, rate) == pytest.approx(1.0)
     assert store_days_left(store, -1.0) is None
+    assert store_days_left(store, TIB / 100) is None, "a day says nothing of the next month"
 
 
 def test_the_room_of_a_disk_counts_once_whoever_has_it() -> None:
