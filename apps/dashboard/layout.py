@@ -9,6 +9,7 @@ from django.shortcuts import render
 from apps.dashboard.bell import bell_of
 from apps.dashboard.registry import NavItem, navigation
 from apps.dashboard.sessions import person_of
+from poolsite.wire.hosts import VERSION
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from apps.dashboard.page_data import PageData
 
-VERSION: Final = "0.1"
 THEMES: Final = (("", "System"), ("light", "Light"), ("dark", "Dark"), ("contrast", "High contrast"))
 THEME_COOKIE: Final = "theme"
 
@@ -51,7 +51,7 @@ def page_render(
         "bell": bell_of(data),
         "person": person_of(request),
         "network": data.network.name if data.network is not None else "",
-        "version": VERSION,
+        "version": VERSION.partition("/")[2],
         "theme": theme,
         "themes": [{"value": value, "label": label, "on": value == theme} for value, label in THEMES],
         "now_ms": int(data.at.timestamp() * 1000),

@@ -14,7 +14,7 @@ from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOut
 from poolsite.wire.store_checks import CheckedSector, ScannedStore
 from poolsite.wire.stores import AttachedStore, attached_check
 
-VERSION: Final = "poolsite/0.2.0"
+VERSION: Final = "poolsite/0.3.0"
 """What a worker of this version says it is."""
 WITHOUT_UPGRADE: Final = ("poolsite/0.1.0",)
 """Versions that refuse a whole answer with UPGRADE in it."""

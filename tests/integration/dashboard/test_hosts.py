@@ -57,7 +57,7 @@ def test_a_newer_host_that_is_refused_says_what_to_upgrade(ann):
     told = {"worker_id": str(worker.uuid)}
     unknown_field_note(told, field="colour", uuid="", tenant_id=worker.tenant_id, now=now())
 
-    remedy = "this host runs a newer version (poolsite/9.1.0) than the console (poolsite/0.2.0): upgrade the"
+    remedy = "this host runs a newer version (poolsite/9.1.0) than the console (poolsite/0.3.0): upgrade the"
     assert f"{remedy} console first; until then it is refused" in text_of(signed_in().get(reverse("hosts")))
     page = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
     assert page.count(f"T{remedy[1:]}") == 1
@@ -81,7 +81,7 @@ def test_today_says_of_an_away_host_what_to_upgrade_before_its_sectors(ann):
     assert "last seen" in finding.reason
 
 
-@pytest.mark.parametrize("version", ["poolsite/0.2.0", "damocles", ""])
+@pytest.mark.parametrize("version", ["poolsite/0.3.0", "damocles", ""])
 def test_a_host_whose_version_fits_is_not_told_to_upgrade(ann, version):
     worker = factories.worker(version=version)
 

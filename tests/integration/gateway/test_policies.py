@@ -89,7 +89,7 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
         assert (done.status_code, done.headers["Location"]) == (302, page)
         assert "small transfers" not in text_of(client.get(page))
         old = text_of(client.get(f"{page}versions/1/"))
-        assert "<br>Poolsite 0.1<br>" in old
+        assert "<br>Poolsite 0.3.0<br>" in old
         back = text_of(client.post(f"{page}text/", {"packed": value_of(old, "packed")}))
         assert "Apply version 3?" in back
         assert "+name = &quot;small transfers&quot;" in back

@@ -355,11 +355,11 @@ def test_a_host_says_how_many_sectors_it_seals_at_once(client: Client) -> None:
 @pytest.mark.parametrize(
     ("version", "remedy"),
     [
-        ("poolsite/9.1.0", "(poolsite/9.1.0) than the console (poolsite/0.2.0): upgrade the console first"),
-        ("poolsite/0.1.9", "poolsite/0.1.9, older than the console (poolsite/0.2.0): upgrade the host"),
-        ("poolsite/0.2.0", "newer than the console (poolsite/0.2.0): upgrade the console first"),
-        ("own/7", "newer than the console (poolsite/0.2.0): upgrade the console first"),
-        ("", "newer than the console (poolsite/0.2.0): upgrade the console first"),
+        ("poolsite/9.1.0", "(poolsite/9.1.0) than the console (poolsite/0.3.0): upgrade the console first"),
+        ("poolsite/0.1.9", "poolsite/0.1.9, older than the console (poolsite/0.3.0): upgrade the host"),
+        ("poolsite/0.3.0", "newer than the console (poolsite/0.3.0): upgrade the console first"),
+        ("own/7", "newer than the console (poolsite/0.3.0): upgrade the console first"),
+        ("", "newer than the console (poolsite/0.3.0): upgrade the console first"),
     ],
 )
 def test_what_a_newer_host_tells_more_is_refused_with_the_remedy(
