@@ -106,10 +106,12 @@ class GatewaySocket(ClientSession):
         """Raised with the gateway's words when it answers a call with an error."""
         self.call_s = call_s
 
-    async def call(self, method: str, *params: Json, timeout_s: float = 0.0) -> Json:
+    async def call(
+        self, method: str, *params: Json, timeout_s: float = 0.0, number: int | None = None
+    ) -> Json:
         """Call the gateway.  Raises `refused`, TimeoutError."""
         try:
-            return await super().call(method, *params, timeout_s=timeout_s or self.call_s)
+            return await super().call(method, *params, timeout_s=timeout_s or self.call_s, number=number)
         except RpcError as error:
             raise self.refused(error.message) from None
 

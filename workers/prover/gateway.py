@@ -113,6 +113,8 @@ class ProofSession(GatewaySocket):
         self.channels = Channels(self.handle)
         """Of the miners that this prover listens for."""
         self.listeners: dict[int, asyncio.Task[None]] = {}
+        self.opened: dict[int, int] = {}
+        """The newest call by miner that has opened its channel, or will."""
         self.turn = asyncio.Lock()
         """One proof at a time, as the Go client has it."""
         self.waiting: dict[int, list[int]] = {}
@@ -141,8 +143,11 @@ class ProofSession(GatewaySocket):
                 wanted = set(self.listeners)
             for miner in sorted(wanted - set(self.listeners)):
                 self.listeners[miner] = asyncio.create_task(self.listen_forever(miner))
-            for miner in set(self.listeners) - wanted:
+            for miner in set(self.listeners) - wanted:  # without this wins would wait for an answer of ours
                 self.listeners.pop(miner).cancel()
+                if (number := self.opened.pop(miner, None)) is not None:
+                    await self.cancel(number)
+                log.info("miner_left", url=self.line.url, miner=miner)
             await asyncio.sleep(CHECK_EVERY_S)
 
     async def listen_forever(self, miner: int) -> None:
@@ -151,7 +156,8 @@ class ProofSession(GatewaySocket):
             pause_s = LISTEN_PAUSE_S
             try:
                 policy = {"MinerAddress": f"f0{miner}", "Host": self.line.host}
-                channel = await self.call("Gateway.ListenProofEvent", policy)
+                number = self.opened[miner] = next(self.numbers)
+                channel = await self.call("Gateway.ListenProofEvent", policy, number=number)
                 await self.channels.follow(channel, miner)
             except (GatewayRefused, TimeoutError) as error:
                 log.warning("miner_not_taken", url=self.line.url, miner=miner, reason=str(error))

@@ -11,7 +11,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE, Json, RpcError
+from poolsite.wire.jsonrpc.messages import CANCEL, CHANNEL_CLOSE, CHANNEL_VALUE, Json, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -54,9 +54,9 @@ class ClientSession:
         self.numbers = itertools.count(1)
         self.pending: dict[int, asyncio.Future[Json]] = {}
 
-    async def call(self, method: str, *params: Json, timeout_s: float) -> Json:
-        """Return the result of a call.  Raises RpcError, TimeoutError."""
-        number = next(self.numbers)
+    async def call(self, method: str, *params: Json, timeout_s: float, number: int | None = None) -> Json:
+        """Return the result of a call, which `number` of `numbers` names.  Raises RpcError, TimeoutError."""
+        number = next(self.numbers) if number is None else number
         future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self.pending[number] = future
         try:
@@ -69,6 +69,10 @@ class ClientSession:
     async def post(self, method: str, *params: Json) -> None:
         """Call without waiting for the answer."""
         await self.send(json.dumps(request_write(next(self.numbers), method, params)))
+
+    async def cancel(self, number: int) -> None:
+        """End a call, or the channel that it has opened."""
+        await self.send(json.dumps({"jsonrpc": "2.0", "method": CANCEL, "params": [number]}))
 
     def receive(self, data: str | bytes) -> tuple[str, list[Json]] | None:
         """Deliver an answer to its call; return the method and parameters of a notification.

@@ -107,6 +107,30 @@ async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web
         assert not await in_thread(lambda: provers_connected(SYSTEM).exists())()
 
 
+async def test_the_channel_of_a_miner_whose_store_went_ends_until_it_is_back(web, token, sector, monkeypatch):
+    monkeypatch.setattr("workers.prover.gateway.CHECK_EVERY_S", 0.05)
+    stores, comm_r = sector
+    admin = await in_thread(people.operator_token)()
+    request = request_of(comm_r)
+    params = [f"f0{MINER}", request["SectorInfos"], request["Rand"], 10, 27]
+    body = {"jsonrpc": "2.0", "id": 1, "method": "Gateway.ComputeProof", "params": params}
+    [root] = [one.store.root for one in stores.here()]
+    async with (
+        listening(web, token, stores),
+        httpx.AsyncClient(headers=people.bearer(admin), timeout=60) as client,
+    ):
+        root.rename(root.with_name("away"))
+        async with asyncio.timeout(60):
+            while await in_thread(lambda: provers_connected(SYSTEM).exists())():
+                await asyncio.sleep(0.02)
+        refused = (await client.post(web.url, json=body)).json()
+        assert "no connections for this miner" in refused["error"]["message"], "not: no answer in time"
+
+        root.with_name("away").rename(root)
+        await connected_row()
+        assert (await client.post(web.url, json=body)).json()["result"]
+
+
 async def test_a_closed_channel_is_opened_again(web, token, sector):
     stores, comm_r = sector
 
