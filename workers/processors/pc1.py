@@ -1,6 +1,7 @@
 """Stage pc1: the staged file becomes the sealed file's first form, tree-d and the layers of labels.
 
-Resumes at the first layer that is not there whole; sectors that wait together are labelled together.
+Resumes at the first layer that is not there whole; asked again for a sector whose layers are all there, it
+looks whether they are what was written.  Sectors that wait together are labelled together.
 Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1; spec proofs section 6.
 """
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from poolsite.filecoin.porep.replica import replica_id
 from workers.processors import inputs
+from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadInput
 from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, first_missing
@@ -17,7 +19,7 @@ from workers.processors.parallel import Progress, no_progress
 from workers.processors.pieces import comm_d_of
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
-from workers.storage.files import copy_file, space_check
+from workers.storage.files import copy_file, is_complete, space_check
 from workers.storage.mapped import file_write
 from workers.storage.sector import SectorFiles, StoreConfig
 
@@ -49,12 +51,17 @@ def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:
 def sealed_begin(sector: LabelledSector, staged_file: str) -> None:
     """Put the staged data in the sealed file's place, if there is room for the labels that are missing.
 
-    A sector that pc2 has encoded already, with these very labels, is left as it is.
+    A sector that pc2 has encoded already, with these very labels, is left as it is.  Layers of an earlier run
+    that are damaged are made again: those after them too.
     """
     files = sector.files
+    if first_missing(sector) > files.parameters.layers:
+        layers = [files.layer(layer) for layer in range(1, files.parameters.layers + 1)]
+        for path in damaged_of(files.cache, layers):
+            path.unlink()
     missing = files.parameters.layers + 1 - first_missing(sector)
     space_check(files.cache, missing * files.parameters.sector_bytes)
-    if missing:
+    if missing or not is_complete(files.sealed, files.parameters.sector_bytes):
         files.forget_trees()
     if not files.is_encoded:
         _staged_copy(files, staged_file)

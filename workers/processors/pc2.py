@@ -1,6 +1,7 @@
 """Stage pc2: columns, encoding and the two Poseidon trees, in one pass over the layers.
 
-Resumes at the first base tree that is not there whole.  The replica is written beside the staged
+Resumes at the first base tree that is not there whole; asked again for a sector that it has encoded, it makes
+all of it anew if any file of that is damaged.  The replica is written beside the staged
 copy and takes its place at the end, so a kill never leaves a half-encoded sealed file.
 Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
 (generate_tree_c_cpu, generate_tree_r_last_cpu); spec proofs section 8.
@@ -15,6 +16,7 @@ import numpy as np
 from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import field, poseidon
+from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
@@ -54,6 +56,8 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
         raise BadFile(str(error)) from None
     if node_bytes(data[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
+    if files.is_encoded and damaged_of(files.cache, made_files(files)):
+        files.forget_trees()
     if not files.is_encoded:
         space_check(files.cache, trees_bytes(files))
         _replica_write(files, layers, data=data, progress=progress)
@@ -62,6 +66,12 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
     comm_c, comm_r_last = TreeC(files).root, TreeRLast(files).root
     files.roots_write(comm_c, comm_r_last)
     return poseidon.hash_values([comm_c, comm_r_last])
+
+
+def made_files(files: SectorFiles) -> list[Path]:
+    """Return the large files that pc2 makes: the replica and the base trees."""
+    trees = ((files.tree_c(at), files.tree_r_last(at)) for at in range(files.base_trees))
+    return [files.sealed, *(path for pair in trees for path in pair)]
 
 
 def trees_bytes(files: SectorFiles) -> int:
@@ -150,5 +160,9 @@ def _base_trees_write(
         for tree in (tree_c, tree_r):
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
-        Checksums(files.cache).record(files.tree_r_last(base_tree), mapped_digest(raw_r))
+        digests = {
+            files.tree_c(base_tree): mapped_digest(raw_c),
+            files.tree_r_last(base_tree): mapped_digest(raw_r),
+        }
+        Checksums(files.cache).record_all(digests)
         sync_file(temporary_name(files.encoding))

@@ -207,9 +207,10 @@ class SectorFiles:
 
     @property
     def is_encoded(self) -> bool:
-        """Return whether pc2 has put the replica in the sealed file's place."""
+        """Return whether pc2 has put the replica in the sealed file's place, and it is there whole."""
         waits = self.encoding.exists() or temporary_name(self.encoding).exists()
-        return not waits and all(map(self.has_trees, range(self.base_trees)))
+        is_there = not waits and is_complete(self.sealed, self.parameters.sector_bytes)
+        return is_there and all(map(self.has_trees, range(self.base_trees)))
 
     def forget_trees(self) -> None:
         """Delete what pc2 makes: new labels make it worthless, and pc2 would take it for its own."""

@@ -111,6 +111,55 @@ def test_one_flipped_bit_is_seen_before_pc2_uses_the_file(labelled, name):
         sector.pc2(made)
 
 
+def spoil(path, how):
+    content = bytearray(path.read_bytes())
+    content[5] ^= 1
+    path.write_bytes(content[:-32] if how == "cut" else content)
+    if how == "lost":
+        path.unlink()
+
+
+SEALED = ("layer-1", "layer-2", "tree-d", "tree-c", "tree-r-last", "p_aux", "sealed")
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "lost"])
+@pytest.mark.parametrize("name", SEALED)
+def test_a_sector_that_goes_back_to_pc1_is_made_anew_where_a_file_is_damaged(labelled, name, how):
+    sector, infos, made = labelled
+    sector.pc2(made)
+    found = [path for path in sector.folder.rglob("*") if path.is_file() and name in path.name]
+    [path] = [path for path in found if path.suffix != ".sums"]
+    spoil(path, how)
+
+    output = sector.pc2(sector.pc1(infos))
+
+    assert output.comm_r.hex() == sector.case["comm_r"]
+    assert digest(sector.sealed) == sector.case["sealed_sha256"]
+    assert cache_is_golden(sector)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "lost"])
+@pytest.mark.parametrize("name", ["tree-c", "tree-r-last", "sealed"])
+def test_back_to_pc2_makes_damaged_files_anew_without_the_staged_data(labelled, name, how):
+    sector, _, made = labelled
+    sector.pc2(made)
+    sector.staged.unlink()
+    spoil(sector.sealed if name == "sealed" else sector.cache / f"sc-02-data-{name}.dat", how)
+
+    assert sector.pc2(made).comm_r.hex() == sector.case["comm_r"]
+
+    assert digest(sector.sealed) == sector.case["sealed_sha256"]
+    assert cache_is_golden(sector)
+
+
+def test_pc2_asked_again_for_a_whole_sector_encodes_nothing(labelled, monkeypatch):
+    sector, infos, made = labelled
+    sector.pc2(made)
+    monkeypatch.setattr(pc2, "_replica_write", None)
+
+    assert sector.pc2(sector.pc1(infos)).comm_r.hex() == sector.case["comm_r"]
+
+
 @pytest.mark.parametrize("name", ["t_aux", "p_aux", "sc-02-data-tree-r-last.dat", "sealed"])
 def test_one_flipped_bit_is_seen_before_the_file_leaves_for_the_store(labelled, tmp_path, name):
     sector, _, made = labelled

@@ -1,0 +1,29 @@
+"""Files of an earlier run of a stage that are not what was written: found, so that they are made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.processors.parallel import parallel_for
+from workers.storage.checksums import Checksums
+from workers.storage.files import DamagedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def damaged_of(cache: Path, paths: Sequence[Path]) -> list[Path]:
+    """Return which of a sector's files have another content than its sums say.  Raises OSError."""
+    sums = Checksums(cache)
+    found: list[Path] = []
+
+    def look(first: int, end: int) -> None:
+        for path in paths[first:end]:
+            try:
+                sums.check(path)
+            except DamagedFile:
+                found.append(path)
+
+    parallel_for(look, len(paths), size=1)
+    return found
