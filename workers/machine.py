@@ -26,6 +26,7 @@ from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config import DEFAULT_SLOTS, sector_size_read
 from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here, read_text
+from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_words
 
@@ -161,7 +162,7 @@ def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
 
 def config_text(machine: Machine, sector_bytes: int) -> str:
     """Return a `config.toml` for this machine.  Raises BadConfig."""
-    slots = slots_propose(machine, sector_bytes)
+    slots, room = slots_propose(machine, sector_bytes), sealing_disk_bytes(sector_bytes)
     lines = [
         f"# Proposed by `python -m workers machine` for sectors of {size_words(sector_bytes)}:",
         f"# {machine.cpus} cores, {size_words(machine.ram_bytes)} of memory, NUMA nodes: {machine.numa_nodes}"
@@ -170,7 +171,7 @@ def config_text(machine: Machine, sector_bytes: int) -> str:
         "# What the console sets for the pool, tenant or group overrides these; what stands outside of",
         "# [proposed] overrides that.",
         "[proposed]",
-        f"sector_room_bytes = {sealing_disk_bytes(sector_bytes)}",
+        f"{SECTOR_ROOM} = {max(room, ROOM_SECTORS * sector_bytes)}",
         "",
         "[proposed.slots]",
         *(f"{stage.lower()} = {count}" for stage, count in slots.items()),

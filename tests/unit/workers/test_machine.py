@@ -73,16 +73,17 @@ def test_a_sector_that_does_not_fit_is_said() -> None:
         slots_propose(small, 32 * GIB)
 
 
-def test_the_proposed_file_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [2 << 10, 512 << 20])
+def test_the_proposed_file_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: FARM.cpus)
-    (tmp_path / "config.toml").write_text(config_text(FARM, 512 << 20))
+    (tmp_path / "config.toml").write_text(config_text(FARM, size))
     (tmp_path / "token").write_text("own")
 
-    config = sealer_config(["--dir", str(tmp_path)])
+    config = sealer_config(["--dir", str(tmp_path), "--sector-size", "2KiB"])
 
-    assert config.slots == slots_propose(FARM, 512 << 20)
-    assert tomllib.loads(config_text(FARM, 512 << 20))["proposed"]["sector_room_bytes"] == (
-        config.settings.get("sector_room_bytes")
+    assert config.slots == slots_propose(FARM, size)
+    assert tomllib.loads(config_text(FARM, size))["proposed"]["sector_room_bytes"] == (
+        config.settings.room_bytes(sector_bytes=2 << 10)
     )
 
 
