@@ -86,10 +86,10 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
     if row.sectors_since is not None:
         return Verdict(_("Sealing hosts have to report."), _("Start or retire those named below."))
     if sectors_unpledged(row).exists():
-        words = "A program may repeat a pledge that the backup lacks: say below that none does."
+        words = gettext("A program may repeat a pledge that the backup lacks: say below that none does.")
         return Verdict(_("Pledges with a key are not taken."), words)
     if miners_move_unsure(row).exists():
-        words = "Look at the heights below: the backup lacks those that were set since."
+        words = gettext("Look at the heights below: the backup lacks those that were set since.")
         return Verdict(_("Who proves moved miners is as in the backup."), words)
     if row.restored_at is not None:
         return Verdict(_("Recovery is done."), _("Messages are signed and sectors go on."))
