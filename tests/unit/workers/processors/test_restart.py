@@ -124,7 +124,7 @@ SEALED = ("layer-1", "layer-2", "tree-d", "tree-c", "tree-r-last", "p_aux", "sea
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "lost"])
 @pytest.mark.parametrize("name", SEALED)
-def test_a_sector_that_goes_back_to_pc1_is_made_anew_where_a_file_is_damaged(labelled, name, how):
+def test_back_to_pc1_makes_damaged_files_anew(labelled, name, how):
     sector, infos, made = labelled
     sector.pc2(made)
     found = [path for path in sector.folder.rglob("*") if path.is_file() and name in path.name]
@@ -140,7 +140,7 @@ def test_a_sector_that_goes_back_to_pc1_is_made_anew_where_a_file_is_damaged(lab
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "lost"])
 @pytest.mark.parametrize("name", ["tree-c", "tree-r-last", "sealed"])
-def test_back_to_pc2_makes_damaged_files_anew_without_the_staged_data(labelled, name, how):
+def test_back_to_pc2_needs_no_staged_data(labelled, name, how):
     sector, _, made = labelled
     sector.pc2(made)
     sector.staged.unlink()
