@@ -105,7 +105,8 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     is_told = data.viewer.is_operator and any(node.state in STATES_FOREIGN for node in data.nodes)
     if unreadable_text(data.nodes) and not is_told:
         away = data.nodes[0]
-        why = f"; {away}: {away.error}" if data.viewer.is_operator else ", which the operator has to mend"
+        told = away.error if str(away) in away.error else f"{away}: {away.error}"
+        why = f"; {told}" if data.viewer.is_operator else ", which the operator has to mend"
         yield Finding(
             "nodes",
             "no node of the pool can be read",

@@ -308,6 +308,8 @@ def test_a_dead_node_is_said_at_once_not_after_ten_epochs():
     assert "connection refused" in text
     assert "no node of the pool can be read" in tenants
     assert node.url not in tenants
+    Node.objects.update(error=f"{node.url}: connection refused")
+    assert f"{node.url}: {node.url}" not in text_of(signed_in("olga").get("/"))
 
 
 def test_a_node_of_another_chain_is_said_with_what_to_do():
