@@ -430,7 +430,7 @@ def test_a_lost_win_says_why_by_which_sector_and_what_it_cost(quiet):
     [finding] = result.findings
     assert finding.per_day == 7 * 10**18
     assert finding.reason == (
-        f"epoch 990, sector 4: proof timeout: no answer in time; {fil(7 * 10**18)} FIL lost in 24 h"
+        f"epoch 990, sector 4: no proof in time: no answer in time; {fil(7 * 10**18)} FIL lost in 24 h"
     )
     assert finding.link is not None
     assert finding.link.page == "block-round"

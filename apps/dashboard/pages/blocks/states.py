@@ -15,7 +15,7 @@ STATES: Final[dict[str, StateLabel]] = {
     RoundState.INCLUDED: StateLabel("ok", "included"),
     RoundState.ORPHANED: StateLabel("warn", "orphaned"),
     RoundState.LATE: StateLabel("bad", "late"),
-    RoundState.PROOF_TIMEOUT: StateLabel("bad", "proof timeout"),
+    RoundState.PROOF_TIMEOUT: StateLabel("bad", "no proof in time"),
     RoundState.PROOF_REFUSED: StateLabel("bad", "proof refused"),
     RoundState.SIGNER_AWAY: StateLabel("bad", "signer away"),
     RoundState.SIGNER_REFUSED: StateLabel("bad", "signer refused"),
