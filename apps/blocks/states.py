@@ -21,7 +21,7 @@ class RoundState(models.TextChoices):
     """The chain went on without the block."""
     LATE = "LATE", "Late"
     """The epoch's time was over before the block was signed."""
-    PROOF_TIMEOUT = "PROOF_TIMEOUT", "Proof timeout"
+    PROOF_TIMEOUT = "PROOF_TIMEOUT", "No proof in time"
     PROOF_REFUSED = "PROOF_REFUSED", "Proof refused"
     SIGNER_AWAY = "SIGNER_AWAY", "Signer away"
     SIGNER_REFUSED = "SIGNER_REFUSED", "Signer refused"
