@@ -53,7 +53,7 @@ def test_addresses_and_states_are_of_own_miners(call):
     assert call("UpdateAddress", 0, 0) == [info]
     [state] = call("StatesForMining", [])
     assert (state["Addr"], state["IsMining"]) == ("f02001", True)
-    assert state["Err"] == ["epoch 11: Proof timeout: no answer in time"]
+    assert state["Err"] == ["epoch 11: No proof in time: no answer in time"]
 
 
 def test_a_list_of_foreign_miners_alone_gives_nothing(call):
