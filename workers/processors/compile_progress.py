@@ -52,17 +52,24 @@ class HostCompileProgress:
         self.path = path
         self.stages = frozenset(stage.upper() for stage in stages)
         """Stages that need kernels of ours."""
+        self._known = NOT_STARTED
         path.unlink(missing_ok=True)  # of an earlier start
 
     def read(self) -> CompileProgress:
-        """Return what the child wrote last; a host without stages of ours has nothing to compile."""
+        """Return what the child wrote last; a host without stages of ours has nothing to compile.
+
+        Where the host's folder cannot be read, what was known stays: the kernels are in the child's memory.
+        """
         if not self.stages:
             return CompileProgress(1, 1)
         try:
             told = json.loads(self.path.read_text())
-            return CompileProgress(int(told["done"]), int(told["total"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return NOT_STARTED
+            self._known = CompileProgress(int(told["done"]), int(told["total"]))
+        except OSError:
+            pass
+        except (ValueError, KeyError, TypeError):
+            self._known = NOT_STARTED
+        return self._known
 
     def uncompiled_stages(self) -> frozenset[str]:
         """Return the stages that must not be claimed yet."""

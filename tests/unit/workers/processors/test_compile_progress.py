@@ -32,6 +32,18 @@ def test_a_host_that_computes_nothing_itself_is_never_cold(tmp_path):
     assert HostCompileProgress(tmp_path / "compile_progress.json", []).uncompiled_stages() == frozenset()
 
 
+def test_kernels_stay_compiled_when_the_folder_of_their_host_goes(tmp_path):
+    folder = tmp_path / "prover"
+    folder.mkdir()
+    host = HostCompileProgress(folder / "compile_progress.json", ["window_post"])
+    compile_progress_write(host.path, CompileProgress(3, 3))
+    assert host.uncompiled_stages() == frozenset()
+
+    folder.rename(tmp_path / "away")
+
+    assert host.uncompiled_stages() == frozenset()
+
+
 def test_half_a_file_is_cold(tmp_path):
     host = HostCompileProgress(tmp_path / "compile_progress.json", ["pc1"])
     host.path.write_text('{"done":')
