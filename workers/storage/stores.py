@@ -150,6 +150,8 @@ class Stores:
         self.path = folder / ATTACHED
         self.used = UsedBytes()
         self.promises = Promises()
+        self._known: list[Attachment] | None = None
+        """What the file said last."""
         self._listing = threading.Lock()
         """Held from a read of the file to its write."""
         self._marking = threading.Lock()
@@ -179,7 +181,10 @@ class Stores:
         self._write([replace(one, **told.get(one.path, {})) for one in kept])
 
     def attached(self) -> list[Attachment]:
-        """Return what is attached, whether it is there or not."""
+        """Return what is attached, whether it is there or not.  Raises StoreAway if the list is broken.
+
+        While the disk of this host's own folder is away, what was attached stays so: a prover proves on.
+        """
         return [one for one in self._read() if not one.is_detached]
 
     def here(self) -> list[Attachment]:
@@ -393,20 +398,30 @@ class Stores:
         return sum(other.bytes for other in self.promises.live(one.store.root, without=without))
 
     def _read(self) -> list[Attachment]:
-        """Read the file; where there is none, nothing is attached.  Raises StoreAway if it is broken."""
+        """Read the file; what it said last where it is gone.  Raises StoreAway if it is broken."""
         try:
-            return [Attachment(**row) for row in json.loads(self.path.read_text())]
-        except FileNotFoundError:
-            return []
+            self._known = [Attachment(**row) for row in json.loads(self.path.read_text())]
+        except OSError as error:
+            if self._known is None and not isinstance(error, FileNotFoundError):
+                raise
+            return self._known or []
         except (ValueError, TypeError) as error:
             raise StoreAway(
-                f"{self.path} cannot be read ({error}): put back a copy, or remove it and attach "
-                "again what was attached from the console (page Storage)"
+                f"{self.path} cannot be read ({error}): put back a copy, or remove it, start this host anew "
+                "and attach again what was attached from the console (page Storage)"
             ) from None
+        return self._known
 
     def _write(self, rows: Sequence[Attachment]) -> None:
+        """Write the file.  Raises StoreAway where it is gone: under an absent mount it would hide itself."""
+        if self._known is not None and not self.path.exists():
+            raise StoreAway(
+                f"{self.path} is gone: is the disk of this host's own folder mounted? "
+                "If the file was removed, start this host anew"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
+        self._known = list(rows)
 
 
 def _place_check(path: str) -> None:

@@ -335,3 +335,19 @@ def test_a_broken_list_of_stores_is_told_and_forgets_none(stores: Stores, text: 
         stores.open()
     assert stores.path.read_text() == text
     watch.stop()
+
+
+def test_stores_stay_attached_while_the_folder_of_their_host_is_away(stores: Stores, tmp_path: Path) -> None:
+    known = stores.attached()
+    stores.folder.rename(tmp_path / "away")
+    (tmp_path / "c").mkdir()
+
+    assert stores.attached() == known
+    assert {one.path for one in stores.here()} == {str(tmp_path / "a"), str(tmp_path / "b")}
+    with pytest.raises(StoreAway, match="own folder mounted"):
+        stores.attach(str(tmp_path / "c"), init=True)
+    assert not stores.folder.exists()
+
+    (tmp_path / "away").rename(stores.folder)
+    stores.attach(str(tmp_path / "c"), init=True)
+    assert len(stores.attached()) == 3
