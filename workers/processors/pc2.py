@@ -20,7 +20,15 @@ from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
-from workers.processors.trees import CHUNK_LEVELS, TreeC, TreeRLast, grow_octonary, node_bytes, rows_place
+from workers.processors.trees import (
+    CHUNK_LEVELS,
+    TreeC,
+    TreeRLast,
+    grow_octonary,
+    is_octonary,
+    node_bytes,
+    rows_place,
+)
 from workers.storage.checksums import Checksums
 from workers.storage.files import is_complete, space_check, sync_file, sync_folder, temporary_name
 from workers.storage.mapped import (
@@ -30,6 +38,7 @@ from workers.storage.mapped import (
     layer_nodes,
     mapped_digest,
     pages_release,
+    tree_c_nodes,
     tree_d_nodes,
 )
 from workers.storage.sector import SectorFiles, tree_nodes
@@ -56,7 +65,7 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
         raise BadFile(str(error)) from None
     if node_bytes(data[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
-    if files.is_encoded and damaged_of(files.cache, made_files(files)):
+    if files.is_encoded and not _is_whole(files):
         files.forget_trees()
     if not files.is_encoded:
         space_check(files.cache, trees_bytes(files))
@@ -68,10 +77,12 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
     return poseidon.hash_values([comm_c, comm_r_last])
 
 
-def made_files(files: SectorFiles) -> list[Path]:
-    """Return the large files that pc2 makes: the replica and the base trees."""
-    trees = ((files.tree_c(at), files.tree_r_last(at)) for at in range(files.base_trees))
-    return [files.sealed, *(path for pair in trees for path in pair)]
+def _is_whole(files: SectorFiles) -> bool:
+    """Return whether an earlier run's files are what it wrote; tree-c has no sum, but its hashes tell."""
+    trees = range(files.base_trees)
+    if damaged_of(files.cache, [files.sealed, *map(files.tree_r_last, trees)]):
+        return False
+    return all(is_octonary(tree_c_nodes(files, at), files.base_leaves) for at in trees)
 
 
 def trees_bytes(files: SectorFiles) -> int:
@@ -160,9 +171,5 @@ def _base_trees_write(
         for tree in (tree_c, tree_r):
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
-        digests = {
-            files.tree_c(base_tree): mapped_digest(raw_c),
-            files.tree_r_last(base_tree): mapped_digest(raw_r),
-        }
-        Checksums(files.cache).record_all(digests)
+        Checksums(files.cache).record(files.tree_r_last(base_tree), mapped_digest(raw_r))
         sync_file(temporary_name(files.encoding))

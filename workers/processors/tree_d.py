@@ -18,7 +18,7 @@ from poolsite.private_files import locked
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
-from workers.processors.trees import binary_row, grow, node_bytes
+from workers.processors.trees import binary_row, grow, is_binary, node_bytes
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile, is_hole, link_write
 from workers.storage.mapped import (
@@ -150,18 +150,6 @@ def _tree_found(files: SectorFiles) -> Nodes | None:
         return tree_d_nodes(files)
     except OSError:
         return None
-
-
-def is_binary(tree: Nodes, leaves: int) -> bool:
-    """Return whether every node of a flat binary tree is the hash of the two below it."""
-    start, width = 0, leaves
-    while width > 1:
-        above = np.empty((width // 2, 4), np.uint64)
-        binary_row(tree[start : start + width], above)
-        if not np.array_equal(above, tree[start + width : start + width + width // 2]):
-            return False
-        start, width = start + width, width // 2
-    return True
 
 
 def staged_data(staged_file: str, parameters: SealParameters) -> Bytes:

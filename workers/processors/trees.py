@@ -27,6 +27,8 @@ BINARY_CHUNK = 1 << 16
 """Parents that a thread hashes at a time: 6 MiB, and well under a second."""
 OCTONARY_CHUNK = 1 << 12
 """The same for Poseidon rows."""
+CHECKED_AT_ONCE = 1 << 20
+"""Parents that are hashed again at a time where a tree is checked: 32 MiB."""
 
 CHUNK_LEVELS = 4
 """A thread's piece of a tree over the sector has at most 8^4 leaves: it stays in the cache."""
@@ -98,6 +100,31 @@ def grow(
         hash_row(tree[start : start + width], tree[start + width : start + width + above])
         start, width, done = start + width, above, done + above
         progress(done, total)
+
+
+def is_binary(tree: Nodes, leaves: int) -> bool:
+    """Return whether every node of a flat binary tree is the hash of the two below it."""
+    return _is_grown(tree, leaves, arity=2, hash_row=binary_row)
+
+
+def is_octonary(tree: Nodes, leaves: int) -> bool:
+    """Return whether every node of a flat arity-8 tree is the hash of those below it."""
+    return _is_grown(tree, leaves, arity=BASE_ARITY, hash_row=octonary_row)
+
+
+def _is_grown(tree: Nodes, leaves: int, *, arity: int, hash_row: Callable[[Nodes, Nodes], None]) -> bool:
+    """Return whether the rows above the first `leaves` nodes are what `grow` writes there."""
+    start, width = 0, leaves
+    while width > 1:
+        lower, upper = tree[start : start + width], tree[start + width :][: width // arity]
+        for first in range(0, len(upper), CHECKED_AT_ONCE):
+            found = upper[first : first + CHECKED_AT_ONCE]
+            hashed = np.empty_like(found)
+            hash_row(lower[arity * first :][: arity * len(found)], hashed)
+            if not np.array_equal(hashed, found):
+                return False
+        start, width = start + width, width // arity
+    return True
 
 
 def upper_rows(base_roots: Sequence[bytes], *, sub: int, top: int) -> tuple[tuple[bytes, ...], ...]:

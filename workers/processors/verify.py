@@ -19,8 +19,7 @@ from workers.processors.errors import BadFile, BadProof, ProcessorError
 from workers.processors.parallel import parallel_for
 from workers.processors.sector_record import record_files, record_read
 from workers.processors.terminal import Meter, error_words
-from workers.processors.tree_d import is_binary
-from workers.processors.trees import TreeC, TreeRLast, node_bytes, octonary_row
+from workers.processors.trees import TreeC, TreeRLast, is_binary, is_octonary, node_bytes, octonary_row
 from workers.processors.verify_proofs import proofs_check
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile
@@ -119,19 +118,6 @@ def tree_c_check(files: SectorFiles) -> None:
         parallel_for(work, files.base_leaves, size=CHUNK_NODES)
         if not np.array_equal(columns, tree[: files.base_leaves]) or not is_octonary(tree, files.base_leaves):
             raise DamagedFile(f"{files.tree_c(base_tree)} does not belong to the layers")
-
-
-def is_octonary(tree: Nodes, leaves: int) -> bool:
-    """Return whether every node of a flat arity-8 tree is the hash of those below it."""
-    start, width = 0, leaves
-    while width > 1:
-        count = width // BASE_ARITY
-        above = np.empty((count, 4), np.uint64)
-        octonary_row(tree[start : start + width], above)
-        if not np.array_equal(above, tree[start + width : start + width + count]):
-            return False
-        start, width = start + width, count
-    return True
 
 
 def encoding_check(files: SectorFiles) -> None:

@@ -16,7 +16,8 @@ from workers.processors import tree_d
 from workers.processors.add_piece import pieces_stage
 from workers.processors.pieces import unpadded_size
 from workers.processors.tasks import PieceSource
-from workers.processors.tree_d import is_binary, tree_d_build, zeros_file
+from workers.processors.tree_d import tree_d_build, zeros_file
+from workers.processors.trees import is_binary
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile, is_hole
 from workers.storage.mapped import tree_d_nodes
