@@ -373,7 +373,7 @@ class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     """Whether the host was taken out of service: it stops."""
     over: tuple[Text, ...] = ()
     """Of its parked jobs, those that ended elsewhere: it forgets their records, and tells of their files."""
-    unknown: tuple[Text, ...] = ()
+    unknown_jobs: tuple[Text, ...] = ()
     """Of its parked jobs, those that the console never had: it keeps their records, tells of their files."""
     wants_log: bool = False
     """Whether somebody looks at the host's log."""

@@ -150,7 +150,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
         watch=watch,
     )
     agent.places = places
-    leases.parked, leftovers.unknown_jobs = agent.parked, leases.unknown
+    leases.parked, leftovers.unknown_jobs = agent.parked, leases.unknown_jobs
     try:
         watch.start()
         leftovers.start()

@@ -96,7 +96,7 @@ class LeaseKeeper:
         """Jobs that have a record here and are not held."""
         self._parked_due = 0.0
         self._over: set[str] = set()
-        self._unknown: frozenset[str] = frozenset()
+        self._unknown_jobs: frozenset[str] = frozenset()
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
@@ -237,10 +237,11 @@ class LeaseKeeper:
             over, self._over = self._over, set()
         return over
 
-    def unknown(self) -> frozenset[str]:
+    def unknown_jobs(self) -> frozenset[str]:
         """Return the parked jobs that the console never had, as it said last."""
         with self._lock:
-            return self._unknown & frozenset(self.parked())
+            unknown = self._unknown_jobs
+        return unknown & frozenset(self.parked())  # reads a disk that may hang: without the lock
 
     def start(self) -> None:
         """Begin to keep the leases; the thread is never kept waiting by a kernel."""
@@ -327,7 +328,7 @@ class LeaseKeeper:
         with self._lock:
             self._over.update(answer.over)
             if tells_parked:
-                self._unknown = frozenset(answer.unknown)
+                self._unknown_jobs = frozenset(answer.unknown_jobs)
             self._has_news |= answer.wants_log and not self._wants_log
             self._wants_log = answer.wants_log
             self._done_commands = [command for command in self._done_commands if command not in done]

@@ -109,7 +109,7 @@ def jobs_over(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
     return tuple(map(str, rows.order_by("pk").values_list("uuid", flat=True)))
 
 
-def jobs_unknown(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
+def unknown_jobs(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
     """Return which of the jobs that a host has parked its tenant never had: their files are nobody's here.
 
     The host keeps their records, in case that it only asked the wrong console.

@@ -33,9 +33,9 @@ from apps.sectors.services.hosts.leftovers import (
 )
 from apps.sectors.services.hosts.removals import (
     jobs_over,
-    jobs_unknown,
     leftovers_remove,
     removals_note,
+    unknown_jobs,
 )
 from apps.sectors.services.hosts.retirement import retire_when_drained, retirement_cancel, retirement_lock
 from apps.sectors.services.hosts.settings import (
@@ -268,7 +268,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         epoch_s=epoch_s_at(network),
         is_retired=is_retired,
         over=jobs_over(worker, heartbeat.parked),
-        unknown=jobs_unknown(worker, heartbeat.parked),
+        unknown_jobs=unknown_jobs(worker, heartbeat.parked),
     )
 
 

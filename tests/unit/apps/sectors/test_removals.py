@@ -107,13 +107,13 @@ def test_a_host_hears_which_parked_jobs_it_will_not_have_again() -> None:
         return set(answer().over)
 
     assert over() == {jobs["ended"], jobs["failed"], jobs["elsewhere"]}
-    assert set(answer().unknown) == unknown
+    assert set(answer().unknown_jobs) == unknown
     beat(host, beat(host)[0]["id"])
     assert str(removed.job.uuid) in over(), "its files are gone"
     assert beat(host) == []
     Recovery.objects.update_or_create(defaults={"sectors_since": NOON})
     assert over() == set(), "after a restore the rows may be older than the disk"
-    assert answer().unknown == ()
+    assert answer().unknown_jobs == ()
 
 
 def stored(host: Worker, *names: str, away: tuple[str, ...] = ()) -> list[str]:

@@ -178,7 +178,7 @@ def test_parked_jobs_are_told_after_each_registration_and_then_seldom(
 
     def heard(_worker: str, said: Heartbeat) -> HeartbeatAnswer:
         told.append(said.parked)
-        return HeartbeatAnswer(over=said.parked[:1], unknown=said.parked[1:])
+        return HeartbeatAnswer(over=said.parked[:1], unknown_jobs=said.parked[1:])
 
     console = SimpleNamespace(register=lambda _: REGISTERED, heartbeat=heard)
     leases = LeaseKeeper(
@@ -194,9 +194,9 @@ def test_parked_jobs_are_told_after_each_registration_and_then_seldom(
     leases.heartbeat()
     leases.heartbeat()
 
-    assert leases.unknown() == {"j2"}
+    assert leases.unknown_jobs() == {"j2"}
     leases.parked = lambda: ("j1",)
-    assert leases.unknown() == set(), "it has been claimed since"
+    assert leases.unknown_jobs() == set(), "it has been claimed since"
     assert told == [("j1", "j2"), (), ("j1", "j2"), (), ("j1", "j2"), ("j1", "j2")]
     assert leases.over_take() == {"j1"}
     assert leases.over_take() == set()
