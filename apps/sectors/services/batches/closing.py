@@ -194,8 +194,8 @@ def _backlog_fills(sector: Sector, *, oldest: int, kind: BatchRules, work: Seali
     if work.head.height - oldest >= most:
         return False
     coming = Q(state__in=STAGES_BEFORE[kind.waits_in])
-    if kind is PRE_COMMIT:
-        took = oldest - (sector.ticket_epoch or 0) - work.network.ticket_lookback
+    if kind is PRE_COMMIT and sector.ticket_epoch:
+        took = oldest - sector.ticket_epoch - work.network.ticket_lookback
         if took <= oldest + most - work.head.height:
             coming |= Q(state__in=BEFORE_TICKET)
     if kind is COMMIT:

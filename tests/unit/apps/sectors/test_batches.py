@@ -71,6 +71,13 @@ def test_precommit_waits_for_sectors_not_begun_where_sealing_is_quick(
     assert reason([sector], work(goes)) == (1, "timeout")
 
 
+def test_precommit_with_a_ticket_of_no_epoch_waits_for_none_not_begun() -> None:
+    [sector] = waiting(1, since=NETWORK.ticket_lookback + 1, ticket_epoch=0)
+    factories.sector(sector.miner, state="PIECE_ADDED", ticket_epoch=None)
+
+    assert reason([sector], work(NETWORK.ticket_lookback + 2)) == (1, "timeout")
+
+
 def test_backlog_holds_no_batch_that_is_full_or_due() -> None:
     sectors = waiting(2, since=100)
     factories.sector(sectors[0].miner, state="PC1_DONE")
