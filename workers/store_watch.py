@@ -20,7 +20,7 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Operation
 from poolsite.wire.store_checks import CheckedSector, ScannedFile, ScannedSectors, ScannedStore
-from poolsite.wire.stores import READABLE, StoreCondition, StoreRoom, room_together
+from poolsite.wire.stores import READABLE, StoreCondition, room_together
 from workers.storage.files import unfinished_sizes
 from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
 from workers.storage.sector import sector_name
@@ -140,12 +140,13 @@ class StoreWatch:
 
     def rooms(self) -> int:
         """Return for how many finished sectors the stores have room; what is full or away has none."""
-        one_sector, disks = stored_bytes(self.sector_bytes), defaultdict[str, list[StoreRoom]](list)
+        one_sector = stored_bytes(self.sector_bytes)
+        disks: defaultdict[str, list[AttachedStore]] = defaultdict(list)
         for one in self.attached():
             if one.condition is StoreCondition.READY and one.can_store:
-                disks[one.disk or one.path].append(one.room)
-        together = (room_together(rooms)[0] // one_sector for rooms in disks.values())
-        alone = (sum(room.free // one_sector for room in rooms) for rooms in disks.values())
+                disks[one.disk or one.path].append(one)
+        together = (room_together(beside)[0] // one_sector for beside in disks.values())
+        alone = (sum(one.free_bytes // one_sector for one in beside) for beside in disks.values())
         return sum(map(min, together, alone))
 
     def order(self, command: Command) -> str | None:

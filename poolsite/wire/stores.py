@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Protocol
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
 
@@ -45,23 +45,32 @@ READABLE: Final = frozenset({StoreCondition.READY, StoreCondition.READ_ONLY, Sto
 """Conditions in which sectors are proven out of a store."""
 
 
-class StoreRoom(NamedTuple):
-    """What a store has, and the disk under it, in bytes as `AttachedStore` names them."""
+class StoreRoom(Protocol):
+    """What a store has, and the disk under it, as `AttachedStore` says it."""
 
-    free: int
-    total: int
-    reserved: int
-    disk_free: int
-    disk_total: int
+    @property
+    def free_bytes(self) -> int: ...
+
+    @property
+    def total_bytes(self) -> int: ...
+
+    @property
+    def reserved_bytes(self) -> int: ...
+
+    @property
+    def disk_bytes(self) -> int: ...
+
+    @property
+    def disk_free_bytes(self) -> int: ...
 
 
 def room_together(stores: Sequence[StoreRoom]) -> tuple[int, int]:
     """Return the free and all bytes of stores that lie on one disk: never more than the disk has."""
-    free, total = sum(one.free for one in stores), sum(one.total for one in stores)
+    free, total = sum(one.free_bytes for one in stores), sum(one.total_bytes for one in stores)
     if len(stores) < 2:
         return free, total
-    disk_free = max(one.disk_free for one in stores) - sum(one.reserved for one in stores)
-    return max(min(free, disk_free), 0), min(total, max(one.disk_total for one in stores))
+    disk_free = max(one.disk_free_bytes for one in stores) - sum(one.reserved_bytes for one in stores)
+    return max(min(free, disk_free), 0), min(total, max(one.disk_bytes for one in stores))
 
 
 class AttachedStore(Document, frozen=True, kw_only=True):
@@ -102,12 +111,6 @@ class AttachedStore(Document, frozen=True, kw_only=True):
     deny_types: tuple[Text, ...] = ()
     by_console: bool = False
     """Attached from the console; else by command line or file."""
-
-    @property
-    def room(self) -> StoreRoom:
-        """Return what it and its disk have."""
-        own = self.free_bytes, self.total_bytes, self.reserved_bytes
-        return StoreRoom(*own, self.disk_free_bytes, self.disk_bytes)
 
 
 def attached_check(stores: tuple[AttachedStore, ...] | None) -> None:

@@ -10,7 +10,7 @@ from apps.core.models import Named, Timestamped
 from apps.sectors.models.hosts import Worker
 from apps.sectors.states import MOVE_TRANSITIONS, OPEN_MOVES, MoveState
 from apps.users.models import Tenant
-from poolsite.wire.stores import DISK_MAX, UNBOUNDED_BYTES, StoreCondition, StoreRoom
+from poolsite.wire.stores import DISK_MAX, UNBOUNDED_BYTES, StoreCondition
 
 CONDITIONS = [(str(one), str(one)) for one in StoreCondition]
 
@@ -52,12 +52,6 @@ class Store(Named, Timestamped):
     def is_bounded(self) -> bool:
         """Return whether its size is known: a bucket without MaxStorage has none."""
         return self.total_bytes < UNBOUNDED_BYTES
-
-    @property
-    def room(self) -> StoreRoom:
-        """Return what it and its disk have."""
-        own = self.free_bytes, self.total_bytes, self.reserved_bytes
-        return StoreRoom(*own, self.disk_free_bytes, self.disk_bytes)
 
 
 class StoreAttachment(Timestamped):

@@ -17,7 +17,7 @@ from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.stores import READABLE, StoreCondition, StoreRoom, room_together
+from poolsite.wire.stores import READABLE, StoreCondition, room_together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -34,7 +34,7 @@ RATE_OVER: Final = timedelta(days=7)
 """The rate at which a store fills is measured over this time."""
 RATE_LEAST: Final = timedelta(minutes=10)
 """And over this at least."""
-FORETOLD_TIMES: Final = 24
+FORECAST_TIMES: Final = 24
 """What was measured for an hour says nothing of more than a day."""
 DETACHED: Final = "DETACHED"
 """Of a store that no host has attached."""
@@ -181,9 +181,9 @@ def stores_room(stores: Iterable[Store]) -> tuple[int, int]:
     for first, *others in disks_of.values():
         for disk in others:  # a shared store: by what name another host knows this disk
             same[disk_of(disk)] = disk_of(first)
-    rooms: dict[object, list[StoreRoom]] = {}
+    rooms: dict[object, list[Store]] = {}
     for store, disks in disks_of.items():
-        rooms.setdefault(disk_of(disks[0]), []).append(store.room)
+        rooms.setdefault(disk_of(disks[0]), []).append(store)
     together = [room_together(beside) for beside in rooms.values()]
     return sum(free for free, _ in together), sum(total for _, total in together)
 
@@ -204,7 +204,7 @@ def store_days_left(store: Store, rate: float | None) -> float | None:
     first_at: datetime | None = getattr(store, "first_at", None)
     if first_at is None or store.told_at is None:
         return None
-    return days if days <= FORETOLD_TIMES * ((store.told_at - first_at) / timedelta(days=1)) else None
+    return days if days <= FORECAST_TIMES * ((store.told_at - first_at) / timedelta(days=1)) else None
 
 
 def store_sector_counts(store: Store) -> dict[str, int]:

@@ -147,14 +147,18 @@ def _condition_note(row: StoreAttachment, one: AttachedStore, worker: Worker, *,
 def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
     """Save sizes and rules that changed, and a sample of the used space now and then."""
     facts: dict[str, Any] = {"total_bytes": one.total_bytes, "reserved_bytes": one.reserved_bytes}
-    facts |= {"disk_bytes": one.disk_bytes, "sectors": one.sectors, "rules": _rules(one)}
+    facts |= {"sectors": one.sectors, "rules": _rules(one)}
+    if one.disk_bytes:  # a host of an older version tells none: what another told of it stays
+        facts["disk_bytes"] = one.disk_bytes
     is_due = store.sampled_at is None or now - store.sampled_at >= SAMPLE_EVERY
     is_noise = abs(store.free_bytes - one.free_bytes) * SIZE_NOISE < one.total_bytes
     if is_noise and not is_due and all(getattr(store, name) == value for name, value in facts.items()):
         return
     for name, value in facts.items():
         setattr(store, name, value)
-    store.free_bytes, store.disk_free_bytes, store.told_at = one.free_bytes, one.disk_free_bytes, now
+    store.free_bytes, store.told_at = one.free_bytes, now
+    if one.disk_bytes:
+        store.disk_free_bytes = one.disk_free_bytes
     if is_due:
         store.sampled_at = now
         used = one.total_bytes - one.free_bytes - one.reserved_bytes

@@ -156,6 +156,15 @@ def test_the_room_of_a_disk_counts_once_whoever_has_it() -> None:
     assert stores_room(stores_visible(principal(), now=NOON)) == (3 * TIB // 2, 3 * TIB)
 
 
+def test_an_older_host_that_knows_no_disks_hides_none() -> None:
+    disk = {"disk_bytes": TIB, "disk_free_bytes": TIB // 2}
+    beat(host("u1"), told("a", disk="7", **disk), told("b", disk="7", **disk))
+
+    beat(host("older"), told("a"), told("b"))
+
+    assert stores_room(stores_visible(principal(), now=NOON)) == (TIB // 2, TIB)
+
+
 def test_what_is_promised_in_one_store_is_no_room_of_another_on_its_disk() -> None:
     disk = {"disk": "7", "disk_bytes": TIB, "disk_free_bytes": TIB // 2}
     busy = {"free_bytes": TIB // 4, "reserved_bytes": TIB // 4}
