@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import blocks, chain, fault_clocks, hosts, messages, proving, roles, sealing, stopped, stores
+from apps.checks import blocks, chain, fault_clocks, messages, proving, roles, sealing
 from apps.checks.acts import PRICED_OUT
 from apps.checks.results import Check, Link, Severity, Topic
+from apps.checks.table_hosts import HOST_CHECKS
 from apps.checks.table_sectors import SECTOR_CHECKS
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -345,106 +346,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         Link("gateway"),
         "Gateway",
     ),
-    Check(
-        "hosts_away",
-        "Every host sends heartbeats",
-        (Topic.HOSTS,),
-        WARNING,
-        hosts.hosts_away,
-        Link("hosts"),
-        "Hosts",
-    ),
-    Check(
-        "stores_away",
-        "Every store of sealed sectors is in reach",
-        (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
-        CRITICAL,
-        stores.stores_away,
-        Link("stores"),
-        "Storage",
-    ),
-    Check(
-        "stores_unproven",
-        "Every store is read by a prover",
-        (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
-        CRITICAL,
-        stores.stores_unproven,
-        Link("stores"),
-        "Storage",
-    ),
-    Check(
-        "stores_unwritable",
-        "Every store that is to take sectors can",
-        (Topic.STORES, Topic.HOSTS),
-        WARNING,
-        stores.stores_unwritable,
-        Link("stores"),
-        "Storage",
-    ),
-    Check(
-        "moves_failed",
-        "No move between stores failed within 24 h",
-        (Topic.STORES, Topic.SECTORS),
-        WARNING,
-        stopped.moves_failed,
-        Link("stores"),
-        "Storage",
-    ),
-    Check(
-        "copies_bad",
-        "No file of a sector was found damaged",
-        (Topic.STORES, Topic.SECTORS),
-        CRITICAL,
-        stores.copies_bad,
-        Link("stores"),
-        "Storage",
-    ),
-    Check(
-        "stores_filling",
-        "No store is full within 7 d",
-        (Topic.STORES,),
-        WARNING,
-        stores.stores_filling,
-        Link("stores"),
-        "Storage",
-    ),
-    Check(
-        "hosts_disk",
-        "Every host has disk space",
-        (Topic.HOSTS,),
-        WARNING,
-        hosts.hosts_short_of_disk,
-        Link("hosts"),
-        "Hosts",
-    ),
-    Check(
-        "host_folders_away",
-        "Every host has its own folder",
-        (Topic.HOSTS,),
-        WARNING,
-        hosts.host_folders_away,
-        Link("hosts"),
-        "Hosts",
-    ),
-    Check(
-        "sealing_stores_away",
-        "Every sealing store is there",
-        (Topic.HOSTS,),
-        WARNING,
-        stores.sealing_stores_away,
-        Link("hosts"),
-        "Hosts",
-    ),
-    Check(
-        "hosts_paused",
-        "No host is paused or draining",
-        (Topic.HOSTS,),
-        WARNING,
-        hosts.hosts_paused,
-        Link("hosts"),
-        "Hosts",
-    ),
-    Check("hosts_slow", "No host is slow", (Topic.HOSTS,), WARNING, hosts.hosts_slow, Link("hosts"), "Hosts"),
+    *HOST_CHECKS,
     Check(
         "console_disk",
         "The console has disk space",
