@@ -10,7 +10,7 @@ from apps.checks.exposure import first_close
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import time_left
-from apps.miners.selectors import miners_move_unsure
+from apps.miners.selectors import miners_with_restored_moves
 from apps.miners.states import RoleKind
 
 if TYPE_CHECKING:
@@ -42,18 +42,18 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def moves_unsure(data: CheckData) -> Iterator[Finding]:
+def moves_restored(data: CheckData) -> Iterator[Finding]:
     """Miners that were moved, at heights that the backup knew: later ones are lost with the database."""
-    miners = list(miners_move_unsure(data.restored))
+    miners = list(miners_with_restored_moves(data.restored))
     if miners:
         yield Finding(
-            "moves-unsure",
-            say("who proves {miners} is as in the backup").format(
+            "moves-restored",
+            say("confirm who proves {miners} after the restore").format(
                 miners=named([miner_name(miner) for miner in miners])
             ),
             say(
-                "windows are missed, or proved twice, if that changed: set the height again on page Move in…"
-                " or Move out…, then say on page Recovery that it is right"
+                "their heights are the backup's; windows are missed, or proved twice, if one was set since:"
+                " set it again on page Move in… or Move out…, then confirm on page Recovery"
             )[:REASON_MAX],
             button="Recovery",
             count=len(miners),

@@ -52,7 +52,7 @@ def miner_get(viewer: Principal, address: str) -> Miner:
     return row
 
 
-def miners_move_unsure(recovery: Recovery) -> QuerySet[Miner]:
+def miners_with_restored_moves(recovery: Recovery) -> QuerySet[Miner]:
     """Return the miners that were moved at heights which are those of a backup: it lacks what was set since.
 
     None once a person has said that they are right.

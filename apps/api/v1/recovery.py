@@ -16,7 +16,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.miners.selectors import miners_move_unsure
+from apps.miners.selectors import miners_with_restored_moves
 from apps.moves.services.heights import moves_settle
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle
@@ -61,7 +61,7 @@ class RecoveryOutput(serializers.Serializer[Any]):
     sectors_unpledged = serializers.IntegerField(
         help_text="Made after the backup by pledges that are lost; keys are refused for their miners."
     )
-    miners_move_unsure = serializers.ListField(
+    miners_with_restored_moves = serializers.ListField(
         child=serializers.CharField(),
         help_text="Miners that were moved at heights which the backup knew; it lacks those set since.",
     )
@@ -106,7 +106,7 @@ def recovery_body() -> dict[str, Any]:
         "miners_unread": [miner.address for miner in miners_unread(row)],
         "hosts_unreported": list(hosts_unreported(row).values_list("name", flat=True)),
         "sectors_unpledged": sectors_unpledged(row).count(),
-        "miners_move_unsure": [miner.address for miner in miners_move_unsure(row)],
+        "miners_with_restored_moves": [miner.address for miner in miners_with_restored_moves(row)],
     }
 
 

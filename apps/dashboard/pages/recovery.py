@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,15 +24,16 @@ from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import messages_unsigned
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.miners.selectors import miners_move_unsure
+from apps.miners.selectors import miners_with_restored_moves
 from apps.moves.services.heights import moves_settle
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from django.db.models import QuerySet
+    from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import Recovery
     from apps.miners.models import Miner
@@ -50,17 +52,29 @@ def context_of() -> dict[str, Any]:
     found = list(unmatched_open()[:SHOWN])
     return {
         "recovery": row,
-        "is_on": row.since is not None or row.sectors_since is not None,
+        "is_on": is_on(row),
         "verdict": verdict_of(row, undecided=len(found)),
         "facts": facts_of(row),
-        "unpledged": sectors_unpledged(row).exists(),
-        "unsure": [moved_row(miner) for miner in miners_move_unsure(row)[:SHOWN]],
+        "questions": questions_of(row),
         **choices_of(found),
     }
 
 
-def moved_row(miner: Miner) -> dict[str, str]:
-    """Return who proves a moved miner's windows, and the page where that is set."""
+def is_on(row: Recovery) -> bool:
+    """Return whether messages or sectors wait for what is read back."""
+    return row.since is not None or row.sectors_since is not None
+
+
+def moved_rows(row: Recovery) -> list[dict[str, str]]:
+    """Return who proves the windows of moved miners, and the pages where that is set."""
+    return [_moved_row(miner) for miner in miners_with_restored_moves(row)[:SHOWN]]
+
+
+def _no_rows(_row: Recovery) -> list[dict[str, str]]:
+    return []
+
+
+def _moved_row(miner: Miner) -> dict[str, str]:
     page = "miner-move-out" if miner.works_until else "miner-move-in"
     if miner.works_until is None:
         words = gettext("the pool, from height {height} on").format(height=whole(miner.works_from or 0))
@@ -68,7 +82,7 @@ def moved_row(miner: Miner) -> dict[str, str]:
         words = gettext("another program, from height {height} on").format(height=whole(miner.works_until))
     else:
         words = gettext("another program: it was not moved in yet")
-    return {"address": miner.address, "href": reverse(page, args=[miner.address]), "words": words}
+    return {"name": miner.address, "href": reverse(page, args=[miner.address]), "words": words}
 
 
 def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
@@ -88,9 +102,9 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
     if sectors_unpledged(row).exists():
         words = gettext("A program may repeat a pledge that the backup lacks: say below that none does.")
         return Verdict(_("Pledges with a key are not taken."), words)
-    if miners_move_unsure(row).exists():
+    if miners_with_restored_moves(row).exists():
         words = gettext("Look at the heights below: the backup lacks those that were set since.")
-        return Verdict(_("Who proves moved miners is as in the backup."), words)
+        return Verdict(_("Confirm who proves moved miners after the restore."), words)
     if row.restored_at is not None:
         return Verdict(_("Recovery is done."), _("Messages are signed and sectors go on."))
     return Verdict(_("No recovery is needed."), _("The database is the one that was used here last."))
@@ -186,55 +200,109 @@ def all_parts(context: FragmentContext) -> Iterable[str]:
 
 OUTSIDE: Final = "outside"
 """Value of the choice that a message was sent outside the pool."""
-END: Final = ConfirmPage(
-    title=_("End recovery"),
-    text=_(
-        "What was not read back yet may then be paid or sealed a second time. Go on only if you know that "
-        "nothing was sent or sealed since the backup."
-    ),
-    label=_("End recovery"),
-    back="/recovery/",
-    page=_("Recovery"),
-    section="messages",
-    kept=(("end", "1"),),
-)
 
-PLEDGES: Final = ConfirmPage(
-    title=_("Allow pledges with a key"),
-    text=_(
-        "A program that repeats a pledge made after the backup then makes its sectors a second time. "
-        "Go on only if none does."
-    ),
-    label=_("Allow"),
-    back="/recovery/",
-    page=_("Recovery"),
-    section="messages",
-    kept=(("pledges", "1"),),
-)
 
-MOVES: Final = ConfirmPage(
-    title=_("The heights are right"),
-    text=_(
-        "A miner that another program proves at the same time, or none, loses power. "
-        "Go on only if you have looked at each of them."
-    ),
-    label=_("They are right"),
-    back="/recovery/",
-    page=_("Recovery"),
-    section="messages",
-    kept=(("moves", "1"),),
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the operator settles for the whole pool; a page of its own asks once more."""
 
-ASKED: Final = {"end": END, "pledges": PLEDGES, "moves": MOVES}
-"""Fields of the forms that ask first."""
+    key: str
+    text: StrOrPromise
+    """On this page, above what it is about."""
+    label: StrOrPromise
+    """Of the button below."""
+    title: StrOrPromise
+    warning: StrOrPromise
+    """On the page that asks once more."""
+    is_open: Callable[[Recovery], bool]
+    settle: Callable[..., object]
+    rows: Callable[[Recovery], list[dict[str, str]]] = _no_rows
+    """What it is about, each with name, address of its page and words."""
+
+    def confirm(self) -> ConfirmPage:
+        """Return the page that asks once more."""
+        return ConfirmPage(
+            title=self.title,
+            text=self.warning,
+            label=self.title,
+            back=reverse("recovery"),
+            page=_("Recovery"),
+            section="messages",
+            kept=(("settle", self.key),),
+            facts=tuple((row["name"], row["words"]) for row in self.rows(recovery_row())),
+        )
+
+
+QUESTIONS: Final = (
+    Question(
+        key="pledges",
+        text=_(
+            "The pledges that made these sectors are lost, and with them their idempotency keys: a program "
+            "that repeats one would make its sectors again. Look at the programs that pledge, then allow it."
+        ),
+        label=_("Allow pledges with a key…"),
+        title=_("Allow pledges with a key"),
+        warning=_(
+            "A program that repeats a pledge made after the backup then makes its sectors a second time. "
+            "Go on only if none does."
+        ),
+        is_open=lambda row: sectors_unpledged(row).exists(),
+        settle=pledges_settle,
+    ),
+    Question(
+        key="moves",
+        text=_(
+            "Which program proves these miners, as the backup has it. If that has changed since, set the "
+            "height again on the miner's page Move in or Move out."
+        ),
+        label=_("Confirm who proves…"),
+        title=_("Confirm who proves after the restore"),
+        warning=_(
+            "A miner that another program proves at the same time, or none, loses power. "
+            "Go on only if you have looked at each of them."
+        ),
+        is_open=lambda row: miners_with_restored_moves(row).exists(),
+        settle=moves_settle,
+        rows=moved_rows,
+    ),
+    Question(
+        key="end",
+        text=_(
+            "Recovery ends automatically when nothing is left above. You can end it now if you know that "
+            "nothing was sent or sealed since the backup."
+        ),
+        label=_("End recovery…"),
+        title=_("End recovery"),
+        warning=_(
+            "What was not read back yet may then be paid or sealed a second time. Go on only if you know "
+            "that nothing was sent or sealed since the backup."
+        ),
+        is_open=is_on,
+        settle=recovery_end,
+    ),
+)
+QUESTIONS_BY_KEY: Final = {question.key: question for question in QUESTIONS}
+
+
+def questions_of(row: Recovery) -> list[dict[str, Any]]:
+    """List what is to be settled now, as the page shows it."""
+    return [
+        {
+            "key": question.key,
+            "text": question.text,
+            "label": question.label,
+            "rows": question.rows(row),
+            "is_danger": question.key == "end",
+        }
+        for question in QUESTIONS
+        if question.is_open(row)
+    ]
 
 
 class DecisionForm(PageForm):
-    """The end of recovery, that pledges or moves are settled, or which message one on chain is."""
+    """Which question is settled, or which message one on chain is."""
 
-    end = Text()
-    pledges = Text()
-    moves = Text()
+    settle = Text()
     cid = Text()
     message = Text()
 
@@ -246,11 +314,14 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if not viewer.is_operator or (form.is_bound and not viewer.may("admin")):
         raise Http404
     if form.is_valid():
-        asked = next((ask for name, ask in ASKED.items() if form.cleaned_data[name] == "1"), None)
-        if asked is not None and not is_confirm_submitted(request):
-            return confirm_page_render(request, viewer, asked)
+        question = QUESTIONS_BY_KEY.get(form.cleaned_data["settle"])
+        if question is not None and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, question.confirm())
         with form.refusals():
-            _decide(viewer, form.cleaned_data)
+            if question is not None:
+                question.settle(principal=viewer, now=clock.now())
+            else:
+                _decide(viewer, form.cleaned_data)
             return redirect("recovery")
     return form_render(
         request,
@@ -267,16 +338,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def _decide(viewer: Principal, sent: dict[str, str]) -> None:
-    """Do what a form asks.  Raises DomainError."""
-    if sent["end"] == "1":
-        recovery_end(principal=viewer, now=clock.now())
-        return
-    if sent["pledges"] == "1":
-        pledges_settle(principal=viewer, now=clock.now())
-        return
-    if sent["moves"] == "1":
-        moves_settle(principal=viewer, now=clock.now())
-        return
+    """Note which message one on chain is.  Raises DomainError."""
     if not sent["message"]:
         raise BadValue(gettext("choose which message it is"), field="message")
     unmatched_decide(

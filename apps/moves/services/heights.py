@@ -17,7 +17,7 @@ from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.models import Miner
-from apps.miners.selectors import miners_move_unsure
+from apps.miners.selectors import miners_with_restored_moves
 from apps.moves.errors import MoveRefused
 from apps.moves.selectors import is_pending
 from apps.proving.models import WindowPost
@@ -119,7 +119,7 @@ def move_cancel(miner: Miner, *, by: Principal) -> Miner:
 
 def moves_settle(*, principal: Principal, now: datetime) -> None:
     """Note that the heights of moved miners are right, though the database was restored from a backup."""
-    count = miners_move_unsure(recovery_row()).count()
+    count = miners_with_restored_moves(recovery_row()).count()
     with transaction.atomic():
         after = {"moved": plural(count, "miner")}
         Recovery.objects.filter(pk=1).update(moves_settled_at=now)

@@ -144,7 +144,7 @@ def roles_unheld(_: Any) -> None:
     Role.objects.create(miner=miner, host="rack-b", **given)
 
 
-def moves_unsure(_: Any) -> None:
+def moves_restored(_: Any) -> None:
     factories.miner(works_from=960)
     recovery_begin("the database was restored", now=now())
     Recovery.objects.update(since=None, sectors_since=None)
@@ -298,7 +298,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         windows_missed,
         windows_at_risk,
         roles_unheld,
-        moves_unsure,
+        moves_restored,
         disputes_lost,
         fee_debt,
         worker_change_pending,

@@ -131,11 +131,11 @@ def test_pledges_with_a_lost_key_wait_for_the_operators_word(client: Client) -> 
     text = text_of(page.get(reverse("recovery")))
     assert "Pledges with a key are not taken." in text
     assert str(row) in text
-    asked = page.post(reverse("recovery"), {"pledges": "1"})
+    asked = page.post(reverse("recovery"), {"settle": "pledges"})
     assert "makes its sectors a second time" in text_of(asked)
     assert ask(client, "get", operator_token()).json()["sectors_unpledged"] == 1
 
-    assert page.post(reverse("recovery"), {"pledges": "1", "sure": "yes"}).status_code == 302
+    assert page.post(reverse("recovery"), {"settle": "pledges", "sure": "yes"}).status_code == 302
     assert ask(client, "get", operator_token()).json()["sectors_unpledged"] == 0
     assert "are held" not in text_of(page.get("/"))
 
@@ -165,18 +165,20 @@ def test_heights_of_moved_miners_wait_for_the_operators_look(client: Client) -> 
     operator_person()
     page = signed_in("olga")
 
-    assert "is as in the backup" in text_of(page.get("/"))
+    assert "after the restore" in text_of(page.get("/"))
     text = text_of(page.get(reverse("recovery")))
-    assert "Who proves moved miners is as in the backup." in text
+    assert "Confirm who proves moved miners after the restore." in text
     assert "the pool, from height 960 on" in text
     assert f"another program, from height {whole(1200)} on" in text
     assert "another program: it was not moved in yet" in text
-    assert len(ask(client, "get", operator_token()).json()["miners_move_unsure"]) == 3
-    assert "Go on only if you have looked" in text_of(page.post(reverse("recovery"), {"moves": "1"}))
+    assert len(ask(client, "get", operator_token()).json()["miners_with_restored_moves"]) == 3
+    asked = text_of(page.post(reverse("recovery"), {"settle": "moves"}))
+    assert "Go on only if you have looked" in asked
+    assert "the pool, from height 960 on" in asked
 
-    assert page.post(reverse("recovery"), {"moves": "1", "sure": "yes"}).status_code == 302
-    assert ask(client, "get", operator_token()).json()["miners_move_unsure"] == []
-    assert "as in the backup" not in text_of(page.get("/"))
+    assert page.post(reverse("recovery"), {"settle": "moves", "sure": "yes"}).status_code == 302
+    assert ask(client, "get", operator_token()).json()["miners_with_restored_moves"] == []
+    assert "after the restore" not in text_of(page.get("/"))
     assert "Recovery is done." in text_of(page.get(reverse("recovery")))
 
 
@@ -185,7 +187,7 @@ def test_rest_settles_the_heights_until_the_next_restore(client: Client) -> None
 
     done = ask(client, "post", operator_token(), {"moves_settled": True})
 
-    assert (done.status_code, done.json()["miners_move_unsure"]) == (200, [])
+    assert (done.status_code, done.json()["miners_with_restored_moves"]) == (200, [])
     assert AuditEntry.objects.get(action="recovery.moves").after == {"moved": "1 miner"}
     recovery_begin("restored again", now=clock.now())
-    assert ask(client, "get", operator_token()).json()["miners_move_unsure"] == [row.address]
+    assert ask(client, "get", operator_token()).json()["miners_with_restored_moves"] == [row.address]
