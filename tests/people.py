@@ -14,7 +14,6 @@ from apps.users.services.passwords import user_create
 from apps.users.services.tenants import tenant_create
 from apps.users.services.tokens import token_issue
 from apps.users.states import Perm, Role
-from poolsite.filecoin.keys import KeyInfo, key_generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,11 +60,6 @@ def principal(name: str = "alice", perm: str = Perm.SIGN, **overrides: Any) -> P
     return replace(
         SYSTEM, **{"tenant_id": row.pk, "tenant_name": name, "is_operator": False, "perm": perm, **overrides}
     )
-
-
-def key(key_type: str = "secp256k1", seed: int = 1) -> KeyInfo:
-    """A key that is the same in every run."""
-    return key_generate(key_type, random_bytes=lambda size: bytes([seed]) * size)
 
 
 def base64_text(data: bytes) -> str:

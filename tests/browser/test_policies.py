@@ -13,6 +13,7 @@ from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.browser.axe import findings
 from tests.integration.gateway.conftest import signer_make
+from tests.keys import fixed_key
 from workers.signer.editors import editor_add
 from workers.signer.gateway import GatewayLink
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tests.browser.web import Web
     from workers.signer.signing import Signer
 
-SECP = str(key_address(people.key("secp256k1")))
+SECP = str(key_address(fixed_key("secp256k1")))
 
 
 @pytest.fixture

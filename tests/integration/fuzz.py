@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.keys import key_address
-from tests import people
+from tests.keys import fixed_key
 
 if TYPE_CHECKING:
     import random
@@ -17,7 +17,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
-KEY = str(key_address(people.key("secp256k1")))
+KEY = str(key_address(fixed_key("secp256k1")))
 
 WORDS: list[Any] = [
     *(None, True, False, 0, 1, -1, 2**31, 2**53, 2**63, 2**64, 10**400, 1.5, -0.0, 1e308),

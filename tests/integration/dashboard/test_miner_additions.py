@@ -18,6 +18,7 @@ from apps.users.models import AuditEntry, MinerGrant
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
+from tests.keys import fixed_key
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, principal, tenant
 
@@ -92,7 +93,7 @@ def test_while_it_is_on_its_way_its_page_says_what_holds_it_up(ann, wallet):
 
 
 def test_a_worker_is_a_bls_key_as_the_chain_wants_it(ann, wallet):
-    secp = factories.wallet(str(key_address(people.key("secp256k1"))), label="plain")
+    secp = factories.wallet(str(key_address(fixed_key("secp256k1"))), label="plain")
     text = text_of(signed_in().get(reverse(PAGE)))
 
     answer = signed_in().post(reverse(PAGE), make_form(wallet, worker=secp.address))

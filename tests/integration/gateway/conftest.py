@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import people
 from tests.hub import WebProcess
+from tests.keys import fixed_key
 from workers.signer.encryption import Cost
 from workers.signer.gateway import GatewayLink
 from workers.signer.policy import DEFAULT
@@ -51,7 +51,7 @@ def signer_make(folder: Path, *types: str) -> Signer:
     signer = Signer(folder, cost=CHEAP)
     signer.store.password_set("password")
     for key_type in types:
-        signer.store.add(people.key(key_type))
+        signer.store.add(fixed_key(key_type))
     return signer
 
 

@@ -10,13 +10,13 @@ from apps.gateway.services.signatures import wallet_sign
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
-from tests import people
+from tests.keys import fixed_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-BLS, SECP = (str(key_address(people.key(kind))) for kind in ("bls", "secp256k1"))
+BLS, SECP = (str(key_address(fixed_key(kind))) for kind in ("bls", "secp256k1"))
 
 
 def in_thread(call):

@@ -16,7 +16,8 @@ from apps.gateway.hub_node import HubNode
 from apps.gateway.outbox import Outbox
 from apps.gateway.routes import wallet_route
 from poolsite.filecoin.keys import key_address
-from tests import factories, people
+from tests import factories
+from tests.keys import fixed_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from apps.gateway.activity import Activity
 
 BATCH = 300
-SIGNER = str(key_address(people.key("secp256k1")))
+SIGNER = str(key_address(fixed_key("secp256k1")))
 ROUTE = wallet_route(SIGNER)
 
 

@@ -24,6 +24,7 @@ from poolsite.filecoin.signature import signature_verify
 from tests import people
 from tests.integration.gateway.conftest import connected
 from tests.integration.gateway.prover import MINER, listening, request_of, sector, token
+from tests.keys import fixed_key
 
 __all__ = ["sector", "token"]
 DRAW = Draw(b"beacon", Tag.ELECTION_PROOF_PRODUCTION, 20, b"miner")
@@ -46,7 +47,7 @@ def header():
 
 async def test_a_signer_draws_and_signs_one_header_for_a_height(web, signer, providers):
     granted = await sync_to_async(people.token)("read", scopes=["signer"])
-    worker = key_address(people.key("bls"))
+    worker = key_address(fixed_key("bls"))
     block = header()
     other = replace(block, timestamp=block.timestamp + 1)
 

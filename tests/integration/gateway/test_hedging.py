@@ -16,9 +16,10 @@ from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_from_json, signature_verify
 from tests import people
 from tests.integration.gateway.conftest import connected, signer_make
+from tests.keys import fixed_key
 from workers.signer.gateway import GatewaySession
 
-SECP = str(key_address(people.key("secp256k1")))
+SECP = str(key_address(fixed_key("secp256k1")))
 
 
 def in_thread(call: Any) -> Any:

@@ -33,6 +33,7 @@ from tests import factories, people
 from tests.integration.gateway.conftest import connected, signer_make
 from tests.integration.gateway.hub import BLS, SECP, in_thread, message, sign
 from tests.integration.pools import PATIENCE_S
+from tests.keys import fixed_key
 
 EVER_S = 300.0
 """Longer than the patience of a test."""
@@ -99,7 +100,7 @@ async def test_an_account_that_is_not_served_is_refused_at_once(web, signer, tok
 
 async def test_an_unknown_key_is_away_at_once(web, signer, token, monkeypatch):
     monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", EVER_S)  # for a key that was here lately
-    stranger = str(key_address(people.key("secp256k1", 9)))
+    stranger = str(key_address(fixed_key("secp256k1", 9)))
     async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
         with pytest.raises(SignerAway):
             await sign(message(stranger), timeout_s=EVER_S)
@@ -149,7 +150,7 @@ async def test_redis_may_die_and_come_back(web, signer, token, redis_server):
 
 async def test_a_new_key_is_proved_while_connected(web, signer, token):
     async with connected(signer, web, token):
-        address = signer.store.add(people.key("secp256k1", 3))
+        address = signer.store.add(fixed_key("secp256k1", 3))
         async with asyncio.timeout(60):
             while not await in_thread(wallet_has)(address, ["alice"]):
                 await asyncio.sleep(0.05)

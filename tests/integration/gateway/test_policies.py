@@ -24,13 +24,14 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.policy import PUT, REMOVE, PolicyChange, PolicyEdit, RuleForm, change_signature
 from tests import factories, people
 from tests.integration.gateway.conftest import connected
+from tests.keys import fixed_key
 from tests.people import PASSWORD
 from tests.unit.workers.signer.policy import old_default
 from workers.signer.editors import editor_add
 from workers.signer.gateway import GatewaySession
 from workers.signer.policy import DEFAULT
 
-SECP = str(key_address(people.key("secp256k1")))
+SECP = str(key_address(fixed_key("secp256k1")))
 
 
 def in_thread(call):

@@ -22,13 +22,14 @@ from poolsite.filecoin.message import Message, message_to_cbor, message_to_json,
 from poolsite.filecoin.signature import signature_from_json, signature_verify
 from tests import people
 from tests.fake_node import FakeNode, served
+from tests.keys import fixed_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 
-KEYS = {str(key_address(info)): info for info in (people.key("bls"), people.key("secp256k1"))}
+KEYS = {str(key_address(info)): info for info in (fixed_key("bls"), fixed_key("secp256k1"))}
 BLS, SECP = KEYS
 
 

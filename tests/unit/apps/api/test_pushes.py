@@ -17,10 +17,11 @@ from apps.messages.services.validate import PushItem
 from apps.users.services.grants import signer_grant
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.keys import key_address
-from tests.people import key, principal, tenant
+from tests.keys import fixed_key
+from tests.people import principal, tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ADDRESS = str(key_address(key("secp256k1")))
+ADDRESS = str(key_address(fixed_key("secp256k1")))
 
 
 def in_thread(call: Any) -> Any:
@@ -79,7 +80,7 @@ async def test_each_caller_gets_its_own_refusal() -> None:
 
 async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.MonkeyPatch) -> None:
     alice, bob = await in_thread(granted)()
-    others = str(key_address(key("secp256k1", seed=2)))
+    others = str(key_address(fixed_key("secp256k1", seed=2)))
     await in_thread(lambda: signer_grant(tenant=tenant("bob"), address=others))()
     batches: list[int] = []
 

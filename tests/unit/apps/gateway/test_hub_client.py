@@ -22,12 +22,12 @@ from apps.gateway.routes import (
     wallet_route,
 )
 from poolsite.filecoin.keys import key_address
-from tests import people
+from tests.keys import fixed_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-SIGNER = str(key_address(people.key("secp256k1")))
+SIGNER = str(key_address(fixed_key("secp256k1")))
 REQUEST = HubRequest(proof_route(1000), None, "ComputeProof", None)
 REF = ConnectionRef(connection="c", process="web", accounts=frozenset())
 

@@ -15,6 +15,7 @@ from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
+from tests.keys import fixed_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 ADDRESSES = {
-    "owner": str(key_address(people.key("bls", 1))),
-    "worker": str(key_address(people.key("bls", 2))),
-    "control": str(key_address(people.key("secp256k1", 3))),
+    "owner": str(key_address(fixed_key("bls", 1))),
+    "worker": str(key_address(fixed_key("bls", 2))),
+    "control": str(key_address(fixed_key("secp256k1", 3))),
 }
 
 

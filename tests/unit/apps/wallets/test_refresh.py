@@ -19,13 +19,14 @@ from apps.wallets.services import sign
 from apps.wallets.services.sign import wallets_moved, wallets_refresh
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
+from tests.keys import fixed_key
 
 if TYPE_CHECKING:
     from apps.chain.client import ChainClient
 
 pytestmark = pytest.mark.django_db
 
-ADDRESS = str(key_address(people.key("secp256k1")))
+ADDRESS = str(key_address(fixed_key("secp256k1")))
 
 
 class Chain:
@@ -87,7 +88,7 @@ def test_nothing_changes_without_news():
 
 
 def test_an_address_that_the_chain_does_not_know_has_nothing():
-    other = str(key_address(people.key("bls")))
+    other = str(key_address(fixed_key("bls")))
     connected(other)
 
     refresh()

@@ -16,10 +16,11 @@ from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.message import Message, SignedMessage, message_from_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import people
+from tests.keys import fixed_key
 
 pytestmark = pytest.mark.django_db
 
-KEYS = {str(key_address(info)): info for info in (people.key("bls"), people.key("secp256k1"))}
+KEYS = {str(key_address(info)): info for info in (fixed_key("bls"), fixed_key("secp256k1"))}
 BLS, SECP = KEYS
 
 

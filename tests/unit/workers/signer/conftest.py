@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import people
+from tests.keys import fixed_key
 from workers.signer.encryption import Cost
 from workers.signer.keystore import KeyStore
 from workers.signer.policy import DEFAULT
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> KeyStore:
     """An unlocked store with one key."""
     made = KeyStore(tmp_path, cost=CHEAP)
     made.password_set(PASSWORD)
-    made.add(people.key("secp256k1"), label="control")
+    made.add(fixed_key("secp256k1"), label="control")
     return made
 
 
@@ -36,6 +36,6 @@ def signer(tmp_path: Path) -> Iterator[Signer]:
     made = Signer(tmp_path, cost=CHEAP)
     made.store.password_set(PASSWORD)
     for kind in ("bls", "secp256k1", "delegated"):
-        made.store.add(people.key(kind))
+        made.store.add(fixed_key(kind))
     yield made
     made.close()

@@ -8,9 +8,9 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
-from tests import people
+from tests.keys import fixed_key
 
-SENDER = key_address(people.key("secp256k1"))
+SENDER = key_address(fixed_key("secp256k1"))
 
 
 def message(**overrides: Any) -> Message:

@@ -9,7 +9,7 @@ from poolsite.filecoin.block import BlockHeader, ElectionProof, PoStProof, Ticke
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address
-from tests import people
+from tests.keys import fixed_key
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
 from workers.signer.signing import Signer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-WORKER = key_address(people.key("bls"))
+WORKER = key_address(fixed_key("bls"))
 
 
 def block(height: int, what: bytes = b"", **overrides: Any) -> BlockHeader:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from poolsite.filecoin.keys import key_address
-from tests import people
+from tests.keys import fixed_key
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
 from workers.signer.errors import DamagedStore, KeyMissing, Locked, SignerError, WrongPassword
 from workers.signer.keystore import KeyStore
 
-KEY = people.key("secp256k1")
+KEY = fixed_key("secp256k1")
 ADDRESS = str(key_address(KEY))
 
 
@@ -79,12 +79,12 @@ def test_a_deleted_key_is_gone_and_can_be_restored(store):
 
 
 def test_a_changed_password_opens_everything(store):
-    bls = store.add(people.key("bls"))
+    bls = store.add(fixed_key("bls"))
 
     store.password_change(PASSWORD, "another")
 
     again = reopened(store, "another")
-    assert (again.key(ADDRESS), again.key(bls)) == (KEY, people.key("bls"))
+    assert (again.key(ADDRESS), again.key(bls)) == (KEY, fixed_key("bls"))
     with pytest.raises(WrongPassword):
         reopened(store)
 
@@ -92,9 +92,9 @@ def test_a_changed_password_opens_everything(store):
 def test_a_change_of_another_process_is_seen(store):
     other = reopened(store)
 
-    added = other.add(people.key("bls"))
+    added = other.add(fixed_key("bls"))
 
-    assert store.key(added) == people.key("bls")
+    assert store.key(added) == fixed_key("bls")
 
 
 def test_a_password_changed_by_another_process_locks_us(store):
@@ -105,7 +105,7 @@ def test_a_password_changed_by_another_process_locks_us(store):
 
 
 def test_boxes_cannot_be_exchanged_between_keys(store):
-    bls = store.add(people.key("bls"))
+    bls = store.add(fixed_key("bls"))
     value = json.loads(store.path.read_text())
     value["keys"][0]["box"], value["keys"][1]["box"] = value["keys"][1]["box"], value["keys"][0]["box"]
     store.path.write_text(json.dumps(value))
@@ -158,7 +158,7 @@ def test_a_death_during_an_import_loses_no_key(store, monkeypatch, step):
     with monkeypatch.context() as patch:
         break_at(patch, step)
         with pytest.raises(KeyboardInterrupt):
-            store.add(people.key("bls"))
+            store.add(fixed_key("bls"))
 
     assert reopened(store).key(ADDRESS) == KEY
 

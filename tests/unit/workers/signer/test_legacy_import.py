@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from poolsite.filecoin.keys import key_address, key_from_json
-from tests import people
+from tests.keys import fixed_key
 from tests.unit.workers.signer import conftest
 from workers.signer import keystore, legacy_import
 from workers.signer.commands import main
@@ -19,7 +19,7 @@ from workers.signer.legacy_import import ScryptCost, box_decrypt, keys_read, key
 
 GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "gateway" / "wallet_vectors.json").read_text())
 CHEAP = ScryptCost(n=16)
-KEYS = [people.key(kind) for kind in ("bls", "secp256k1", "delegated")]
+KEYS = [fixed_key(kind) for kind in ("bls", "secp256k1", "delegated")]
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.kinds import AMOUNT, CID, UINT64
 from poolsite.filecoin.storage_market import STORAGE_ASK
-from tests import people
+from tests.keys import fixed_key
 from tests.unit.workers.signer.market_payloads import DEAL, SIGNATURE, VOUCHER
 from workers.signer.errors import NotUnderstood
 from workers.signer.payloads import MARKET, SignRequest, payload_decode
 
-SECP = key_address(people.key("secp256k1"))
+SECP = key_address(fixed_key("secp256k1"))
 ASK: dict[str, Any] = {
     "Price": 5,
     "VerifiedPrice": 1,

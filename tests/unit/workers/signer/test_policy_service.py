@@ -32,7 +32,7 @@ from poolsite.wire.policy import (
     VersionAsked,
     change_signature,
 )
-from tests import people
+from tests.keys import fixed_key
 from workers.signer.changes import history_of
 from workers.signer.commands import main
 from workers.signer.editors import editor_add, editor_remove
@@ -40,7 +40,7 @@ from workers.signer.errors import Denied, SignerError
 from workers.signer.policy import DEFAULT
 from workers.signer.policy_service import PolicyService
 
-SENDER = key_address(people.key("secp256k1"))
+SENDER = key_address(fixed_key("secp256k1"))
 KINDS: dict[str, type[Any]] = {
     POLICY_READ: PolicyState,
     POLICY_VERSION: PolicyVersion,

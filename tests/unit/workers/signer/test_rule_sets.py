@@ -14,7 +14,7 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.jwt import BadToken
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
-from tests import people
+from tests.keys import fixed_key
 from workers.signer.commands import main
 from workers.signer.errors import BadPolicy, Denied
 from workers.signer.history import History, HistoryBroken
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = bytes(range(32))
-SENDER = key_address(people.key("secp256k1"))
+SENDER = key_address(fixed_key("secp256k1"))
 SETS = """
 [[set]]
 name = "sealer"

@@ -16,7 +16,7 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.ethereum import signing_bytes
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.signature import signature_verify
-from tests import people
+from tests.keys import fixed_key
 from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.signing import SENDER, message, sign
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
@@ -63,7 +63,7 @@ def test_a_days_limit_counts_what_was_signed(signer):
 
 
 def test_a_key_that_is_not_there_is_not_found(signer):
-    stranger = key_address(people.key("secp256k1", 7))
+    stranger = key_address(fixed_key("secp256k1", 7))
 
     with pytest.raises(KeyMissing, match="record not found"):
         sign(signer, message(from_=stranger))
@@ -214,7 +214,7 @@ def test_the_chain_holds_the_set_and_the_digest_too(signer, column):
     assert signer.records.chain_verify() == 1
 
 
-DELEGATED = key_address(people.key("delegated"))
+DELEGATED = key_address(fixed_key("delegated"))
 
 
 def ethereum(**overrides: Any) -> bytes:

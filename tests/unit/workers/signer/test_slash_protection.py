@@ -18,7 +18,7 @@ from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.signature import signature_verify
-from tests import people
+from tests.keys import fixed_key
 from tests.unit.workers.signer.conftest import PASSWORD
 from tests.unit.workers.signer.slash_protection import WORKER, again, block, sign
 from workers.signer.commands import main
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.block import BlockHeader
     from workers.signer.signing import Signer
 
-OTHER_KEY = key_address(people.key("secp256k1"))
+OTHER_KEY = key_address(fixed_key("secp256k1"))
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SIBLINGS = (cid_of_cbor(b"parent one"), cid_of_cbor(b"parent two"))
 
@@ -73,7 +73,7 @@ def test_a_signature_that_is_there_already_makes_no_other_block(signer):
     signature = sign(signer, block(100))
 
     assert sign(signer, block(100, block_sig=signature)) == signature
-    assert sign(signer, block(100, block_sig=key_sign(people.key("bls", 2), b"x"))) == signature
+    assert sign(signer, block(100, block_sig=key_sign(fixed_key("bls", 2), b"x"))) == signature
 
 
 def test_another_height_on_the_same_parents_is_refused(signer):

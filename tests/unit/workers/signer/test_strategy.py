@@ -13,7 +13,7 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.wire.jsonrpc.messages import RpcError
-from tests import people
+from tests.keys import fixed_key
 from workers.signer.changes import history_of
 from workers.signer.commands import main
 from workers.signer.errors import Denied
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workers.signer.signing import Signer
 
 SECRET = bytes(range(32))
-SECP, BLS = (str(key_address(people.key(kind))) for kind in ("secp256k1", "bls"))
+SECP, BLS = (str(key_address(fixed_key(kind))) for kind in ("secp256k1", "bls"))
 
 
 class Client:
