@@ -219,19 +219,25 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def pool_redis(redis_server: RedisServer, settings: Any) -> str:
-    """The pool's Redis, empty: heartbeats, rate counters, and the channel layer go through it."""
+def shared_reports(redis_server: RedisServer, settings: Any) -> str:
+    """An empty Redis: pages that follow each other share one evaluation of the checks, as in a pool."""
     if redis_server.process is None:
         redis_server.start()
     client_for(redis_server.url).flushall()
     settings.REDIS_URL = redis_server.url
+    return redis_server.url
+
+
+@pytest.fixture
+def pool_redis(shared_reports: str, settings: Any) -> str:
+    """The pool's Redis, empty: heartbeats, rate counters, and the channel layer go through it."""
     settings.CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [redis_server.url], "prefix": "test"},
+            "CONFIG": {"hosts": [shared_reports], "prefix": "test"},
         }
     }
-    return redis_server.url
+    return shared_reports
 
 
 @pytest.fixture

@@ -183,7 +183,8 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
 
 
 @pytest.fixture
-def world(client: Client, monkeypatch: pytest.MonkeyPatch, pool_redis: str) -> Iterator[World]:
+def world(client: Client, monkeypatch: pytest.MonkeyPatch, shared_reports: str) -> Iterator[World]:
+    """A pool with a row for each page."""
     with pool_world(monkeypatch) as pool:
         made = World(pool, client)
         Sector.objects.filter(pk=made.sector.pk).update(state="PC1_DONE", paused_at=now(), error="killed")

@@ -203,6 +203,7 @@ def test_an_unknown_kind_or_page_makes_no_frame():
     assert fragments_render({("sector", "x")}, viewer=watching(), page="nowhere") == ""
 
 
+@pytest.mark.usefixtures("shared_reports")
 def test_keys_that_are_no_keys_do_no_harm():
     busy_pool()
     kinds = {kind for page in live_pages().values() for kind in (*page.fragments, *page.rows)}
