@@ -49,7 +49,7 @@ def moves_restored(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "moves-restored",
             say("confirm who proves {miners} after the restore").format(
-                miners=named([miner_name(miner) for miner in miners])
+                miners=named([miner.address for miner in miners])
             ),
             say(
                 "their heights are the backup's; windows are missed, or proved twice, if one was set since:"
