@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand
-
 from apps.api.management.words import confirm, facts, refusals_told
 from apps.api.v1.proving import compaction_body, context_require
+from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors import miner_get
 from apps.proving.selectors import deadlines_of
 from apps.proving.services.compaction import compactable, compaction_plan, compaction_send
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """List deadlines; compact one once that is confirmed."""
 
     help = "list f01000; compact f01000 --deadline 3 [0 1] [--dry-run]: without partitions all that can be"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.api.management.words import confirm, facts, plan_lines, refusals_told
 from apps.api.v1.sector_failures import group_body
 from apps.core import clock
+from apps.core.management.any_order import AnyOrderCommand
 from apps.proving.services.failures import failures_retry, name_of
 from apps.sectors.selectors.failures import CHANGES, failures_grouped
 from apps.sectors.selectors.stopped_work import COMPACT
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from apps.sectors.selectors.failures import FailureGroup
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """List the groups, or retry one."""
 
     help = "list; retry FINGERPRINT [--state X]: from the stage that failed, or from an earlier state"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.api.management.hosts import host_named
 from apps.api.management.words import checked, confirm, facts, refusals_told, values_of
@@ -12,6 +12,7 @@ from apps.api.v1.host_settings import GroupInput, ValuesInput
 from apps.api.v1.hosts import detail_body
 from apps.core import clock
 from apps.core.formatting import plural
+from apps.core.management.any_order import AnyOrderCommand
 from apps.sectors.selectors.hosts import host_report, worker_is_away, workers_visible
 from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
 from apps.sectors.services.hosts.settings import (
@@ -38,7 +39,7 @@ ORDERS: Final = {
 """What a host hears of with its next heartbeat."""
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """List hosts, show one, order one to do something, or set what it obeys."""
 
     help = (

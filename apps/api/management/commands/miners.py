@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
 from apps.api.address_bodies import reach_body
@@ -16,6 +16,7 @@ from apps.api.v1.miner_targets import TargetInput, target_body
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current
 from apps.core import clock
+from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import addresses_read
 from apps.miners.services.addresses import senders_set
@@ -50,7 +51,7 @@ def move_lines(body: dict[str, Any]) -> Iterator[str]:
     yield from facts({"windows": body["windows"]})
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """Show what is set; set what is named."""
 
     help = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.api.management.words import facts, refusals_told
 from apps.api.v1.pieces import piece_body
 from apps.core import clock
+from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors import miner_get
 from apps.pieces.commitments import commitment_of
 from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
@@ -31,7 +32,7 @@ SEAL: Final = "seal"
 FILELESS: Final = "name the piece by its commitment"
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """List pieces, show one, unseal it, change where it goes; add a file; seal those that wait."""
 
     help = (

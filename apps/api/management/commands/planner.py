@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand
-
 from apps.api.management.words import facts, refusals_told, values_of
 from apps.api.v1.planner import planner_body
+from apps.core.management.any_order import AnyOrderCommand
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """Simulate the farm; what is not named is as it is now."""
 
     help = "[f01000] [hosts=2 slots_PC1=4 s_PC1=9000 …]: the names are those of /api/v1/planner"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.api.v1.hosts import detail_body
 from apps.chain.chain_status import network_known
@@ -13,6 +13,7 @@ from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import amount_text, fee_text, size
+from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors import miner_get, miners_visible, reward_estimate
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
@@ -50,7 +51,7 @@ SYNC_SLOW = 5
 """Epochs behind the clock up to which the chain counts as synced, and as slow.  Source: lotus-miner info."""
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """Read only: acts are on `manage.py sectors`, on pages and over REST."""
 
     help = (

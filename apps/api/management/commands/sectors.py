@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.api.management.expiring import expiring_arguments, expiring_chosen, is_by_epochs, too_short
 from apps.api.management.words import confirm, plan_lines
@@ -15,6 +15,7 @@ from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import fil, plural, size
+from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorUnknown
@@ -68,7 +69,7 @@ SURE = ("abort", "set-state")
 """Those of them that must be confirmed."""
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """Show what it costs; do it once that is confirmed."""
 
     help = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.api.management.hosts import host_named
 from apps.api.management.leftovers import host_leftovers_remove, host_lines, store_leftovers_remove
@@ -13,6 +13,7 @@ from apps.api.v1.sector_places import place_body
 from apps.api.v1.stores import StoreInput
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.management.any_order import AnyOrderCommand
 from apps.proving.sector_places import sector_places
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import bad_files_text, checks_of, checks_wait, copies_page
@@ -46,7 +47,7 @@ CONFIRM_HELP = (
 )
 
 
-class Command(BaseCommand):
+class Command(AnyOrderCommand):
     """List stores, show one, have hosts change one, or forget one."""
 
     help = (
