@@ -44,12 +44,14 @@ def restored_mark(
         return
     for miner in miners:
         lease = leases.get(miner.pk)
+        if lease is None and not instances:
+            continue  # nobody is asked to vote now; on a chain without F3 nobody ever is
         if lease is None:
             lease = leases[miner.pk] = F3Lease.objects.get_or_create(miner=miner)[0]
             lease.miner = miner
         if lease.restored_at is None or lease.restored_at < restored_at:
             _write(lease, restored_at=restored_at, restored_until=None, ticket="", node="", ends=-1)
-    waiting = [leases[miner.pk] for miner in miners if leases[miner.pk].restored_until is None]
+    waiting = [lease for lease in leases.values() if lease.restored_until is None]
     if waiting and _has_synced(instances, since=restored_at):
         newest = max(instances.values())
         for lease in waiting:

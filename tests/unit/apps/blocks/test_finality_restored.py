@@ -13,7 +13,16 @@ from apps.chain.models import Node as NodeRow
 from apps.core import clock
 from apps.messages.services.recovery.detect import recovery_begin
 from tests import factories
-from tests.unit.apps.blocks.finality_nodes import PROGRESS, TICKET, VOTE, VOTERS, Node, away, participate
+from tests.unit.apps.blocks.finality_nodes import (
+    PROGRESS,
+    TICKET,
+    VOTE,
+    VOTERS,
+    Node,
+    away,
+    participate,
+    participate_all,
+)
 
 pytestmark = pytest.mark.django_db
 BOTH = ([2001], [2001])
@@ -203,6 +212,20 @@ def test_a_second_restore_begins_the_wait_anew(nodes: tuple[Node, Node]) -> None
 
     lease = participate(old.miner, *nodes)
     assert (lease.restored_until, lease.is_in_doubt) == (157, True)
+
+
+def test_restore_on_a_chain_without_f3_leaves_nothing_to_renew(nodes: tuple[Node, Node]) -> None:
+    miner = factories.miner(2001)
+    restored(None)
+    for node in nodes:
+        node.fails = {PROGRESS: NodeRefused(4, "f3 is disabled")}
+
+    participate_all([miner], *nodes, now=clock.now())
+
+    assert not F3Lease.objects.exists()
+    for node in nodes:
+        node.fails = {}
+    assert participate(miner, *nodes).is_in_doubt, "once F3 runs, a ticket that no row knows may be there"
 
 
 def test_without_a_restore_nobody_waits(nodes: tuple[Node, Node]) -> None:
