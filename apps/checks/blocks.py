@@ -9,7 +9,7 @@ from django.utils.translation import gettext as say
 
 from apps.blocks.states import RoundState
 from apps.checks.acts import miner_warm_up
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fil, plural, time_left
 
@@ -43,7 +43,7 @@ def lost(data: CheckData) -> Iterator[Finding]:
             say("{wins} of {group} lost").format(
                 wins=plural(len(rows), "win"), group=named([miner_name(of[0].miner) for of in group])
             ),
-            _lost_reason(last, missing)[:REASON_MAX],
+            _lost_reason(last, missing),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
             button="Round" if len(group) == 1 else "",
             count=len(rows),
@@ -80,7 +80,7 @@ def undrawn(data: CheckData) -> Iterator[Finding]:
             say("{rounds} of {names} not drawn").format(rounds=plural(rounds, "round"), names=named(names)),
             say("epoch {epoch}: {outcome}: {reason}").format(
                 epoch=last.epoch, outcome=outcome, reason=last.reason
-            )[:REASON_MAX],
+            ),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
             button="Round" if len(group) == 1 else "",
             count=rounds,
@@ -157,8 +157,6 @@ def unleased(data: CheckData) -> Iterator[Finding]:
             say("no node votes for {group} in F3").format(
                 group=named([miner_name(lease.miner) for lease in group])
             ),
-            say("its lease could not be renewed for {ago}: {reason}").format(ago=ago, reason=group[0].reason)[
-                :REASON_MAX
-            ],
+            say("its lease could not be renewed for {ago}: {reason}").format(ago=ago, reason=group[0].reason),
             count=len(group),
         )

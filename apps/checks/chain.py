@@ -11,7 +11,7 @@ from apps.chain.selectors import heads_late_s
 from apps.chain.states import STATES_FOREIGN, NodeState
 from apps.checks.acts import channels_test, nodes_leave
 from apps.checks.exposure import fees_per_day
-from apps.checks.results import REASON_MAX, Finding
+from apps.checks.results import Finding
 from apps.checks.selectors import channels_undelivered
 from apps.checks.text import grouped, named
 from apps.core.disk import DiskLevel, disk_space
@@ -82,7 +82,7 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
             yield Finding(
                 f"rules-{node.pk}",
                 say,
-                gettext("the pool is not bound to it: {error}").format(error=node.error)[:REASON_MAX],
+                gettext("the pool is not bound to it: {error}").format(error=node.error),
             )
     foreign = [node for node in data.nodes if node.state == NodeState.WRONG_NETWORK]
     for number, group in enumerate(grouped(foreign)):
@@ -92,9 +92,7 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
             say
             if len(group) == 1
             else gettext("{group} more nodes are of another chain").format(group=len(group)),
-            gettext("{error}: start it on the pool's chain, or disable it").format(error=group[0].error)[
-                :REASON_MAX
-            ],
+            gettext("{error}: start it on the pool's chain, or disable it").format(error=group[0].error),
             count=len(group),
             acts=nodes_leave(group[0], data.nodes) if len(group) == 1 else (),
         )
@@ -110,7 +108,7 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "nodes",
             "no node of the pool can be read",
-            gettext("nothing is sent or proven until one answers{why}").format(why=why)[:REASON_MAX],
+            gettext("nothing is sent or proven until one answers{why}").format(why=why),
             per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
         )
 

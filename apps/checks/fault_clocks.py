@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.checks.exposure import termination_fees
 from apps.checks.links import miner_link
-from apps.checks.results import REASON_MAX, Finding
+from apps.checks.results import Finding
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import plural, time_left, whole
 from apps.proving.selectors import faults_of, recover_limits, sectors_bad
@@ -95,7 +95,7 @@ def cutoffs_missed(data: CheckData) -> Iterator[Finding]:
             "; ".join(
                 _missed_text(closed[key], recoveries=recoveries[key], faults=faults[key], data=data)
                 for key in keys
-            )[:REASON_MAX],
+            ),
             link=miner_link(group),
             count=sum(late[key] for key in keys),
             per_day=sum(_per_day(miner, late, data) for miner in group),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.checks.acts import hosts_resume
 from apps.checks.exposure import deposits_of
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left
 from apps.sectors.hardware import disk_share, has_lost_folder, is_short_of_disk
@@ -42,7 +42,7 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "away",
             gettext("{away} away").format(away=named([worker.name for worker in away])),
-            why[:REASON_MAX],
+            why,
             count=len(away),
             at_risk=deposits,
             deposits=deposits,
@@ -97,7 +97,7 @@ def host_folders_away(data: CheckData) -> Iterator[Finding]:
                 gettext(
                     "{folder} cannot be read: no sector begins there, and orders for its stores are not kept;"
                     " mount its disk, then start it again"
-                ).format(folder=folder or gettext("its folder"))[:REASON_MAX],
+                ).format(folder=folder or gettext("its folder")),
                 link=Link("host", (str(worker.uuid),)),
             )
 

@@ -24,7 +24,7 @@ from apps.checks.exposure import (
     provers_of,
     rewards_per_day,
 )
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fee_text, plural, shortened, time_left, whole
 from apps.gateway.models import ProverConnection, SignerConnection
@@ -75,7 +75,7 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "recovery",
         "no message is signed: the pool recovers from a restored backup",
-        f"{left}; {row.reason}"[:REASON_MAX] if data.viewer.is_operator else left,
+        f"{left}; {row.reason}" if data.viewer.is_operator else left,
         link=Link("recovery") if data.viewer.is_operator else None,
         button="Recovery" if data.viewer.is_operator else "",
         per_day=fees_per_day(data, data.miners),  # proofs are messages
@@ -91,7 +91,6 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         return
     wait = Wait(first.wait)
     why = f"{_what(data, first)}: {wait.label}" + (f": {first.error}" if first.error else "")
-    why = why[:REASON_MAX]
     if wait == Wait.IN_POOL:
         since = first.published_at or first.filled_at or first.created_at
         why += gettext(", for {time}").format(time=time_left((data.at - since).total_seconds()))
@@ -127,7 +126,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "failed",
         gettext("{many} failed within {failed_hours} h").format(many=many, failed_hours=FAILED_HOURS),
-        f"{_what(data, first)}: {why}"[:REASON_MAX],
+        f"{_what(data, first)}: {why}",
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
         at_risk=deposits,  # their value has not left the sender
@@ -156,7 +155,7 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
             ),
             gettext("{message} pays {cap} at most, the base fee is {base}").format(
                 message=_what(data, first), cap=cap, base=base
-            )[:REASON_MAX],
+            ),
             link=Link("message", (first.pk,)) if count == 1 else None,
             count=count,
             acts=fees_raise(found, many, data),
@@ -256,7 +255,7 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
             gettext("{addresses} without a signer").format(
                 addresses=plural(len(away), "address", "addresses")
             ),
-            why[:REASON_MAX],
+            why,
             count=len(away),
             per_day=fees_per_day(data, served) + rewards_per_day(data, addresses),
             due_s=due,
@@ -272,7 +271,7 @@ def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"wins-{group[0].pk}",
             gettext("winning proofs of {names} failed").format(names=named(names)),
-            gettext("the last: {last_failure}").format(last_failure=group[0].last_failure)[:REASON_MAX],
+            gettext("the last: {last_failure}").format(last_failure=group[0].last_failure),
             count=len(group),
         )
 
@@ -287,6 +286,6 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "requests",
             say,
-            gettext("the last: {last_failure}").format(last_failure=rows[0].last_failure)[:REASON_MAX],
+            gettext("the last: {last_failure}").format(last_failure=rows[0].last_failure),
             count=len(rows),
         )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.checks.acts import deadlines_dry_run, funds_send
 from apps.checks.exposure import first_close
 from apps.checks.links import miner_link
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fil, plural, time_left, whole
 from apps.proving.selectors import recover_limits, windows_missed
@@ -102,7 +102,7 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
             ),
             gettext("of {group}: {where}: {reason}").format(
                 group=named([miner_name(miner) for miner in group]), where=where, reason=first.reason
-            )[:REASON_MAX],
+            ),
             link=miner_link(group),
             count=sum(counts.values()),
             per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),
@@ -220,7 +220,7 @@ def _deadlines_findings(
         yield Finding(
             f"deadlines-{key}-{miners[group[0]].address or group[0]}",
             f"{plural(len(keys), 'deadline')} {say}",
-            f"{named(names)}: {told}"[:REASON_MAX] if told else named(names),
+            f"{named(names)}: {told}" if told else named(names),
             link=miner_link([miners[pk] for pk in group]),
             count=len(keys),
             per_day=sum(_window_cost(row, miners, data) for row in rows),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.text import Truncator
 
 from apps.users.states import Perm
 
@@ -116,6 +117,10 @@ class Finding:
     """What happens then: `until the window closes`."""
     acts: tuple[Act, ...] = ()
     """What mends it with one click; empty: it takes more, on the linked page."""
+
+    def __post_init__(self) -> None:
+        """Cut a reason that is too long, so that one sees that it goes on."""
+        object.__setattr__(self, "reason", Truncator(self.reason).chars(REASON_MAX))
 
     @property
     def money(self) -> int:

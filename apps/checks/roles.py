@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as say
 
 from apps.checks.exposure import first_close
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import time_left
 from apps.miners.selectors import miners_with_restored_moves
@@ -33,7 +33,7 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
             say("nobody holds {kinds} of {group}").format(
                 kinds=named(kinds), group=named([miner_name(miner) for miner in group])
             ),
-            _reason(roles, data)[:REASON_MAX],
+            _reason(roles, data),
             link=Link("miner-roles", (group[0].address,)) if len(group) == 1 else None,
             count=len(group),
             per_day=sum(_per_day(miner, data) for miner in group),
@@ -54,7 +54,7 @@ def moves_restored(data: CheckData) -> Iterator[Finding]:
             say(
                 "their heights are the backup's; windows are missed, or proved twice, if one was set since:"
                 " set it again on page Move in… or Move out…, then confirm on page Recovery"
-            )[:REASON_MAX],
+            ),
             button="Recovery",
             count=len(miners),
         )

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.checks.acts import ACTS_MAX, sectors_retry
 from apps.checks.exposure import deposits_of
 from apps.checks.rare import COUNTED_MAX, rare_rows
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import plural, size, time_left, whole
 from apps.sectors.selectors.ended_sectors import sectors_removable
@@ -55,7 +55,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     paused = data.sectors.exclude(paused_at=None)
     named_ones = list(paused[:ACTS_MAX])
     first = next(iter(named_ones), None)
-    why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"[:REASON_MAX]
+    why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"
     is_single = first is not None and count == 1
     deposits = 0
     if data.reward is not None and first is not None:
@@ -103,7 +103,7 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "sector-recovery",
         "sectors are held: the pool recovers from a restored backup",
-        left[:REASON_MAX],
+        left,
         link=Link("recovery") if may_see else None,
         button="Recovery" if may_see else "",
     )
@@ -295,7 +295,7 @@ def targets_paused(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"target-{row.miner_id}",
             gettext("the target of {miner} is paused").format(miner=row.miner),
-            row.reason[:REASON_MAX],
+            row.reason,
             link=Link("miner-target", (row.miner.address,)),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.text import Truncator
 from django.utils.translation import gettext
 
 from apps.checks.acts import runs_retry
@@ -57,7 +58,7 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"runs-{kind}",
             gettext("{count} stopped").format(count=plural(len(stopped), word)),
-            f"{_named(first.sector, first.error)[: REASON_MAX - len(fee)]}{fee}",
+            f"{Truncator(_named(first.sector, first.error)).chars(REASON_MAX - len(fee))}{fee}",
             link=Link("sector", (str(first.sector.uuid),)),
             count=len(stopped),
             acts=runs_retry(stopped),
@@ -93,7 +94,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"changes-{kind.lower()}",
             gettext("{count} failed").format(count=plural(len(failed), word)),
-            _named(first, failed[0].error)[:REASON_MAX],
+            _named(first, failed[0].error),
             link=Link("sector", (str(first.uuid),)),
             count=len(failed),
             per_day=data.rewards_of([row.sector for row in failed]) if kind == ChangeKind.EXTEND else 0,
@@ -113,7 +114,7 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "moves",
             gettext("{moves} between stores failed").format(moves=plural(len(rows), "move")),
-            f"{_named(first.sector, first.error)}; {way}"[:REASON_MAX],
+            f"{_named(first.sector, first.error)}; {way}",
             link=Link("store", (str(first.from_store.uuid),)),
             count=len(rows),
         )
@@ -128,7 +129,7 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
         first = rows[0]
         why = f"{first.miner.address}: {first.error or 'no reason was told'}"
         say = gettext("{pieces} could not be unsealed").format(pieces=plural(len(rows), "piece"))
-        yield Finding("unseals", say, why[:REASON_MAX], count=len(rows))
+        yield Finding("unseals", say, why, count=len(rows))
 
 
 def pieces_failed(data: CheckData) -> Iterator[Finding]:
@@ -141,7 +142,7 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "pieces",
             gettext("{pieces} failed").format(pieces=plural(len(rows), "piece")),
-            f"{first}: {first.error or 'no reason was told'}"[:REASON_MAX],
+            f"{first}: {first.error or 'no reason was told'}",
             count=len(rows),
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
             due_label="until the first has to be active",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext as say
 
 from apps.checks.acts import sectors_rebuild
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.sectors.selectors.damocles import has_plan
@@ -55,7 +55,7 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
             say("{stores} with {many} out of reach").format(
                 stores=plural(len(gone), "store"), many=_sectors_text(many)
             ),
-            _out_of_reach_text(data, gone, away)[:REASON_MAX],
+            _out_of_reach_text(data, gone, away),
             count=len(gone),
             per_day=sum(fees),
         )
@@ -111,7 +111,7 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
                 ),
                 say("{reason}; {sectors} there, and none begins").format(
                     reason=told["reason"], sectors=waiting
-                )[:REASON_MAX],
+                ),
                 link=Link("host", (str(worker.uuid),)),
             )
 
@@ -129,7 +129,7 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"store-{store.pk}",
             say("{store} takes no sectors").format(store=store.name),
-            f"{bad[0].worker.name}: {bad[0].reason}{_waiting_text(data)}"[:REASON_MAX],
+            f"{bad[0].worker.name}: {bad[0].reason}{_waiting_text(data)}",
             link=Link("store", (str(store.uuid),)),
         )
 
@@ -158,7 +158,7 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
             say("{many} in {store} with bad files").format(many=bad.text, store=store.name),
             say("{miner} / {number}: {first}; rebuild it, then check its files again").format(
                 miner=first.sector.miner, number=first.sector.number, first=bad_files_text(first)
-            )[:REASON_MAX],
+            ),
             count=bad.count,
             link=Link("store", (str(store.uuid),)),
             per_day=sum(data.fault_fee_per_day(miners[pk], count) for pk, count in counts.items()),
@@ -197,7 +197,7 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
             say(
                 "{sectors} there, and each that lies there is faulty at its next window: attach {path} to a"
                 " prover, or join one with that store"
-            ).format(sectors=plural(store.sectors, "sector"), path=here[0].path)[:REASON_MAX],
+            ).format(sectors=plural(store.sectors, "sector"), path=here[0].path),
             link=Link("store", (str(store.uuid),)),
             per_day=sum(data.fault_fee_per_day(miners[pk], n) for pk, n in counts.items() if pk in miners),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.results import Finding, Link
 from apps.core.formatting import plural, size, time_left
 from apps.sectors.models import HostReport, Job
 from apps.sectors.selectors.hosts import worker_is_away
@@ -61,7 +61,7 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
             sectors=plural(min(len(rows), COUNTED_MAX), "new sector"),
             waited=time_left((data.at - since).total_seconds()),
         ),
-        ("; ".join(why) or gettext("no sealing host has joined: Hosts, Join a host"))[:REASON_MAX],
+        ("; ".join(why) or gettext("no sealing host has joined: Hosts, Join a host")),
         link=Link("hosts"),
         count=len(rows),
     )
