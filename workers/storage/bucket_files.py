@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ from workers.storage.files import (
     write_new,
 )
 from workers.storage.store import NAME, path_remove
-from workers.storage.used import SECTOR_KINDS, listed_bytes
+from workers.storage.used import SECTOR_KINDS, bytes_lately, listed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -34,12 +35,16 @@ DELETED_MAX: Final = 1_000
 """Objects that one request deletes."""
 LOOK_AGAIN_S: Final = 60.0
 """Requests cost money: what a look at a bucket finds by several of them is kept for so long."""
+LIST_AGAIN_S: Final = 3600.0
+"""So often a bucket without a bound is listed, by a request for each thousand objects."""
 
 _lock: Final = threading.Lock()
 _written: dict[str, float] = {}
 """By store: when it could be written last."""
 _listed: dict[str, tuple[float, int]] = {}
 """By store: when all its objects were listed, and their bytes."""
+_begun: dict[str, float] = {}
+"""By store: when a listing beside the looks at it was begun last."""
 
 
 def store_path(text: str | Path, settings: BucketSettings | None = None) -> Path:
@@ -96,10 +101,33 @@ def _(root: BucketPath, *, is_anew: bool) -> int | None:
     with _lock:
         known = _listed.get(str(root))
     if is_anew or known is None or time.monotonic() - known[0] > LOOK_AGAIN_S:
-        files = (file for kind in SECTOR_KINDS for file in (root / kind).rglob("*"))
-        known = time.monotonic(), sum(file.stat().st_size for file in files)
-        with _lock:
-            _listed[str(root)] = known
+        return _list(root)
+    return known[1]
+
+
+def _list(root: BucketPath) -> int:
+    """List all objects of a store; return their bytes."""
+    files = (file for kind in SECTOR_KINDS for file in (root / kind).rglob("*"))
+    size_bytes = sum(file.stat().st_size for file in files)
+    with _lock:
+        _listed[str(root)] = time.monotonic(), size_bytes
+    return size_bytes
+
+
+@bytes_lately.register(BucketPath)
+def _(root: BucketPath) -> int:
+    def listing() -> None:
+        with suppress(OSError):  # a look says that it is away
+            _list(root)
+
+    now = time.monotonic()
+    with _lock:  # a hundred thousand sectors are listed for minutes: a look does not wait for that
+        is_due = now - _begun.get(str(root), -LIST_AGAIN_S) >= LIST_AGAIN_S
+        if is_due:
+            _begun[str(root)] = now
+        known = _listed.get(str(root), (0.0, 0))
+    if is_due:
+        threading.Thread(target=listing, name=f"list {root}"[:60], daemon=True).start()
     return known[1]
 
 

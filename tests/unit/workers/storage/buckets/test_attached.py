@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poolsite.wire.stores import StoreCondition
+from poolsite.wire.stores import UNBOUNDED_BYTES, StoreCondition
+from tests.integration.pools import wait_until
 from tests.s3_server import BUCKET, S3Server
 from tests.unit.workers.storage.buckets.stored import (
     looked,
@@ -14,7 +15,7 @@ from tests.unit.workers.storage.buckets.stored import (
     settings_of,
 )
 from workers import store_watch
-from workers.storage import answers, bucket
+from workers.storage import answers, bucket, bucket_files
 from workers.storage.moves import sector_copy
 from workers.storage.store import MARK, StoreAway
 from workers.storage.store_look import store_look
@@ -38,6 +39,21 @@ def test_its_mark_rules_weight_maximum_and_read_only(stores: Stores, tmp_path: P
     assert (told.total_bytes, told.free_bytes, told.weight) == (1 << 20, (1 << 20) - used, 5)
     mark_change(root / MARK, {"ReadOnly": True})
     assert looked(stores).condition is StoreCondition.READ_ONLY
+
+
+def test_what_lies_in_a_bucket_without_a_bound_is_told_once_it_is_listed(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert looked(stores).free_bytes == UNBOUNDED_BYTES
+    sector_copy(stores, moved(stores))
+    monkeypatch.setattr(bucket_files, "LIST_AGAIN_S", 0.0)
+
+    used = 2048 + 64 + 1
+    wait_until(lambda: looked(stores).free_bytes == UNBOUNDED_BYTES - used, within_s=20, what="a listing")
+
+    monkeypatch.setattr(bucket_files, "LIST_AGAIN_S", 3600.0)
+    told = looked(stores)
+    assert (told.total_bytes, told.condition) == (UNBOUNDED_BYTES, StoreCondition.READY)
 
 
 @pytest.mark.parametrize(
