@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils.translation import gettext
@@ -29,6 +31,8 @@ T = TypeVar("T")
 
 NULL_EPOCHS_MAX: Final = 10
 """How far the clock runs ahead of the newest head: a chain that stands still has no new epochs."""
+REPLACED_LOOKED: Final = 400
+"""Newest tipsets no more on our chain, among which those are found that a reorganisation took back."""
 
 
 HEAD_CURRENT: Final[Compiled[Head]] = Compiled(
@@ -119,8 +123,17 @@ def head_above(head: Head) -> Head | None:
 
 
 def heads_taken_back(count: int) -> list[Head]:
-    """Return the tipsets that a reorganisation took back, newest first."""
-    return list(Head.objects.filter(is_canonical=False).order_by("-arrived_at", "-height")[:count])
+    """Return the tipsets that a reorganisation took back, newest first.
+
+    A head that further blocks of its height joined was replaced by a tipset with all its blocks.
+    """
+    gone = Head.objects.filter(is_canonical=False).order_by("-height", "-arrived_at")[:REPLACED_LOOKED]
+    blocks: defaultdict[int, list[set[str]]] = defaultdict(list)
+    same = Head.objects.filter(height__in={head.height for head in gone})
+    for height, cids in same.values_list("height", "cids"):
+        blocks[height].append(set(cids))
+    lost = (head for head in gone if not any(set(head.cids) < other for other in blocks[head.height]))
+    return list(islice(lost, count))
 
 
 def network_version() -> int | None:

@@ -10,8 +10,9 @@ import pytest
 from apps.chain.client import ChainClient
 from apps.chain.link import NodeLink
 from apps.chain.models import Follower, Head
-from apps.chain.selectors import epoch_at, head_current, path_between
+from apps.chain.selectors import epoch_at, head_current, heads_taken_back, path_between
 from apps.chain.services.heads import head_follow
+from tests import factories
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
@@ -176,6 +177,17 @@ def test_a_reader_without_a_place_is_told_that_the_way_is_unknown(chain: Followe
 
 def head_at(*, timestamp: datetime, arrived: datetime) -> Head:
     return Head(height=100, timestamp=int(timestamp.timestamp()), arrived_at=arrived)
+
+
+def test_a_head_that_another_block_joined_was_not_taken_back() -> None:
+    a, b, other = (factories.cid(name) for name in "abc")
+    factories.head(1000, key="a", cids=[a], is_canonical=False)
+    factories.head(1000, key="ab", cids=[a, b])
+    factories.head(1001, key="b", cids=[b], is_canonical=False)
+    factories.head(1001, key="ba", cids=[b, a], is_canonical=False)
+    factories.head(1001, key="c", cids=[other])
+
+    assert [head.key for head in heads_taken_back(20)] == ["ba"]
 
 
 def test_the_clock_counts_epochs_from_the_newest_head() -> None:
