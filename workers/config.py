@@ -64,6 +64,8 @@ CONFIG_FILE: Final = "config.toml"
 """In a worker's folder: what stays, as `[slots]`."""
 FIELD_FILE: Final = "worker.toml"
 """The same, as a damocles-worker names it."""
+UID_FILE: Final = "uid"
+"""In a worker's folder: the name under which the console knows what is on this disk."""
 SIZE_FILE: Final = "sector_bytes"
 """In a worker's folder: the sector size of the pool's miners, as the console told it last."""
 TOKEN_FILE: Final = "token"  # noqa: S105  # the name of a file
@@ -147,10 +149,10 @@ class SealerConfig(HostConfig):
 
 def uid_of(folder: Path) -> str:
     """Read the uid of a worker's folder, or make it in one step that survives a kill."""
-    path = folder / "uid"
+    path = folder / UID_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f"uid.{secrets.token_hex(4)}"
+        fresh = folder / f"{UID_FILE}.{secrets.token_hex(4)}"
         with fresh.open("w") as file:
             file.write(f"{socket.gethostname()[:40]}-{secrets.token_hex(8)}\n")
             file.flush()

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.hosts import Hardware
+from workers.config import UID_FILE
 from workers.storage.memory import memory_bytes
 
 if TYPE_CHECKING:
@@ -93,8 +94,12 @@ class HostReport:
 
 
 def disk_of(folder: Path) -> tuple[int, int]:
-    """Return the free and all bytes of a folder's disk; none if it is gone: a prover goes on without it."""
+    """Return the free and all bytes of the disk of a host's folder; 0 if it is gone: a prover goes on so.
+
+    Under an absent mount there is a folder of this name, too, on another disk, but without the host's uid.
+    """
     try:
+        (folder / UID_FILE).stat()
         disk = os.statvfs(folder)
     except OSError:
         return 0, 0

@@ -213,3 +213,17 @@ def test_a_heartbeat_tells_the_form_of_wins_and_hears_the_epoch(tmp_path: Path) 
     assert leases.epoch_s == 4
     told = leases.report.hardware()
     assert (told.winning_form, told.winning_ms) == ("groth16", 812)
+
+
+def test_a_bare_folder_under_an_absent_mount_is_not_the_hosts_own(tmp_path: Path) -> None:
+    folder = tmp_path / "host"
+    folder.mkdir()
+    config = config_of(folder, "http://c")
+    leases = LeaseKeeper(config, cast("Console", SimpleNamespace()), kinds=(), slots={})
+    assert leases.report.hardware().disk_total_bytes > 0
+
+    folder.rename(tmp_path / "away")
+    folder.mkdir()
+
+    told = leases.report.hardware()
+    assert (told.disk_free_bytes, told.disk_total_bytes) == (0, 0)
