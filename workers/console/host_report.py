@@ -94,7 +94,7 @@ class HostReport:
 
 
 def disk_of(folder: Path) -> tuple[int, int]:
-    """Return the free and all bytes of the disk of a host's folder; 0 if it is gone: a prover goes on so.
+    """Return the free and all bytes of the disk of a host's folder; 0 of each while it is gone.
 
     Under an absent mount there is a folder of this name, too, on another disk, but without the host's uid.
     """

@@ -218,6 +218,7 @@ class Question:
     settle: Callable[..., object]
     rows: Callable[[Recovery], list[dict[str, str]]] = _no_rows
     """What it is about, each with name, address of its page and words."""
+    is_danger: bool = False
 
     def confirm(self) -> ConfirmPage:
         """Return the page that asks once more."""
@@ -279,6 +280,7 @@ QUESTIONS: Final = (
         ),
         is_open=is_on,
         settle=recovery_end,
+        is_danger=True,
     ),
 )
 QUESTIONS_BY_KEY: Final = {question.key: question for question in QUESTIONS}
@@ -292,7 +294,7 @@ def questions_of(row: Recovery) -> list[dict[str, Any]]:
             "text": question.text,
             "label": question.label,
             "rows": question.rows(row),
-            "is_danger": question.key == "end",
+            "is_danger": question.is_danger,
         }
         for question in QUESTIONS
         if question.is_open(row)
