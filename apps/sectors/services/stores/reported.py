@@ -16,7 +16,7 @@ from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAI
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.moves import move_note
 from poolsite.wire.hosts import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
-from poolsite.wire.stores import READABLE
+from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -150,23 +150,31 @@ def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
     facts |= {"sectors": one.sectors, "rules": _rules(one)}
     if one.disk_bytes:  # a host of an older version tells none: what another told of it stays
         facts["disk_bytes"] = one.disk_bytes
-    is_due = store.sampled_at is None or now - store.sampled_at >= SAMPLE_EVERY
-    is_noise = abs(store.free_bytes - one.free_bytes) * SIZE_NOISE < one.total_bytes
+    is_listed = _is_listed(one)
+    free = one.free_bytes if is_listed or store.told_at is None else store.free_bytes
+    is_due = is_listed and (store.sampled_at is None or now - store.sampled_at >= SAMPLE_EVERY)
+    is_noise = abs(store.free_bytes - free) * SIZE_NOISE < one.total_bytes
     if is_noise and not is_due and all(getattr(store, name) == value for name, value in facts.items()):
         return
     for name, value in facts.items():
         setattr(store, name, value)
-    store.free_bytes, store.told_at = one.free_bytes, now
+    store.free_bytes, store.told_at = free, now
     if one.disk_bytes:
         store.disk_free_bytes = one.disk_free_bytes
     if is_due:
         store.sampled_at = now
-        used = one.total_bytes - one.free_bytes - one.reserved_bytes
+        used = one.total_bytes - free - one.reserved_bytes
         StoreSample.objects.create(store=store, at=now, used_bytes=max(used, 0))
         store.samples.filter(at__lt=now - SAMPLES_KEPT).delete()
     sizes = "free_bytes", "disk_free_bytes"
     store.save(update_fields=[*facts, *sizes, "told_at", "sampled_at", "updated_at"])
     publish(Change("store", str(store.uuid), store.tenant_id))
+
+
+def _is_listed(one: AttachedStore) -> bool:
+    """Return whether a host knows what lies in a store: it lists an unbounded bucket beside its looks."""
+    is_untold = one.free_bytes + one.reserved_bytes >= one.total_bytes and one.sectors > 0
+    return one.total_bytes < UNBOUNDED_BYTES or not is_untold
 
 
 def _rules(one: AttachedStore) -> dict[str, Any]:

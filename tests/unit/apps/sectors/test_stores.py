@@ -22,7 +22,7 @@ from apps.sectors.selectors.stores import (
 from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind, StageOutputs
-from poolsite.wire.stores import StoreCondition
+from poolsite.wire.stores import UNBOUNDED_BYTES, StoreCondition
 from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
@@ -163,6 +163,17 @@ def test_an_older_host_that_knows_no_disks_hides_none() -> None:
     beat(host("older"), told("a"), told("b"))
 
     assert stores_room(stores_visible(principal(), now=NOON)) == (TIB // 2, TIB)
+
+
+def test_a_host_that_has_not_listed_a_bucket_yet_empties_it_for_nobody() -> None:
+    bucket = {"total_bytes": UNBOUNDED_BYTES, "sectors": 3}
+    beat(host("u1"), told("a", free_bytes=UNBOUNDED_BYTES - TIB, **bucket))
+
+    beat(host("u2"), told("a", free_bytes=UNBOUNDED_BYTES, **bucket), at=NOON + timedelta(days=1))
+
+    store = Store.objects.get()
+    assert store.free_bytes == UNBOUNDED_BYTES - TIB
+    assert [sample.used_bytes for sample in store.samples.all()] == [TIB]
 
 
 def test_what_is_promised_in_one_store_is_no_room_of_another_on_its_disk() -> None:
