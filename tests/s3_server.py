@@ -48,6 +48,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]
         monkeypatch.setattr(bucket, "READ_S", 300.0)
         monkeypatch.setattr(answers, "LOOK_S", 600.0)
         monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
+        monkeypatch.setattr(bucket_files, "LIST_SHARE", 0)
         yield one
 
 

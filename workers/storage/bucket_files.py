@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ from workers.storage.files import (
     write_new,
 )
 from workers.storage.store import NAME, path_remove
-from workers.storage.used import SECTOR_KINDS, bytes_lately, listed_bytes
+from workers.storage.used import MEASURE_S, SECTOR_KINDS, bytes_lately, listed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -37,14 +38,27 @@ LOOK_AGAIN_S: Final = 60.0
 """Requests cost money: what a look at a bucket finds by several of them is kept for so long."""
 LIST_AGAIN_S: Final = 3600.0
 """So often a bucket without a bound is listed, by a request for each thousand objects."""
+LIST_SHARE: Final = 20
+"""A listing begins no sooner than so many times its duration after the last one."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """What all objects of a store take."""
+
+    size_bytes: int = 0
+    ended_at: float = -inf
+    """By the monotonic clock."""
+    took_s: float = 0.0
+    is_running: bool = False
+    """Whether it is being listed beside the looks at it."""
+
 
 _lock: Final = threading.Lock()
 _written: dict[str, float] = {}
 """By store: when it could be written last."""
-_listed: dict[str, tuple[float, int]] = {}
-"""By store: when all its objects were listed, and their bytes."""
-_begun: dict[str, float] = {}
-"""By store: when a listing beside the looks at it was begun last."""
+_listings: dict[str, Listing] = {}
+"""By store."""
 
 
 def store_path(text: str | Path, settings: BucketSettings | None = None) -> Path:
@@ -98,37 +112,52 @@ def _(_folder: BucketPath) -> Space:
 
 @listed_bytes.register(BucketPath)
 def _(root: BucketPath, *, is_anew: bool) -> int | None:
-    with _lock:
-        known = _listed.get(str(root))
-    if is_anew or known is None or time.monotonic() - known[0] > LOOK_AGAIN_S:
-        return _list(root)
-    return known[1]
-
-
-def _list(root: BucketPath) -> int:
-    """List all objects of a store; return their bytes."""
-    files = (file for kind in SECTOR_KINDS for file in (root / kind).rglob("*"))
-    size_bytes = sum(file.stat().st_size for file in files)
-    with _lock:
-        _listed[str(root)] = time.monotonic(), size_bytes
-    return size_bytes
+    return _listed(root) if is_anew else _listed_lately(root, LOOK_AGAIN_S)
 
 
 @bytes_lately.register(BucketPath)
 def _(root: BucketPath) -> int:
-    def listing() -> None:
-        with suppress(OSError):  # a look says that it is away
-            _list(root)
+    return _listed_lately(root, LIST_AGAIN_S)
 
+
+def _listed(root: BucketPath) -> int:
+    """List all objects of a store; return their bytes."""
+    begun = time.monotonic()
+    files = (file for kind in SECTOR_KINDS for file in (root / kind).rglob("*"))
+    size_bytes = sum(file.stat().st_size for file in files)
     now = time.monotonic()
-    with _lock:  # a hundred thousand sectors are listed for minutes: a look does not wait for that
-        is_due = now - _begun.get(str(root), -LIST_AGAIN_S) >= LIST_AGAIN_S
-        if is_due:
-            _begun[str(root)] = now
-        known = _listed.get(str(root), (0.0, 0))
+    with _lock:
+        known = _listings.setdefault(str(root), Listing())
+        known.size_bytes, known.ended_at, known.took_s = size_bytes, now, now - begun
+    return size_bytes
+
+
+def _listed_lately(root: BucketPath, again_s: float) -> int:
+    """Return the bytes of a store as listed last; list it beside the looks at it when that is long ago.
+
+    A hundred thousand sectors are listed for minutes: a look waits for no longer than `MEASURE_S`.
+    """
+
+    def listing() -> None:
+        try:
+            _listed(root)
+        except OSError:
+            pass  # a look says that it is away
+        finally:
+            with _lock:
+                known.is_running = False
+
+    with _lock:
+        known = _listings.setdefault(str(root), Listing())
+        due_at = known.ended_at + max(again_s, LIST_SHARE * known.took_s)
+        is_due = not known.is_running and time.monotonic() >= due_at
+        known.is_running |= is_due
     if is_due:
-        threading.Thread(target=listing, name=f"list {root}"[:60], daemon=True).start()
-    return known[1]
+        thread = threading.Thread(target=listing, name=f"list {root}"[:60], daemon=True)
+        thread.start()
+        thread.join(MEASURE_S)
+    with _lock:
+        return known.size_bytes
 
 
 @write_fault.register(BucketPath)

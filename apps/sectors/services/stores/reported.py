@@ -16,7 +16,7 @@ from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAI
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.moves import move_note
 from poolsite.wire.hosts import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
-from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES
+from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -172,9 +172,8 @@ def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
 
 
 def _is_listed(one: AttachedStore) -> bool:
-    """Return whether a host knows what lies in a store: it lists an unbounded bucket beside its looks."""
-    is_untold = one.free_bytes + one.reserved_bytes >= one.total_bytes and one.sectors > 0
-    return one.total_bytes < UNBOUNDED_BYTES or not is_untold
+    """Return whether a host knows what its sectors take in a store: a bucket it lists beside its looks."""
+    return not one.sectors or one.free_bytes + one.reserved_bytes < one.total_bytes
 
 
 def _rules(one: AttachedStore) -> dict[str, Any]:

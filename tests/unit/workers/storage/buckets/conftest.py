@@ -40,6 +40,7 @@ def credentials(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(bucket_files, "LIST_SHARE", 0)
     monkeypatch.setattr(bucket, "READ_S", 300.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.workers.storage.buckets.stored import (
 )
 from workers import store_watch
 from workers.storage import answers, bucket, bucket_files
+from workers.storage.bucket_path import BucketPath
 from workers.storage.moves import sector_copy
 from workers.storage.store import MARK, StoreAway
 from workers.storage.store_look import store_look
@@ -24,6 +26,7 @@ from workers.storage.stores import NotAttached, Stores
 from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -41,19 +44,39 @@ def test_its_mark_rules_weight_maximum_and_read_only(stores: Stores, tmp_path: P
     assert looked(stores).condition is StoreCondition.READ_ONLY
 
 
-def test_what_lies_in_a_bucket_without_a_bound_is_told_once_it_is_listed(
+def test_what_lies_in_a_bucket_without_a_bound_is_listed_once_an_hour(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert looked(stores).free_bytes == UNBOUNDED_BYTES
     sector_copy(stores, moved(stores))
-    monkeypatch.setattr(bucket_files, "LIST_AGAIN_S", 0.0)
-
-    used = 2048 + 64 + 1
-    wait_until(lambda: looked(stores).free_bytes == UNBOUNDED_BYTES - used, within_s=20, what="a listing")
-
-    monkeypatch.setattr(bucket_files, "LIST_AGAIN_S", 3600.0)
     told = looked(stores)
-    assert (told.total_bytes, told.condition) == (UNBOUNDED_BYTES, StoreCondition.READY)
+    assert (told.free_bytes, told.total_bytes) == (UNBOUNDED_BYTES, UNBOUNDED_BYTES)
+
+    monkeypatch.setattr(bucket_files, "LIST_AGAIN_S", 0.0)
+    used = 2048 + 64 + 1
+    assert looked(stores).free_bytes == UNBOUNDED_BYTES - used
+
+
+@pytest.mark.parametrize("total", [UNBOUNDED_BYTES, 1 << 20])
+def test_a_look_does_not_wait_for_a_long_listing(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, total: int
+) -> None:
+    mark_change(stores.attached()[1].store.root / MARK, {"MaxStorage": total % UNBOUNDED_BYTES})
+    sector_copy(stores, moved(stores))
+    is_answered, listed = threading.Event(), BucketPath.rglob
+
+    def late(path: BucketPath, pattern: str) -> Iterator[BucketPath]:
+        is_answered.wait()
+        yield from listed(path, pattern)
+
+    monkeypatch.setattr(BucketPath, "rglob", late)
+    monkeypatch.setattr(bucket_files, "MEASURE_S", 0.0)
+    told = looked(stores)
+    assert (told.free_bytes, told.total_bytes, told.condition) == (total, total, StoreCondition.READY)
+
+    is_answered.set()
+    used = 2048 + 64 + 1
+    wait_until(lambda: looked(stores).free_bytes == total - used, within_s=20, what="the listing's end")
 
 
 @pytest.mark.parametrize(
