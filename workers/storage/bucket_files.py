@@ -27,7 +27,7 @@ from workers.storage.files import (
     write_new,
 )
 from workers.storage.store import NAME, path_remove
-from workers.storage.used import MEASURE_S, SECTOR_KINDS, bytes_lately, listed_bytes
+from workers.storage.used import MEASURE_S, SECTOR_KINDS, listed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,10 +36,8 @@ DELETED_MAX: Final = 1_000
 """Objects that one request deletes."""
 LOOK_AGAIN_S: Final = 60.0
 """Requests cost money: what a look at a bucket finds by several of them is kept for so long."""
-LIST_AGAIN_S: Final = 3600.0
-"""So often a bucket without a bound is listed, by a request for each thousand objects."""
-LIST_SHARE: Final = 20
-"""A listing begins no sooner than so many times its duration after the last one."""
+LIST_SHARE: Final = 100
+"""A listing, a request for each thousand objects, begins so many times its duration after the last one."""
 
 
 @dataclass(slots=True)
@@ -112,12 +110,7 @@ def _(_folder: BucketPath) -> Space:
 
 @listed_bytes.register(BucketPath)
 def _(root: BucketPath, *, is_anew: bool) -> int | None:
-    return _listed(root) if is_anew else _listed_lately(root, LOOK_AGAIN_S)
-
-
-@bytes_lately.register(BucketPath)
-def _(root: BucketPath) -> int:
-    return _listed_lately(root, LIST_AGAIN_S)
+    return _listed(root) if is_anew else _listed_lately(root)
 
 
 def _listed(root: BucketPath) -> int:
@@ -132,7 +125,7 @@ def _listed(root: BucketPath) -> int:
     return size_bytes
 
 
-def _listed_lately(root: BucketPath, again_s: float) -> int:
+def _listed_lately(root: BucketPath) -> int:
     """Return the bytes of a store as listed last; list it beside the looks at it when that is long ago.
 
     A hundred thousand sectors are listed for minutes: a look waits for no longer than `MEASURE_S`.
@@ -149,7 +142,7 @@ def _listed_lately(root: BucketPath, again_s: float) -> int:
 
     with _lock:
         known = _listings.setdefault(str(root), Listing())
-        due_at = known.ended_at + max(again_s, LIST_SHARE * known.took_s)
+        due_at = known.ended_at + max(LOOK_AGAIN_S, LIST_SHARE * known.took_s)
         is_due = not known.is_running and time.monotonic() >= due_at
         known.is_running |= is_due
     if is_due:

@@ -14,7 +14,6 @@ from workers.storage.files import space_of, write_fault
 from workers.storage.sizes import size_words, stored_bytes
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
-from workers.storage.used import bytes_lately
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,8 +79,8 @@ def _room(
     free, total = disk.free - mark.reserve_bytes, disk.total
     if mark.max_bytes:
         free, total = min(free, mark.max_bytes - stores.used.of(root)), min(total, mark.max_bytes)
-    else:
-        free -= bytes_lately(root)
+    elif one.is_bucket:
+        free -= stores.used.of(root)
     sizes: dict[str, int | str] = {
         "total_bytes": total,
         "free_bytes": max(free - reserved, 0),

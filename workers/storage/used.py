@@ -79,12 +79,6 @@ def listed_bytes(_root: Path, *, is_anew: bool) -> int | None:  # noqa: ARG001  
     return None
 
 
-@singledispatch
-def bytes_lately(_root: Path) -> int:
-    """Return the bytes in a bucket without a bound, as of its last hourly listing; of a folder 0."""
-    return 0
-
-
 def _entries(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     for kind in SECTOR_KINDS:
         with suppress(OSError), os.scandir(root / kind) as entries:

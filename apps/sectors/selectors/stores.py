@@ -231,9 +231,16 @@ def provers_of_store(store: Store, *, now: datetime) -> list[Worker]:
     return [one for one in hosts if str(JobKind.WINDOW_POST) in one.kinds and one.pk not in going]
 
 
-def store_orders(viewer: Principal, *, now: datetime) -> list[WorkerCommand]:
-    """Return what hosts were lately told to do with stores, the newest first."""
+def store_orders(viewer: Principal, *, now: datetime) -> list[tuple[WorkerCommand, str]]:
+    """Return what hosts were lately told to do with stores, the newest first, each with its store's name.
+
+    The name is empty of a store that is not attached yet, or that is forgotten.
+    """
     rows = WorkerCommand.objects.filter(op__in=SHOWN, created_at__gt=now - ORDERS_S)
     if not viewer.is_operator:
         rows = rows.filter(worker__tenant_id=viewer.own_id)
-    return list(rows.select_related("worker").order_by("-pk")[:ORDERS_SHOWN])
+    orders = list(rows.select_related("worker").order_by("-pk")[:ORDERS_SHOWN])
+    found = [(order, (order.worker.tenant_id, order.args.get("uid", ""))) for order in orders]
+    stores = Store.objects.filter(uid__in={uid for _, (_, uid) in found})
+    names = {(store.tenant_id, store.uid): store.name for store in stores}
+    return [(order, names.get(key, "")) for order, key in found]

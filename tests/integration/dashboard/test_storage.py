@@ -185,6 +185,7 @@ def test_changed_on_the_page_the_host_writes_it(ann):
     args = WorkerCommand.objects.get().args
     assert args == {"uid": "uid-disk", "weight": "4", "reserve_bytes": str(500 << 30), "read_only": "yes"}
     assert Store.objects.get().labels == ["cold", "east"]
+    assert f"Change {store.name}" in text_of(page.get(reverse("stores")))
     assert page.post(where, sent | {"reserve_bytes": "much"}).status_code == 422
 
 

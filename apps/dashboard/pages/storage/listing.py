@@ -90,7 +90,7 @@ def storage(request: HttpRequest, viewer: Principal) -> HttpResponse:
             for key, text in FILTERS.items()
         ],
         labels=[(one, f"{here}?{urlencode({'label': one})}", one == label) for one in labels],
-        orders=[order_row(command) for command in store_orders(viewer, now=data.at)],
+        orders=[order_row(*order) for order in store_orders(viewer, now=data.at)],
         may_change=viewer.may("sign"),
         said=request.GET.get("said", "")[:300],
     )
@@ -144,7 +144,7 @@ def changed_rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
         yield fragment("storage/_row.html", store=row)
     yield fragment(
         "storage/_orders.html",
-        orders=[order_row(command) for command in store_orders(context.viewer, now=now())],
+        orders=[order_row(*order) for order in store_orders(context.viewer, now=now())],
     )
 
 

@@ -64,8 +64,8 @@ FILTERS: Final = {
 }
 ORDERS: Final = {
     Operation.ATTACH: _("Attach {path}"),
-    Operation.DETACH: _("Detach a store"),
-    Operation.SET_STORE: _("Change a store"),
+    Operation.DETACH: _("Detach {store}"),
+    Operation.SET_STORE: _("Change {store}"),
 }
 
 
@@ -252,17 +252,17 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
     return tone, str(text) % event.actor
 
 
-def order_row(command: WorkerCommand) -> dict[str, object]:
-    """Lay out what a host was told to do with a store."""
+def order_row(command: WorkerCommand, store: str) -> dict[str, object]:
+    """Lay out what a host was told to do with a store of this name."""
     if command.error:
         label = StateLabel("bad", _("failed"))
     elif command.done_at is None:
         label = StateLabel("wait", _("waits for its heartbeat"))
     else:
         label = StateLabel("ok", _("done"))
-    words = str(ORDERS[Operation(command.op)]).format(path=command.args.get("path", ""))
+    words = str(ORDERS[Operation(command.op)])
     return {
-        "say": words,
+        "say": words.format(path=command.args.get("path", ""), store=store or say("a store")),
         "host": command.worker.name,
         "label": label,
         "error": command.error,

@@ -44,15 +44,16 @@ def test_its_mark_rules_weight_maximum_and_read_only(stores: Stores, tmp_path: P
     assert looked(stores).condition is StoreCondition.READ_ONLY
 
 
-def test_what_lies_in_a_bucket_without_a_bound_is_listed_once_an_hour(
+def test_what_lies_in_a_bucket_is_listed_again_long_after_a_long_listing(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bucket_files, "LIST_SHARE", 1_000_000)
     assert looked(stores).free_bytes == UNBOUNDED_BYTES
     sector_copy(stores, moved(stores))
     told = looked(stores)
     assert (told.free_bytes, told.total_bytes) == (UNBOUNDED_BYTES, UNBOUNDED_BYTES)
 
-    monkeypatch.setattr(bucket_files, "LIST_AGAIN_S", 0.0)
+    monkeypatch.setattr(bucket_files, "LIST_SHARE", 0)
     used = 2048 + 64 + 1
     assert looked(stores).free_bytes == UNBOUNDED_BYTES - used
 
