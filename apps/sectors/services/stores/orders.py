@@ -188,7 +188,8 @@ def _order(
     if same is not None:  # a second click
         return same
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=by.actor)
-    store_audit(by, f"store.{op}", target, before=before, after=values_with_units(args))
+    after = values_with_units({name: value for name, value in args.items() if name != "uid"})
+    store_audit(by, f"store.{op}", target, before=before, after=after)
     publish(Change("worker", worker.pk, worker.tenant_id))
     publish(Change("store", "", worker.tenant_id))
     return command

@@ -16,7 +16,7 @@ from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAI
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.moves import move_note
 from poolsite.wire.hosts import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
-from poolsite.wire.stores import READABLE
+from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SAMPLE_EVERY: Final = timedelta(minutes=10)
 SAMPLES_KEPT: Final = timedelta(days=30)
 SIZE_NOISE: Final = 1_000
-"""A disk's free bytes are written once they differ by this part of its size."""
+"""Free bytes are written once they differ by this part of a size; without a bound, of what is used."""
 RULES: Final = (
     *("weight", "max_bytes", "reserve_bytes", "is_read_only", "can_seal", "can_store"),
     *("groups", "allow_miners", "deny_miners", "allow_types", "deny_types"),
@@ -153,7 +153,9 @@ def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
     is_listed = _is_listed(one)
     free = one.free_bytes if is_listed or store.told_at is None else store.free_bytes
     is_due = is_listed and (store.sampled_at is None or now - store.sampled_at >= SAMPLE_EVERY)
-    is_noise = abs(store.free_bytes - free) * SIZE_NOISE < one.total_bytes
+    used = max(one.total_bytes - free - one.reserved_bytes, 0)
+    size = one.total_bytes if one.total_bytes < UNBOUNDED_BYTES else used
+    is_noise = abs(store.free_bytes - free) * SIZE_NOISE <= size
     if is_noise and not is_due and all(getattr(store, name) == value for name, value in facts.items()):
         return
     for name, value in facts.items():
@@ -163,8 +165,7 @@ def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
         store.disk_free_bytes = one.disk_free_bytes
     if is_due:
         store.sampled_at = now
-        used = one.total_bytes - free - one.reserved_bytes
-        StoreSample.objects.create(store=store, at=now, used_bytes=max(used, 0))
+        StoreSample.objects.create(store=store, at=now, used_bytes=used)
         store.samples.filter(at__lt=now - SAMPLES_KEPT).delete()
     sizes = "free_bytes", "disk_free_bytes"
     store.save(update_fields=[*facts, *sizes, "told_at", "sampled_at", "updated_at"])

@@ -176,6 +176,14 @@ def test_a_host_that_has_not_listed_a_bucket_yet_empties_it_for_nobody() -> None
     assert [sample.used_bytes for sample in store.samples.all()] == [TIB]
 
 
+def test_what_a_bucket_has_is_written_once_it_is_another_part_of_that() -> None:
+    worker, bucket = host("u1"), {"total_bytes": UNBOUNDED_BYTES, "sectors": 3}
+    for used in (TIB, TIB + 1, TIB // 2):
+        beat(worker, told("a", free_bytes=UNBOUNDED_BYTES - used, **bucket))
+        noted = UNBOUNDED_BYTES - Store.objects.get().free_bytes
+        assert noted == (used if used != TIB + 1 else TIB)
+
+
 def test_what_is_promised_in_one_store_is_no_room_of_another_on_its_disk() -> None:
     disk = {"disk": "7", "disk_bytes": TIB, "disk_free_bytes": TIB // 2}
     busy = {"free_bytes": TIB // 4, "reserved_bytes": TIB // 4}
