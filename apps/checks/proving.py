@@ -184,10 +184,11 @@ def windows_missed_check(data: CheckData) -> Iterator[Finding]:
         return
     since = data.clock.epoch - data.network.proving_period
     miners = {miner.pk: miner for miner in data.miners}
-    missed = dict.fromkeys(windows_missed(list(miners), since_epoch=since), "")
-    missed |= {
+    missed = {
         key: row.reason for key, row in data.deadlines.items() if row.forecast == Forecast.MISSED and row.live
     }
+    for key, error in windows_missed(list(miners), since_epoch=since).items():
+        missed[key] = error or missed.get(key, "")
     yield from _deadlines_findings(missed, miners, data, key="missed", say="missed")
 
 
@@ -211,7 +212,10 @@ def _deadlines_findings(
     for group in grouped(list(by_miner)):
         keys = [(pk, index) for pk in group for index in by_miner[pk]]
         rows = [data.deadlines[one] for one in keys if one in data.deadlines]
-        names = [f"{miner_name(miners[pk])} {index}" for pk, index in keys]
+        names = [
+            gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
+            for pk, index in keys
+        ]
         told = next((reasons[one] for one in keys if reasons[one]), "")
         closes = [
             row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch

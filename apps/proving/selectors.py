@@ -118,10 +118,14 @@ def posts_opened(miners: Collection[int], *, since_epoch: int) -> QuerySet[Windo
     return WindowPost.objects.filter(miner__in=miners, open_epoch__gte=since_epoch).only(*POST_FIELDS)
 
 
-def windows_missed(miners: Collection[int], *, since_epoch: int) -> set[tuple[int, int]]:
-    """Return miner pk and deadline index of the windows that closed without a proof after `since_epoch`."""
+def windows_missed(miners: Collection[int], *, since_epoch: int) -> dict[tuple[int, int], str]:
+    """Return the windows that closed without a proof after `since_epoch`, by miner pk and deadline index.
+
+    Each with the last reason why it was not proved.
+    """
     rows = WindowPost.objects.filter(state=PostState.MISSED, close_epoch__gt=since_epoch, miner__in=miners)
-    return set(rows.order_by().values_list("miner_id", "deadline_index"))
+    found = rows.order_by("open_epoch", "part").values_list("miner_id", "deadline_index", "error")
+    return {(miner, index): error for miner, index, error in found}
 
 
 def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[WindowPost]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as say
 
 from apps.core import formatting
@@ -51,6 +52,12 @@ def price(atto: int | None) -> str:
 def used(count: int | None) -> str:
     """Return a number that is 0 until it is known."""
     return formatting.whole(count or None)
+
+
+@register.filter
+def sentence(text: str) -> str:
+    """Return a text as a sentence begins: an address in front stays as it is."""
+    return text if "://" in text.split(" ")[0] else capfirst(text)
 
 
 @register.filter

@@ -121,7 +121,14 @@ def windows_missed(_: Any) -> None:
     miner = factories.miner(active_sectors=2)
     factories.deadline(miner, 1, live=2, forecast=Forecast.LATER, open_epoch=1030)
     times = {"open_epoch": 970, "close_epoch": 980, "challenge_epoch": 968}
-    WindowPost.objects.create(miner=miner, deadline_index=1, randomness=b"r", state="MISSED", **times)
+    WindowPost.objects.create(
+        miner=miner,
+        deadline_index=1,
+        randomness=b"r",
+        state="MISSED",
+        error="no prover has its files",
+        **times,
+    )
 
 
 def windows_at_risk(_: Any) -> None:

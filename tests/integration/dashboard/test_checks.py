@@ -224,6 +224,8 @@ def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):
     for stat in ("post", "faults"):
         tile = text[text.index(f'id="f-stat-{stat}"') :].partition("</a>")[0]
         assert "needs action" in tile, stat
+    miner = Miner.objects.get(window_posts__state="MISSED")
+    assert f"deadline 1 of {miner.name}: no prover has its files" in text
     assert "1 deadline missed" in verdict_on("sectors")
     assert "3 sectors faulty" in verdict_on("sectors")
 

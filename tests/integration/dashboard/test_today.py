@@ -143,7 +143,7 @@ def test_stalled_proof_is_shown_with_its_host_and_the_backup_host():
     card = text_of(client.get(reverse("miner", args=[row.address]))).partition('id="f-miner-proofs"')[2]
     assert "ill: 3 of 20 sectors; well: 11 of 20 sectors" in card
     assert "no progress on ill since epoch 997 (3 of 20 sectors), given to well" in card
-    assert f"{row.name} 2: {why}" in text_of(client.get("/"))
+    assert f"deadline 2 of {row.name}: {why}" in text_of(client.get("/"))
     hosts = text_of(client.get(reverse("hosts")))
     assert f"{row.address}: WindowPoSt, 3 of 20 sectors" in hosts
 

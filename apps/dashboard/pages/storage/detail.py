@@ -144,7 +144,7 @@ def store_facts(store: Store) -> Iterable[Fact]:
     if rules.get("groups"):
         yield Fact(_("Groups"), ", ".join(rules["groups"]))
     yield Fact(_("Tenant"), store.tenant.name)
-    yield Fact(_("Last read"), str(time_html(store.told_at)) if store.told_at else formatting.NOTHING)
+    yield Fact(_("Sizes as of"), str(time_html(store.told_at)) if store.told_at else formatting.NOTHING)
     yield Fact(_("Identity"), store.uid, mono=True)
 
 
