@@ -152,6 +152,7 @@ class ProofSession(GatewaySocket):
 
     async def listen_forever(self, miner: int) -> None:
         """Open a miner's channel; open it again when the gateway closes it."""
+        told = ""
         while True:
             pause_s = LISTEN_PAUSE_S
             try:
@@ -159,9 +160,11 @@ class ProofSession(GatewaySocket):
                 number = self.opened[miner] = next(self.numbers)
                 channel = await self.call("Gateway.ListenProofEvent", policy, number=number)
                 await self.channels.follow(channel, miner)
+                told = ""
             except (GatewayRefused, TimeoutError) as error:
-                log.warning("miner_not_taken", url=self.line.url, miner=miner, reason=str(error))
-                pause_s = REFUSED_PAUSE_S
+                if told != str(error):  # once: another tenant's is asked for on and on
+                    log.warning("miner_not_taken", url=self.line.url, miner=miner, reason=str(error))
+                told, pause_s = str(error), REFUSED_PAUSE_S
             await asyncio.sleep(pause_s)
 
     async def handle(self, miner: int, event: dict[str, Json]) -> None:

@@ -140,10 +140,10 @@ def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
     if away:
         raise TransferRefused(
             gettext(
-                "no signer that holds {away} serves {name} now: connect one, or approve it on "
-                "the page Gateway"
+                "no signer that holds {away} serves {name} now: connect one of {name}'s own, or start the "
+                "one that has it with --support-account {name} and approve it on page Gateway"
             ).format(away=", ".join(away), name=name),
-            field="signer",
+            field="gateway",
         )
 
 

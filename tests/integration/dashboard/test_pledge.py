@@ -28,6 +28,7 @@ def test_a_pledge_is_reviewed_with_its_price_before_anything_is_made(ann, node):
     assert "Pledge 2 sectors" in review
     assert "To pay" in review
     assert "the worker" in review
+    assert "alice has no sealing host: the sectors wait until one has joined" in review
     assert not Sector.objects.exists()
 
 

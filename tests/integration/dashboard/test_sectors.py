@@ -90,13 +90,15 @@ def test_a_refused_retry_without_script_says_why_on_the_page(ann):
 def test_a_tenant_without_a_host_is_told_so(ann):
     factories.head(1000)
     factories.worker("theirs", of="bob")
-    factories.sector(factories.miner(), state=SectorState.ALLOCATED)
+    sector = factories.sector(factories.miner(), state=SectorState.ALLOCATED)
 
     before = text_of(signed_in().get(reverse("sectors")))
+    page = text_of(signed_in().get(reverse("sector", args=[sector.uuid])))
     factories.worker("ours", of="alice")
     after = text_of(signed_in().get(reverse("sectors")))
 
     assert "waits for a sealing host of alice: none has registered" in before
+    assert "Waits for a sealing host of alice: none has registered." in page
     assert "waiting for a worker with a free slot" in after
 
 

@@ -63,8 +63,10 @@ def help_for(field: str, viewer: Principal, miner: Miner, to_tenant: str) -> tup
             if row is not None
             else ("", "")
         )
+    if field == "gateway":
+        return "Gateway", reverse("gateway")
     if field == "sectors":
-        return "Sectors", f"{reverse('sectors')}?q={miner.address}"
+        return "Sectors", f"{reverse('sectors')}?miner={miner.address}"
     if field in ("window", "prover"):
         return "Hosts", reverse("hosts")
     return "", ""

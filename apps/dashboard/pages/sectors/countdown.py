@@ -79,8 +79,12 @@ def is_without_host(sector: Sector, data: PageData) -> bool:
     """Return whether a sector waits for a host and its tenant has none: hosts seal for their own tenant."""
     if sector.step.owner is not Owner.WORKER or sector.paused_at is not None:
         return False
-    own = (worker for worker in data.workers if worker.tenant_id == sector.tenant_id)
-    return sector.job.state == JobState.READY and not any(JobKind.SEAL in worker.kinds for worker in own)
+    return sector.job.state == JobState.READY and not has_sealing_host(sector.tenant_id, data)
+
+
+def has_sealing_host(tenant_id: int, data: PageData) -> bool:
+    """Return whether a host that seals has registered for a tenant."""
+    return any(JobKind.SEAL in one.kinds for one in data.workers if one.tenant_id == tenant_id)
 
 
 def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -37,6 +38,7 @@ from apps.proving.selectors import deadline_keys
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.policy import BASE_FEES
 from apps.sectors.selectors.sectors import (
+    ERROR_MAX,
     batch_policy,
     changes_newest,
     run_under_way,
@@ -164,8 +166,9 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
         if is_recovering:
             return "Recovering.", "Its next proof makes it active again."
         return "Faulty.", "It counts again once its recovery is declared and proven."
-    rest = batch_text(sector, data)
-    if sector.error:
+    odd = row.countdown.say if row.countdown.tone == "warn" else ""
+    rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.")
+    if sector.error and sector.error[:ERROR_MAX] not in odd:
         rest = gettext("{rest} Last failure: {error}").format(rest=rest, error=sector.error).strip()
     return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
 

@@ -21,6 +21,7 @@ from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render, new_key
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.countdown import has_sealing_host
 from apps.dashboard.pickers import miner_label, picker
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.errors import MinerUnknown
@@ -267,7 +268,8 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
     Raises BadValue naming the field, also where no price is known.
     """
     miner, count = miner_of(viewer, form.cleaned_data["miner"]), form.cleaned_data["count"]
-    price = price_of(PageData(viewer), address=miner.address, count=count)
+    data = PageData(viewer)
+    price = price_of(data, address=miner.address, count=count)
     if price.error:
         raise BadValue(price.error, field="form")
     return ConfirmPage(
@@ -282,10 +284,18 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         kept=tuple(form.typed.items()),
         facts=(
             ("Miner", miner_label(miner)),
+            *hostless_facts(miner, data),
             *((row.what, f"{row.all}, {row.sub}") for row in price.rows),
             *((payer.name, f"{payer.word}: {payer.say}") for payer in price.payers),
         ),
     )
+
+
+def hostless_facts(miner: Miner, data: PageData) -> Iterable[tuple[str, str]]:
+    """Yield a warning where no host of the miner's tenant seals."""
+    if not has_sealing_host(miner.tenant_id, data):
+        words = gettext("{tenant} has no sealing host: the sectors wait until one has joined")
+        yield gettext("Hosts"), words.format(tenant=miner.tenant.name)
 
 
 def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:
