@@ -163,6 +163,16 @@ def test_a_host_short_of_disk_is_to_do():
     assert "full short of disk" in text_of(signed_in().get("/"))
 
 
+def test_hosts_of_other_tenants_are_named_with_them() -> None:
+    operator_person()
+    factories.worker("box", of="alice")
+    factories.worker("box-2", of="pool")
+    card = text_of(signed_in("olga").get("/")).partition('id="f-today-hosts"')[2].partition("</section>")[0]
+
+    assert card.count('<span class="tag">alice</span>') == 1
+    assert card.count('class="tag"') == 1
+
+
 def test_a_host_that_is_away_says_what_waits_for_it():
     person()
     factories.head(1000)
