@@ -78,6 +78,7 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     """Write down keys that a connection proved, and let its accounts use them.
 
     An address that somebody took from an account stays taken: a signer comes back after every restart.
+    Another tenant to which some of them were granted by hand uses those alone.
     """
     connection = SignerConnection.objects.select_related("tenant").get(pk=connection_id)
     now = clock.now()
@@ -94,7 +95,10 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     tenants = list(Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk"))
     grants = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants)
     known = set(grants.values_list("tenant_id", "address"))  # of a signer that comes back: all of them
+    chosen = set(grants.filter(is_by_hand=True, deleted_at=None).values_list("tenant_id", flat=True))
     for tenant in tenants:
+        if tenant.pk in chosen - {connection.tenant_id}:
+            continue
         for address in proved:
             if address[1] in SIGNED_PROTOCOLS and (tenant.pk, address) not in known:
                 signer_grant(tenant=tenant, address=address)

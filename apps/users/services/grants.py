@@ -49,7 +49,7 @@ def miner_grant_revoke(*, actor_id: int) -> bool:
 
 
 @transaction.atomic
-def signer_grant(*, tenant: Tenant, address: Address | str) -> SignerGrant:
+def signer_grant(*, tenant: Tenant, address: Address | str, is_by_hand: bool = False) -> SignerGrant:
     """Grant a tenant the use of this sender; safe to repeat.
 
     Raises BadGrant unless the address is a key, BadAddress unless it is an address.
@@ -57,9 +57,9 @@ def signer_grant(*, tenant: Tenant, address: Address | str) -> SignerGrant:
     parsed = address_parse(address) if isinstance(address, str) else address
     if parsed.protocol not in SIGNER_PROTOCOLS:
         raise BadGrant(f"invalid protocol type: {parsed.protocol}", field="address")
-    grant, made = SignerGrant.objects.get_or_create(address=address_canonical(parsed), tenant=tenant)
-    if not made and grant.deleted_at is not None:
-        grant.deleted_at = None
+    grant, _ = SignerGrant.objects.get_or_create(address=address_canonical(parsed), tenant=tenant)
+    if grant.deleted_at is not None or (is_by_hand and not grant.is_by_hand):
+        grant.deleted_at, grant.is_by_hand = None, is_by_hand
         grant.save()
     return grant
 

@@ -138,7 +138,7 @@ def tenant_signer_grant(*, principal: Principal, tenant: Tenant, address: str) -
     """Grant a tenant the use of a sender.  Raises NotAllowed, BadValue."""
     tenants_manage_check(principal)
     try:
-        grant = signer_grant(tenant=tenant, address=address)
+        grant = signer_grant(tenant=tenant, address=address, is_by_hand=True)
     except (BadAddress, BadGrant) as error:
         raise BadValue(getattr(error, "reason", str(error)), field="address") from None
     after = {"tenant": tenant.name}

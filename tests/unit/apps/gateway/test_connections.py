@@ -13,7 +13,7 @@ from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.services import connections
 from apps.gateway.states import Purpose
 from apps.users.models import AccountApproval, SignerGrant
-from apps.users.services.grants import account_approve, signer_grant_revoke
+from apps.users.services.grants import account_approve, signer_grant, signer_grant_revoke
 from tests import factories
 from tests.people import principal, tenant
 
@@ -60,6 +60,28 @@ def test_grant_that_was_revoked_is_not_renewed_by_a_restart() -> None:
 
     assert not SignerGrant.objects.filter(deleted_at=None).exists()
     assert str(SignerKey.objects.get().connection_id) == again
+
+
+def test_another_tenant_that_was_granted_some_keys_gets_no_others() -> None:
+    bob, key = tenant("bob"), opened("alice", "bob")
+    signer_grant(tenant=bob, address=OTHER, is_by_hand=True)
+
+    connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[ADDRESS, OTHER])
+
+    granted = SignerGrant.objects.filter(deleted_at=None).values_list("tenant__name", "address")
+    assert set(granted) == {("alice", ADDRESS), ("alice", OTHER), ("bob", OTHER)}
+
+
+def test_another_tenant_without_a_choice_gets_every_key() -> None:
+    """As with sophon-gateway, where a signer supports the account."""
+    bob, key = tenant("bob"), opened("alice", "bob")
+    signer_grant(tenant=bob, address=OTHER, is_by_hand=True)
+    signer_grant_revoke(tenant=bob, address=OTHER)
+
+    connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[ADDRESS, OTHER])
+
+    granted = SignerGrant.objects.filter(deleted_at=None, tenant=bob).values_list("address", flat=True)
+    assert set(granted) == {ADDRESS}
 
 
 def test_keys_given_up_are_marked_and_come_back() -> None:
