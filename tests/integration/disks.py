@@ -28,4 +28,4 @@ def mounted(folder: Path, *, megabytes: int, mode: int = 0o1777) -> Iterator[Pat
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # what a thread has open yet goes later

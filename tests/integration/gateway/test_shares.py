@@ -122,10 +122,11 @@ async def test_answers_that_nobody_takes_keep_their_places(signer):
     async with flooded(signer, flood, Limits(requests=20)) as link:
         await until(lambda: len(flood.answers) == 200)
 
-        assert link.share.requests == 20
+        kept = link.share.requests
+        assert kept in (19, 20), "InitConnect may have a place yet when the flood begins"
         assert link.session is not None
-        assert len(link.session.pending) == 20
-        assert flood.signed == 20
+        assert len(link.session.pending) == kept
+        assert flood.signed == kept
     assert link.share.requests == 0, "the socket's end frees the room"
 
 
