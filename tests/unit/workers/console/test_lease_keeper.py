@@ -34,8 +34,8 @@ REFUSAL = b'{"code": "token_refused", "message": "this token was revoked", "fiel
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    """A console that gives every request the same answer."""
+def answering(status: int, body: bytes, asked: threading.Event | None = None) -> Iterator[str]:
+    """A console that gives every request the same answer; `asked` is set with the first."""
 
     class Same(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -44,6 +44,8 @@ def answering(status: int, body: bytes) -> Iterator[str]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            if asked is not None:
+                asked.set()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -150,16 +152,17 @@ def test_a_sealer_whose_disk_is_gone_ends_and_writes_nothing_in_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], *, leaves_bare_folder: bool
 ) -> None:
     (tmp_path / "token").write_text("t\n")
-    folder = tmp_path / "sealer"
+    folder, asked = tmp_path / "sealer", threading.Event()
 
     def disk_take() -> None:
+        asked.wait()  # what a start writes is written
         while not (folder / "log" / "celery.log").exists():
             time.sleep(0.02)
         folder.rename(tmp_path / "disk")
         if leaves_bare_folder:
             folder.mkdir()
 
-    with answering(503, b"{}") as url:
+    with answering(503, b"{}", asked) as url:
         taking = threading.Thread(target=disk_take)
         taking.start()
         code = main(["--dir", str(folder), "--token-file", str(tmp_path / "token"), "--console", url])
