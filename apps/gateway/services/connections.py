@@ -78,7 +78,8 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     """Write down keys that a connection proved, and let its accounts use them.
 
     An address that somebody took from an account stays taken: a signer comes back after every restart.
-    Another tenant to which some of them were granted by hand uses those alone.
+    Another tenant to which somebody granted a key of this signer by hand uses what is granted by hand alone,
+    also once that was revoked, and of keys that the signer makes later.
     """
     connection = SignerConnection.objects.select_related("tenant").get(pk=connection_id)
     now = clock.now()
@@ -95,7 +96,9 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     tenants = list(Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk"))
     grants = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants)
     known = set(grants.values_list("tenant_id", "address"))  # of a signer that comes back: all of them
-    chosen = set(grants.filter(is_by_hand=True, deleted_at=None).values_list("tenant_id", flat=True))
+    held = SignerKey.objects.filter(tenant=connection.tenant).values("address")
+    by_hand = SignerGrant.objects.filter(is_by_hand=True, address__in=held, tenant__in=tenants)
+    chosen = set(by_hand.values_list("tenant_id", flat=True))
     for tenant in tenants:
         if tenant.pk in chosen - {connection.tenant_id}:
             continue

@@ -72,16 +72,35 @@ def test_another_tenant_that_was_granted_some_keys_gets_no_others() -> None:
     assert set(granted) == {("alice", ADDRESS), ("alice", OTHER), ("bob", OTHER)}
 
 
-def test_another_tenant_without_a_choice_gets_every_key() -> None:
-    """As with sophon-gateway, where a signer supports the account."""
+def test_another_tenant_that_was_granted_some_keys_gets_no_later_ones() -> None:
+    bob, key = tenant("bob"), opened("alice", "bob")
+    signer_grant(tenant=bob, address=OTHER, is_by_hand=True)
+    connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[OTHER])
+
+    connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[ADDRESS])
+
+    granted = SignerGrant.objects.filter(deleted_at=None).values_list("tenant__name", "address")
+    assert set(granted) == {("alice", ADDRESS), ("alice", OTHER), ("bob", OTHER)}
+
+
+def test_a_key_that_was_taken_again_brings_no_others() -> None:
     bob, key = tenant("bob"), opened("alice", "bob")
     signer_grant(tenant=bob, address=OTHER, is_by_hand=True)
     signer_grant_revoke(tenant=bob, address=OTHER)
 
     connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[ADDRESS, OTHER])
 
+    assert not SignerGrant.objects.filter(deleted_at=None, tenant=bob).exists()
+
+
+def test_another_tenant_without_a_grant_by_hand_gets_every_key() -> None:
+    """As with sophon-gateway, where a signer supports the account."""
+    bob, key = tenant("bob"), opened("alice", "bob")
+
+    connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[ADDRESS, OTHER])
+
     granted = SignerGrant.objects.filter(deleted_at=None, tenant=bob).values_list("address", flat=True)
-    assert set(granted) == {ADDRESS}
+    assert set(granted) == {ADDRESS, OTHER}
 
 
 def test_keys_given_up_are_marked_and_come_back() -> None:
