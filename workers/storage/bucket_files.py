@@ -37,7 +37,7 @@ DELETED_MAX: Final = 1_000
 LOOK_AGAIN_S: Final = 60.0
 """Requests cost money: what a look at a bucket finds by several of them is kept for so long."""
 LIST_SHARE: Final = 100
-"""A listing, a request for each thousand objects, begins so many times its duration after the last one."""
+"""A bucket is listed again, a request for each thousand objects, after so many times what that took."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ _lock: Final = threading.Lock()
 _written: dict[str, float] = {}
 """By store: when it could be written last."""
 _listings: dict[str, Listing] = {}
-"""By store."""
+"""By store: its last one."""
 
 
 def store_path(text: str | Path, settings: BucketSettings | None = None) -> Path:

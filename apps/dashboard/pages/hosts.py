@@ -70,8 +70,8 @@ class HostRow:
     record: str
     """How many runs that rests on, and what failed."""
     actions: tuple[Action, ...]
-    of: str
-    """Its tenant, where that is not the viewer's own."""
+    other_tenant: str
+    """Its tenant's name, where that is not the viewer's own; else empty."""
 
 
 def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:
@@ -275,7 +275,7 @@ def host_row(
         pace=pace_text(pace),
         record=record_text(pace),
         actions=host_actions(worker, asked) if may_act else (),
-        of=worker.tenant.name if worker.tenant_id != data.viewer.own_id else "",
+        other_tenant=worker.tenant.name if worker.tenant_id != data.viewer.own_id else "",
     )
 
 

@@ -56,7 +56,7 @@ def used(count: int | None) -> str:
 
 @register.filter
 def sentence(text: str) -> str:
-    """Return a text as a sentence begins: an address in front stays as it is."""
+    """Return a text with a capital first letter; a URL in front stays as it is."""
     return text if "://" in text.split(" ")[0] else capfirst(text)
 
 

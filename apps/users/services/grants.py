@@ -59,7 +59,7 @@ def signer_grant(*, tenant: Tenant, address: Address | str, is_by_hand: bool = F
         raise BadGrant(f"invalid protocol type: {parsed.protocol}", field="address")
     grant, _ = SignerGrant.objects.get_or_create(address=address_canonical(parsed), tenant=tenant)
     if grant.deleted_at is not None or (is_by_hand and not grant.is_by_hand):
-        grant.deleted_at, grant.is_by_hand = None, is_by_hand
+        grant.deleted_at, grant.is_by_hand = None, is_by_hand or grant.is_by_hand
         grant.save()
     return grant
 
