@@ -56,8 +56,8 @@ def used(count: int | None) -> str:
 
 @register.filter
 def sentence(text: str) -> str:
-    """Return a text with a capital first letter; a URL in front stays as it is."""
-    return text if "://" in text.split(" ")[0] else capfirst(text)
+    """Return a text with a capital first letter; an address or a URL in front stays as it is."""
+    return capfirst(text) if text.split(" ")[0].rstrip(",:").isalpha() else text
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from apps.sectors.models import Job, Worker
 from apps.users.models import AuditEntry
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
-from tests.page_client import signed_in
+from tests.page_client import signed_in, text_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.retries import done
 
@@ -149,6 +150,18 @@ def test_strangers_find_nothing(north: Miner, path: str) -> None:
     assert answer.status_code == 404
     assert "north" not in page(who="bea")
     assert not CheckRun.objects.exists()
+
+
+def test_stores_that_no_host_reads_are_not_told_as_whole(north: Miner) -> None:
+    whole, unread = "Every sector that was looked at has its files.", "Not looked at: those in store-1, which"
+    before = text_of(signed_in().get(reverse("proving")))
+    Worker.objects.update(seen_at=now() - timedelta(hours=1))
+
+    after = text_of(signed_in().get(reverse("proving")))
+
+    assert whole in before
+    assert unread not in before
+    assert f"{whole} {unread} no host reads now." in after
 
 
 def test_sector_is_tested_from_the_page_and_leaves_a_line(north: Miner) -> None:

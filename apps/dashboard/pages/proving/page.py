@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.results import Topic
+from apps.checks.stores import stores_unread
+from apps.checks.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
@@ -181,6 +183,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         heat=heat,
         faults=faults,
         bad=bad,
+        unread=named(stores_unread(data)),
         may_run=viewer.may("write"),
         checks=checks,
         disputes=dispute_rows(data.disputes, data),
