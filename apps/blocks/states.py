@@ -50,6 +50,8 @@ LOSSES: Final = (
 """Outcomes of a round without a block on the chain, though it was won or could not be drawn."""
 
 TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    RoundState.NOT_ELIGIBLE: {},
+    RoundState.NO_WIN: {},
     RoundState.WON: {"SUBMIT": RoundState.SUBMITTED, **{loss.value: loss for loss in LOSSES}},
     RoundState.SUBMITTED: {"INCLUDE": RoundState.INCLUDED, "ORPHAN": RoundState.ORPHANED},
     RoundState.INCLUDED: {"ORPHAN": RoundState.ORPHANED},
