@@ -36,7 +36,9 @@ LOST_COUNTED_MAX: Final = 200
 
 def stores_unread(data: CheckData) -> list[str]:
     """Return the names of stores that no host reads now, sorted."""
-    known = {name for worker in data.workers for name in worker.stores} | {store.name for store in data.stores}
+    known = {name for worker in data.workers for name in worker.stores} | {
+        store.name for store in data.stores
+    }
     away = _workers_away(data)
     return sorted(known - {name for worker in data.workers if worker not in away for name in worker.stores})
 

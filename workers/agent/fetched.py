@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.pipeline import SnapStage, UnsealStage
+from poolsite.wire.pipeline import WORKER_STAGES, StoreUse
 from workers.storage.files import copy_file, is_complete, space_check
 from workers.storage.moves import sector_files
 from workers.storage.sector import sector_name
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FETCHED: Final = "fetched"
 """In a job's folder: the sector's files, laid out as in a store."""
-READING: Final = frozenset({UnsealStage.UNSEAL, SnapStage.SNAP_ENCODE, SnapStage.SNAP_PROVE})
+READING: Final = frozenset(stage for stage, spec in WORKER_STAGES.items() if spec.store is StoreUse.READS)
 """Stages that read the sector that is in a store."""
 UNREAD: Final = "unsealed/"
 """What no stage reads of a stored sector."""

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from poolsite.wire.jobs import STAGED, Claim, Event, Fail, JobKind, Level, Progress, Release
-from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SnapStage, Stage, UnsealStage
+from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, StoreUse
 from poolsite.wire.sealing_rules import EVERY
 from workers.agent.journal import Work
 from workers.agent.paths import is_guest
@@ -52,8 +52,10 @@ BUSY_S: Final = 0.05
 """Pause between two looks at the jobs while there are any."""
 IDLE_S: Final = 0.5
 """Longest pause while there are none."""
-STORING: Final = (Stage.PERSIST,)
-READING: Final = (Stage.FINALIZE, SnapStage.SNAP_ENCODE, SnapStage.KEY_CLEAR, UnsealStage.UNSEAL)
+STORING: Final = tuple(stage for stage, spec in WORKER_STAGES.items() if spec.store is StoreUse.WRITES)
+READING: Final = tuple(
+    stage for stage, spec in WORKER_STAGES.items() if spec.store in (StoreUse.READS, StoreUse.CLEARS)
+)
 """Stages that put a sector into a store, and that find one there."""
 CLAIM_MAX: Final = 20
 """Most jobs in one claim."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.pipeline import RUN_NEXT, SectorState, SnapStage, Stage
+from poolsite.wire.pipeline import PIPELINES, RUN_NEXT, WORKER_STAGES, SectorState
 from poolsite.wire.sealing_rules import SealingRules
 from workers.agent.paths import REBUILD_STATES
 from workers.agent.sealing_stores import SealingStores, root_of
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 PLACE: Final = "place"
 KINDS: Final = ("cache", "sealed", "unsealed", "update-cache", "update", "update-unsealed")
 """Folders of a sealing folder in which a sector has a file or folder of its name."""
-GROWING: Final = (Stage.ADD_PIECE, Stage.TREE_D, Stage.PC1, Stage.PC2)
+GROWING: Final = tuple(spec.stage for spec in PIPELINES["Sealing"] if spec.grows)
 """Stages before whose end a sector has not written all that it will."""
-PROMISED: Final = (*GROWING, SnapStage.SNAP_ENCODE)
+PROMISED: Final = tuple(stage for stage, spec in WORKER_STAGES.items() if spec.grows)
 """The same of updates and rebuilds too."""
 NEW_PLANS: Final = ("sealer", "niporep")
 ROOM_TENTHS: Final = {"sealer": 162, "rebuild": 203, "snapup": 42}

@@ -15,7 +15,7 @@ from apps.sectors.selectors.sealing_report import HOSTS_MAX, percentile, slots_o
 from apps.sectors.selectors.stage_runs import stage_runs, stage_spans
 from apps.sectors.services.sealing.prices import payers_of, pledge_price
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import Stage
+from poolsite.wire.pipeline import SEALING, Owner, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,14 +30,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 PUBLISHED_S: Final[dict[str, float]] = {
-    Stage.ADD_PIECE: 180,
-    Stage.TREE_D: 60,
-    Stage.PC1: 177 * 60,
-    Stage.PC2: 12 * 60,
-    Stage.PERSIST: 180,
-    Stage.C1: 1,
-    Stage.C2: 15 * 60,
-    Stage.FINALIZE: 10,
+    spec.stage: spec.published_s for spec in SEALING if spec.owner is Owner.WORKER
 }
 """A sector of 32 GiB on an EPYC 7642 with an RTX 3080, by damocles' documentation; storing and clearing are
 guesses of a disk that takes 200 MiB/s."""
@@ -55,8 +48,7 @@ SECONDS_MAX: Final = 10_000_000.0
 MOST: Final = {"hosts": 10_000, "rooms": ROOMS_MAX}
 SLOTS_MOST: Final = 1_000
 
-
-GUESSED: Final = frozenset({Stage.PERSIST, Stage.FINALIZE})
+GUESSED: Final = frozenset(spec.stage for spec in SEALING if spec.is_guessed)
 """Stages whose published time is none: what a disk of 200 MiB/s would take."""
 
 SOURCES: Final = ("measured", "host", "mean", "published", "guess", "assumed", "network", "typed")

@@ -26,7 +26,7 @@ from poolsite.wire.pipeline.sealing import (
     states_with,
 )
 from poolsite.wire.pipeline.snapping import SNAP_TRANSITIONS, SNAPPING, UNSENT, SnapStage, SnapState
-from poolsite.wire.pipeline.specs import BACK_TO, Owner, SectorKind, StageSpec, transitions_of
+from poolsite.wire.pipeline.specs import BACK_TO, Owner, SectorKind, StageSpec, StoreUse, transitions_of
 from poolsite.wire.pipeline.unsealing import (
     UNSEAL_NEXT,
     UNSEAL_STAGES,
@@ -97,6 +97,7 @@ __all__ = [
     "SnapState",
     "Stage",
     "StageSpec",
+    "StoreUse",
     "UnsealStage",
     "UnsealState",
     "stage_rank",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from poolsite.wire.pipeline.sealing import NEXT_STAGE, SectorState, Stage
 from poolsite.wire.pipeline.snapping import ENCODE_KERNELS, SnapStage
-from poolsite.wire.pipeline.specs import Owner, StageSpec, transitions_of
+from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
 
 
 class RebuildState(StrEnum):
@@ -78,6 +78,8 @@ REBUILDING: Final[tuple[StageSpec, ...]] = (
         task="snap_encode",
         kernels=ENCODE_KERNELS,
         outputs=("comm_d", "comm_r"),
+        store=StoreUse.READS,
+        grows=True,
     ),
     _as_sealed(R.REBUILD_ENCODED, SectorState.PC2_DONE, R.REBUILD_STORED, resume_at=(R.LOST,)),
     StageSpec(
@@ -89,6 +91,7 @@ REBUILDING: Final[tuple[StageSpec, ...]] = (
         next=R.REBUILD_CLEARED,
         done="Sealing files cleared",
         slots=1,
+        store=StoreUse.CLEARS,
     ),
     StageSpec(
         state=R.REBUILD_CLEARED,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.pipeline.specs import Owner, StageSpec, transitions_of
+from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
 
 
 class SectorState(StrEnum):
@@ -117,6 +117,8 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         task="add_piece",
         kernels=("fr32", "binary_tree"),
         outputs=("pieces",),
+        grows=True,
+        published_s=180,
     ),
     StageSpec(
         state=S.PIECE_ADDED,
@@ -132,6 +134,8 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         task="tree_d",
         kernels=("binary_tree",),
         outputs=("comm_d",),
+        grows=True,
+        published_s=60,
     ),
     StageSpec(
         state=S.TREE_D_BUILT,
@@ -158,6 +162,8 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         slots=4,  # as many are labelled side by side; memory and cores decide how many at a time
         task="pc1",
         kernels=("binary_tree", "graph", "labels", "label_batches"),
+        grows=True,
+        published_s=177 * 60,
     ),
     StageSpec(
         state=S.PC1_DONE,
@@ -173,6 +179,8 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         task="pc2",
         kernels=("poseidon", "field"),
         outputs=("comm_d", "comm_r"),
+        grows=True,
+        published_s=12 * 60,
     ),
     StageSpec(
         state=S.PC2_DONE,
@@ -186,6 +194,9 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         resume_at=(S.PC1_DONE, S.TICKET_ASSIGNED, S.ALLOCATED),
         slots=1,
         outputs=("store",),
+        store=StoreUse.WRITES,
+        published_s=180,
+        is_guessed=True,
     ),
     StageSpec(
         state=S.PERSISTED,
@@ -240,6 +251,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         slots=1,
         task="c1",
         kernels=("binary_tree", "graph", "poseidon"),
+        published_s=1,
     ),
     StageSpec(
         state=S.C1_DONE,
@@ -259,6 +271,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         slots=1,
         task="c2",
         outputs=("proof",),
+        published_s=15 * 60,
     ),
     StageSpec(
         state=S.C2_DONE,
@@ -298,6 +311,9 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         done="Sealing files cleared",
         others={E.REVERT_COMMIT: S.COMMIT_SENT},
         slots=1,
+        store=StoreUse.CLEARS,
+        published_s=10,
+        is_guessed=True,
     ),
     StageSpec(
         state=S.PROVING,

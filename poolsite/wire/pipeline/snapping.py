@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from poolsite.wire.pipeline.sealing import RECOVER_TO, Stage
-from poolsite.wire.pipeline.specs import Owner, StageSpec, transitions_of
+from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
 
 
 class SnapState(StrEnum):
@@ -58,6 +58,8 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
         task="snap_encode",
         kernels=ENCODE_KERNELS,
         outputs=("comm_d", "comm_r"),
+        store=StoreUse.READS,
+        grows=True,
     ),
     StageSpec(
         state=SnapState.SNAP_ENCODED,
@@ -73,6 +75,7 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
         task="snap_prove",
         kernels=("binary_tree", "poseidon"),
         outputs=("proof",),
+        store=StoreUse.READS,
     ),
     StageSpec(
         state=SnapState.SNAP_PROVED,
@@ -86,6 +89,7 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
         resume_at=(SnapState.SNAP_ENCODED, SnapState.PIECES_ASSIGNED),
         slots=1,
         outputs=("store",),
+        store=StoreUse.WRITES,
     ),
     StageSpec(
         state=SnapState.SNAP_STORED,
@@ -130,6 +134,7 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
         next=SnapState.SNAPPED,
         done="Old replica cleared",
         slots=1,
+        store=StoreUse.CLEARS,
     ),
     StageSpec(state=SnapState.SNAPPED, stage=SnapStage.SNAPPED, owner=Owner.NOBODY, label="Snapped up"),
     StageSpec(

@@ -26,6 +26,18 @@ class SectorKind(StrEnum):
     DEALS = "DEALS"
 
 
+class StoreUse(StrEnum):
+    """What a worker's stage does with the store of sealed sectors."""
+
+    NOTHING = "nothing"
+    WRITES = "writes"
+    """It puts the sector there."""
+    READS = "reads"
+    """It reads the sector there; out of a bucket it is fetched first."""
+    CLEARS = "clears"
+    """It removes there what is not needed any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
     """One row of the table: all that anybody has to know of a stage."""
@@ -59,6 +71,14 @@ class StageSpec:
     """Fields of `StageOutputs` that its report must bring; the console keeps them."""
     kinds: tuple[SectorKind, ...] = tuple(SectorKind)
     """The sectors that it can be done for."""
+    store: StoreUse = StoreUse.NOTHING
+    grows: bool = False
+    """Whether the sector's sealing folder grows: until its end the host keeps the space free."""
+    published_s: float = 0.0
+    """Of a worker's stage of sealing: seconds for 32 GiB as published for another program; what plans take
+    until this pool has measured its own (`apps.sectors.services.plans` names the machine)."""
+    is_guessed: bool = False
+    """Whether `published_s` is our guess instead."""
 
     @property
     def report(self) -> str:

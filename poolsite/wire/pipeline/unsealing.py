@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.pipeline.specs import Owner, StageSpec
+from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse
 
 
 class UnsealState(StrEnum):
@@ -36,6 +36,7 @@ UNSEALING: Final[tuple[StageSpec, ...]] = (
         slots=1,
         task="unseal",
         kernels=("graph", "labels", "field", "fr32", "binary_tree"),
+        store=StoreUse.READS,
     ),
     StageSpec(
         state=UnsealState.UNSEALED,

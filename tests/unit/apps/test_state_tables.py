@@ -35,12 +35,13 @@ from tests.state_diagrams import tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from enum import StrEnum
 
     from django.db.models import TextChoices
 
 PIPELINE: Final = {"Sectors", "Snap-ups and rebuilds"}
 """Of the sealing pipeline: `tests/unit/wire/test_pipeline.py` walks them."""
-ROWS: Final[dict[str, tuple[type[TextChoices], Collection[str], Collection[str]]]] = {
+ROWS: Final[dict[str, tuple[type[TextChoices | StrEnum], Collection[str], Collection[str]]]] = {
     "Terminations and extensions": (
         ChangeState,
         QUEUED,
