@@ -152,7 +152,7 @@ class MinerRound:
             "at": clock.now(),
         }
         """Of the row, which is written once it is known what came of the draw."""
-        self.state = RoundState.NO_WIN
+        self.outcome = RoundState.NO_WIN
         """What came of the draw."""
         self.made: BlockMsg | None = None
         """As the node made it: signed where its own wallet has the key, as lotus wants it."""
@@ -170,11 +170,11 @@ class MinerRound:
         try:
             won = await self._draw()
         except FAILURES as error:
-            self.state, reason = outcome_of(error)
+            self.outcome, reason = outcome_of(error)
             self.facts["reason"] = reason[:REASON_MAX]
             return self._row()
         finally:
-            if self.state != RoundState.WON:
+            if self.outcome != RoundState.WON:
                 self._drawn()
         if won is None:
             return self._row()
@@ -204,7 +204,7 @@ class MinerRound:
             self._drawn()
 
     def _row(self) -> Round:
-        return Round(**self.facts, state=self.state, steps=self.timer.steps)
+        return Round(**self.facts, state=self.outcome, steps=self.timer.steps)
 
     def _drawn(self) -> None:
         """Release the messages that the selection keeps for this miner; only the first call counts."""
@@ -232,14 +232,14 @@ class MinerRound:
                     self.address, epoch, self.base.key, until=times.sign_until
                 )
             if info is None or not info.is_eligible:
-                self.state = RoundState.NOT_ELIGIBLE
+                self.outcome = RoundState.NOT_ELIGIBLE
                 self.facts["why_not"] = WhyNot.NO_POWER if info is None else WhyNot.BARRED
                 return None
             self.facts["expected"] = info.expected
             async with self.step("election"):
                 proof = await self._elect(info)
         self.facts |= {"win_count": proof.win_count, "sector": info.sector}
-        self.state = RoundState.WON if proof.win_count else RoundState.NO_WIN
+        self.outcome = RoundState.WON if proof.win_count else RoundState.NO_WIN
         return (info, proof) if proof.win_count else None
 
     async def _elect(self, info: BaseInfo) -> ElectionProof:

@@ -130,11 +130,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     )
     machine.report_with(leases)
     leases.watch_stores(watch)
-    leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
-    removals = Removals(places=places, stores=stores, journal=journal)
-    leases.files_remove, leases.report.removing_bytes = removals.remove, lambda: removals.bytes_left
-    leftovers = SealingLeftovers(places=places, stores=stores, journal=journal)
-    leases.leftovers, leases.leftover_remove = leftovers.told, leftovers.order
+    removals, leftovers = _files_report(leases, places=places, stores=stores, journal=journal)
     ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     proofs = _proofs(config, slots=leases.slots)
@@ -168,14 +164,21 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
             folder_require=folder_require,
         )
     finally:
-        bell.stop()
-        leases.stop()
-        machine.stop()
-        watch.stop()
-        removals.stop()
-        leftovers.stop()
-        children.stop()
+        for part in (bell, leases, machine, watch, removals, leftovers, children):
+            part.stop()
         console.close()
+
+
+def _files_report(
+    leases: LeaseKeeper, *, places: SealingPlaces, stores: Stores, journal: Journal
+) -> tuple[Removals, SealingLeftovers]:
+    """Have heartbeats report the files that are here, and carry out orders to remove some."""
+    leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
+    removals = Removals(places=places, stores=stores, journal=journal)
+    leases.files_remove, leases.report.removing_bytes = removals.remove, lambda: removals.bytes_left
+    leftovers = SealingLeftovers(places=places, stores=stores, journal=journal)
+    leases.leftovers, leases.leftover_remove = leftovers.told, leftovers.order
+    return removals, leftovers
 
 
 def _seal(

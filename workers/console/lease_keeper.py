@@ -23,7 +23,7 @@ from workers.console.client import ConsoleAway, ConsoleRefused, Replaced, reques
 from workers.console.host_report import ERROR_MAX, HostReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from poolsite.wire.hosts import (
         Command,
@@ -326,22 +326,25 @@ class LeaseKeeper:
             self.watch.told(done)
             self.watch.ordered({command.id for command in answer.commands})
         with self._lock:
-            self._over.update(answer.over)
             if tells_parked:
                 self._unknown_jobs = frozenset(answer.unknown_jobs)
-            self._has_news |= answer.wants_log and not self._wants_log
-            self._wants_log = answer.wants_log
             self._done_commands = [command for command in self._done_commands if command not in done]
             for command_id in errors:
                 self._command_errors.pop(command_id, None)
-            sent = {one.id: one.progress.token for one in held}
-            for lost in answer.lost:
-                # Claimed again while the heartbeat was under way: that lease is a newer one.
-                now_held = self._held.get(lost.id)
-                if now_held is not None and now_held.token == sent.get(lost.id):
-                    self._lost.add(lost.id)
+            self._leases_note(answer, sent={one.id: one.progress.token for one in held})
         self._run_commands(answer.commands)
         return answer
+
+    def _leases_note(self, answer: HeartbeatAnswer, *, sent: Mapping[str, int]) -> None:
+        """Note which jobs are over or lost; `sent` are the tokens that it told.  Hold the lock."""
+        self._over.update(answer.over)
+        self._has_news |= answer.wants_log and not self._wants_log
+        self._wants_log = answer.wants_log
+        for lost in answer.lost:
+            # Claimed again while the heartbeat was under way: that lease is a newer one.
+            now_held = self._held.get(lost.id)
+            if now_held is not None and now_held.token == sent.get(lost.id):
+                self._lost.add(lost.id)
 
     def _lose_all(self) -> None:
         with self._lock:

@@ -78,10 +78,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
     wins = HostProofs(snark, () if WINNING in config.processors else WIN_KINDS, config.sector_bytes)
     for reason in filter(None, (proofs.error(), wins.error())):
         log.error("parameters_missing", reason=reason)
-    specs = specs_of(config, ours, compiling=compiling.path)
-    if JobKind.AGGREGATE in kinds:  # a child of its own: a proof that is due never waits for it
-        specs.append(ChildSpec(stages=("aggregate",), environment={SNARK_VARIABLE: config.snark}))
-    pool = ProcessorPool(specs)
+    pool = _pool(config, ours, compiling=compiling, makes_aggregates=JobKind.AGGREGATE in kinds)
     preparation = Preparation(
         config,
         proofs,
@@ -115,15 +112,20 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
             wins=wins,
         )
     finally:
-        machine.stop()
-        watch.stop()
-        preparation.stop()
-        gateway.stop()
-        bell.stop()
-        leases.stop()
-        prover.close()
-        pool.close()
-        console.close()
+        for part in (machine, watch, preparation, gateway, bell, leases):
+            part.stop()
+        for line in (prover, pool, console):
+            line.close()
+
+
+def _pool(
+    config: HostConfig, stages: tuple[str, ...], *, compiling: HostCompileProgress, makes_aggregates: bool
+) -> ProcessorPool:
+    """Return the kernel children, not started yet."""
+    specs = specs_of(config, stages, compiling=compiling.path)
+    if makes_aggregates:  # in a child of its own: a proof that is due never waits for it
+        specs.append(ChildSpec(stages=("aggregate",), environment={SNARK_VARIABLE: config.snark}))
+    return ProcessorPool(specs)
 
 
 def _gateway(
