@@ -58,7 +58,7 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
         return
     windows = windows_unproved(miners_active_now(), context)
     for_each_isolated(
-        windows.items(), lambda item: posts_schedule(*item, context), event="window_not_scheduled"
+        windows.items(), lambda item: posts_schedule(*item, context=context), event="window_not_scheduled"
     )
     posts_advance(context)
     recoveries_advance(context)

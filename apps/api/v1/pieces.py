@@ -194,7 +194,7 @@ class MinerPiecesView(UploadView):
         length = request.META.get("CONTENT_LENGTH")
         size = int(length) if length else None
         piece, is_new = piece_upload(
-            miner, self.spec(request, payload_size=size), request._request, by=self.principal
+            miner, self.spec(request, payload_size=size), source=request._request, by=self.principal
         )
         return Response(piece_body(piece), status=201 if is_new else 200)
 

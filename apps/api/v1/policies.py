@@ -78,7 +78,7 @@ class PolicyView(PolicyDocumentView):
     )
     def put(self, _request: Request, address: str) -> Response:
         """Apply a change that one of the signer's editors signed."""
-        return answer_of(policy_change(self.principal, address, self.read(PolicyChange)))
+        return answer_of(policy_change(self.principal, address, change=self.read(PolicyChange)))
 
 
 class PolicyVersionView(PolicyDocumentView):
@@ -89,7 +89,7 @@ class PolicyVersionView(PolicyDocumentView):
         """Show its text, who took it, and what it changed."""
         if not number.isdecimal() or len(number) > 9:
             raise NotFound(gettext("there is no version {number}").format(number=number))
-        return answer_of(policy_version(self.principal, address, int(number)))
+        return answer_of(policy_version(self.principal, address, number=int(number)))
 
 
 class PolicyDraftView(PolicyDocumentView):
@@ -102,7 +102,7 @@ class PolicyDraftView(PolicyDocumentView):
     )
     def post(self, _request: Request, address: str) -> Response:
         """Return what it would make of the policy, and what that would have decided otherwise."""
-        return answer_of(policy_draft(self.principal, address, self.read(PolicyEdit)))
+        return answer_of(policy_draft(self.principal, address, edit=self.read(PolicyEdit)))
 
 
 class PolicyTrialView(PolicyDocumentView):
@@ -117,7 +117,9 @@ class PolicyTrialView(PolicyDocumentView):
             message = message_from_json(data.validated_data["message"])
         except BadField as error:
             raise BadValue(error.reason, field=f"message.{error.field}".rstrip(".")) from None
-        return answer_of(policy_try(self.principal, address, message, text=data.validated_data["text"]))
+        return answer_of(
+            policy_try(self.principal, address, message=message, text=data.validated_data["text"])
+        )
 
 
 urlpatterns = [

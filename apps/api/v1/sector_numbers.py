@@ -198,7 +198,7 @@ class ReservationReleaseView(PoolView):
     def post(self, request: Request, address: str, reservation: str) -> Response:  # noqa: ARG002
         """Note what became of reserved numbers; nobody gets them again."""
         miner = miner_get(self.principal, address)
-        row = reservation_end(miner, reservation, self.event, principal=self.principal, now=clock.now())
+        row = reservation_end(miner, reservation, event=self.event, principal=self.principal, now=clock.now())
         return Response(reservation_body(row))
 
 

@@ -125,7 +125,7 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
     leases = {row.miner_id: row for row in F3Lease.objects.filter(miner__in=miners).select_related("miner")}
     nodes = f3_running(links)
     instances = {node.link.url: node.instance for node in nodes}
-    restored_mark(miners, leases, instances, term=TERM + RENEW_WITHIN, now=now)
+    restored_mark(miners, leases, instances=instances, term=TERM + RENEW_WITHIN, now=now)
     if not nodes:
         for lease in leases.values():
             _failed(lease, "no node that runs F3 answers", now=now)

@@ -29,8 +29,8 @@ log = structlog.get_logger(__name__)
 def restored_mark(
     miners: Sequence[Miner],
     leases: dict[int, F3Lease],
-    instances: Mapping[str, int],
     *,
+    instances: Mapping[str, int],
     term: int,
     now: datetime,
 ) -> None:

@@ -41,7 +41,11 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
     rows: list[Notification] = []
     for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True):
         for alert, event in _events(channel, failing=failing, ended=ended, now=now):
-            rows.append(notification_of(channel, alert, event, results.get(alert.check_name), pool, now=now))
+            rows.append(
+                notification_of(
+                    channel, alert, event=event, result=results.get(alert.check_name), pool=pool, now=now
+                )
+            )
     Notification.objects.bulk_create(rows)
     Notification.objects.filter(next_try_at=None, created_at__lt=now - KEPT).delete()
     Alert.objects.filter(ended_at__lt=now - KEPT).delete()
@@ -92,7 +96,7 @@ def _events(
 
 
 def notification_of(
-    channel: AlertChannel, alert: Alert, event: AlertEvent, result: Result | None, pool: str, *, now: datetime
+    channel: AlertChannel, alert: Alert, *, event: AlertEvent, result: Result | None, pool: str, now: datetime
 ) -> Notification:
     """Return an unsaved notification: what lists on pages say, without reasons and addresses."""
     head = "Passes again" if event == AlertEvent.ENDED else alert.severity.capitalize()

@@ -100,7 +100,7 @@ def _one(
     if action == "retry-now":
         message_retry_now(message=row, now=now, by=by)
         return ""
-    message_audit(by, "message.republish", row, after={"nodes": "all"})
+    message_audit(by, "message.republish", message=row, after={"nodes": "all"})
     return row.pk
 
 

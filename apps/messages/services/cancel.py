@@ -102,12 +102,12 @@ def _store(
     event_record(
         row,
         "cancelled",
-        gettext("nonce {nonce} was given to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
+        text=gettext("nonce {nonce} was given to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
         now=now,
     )
-    event_record(transfer, "cancels", row.pk, now=now)
+    event_record(transfer, "cancels", text=row.pk, now=now)
     after = {"state": row.state, "nonce": row.nonce, "nonce_given_to": transfer.pk}
-    message_audit(by, "message.cancel", row, before={"state": str(MessageState.FILLED)}, after=after)
+    message_audit(by, "message.cancel", message=row, before={"state": str(MessageState.FILLED)}, after=after)
     publish(Change("message", row.pk, row.tenant_id))
     publish(Change("message", transfer.pk, row.tenant_id))
     transfer.refresh_from_db()
@@ -169,10 +169,10 @@ def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = 
     event_record(
         row,
         "marked bad",
-        "" if row.nonce is None else gettext("nonce {nonce} is free").format(nonce=row.nonce),
+        text="" if row.nonce is None else gettext("nonce {nonce} is free").format(nonce=row.nonce),
         now=now,
     )
-    message_audit(by, "message.mark-bad", row, before=before, after={"state": row.state})
+    message_audit(by, "message.mark-bad", message=row, before=before, after={"state": row.state})
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
@@ -190,7 +190,7 @@ def messages_clear(
     moved = messages_advance("MARK_BAD", data, now=now)
     publish_message_changes(moved)
     states = ({"state": str(MessageState.UNFILLED)}, {"state": str(MessageState.FAILED)})
-    messages_audit(by, "message.clear", [(waiting[pk], *states) for pk in moved])
+    messages_audit(by, "message.clear", rows=[(waiting[pk], *states) for pk in moved])
     return len(moved)
 
 

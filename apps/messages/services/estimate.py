@@ -111,7 +111,7 @@ class Verdict:
 
 
 def messages_estimate(
-    selection: Selection, candidates: Sequence[Candidate], signed: Mapping[str, Ready], *, client: ChainClient
+    selection: Selection, candidates: Sequence[Candidate], *, signed: Mapping[str, Ready], client: ChainClient
 ) -> list[Verdict]:
     """Return what the node's estimate means for each message, in order.
 
@@ -267,12 +267,12 @@ def messages_choose(
     verdicts: list[Verdict] = []
     for count in range(ESTIMATES_AT_MOST):
         done = {pk: ready for pk, (ready, _) in signed.items()}
-        verdicts = messages_estimate(selection, candidates, done, client=client) if candidates else []
+        verdicts = messages_estimate(selection, candidates, signed=done, client=client) if candidates else []
         left = {one.id for one in verdicts if one.has_left}
         firm = _firm(verdicts, left)
         if firm == len(verdicts) or count == ESTIMATES_AT_MOST - 1:
             ready = [one.ready for one in verdicts[:firm] if one.ready is not None]
-            refused = selection_sign(selection, ready, signed, client=client)
+            refused = selection_sign(selection, ready, signed=signed, client=client)
             left |= refused
             firm = min(firm, _first(verdicts, refused))
         candidates = _settled(selection, verdicts, left, firm)

@@ -225,12 +225,12 @@ def _store_version(
     event_record(
         row,
         "replaced",
-        gettext("premium {gas_premium} to {gas_premium_gas_premium}, {caps}").format(
+        text=gettext("premium {gas_premium} to {gas_premium_gas_premium}, {caps}").format(
             gas_premium=message.gas_premium, gas_premium_gas_premium=new.gas_premium, caps=caps
         ),
         now=now,
     )
-    message_audit(by, "message.replace", row, before=before, after=fee_fields(row))
+    message_audit(by, "message.replace", message=row, before=before, after=fee_fields(row))
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
@@ -257,7 +257,7 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
     Message.objects.filter(pk=row.pk).update(
         max_fee=max_fee, gas_fee_cap=gas_fee_cap, retry_height=0, attempts=0, updated_at=now
     )
-    event_record(row, "fee raised", text, now=now)
+    event_record(row, "fee raised", text=text, now=now)
     publish(Change("message", row.pk, row.tenant_id))
     transaction.on_commit(partial(selection_enqueue, row.from_addr))
     row.refresh_from_db()

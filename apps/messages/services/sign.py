@@ -69,8 +69,8 @@ def origin_of(row: Message, *, selection_id: SelectionId | None = None, dead: tu
 def selection_sign(
     selection: Selection,
     ready: Sequence[Ready],
-    signed: dict[str, tuple[Ready, SignedMessage]],
     *,
+    signed: dict[str, tuple[Ready, SignedMessage]],
     client: ChainClient,
 ) -> set[str]:
     """Assign nonces in order and have them signed, after those in `signed`, which are the first of them.

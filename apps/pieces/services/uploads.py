@@ -134,7 +134,7 @@ def upload_begin(
     return piece
 
 
-def piece_upload(miner: Miner, spec: PieceSpec, source: Source, *, by: Principal) -> tuple[Piece, bool]:
+def piece_upload(miner: Miner, spec: PieceSpec, *, source: Source, by: Principal) -> tuple[Piece, bool]:
     """Take a piece in one go; returns it and whether it is new.  Of a refused or cut one nothing stays.
 
     Raises what `spec_check` and `piece_check` do, UploadCut.

@@ -117,7 +117,7 @@ def _stall_record(post: WindowPost, attempt: ProofAttempt, words: str, context: 
     """Record for the pages how the attempts stand, once."""
     if attempt.state != AttemptState.STALLED or attempt.reason != words[:300]:
         with transaction.atomic():
-            note_record(post, context, words)
+            note_record(post, context, words=words)
             host = attempt_host(attempt)
             advance(attempt, "STALL", host=host, reason=words[:300], updated_at=context.now)
         publish_post(post)
@@ -126,7 +126,7 @@ def _stall_record(post: WindowPost, attempt: ProofAttempt, words: str, context: 
 def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     with transaction.atomic():
         note_record(
-            post, context, gettext("{attempt} goes on").format(attempt=_host(attempt)), is_error=False
+            post, context, words=gettext("{attempt} goes on").format(attempt=_host(attempt)), is_error=False
         )
         if attempt.state == AttemptState.STALLED:
             advance(attempt, "RESUME", reason="", updated_at=context.now)
@@ -140,7 +140,7 @@ def _unclaimed_monitor(
     if first.work.state == JobState.READY:
         # Its host is not heard of any more: the other one is at it, or anybody may be.
         going = backup if backup.work.state == JobState.READY else first
-        attempt_drop(post, going, context, reason="its host is not heard of any more")
+        attempt_drop(post, going, context=context, reason="its host is not heard of any more")
         publish_post(post)
         return
     stall, others = _stall(first.work, post, context), backup_hosts(post, context)
@@ -150,17 +150,17 @@ def _unclaimed_monitor(
             if stall is None
             else "nobody is there to take it over"
         )
-        if attempt_drop(post, backup, context, reason=why) and stall is None:
-            note_record(post, context, why, is_error=False)
+        if attempt_drop(post, backup, context=context, reason=why) and stall is None:
+            note_record(post, context, words=why, is_error=False)
         publish_post(post)
         return
     if stall.is_stalled and context.head.height - (backup.work.moved_height or 0) >= QUIET_MIN:
         # Whoever was asked is busy, or ended a moment ago: the offer is anybody's, the first host's too.
-        if attempt_drop(post, first, context, reason=stall.words):
+        if attempt_drop(post, first, context=context, reason=stall.words):
             note_record(
                 post,
                 context,
-                gettext("{words}: nobody has taken it over, asked anew").format(words=stall.words),
+                words=gettext("{words}: nobody has taken it over, asked anew").format(words=stall.words),
             )
         publish_post(post)
         return
@@ -185,7 +185,7 @@ def _backup_request(
             post.miner,
             sectors=inputs.sectors,
             randomness=inputs.randomness,
-            window=proof_window(post.deadline_index, post.close_epoch, context),
+            window=proof_window(post.deadline_index, post.close_epoch, context=context),
             time_sensitive=True,
             now=context.now,
             offered_to=sorted(host.pk for host in others),
@@ -206,12 +206,12 @@ def _stalled_cancel(
     going, stall = next((one, stall) for one, stall in pairs if stall is not None and stall.is_stalled)
     log.warning("proof_given_up", post=str(post.uuid), reason=stall.words)
     with transaction.atomic():
-        if not attempt_drop(post, going, context, reason=stall.words):
+        if not attempt_drop(post, going, context=context, reason=stall.words):
             return
         if len(attempts) == 1:
             try_failed(post, context, words=gettext("{words}: asked anew").format(words=stall.words))
         else:
-            note_record(post, context, gettext("{words}: given up").format(words=stall.words))
+            note_record(post, context, words=gettext("{words}: given up").format(words=stall.words))
     publish_post(post)
 
 

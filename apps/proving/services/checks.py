@@ -92,7 +92,7 @@ def check_ahead(deadline: Deadline, context: ProvingContext) -> int:
         for part in deadline.partitions.order_by("index")
     }
     numbers = [number for group in wanted.values() for number in group]
-    stores = stores_of(deadline.miner, numbers, provers)
+    stores = stores_of(deadline.miner, numbers, provers=provers)
     runs = _runs(deadline, wanted, kind=CheckKind.AHEAD, stores=stores)
     count = _begin(deadline, runs, provers, context)
     if count or not any(wanted.values()):
@@ -160,7 +160,9 @@ def _runs(
     return list(runs.values())
 
 
-def stores_of(miner: Miner, numbers: Iterable[int], provers: Iterable[Worker]) -> dict[int, tuple[str, ...]]:
+def stores_of(
+    miner: Miner, numbers: Iterable[int], *, provers: Iterable[Worker]
+) -> dict[int, tuple[str, ...]]:
     """Return the stores in which sectors lie; those of which nobody knows may lie in any of the hosts'."""
     anywhere = tuple(sorted({store for prover in provers for store in prover.stores}))
     rows = Sector.objects.filter(miner=miner, number__in=numbers).exclude(store="")
@@ -183,8 +185,8 @@ def _begin(
     numbers = sorted({number for run in able for number in run.sectors})
     if not numbers:
         return 0
-    onchain = sectors_onchain(context.client, deadline.miner, numbers, context.head.key)
-    window = proof_window(deadline.index, deadline.cutoff_epoch, context)
+    onchain = sectors_onchain(context.client, deadline.miner, numbers=numbers, key=context.head.key)
+    window = proof_window(deadline.index, deadline.cutoff_epoch, context=context)
     pace = proving_policy(deadline.miner_id).check_per_s
     uids = store_uids(deadline.miner, {run.store for run in able})
     with transaction.atomic():

@@ -43,7 +43,7 @@ def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> se
 
     def follow(row: ChainRoots) -> None:
         one = stored[row.miner_id]
-        written.update(deadlines_refresh(row, context, one, same=same))
+        written.update(deadlines_refresh(row, context, stored=one, same=same))
         first = min(one.ends.values())
         followed.append(FollowedWindows(miner=row.miner, root=row.deadlines, next_close=first))
 
@@ -126,7 +126,7 @@ def _is_due(roots: ChainRoots, known: FollowedWindows | None, context: ProvingCo
 
 
 def deadlines_refresh(
-    roots: ChainRoots, context: ProvingContext, stored: StoredWindows, *, same: list[Deadline]
+    roots: ChainRoots, context: ProvingContext, *, stored: StoredWindows, same: list[Deadline]
 ) -> set[int]:
     """Store a miner's windows that closed, and those that moved with their partitions.
 

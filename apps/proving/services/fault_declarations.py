@@ -140,12 +140,12 @@ def declarations_advance(context: ProvingContext) -> None:
     messages = messages_by_ids([row.message_id for row in rows if row.message_id])
     for_each_isolated(
         rows,
-        lambda row: declaration_move(row, messages.get(row.message_id), context),
+        lambda row: declaration_move(row, messages.get(row.message_id), context=context),
         event="declaration_not_moved",
     )
 
 
-def declaration_move(row: FaultDeclaration, message: Message | None, context: ProvingContext) -> None:
+def declaration_move(row: FaultDeclaration, message: Message | None, *, context: ProvingContext) -> None:
     """Take the next step of one declaration.  Raises LostRace."""
     if row.state == DeclarationState.LANDED:
         if message is not None and message.state == MessageState.FILLED:
@@ -154,7 +154,7 @@ def declaration_move(row: FaultDeclaration, message: Message | None, context: Pr
             _step(row, "CLOSE", context)
         return
     if row.state == DeclarationState.SENT and message is not None:
-        event, words = declaration_outcome(row, message, context)
+        event, words = declaration_outcome(row, message, context=context)
         if event:
             _step(row, event, context, error=words)
             if event == "LAND":

@@ -62,16 +62,16 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
             "looked again at {sectors}: they cannot be read",
             len(away),
         ).format(sectors=_numbers(away))
-        attempt_failed(post, attempt, context, words=job.error or words)
+        attempt_failed(post, attempt, context=context, words=job.error or words)
         return
     words = gettext("{sectors} can be read again: proved anew with them").format(sectors=_numbers(back))
     kept = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
     skipped = _without(post.skipped, back)
     with transaction.atomic():
-        note_record(post, context, words, is_error=False)
+        note_record(post, context, words=words, is_error=False)
         anew = {"tries": 0, "try_epoch": None, "updated_at": context.now}
         advance(post, "BETTER", proof=None, skipped=skipped, **anew)
-        attempt_end(attempt, "TAKE", context, reason=words)
+        attempt_end(attempt, "TAKE", context=context, reason=words)
         ProofAttempt.objects.create(
             post=post, kind=AttemptKind.FALLBACK, state=AttemptState.KEPT, reason=words, **kept
         )
@@ -84,11 +84,13 @@ def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None
     if fallback is None:
         return
     with transaction.atomic():
-        note_record(post, context, gettext("{why}: the proof without these sectors is taken").format(why=why))
+        note_record(
+            post, context, words=gettext("{why}: the proof without these sectors is taken").format(why=why)
+        )
         kept = {"proof": fallback.proof, "partitions": fallback.partitions, "skipped": fallback.skipped}
         advance(post, "FALLBACK", updated_at=context.now, **kept)
         attempts_cancel(post, context, AttemptKind.FIRST, AttemptKind.BACKUP)
-        attempt_end(fallback, "TAKE", context, reason=why)
+        attempt_end(fallback, "TAKE", context=context, reason=why)
     publish_post(post)
 
 
@@ -99,7 +101,7 @@ def is_fallback_as_good(post: WindowPost) -> bool:
 
 
 def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
-    known = sectors_onchain(context.client, post.miner, _left_out(post), context.head.key)
+    known = sectors_onchain(context.client, post.miner, numbers=_left_out(post), key=context.head.key)
     if not known:
         return
     with transaction.atomic():
@@ -110,7 +112,7 @@ def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
             post.miner,
             sectors=[known[number] for number in sorted(known)],
             randomness=bytes(post.randomness),
-            window=proof_window(post.deadline_index, better_until(post, context.network), context),
+            window=proof_window(post.deadline_index, better_until(post, context.network), context=context),
             time_sensitive=True,
             now=context.now,
         )

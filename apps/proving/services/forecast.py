@@ -79,7 +79,7 @@ def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, writte
             provers=provers[miner.tenant_id],
             message_waits=waits,
         )
-        forecasts_update(miner, rows[number], posts, judged)
+        forecasts_update(miner, rows[number], posts=posts, judged=judged)
 
     for_each_isolated(rows, judge, event="forecast_update_failed")
 
@@ -156,10 +156,10 @@ def forecasts_measure(context: ProvingContext) -> None:
             found = posts.get((key, row.index, row.open_epoch), [])
             took = times[miner.tenant_id, hosts]
             row.lacks = lacks_of(row, ready)
-            row.miss = miss_probability(row, found, context, took, hosts=len(hosts))
+            row.miss = miss_probability(row, found, context=context, times=took, hosts=len(hosts))
         Deadline.objects.bulk_update(rows[key], ["lacks", "miss"])
         judged = ForecastContext(context.head.height, window, len(ready.provers), waits)
-        forecasts_update(miner, rows[key], posts, judged)
+        forecasts_update(miner, rows[key], posts=posts, judged=judged)
 
     for_each_isolated(rows, look, event="forecast_not_measured")
 
@@ -187,7 +187,7 @@ def _message_waits(posts: Posts) -> dict[str, str]:
 
 
 def forecasts_update(
-    miner: Miner, deadlines: Sequence[Deadline], posts: Posts, judged: ForecastContext
+    miner: Miner, deadlines: Sequence[Deadline], *, posts: Posts, judged: ForecastContext
 ) -> int:
     """Judge deadlines of a miner again; returns how many have changed."""
     count = 0

@@ -83,7 +83,7 @@ def measured(tenant_id: int, hosts: Collection[str]) -> Measured:
 
 
 def miss_probability(
-    deadline: Deadline, posts: Sequence[WindowPost], context: ProvingContext, times: Measured, *, hosts: int
+    deadline: Deadline, posts: Sequence[WindowPost], *, context: ProvingContext, times: Measured, hosts: int
 ) -> float | None:
     """Return the probability that a proof of the deadline's window does not land; None while not measured."""
     if not times.count or not deadline.live:

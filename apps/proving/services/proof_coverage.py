@@ -42,7 +42,9 @@ def proof_order(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[l
     return order, kept
 
 
-def skipped_add(post: WindowPost, facts: Sequence[PartitionFacts], faults: set[int]) -> dict[str, list[int]]:
+def skipped_add(
+    post: WindowPost, facts: Sequence[PartitionFacts], *, faults: set[int]
+) -> dict[str, list[int]]:
     """Return what a proof leaves out once these sectors turned out unreadable too."""
     skipped = {index: set(numbers) for index, numbers in post.skipped.items()}
     for index in post.partitions:

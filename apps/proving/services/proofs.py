@@ -71,7 +71,7 @@ def post_prove(post: WindowPost, context: ProvingContext) -> None:
         _empty(post, context)
         return
     _unreadable_part(post, facts, kept=kept, context=context)
-    known = sectors_onchain(context.client, post.miner, sorted(set(order)), context.head.key)
+    known = sectors_onchain(context.client, post.miner, numbers=sorted(set(order)), key=context.head.key)
     if not set(order) <= set(known):
         return  # terminated this moment: the next head shows the partition without it
     _job_create(post, order=[known[number] for number in order], partitions=kept, context=context)
@@ -84,7 +84,7 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
             # Its time is reckoned by the clock, the window by epochs: the chain or the clock jumped.
-            attempt_drop(post, first, context, reason="nobody claimed it in time")
+            attempt_drop(post, first, context=context, reason="nobody claimed it in time")
             publish_post(post)
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
@@ -92,7 +92,7 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
         attempt_failed(
             post,
             attempt,
-            context,
+            context=context,
             words=gettext("no proof was made: {error}").format(error=attempt.work.error),
         )
         if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
@@ -106,7 +106,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
         note_record(
             part,
             context,
-            gettext("proved apart from partition {partition}: {error}").format(
+            words=gettext("proved apart from partition {partition}: {error}").format(
                 partition=post.partitions[0], error=post.error
             ),
         )
@@ -118,7 +118,7 @@ def _empty(post: WindowPost, context: ProvingContext) -> None:
         fallback_use(post, context, why="no sector can be read now")
         return
     words = "no sector of these partitions can be proved"
-    note_record(post, context, words)
+    note_record(post, context, words=words)
     # Two failures at least: a store that is away is not back within the same head.
     advance(post, "EMPTY", error=words, updated_at=context.now, **paused(post, context, least=2))
     publish_post(post)
@@ -135,7 +135,7 @@ def _unreadable_part(
     words = "no sector of this partition can be read"
     data = {"state": PostState.NOTHING, "error": words, **paused(post, context, least=2)}
     for part in post_split(post, groups, **data):
-        note_record(part, context, words)
+        note_record(part, context, words=words)
 
 
 def _job_create(
@@ -149,7 +149,7 @@ def _job_create(
             post.miner,
             sectors=order,
             randomness=bytes(post.randomness),
-            window=proof_window(post.deadline_index, post.close_epoch, context),
+            window=proof_window(post.deadline_index, post.close_epoch, context=context),
             time_sensitive=True,
             now=context.now,
         )
@@ -176,7 +176,7 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
         attempt_failed(
             post,
             attempt,
-            context,
+            context=context,
             words=gettext("the proof of {host} is wrong: {bad}").format(host=host, bad=bad),
         )
         return
@@ -196,27 +196,30 @@ def _faults_collect(
     if len(attempts_running(post)) == 2 and faults >= _is_requested(attempt.work):
         # The other host has not given up: perhaps it is this one that cannot read the store.
         attempt_failed(
-            post, attempt, context, words=gettext("{host} can read none of the sectors").format(host=host)
+            post,
+            attempt,
+            context=context,
+            words=gettext("{host} can read none of the sectors").format(host=host),
         )
         return
     facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
-    skipped = skipped_add(post, facts[post.deadline_index], faults)
+    skipped = skipped_add(post, facts[post.deadline_index], faults=faults)
     if skipped == post.skipped:
         attempt_failed(
             post,
             attempt,
-            context,
+            context=context,
             words=gettext("{host} names sectors that are not asked for").format(host=host),
         )
         return
     words = gettext("files of sectors {faults} cannot be read").format(faults=sorted(faults))
     with transaction.atomic():
         # That is a step forward: the next proof, without them, goes out at once.
-        note_record(post, context, words)
+        note_record(post, context, words=words)
         post_update(post, skipped=skipped, error=words[:2000])
         attempts_cancel(post, context, *PROVERS, besides=attempt)  # it proves what is left out now
-        proof_results_store(post, attempt.work, (), context)
-        attempt_end(attempt, "FAIL", context, reason=words)
+        proof_results_store(post, attempt.work, numbers=(), context=context)
+        attempt_end(attempt, "FAIL", context=context, reason=words)
     if is_fallback_as_good(post):
         fallback_use(post, context, why="they cannot be read after all")
 
@@ -225,14 +228,14 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     """Keep a good proof; nobody needs to make it any more."""
     job = attempt.work
     with transaction.atomic():
-        proof_results_store(post, job, _is_requested(job), context)
+        proof_results_store(post, job, numbers=_is_requested(job), context=context)
         if len(attempts_running(post)) == 2:
             words = gettext("the proof of {host} is taken").format(host=_prover_name(job))
-            note_record(post, context, words, is_error=False)
+            note_record(post, context, words=words, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
         attempts_cancel(post, context, besides=attempt)
-        attempt_end(attempt, "TAKE", context)
+        attempt_end(attempt, "TAKE", context=context)
     publish_post(post)
 
 

@@ -159,7 +159,7 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
 
 def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
     """Have a prover read the sectors' files by a proof over all of them."""
-    known = sectors_onchain(context.client, recovery.miner, numbers, context.head.key)
+    known = sectors_onchain(context.client, recovery.miner, numbers=numbers, key=context.head.key)
     if set(known) != set(numbers):
         advance(recovery, "FAIL", error="the sectors are not on the chain any more", updated_at=context.now)
         return
@@ -168,7 +168,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
             recovery.miner,
             sectors=[known[number] for number in numbers],
             randomness=bytes(recovery.randomness),
-            window=proof_window(recovery.deadline_index, recovery.cutoff_epoch, context),
+            window=proof_window(recovery.deadline_index, recovery.cutoff_epoch, context=context),
             time_sensitive=False,
             now=context.now,
         )
@@ -216,10 +216,10 @@ def _move_now(row: Recovery, context: ProvingContext) -> None:
     rows = ONE.rows(key=row.pk)
     for fresh in rows:
         message = messages_by_ids([fresh.message_id]).get(fresh.message_id) if fresh.message_id else None
-        recovery_move(fresh, message, context)
+        recovery_move(fresh, message, context=context)
 
 
-def recovery_move(row: Recovery, message: Message | None, context: ProvingContext) -> None:
+def recovery_move(row: Recovery, message: Message | None, *, context: ProvingContext) -> None:
     """Advance one recovery by a step.  Raises NodeUnavailable, NodeRefused, LostRace."""
     if row.state == RecoveryState.LANDED:
         if message is not None and message.state == MessageState.FILLED:
@@ -329,7 +329,7 @@ def _is_debt_sent(row: Recovery) -> bool:
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
     """Take the step that the declaration's end makes; False if nothing has become of it yet."""
-    event, words = declaration_outcome(row, message, context)
+    event, words = declaration_outcome(row, message, context=context)
     if event:
         _step(row, event, context, error=words)
     return bool(event)

@@ -68,11 +68,11 @@ def paused(post: WindowPost, context: ProvingContext, *, least: int = 1) -> dict
 
 def try_failed(post: WindowPost, context: ProvingContext, *, words: str, **data: Any) -> None:
     """Note that a try came to nothing, and when the next one follows."""
-    note_record(post, context, words)
+    note_record(post, context, words=words)
     post_update(post, error=words[:2000], **paused(post, context), **data)
 
 
-def note_record(post: WindowPost, context: ProvingContext, words: str, *, is_error: bool = True) -> None:
+def note_record(post: WindowPost, context: ProvingContext, *, words: str, is_error: bool = True) -> None:
     """Write down what was tried, for the pages."""
     if post.notes.count() < NOTES_MAX:
         PostNote.objects.create(

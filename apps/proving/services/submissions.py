@@ -79,7 +79,7 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
         log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
         if post.error != error.reason[:2000]:
-            note_record(post, context, gettext("not sent: {error}").format(error=error.reason))
+            note_record(post, context, words=gettext("not sent: {error}").format(error=error.reason))
             post_update(post, error=error.reason[:2000])
         return
     with transaction.atomic():
@@ -99,7 +99,7 @@ def chain_has(post: WindowPost, context: ProvingContext) -> bool:
     if not done:
         return False
     if done >= set(post.partitions):
-        note_record(post, context, "the chain has the proof already", is_error=False)
+        note_record(post, context, words="the chain has the proof already", is_error=False)
         landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
         with transaction.atomic():
             advance(post, "LAND", updated_at=context.now, **landed)
@@ -107,7 +107,7 @@ def chain_has(post: WindowPost, context: ProvingContext) -> bool:
     else:
         words = gettext("the chain has a proof of partitions {done} already").format(done=sorted(done))
         rest = [index for index in post.partitions if index not in done]
-        note_record(post, context, words)
+        note_record(post, context, words=words)
         data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
         with transaction.atomic():
             advance(post, "AGAIN", **data)
@@ -139,12 +139,12 @@ def submit_params(post: WindowPost, commit: bytes) -> bytes:
     )
 
 
-def is_outdated(post: WindowPost, message: Message, context: ProvingContext) -> bool:
+def is_outdated(post: WindowPost, message: Message, *, context: ProvingContext) -> bool:
     """Return whether a message can never land: it names randomness of another branch."""
     return submit_params(post, commit_draw(post, context)) != bytes(message.params)
 
 
-def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -> None:
+def message_stuck(post: WindowPost, message: Message, *, context: ProvingContext) -> None:
     """Take back a message without a nonce that cannot land as it is, and go on with a fresh look.
 
     Raises WrongState or LostRace if it was signed this moment.
@@ -159,7 +159,7 @@ def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -
         if proven_onchain(post, context) >= set(post.partitions):
             words, event = "the chain has the proof already", "LAND"
             data = {"landed_height": context.head.height, "exit_code": 0}
-        elif is_outdated(post, message, context):
+        elif is_outdated(post, message, context=context):
             words = "the chain's randomness has changed"
         elif message.attempts >= ESTIMATES_MAX:
             words, event = (
@@ -174,13 +174,13 @@ def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -
     if not words:
         return
     message_withdraw(message, reason=words, now=context.now)
-    note_record(post, context, words, is_error=event != "LAND")
+    note_record(post, context, words=words, is_error=event != "LAND")
     error = "" if event == "LAND" else words[:2000]
     advance(post, event, error=error, updated_at=context.now, **data)
     publish_post(post)
 
 
-def message_follow(post: WindowPost, message: Message, context: ProvingContext) -> None:
+def message_follow(post: WindowPost, message: Message, *, context: ProvingContext) -> None:
     """Follow what became of the message, if anything has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=context.now)
@@ -194,7 +194,7 @@ def message_follow(post: WindowPost, message: Message, context: ProvingContext) 
         message, context
     ):
         words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        note_record(post, context, gettext("sent again: {words}").format(words=words))
+        note_record(post, context, words=gettext("sent again: {words}").format(words=words))
         advance(post, "RESEND", error=words[:2000], updated_at=context.now)
         publish_post(post)
 
@@ -208,11 +208,11 @@ def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext)
     if proven_onchain(post, context) >= set(post.partitions):
         data |= {"landed_height": message.height, "exit_code": 0, "error": ""}
         event = "LAND"
-    elif is_outdated(post, message, context):
+    elif is_outdated(post, message, context=context):
         event = "RESEND"  # the branch is another one: the proof itself was not at fault
     else:
         event, data = "AGAIN", data | NO_PROOF | paused(post, context)
-    note_record(post, context, words)
+    note_record(post, context, words=words)
     advance(post, event, **data)
     publish_post(post)
 

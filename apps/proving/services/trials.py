@@ -47,11 +47,11 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
             gettext("{miner} has no live sector {number} in a deadline").format(miner=miner, number=number)
         )
     provers = checkers_online(miner, context)
-    [stores] = stores_of(miner, [number], provers).values()
+    [stores] = stores_of(miner, [number], provers=provers).values()
     places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
     if not places:
         raise CannotLook(gettext("no host that looks at sectors has its store and was heard of lately"))
-    onchain = sectors_onchain(context.client, miner, [number], context.head.key)
+    onchain = sectors_onchain(context.client, miner, numbers=[number], key=context.head.key)
     if number not in onchain:
         raise NotFound(
             gettext("the chain has no sector {number} of {miner}").format(number=number, miner=miner)
@@ -111,7 +111,7 @@ def deadline_dry_run(
     plans = []
     for group in groups:
         order, kept = proof_order(facts, post=WindowPost(partitions=group))
-        known = sectors_onchain(context.client, miner, sorted(set(order)), context.head.key)
+        known = sectors_onchain(context.client, miner, numbers=sorted(set(order)), key=context.head.key)
         plans.append((kept, [known[number] for number in order if number in known]))
     window_s = context.network.proving.window * context.network.epoch_s
     with transaction.atomic():

@@ -61,7 +61,7 @@ THERE: Final[Compiled[tuple[int, int, int]]] = Compiled(
 )
 
 
-def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], context: ProvingContext) -> int:
+def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], *, context: ProvingContext) -> int:
     """Make the proofs and jobs of a miner's challenged windows; returns how many are new."""
     count = 0
     for window in windows:
@@ -71,7 +71,7 @@ def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], context: Provi
         groups = [provable[at : at + most] for at in range(0, len(provable), most)]
         if not groups:
             continue
-        randomness = challenge_draw(miner, window.challenge, context)
+        randomness = challenge_draw(miner, window.challenge, context=context)
         count += _posts_begin(miner, window, groups=groups, randomness=randomness)
     return count
 
@@ -148,7 +148,7 @@ def _of(partitions: Sequence[int], skipped: dict[str, list[int]]) -> dict[str, l
     return {str(index): skipped[str(index)] for index in partitions if str(index) in skipped}
 
 
-def challenge_draw(miner: Miner, epoch: int, context: ProvingContext) -> bytes:
+def challenge_draw(miner: Miner, epoch: int, *, context: ProvingContext) -> bytes:
     """Draw a window's challenge from the beacon."""
     return context.client.state_get_randomness_from_beacon(
         Tag.WINDOWED_POST_CHALLENGE_SEED,

@@ -171,7 +171,7 @@ def _named(row: SectorNumbers, numbers: BitField, *, taken: Sequence[range]) -> 
 
 @transaction.atomic
 def reservation_end(
-    miner: Miner, uuid: str, event: str, *, principal: Principal, now: datetime
+    miner: Miner, uuid: str, *, event: str, principal: Principal, now: datetime
 ) -> NumberReservation:
     """Note that reserved numbers were used (`USE`) or are not needed (`RELEASE`): nobody gets them again.
 

@@ -43,7 +43,9 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
     entry = operator_read(var / "operator.json") or {}
     tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
     tokens = {
-        name: program_token(var / "tokens" / name, tenant, name, perm, scopes, is_operator=is_operator)
+        name: program_token(
+            var / "tokens" / name, tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
+        )
         for name, perm, scopes, is_operator in PROGRAMS
     }
     password = operator_password(tenant, known=entry.get("password", ""))
@@ -56,7 +58,7 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
 
 
 def program_token(
-    path: Path, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], *, is_operator: bool
+    path: Path, tenant: Tenant, *, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool
 ) -> str:
     """Return the token in the file; make one if there is none that we know.
 

@@ -191,7 +191,7 @@ def user_import(row: Row, taken: Taken) -> None:
     taken.made["tenants"] += made
 
 
-def owner_of(name: str, what: str, taken: Taken) -> Tenant | None:
+def owner_of(name: str, what: str, *, taken: Taken) -> Tenant | None:
     """Find whose a row is."""
     tenant = Tenant.objects.filter(name=name).first()
     if tenant is None:
@@ -232,7 +232,7 @@ def token_import(row: Row, taken: Taken) -> None:
 
 def miner_import(row: Row, taken: Taken) -> None:
     """Import a miner; the store keeps addresses without the network's letter."""
-    tenant = owner_of(row["user"], gettext("miner {miner}").format(miner=row["miner"]), taken)
+    tenant = owner_of(row["user"], gettext("miner {miner}").format(miner=row["miner"]), taken=taken)
     address = address_of(row["miner"], taken)
     if tenant is None or address is None:
         return
@@ -247,7 +247,7 @@ def miner_import(row: Row, taken: Taken) -> None:
 
 def signer_import(row: Row, taken: Taken) -> None:
     """Import a signer."""
-    tenant = owner_of(row["user"], gettext("signer {signer}").format(signer=row["signer"]), taken)
+    tenant = owner_of(row["user"], gettext("signer {signer}").format(signer=row["signer"]), taken=taken)
     address = address_of(row["signer"], taken)
     if tenant is None or address is None:
         return
@@ -267,7 +267,7 @@ def address_of(text: str, taken: Taken) -> str | None:
 
 def rate_limit_import(row: Row, taken: Taken) -> None:
     """Import a rate limit."""
-    tenant = owner_of(row["name"], gettext("a rate limit"), taken)
+    tenant = owner_of(row["name"], gettext("a rate limit"), taken=taken)
     if tenant is None:
         return
     asked = row["reqlimit"]

@@ -63,13 +63,13 @@ def signer_of(viewer: Principal, address: str) -> SignerConnection:
 
 
 def signer_call(
-    viewer: Principal, address: str, method: str, question: Any, kind: type[T], *, seconds: float
+    viewer: Principal, address: str, *, method: str, question: Any, kind: type[T], seconds: float
 ) -> T:
     """Return what the signer of a key answers.  Raises NotFound, SignerAway, SignerRefused."""
     row = signer_of(viewer, address)
     payload = None if question is None else document_encode(question)
     try:
-        return document_decode(kind, connection_request(row, method, payload, timeout_s=seconds))
+        return document_decode(kind, connection_request(row, method, payload=payload, timeout_s=seconds))
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):
             raise SignerRefused(
@@ -86,27 +86,33 @@ def signer_call(
 
 def policy_read(viewer: Principal, address: str) -> PolicyState:
     """Show what is in force.  Raises NotFound, SignerAway, SignerRefused."""
-    return signer_call(viewer, address, POLICY_READ, None, PolicyState, seconds=READ_S)
+    return signer_call(viewer, address, method=POLICY_READ, question=None, kind=PolicyState, seconds=READ_S)
 
 
-def policy_version(viewer: Principal, address: str, number: int) -> PolicyVersion:
+def policy_version(viewer: Principal, address: str, *, number: int) -> PolicyVersion:
     """Show one version.  Raises NotFound, SignerAway, SignerRefused."""
     question = VersionAsked(number=number)
-    return signer_call(viewer, address, POLICY_VERSION, question, PolicyVersion, seconds=READ_S)
+    return signer_call(
+        viewer, address, method=POLICY_VERSION, question=question, kind=PolicyVersion, seconds=READ_S
+    )
 
 
-def policy_draft(viewer: Principal, address: str, edit: PolicyEdit) -> PolicyDraft:
+def policy_draft(viewer: Principal, address: str, *, edit: PolicyEdit) -> PolicyDraft:
     """Return what an edit would make and have made.  Raises NotFound, SignerAway, SignerRefused."""
-    return signer_call(viewer, address, POLICY_DRAFT, edit, PolicyDraft, seconds=REHEARSE_S)
+    return signer_call(
+        viewer, address, method=POLICY_DRAFT, question=edit, kind=PolicyDraft, seconds=REHEARSE_S
+    )
 
 
-def policy_try(viewer: Principal, address: str, message: Message, *, text: str = "") -> MessageVerdict:
+def policy_try(viewer: Principal, address: str, *, message: Message, text: str = "") -> MessageVerdict:
     """Return the policy's verdict on an unsigned message.  Raises NotFound, SignerAway, SignerRefused."""
     trial = MessageTrial(message=message_to_cbor(message), text=text)
-    return signer_call(viewer, address, POLICY_TRY, trial, MessageVerdict, seconds=READ_S)
+    return signer_call(
+        viewer, address, method=POLICY_TRY, question=trial, kind=MessageVerdict, seconds=READ_S
+    )
 
 
-def policy_change_apply(viewer: Principal, address: str, change: PolicyChange) -> PolicyApplied:
+def policy_change_apply(viewer: Principal, address: str, *, change: PolicyChange) -> PolicyApplied:
     """Apply a signed change at the signer.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
     if not viewer.may("admin"):
         raise NotAllowed(gettext("changing a policy needs the level admin"))
@@ -120,12 +126,14 @@ def policy_change_apply(viewer: Principal, address: str, change: PolicyChange) -
     )
     said = {"version": change.number, "editor": change.editor}
     try:
-        taken = signer_call(viewer, address, POLICY_APPLY, sent, PolicyApplied, seconds=READ_S)
+        taken = signer_call(
+            viewer, address, method=POLICY_APPLY, question=sent, kind=PolicyApplied, seconds=READ_S
+        )
     except SignerRefused as refusal:
         after: dict[str, Any] = {**said, "refused": refusal.reason}
         audit_record(principal=viewer, action="policy.refused", target=address, after=after)
         raise
-    diff = policy_version(viewer, address, taken.number).diff
+    diff = policy_version(viewer, address, number=taken.number).diff
     audit_record(
         principal=viewer,
         action="policy.change",

@@ -100,7 +100,7 @@ def messages_sign(
     answers = wallet_sign_all([request for _, request in asked], timeout_s=SIGN_S) if asked else []
     rules: dict[int, str] = {}
     for (at, request), answer in zip(asked, answers, strict=True):
-        found[at] = signed_checked(messages[at], request.to_sign, answer)
+        found[at] = signed_checked(messages[at], request.to_sign, answer=answer)
         rules[at] = rule_of(answer)
     results = [found[at] for at in range(len(messages))]
     records_write(
@@ -135,7 +135,7 @@ def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, Id
 
 def _ids_read(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
     try:
-        answer = connection_request(row, IDS_METHOD, document_encode(asked), timeout_s=SIGN_S)
+        answer = connection_request(row, IDS_METHOD, payload=document_encode(asked), timeout_s=SIGN_S)
         return document_decode(IdsFound, answer)
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):
@@ -234,7 +234,7 @@ def signature_type(sender: Address) -> int:
 
 
 def signed_checked(
-    message: Message, payload: bytes, answer: Signature | DomainError
+    message: Message, payload: bytes, *, answer: Signature | DomainError
 ) -> SignedMessage | DomainError:
     """Take a signature only if it is one of the sender's over this message."""
     if isinstance(answer, DomainError):

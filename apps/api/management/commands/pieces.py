@@ -91,7 +91,7 @@ class Command(AnyOrderCommand):
             if options["act"] == "add":
                 with file.open("rb") as source:
                     miner, spec = miner_get(SYSTEM, options["miner"]), PieceSpec(payload_size=size)
-                    body = piece_body(piece_upload(miner, spec, source, by=SYSTEM)[0])
+                    body = piece_body(piece_upload(miner, spec, source=source, by=SYSTEM)[0])
             else:
                 found = commitment_of(file.absolute())
                 body = {"piece_cid": str(found.cid), "padded_size": found.padded_size, "payload_size": size}

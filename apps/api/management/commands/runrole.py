@@ -134,7 +134,7 @@ class Command(BaseCommand):
             group_role_remove(miner, group=group, kind=kind, principal=SYSTEM, now=now)
         for kind in sorted(wanted - has):
             group_role_give(miner, GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
-        host_roles_renew(miner.tenant_id, host, OURS, now=now)
+        host_roles_renew(miner.tenant_id, host, kinds=OURS, now=now)
 
     def _wanted(self, options: dict[str, Any]) -> set[RoleKind]:
         """Return the roles that the flags ask for, and print filguard's notices."""
@@ -152,7 +152,7 @@ class Command(BaseCommand):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=now)
         for kind in sorted(wanted - has):
             host_role_give(miner, RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
-        host_roles_renew(miner.tenant_id, host, OURS, now=now)
+        host_roles_renew(miner.tenant_id, host, kinds=OURS, now=now)
 
     def _run(self, miner: Miner, options: dict[str, Any], stop: threading.Event) -> None:
         host, server = options["host"], None
@@ -188,7 +188,7 @@ class Command(BaseCommand):
         """Prolong what this process holds; a database that is away is tried again."""
         close_old_connections()
         try:
-            host_roles_renew(miner.tenant_id, host, OURS, now=clock.now())
+            host_roles_renew(miner.tenant_id, host, kinds=OURS, now=clock.now())
             self._tell(miner, host)
         except DatabaseError as error:
             self.stderr.write(f"roles not prolonged: {str(error).strip()}")

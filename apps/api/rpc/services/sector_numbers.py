@@ -102,7 +102,7 @@ def free(call: Call, name: str) -> None:
     """Release a reservation."""
     miner = own_miner(call)
     uuid = reservations_named(miner, key="uuid").get(name, "")
-    reservation_end(miner, str(uuid), "RELEASE", principal=call.principal, now=clock.now())
+    reservation_end(miner, str(uuid), event="RELEASE", principal=call.principal, now=clock.now())
 
 
 BITFIELD: Final = Param("*bitfield.BitField", _numbers)

@@ -242,7 +242,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
     """One version: who took it, what it changed, its text, and the way back to it."""
     wallet = wallet_get(viewer, address)
     try:
-        found = policy_version(viewer, address, number)
+        found = policy_version(viewer, address, number=number)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
     return policy_page(request, viewer, wallet, name="policy_version", shown=found, packed=pack(found.text))

@@ -90,7 +90,7 @@ def review(
     request: HttpRequest, viewer: Principal, wallet: Wallet, edit: PolicyEdit, *, error: str = ""
 ) -> HttpResponse:
     """Show a change before anybody signs it: its text and what it would have decided otherwise."""
-    draft = policy_draft(viewer, wallet.address, edit)
+    draft = policy_draft(viewer, wallet.address, edit=edit)
     state = policy_read(viewer, wallet.address)
     return policy_page(
         request,
@@ -118,7 +118,7 @@ def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     try:
         change = PolicyChange(text=form.cleaned_data.pop("packed"), **form.cleaned_data)
         try:
-            policy_change(viewer, address, change)
+            policy_change(viewer, address, change=change)
         except DomainError as refusal:
             edit = PolicyEdit(op=REPLACE, text=change.text)
             return review(request, viewer, wallet, edit, error=refusal.reason)

@@ -183,7 +183,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         heat=heat,
         faults=faults,
         bad=bad,
-        unread=named(stores_unread(data)),
+        unread="" if bad else named(stores_unread(data)),
         may_run=viewer.may("write"),
         checks=checks,
         disputes=dispute_rows(data.disputes, data),

@@ -303,7 +303,7 @@ def _data(miner: Miner, number: int, claim: Claim, work: SealingContext) -> dict
         return {}
     key = VerifiedAllocationKey(client=claim.client, id=claim.id)
     manifest = PieceActivationManifest(cid=cid, size=claim.size, verified_allocation_key=key, notify=())
-    pieces_recover(miner, number, [manifest], now=work.now)
+    pieces_recover(miner, number, manifests=[manifest], now=work.now)
     piece = WirePiece(size=claim.size, comm_p=comm_d, payload_size=unpadded_bytes(claim.size))
     return {"comm_d": comm_d, "pieces": pieces_column([piece])}
 

@@ -329,7 +329,7 @@ def _write(
             return False
         chosen = [part for part, _ in kept]
         needed = sum(part.value for part in chosen)
-        own = balance_take(miner, needed, work)
+        own = balance_take(miner, needed, work=work)
         batch = Batch.objects.create(
             uuid=name,
             miner=miner,

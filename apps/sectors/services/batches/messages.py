@@ -162,7 +162,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         batch_fail(batch, error=words, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
-    if is_waiting and balance_gone(batch.miner, int(batch.from_balance), work):
+    if is_waiting and balance_gone(batch.miner, int(batch.from_balance), work=work):
         _withdraw(batch, message, work)
         return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height

@@ -50,7 +50,7 @@ def balance_free(miner: Miner, available: int, *, height: int) -> int:
     return max(available - int(sum(taken)), 0)
 
 
-def balance_gone(miner: Miner, own: int, work: SealingContext) -> bool:
+def balance_gone(miner: Miner, own: int, *, work: SealingContext) -> bool:
     """Return whether the balance does not hold any more what a message counts on; no where nobody tells."""
     if not own:
         return False
@@ -74,7 +74,7 @@ class Funds:
         return self.needed - self.from_balance
 
 
-def funds_of(miner: Miner, needed: int, work: SealingContext) -> Funds:
+def funds_of(miner: Miner, needed: int, *, work: SealingContext) -> Funds:
     """Return who would pay so much at this head; all of it the balance where messages carry nothing."""
     if not work.policy.send_funds:
         return Funds(needed, needed)
@@ -92,7 +92,7 @@ def balance_lock(miner: Miner, work: SealingContext) -> None:
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
 
 
-def balance_take(miner: Miner, needed: int, work: SealingContext) -> int:
+def balance_take(miner: Miner, needed: int, *, work: SealingContext) -> int:
     """Return what of a batch's deposits and pledge the balance pays, after `balance_lock`."""
     return min(needed, balance_free(miner, work.available, height=work.head.height))
 

@@ -155,7 +155,7 @@ def _priced(
         prices = changes_priced(
             miner,
             [change.sector for change in theirs],
-            request,
+            request=request,
             client=work.client,
             head=work.head,
             network=work.network,

@@ -170,7 +170,7 @@ def changes_plan(
         ]
         if miner.state != MinerState.ACTIVE or not known:
             continue
-        prices = changes_priced(miner, known, request, client=client, head=head, network=network)
+        prices = changes_priced(miner, known, request=request, client=client, head=head, network=network)
         plan.sectors += prices
         _gas_add(plan, miner, [one for one in prices if not one.refusal], client=client, head=head)
     return plan
@@ -179,8 +179,8 @@ def changes_plan(
 def changes_priced(
     miner: Miner,
     sectors: Sequence[Sector],
-    request: ChangeRequest,
     *,
+    request: ChangeRequest,
     client: ChainClient,
     head: Head,
     network: Network,
@@ -304,7 +304,7 @@ def _gas_add(
     if not now or plan.gas_expected is None or plan.gas_max is None:
         plan.gas_expected = plan.gas_max = None
         return
-    run = change_run(miner, plan.request.kind, now, client=client, head=head)
+    run = change_run(miner, plan.request.kind, prices=now, client=client, head=head)
     if run.exit_code:
         plan.trial_error = run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
         plan.gas_expected = plan.gas_max = None
@@ -314,7 +314,7 @@ def _gas_add(
 
 
 def change_run(
-    miner: Miner, kind: ChangeKind, prices: Sequence[SectorPrice], *, client: ChainClient, head: Head
+    miner: Miner, kind: ChangeKind, *, prices: Sequence[SectorPrice], client: ChainClient, head: Head
 ) -> DryRun:
     """Run the message that changes these sectors, without sending it."""
     item = PushItem(

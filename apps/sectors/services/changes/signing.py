@@ -43,7 +43,7 @@ def signers_refusal(plan: ChangePlan, *, by: Principal) -> str:
             params=change_params(kind, chosen),
         )
         try:
-            refused = policy_try(by, sender, message).error
+            refused = policy_try(by, sender, message=message).error
         except DomainError as error:
             return gettext("the signer of {sender} was not asked: {reason}").format(
                 sender=sender, reason=error.reason

@@ -111,9 +111,9 @@ class Held:
 
     def data_refusal(self, step: str) -> str:
         """Release a sector of clients' data whose worker goes on with zeros; return why, empty for others."""
-        if not seals_zeros(self.sector, self.told, step):
+        if not seals_zeros(self.sector, self.told, step=step):
             return ""
-        return deals_refuse(self.sector, self.job, self.told, now=self.now)
+        return deals_refuse(self.sector, self.job, told=self.told, now=self.now)
 
     def bind(self, worker: Worker) -> None:
         """Have a worker be the one that has the sector's files."""

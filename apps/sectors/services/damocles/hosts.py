@@ -74,7 +74,7 @@ def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Wor
     }
     row, is_new = Worker.objects.get_or_create(tenant_id=principal.own_id, uid=uid, defaults=facts)
     if is_new:
-        worker_audit(principal, "worker.register", row, after={"host": source, "kind": DAMOCLES})
+        worker_audit(principal, "worker.register", worker=row, after={"host": source, "kind": DAMOCLES})
     if row.retired_at is not None:
         raise WorkerRetired(row.name)
     return row
@@ -160,7 +160,7 @@ def damocles_pings_forget(principal: Principal, name: str) -> None:
     row.hardware = {key: value for key, value in row.hardware.items() if key != PINGS}
     row.last_error = ""
     row.save(update_fields=["hardware", "last_error", "updated_at"])
-    worker_audit(principal, "worker.pings-forget", row, before={"seen_at": row.seen_at.isoformat()})
+    worker_audit(principal, "worker.pings-forget", worker=row, before={"seen_at": row.seen_at.isoformat()})
     publish(Change("worker", row.pk, row.tenant_id))
 
 

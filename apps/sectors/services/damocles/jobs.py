@@ -374,7 +374,7 @@ def job_held(
 
 
 def job_report(
-    principal: Principal, name: SectorName, reported: Reported, *, now: datetime
+    principal: Principal, name: SectorName, *, reported: Reported, now: datetime
 ) -> tuple[bool, str]:
     """Record what a thread reports; return whether it is to wipe the sector, and why.
 

@@ -81,7 +81,7 @@ def rebuild_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> 
     return None if given is None else GivenRun(given=given, pieces=deals_of(given.sector))
 
 
-def snap_up_submit(principal: Principal, name: SectorName, made: Updated, *, now: datetime) -> Submitted:
+def snap_up_submit(principal: Principal, name: SectorName, *, made: Updated, now: datetime) -> Submitted:
     """Accept an updated replica with its proof; the same again is answered as before.
 
     Raises NotDamocles, and NotThatFar until a prover has seen the files.

@@ -151,7 +151,7 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
 
 
 def damocles_report(
-    principal: Principal, name: SectorName, reported: Reported, *, now: datetime
+    principal: Principal, name: SectorName, *, reported: Reported, now: datetime
 ) -> tuple[bool, str]:
     """Take a worker's word of what it has done; returns whether it is to wipe the sector, and why.
 

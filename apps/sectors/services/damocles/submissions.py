@@ -50,7 +50,7 @@ class PreCommitted:
 
 
 def damocles_precommit(
-    principal: Principal, name: SectorName, made: PreCommitted, *, anew: bool, now: datetime
+    principal: Principal, name: SectorName, *, made: PreCommitted, anew: bool, now: datetime
 ) -> Submitted:
     """Take a replica's commitments; the same again is accepted again.
 
@@ -226,7 +226,7 @@ def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContex
 
 
 def damocles_proof(
-    principal: Principal, name: SectorName, proof: bytes, *, anew: bool, now: datetime
+    principal: Principal, name: SectorName, *, proof: bytes, anew: bool, now: datetime
 ) -> Submitted:
     """Take a sector's proof; the same again is accepted again.
 

@@ -46,7 +46,7 @@ def _piece_named(one: JobHeld, name: SectorName, cid: str) -> Piece:
     return piece
 
 
-def unseal_is_wanted(principal: Principal, name: SectorName, cid: str, *, now: datetime) -> bool:
+def unseal_is_wanted(principal: Principal, name: SectorName, *, cid: str, now: datetime) -> bool:
     """Return whether a worker is to upload what it has unsealed; asked again, the same until it has.
 
     Raises NotDamocles, SectorGone.
@@ -67,7 +67,7 @@ def _uploading(one: JobHeld) -> None:
         one.step(StageOutputs())
 
 
-def unsealed_from_worker(principal: Principal, cid: str, source: Source) -> None:
+def unsealed_from_worker(principal: Principal, cid: str, *, source: Source) -> None:
     """Store the bytes of a piece from the worker that was told to upload them; a repeat changes nothing.
 
     Raises JobUnknown, LeaseLost, UploadCut, PieceBusy, PieceMismatch.
@@ -82,7 +82,7 @@ def unsealed_from_worker(principal: Principal, cid: str, source: Source) -> None
     raise JobUnknown(cid)
 
 
-def unseal_achieve(principal: Principal, name: SectorName, cid: str, *, error: str, now: datetime) -> None:
+def unseal_achieve(principal: Principal, name: SectorName, *, cid: str, error: str, now: datetime) -> None:
     """Note that a piece is unsealed and here, or why it is not; a repeat changes nothing.
 
     Raises NotDamocles, SectorGone, NotThatFar while its bytes have not come.

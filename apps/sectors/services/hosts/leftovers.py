@@ -81,7 +81,7 @@ def leftovers_note(worker: Worker, told: Sequence[SealingLeftover] | None) -> No
         HostReport.objects.update_or_create(worker=worker, defaults={"leftovers": to_builtins(told)})
 
 
-def sealing_orders_note(worker: Worker, done: Collection[str], errors: Mapping[str, str]) -> None:
+def sealing_orders_note(worker: Worker, done: Collection[str], *, errors: Mapping[str, str]) -> None:
     """Note why a host could not remove what it was told to."""
     for command in worker.commands.filter(
         uuid__in=[one for one in done if errors.get(one)], done_at=None, op=Operation.REMOVE_SEALING
@@ -192,7 +192,7 @@ def sealing_leftovers_remove(
             )
         after: dict[str, Any] = {"sectors": sorted(one.id for one in chosen)}
         after |= {"bytes": sum(one.size for one in chosen)} | ({"reason": reason} if reason else {})
-        worker_audit(by, "worker.remove_leftovers", worker, after=after)
+        worker_audit(by, "worker.remove_leftovers", worker=worker, after=after)
         publish(Change("worker", worker.pk, worker.tenant_id))
     return plan
 

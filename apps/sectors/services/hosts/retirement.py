@@ -45,7 +45,11 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     is_revoked = host_token_revoke(tenant_id=row.tenant_id, uid=row.uid)
     after = {"retired": True, "token": "revoked" if is_revoked else "made on Tokens: revoke it there"}
     worker_audit(
-        by, "worker.retire", row, before={"leases": gettext("{count} jobs").format(count=ended)}, after=after
+        by,
+        "worker.retire",
+        worker=row,
+        before={"leases": gettext("{count} jobs").format(count=ended)},
+        after=after,
     )
     audit_entries_record(roles)
     row.retired_at = now
@@ -62,7 +66,7 @@ def worker_retire_drained(
     row.retire_asked_at = row.retire_asked_at or now
     row.save(update_fields=["retire_asked_at", "updated_at"])
     command = WorkerCommand.objects.create(worker=row, op=Operation.DRAIN, actor=actor)
-    worker_audit(by, "worker.retire_drained", row, after={"retired": "once it has nothing left to do"})
+    worker_audit(by, "worker.retire_drained", worker=row, after={"retired": "once it has nothing left to do"})
     publish(Change("worker", row.pk, row.tenant_id))
     return command
 

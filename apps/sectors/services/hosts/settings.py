@@ -94,7 +94,7 @@ def worker_settings_set(
     before, row.settings = row.settings, overlaid(row.settings, values)
     row.save(update_fields=["settings", "updated_at"])
     was, now = values_with_units(before), values_with_units(row.settings)
-    worker_audit(by, "worker.settings", row, before=was, after=now)
+    worker_audit(by, "worker.settings", worker=row, before=was, after=now)
     return settings_send(row, actor=actor)
 
 
@@ -122,7 +122,7 @@ def worker_group_set(worker: Worker, group: str, *, actor: str, by: Principal | 
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     before, row.group = row.group, group.strip()[:100]
     row.save(update_fields=["group", "updated_at"])
-    worker_audit(by, "worker.group", row, before={"group": before}, after={"group": row.group})
+    worker_audit(by, "worker.group", worker=row, before={"group": before}, after={"group": row.group})
     audit_entries_record(roles)
     settings_send(row, actor=actor)
 

@@ -125,7 +125,7 @@ def worker_register(
     worker.save()
     if is_started:
         after = {"boot": register.boot_id, "version": register.version, "host": register.host}
-        worker_audit(by, "worker.register", worker, before=before, after=after)
+        worker_audit(by, "worker.register", worker=worker, before=before, after=after)
     audit_entries_record(roles)
     publish(Change("worker", worker.pk, tenant_id))
     return worker, _registered(worker, now=now)
@@ -229,11 +229,11 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         worker_roles_renew(worker, now=now)
     if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
         removals_note(worker, done, now=now)
-        findings_note(worker, done, heartbeat.checked, heartbeat.command_errors, now=now)
-        checks_note(worker, done, heartbeat.checked, heartbeat.command_errors, now=now)
-        scans_note(worker, done, heartbeat.scanned, heartbeat.command_errors, now=now)
-        orders_note(worker, done, heartbeat.command_errors, now=now)
-        sealing_orders_note(worker, done, heartbeat.command_errors)
+        findings_note(worker, done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+        checks_note(worker, done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+        scans_note(worker, done, scanned=heartbeat.scanned, errors=heartbeat.command_errors, now=now)
+        orders_note(worker, done, errors=heartbeat.command_errors, now=now)
+        sealing_orders_note(worker, done, errors=heartbeat.command_errors)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
     before = {name: getattr(worker, name) for name in TOLD_FIELDS}
     worker.seen_at = now
@@ -405,6 +405,8 @@ def worker_command(
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
     ordered = ORDERED.get(op, {})
     before = {"paused": worker.is_paused, "draining": worker.is_draining} if ordered else None
-    worker_audit(by, f"worker.{op}", worker, before=before, after={"command": str(op), **ordered, **args})
+    worker_audit(
+        by, f"worker.{op}", worker=worker, before=before, after={"command": str(op), **ordered, **args}
+    )
     publish(Change("worker", worker.pk, worker.tenant_id))
     return command

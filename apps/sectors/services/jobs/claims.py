@@ -157,7 +157,7 @@ class _Asked:
             self.floor = int(restored_at.timestamp())
         if pk is None or not makes_proofs_at(network, worker.hardware):
             return None
-        if restore_is_noticed(Remembered(pool, json.loads(fingerprint)), Identity(*identity), marker):
+        if restore_is_noticed(Remembered(pool, json.loads(fingerprint)), Identity(*identity), marker=marker):
             self.is_plain = False  # the longer way begins the recovery, and gives what it may
             return None
         return _Found(pk, kind, stage, is_new)

@@ -127,7 +127,7 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
             ),
             field="event",
         )
-    data = outputs_check(stage, event.outputs, sealing_policy(), tenant_id=tenant_id)
+    data = outputs_check(stage, event.outputs, policy=sealing_policy(), tenant_id=tenant_id)
     if has_data(sector):
         _data_check(sector, data)
     if "proof" in stage.outputs and event.outputs.proof is not None:

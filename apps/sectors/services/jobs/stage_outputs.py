@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def outputs_check(
-    stage: StageSpec, outputs: StageOutputs, policy: SealingPolicy, *, tenant_id: int
+    stage: StageSpec, outputs: StageOutputs, *, policy: SealingPolicy, tenant_id: int
 ) -> dict[str, Any]:
     """Return the columns that a stage's report fills.  Raises BadReport naming what is missing."""
     for name in stage.outputs:

@@ -111,8 +111,8 @@ def _precommits_move(batch: Batch, work: SealingContext) -> None:
             row_without_files(
                 batch.miner,
                 info.sector_number,
-                row,
-                SectorState.PRECOMMIT_SENT,
+                sector=row,
+                state=SectorState.PRECOMMIT_SENT,
                 now=work.now,
                 comm_r=comm_r,
                 seal_proof=info.seal_proof,
@@ -127,7 +127,7 @@ def _commits_move(batch: Batch, work: SealingContext) -> None:
     rows = _rows(batch, list(placed))
     for number, pieces in placed.items():
         if number in rows:
-            pieces_recover(batch.miner, number, pieces, now=work.now)
+            pieces_recover(batch.miner, number, manifests=pieces, now=work.now)
     Batch.objects.filter(pk=batch.pk).update(is_aggregate=is_aggregate)
     for number in placed:
         row, proof = rows.get(number), proofs.get(number, b"")

@@ -76,7 +76,7 @@ def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
 
 
 def row_create(
-    miner: Miner, number: int, state: str, *, now: datetime, found: FoundSector | None = None, **columns: Any
+    miner: Miner, number: int, *, state: str, now: datetime, found: FoundSector | None = None, **columns: Any
 ) -> Sector:
     """Write the row of a sector that has none, with its job; a host goes on under the job that it knows."""
     step = NEXT_STAGE[state]
@@ -182,11 +182,11 @@ def host_bind(job: Job, found: FoundSector) -> None:
 
 @transaction.atomic
 def row_without_files(
-    miner: Miner, number: int, sector: Sector | None, state: str, *, now: datetime, **columns: Any
+    miner: Miner, number: int, *, sector: Sector | None, state: str, now: datetime, **columns: Any
 ) -> None:
     """Write or move the row of a sector with a pre-commit whose files nobody has reported, and pause it."""
     if sector is None:
-        sector = row_create(miner, number, state, now=now, **columns)
+        sector = row_create(miner, number, state=state, now=now, **columns)
     elif not row_move(sector, state, now=now, ticket=None, **columns):
         return
     job, fresh = job_locked(sector.pk)

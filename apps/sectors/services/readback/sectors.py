@@ -242,9 +242,9 @@ def _hosts_import(job: MinerImport) -> None:
         if row is not None:
             job.count += _host_import(row, found, job)
         elif number not in all_numbers:
-            row_create(job.miner, number, found.state, now=now, found=found, **found.columns)
+            row_create(job.miner, number, state=found.state, now=now, found=found, **found.columns)
             job.count += 1
-        pieces_found(job.miner, number, found.columns["pieces"], now=now)
+        pieces_found(job.miner, number, column=found.columns["pieces"], now=now)
 
 
 def _host_import(row: Sector, found: FoundSector, job: MinerImport) -> bool:
@@ -348,5 +348,5 @@ def _precommitted_import(job: MinerImport, found: dict[int, OnPreCommit | None])
             job.count += row_move(row, SectorState.PRECOMMIT_LANDED, now=now, **facts)
             continue
         facts |= {"comm_r": comm_r, "ticket_epoch": there.seal_rand_epoch, "seal_proof": there.seal_proof}
-        row_without_files(job.miner, number, row, SectorState.PRECOMMIT_LANDED, now=now, **facts)
+        row_without_files(job.miner, number, sector=row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts)
         job.count += 1

@@ -69,7 +69,7 @@ def _update_import(
     comm_r = cid_to_commr(update.new_sealed_cid)
     if bytes(row.comm_r or b"") == comm_r:
         _key_restore(row, work)
-    pieces = pieces_recover(row.miner, row.number, update.pieces, now=work.now)
+    pieces = pieces_recover(row.miner, row.number, manifests=update.pieces, now=work.now)
     column = pieces_column(pieces_filled(pieces, sector_size=row.sector_size))
     facts: dict[str, Any] = {
         "message_id": message.pk,

@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
     """Prolong the leases of a worker's host and let it take over what ran out; before jobs are locked."""
     kinds = {kind for job in worker.kinds for kind in ROLES_OF_JOBS.get(job, ())}
-    host_roles_renew(worker.tenant_id, worker_machine(worker), kinds, now=now)
+    host_roles_renew(worker.tenant_id, worker_machine(worker), kinds=kinds, now=now)
 
 
 @transaction.atomic
-def host_roles_renew(tenant_id: int, host: str, kinds: Collection[str], *, now: datetime) -> None:
+def host_roles_renew(tenant_id: int, host: str, *, kinds: Collection[str], now: datetime) -> None:
     """Prolong a host's leases of these kinds and let it take over what ran out."""
     for lost in roles_heartbeat(tenant_id=tenant_id, host=host, kinds=kinds, now=now):
         role_jobs_end(lost, now=now)
@@ -71,7 +71,7 @@ def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
 def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now: datetime) -> Role:
     """Assign a role to a host.  Raises NotAllowed, MinerNotReady."""
     roles_begin(miner, principal, now=now)
-    role = role_give(miner, grant, heard_at=role_heard_at(miner, grant.host, grant.kind), now=now)
+    role = role_give(miner, grant, heard_at=role_heard_at(miner, grant.host, kind=grant.kind), now=now)
     role.group = ""  # from now on its own, whatever its label says
     role.save(update_fields=["group"])
     _audit(principal, "miner.role-give", role)
@@ -90,7 +90,7 @@ def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal
     has = roles_of(miner).filter(host=host, kind=kind).first()
     if has is not None and has.group:
         raise RoleOfGroup(host, has.group)
-    label = None if has is None else role_of_label(miner, host, kind)
+    label = None if has is None else role_of_label(miner, host, kind=kind)
     if has is not None and label is not None:
         role_hand_to(has, label, now=now)
         publish_roles(miner)
@@ -120,7 +120,7 @@ def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: da
     """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
     roles_begin(miner, principal, now=now)
     _idle_require(miner, besides=host, now=now)
-    heard = {kind: role_heard_at(miner, host, kind) for kind in RoleKind.values}
+    heard = {kind: role_heard_at(miner, host, kind=kind) for kind in RoleKind.values}
     rows = roles_combine(miner, host=host, heard=heard, now=now)
     audit_record(
         principal=principal, action="miner.roles-combine", target=miner.address, after={"host": host}

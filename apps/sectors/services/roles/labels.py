@@ -40,7 +40,7 @@ def labels_by_host(tenant_id: int) -> dict[str, set[str]]:
     return found
 
 
-def role_of_label(miner: Miner, host: str, kind: str) -> RoleGroup | None:
+def role_of_label(miner: Miner, host: str, *, kind: str) -> RoleGroup | None:
     """Return the role that a host would have by a label of its own, the oldest; None while one does all."""
     if is_combined(Role.objects.filter(miner=miner)):
         return None
@@ -116,7 +116,7 @@ def miner_labels_sync(
     given = {(role.host, role.kind): role for role in rows if is_given(role)}
     for key, row in sorted(wanted.items()):
         if key not in given:
-            role_join(miner, row, key[0], now=now)
+            role_join(miner, row, host=key[0], now=now)
         elif given[key].group:
             role_hand_to(given[key], row, now=now)
     theirs = [role for role in given.values() if role.group and role.host in labels]
@@ -128,10 +128,10 @@ def miner_labels_sync(
     return [] if by is None else role_changes(miner, rows, by=by)
 
 
-def role_join(miner: Miner, row: RoleGroup, host: str, *, now: datetime) -> None:
+def role_join(miner: Miner, row: RoleGroup, *, host: str, now: datetime) -> None:
     """Assign a host the role of its group."""
     grant = RoleGrant(host=host, kind=row.kind, priority=row.priority)
-    role = role_give(miner, grant, heard_at=role_heard_at(miner, host, row.kind), now=now)
+    role = role_give(miner, grant, heard_at=role_heard_at(miner, host, kind=row.kind), now=now)
     Role.objects.filter(pk=role.pk).update(group=row.group)
 
 

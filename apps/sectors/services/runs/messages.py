@@ -71,7 +71,7 @@ def runs_advance(work: SealingContext) -> None:
         if run.state == SnapState.SNAP_STORED:
             stored.setdefault(run.sector.miner, []).append(run)
     for_each_isolated(
-        stored.items(), lambda item: updates_send(item[0], item[1], work), event="updates_not_sent"
+        stored.items(), lambda item: updates_send(item[0], item[1], work=work), event="updates_not_sent"
     )
     runs = [run for run in runs if run.state != SnapState.SNAP_STORED]
     for_each_isolated(
@@ -122,7 +122,7 @@ def _balance_gone(run: PipelineRun, work: SealingContext) -> bool:
     """Return whether the balance no longer holds what a run's message counts on."""
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     own = int(shared.aggregate(sum=Sum("from_balance"))["sum"] or 0)
-    return balance_gone(run.sector.miner, own, work)
+    return balance_gone(run.sector.miner, own, work=work)
 
 
 def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:

@@ -93,7 +93,7 @@ def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: Seali
     gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
     more = pledge_missing(sector, verified=verified, work=work)
-    funds = funds_of(sector.miner, with_margin(more, work), work)
+    funds = funds_of(sector.miner, with_margin(more, work), work=work)
     return SnapUpPrice(packed=packed, verified=verified, pledge=more, funds=funds, gas=gas)
 
 
@@ -306,7 +306,7 @@ def _is_refused(piece: Piece, work: SealingContext) -> bool:
     except NodeRefused:
         return False
     if reason:
-        piece_refuse(piece, reason, work)
+        piece_refuse(piece, reason, work=work)
     return bool(reason)
 
 

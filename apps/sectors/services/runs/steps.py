@@ -130,7 +130,7 @@ def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAn
             gettext("{event} cannot be reported in state {state}").format(event=event.event, state=run.state),
             field="event",
         )
-    columns = outputs_check(spec, event.outputs, sealing_policy(), tenant_id=run.sector.tenant_id)
+    columns = outputs_check(spec, event.outputs, policy=sealing_policy(), tenant_id=run.sector.tenant_id)
     taken, data = (_snap_take if run.kind == JobKind.SNAP_UP else _rebuild_take)(run, event, columns, now=now)
     job.seq = event.seq
     job.save(update_fields=["seq"])

@@ -57,13 +57,13 @@ KIND: Final = "snap_up"
 FAULTY: Final = "its sector is faulty: the update waits until it is proven again"
 
 
-def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> None:
+def updates_send(miner: Miner, runs: Sequence[PipelineRun], *, work: SealingContext) -> None:
     """Send the updates of a miner that the chain would take now, in as few messages as hold them."""
     work = replace(work, policy=batch_policy(miner, work.policy))
     available = balance_read(miner, work)
     work = replace(work, available=available, free=balance_free(miner, available, height=work.head.height))
     ready = _unlanded(miner, runs, work)
-    chosen, reason = updates_choose(miner, _placed(miner, ready, work), work)
+    chosen, reason = updates_choose(miner, _placed(miner, ready, work), work=work)
     good = _accepted(miner, chosen, work)
     restore_check(now=work.now)
     if miner.pk in miners_unrecovered():
@@ -72,7 +72,9 @@ def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext
         _write(miner, shared, work, reason=reason)
 
 
-def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> tuple[list[Placed], str]:
+def updates_choose(
+    miner: Miner, placed: Sequence[Placed], *, work: SealingContext
+) -> tuple[list[Placed], str]:
     """Choose the updates that go now, and say why; none if they shall wait."""
     height, most = work.head.height, work.policy.update_batch_max
     for run, _, _ in placed:
@@ -232,7 +234,7 @@ def _write(miner: Miner, tried: Sequence[Tried], work: SealingContext, *, reason
     with transaction.atomic():
         balance_lock(miner, work)
         needed = sum(one.needed for one in tried)
-        left = own = balance_take(miner, needed, work)
+        left = own = balance_take(miner, needed, work=work)
         note = "; ".join(filter(None, (reason, funds_text(value=needed - own, from_balance=own))))
         ordered = sorted(tried, key=lambda one: one.placed[0].pk)  # one order: no deadlock
         step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}

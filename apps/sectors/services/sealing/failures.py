@@ -138,5 +138,5 @@ def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, 
         raise BadValue(gettext("it is in this state already"), field="state")
     before = copy(fresh)
     sector_step(fresh, f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None)
-    sector_audit(by, "sector.state-set", before, fresh, note=reason)
+    sector_audit(by, "sector.state-set", before=before, after=fresh, note=reason)
     return fresh

@@ -112,7 +112,7 @@ def _miner_pack(miner: Miner, work: SealingContext) -> None:
         }
         if refused:  # the others go with the next head, placed anew
             for piece, reason in refused.items():
-                piece_refuse(piece, reason, work)
+                piece_refuse(piece, reason, work=work)
             continue
         taken = numbers_allocated(work.client, miner.address)
         sector_pack(miner, packed, work=work, taken=taken)
@@ -189,7 +189,7 @@ def sector_pack(
     return sector
 
 
-def piece_refuse(piece: Piece, reason: str, work: SealingContext) -> None:
+def piece_refuse(piece: Piece, reason: str, *, work: SealingContext) -> None:
     """End a piece that the chain would not take: nothing is sealed for it."""
     with transaction.atomic():
         advance(piece, "REFUSE", error=reason, has_data=False, state_since=work.now, updated_at=work.now)

@@ -105,7 +105,7 @@ def pieces_unplace(miner: Miner, number: int, *, now: datetime) -> None:
 
 
 def pieces_recover(
-    miner: Miner, number: int, manifests: Sequence[PieceActivationManifest], *, now: datetime, at: int = 0
+    miner: Miner, number: int, *, manifests: Sequence[PieceActivationManifest], now: datetime, at: int = 0
 ) -> list[Piece]:
     """Note that pieces are in a sector, as a message or record tells it; return them in order of place.
 
@@ -126,7 +126,7 @@ def pieces_recover(
     return found
 
 
-def pieces_found(miner: Miner, number: int, column: Sequence[dict[str, Any]], *, now: datetime) -> None:
+def pieces_found(miner: Miner, number: int, *, column: Sequence[dict[str, Any]], now: datetime) -> None:
     """Note that a sector which a host has begun holds pieces that the backup has as waiting."""
     at = 0
     for part in pieces_of(column):

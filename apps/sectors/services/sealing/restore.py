@@ -188,7 +188,7 @@ def sector_restore(
             plan = _prove(plan, fresh, job, reason=reason, by=by, work=work)
         else:
             _begin_anew(fresh, job, force=force, reason=reason, by=by, work=work)
-        sector_audit(by, "sector.restore", before, fresh, note=reason)
+        sector_audit(by, "sector.restore", before=before, after=fresh, note=reason)
     return plan
 
 
@@ -204,7 +204,7 @@ def _prove(
         fresh, SectorEvent.RESTORE_PROVEN, job=job, now=work.now, actor=by.actor, note=reason, **facts
     )
     _removals(job).filter(done_at=None).delete()
-    pieces_found(fresh.miner, fresh.number, pieces, now=work.now)
+    pieces_found(fresh.miner, fresh.number, column=pieces, now=work.now)
     # Whether it is active is compared at the next head.
     ActiveSectors.objects.filter(miner_id=fresh.miner_id).update(compared_height=None)
     return Restoration(fresh, state=plan.state, has_files=has_files, facts=plan.facts)

@@ -171,7 +171,7 @@ def sector_retry(
         data: dict[str, Any] = {"pieces": []} if is_anew else {}
         before = copy(fresh)
         sector_step(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
-        sector_audit(by, "sector.back", before, fresh)
+        sector_audit(by, "sector.back", before=before, after=fresh)
         return fresh
     before = copy(fresh)
     Sector.objects.filter(pk=fresh.pk).update(
@@ -189,7 +189,7 @@ def sector_retry(
         actor=actor,
     )
     fresh.refresh_from_db()
-    sector_audit(by, "sector.retry", before, fresh)
+    sector_audit(by, "sector.retry", before=before, after=fresh)
     publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
     return fresh
 
@@ -202,7 +202,7 @@ def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | No
         before = copy(fresh)
         sector_pause(fresh, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
         fresh.refresh_from_db()
-        sector_audit(by, "sector.pause", before, fresh)
+        sector_audit(by, "sector.pause", before=before, after=fresh)
     return fresh
 
 
@@ -237,5 +237,5 @@ def sector_abort(
     before = copy(fresh)
     sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
     files_remove(fresh, job=job, actor=actor)
-    sector_audit(by, "sector.abort", before, fresh, note=reason)
+    sector_audit(by, "sector.abort", before=before, after=fresh, note=reason)
     return fresh

@@ -111,7 +111,7 @@ def check_begin(
     after = {"host": host.name, "sectors": total, "bytes_s": value_with_unit("bytes_s", bytes_s)}
     if sector is not None:
         after["sector"] = f"{sector.miner} / {sector.number}"
-    store_audit(by, "store.check", locked.name, after=after)
+    store_audit(by, "store.check", target=locked.name, after=after)
     if ahead < AT_ONCE:
         _continue(check, now=now)
     publish(Change("store", str(locked.uuid), locked.tenant_id))
@@ -145,7 +145,7 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     if row.state != StoreCheckState.RUNNING:
         raise StoreRefused(gettext("the check has ended"))
     told = gettext("{done} of {sectors}").format(done=row.done, sectors=plural(row.total, "sector"))
-    store_audit(by, "store.check_cancel", row.store.name, before={"checked": told})
+    store_audit(by, "store.check_cancel", target=row.store.name, before={"checked": told})
     _end(row, "CANCEL", now=now)
 
 
@@ -269,9 +269,9 @@ def order_args(sector: Sector, store: Store) -> dict[str, str]:
 def checks_note(
     worker: Worker,
     done: Collection[str],
+    *,
     checked: Iterable[CheckedSector],
     errors: Mapping[str, str],
-    *,
     now: datetime,
 ) -> None:
     """Save what a host has found of sectors' files, and drop its orders: what it repeats finds none."""
@@ -327,7 +327,7 @@ def _note(
     if is_away:
         copies_forget(sector.pk, store.name)
     elif not is_over:  # it has not ended, and was not updated, while it was read
-        check.bad += int(copy_note(sector, store, files, now=now))
+        check.bad += int(copy_note(sector, store, files=files, now=now))
 
 
 def _fail(check: StoreCheck, order: WorkerCommand, sector: Sector, *, error: str, now: datetime) -> None:

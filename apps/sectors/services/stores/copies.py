@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from poolsite.wire.store_checks import CheckedFile
 
 
-def copy_note(sector: Sector, store: Store, files: Collection[CheckedFile], *, now: datetime) -> bool:
+def copy_note(sector: Sector, store: Store, *, files: Collection[CheckedFile], now: datetime) -> bool:
     """Save what was found of a sector's files in a store; return whether any is bad."""
     condition = condition_of(files)
     plain = (FileState.GOOD, FileState.NOTED, FileState.NOT_READ)

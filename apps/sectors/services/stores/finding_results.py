@@ -38,9 +38,9 @@ LEFTOVER_REMOVED: Final = "LEFTOVER_REMOVED"
 def findings_note(
     worker: Worker,
     done: Collection[str],
+    *,
     checked: Iterable[CheckedSector],
     errors: Mapping[str, str],
-    *,
     now: datetime,
 ) -> None:
     """Follow what a host says of findings; what it repeats finds no order any more."""
@@ -57,7 +57,7 @@ def findings_note(
         if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
             _removed(finding, worker, error=error, now=now)
         elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
-            error = error or missing_drop(finding, order, told.get(str(order.uuid)), now=now)
+            error = error or missing_drop(finding, order, files=told.get(str(order.uuid)), now=now)
             advance(finding, "REFUSE" if error else "DROP", error=error, updated_at=now)
             publish(Change("store", str(finding.store.uuid), worker.tenant_id))
         elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:

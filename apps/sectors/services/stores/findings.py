@@ -56,7 +56,7 @@ class Planned:
     refusal: str = ""
 
 
-def findings_picked(store: Store, uuids: Collection[str] | None, kind: str = "") -> list[StoreFinding]:
+def findings_picked(store: Store, uuids: Collection[str] | None, *, kind: str = "") -> list[StoreFinding]:
     """Return what waits for somebody of a store's last scan: of these uuids, or all of a kind.
 
     Raises StoreRefused.
@@ -107,7 +107,7 @@ def findings_adopt(
     Without `uuids`, of as many as a host is told of at a time.  Raises StoreRefused if none can be adopted.
     """
     locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
-    plan = adoptions_plan(findings_picked(locked, uuids, FindingKind.ELSEWHERE), now=now)
+    plan = adoptions_plan(findings_picked(locked, uuids, kind=FindingKind.ELSEWHERE), now=now)
     chosen = [one.finding for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
@@ -131,7 +131,7 @@ def findings_check(
             args = order_args(finding.sector, store) | {"store": finding.sector.store, "quick": "yes"}
             _order(finding, host, Operation.CHECK_SECTOR, args, event="CHECK", actor=by.actor, now=now)
     after = {"host": host.name, "sectors": sorted(one.name for one in chosen[:room])}
-    store_audit(by, action, store.name, after=after)
+    store_audit(by, action, target=store.name, after=after)
     _publish(store, host)
     return host, {one.pk for one in chosen[room:]}
 
@@ -286,7 +286,7 @@ def leftovers_remove(
             )
         after: dict[str, Any] = {"host": host.name, "sectors": sorted(one.name for one in told)}
         after |= {"bytes": sum(one.size for one in told)} | ({"reason": reason} if reason else {})
-        store_audit(by, "store.remove_leftovers", store.name, after=after)
+        store_audit(by, "store.remove_leftovers", target=store.name, after=after)
         _publish(store, host)
     known = {one.pk: Planned(one, refusals[one.pk] or changed.get(one.pk, "")) for one in rows}
     return [one if one.refusal else known.get(one.finding.pk) or Planned(one.finding, FASTER) for one in plan]

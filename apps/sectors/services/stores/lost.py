@@ -163,7 +163,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
         "size": gettext("{size} bytes").format(size=lost.size),
         "moves": plural(len(moves), "move"),
     }
-    store_audit(by, "store.forget", locked.name, before=facts)
+    store_audit(by, "store.forget", target=locked.name, before=facts)
     uuid, tenant_id = str(locked.uuid), locked.tenant_id
     locked.delete()
     publish(Change("store", uuid, tenant_id))

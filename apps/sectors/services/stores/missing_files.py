@@ -47,7 +47,7 @@ def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
 
 
 def missing_drop(
-    finding: StoreFinding, order: WorkerCommand, files: Collection[CheckedFile] | None, *, now: datetime
+    finding: StoreFinding, order: WorkerCommand, *, files: Collection[CheckedFile] | None, now: datetime
 ) -> str:
     """Take the store out of a sector's row if its host has missed files again; return why not, or nothing.
 

@@ -88,7 +88,7 @@ def moves_begin(
             )
         )
     told = {"sectors": len(made), "to": target.name, "by_host": worker.name}
-    store_audit(by, "store.move", source.name, after=told)
+    store_audit(by, "store.move", target=source.name, after=told)
     for store in (source, target):
         publish(Change("store", str(store.uuid), store.tenant_id))
     return made
@@ -159,7 +159,7 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     for row in ended:
         _end(row, why=gettext("its host is away"), now=now)
     if ended:
-        store_audit(by, "store.moves_cancel", source.name, before={"open": plural(len(ended), "move")})
+        store_audit(by, "store.moves_cancel", target=source.name, before={"open": plural(len(ended), "move")})
         publish(Change("store", str(source.uuid), source.tenant_id))
     return len(ended)
 

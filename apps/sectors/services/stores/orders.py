@@ -142,7 +142,7 @@ def store_change(
                 note=gettext("labels: {labels}").format(labels=", ".join(labels) or "none"),
                 now=now,
             )
-            store_audit(by, "store.labels", store.name, before=before, after={"labels": labels})
+            store_audit(by, "store.labels", target=store.name, before=before, after={"labels": labels})
     if not rules:
         return None
     rows = store.attachments.filter(condition__in=READABLE, worker__retired_at=None).select_related("worker")
@@ -189,7 +189,7 @@ def _order(
         return same
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=by.actor)
     after = values_with_units({name: value for name, value in args.items() if name != "uid"})
-    store_audit(by, f"store.{op}", target, before=before, after=after)
+    store_audit(by, f"store.{op}", target=target, before=before, after=after)
     publish(Change("worker", worker.pk, worker.tenant_id))
     publish(Change("store", "", worker.tenant_id))
     return command

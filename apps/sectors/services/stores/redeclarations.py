@@ -93,7 +93,7 @@ def redeclaration_begin(
         return scan
     scan.redeclares, scan.drops_missing, scan.updated_at = True, drops_missing, now
     scan.save(update_fields=["redeclares", "drops_missing", "updated_at"])
-    store_audit(by, "store.redeclare", store.name, after={"drop_missing": drops_missing})
+    store_audit(by, "store.redeclare", target=store.name, after={"drop_missing": drops_missing})
     return scan
 
 

@@ -182,7 +182,7 @@ def _rules(one: AttachedStore) -> dict[str, Any]:
     return {name: list(told[name]) if isinstance(told[name], tuple) else told[name] for name in RULES}
 
 
-def orders_note(worker: Worker, done: Collection[str], errors: Mapping[str, str], *, now: datetime) -> None:
+def orders_note(worker: Worker, done: Collection[str], *, errors: Mapping[str, str], now: datetime) -> None:
     """Note which orders a host could not carry out, and what became of those for stores."""
     for command in worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS):
         error = errors.get(str(command.uuid), "")[:1_000]

@@ -72,7 +72,7 @@ def scan_begin(
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
     WorkerCommand.objects.create(worker=host, op=Operation.SCAN_STORE, args=args, actor=by.actor)
     after = {"host": host.name} | ({"drop_missing": drops_missing} if redeclares else {})
-    store_audit(by, "store.redeclare" if redeclares else "store.scan", locked.name, after=after)
+    store_audit(by, "store.redeclare" if redeclares else "store.scan", target=locked.name, after=after)
     publish(Change("store", str(locked.uuid), locked.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))
     return scan
@@ -85,7 +85,7 @@ def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
     row = rows.get(pk=scan.pk)
     if row.state != ScanState.RUNNING:
         raise StoreRefused(gettext("the scan has ended"))
-    store_audit(by, "store.scan_cancel", row.store.name, before={"host": row.worker.name})
+    store_audit(by, "store.scan_cancel", target=row.store.name, before={"host": row.worker.name})
     _end(row, "CANCEL", now=now)
 
 
@@ -111,9 +111,9 @@ def _end(scan: StoreScan, event: str, *, now: datetime, error: str = "") -> None
 def scans_note(
     worker: Worker,
     done: Collection[str],
+    *,
     scanned: Iterable[ScannedStore],
     errors: Mapping[str, str],
-    *,
     now: datetime,
 ) -> None:
     """Save what a host found in its stores, for a head to compare: a heartbeat renews leases, and is short.

@@ -82,9 +82,9 @@ def test_a_proof_is_not_begun_where_the_height_came_meanwhile() -> None:
     window = current_deadline(960, 961, NETWORK.proving)
     Miner.objects.filter(pk=miner.pk).update(works_until=960)
 
-    assert posts_schedule(miner, [window], look(chain)) == 0
+    assert posts_schedule(miner, [window], context=look(chain)) == 0
     Miner.objects.filter(pk=miner.pk).update(works_until=961)
-    assert posts_schedule(miner, [window], look(chain)) == 1
+    assert posts_schedule(miner, [window], context=look(chain)) == 1
     assert WindowPost.objects.count() == 1
 
 

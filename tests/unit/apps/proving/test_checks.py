@@ -171,7 +171,7 @@ def test_a_lost_file_is_bad_though_another_store_has_a_copy() -> None:
     assert row.reason == "is missing; b has a good copy"
     job = factories.proof_job(of, worker=host, result={"stores": ["a", "b"], "worker": "p"})
     post = WindowPost(miner=of, deadline_index=row.deadline_index)
-    proof_results_store(post, job, [1, 2], look(OneDeadline(), AHEAD))
+    proof_results_store(post, job, numbers=[1, 2], context=look(OneDeadline(), AHEAD))
     row.refresh_from_db()
     assert not row.is_good, "a proof that reads the copy makes nothing good"
     assert looked(host, height=AGAIN) == {2}

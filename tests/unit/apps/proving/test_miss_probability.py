@@ -39,7 +39,9 @@ def probability(
 ) -> float | None:
     """Of the window from 960 to 970; the last epoch to land in is 969."""
     deadline = Deadline.objects.get()
-    return miss_probability(deadline, posts, look(OneDeadline(), height), measured_times, hosts=hosts)
+    return miss_probability(
+        deadline, posts, context=look(OneDeadline(), height), times=measured_times, hosts=hosts
+    )
 
 
 def test_probability_is_the_share_of_pairs_that_come_too_late() -> None:

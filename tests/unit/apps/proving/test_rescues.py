@@ -41,10 +41,10 @@ def test_kill_between_two_parts_of_a_window_leaves_none_unproved(
 
     monkeypatch.setattr(WindowPost.objects, "create", killed)
     with pytest.raises(KeyboardInterrupt):
-        posts_schedule(of, windows_open(of, look(chain)), look(chain))
+        posts_schedule(of, windows_open(of, look(chain)), context=look(chain))
     monkeypatch.undo()
 
-    posts_schedule(of, windows_open(of, look(chain)), look(chain))
+    posts_schedule(of, windows_open(of, look(chain)), context=look(chain))
 
     parts = WindowPost.objects.filter(miner=of).order_by("part")
     assert [index for part in parts for index in part.partitions] == list(range(11))

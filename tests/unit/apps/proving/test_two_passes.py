@@ -111,7 +111,7 @@ def test_a_pass_that_holds_one_proof_keeps_no_other(monkeypatch: pytest.MonkeyPa
     other.save()
     moved = []
     monkeypatch.setattr(posts, "TURN_S", 0.1)
-    monkeypatch.setattr(posts, "post_move", lambda post, *_: moved.append(post.pk))
+    monkeypatch.setattr(posts, "post_move", lambda post, *_, **_more: moved.append(post.pk))
     here, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -68,13 +68,13 @@ def test_numbers_that_were_used_or_released_are_given_to_nobody(end: str) -> Non
     reserve(miner, "lotus", numbers=numbers_parse("2-3"))
     row = NumberReservation.objects.get()
 
-    reservation_end(miner, str(row.uuid), end, principal=people.principal(), now=NOON)
+    reservation_end(miner, str(row.uuid), event=end, principal=people.principal(), now=NOON)
 
     assert numbers_allocate(miner, count=4, taken=[]) == [0, 1, 4, 5]
     with pytest.raises(WrongState):
-        reservation_end(miner, str(row.uuid), end, principal=people.principal(), now=NOON)
+        reservation_end(miner, str(row.uuid), event=end, principal=people.principal(), now=NOON)
     with pytest.raises(ReservationUnknown):
-        reservation_end(factories.miner(), str(row.uuid), end, principal=people.principal(), now=NOON)
+        reservation_end(factories.miner(), str(row.uuid), event=end, principal=people.principal(), now=NOON)
 
 
 def test_lease_that_ran_out_burns_its_numbers() -> None:
@@ -151,7 +151,7 @@ def test_allocator_that_lost_its_role_gives_no_number() -> None:
     miner = factories.miner()
     for name in "ab":
         give(miner, name, RoleKind.ALLOCATOR)
-        host_roles_renew(miner.tenant_id, name, [RoleKind.ALLOCATOR], now=NOON)
+        host_roles_renew(miner.tenant_id, name, kinds=[RoleKind.ALLOCATOR], now=NOON)
     assert reserve(miner, count=1, allocator=("a", 1)) == [0]
 
     fail_over(miner, RoleKind.ALLOCATOR, to="b", at=later(1))
@@ -165,10 +165,10 @@ def test_each_act_is_in_the_audit_log() -> None:
     miner, person = factories.miner(), people.principal()
     reserve(miner, count=1)
     row = NumberReservation.objects.get()
-    reservation_end(miner, str(row.uuid), "USE", principal=person, now=NOON)
+    reservation_end(miner, str(row.uuid), event="USE", principal=person, now=NOON)
     reserve(miner, "other", count=1)
     row = NumberReservation.objects.get(name="other")
-    reservation_end(miner, str(row.uuid), "RELEASE", principal=person, now=NOON)
+    reservation_end(miner, str(row.uuid), event="RELEASE", principal=person, now=NOON)
     sectorid_export(miner, principal=person, now=NOON)
     sectorid_import(miner, 5, principal=person)
 

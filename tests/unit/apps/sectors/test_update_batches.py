@@ -94,7 +94,7 @@ def sent(
     of: Miner, runs: Sequence[PipelineRun], ends: dict[int, int], *, height: int = HEIGHT
 ) -> list[tuple[str, bool, str]]:
     """State, pause and error of each after a pass."""
-    updates_send(of, runs, context(ends, height=height))
+    updates_send(of, runs, work=context(ends, height=height))
     rows = PipelineRun.objects.order_by("sector__number")
     return [(run.state, run.paused_at is not None, run.error) for run in rows]
 
@@ -171,7 +171,7 @@ def test_the_balance_pays_the_pledge_of_updates_first(available: int, value: int
     needed = 999 * 110 // 100
     work = replace(context(ends), client=cast("Any", Chain(ends, available)))
 
-    updates_send(of, runs, work)
+    updates_send(of, runs, work=work)
 
     [message] = Message.objects.filter(kind="snap_up")
     assert int(message.value) == value
@@ -186,7 +186,7 @@ def test_the_balance_pays_the_pledge_of_updates_first(available: int, value: int
 def test_an_update_that_the_balance_pays_no_more_goes_again(available: int, is_again: bool) -> None:
     of, runs, ends = waiting(1)
     work = replace(context(ends), client=cast("Any", Chain(ends, 5000)))
-    updates_send(of, runs, work)
+    updates_send(of, runs, work=work)
     Message.objects.update(state="UNFILLED", wait="ESTIMATE", nonce=None)
     later = replace(work, client=cast("Any", Chain(ends, available)), now=NOON + timedelta(minutes=1))
 

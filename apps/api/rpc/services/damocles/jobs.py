@@ -77,7 +77,7 @@ def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
 
 def submit_snap_up(call: Call, name: SectorName, made: Updated) -> Json:
     """Accept an updated replica with its proof, once a prover has checked its files."""
-    result, words = snap_up_submit(call.principal, name, made, now=clock.now())
+    result, words = snap_up_submit(call.principal, name, made=made, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
@@ -144,10 +144,10 @@ def allocate_unseal(call: Call, wanted: Wanted) -> Json:
 
 def acquire_unseal_dest(call: Call, name: SectorName, cid: str) -> list[Json]:
     """Return where the bytes go: to `/piecestore` here, or nowhere if they are here already."""
-    is_wanted = unseal_is_wanted(call.principal, name, cid, now=clock.now())
+    is_wanted = unseal_is_wanted(call.principal, name, cid=cid, now=clock.now())
     return [f"{PIECES_HERE}{cid}"] if is_wanted else []
 
 
 def achieve_unseal(call: Call, name: SectorName, cid: str, error: str) -> None:
     """Note that the bytes are here, or why not."""
-    unseal_achieve(call.principal, name, cid, error=error, now=clock.now())
+    unseal_achieve(call.principal, name, cid=cid, error=error, now=clock.now())

@@ -126,7 +126,7 @@ def assign_ticket(call: Call, name: SectorName) -> Json:
 def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew: bool) -> Json:
     """Store the commitments of a replica for its pre-commit."""
     made = replace(made, seal_proof=one.seal_proof)
-    result, words = damocles_precommit(call.principal, one.name, made, anew=anew, now=clock.now())
+    result, words = damocles_precommit(call.principal, one.name, made=made, anew=anew, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
@@ -163,7 +163,7 @@ def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
 
 def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json:
     """Store the sector's proof for its commit."""
-    result, words = damocles_proof(call.principal, name, proof, anew=anew, now=clock.now())
+    result, words = damocles_proof(call.principal, name, proof=proof, anew=anew, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
@@ -176,7 +176,7 @@ def poll_proof_state(call: Call, name: SectorName) -> Json:
 def report_state(call: Call, name: SectorName, reported: Reported) -> Json:
     """Store a worker's report; Finalized has it wipe the sector."""
     take = job_report if job_is_named(call.principal, name) else damocles_report
-    is_over, why = take(call.principal, name, reported, now=clock.now())
+    is_over, why = take(call.principal, name, reported=reported, now=clock.now())
     return {"Id": forms.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
 
 

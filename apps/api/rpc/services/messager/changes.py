@@ -96,7 +96,9 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
     landed, displaced = messages_search(
         client=chain_client(), key=tracked_key(), now=clock.now(), ids=[row.pk]
     )
-    message_audit(call.principal, "message.search", row, after={"landed": landed, "replaced": displaced})
+    message_audit(
+        call.principal, "message.search", message=row, after={"landed": landed, "replaced": displaced}
+    )
     if not landed + displaced:
         raise MessageNotFound(f"search message {row.cid} from node nil")
     return str(row.push_id)
