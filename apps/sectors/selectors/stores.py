@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import OuterRef, Prefetch, Q, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, Q, Subquery
 from django.utils.translation import gettext
 
 from apps.core.compiled import Compiled
 from apps.sectors.errors import StoreUnknown, WorkerUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
+from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
@@ -221,6 +222,20 @@ def hosts_of_store(store: Store, conditions: Collection[str], *, now: datetime) 
     rows = store.attachments.filter(condition__in=conditions, worker__retired_at=None)
     found = (row.worker for row in rows.select_related("worker").order_by("worker_id"))
     return [worker for worker in found if not worker_is_away(worker, now=now)]
+
+
+def stores_unread(viewer: Principal, *, now: datetime) -> list[str]:
+    """Return the names of the stores of this caller that no host reads now, sorted."""
+    heard_since = now - timedelta(seconds=sealing_policy().worker_away_s)
+    reads = StoreAttachment.objects.filter(
+        store=OuterRef("pk"),
+        condition__in=READABLE,
+        worker__retired_at=None,
+        worker__seen_at__gte=heard_since,
+    )
+    stores = Store.objects.filter(~Exists(reads))
+    stores = stores if viewer.is_operator else stores.filter(tenant_id=viewer.own_id)
+    return sorted(set(stores.values_list("name", flat=True)))
 
 
 def provers_of_store(store: Store, *, now: datetime) -> list[Worker]:

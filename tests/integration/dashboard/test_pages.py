@@ -30,7 +30,7 @@ MOST_QUERIES = {
     "today": 25,
     "miners": 11,
     "blocks": 16,  # three of them for who is not drawn, and when the next win is to be expected
-    "proving": 17,  # one of them for the settings in force
+    "proving": 18,  # one of them for the settings in force
     "sectors": 16,
     "sealing": 18,
     "planner": 20,

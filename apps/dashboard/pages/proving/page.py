@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.results import Topic
-from apps.checks.stores import stores_unread
 from apps.checks.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -37,6 +36,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.proving.selectors import checks_latest, hosts_proving
 from apps.proving.states import Forecast
+from apps.sectors.selectors.stores import stores_unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -183,7 +183,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         heat=heat,
         faults=faults,
         bad=bad,
-        unread="" if bad else named(stores_unread(data)),
+        unread="" if bad else named(stores_unread(viewer, now=data.at)),
         may_run=viewer.may("write"),
         checks=checks,
         disputes=dispute_rows(data.disputes, data),
