@@ -15,22 +15,22 @@ SECRET = $(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOK
 
 help:
 	@echo "make up      start the pool; Ctrl-C stops it"
-	@echo "make test    run the tests (sets up everything they need)"
+	@echo "make test    run the tests (installs everything they need)"
 	@echo "make quick   run the unit tests that need neither a chain nor a browser"
-	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
-	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url] [LOTUS=folder]  run a pool on a real lotus node: messages, sectors, data, proofs, blocks, a cluster that moves (docs/real-chain.md)"
+	@echo "make peers   build third-party programs and run them against the pool (needs Go and Node.js)"
+	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url] [LOTUS=folder]  run a pool on a real lotus node: messages, sectors, data, proofs, blocks, moving a cluster (docs/real-chain.md)"
 	@echo "make lint    check style, types, import contracts, words and kernels"
 	@echo "make format  format Python files and templates"
-	@echo "make bench   measure beside the peers' figures; 1 if a limit is missed"
-	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
-	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; page Hosts, Join a host)"
-	@echo "make prover  run a prover for a console elsewhere (the same words)"
-	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
-	@echo "make soak    run the long tests: kills at every point, a week of accidents, bare environments"
-	@echo "make week    run the week of accidents alone (28 min; POOLSITE_SOAK_MINERS=5 _SECTORS=40 _PERIODS=7 _NETWORK=soak)"
-	@echo "make screens take pictures of the running pool's pages into var/screens/, and the documentation's into docs/screens/"
-	@echo "make params  make the small chain's parameters of PoReps and updates (1.8 GB, many minutes), so that both are Groth16"
-	@echo "make reset   remove the pool's state, after asking"
+	@echo "make bench   run the benchmarks against the peers' figures; fails if a limit is missed"
+	@echo "make bench-rust  build rust-fil-proofs (needs cargo) and compare it with our kernels"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; see Hosts, Join a host)"
+	@echo "make prover  run a prover for a console elsewhere (same variables)"
+	@echo "make signer  create keys and run a signer for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
+	@echo "make soak    run the long tests: kills at every point, a week of injected failures, bare environments"
+	@echo "make week    run only the week of injected failures (28 min; POOLSITE_SOAK_MINERS=5 _SECTORS=40 _PERIODS=7 _NETWORK=soak)"
+	@echo "make screens take screenshots of the running pool's pages into var/screens/, and those for the docs into docs/screens/"
+	@echo "make params  generate the small chain's PoRep and update parameters (1.8 GB, many minutes) to make both Groth16"
+	@echo "make reset   remove the pool's state, after confirmation"
 
 environment:
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv requirements.txt
@@ -70,7 +70,7 @@ peers: test-environment
 
 # TESTS names some of its files.
 real-chain: test-environment
-	@{ [ -n "$(NODE)" ] && [ -n "$(TOKEN_FILE)" ]; } || [ -n "$(LOTUS)" ] || { echo "make real-chain needs NODE=url, the JSON-RPC of a real node, and TOKEN_FILE=path, its admin token; or LOTUS=folder of lotus' programs (docs/real-chain.md)" >&2; exit 2; }
+	@{ [ -n "$(NODE)" ] && [ -n "$(TOKEN_FILE)" ]; } || [ -n "$(LOTUS)" ] || { echo "make real-chain needs NODE=url, the JSON-RPC of a real node, and TOKEN_FILE=path, its admin token; or LOTUS=folder with the lotus programs (docs/real-chain.md)" >&2; exit 2; }
 	@REAL_CHAIN_NODE="$(NODE)" REAL_CHAIN_TOKEN_FILE="$(TOKEN_FILE)" REAL_CHAIN_CONTROL="$(CONTROL)" REAL_CHAIN_LOTUS="$(LOTUS)" $(VENV) -m pytest -s -p no:randomly -m "peer" $(or $(TESTS),$(if $(NODE),tests/real_chain $(if $(LOTUS),,--ignore=tests/real_chain/test_cluster.py),tests/real_chain/test_cluster.py))
 
 bench: test-environment
@@ -94,7 +94,7 @@ screens: test-environment browser
 # A part of the pool for a console elsewhere needs nothing but these packages and the console's port.
 worker-environment:
 	@if [ -z "$(CONSOLE)" ]; then \
-		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and TOKEN=text or TOKEN_FILE=path; STORE=folder if not var/store" >&2; exit 2; fi
+		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and TOKEN=text or TOKEN_FILE=path; also STORE=folder if the store is not var/store" >&2; exit 2; fi
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
 
 worker: worker-environment

@@ -1,4 +1,4 @@
-"""Makes the environment in .venv, or leaves it alone if its stamp says that it is this one.
+"""Creates the environment in .venv, or leaves it unchanged if its stamp shows that it is up to date.
 
 Run: PYTHON .ci/environment.py FOLDER REQUIREMENTS.  Needs nothing but the standard library.
 """
@@ -54,7 +54,7 @@ def environment_make(folder: Path, requirements: Path) -> str:
     stamps = folder / "stamps"
     free = shutil.disk_usage(SITE).free
     if free < ROOM_BYTES:
-        return f"{free // 2**20} MiB are left on the disk, the environment needs {ROOM_BYTES // 2**20}."
+        return f"The disk has {free // 2**20} MiB free, the environment needs {ROOM_BYTES // 2**20} MiB."
     sys.stdout.write(f"Installing into {folder} (once; a minute or two)\n")
     sys.stdout.flush()
     if not is_usable(folder):
@@ -62,7 +62,7 @@ def environment_make(folder: Path, requirements: Path) -> str:
             [sys.executable, "-m", "venv", "--clear", folder], check=False, capture_output=True, text=True
         )
         if made.returncode:
-            return f"The environment cannot be made: {(made.stderr or made.stdout).strip().splitlines()[-1]}"
+            return f"Cannot create the environment: {(made.stderr or made.stdout).strip().splitlines()[-1]}"
     log = folder / "install.log"
     command: list[str | Path] = [
         folder / "bin" / "python",
@@ -78,7 +78,7 @@ def environment_make(folder: Path, requirements: Path) -> str:
         )
     if installed.returncode:
         lines = [line for line in log.read_text().splitlines() if line.strip()] or ["no reason given"]
-        return f"The packages cannot be installed: {lines[-1].strip()} (all of it is in {log})"
+        return f"The packages cannot be installed: {lines[-1].strip()} (full output in {log})"
     shutil.rmtree(stamps, ignore_errors=True)  # of other pins: they no longer hold
     stamps.mkdir()
     for file in files_of(requirements):
@@ -94,7 +94,7 @@ def main() -> int:
             fcntl.flock(lock, fcntl.LOCK_EX)
             problem = environment_make(folder, requirements)
     except PermissionError:  # somebody else's checkout: what is made there can still be used
-        refusal = f"{SITE} is not yours to write: use a clone of your own."
+        refusal = f"You have no write permission for {SITE}: use your own clone."
         problem = "" if is_made(folder, requirements) else refusal
     if problem:
         sys.stderr.write(f"{problem}\n")

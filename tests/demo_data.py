@@ -144,8 +144,8 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
 
 def _roles(miner: Miner) -> None:
     """Two hosts that share a miner's work, one of them on standby and not heard of."""
-    factories.role(miner, "rack-a", RoleKind.WINDOW, note="given")
-    factories.role(miner, "rack-a", RoleKind.WINNING, note="the lease of rack-b ran out")
+    factories.role(miner, "rack-a", RoleKind.WINDOW, note="assigned")
+    factories.role(miner, "rack-a", RoleKind.WINNING, note="the lease of rack-b expired")
     factories.role(miner, "rack-b", RoleKind.WINDOW, is_held=False)
     factories.role(miner, "rack-b", RoleKind.WINNING, is_held=False, heard_at=None)
     factories.role(miner, "rack-b", RoleKind.SEAL)
@@ -268,7 +268,7 @@ def alerts() -> None:
     at = now()
     target = text_encrypt("https://chat.example/hooks/operators")
     channel = AlertChannel.objects.create(name="operators", kind=ChannelKind.WEBHOOK, target=target)
-    found = {"title": "Every host sends heartbeats", "severity": "warning", "say": "alice-old away"}
+    found = {"title": "Every host sends heartbeats", "severity": "warning", "say": "alice-old offline"}
     alert = Alert.objects.create(check_name="hosts_away", count=1, since=at, **found)
     told = {"channel": channel, "alert": alert, "event": AlertEvent.STARTED, "text": found["say"]}
     Notification.objects.create(**told, body={}, created_at=at, next_try_at=at, attempts=3, error="no answer")

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 PAGE: Final = Path("docs/flows.md")
 HEAD: Final = """# Flows
 
-Each box is a function or class and its module. A full arrow is an import of the one by the other, a dashed
-one goes over a row, a queue or a socket. Drawn by `python -m tests.flow_diagrams`; `make test` compares, and
-refuses a box that is not there and a full arrow without its import. What each flow is for says
-[architecture.md](architecture.md#six-flows).
+Each box is a function or class and its module. A solid arrow means that the first imports the second, a
+dashed one goes through a row, a queue or a socket. Drawn by `python -m tests.flow_diagrams`; `make test`
+compares, and fails for a box that does not exist or a solid arrow without its import.
+[architecture.md](architecture.md#six-flows) describes what each flow is for.
 """
 
 

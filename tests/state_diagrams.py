@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 PAGE: Final = Path("docs/states.md")
 HEAD: Final = """# States
 
-Every `state` column moves by the table of its model, through `apps.core.transitions` alone; only a
-node's has none: it is what the last probe found. The diagrams are drawn from the tables
-(`python -m tests.state_diagrams`; `make test` compares); an arrow bears its events. After a restore a
-sector may go from any state to any other (`RECOVER_TO_…`): those arrows are left out.
+Each of these `state` columns changes only along its model's table, through `apps.core.transitions` (claims
+and the lease sweep take the step from the same table). The diagrams are drawn from the tables (`python -m
+tests.state_diagrams`; `make test` compares); an arrow is labelled with its events. After a restore a sector
+may go from any state to any other (`RECOVER_TO_…`): those arrows are left out.
 """
 
 

@@ -7,20 +7,23 @@ from importlib import import_module
 from typing import Final
 
 PROGRAMS: Final[dict[str, tuple[str, str]]] = {
-    "signer": ("workers.signer.commands:main", "hold keys, sign what the policy allows"),
+    "signer": ("workers.signer.commands:main", "hold keys and sign what the policy allows"),
     "sealer": ("workers.agent.sealer:main", "seal sectors for a console"),
-    "prover": ("workers.prover.main:main", "prove what the store holds, as often as the chain asks"),
-    "machine": ("workers.machine:main", "say what this machine has, and propose slots for it"),
-    "precompile": ("workers.processors.precompile:main", "compile what the stages need, once per machine"),
+    "prover": ("workers.prover.main:main", "prove the sectors in the stores whenever the chain requires it"),
+    "machine": ("workers.machine:main", "show this machine's hardware and propose slots for it"),
+    "precompile": (
+        "workers.processors.precompile:main",
+        "compile the kernels that the stages need, once per machine",
+    ),
     "seal": ("workers.processors.seal:main", "seal one sector by hand"),
     "bench": ("workers.processors.bench:main", "measure the kernels"),
     "verify": (
         "workers.processors.verify:main",
-        "check a sealed sector, every hash again, or Groth16 proofs",
+        "verify a sealed sector by recomputing every hash, or Groth16 proofs",
     ),
     "commp": ("workers.processors.commp:main", "compute piece commitments of files"),
-    "params": ("workers.processors.params:main", "list, check, convert and make Groth16 parameters"),
-    "prove": ("workers.processors.prove:main", "make Groth16 proofs by hand"),
+    "params": ("workers.processors.params:main", "list, check, convert and generate Groth16 parameters"),
+    "prove": ("workers.processors.prove:main", "compute Groth16 proofs by hand"),
     "post": ("workers.processors.post:main", "prove sectors that were sealed by hand"),
 }
 """Name → module and function, and what it does; by name, so that none loads what it does not need."""
@@ -38,8 +41,8 @@ def main(argv: list[str]) -> int:
         sys.stdout.write(usage())
         return 0
     if not argv or argv[0] not in PROGRAMS:
-        wrong = f"there is no program {argv[0]!r}" if argv else "name a program"
-        sys.stderr.write(f"python -m workers: {wrong}: one of {', '.join(PROGRAMS)}\n")
+        wrong = f"unknown program {argv[0]!r}" if argv else "no program named"
+        sys.stderr.write(f"python -m workers: {wrong}: choose one of {', '.join(PROGRAMS)}\n")
         return 2
     module, _, function = PROGRAMS[argv[0]][0].partition(":")
     code: int = getattr(import_module(module), function)(argv[1:])

@@ -169,25 +169,31 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     """Add what sealer and prover both take."""
     parser.add_argument("--dir", type=Path, default=Path(folder), help="the worker's own folder")
     parser.add_argument(
-        "--config", type=Path, help=f"its file; otherwise {CONFIG_FILE} or {FIELD_FILE} in --dir"
+        "--config",
+        type=Path,
+        help=f"the worker's config file; default: {CONFIG_FILE} or {FIELD_FILE} in --dir",
     )
     parser.add_argument(
         "--store",
         type=store_path,
         action="append",
-        help=f"where finished sectors lie, one or several: folders, or s3://bucket/prefix ({DEFAULT_STORE})",
+        help=f"store for finished sectors, repeatable: a folder or s3://bucket/prefix ({DEFAULT_STORE})",
     )
     parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
     secret = parser.add_mutually_exclusive_group()
-    secret.add_argument("--token", default="", help="join token of the page Hosts, Join a host; used once")
-    secret.add_argument("--token-file", type=Path, help="file with a token of the page Tokens")
-    parser.add_argument("--name", default="", help="name on the console's pages")
-    parser.add_argument("--host", default="", help="name of this machine, for its roles; default: its own")
+    secret.add_argument("--token", default="", help="join token from Hosts, Join a host; used once")
+    secret.add_argument("--token-file", type=Path, help="file with a token from the Tokens page")
+    parser.add_argument("--name", default="", help="name shown on the console")
+    parser.add_argument(
+        "--host", default="", help="machine name, used to assign roles; default: the hostname"
+    )
     parser.add_argument("--snark", choices=SNARKS, default="auto", help="form of the proofs (docs/snark.md)")
     parser.add_argument(
-        "--sector-size", default="", help="2KiB, 8MiB, … 64GiB; default: what the pool's miners have"
+        "--sector-size", default="", help="2KiB, 8MiB, … 64GiB; default: that of the pool's miners"
     )
-    parser.add_argument("--parameter-seed", default="", help="make missing parameters from it: TOXIC")
+    parser.add_argument(
+        "--parameter-seed", default="", help="generate missing parameters from this seed: TOXIC"
+    )
 
 
 def sealer_config(argv: Sequence[str]) -> SealerConfig:
@@ -195,7 +201,9 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     parser = argparse.ArgumentParser(prog="python -m workers sealer", description="Seal sectors for a pool.")
     common_arguments(parser, folder="var/sealer")
     parser.add_argument(
-        "--slots", default="", help="stages at a time, as pc1=2,pc2=1; with `only` no others, as only,c2=2"
+        "--slots",
+        default="",
+        help="slots per stage: pc1=2,pc2=1; start with `only` for no other stages: only,c2=2",
     )
     given = parser.parse_args(argv)
     path = config_path(given.dir, given.config)
@@ -262,7 +270,7 @@ def config_path(folder: Path, named: Path | None) -> Path:
         return named
     ours, field = folder / CONFIG_FILE, folder / FIELD_FILE
     if ours.exists() and field.exists():
-        raise BadConfig(f"{ours} and {field} are both there: keep one of them, or name one by --config")
+        raise BadConfig(f"{ours} and {field} both exist: keep one of them, or choose one with --config")
     return field if field.exists() else ours
 
 
@@ -274,13 +282,13 @@ def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> 
         if store.startswith(SCHEME) and (fault := url_fault(store)):
             raise BadConfig(f"--store is {store!r}: {fault}")
     if given.token_file is None and not given.token and not own.exists():
-        raise BadConfig("the console's token is missing: give --token (Hosts, Join a host) or --token-file")
+        raise BadConfig("the console's token is missing: pass --token (Hosts, Join a host) or --token-file")
     foreign = {**processors, **file.damocles.processors.foreign}
     missing = [f"{stage} = [...]" for stage in PROOF_STAGES[program] if stage not in foreign]
     if given.snark == "external" and missing:
         raise BadConfig(f"--snark external needs [processors] {' and '.join(missing)} in {file.path}")
     if given.snark == "groth16" and not given.sector_size:
-        raise BadConfig("--snark groth16 needs --sector-size, as --sector-size 32GiB")
+        raise BadConfig("--snark groth16 needs --sector-size, for example --sector-size 32GiB")
     return {
         "folder": given.dir.resolve(),
         "stores": tuple(dict.fromkeys(path.resolve() for path in stores or [DEFAULT_STORE])),
@@ -319,13 +327,13 @@ def sector_size_read(text: str) -> int:
     for size in SECTOR_SIZES:
         if text in (str(size), f"{size >> 10}KiB", f"{size >> 20}MiB", f"{size >> 30}GiB") and text[0] != "0":
             return size
-    raise BadConfig(f"--sector-size is {text!r}: write 2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
+    raise BadConfig(f"--sector-size is {text!r}: use 2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
 
 
 def console_read(url: str) -> str:
     """Check the console's address.  Raises BadConfig."""
     if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
-        raise BadConfig(f"the console's address is {url!r}: write http://host:port or https://host")
+        raise BadConfig(f"the console's address is {url!r}: use http://host:port or https://host")
     return url.rstrip("/")
 
 
@@ -348,7 +356,7 @@ def slots_parse(text: str) -> dict[str, Any]:
     try:
         return others | {name.strip().lower(): int(count) for name, _, count in pairs}
     except ValueError:
-        raise BadConfig(f"--slots is {text!r}: write stage=number, as pc1=2,pc2=1") from None
+        raise BadConfig(f"--slots is {text!r}: use stage=number, for example pc1=2,pc2=1") from None
 
 
 def slots_read(given: dict[str, Any]) -> dict[str, int]:
@@ -357,8 +365,8 @@ def slots_read(given: dict[str, Any]) -> dict[str, int]:
     for name, count in given.items():
         stage = name.upper()
         if stage not in WORKER_STAGES:
-            raise BadConfig(f"--slots: there is no stage {name!r}: {near_of(stage, WORKER_STAGES)}")
+            raise BadConfig(f"--slots: unknown stage {name!r}: {near_of(stage, WORKER_STAGES)}")
         if not 0 <= count <= SLOTS_MAX:
-            raise BadConfig(f"--slots: {name} is {count}: write a whole number from 0 to {SLOTS_MAX}")
+            raise BadConfig(f"--slots: {name} is {count}: use a whole number from 0 to {SLOTS_MAX}")
         slots[stage] = count
     return slots

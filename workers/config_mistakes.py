@@ -65,7 +65,9 @@ def near_of(name: str, known: Iterable[str]) -> str:
     """Return the remedy for an unknown name."""
     names = list(known)
     near = get_close_matches(name, names, 1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"use one of {', '.join(names)}" if len(names) > 1 else f"use {names[0]}"
 
 
 def program_fault(program: str) -> str:
@@ -73,10 +75,8 @@ def program_fault(program: str) -> str:
     if shutil.which(program) is not None:
         return ""
     if os.path.exists(program):
-        return f"make it executable by chmod +x {program}"
-    return (
-        "install it there, or write where it is" if "/" in program else "install it, or write its whole path"
-    )
+        return f"make it executable with chmod +x {program}"
+    return "install it there, or fix the path" if "/" in program else "install it, or give its full path"
 
 
 def syntax_mistake(text: str, error: tomllib.TOMLDecodeError) -> str:
@@ -87,12 +87,12 @@ def syntax_mistake(text: str, error: tomllib.TOMLDecodeError) -> str:
     number = int(found[1]) if found is not None else len(lines)
     shown = lines[number - 1].strip()[:80] if 0 < number <= len(lines) else ""
     if any(words in what for words in TWICE):
-        remedy = "it stands there twice: keep one of them"
+        remedy = "it is defined twice: keep one of them"
     elif KEY.match(shown):
-        remedy = 'write name = value: a text in quotes, as "30s", a number, true, false or a list, as ["a"]'
+        remedy = 'use name = value: a quoted string ("30s"), a number, true, false or a list (["a"])'
     else:
-        remedy = "write [table], [[table]] or name = value"
-    return f"line {number}: {shown!r} is not understood ({what or error}): {remedy}"
+        remedy = "use [table], [[table]] or name = value"
+    return f"line {number}: {shown!r} cannot be read ({what or error}): {remedy}"
 
 
 class FileChecks:
@@ -116,7 +116,9 @@ class FileChecks:
         value = data.get(str(path[-1]), {})
         if not isinstance(value, dict):
             name = ".".join(str(part) for part in path if not isinstance(part, int))
-            raise self.wrong(path, "is no table", f"write [{name}] on a line of its own, and its keys below")
+            raise self.wrong(
+                path, "is not a table", f"put [{name}] on a line of its own, with its keys below"
+            )
         return value
 
     def tables(self, data: dict[str, Any], path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -124,7 +126,7 @@ class FileChecks:
         value = data.get(str(path[-1]), [])
         dotted = ".".join(str(part) for part in path)
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            raise self.wrong(path, "is no array of tables", f"write [[{dotted}]] on a line of its own")
+            raise self.wrong(path, "is not an array of tables", f"put [[{dotted}]] on a line of its own")
         for number, one in enumerate(value):
             yield (*path, number), one
 

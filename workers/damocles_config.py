@@ -42,10 +42,10 @@ SEALS: Final = ("sealer", "niporep")
 TAKES: Final = ("enable_deals", "disable_cc")
 """Rules of `sealing` by which together nothing would begin."""
 WORKER_HERE: Final = {
-    "rpc_server": "the console asks nothing of a host, hosts ask the console",
-    "ping_interval": "the console says how often a host calls",
-    "local_pieces_dir": "clients' data come from the console, page Pieces",
-    "local_pieces_dirs": "clients' data come from the console, page Pieces",
+    "rpc_server": "hosts call the console, never the other way round",
+    "ping_interval": "the console sets how often a host calls",
+    "local_pieces_dir": "client data comes from the console, page Pieces",
+    "local_pieces_dirs": "client data comes from the console, page Pieces",
 }
 """Keys of [worker] that are not obeyed, and what stands for them."""
 
@@ -107,10 +107,10 @@ class _Reader(FileChecks):
         self.file.name = worker.get("name", "")
         for name in ("rpc_server", "ping_interval", "local_pieces_dir", "local_pieces_dirs"):
             if name in worker:
-                self.note(f"worker.{name} is not obeyed: {WORKER_HERE[name]}")
+                self.note(f"worker.{name} is ignored: {WORKER_HERE[name]}")
         for name in ("sector_manager", "metrics"):
             if name in data:
-                self.note(f"[{name}] is not obeyed: the console is --console, metrics its /metrics")
+                self.note(f"[{name}] is ignored: use --console for the console, and its /metrics")
         self.sealing(data.get("sealing", {}))
         self.stores(data)
         reader = ProcessorReader(self.lines, self.cpus)
@@ -148,7 +148,7 @@ class _Reader(FileChecks):
         found: dict[str, str] = {}
         for name, value in table.items():
             if name in SEALING_HERE:
-                self.note(f"{name} of {of} is not obeyed: {SEALING_HERE[name]}")
+                self.note(f"{name} of {of} is ignored: {SEALING_HERE[name]}")
                 continue
             try:
                 found[name] = rule_read(name, value)
@@ -163,7 +163,7 @@ class _Reader(FileChecks):
             place = self.store_place(path, one)
             name = str(one.get("name", place))
             if name in names:
-                raise self.wrong((*path, "name"), f"is {name!r} twice", "give each store a name of its own")
+                raise self.wrong((*path, "name"), f"is {name!r} twice", "give each store its own name")
             names.add(name)
             self.file.stores.append(place)
             if one.get("readonly", False):
@@ -177,19 +177,23 @@ class _Reader(FileChecks):
         """Return a store's folder, or its bucket's url; how that is reached is noted.  Raises BadFile."""
         for name in SECRETS:
             if name in one:  # not said with its value: it would stand in a log
-                remedy = "take it out, and write it in the worker's environment or in a file of mode 600"
-                raise self.wrong((*path, name), "must not stand here", f"{remedy} (credentials = …)")
+                remedy = "remove it, and put it into the worker's environment or into a file with mode 600"
+                raise self.wrong((*path, name), "is not allowed here", f"{remedy} (credentials = …)")
         self.keys(one, path, ATTACHED)
         if "url" not in one:
             for name in BUCKET:
                 if name in one:
-                    raise self.wrong((*path, name), "is for a bucket", 'write url = "s3://…", or take it out')
+                    raise self.wrong(
+                        (*path, name), "is only for a bucket", 'add url = "s3://…", or remove it'
+                    )
             if "location" not in one:
-                remedy = 'write location = "/mnt/store", or url = "s3://sectors/pool1"'
+                remedy = 'add location = "/mnt/store" or url = "s3://sectors/pool1"'
                 raise self.wrong((*path, "location"), "is missing", remedy)
             return str(one["location"])
         if "location" in one:
-            raise self.wrong((*path, "url"), "stands beside location", "keep one of them: two stores are two")
+            raise self.wrong(
+                (*path, "url"), "conflicts with location", "keep one of them, or add a second [[attached]]"
+            )
         settings = BucketSettings(**{name: str(one.get(name, "")) for name in BUCKET})
         if settings.credentials and (fault := credentials_fault(FilePath(settings.credentials))):
             what, _, remedy = fault.rpartition(": ")
@@ -208,9 +212,7 @@ class _Reader(FileChecks):
             rules = self.rules(own, (*path, "sealing"), of=f"[[sealing_thread]] {number}")
             plan = one.get("plan", "sealer")
             if plan == "wdpost":
-                self.note(
-                    "[[sealing_thread]] with plan wdpost is not obeyed: start `python -m workers prover`"
-                )
+                self.note("[[sealing_thread]] with plan wdpost is ignored: start `python -m workers prover`")
                 continue
             self.location(path, one, number)
             plans.append(plan)
@@ -222,27 +224,27 @@ class _Reader(FileChecks):
             return
         self.file.settings[SECTORS_MAX] = len(plans)
         if not any(plan in SEALS for plan in plans):
-            self.note("no [[sealing_thread]] has plan sealer: this host begins no new sector")
+            self.note("no [[sealing_thread]] has plan sealer: this host starts no new sectors")
         for stage, needs in PLAN_STAGES.items():
             slots = sum(plan in needs for plan in plans)  # a plan that changes later moves them
             self.file.settings[SLOTS + stage] = min(slots, self.file.settings.get(SLOTS + stage, slots))
             if not slots:
                 what = f"no [[sealing_thread]] has plan {' or '.join(needs)}"
-                self.note(f"{what}: slots of {stage.lower()} are 0 until its page or the file gives some")
+                self.note(f"{what}: {stage.lower()} has 0 slots until its page or the file sets them")
 
     def location(self, path: Path, one: dict[str, Any], number: int) -> None:
         """Read where a thread seals."""
         if "location" not in one:
-            raise self.wrong((*path, "location"), "is missing", 'write location = "/mnt/nvme1/thread1"')
+            raise self.wrong((*path, "location"), "is missing", 'add location = "/mnt/nvme1/thread1"')
         numbers = {one.path: one.number for one in self.file.locations}
         location = str(one["location"]).rstrip("/") or "/"
         if location in numbers:
             raise self.wrong(
                 (*path, "location"),
-                f"is {location!r} as of thread {numbers[location]}",
-                "give each sealing thread a folder of its own",
+                f"is {location!r}, already used by thread {numbers[location]}",
+                "give each sealing thread its own folder",
             )
         if not is_folder(location):
-            remedy = f"mount its disk, or make it by mkdir -p {location}"
-            raise self.wrong((*path, "location"), f"is {location!r}, and there is no such folder", remedy)
+            remedy = f"mount its disk, or create it with mkdir -p {location}"
+            raise self.wrong((*path, "location"), f"is {location!r}, which does not exist", remedy)
         self.file.locations.append(Location(location, one.get("plan", "sealer"), number))

@@ -22,48 +22,52 @@ CPUSET: Final = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)
 
 def text(value: Any) -> str:
     """Check a text."""
-    return "" if isinstance(value, str) and value else "write a text in quotes"
+    return "" if isinstance(value, str) and value else "use a quoted string"
 
 
 def place(value: Any) -> str:
     """Check an absolute path."""
     return (
-        "" if isinstance(value, str) and os.path.isabs(value) else 'write an absolute path, as "/mnt/nvme1"'
+        "" if isinstance(value, str) and os.path.isabs(value) else 'use an absolute path such as "/mnt/nvme1"'
     )
 
 
 def texts(value: Any) -> str:
     """Check a list of texts."""
     is_good = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return "" if is_good else 'write a list of texts, as ["a", "b"]'
+    return "" if is_good else 'use a list of strings such as ["a", "b"]'
 
 
 def flag(value: Any) -> str:
     """Check a yes or no."""
-    return "" if isinstance(value, bool) else "write true or false"
+    return "" if isinstance(value, bool) else "use true or false"
 
 
 def count(value: Any) -> str:
     """Check a number of at least 1."""
     is_good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10_000
-    return "" if is_good else "write a whole number from 1 to 10000"
+    return "" if is_good else "use a whole number from 1 to 10000"
 
 
 def number(value: Any) -> str:
     """Check a whole number."""
     is_good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return "" if is_good else "write a whole number"
+    return "" if is_good else "use a whole number"
 
 
 def niceness(value: Any) -> str:
     """Check a priority."""
     is_good = isinstance(value, int) and not isinstance(value, bool) and -20 <= value <= 19
-    return "" if is_good else "write a whole number from -20 to 19"
+    return "" if is_good else "use a whole number from -20 to 19"
 
 
 def duration(value: Any) -> str:
     """Check a time."""
-    return "" if isinstance(value, str) and DURATION.fullmatch(value) else 'write a time, as "30s" or "5min"'
+    return (
+        ""
+        if isinstance(value, str) and DURATION.fullmatch(value)
+        else 'use a duration such as "30s" or "5min"'
+    )
 
 
 def cpuset(value: Any) -> str:
@@ -71,23 +75,23 @@ def cpuset(value: Any) -> str:
     is_good = isinstance(value, str) and CPUSET.fullmatch(value) is not None
     pairs = [part.partition("-") for part in value.split(",")] if is_good else []
     is_good &= all(int(first) <= int(last or first) for first, _, last in pairs)
-    return "" if is_good else 'write cores, as "0-7" or "0-3,8"'
+    return "" if is_good else 'use cores such as "0-7" or "0-3,8"'
 
 
 def environment(value: Any) -> str:
     """Check variables."""
     is_good = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
-    return "" if is_good else 'write texts, as { FIL_PROOFS_USE_GPU = "1" }'
+    return "" if is_good else 'use string values, for example { FIL_PROOFS_USE_GPU = "1" }'
 
 
 def plan(value: Any) -> str:
     """Check a plan."""
-    return "" if value in PLANS else f"write one of {', '.join(PLANS)}"
+    return "" if value in PLANS else f"use one of {', '.join(PLANS)}"
 
 
 def bucket_url(value: Any) -> str:
     """Check a bucket's url."""
-    return url_fault(value) if isinstance(value, str) else 'write a url, as "s3://sectors/pool1"'
+    return url_fault(value) if isinstance(value, str) else 'use a URL such as "s3://sectors/pool1"'
 
 
 def endpoint(value: Any) -> str:
@@ -97,7 +101,7 @@ def endpoint(value: Any) -> str:
 
 def table(value: Any) -> str:
     """Check a table."""
-    return "" if isinstance(value, dict) else "write a table"
+    return "" if isinstance(value, dict) else "use a table"
 
 
 def is_tables(value: Any) -> bool:
@@ -107,7 +111,7 @@ def is_tables(value: Any) -> bool:
 
 def miners(value: Any) -> str:
     """Check miners by their ids."""
-    remedy = "write a list of actor ids, as [1000, 1001]"
+    remedy = "use a list of actor IDs such as [1000, 1001]"
     if not isinstance(value, list) or any(isinstance(one, bool) for one in value):
         return remedy
     try:
@@ -137,7 +141,7 @@ SEALING: Final = {
     "request_task_max_retries": number,
     "verify_after_pc2": flag,
 }
-PACE: Final = "the host asks the console again as often as that says"
+PACE: Final = "the console sets how often the host asks for work"
 SEALING_HERE: Final = {
     **dict.fromkeys(("rpc_polling_interval", "request_task_max_retries"), PACE),
     "ignore_proof_check": "a sector is done once its proof has landed",

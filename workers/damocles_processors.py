@@ -75,13 +75,13 @@ class ProcessorReader(FileChecks):
         self.limitation(processors)
         if "static_tree_d" in processors:
             self.notes.append(
-                "processors.static_tree_d is not obeyed: this host makes the tree of zeros itself"
+                "processors.static_tree_d is ignored: this host builds the tree of zeros itself"
             )
         for name, value in processors.items():
             if name in OWN_TABLES or not is_tables(value):
                 continue
             if name not in (*STAGES, *OTHER_STAGES):
-                raise self.wrong(("processors", name, 0), "is no stage", near_of(name, STAGES))
+                raise self.wrong(("processors", name, 0), "is not a stage", near_of(name, STAGES))
             self.stage(name, processors)
 
     def limitation(self, processors: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ class ProcessorReader(FileChecks):
                 self.staggered_s[task] = seconds_of(gap)
             else:
                 self.notes.append(
-                    f"the staggered start of {name} is not obeyed: no child of this host runs it"
+                    f"the staggered start of {name} is ignored: no child process of this host runs it"
                 )
         locks = self.table(processors, ("processors", "ext_locks"))
         self.keys(locks, ("processors", "ext_locks"), dict.fromkeys(locks, count))
@@ -118,7 +118,7 @@ class ProcessorReader(FileChecks):
             self.keys(one, path, PROCESSOR)
             self.place_check(one, path)
             if name in OTHER_STAGES:
-                self.note(f"[[processors.{name}]] is not obeyed: this host has no such stage")
+                self.note(f"[[processors.{name}]] is ignored: this host has no such stage")
                 continue
             found.slots += one.get("concurrent", 1)
             found.is_said &= "concurrent" in one
@@ -145,12 +145,12 @@ class ProcessorReader(FileChecks):
         if "bin" in one:
             raise self.wrong(
                 (*path, "bin"),
-                "copies into stores, which the worker does itself: it reads each file back and keeps its sum",
-                "leave bin out, and attach what it copies to by [[attached]], as a folder or a mount",
+                "would copy into stores, which the worker does itself to verify and record checksums",
+                "remove bin, and attach its target with [[attached]] as a folder or a mount",
             )
         for key in one:
             if key not in ("args", "concurrent"):
-                self.note(f"{key} of [[processors.transfer]] is not obeyed: the worker itself copies files")
+                self.note(f"{key} of [[processors.transfer]] is ignored: the worker copies files itself")
 
     def is_apart(self, one: dict[str, Any]) -> bool:
         """Return whether a processor cannot be the child that runs all other stages."""
@@ -164,17 +164,17 @@ class ProcessorReader(FileChecks):
         around = around_of(one)
         for key, program in PROGRAMS.items():
             if program in around and shutil.which(program) is None:
-                raise self.wrong((*path, key), f"needs {program}", "install it, or leave the key out")
+                raise self.wrong((*path, key), f"needs {program}", "install it, or remove the key")
         if is_foreign and (fault := program_fault(str(one["bin"]))):
             raise self.wrong((*path, "bin"), f"is {one['bin']!r}, which cannot be started", fault)
         words = f"[[processors.{name}]]"
         if "group_name" in one.get("cgroup", {}):
-            self.note(f"cgroup.group_name of {words} is not obeyed: cores are given by taskset")
+            self.note(f"cgroup.group_name of {words} is ignored: cores are set with taskset")
         if not is_foreign and one.get("args", ["processor"])[:1] != ["processor"]:
-            self.note(f"args of {words} are not obeyed without bin: our program takes none")
+            self.note(f"args of {words} are ignored without bin: the built-in program takes none")
         if not is_foreign and "stable_wait" in one:
             self.note(
-                f"stable_wait of {words} is not obeyed without bin: ours may compile before it is ready"
+                f"stable_wait of {words} is ignored without bin: the built-in program may compile first"
             )
         is_waited = is_foreign and "stable_wait" in one
         return StageProcessor(

@@ -60,7 +60,7 @@ def host_file(path: Path, *, is_named: bool = False) -> HostFile:
         data = tomllib.loads(text)
     except FileNotFoundError:
         if is_named:
-            raise BadConfig(f"{path} is not there: check --config") from None
+            raise BadConfig(f"{path} does not exist: check --config") from None
         return HostFile(path)
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(f"{path}, {syntax_mistake(text, error)}") from None
@@ -85,7 +85,7 @@ def host_file(path: Path, *, is_named: bool = False) -> HostFile:
 
 def absolute_path(value: Any) -> str:
     """Return what to write instead of a value that is no absolute path; nothing if it is one."""
-    return "" if isinstance(value, str) and value.startswith("/") else 'write a path, as "/mnt/nvme1"'
+    return "" if isinstance(value, str) and value.startswith("/") else 'use a path such as "/mnt/nvme1"'
 
 
 class _OwnTables(FileChecks):
@@ -114,7 +114,7 @@ class _OwnTables(FileChecks):
         for name, value in slots.items():
             if name.upper() not in WORKER_STAGES:
                 stages = [stage.lower() for stage in WORKER_STAGES]
-                raise self.wrong((*path, "slots", name), "is no stage", near_of(name.lower(), stages))
+                raise self.wrong((*path, "slots", name), "is not a stage", near_of(name.lower(), stages))
             self.number((*path, "slots", name), value, most=SLOTS_MAX)
         return slots_named({name.upper(): value for name, value in slots.items()}) | plain
 
@@ -124,20 +124,20 @@ class _OwnTables(FileChecks):
         for path, one in self.tables(data, (SEALING_STORE,)):
             self.keys(one, path, {"path": absolute_path})
             if "path" not in one:
-                raise self.wrong((*path, "path"), "is missing", 'write path = "/mnt/nvme1"')
+                raise self.wrong((*path, "path"), "is missing", 'add path = "/mnt/nvme1"')
             place = str(one["path"]).rstrip("/") or "/"
             if place in found:
-                raise self.wrong((*path, "path"), f"is {place!r} twice", "name each sealing store once")
+                raise self.wrong((*path, "path"), f"is {place!r} twice", "list each sealing store once")
             found.append(place)
         if found and data.get("sealing_thread"):
-            remedy = "keep one of them: a thread's location is for one sector, a sealing store for several"
-            raise self.wrong((SEALING_STORE,), "stands beside [[sealing_thread]]", remedy)
+            remedy = "keep one of them: a thread's location takes one sector, a sealing store several"
+            raise self.wrong((SEALING_STORE,), "conflicts with [[sealing_thread]]", remedy)
         return tuple(found)
 
     def number(self, path: KeyPath, value: Any, *, most: int) -> None:
         """Check a whole number.  Raises BadFile."""
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-            raise self.wrong(path, f"is {value!r}", f"write a whole number from 0 to {most}")
+            raise self.wrong(path, f"is {value!r}", f"use a whole number from 0 to {most}")
 
     def processors(self, data: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         """Return the own binaries of our own `[processors]`.  Raises BadFile."""
@@ -147,11 +147,11 @@ class _OwnTables(FileChecks):
             if name in LIMITS or is_tables(value):
                 continue  # a damocles-worker's
             if isinstance(value, dict):
-                raise self.wrong(path, "is no array of tables", f"write [[processors.{name}]]")
+                raise self.wrong(path, "is not an array of tables", f"use [[processors.{name}]]")
             if name not in OWN_STAGES:
-                raise self.wrong(path, "is no stage", near_of(name, dict.fromkeys(OWN_STAGES)))
+                raise self.wrong(path, "is not a stage", near_of(name, dict.fromkeys(OWN_STAGES)))
             if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):
-                remedy = f'write a program and its arguments, as {name} = ["/usr/local/bin/{name}", "--fast"]'
+                remedy = f'use a program and its arguments: {name} = ["/usr/local/bin/{name}", "--fast"]'
                 raise self.wrong(path, f"is {value!r}", remedy)
             if fault := program_fault(value[0]):
                 raise self.wrong(path, f"names {value[0]!r}, which cannot be started", fault)

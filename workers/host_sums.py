@@ -59,15 +59,15 @@ class HostAsks:
         if total <= self.ram_bytes:
             return
         parts = " + ".join(
-            f"{values[SLOTS + stage]} times {size_words(need)} of {stage.lower()}"
+            f"{values[SLOTS + stage]} × {size_words(need)} for {stage.lower()}"
             for stage, need in asks.items()
         )
         rest = total - values[f"{SLOTS}PC1"] * asks.get("PC1", 0)
         most = max(memory_for_slots(self.ram_bytes) - rest, 0) // labelling_bytes(self.sector_bytes)
         raise BadConfig(
-            f"slots: {parts} ask for {size_words(total)} of memory for sectors of"
+            f"slots: {parts} need {size_words(total)} of memory for sectors of"
             f" {size_words(self.sector_bytes)}; this machine has {size_words(self.ram_bytes)}:"
-            f" write pc1 = {most} at most in [slots] of {self.path}, or --sector-size for smaller sectors"
+            f" set pc1 = {most} or less in [slots] of {self.path}, or a smaller --sector-size"
         )
 
     def memory_of_slots(self) -> dict[str, int]:
@@ -88,17 +88,17 @@ class HostAsks:
         for number, one in enumerate(self.children.children):
             cores = len(pinned(one))
             if cores and not any(self._takes_turns(one, other) for other in self.children.children[:number]):
-                parts.append(f"{cores} of {one.stage}")
+                parts.append(f"{cores} for {one.stage}")
                 total += cores
         slots = values.get(f"{SLOTS}PC1", 0)
         if "pc1" not in self.children.stages and slots:
             cores = -(-slots // LANES)
-            parts.append(f"{cores} for {slots} slots of pc1 ({LANES} sectors on a core)")
+            parts.append(f"{cores} for {slots} pc1 slots ({LANES} sectors per core)")
             total += cores
         if total > self.cpus:
             raise BadConfig(
                 f"{self.path}: {' + '.join(parts)} = {total} cores, and this machine has {self.cpus}:"
-                " make the cpusets smaller, leave them out, or give pc1 fewer slots"
+                " make the cpusets smaller, remove them, or give pc1 fewer slots"
             )
 
     def _takes_turns(self, one: StageProcessor, other: StageProcessor) -> bool:
@@ -115,10 +115,10 @@ class HostAsks:
             named = [int(part) for part in parts if part.isdecimal()]
             there = 0 if not named else len(gpus_here()) if self.gpus is None else self.gpus
             if named and max(named) >= there:
-                has = f"has GPUs 0-{there - 1}" if there else "has no GPU whose driver is loaded"
+                has = f"has GPUs 0-{there - 1}" if there else "has no GPU with a loaded driver"
                 raise BadConfig(
-                    f"{self.path}: a processor of {one.stage} asks for GPU {max(named)}, and this machine"
-                    f" {has}: mend {' or '.join(lists)} in its envs"
+                    f"{self.path}: a processor of {one.stage} requests GPU {max(named)}, but this machine"
+                    f" {has}: fix {' or '.join(lists)} in its envs"
                 )
 
 

@@ -154,7 +154,7 @@ def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
         (on_disk, "of disk", disk, machine.disks[0].free_bytes if machine.disks else 0),
     ):
         if count < 1:
-            words = f"{size_words(need)} {what}, there are {size_words(there)}"
+            words = f"{size_words(need)} {what}, but only {size_words(there)} is available"
             raise BadConfig(f"a sector of {size_words(sector_bytes)} needs {words}")
     most = max(DEFAULT_SLOTS["PC1"], machine.cpus)
     return {**DEFAULT_SLOTS, "PC1": min(in_memory, on_disk, most)}
@@ -187,9 +187,9 @@ def disk_words(disk: Disk) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print what the machine has as JSON, or with --config the proposed file; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m workers machine", description="Look at this machine.")
+    parser = argparse.ArgumentParser(prog="python -m workers machine", description="Inspect this machine.")
     parser.add_argument("--dir", type=Path, default=Path("var/sealer"), help="the worker's own folder")
-    parser.add_argument("--store", type=Path, help="where finished sectors lie")
+    parser.add_argument("--store", type=Path, help="store for finished sectors")
     parser.add_argument("--sector-size", default="32GiB", help="2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
     parser.add_argument("--config", action="store_true", help="print a config.toml for it")
     given = parser.parse_args(argv)

@@ -62,8 +62,8 @@ MOVES: Final = {
     Operation.REMOVE_COPY: sector_remove,
     Operation.DROP_COPY: copy_drop,
 }
-MOVES_NOW: Final = "a move writes or removes the sector's files here meanwhile"
-NOT_ORDERED: Final = "it is ordered no more"
+MOVES_NOW: Final = "a move is writing or removing the sector's files here"
+NOT_ORDERED: Final = "the command was withdrawn"
 FINISHED_MAX: Final = 100
 """Orders whose end is remembered, should the console ask again."""
 
@@ -120,7 +120,8 @@ class StoreWatch:
             reason = str(error)
             return tuple(replace(one, condition=StoreCondition.AWAY, reason=reason) for one in known.values())
         return tuple(
-            known.get(one.path) or told(one, StoreCondition.AWAY, "it was not looked at yet") for one in rows
+            known.get(one.path) or told(one, StoreCondition.AWAY, "it has not been checked yet")
+            for one in rows
         )
 
     @property

@@ -35,7 +35,7 @@ class TokenFile:
         if changed_ns != self.changed_ns:
             text = self.path.read_text().strip()
             if not text or not text.isascii() or len(text.split()) > 1:
-                raise ValueError("it holds no token")
+                raise ValueError("it contains no token")
             self.token, self.changed_ns = text.encode(), changed_ns
         return self.token
 

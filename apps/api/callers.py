@@ -45,7 +45,7 @@ def principal_from_request(request: HttpRequest) -> Principal:
     """Return who sends a request that must carry a token.  Raises TokenRefused."""
     text = token_text(request.headers.get("Authorization", ""), request.GET.get("token", ""))
     if not text:
-        raise TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
+        raise TokenRefused("a token is required: send 'Authorization: Bearer <token>'")
     return principal_from_token(text, source=request_source(request))
 
 

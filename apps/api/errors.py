@@ -40,7 +40,7 @@ class RangeUnsatisfiable(DomainError):
 
     def __init__(self, size: int) -> None:
         self.size = size
-        super().__init__(gettext("there are {size} bytes").format(size=size), field="Range")
+        super().__init__(gettext("the content has only {size} bytes").format(size=size), field="Range")
 
 
 class Malformed(BadValue):

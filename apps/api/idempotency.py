@@ -80,11 +80,15 @@ def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
     Raises IdempotencyKeyReused if it belongs to another request, Conflict if the site has another key since.
     """
     if row.request != request:
-        raise IdempotencyKeyReused("this key was used for another request", field="Idempotency-Key")
+        raise IdempotencyKeyReused(
+            "this key was already used for a different request", field="Idempotency-Key"
+        )
     try:
         body = text_decrypt(row.body)
     except DecryptionFailed:
-        raise Conflict("this was done already, its answer cannot be repeated") from None
+        raise Conflict(
+            "this request was already carried out, but its response can no longer be repeated"
+        ) from None
     response = HttpResponse(body, status=row.status, content_type="application/json")
     response["Idempotent-Replay"] = "true"
     return response

@@ -177,7 +177,7 @@ class BodyLimit:
             try:
                 if self.streams > STREAMS_MAX and body.is_streamed:
                     raise Refused(
-                        503, "overloaded", "too many uploads at once: ask again", **{"retry-after": "5"}
+                        503, "overloaded", "too many concurrent uploads: try again", **{"retry-after": "5"}
                     )
                 await body.require(declared_length(scope))
                 await self.app(scope, body.event, send)

@@ -142,7 +142,7 @@ def order_read(payload: Json, *, miner: str) -> UnsealOrder:
     try:
         given = fields(json.loads(base64.b64decode(text(payload), validate=True)))
     except (ValueError, RecursionError):
-        raise BadParam("the request is not base64 of JSON") from None
+        raise BadParam("the request is not base64-encoded JSON") from None
     if text(given.get("miner")).lstrip("ft") != miner.lstrip("ft"):
         raise BadParam(f"this channel is for {miner}")
     return UnsealOrder(

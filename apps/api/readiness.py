@@ -29,7 +29,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     try:
         state = network_state()
     except (DatabaseError, InterfaceError):
-        body["network"] = {"name": None, "reason": "the database is away"}
+        body["network"] = {"name": None, "reason": "the database is unavailable"}
     else:
         body["network"] = {"name": state.name or None, "reason": state.reason}
         if not state.name and FOLLOWER in settings.READY_PROCESSES:

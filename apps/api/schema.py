@@ -30,8 +30,8 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 REFUSALS: Final = {
-    "4XX": "Refused: `code` is for programs, `message` for people, `field` names the input to blame.",
-    "503": "A node, a signer or the database is away: ask again after `Retry-After` seconds.",
+    "4XX": "Refused: `code` is for programs, `message` for people, `field` names the offending input.",
+    "503": "A node, a signer or the database is unavailable: try again after `Retry-After` seconds.",
 }
 
 

@@ -49,7 +49,7 @@ class SectorCounter:
     def answer(self, principal: Principal, method: str, params: Json) -> Json:
         """Answer one call.  Raises DomainError."""
         if not principal.has_scope(""):
-            raise NotAllowed("the token is for other parts of the pool")
+            raise NotAllowed("the token lacks the scope for sector numbers")
         miner = miner_get(principal, self.miner)
         if method == "SectorCounter.Current":
             central = numbers_of(miner)
@@ -102,11 +102,11 @@ def counter_serve(counter: SectorCounter, *, address: tuple[str, int]) -> Thread
                 answer["id"] = call.get("id")
                 scheme, _, token = self.headers.get("Authorization", "").partition(" ")
                 if scheme.lower() != "bearer":
-                    raise BadValue("send a token of the pool: Authorization: Bearer <token>")
+                    raise BadValue("a token is required: send 'Authorization: Bearer <token>'")
                 principal = principal_from_token(token.strip(), source=self.client_address[0])
                 answer["result"] = counter.answer(principal, str(call.get("method")), call.get("params"))
             except (ValueError, AttributeError, RecursionError):
-                answer["error"] = {"code": -32700, "message": "the body is no JSON-RPC call"}
+                answer["error"] = {"code": -32700, "message": "the body is not a JSON-RPC call"}
             except DomainError as refusal:
                 answer["error"] = {"code": 1, "message": refusal.reason, "data": {"code": refusal.code}}
             except DatabaseError as error:
@@ -114,7 +114,7 @@ def counter_serve(counter: SectorCounter, *, address: tuple[str, int]) -> Thread
                 log.warning("sector_counter_database_away", reason=str(error).strip())
                 answer["error"] = {
                     "code": 1,
-                    "message": gettext("the pool's database does not answer: ask again"),
+                    "message": gettext("the pool's database does not respond: try again"),
                     "data": {"code": "database_away"},
                 }
             finally:

@@ -66,12 +66,12 @@ def f3_ask(link: NodeLink, *, height: int | None = None) -> F3Participation:
         )
     except NodeRefused as refusal:
         is_without = refusal.is_unknown_method or refusal_code(refusal) == DISABLED
-        reason = gettext("this node has no F3") if is_without else refusal.reason
+        reason = gettext("this node does not run F3") if is_without else refusal.reason
         return F3Participation(is_running=False, reason=reason[:200])
     except NodeUnavailable as error:
         return F3Participation(is_running=False, reason=error.reason[:200])
     except (AssertionError, KeyError, TypeError, ValueError):
-        return F3Participation(is_running=False, reason=gettext("the node's answer cannot be read"))
+        return F3Participation(is_running=False, reason=gettext("the node's response could not be parsed"))
 
 
 def _finalized(link: NodeLink) -> int | None:

@@ -95,9 +95,9 @@ def outcome_of(error: Exception) -> tuple[RoundState, str]:
     """Return the outcome that an error means, and its words."""
     reason = error.reason if isinstance(error, DomainError) else ""
     if isinstance(error, SignerRefused) and FAULT_TEXT in reason:
-        return RoundState.SLASH_GUARD, gettext("the signer refuses: {reason}").format(reason=reason)
+        return RoundState.SLASH_GUARD, gettext("the signer refused: {reason}").format(reason=reason)
     found = next(state for kind, state in OUTCOMES if isinstance(error, kind))
-    return found, reason or gettext("the epoch's time was over")
+    return found, reason or gettext("the epoch ended before the block was signed")
 
 
 FAILURES: Final = tuple(kind for kind, _ in OUTCOMES)
@@ -382,12 +382,12 @@ class MinerRound:
             self.address, self.context.epoch, self.base.key, until=self.context.times.sign_until
         )
         if again is None or not again.is_eligible:
-            raise BaseChanged(gettext("on the new base the miner may not mine"))
+            raise BaseChanged(gettext("the miner may not mine on the new base"))
         if (again.beacon, again.sectors, again.worker) != (info.beacon, info.sectors, info.worker):
-            raise BaseChanged(gettext("the new base needs another proof"))
+            raise BaseChanged(gettext("the new base requires a different proof"))
         wins = win_count(election.vrf_proof, again.power, again.network_power)
         if not wins:
-            raise BaseChanged(gettext("on the new base the miner wins no block"))
+            raise BaseChanged(gettext("the miner does not win on the new base"))
         return again, ElectionProof(wins, election.vrf_proof)
 
     async def _create(self, template: BlockTemplate) -> BlockMsg:
@@ -406,7 +406,7 @@ class MinerRound:
             template.epoch,
             template.base.key.cids,
         ):
-            raise NodeRefused(0, gettext("the node made another block than was asked for"))
+            raise NodeRefused(0, gettext("the node returned a different block than requested"))
         return block
 
     async def _sign(self, info: BaseInfo, row: Block) -> BlockMsg:
@@ -423,7 +423,7 @@ class MinerRound:
                 await asyncio.to_thread(signature_verify, signature, info.worker, payload)
             except BadSignature as error:
                 raise SignerRefused(
-                    gettext("the signer's signature is wrong: {error}").format(error=error)
+                    gettext("the signer returned an invalid signature: {error}").format(error=error)
                 ) from None
         block = with_signature(block, signature)
         await self.context.writes.signed((row, block))

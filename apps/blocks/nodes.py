@@ -48,7 +48,7 @@ NO_KEY_TEXT: Final = "key not found"
 """Of lotus, which signs each block that it makes.  Source: lotus chain/wallet/multi.go WalletSign."""
 NO_KEY_ADVICE: Final = _(
     "this node signs its blocks itself and lacks the worker's key: "
-    "name the pool's signer as its remote wallet (docs/blocks.md)"
+    "configure the pool's signer as its remote wallet (docs/blocks.md)"
 )
 
 _THREADS: Final = ThreadPoolExecutor(REQUESTS, thread_name_prefix="blocks-node")

@@ -154,7 +154,7 @@ class BlockProducer:
             if base.timestamp > now + 1 and not network.is_devnet:
                 self._warn(
                     "clock_behind",
-                    gettext("the head is {seconds:.1f} s ahead of this clock").format(
+                    gettext("the head is {seconds:.1f} s ahead of this machine's clock").format(
                         seconds=base.timestamp - now
                     ),
                 )
@@ -325,9 +325,9 @@ def leases_renew() -> bool:
     if head is not None:
         miners = [one for one in miners if one.works_at(head.height + 1)]
     reason = (
-        gettext("no block is made for it")
+        gettext("no blocks are made for this miner")
         if settings.BLOCK_F3
-        else gettext("BLOCK_F3 is 0: another program leases for it")
+        else gettext("BLOCK_F3 is 0: another program manages its F3 lease")
     )
     f3_stop(miners, f3_links, reason=reason, now=clock.now())
     return bool(miners) and f3_participate(miners, f3_links(), now=clock.now())

@@ -91,5 +91,5 @@ class BlockProviders:
             raise ProofRefused(refusal.reason) from None
         except (TypeError, KeyError, ValueError) as error:
             raise ProofRefused(
-                gettext("the prover's answer is no proof: {error!r}").format(error=error)[:200]
+                gettext("the prover's response is not a proof: {error!r}").format(error=error)[:200]
             ) from None

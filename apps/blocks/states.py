@@ -68,14 +68,14 @@ service before or beside the one that noted the loss had submitted it.
 class NotDrawn(models.TextChoices):
     """Why no round of a miner is drawn now, or why its draw can be no win."""
 
-    NOT_ACTIVE = "not_active", "it is not on the chain, or not in use"
+    NOT_ACTIVE = "not_active", "it is not on chain yet, or not active"
     ELSEWHERE = "elsewhere", "another program makes its blocks at this height"
-    MINING_OFF = "mining_off", "its people stopped making blocks"
+    MINING_OFF = "mining_off", "block production is turned off for it"
     NO_POWER = "no_power", "it has no power: its first sector is not proven yet"
-    POWER_TOO_NEW = "power_too_new", "its power is too new: it draws once the lookback has passed"
-    BELOW_MINIMUM = "below_minimum", "its power is below the least that the network lets mine"
+    POWER_TOO_NEW = "power_too_new", "its power is too new: it can win once the lookback has passed"
+    BELOW_MINIMUM = "below_minimum", "its power is below the network's minimum for mining"
     BARRED = "barred", "it is in debt, or barred by a consensus fault"
-    NOT_BEGUN = "not_begun", "no round was drawn lately: is the process blocks running, a node in sync?"
+    NOT_BEGUN = "not_begun", "no recent round: check that the blocks process runs and a node is in sync"
 
 
 class WhyNot(models.TextChoices):

@@ -76,7 +76,7 @@ def warm_up(miner: Miner, *, viewer: Principal) -> WarmUp:
     """Go the way of a win; return where it ended.  Raises NothingToProve without an active sector."""
     actor_id = miner.actor_id
     if actor_id is None:
-        raise NothingToProve(gettext("the miner is not on the chain yet"))
+        raise NothingToProve(gettext("the miner is not on chain yet"))
     done = WarmUp()
     request = trial_request(viewer, actor_id=actor_id)
     try:
@@ -103,7 +103,7 @@ def base_info_of(actor_id: int) -> tuple[BaseInfo | None, int]:
 def _vrf(miner: Miner, info: BaseInfo | None, epoch: int) -> None:
     """Have the election's draw signed; a miner that has no power yet by its worker of now."""
     if info is None:
-        raise WarmUpFailed(gettext("the node has no base info: no power at the lookback yet"))
+        raise WarmUpFailed(gettext("the node returned no base info: no power at the lookback yet"))
     worker = str(info.worker)
     if not worker_granted(tenant_id=miner.tenant_id, worker=worker):
         raise SignerRefused(
@@ -122,7 +122,9 @@ def _vrf(miner: Miner, info: BaseInfo | None, epoch: int) -> None:
     try:
         vrf_verify(info.worker, draw.randomness, signature.data)
     except BadElection as error:
-        raise SignerRefused(gettext("the signer's signature is wrong: {error}").format(error=error)) from None
+        raise SignerRefused(
+            gettext("the signer returned an invalid signature: {error}").format(error=error)
+        ) from None
 
 
 def _proof(miner: Miner, request: Any) -> Any:

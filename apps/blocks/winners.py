@@ -115,7 +115,7 @@ def _info(answer: Any) -> BaseInfo | str:
     try:
         info = base_info_from_json(answer)
     except UNREADABLE as error:
-        return gettext("the node's base info cannot be read: {error!r}").format(error=error)[:200]
+        return gettext("the node's base info could not be parsed: {error!r}").format(error=error)[:200]
     if info is None:
         return (
             "can't find base info on chain, it should be a new miner or no sector found before chain finality"

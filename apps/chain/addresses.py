@@ -58,7 +58,7 @@ def node_address(text: str) -> NodeAddress:
     parts = urlsplit(place)
     if parts.scheme not in _SECURE or not parts.hostname:
         raise BadNodeAddress(
-            gettext("{place!r} is no address of a node").format(place=place), field="CHAIN_URLS"
+            gettext("{place!r} is not a node address").format(place=place), field="CHAIN_URLS"
         )
     scheme = _SECURE[parts.scheme]
     path = parts.path.rstrip("/") or _DEFAULT_PATH
@@ -74,7 +74,7 @@ def _multiaddress_url(text: str) -> str:
     parts = text.strip("/").split("/")
     if len(parts) < 4 or parts[0] not in {"ip4", "ip6", "dns", "dns4", "dns6"} or parts[2] != "tcp":
         raise BadNodeAddress(
-            gettext("{text!r} is no multiaddress of a node").format(text=text), field="CHAIN_URLS"
+            gettext("{text!r} is not a node multiaddress").format(text=text), field="CHAIN_URLS"
         )
     host = f"[{parts[1]}]" if parts[0] == "ip6" else parts[1]
     rest = parts[4:]

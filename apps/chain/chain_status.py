@@ -24,7 +24,7 @@ GONE_WORD: Final = "chain stalled"
 """`live.js` says both, too."""
 BEHIND_WORD: Final = "behind the chain"
 AWAY_WORD: Final = "no node answers"
-FOREIGN_WORD: Final = "node of another chain"
+FOREIGN_WORD: Final = "node on another network"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 UNREADABLE: Final = (KeyError, TypeError, IndexError, ValueError, AttributeError)
 """What reading an answer of another form raises."""
-NO_NODE: Final = "the pool has no node that may be read: set CHAIN_URLS or add one"
+NO_NODE: Final = "the pool has no readable node: set CHAIN_URLS or add one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class ChainClient:
                 return read(answer)
             except (NodeRefused, *UNREADABLE) as error:
                 failure = link.failed(
-                    gettext("the answer to {method} cannot be read: {error!r}").format(
+                    gettext("the response to {method} could not be parsed: {error!r}").format(
                         method=method, error=error
                     )[:300]
                 )
@@ -150,7 +150,9 @@ class ChainClient:
                     return _text(name), genesis.key, head[0] if head else None
                 except UNREADABLE as error:
                     raise link.failed(
-                        gettext("what chain it follows cannot be read: {error!r}").format(error=error)[:300]
+                        gettext("its network and chain could not be parsed: {error!r}").format(error=error)[
+                            :300
+                        ]
                     ) from error
             except NodeUnavailable as error:
                 failure = error
@@ -333,13 +335,13 @@ def _signed_messages(value: Any) -> list[SignedMessage]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError("no text")
+        raise TypeError("not a string")
     return value
 
 
 def _row(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise TypeError("no object")
+        raise TypeError("not an object")
     return value
 
 

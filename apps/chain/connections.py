@@ -30,7 +30,7 @@ class AnswerTooLarge(OSError):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        super().__init__(gettext("the answer is larger than {limit} bytes").format(limit=limit))
+        super().__init__(gettext("the response is larger than {limit} bytes").format(limit=limit))
 
 
 IDLE_MAX: Final = 8

@@ -89,5 +89,5 @@ def devnet_state_read(answer: Any) -> DevnetState:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NodeRefused(
-            0, gettext("the devnet's answer cannot be read: {error!r}").format(error=error)
+            0, gettext("the devnet's response could not be parsed: {error!r}").format(error=error)
         ) from None

@@ -60,7 +60,7 @@ class NodeLink:
         request = self._request(method, params)
         answer = self._post(request, timeout_s=timeout_s)
         if not isinstance(answer, dict) or answer.get("id") not in (request["id"], None):
-            raise self.failed(gettext("the answer is no answer to our question"))
+            raise self.failed(gettext("the response does not match the request"))
         return self._result(method, answer)
 
     def call_many(
@@ -76,12 +76,12 @@ class NodeLink:
             requests = [self._request(method, params) for method, params in part]
             answers = self._post(requests, timeout_s=timeout_s)
             if not isinstance(answers, list):
-                raise self.failed(gettext("the node does not answer batches"))
+                raise self.failed(gettext("the node does not support batch requests"))
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
             for (method, _), request in zip(part, requests, strict=True):
                 answer = by_id.get(request["id"])
                 if answer is None:
-                    raise self.failed(gettext("the node left out an answer of a batch"))
+                    raise self.failed(gettext("the node's response to a batch is incomplete"))
                 try:
                     results.append(self._result(method, answer))
                 except NodeRefused as refusal:
@@ -107,21 +107,23 @@ class NodeLink:
         except TimeoutError as error:
             if longest_s > ANSWER_TIMEOUT_S:  # a long search says nothing about the node
                 raise NodeUnavailable(
-                    gettext("{url}: no answer within {longest_s:.0f} s").format(
+                    gettext("{url}: no response within {longest_s:.0f} s").format(
                         url=self.url, longest_s=longest_s
                     )
                 ) from error
             raise self.failed(
-                gettext("no answer within {longest_s:g} s").format(longest_s=longest_s)
+                gettext("no response within {longest_s:g} s").format(longest_s=longest_s)
             ) from error
         except (OSError, HTTPException, ValueError) as error:
             raise self.failed(str(error) or type(error).__name__) from error
         if status in (401, 403):
-            raise self.failed(gettext("the node refuses our token"))
+            raise self.failed(gettext("the node rejected our token"))
         try:
             return json.loads(answer)
         except ValueError:
-            raise self.failed(gettext("HTTP status {status} without JSON").format(status=status)) from None
+            raise self.failed(
+                gettext("HTTP status {status}, and the response is not JSON").format(status=status)
+            ) from None
 
     def failed(self, reason: str) -> NodeUnavailable:
         """Note that the node did not serve, and give the error that says so."""
@@ -134,7 +136,7 @@ class NodeLink:
         except RpcError as error:
             refusal = NodeRefused(error.code, error.message, data=error.data)
         except ValueError:
-            raise self.failed(gettext("the node's error cannot be read")) from None
+            raise self.failed(gettext("the node's error could not be parsed")) from None
         if refusal.is_unknown_method:
             self.lacks.add(method)
         raise refusal

@@ -182,7 +182,7 @@ def network_state() -> NetworkState:
         return NetworkState(row.name, "")
     nodes = list(nodes_all())
     if not nodes:
-        return NetworkState("", gettext("the pool has no node: set CHAIN_URLS or add one on the page Chain"))
+        return NetworkState("", gettext("the pool has no node: set CHAIN_URLS or add one on the Chain page"))
     told = next((node for node in nodes if node.state in STATES_FOREIGN), None)
     return NetworkState("", gettext("no node of the pool has answered yet") if told is None else told.error)
 

@@ -52,7 +52,7 @@ def tipset_from_json(value: Any) -> TipsetFacts:
         )
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise NodeRefused(
-            0, gettext("the node's tipset cannot be read: {error!r}").format(error=error)
+            0, gettext("the node's tipset could not be parsed: {error!r}").format(error=error)
         ) from None
 
 

@@ -126,14 +126,14 @@ def upgrade_next() -> Upgrade | None:
 def readiness(node: Node, upgrade: Upgrade) -> Readiness:
     """Return whether a node is ready for an upgrade."""
     if not node.upgrades:
-        return Readiness(upgrade, None, gettext("it does not tell which upgrades it knows"))
+        return Readiness(upgrade, None, gettext("it does not report which upgrades it supports"))
     at = node.upgrades.get(upgrade.name)
     if at == upgrade.height:
-        return Readiness(upgrade, True, gettext("its release knows it"))
+        return Readiness(upgrade, True, gettext("its release supports it"))
     if at is None:
-        return Readiness(upgrade, False, gettext("its release does not know it: install a newer one"))
+        return Readiness(upgrade, False, gettext("its release does not support it: install a newer one"))
     if at >= upgrade.height + FAR_EPOCHS:
-        return Readiness(upgrade, False, gettext("its release has no date for it: install a newer one"))
+        return Readiness(upgrade, False, gettext("its release has no epoch for it: install a newer one"))
     return Readiness(
         upgrade,
         False,

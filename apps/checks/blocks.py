@@ -26,7 +26,7 @@ RARE: Final = 0.001
 """Probability at which a lack of wins is no chance any more, shared among all miners and spans."""
 F3_GRACE: Final = timedelta(minutes=5)
 """How long a miner may be without a lease of F3: about two of them."""
-ORPHANED_TEXT: Final = "the chain went on without it"
+ORPHANED_TEXT: Final = "the chain continued without it"
 
 
 def lost(data: CheckData) -> Iterator[Finding]:
@@ -77,7 +77,9 @@ def undrawn(data: CheckData) -> Iterator[Finding]:
         outcome = RoundState(last.state).label.lower()
         yield Finding(
             f"rounds-undrawn-{miners[group[0].miner_id].address or group[0].miner_id}",
-            say("{rounds} of {names} not drawn").format(rounds=plural(rounds, "round"), names=named(names)),
+            say("{rounds} of {names} could not be run").format(
+                rounds=plural(rounds, "round"), names=named(names)
+            ),
             say("epoch {epoch}: {outcome}: {reason}").format(
                 epoch=last.epoch, outcome=outcome, reason=last.reason
             ),
@@ -94,13 +96,13 @@ def unbegun(data: CheckData) -> Iterator[Finding]:
     for group in grouped(miners):
         per_day = sum(data.reward_per_day(miner) for miner in group)
         wins = per_day / data.reward_per_win if data.reward_per_win else 0.0
-        expected = say("; {wins:.2f} wins are expected in a day").format(wins=wins) if wins else ""
+        expected = say("; {wins:.2f} wins expected per day").format(wins=wins) if wins else ""
         yield Finding(
             f"rounds-unbegun-{group[0].address or group[0].pk}",
-            say("no round of {group} is drawn").format(group=named([miner_name(miner) for miner in group])),
-            say("no block can be won: is the process blocks running, and a node in sync?{expected}").format(
-                expected=expected
-            ),
+            say("no rounds run for {group}").format(group=named([miner_name(miner) for miner in group])),
+            say(
+                "no block can be won: check that the blocks process runs and a node is in sync{expected}"
+            ).format(expected=expected),
             count=len(group),
             per_day=per_day,
             acts=(miner_warm_up(group[0]),) if len(group) == 1 else (),
@@ -120,11 +122,11 @@ def rare(data: CheckData) -> Iterator[Finding]:
         miner, days, luck = group[0]
         yield Finding(
             f"wins-rare-{miner.address or miner.pk}",
-            say("improbably few wins of {group}").format(
+            say("improbably few wins for {group}").format(
                 group=named([miner_name(one) for one, _, _ in group])
             ),
             say(
-                "{wins} in {days} where {expected:.1f} were expected: the chance of that is one in "
+                "{wins} in {days} where {expected:.1f} were expected: the probability of that is 1 in "
                 "{odds:,.0f}"
             ).format(
                 wins=plural(luck.wins, "win"),
@@ -157,6 +159,6 @@ def unleased(data: CheckData) -> Iterator[Finding]:
             say("no node votes for {group} in F3").format(
                 group=named([miner_name(lease.miner) for lease in group])
             ),
-            say("its lease could not be renewed for {ago}: {reason}").format(ago=ago, reason=group[0].reason),
+            say("lease renewal has been failing for {ago}: {reason}").format(ago=ago, reason=group[0].reason),
             count=len(group),
         )

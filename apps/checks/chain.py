@@ -42,9 +42,9 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
     if chain_status.word == GONE_WORD:
         yield Finding(
             "chain",
-            gettext("the chain has not moved for {age_s}").format(age_s=time_left(chain_status.age_s)),
+            gettext("the chain has not advanced for {age_s}").format(age_s=time_left(chain_status.age_s)),
             gettext(
-                "if only our nodes stand still, windows close without our proofs: look at them, or add one"
+                "if only our nodes have stalled, windows close without our proofs: check them, or add a node"
             ),
             per_day=per_day,
         )
@@ -53,7 +53,7 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
             "chain",
             gettext("the newest head is {old_s} old").format(old_s=time_left(chain_status.old_s)),
             gettext(
-                "our nodes are catching up, or this machine's clock is ahead: no window is proved in time"
+                "our nodes are catching up, or this machine's clock is ahead: windows are not proven in time"
             ),
             per_day=per_day,
         )
@@ -78,21 +78,21 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
     """Nodes of another chain, or of a network whose rules nobody has told."""
     for node in data.nodes:
         if node.state == NodeState.RULES_MISSING:
-            say = gettext("the rules of the network of the node {node} are not known").format(node=node)
+            say = gettext("the network parameters of node {node} are unknown").format(node=node)
             yield Finding(
                 f"rules-{node.pk}",
                 say,
-                gettext("the pool is not bound to it: {error}").format(error=node.error),
+                gettext("the pool is not bound to its network: {error}").format(error=node.error),
             )
     foreign = [node for node in data.nodes if node.state == NodeState.WRONG_NETWORK]
     for number, group in enumerate(grouped(foreign)):
-        say = gettext("the node {group} is of another chain").format(group=group[0])
+        say = gettext("node {group} is on another network").format(group=group[0])
         yield Finding(
             f"foreign-{number}",
             say
             if len(group) == 1
-            else gettext("{group} more nodes are of another chain").format(group=len(group)),
-            gettext("{error}: start it on the pool's chain, or disable it").format(error=group[0].error),
+            else gettext("{group} more nodes are on another network").format(group=len(group)),
+            gettext("{error}: restart it on the pool's network, or disable it").format(error=group[0].error),
             count=len(group),
             acts=nodes_leave(group[0], data.nodes) if len(group) == 1 else (),
         )
@@ -104,10 +104,10 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     if unreadable_text(data.nodes) and not is_told:
         away = data.nodes[0]
         told = away.error if str(away) in away.error else f"{away}: {away.error}"
-        why = f"; {told}" if data.viewer.is_operator else ", which the operator has to mend"
+        why = f"; {told}" if data.viewer.is_operator else "; the operator has to fix this"
         yield Finding(
             "nodes",
-            "no node of the pool can be read",
+            "no node can be read",
             gettext("nothing is sent or proven until one answers{why}").format(why=why),
             per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
         )
@@ -125,7 +125,7 @@ def nodes_away(data: CheckData) -> Iterator[Finding]:
     )
     yield Finding(
         "nodes-away",
-        gettext("{nodes} not healthy").format(nodes=plural(len(away), "node")),
+        gettext("{nodes} unhealthy").format(nodes=plural(len(away), "node")),
         reason,
         count=len(away),
     )
@@ -137,10 +137,8 @@ def upgrade_unready(data: CheckData) -> Iterator[Finding]:
     for number, group in enumerate(grouped(data.nodes_unready)):
         node, ready = group[0]
         left = data.clock.left_s(ready.upgrade.height) if data.clock is not None else None
-        when = gettext("the upgrade {title} in {left}").format(
-            title=ready.upgrade.title, left=time_left(left)
-        )
-        say = gettext("the node {node} is not ready for {when}: {reason}").format(
+        when = gettext("upgrade {title} in {left}").format(title=ready.upgrade.title, left=time_left(left))
+        say = gettext("node {node} is not ready for {when}: {reason}").format(
             node=node, when=when, reason=ready.reason
         )
         if len(group) > 1:
@@ -148,7 +146,7 @@ def upgrade_unready(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"upgrade-{number}",
             say,
-            "it would leave the chain there: install a newer release",
+            "it would fall off the chain at the upgrade: install a newer release",
             count=len(group),
             per_day=fees_per_day(data, data.miners) if is_last and not number else 0,
             due_s=data.clock.starts_at(ready.upgrade.height) if data.clock is not None else None,
@@ -173,7 +171,7 @@ def f3_stalled(data: CheckData) -> Iterator[Finding]:
             "f3",
             gettext("F3 is {epochs} behind").format(epochs=plural(lag, "epoch")),
             gettext(
-                "the newest certificate of all nodes is for epoch {newest}; blocks are made all the same"
+                "the newest certificate on any node is for epoch {newest}; block production is not affected"
             ).format(newest=newest),
         )
 
@@ -191,8 +189,8 @@ def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
             "clock",
             gettext("this machine's clock may be {late:.0f} s ahead").format(late=late),
             gettext(
-                "each of the last {count} heads came at least so long after the time that it bears: set the "
-                "clock by NTP, or find out why blocks reach the nodes late; ours would come too early"
+                "each of the last {count} heads arrived at least that long after its timestamp: sync the "
+                "clock with NTP, or find out why blocks reach the nodes late; our own would be sent too early"
             ).format(count=AHEAD_HEADS),
             per_day=per_day,
         )
@@ -201,8 +199,8 @@ def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
             "clock",
             gettext("this machine's clock is {early:.1f} s behind").format(early=early),
             gettext(
-                "head {height} came before the time that it bears; nodes take blocks up to 1 s "
-                "early, and a late one is on no chain: set the clock by NTP"
+                "head {height} arrived before its timestamp; nodes accept blocks at most 1 s early, and our "
+                "own are sent too late to get on chain: sync the clock with NTP"
             ).format(height=head.height),
             per_day=per_day,
         )
@@ -225,7 +223,7 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
     if rows:
         say = gettext("{channels} cannot be reached").format(channels=plural(len(rows), "alert channel"))
         names = named([row.name for row in rows])
-        why = gettext("{names}: nobody is notified through it").format(names=names)
+        why = gettext("{names}: notifications are not delivered").format(names=names)
         yield Finding("channels", say, why, count=len(rows), acts=channels_test(rows))
 
 
@@ -236,7 +234,7 @@ def console_disk(_data: CheckData) -> Iterator[Finding]:
         return
     hours = space.hours_left
     left = (
-        gettext("; at the present rate it lasts {hours:.1f} h").format(hours=hours)
+        gettext("; at the current rate it lasts {hours:.1f} h").format(hours=hours)
         if hours is not None
         else ""
     )

@@ -52,21 +52,21 @@ def auto_terminations(data: CheckData) -> Iterator[Finding]:
         ends = first.since + network.fault_max_age
         yield Finding(
             f"terminations-{group[0].address or group[0].pk}",
-            gettext("the chain is about to end {sectors} of {group}").format(
+            gettext("{sectors} of {group} about to be terminated").format(
                 sectors=plural(len(rows), "faulty sector"),
                 group=named([miner_name(miner) for miner in group]),
             ),
             gettext(
-                "sector {number}, deadline {index}: faulty since epoch {since}; bring its files back or "
-                "rebuild it, else its pledge pays a fee and its power is gone for good"
+                "sector {number}, deadline {index}: faulty since epoch {since}; restore its files or rebuild "
+                "it, otherwise a termination fee is charged and its power is lost for good"
             ).format(number=first.number, index=first.deadline_index, since=whole(first.since)),
             link=miner_link(group),
             count=len(rows),
             at_risk=sum(fees[miner.pk] for miner in group),
             due_s=data.clock.starts_at(ends),
-            due_label=gettext("until the chain ends it")
+            due_label=gettext("until it is terminated")
             if len(rows) == 1
-            else gettext("until the first ends"),
+            else gettext("until the first is terminated"),
         )
 
 
@@ -144,7 +144,7 @@ def _missed_text(row: Deadline, *, recoveries: int, faults: int, data: CheckData
         )
     assert data.clock is not None
     left = time_left(data.clock.left_s(row.close_epoch))
-    return gettext("deadline {index}: {words}; declared again once it closes, in {left}").format(
+    return gettext("deadline {index}: {words}; can be declared once it closes, in {left}").format(
         index=row.index, words=", ".join(words), left=left
     )
 

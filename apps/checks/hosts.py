@@ -41,7 +41,7 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
         deposits = deposits_of(data, sizes)
         yield Finding(
             "away",
-            gettext("{away} away").format(away=named([worker.name for worker in away])),
+            gettext("{away} offline").format(away=named([worker.name for worker in away])),
             why,
             count=len(away),
             at_risk=deposits,
@@ -60,11 +60,11 @@ def _bound(data: CheckData, away: Sequence[Worker]) -> tuple[list[int], int]:
 def _bound_text(count: int, paid: int) -> str:
     """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
     if not count:
-        return "no sector waits for it, its other jobs go elsewhere"
-    at_stake = gettext(", {paid} with a deposit on the chain").format(paid=paid) if paid else ""
+        return "no sector depends on it; its other jobs go to other hosts"
+    at_stake = gettext(", {paid} with a deposit on chain").format(paid=paid) if paid else ""
     return gettext(
-        "{sectors} under way{at_stake}: no other host has the files, so start it again, or retire it: others "
-        "begin them again"
+        "{sectors} in progress{at_stake}; no other host has the files: restart it, or retire it so that "
+        "others start them over"
     ).format(sectors=plural(count, "sector"), at_stake=at_stake)
 
 
@@ -79,10 +79,10 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
         worst = min(short, key=lambda worker: disk_share(worker.hardware) or 0.0)
         free = " ".join(size(int(worst.hardware.get("disk_free_bytes", 0))))
         share = percent(disk_share(worst.hardware) or 0.0, 1)
-        why = gettext("{worst}: {free} free, {share}; no new sector starts there without room").format(
-            worst=worst.name, free=free, share=share
-        )
-        say = gettext("{short} short of disk").format(short=named([worker.name for worker in short]))
+        why = gettext(
+            "{worst}: {free} free, {share}; no new sector starts there until space is freed"
+        ).format(worst=worst.name, free=free, share=share)
+        say = gettext("{short} low on disk space").format(short=named([worker.name for worker in short]))
         yield Finding("disk", say, why, count=len(short))
 
 
@@ -93,10 +93,10 @@ def host_folders_away(data: CheckData) -> Iterator[Finding]:
             folder = next((disk["folder"] for disk in worker.hardware.get("disks", ())), "")
             yield Finding(
                 f"folder-{worker.pk}",
-                gettext("{worker} has lost its own folder").format(worker=worker.name),
+                gettext("{worker} cannot read its own folder").format(worker=worker.name),
                 gettext(
-                    "{folder} cannot be read: no sector begins there, and orders for its stores are not kept;"
-                    " mount its disk, then start it again"
+                    "{folder} is not readable: no sector starts there, and orders for its stores are not "
+                    "saved; mount its disk, then restart the host"
                 ).format(folder=folder or gettext("its folder")),
                 link=Link("host", (str(worker.uuid),)),
             )
@@ -111,7 +111,7 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
     ]
     if idle:
         words = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in idle]
-        why = "claims no new work until it is resumed"
+        why = "no new work is claimed until resumed"
         yield Finding("hosts-paused", named(words), why, count=len(idle), acts=hosts_resume(idle))
 
 

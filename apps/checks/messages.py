@@ -67,14 +67,14 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     if row is None or row.since is None:
         return
     count = unmatched_open().count() if data.viewer.is_operator else 0
-    left = "the chain is read from the backup's height on; signing goes on by itself"
+    left = "the chain is being read from the backup's height on; signing resumes automatically"
     if count:
-        left = gettext("{messages} on chain without a row: say which messages they are").format(
+        left = gettext("{messages} on chain not in the database: identify each one").format(
             messages=plural(count, "message")
         )
     yield Finding(
         "recovery",
-        "no message is signed: the pool recovers from a restored backup",
+        "no message is signed: the pool is recovering from a restored backup",
         f"{left}; {row.reason}" if data.viewer.is_operator else left,
         link=Link("recovery") if data.viewer.is_operator else None,
         button="Recovery" if data.viewer.is_operator else "",
@@ -125,7 +125,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
     deposits = deposits_in(data, [row.pk for row in rows])
     yield Finding(
         "failed",
-        gettext("{many} failed within {failed_hours} h").format(many=many, failed_hours=FAILED_HOURS),
+        gettext("{many} failed in the last {failed_hours} h").format(many=many, failed_hours=FAILED_HOURS),
         f"{_what(data, first)}: {why}",
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
@@ -150,10 +150,8 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
         cap, base = fee_text(int(first.gas_fee_cap)), fee_text(int(data.head.base_fee))
         yield Finding(
             "priced-out",
-            gettext("{many} {word} less than the base fee").format(
-                many=many, word="pays" if count == 1 else "pay"
-            ),
-            gettext("{message} pays {cap} at most, the base fee is {base}").format(
+            gettext("{many} with a fee cap below the base fee").format(many=many),
+            gettext("{message}: fee cap {cap}, base fee {base}").format(
                 message=_what(data, first), cap=cap, base=base
             ),
             link=Link("message", (first.pk,)) if count == 1 else None,
@@ -183,12 +181,12 @@ def nonce_gaps(data: CheckData) -> Iterator[Finding]:
     """Senders with a nonce in flight that nobody has: nothing behind it can land."""
     rows = [row for row in data.odd_senders if row.gap_nonce is not None]
     words = [
-        gettext("{shortened} lacks nonce {gap_nonce}").format(
+        gettext("{shortened} is missing nonce {gap_nonce}").format(
             shortened=shortened(row.address), gap_nonce=row.gap_nonce
         )
         for row in rows
     ]
-    why = "; an empty message fills it on the next heads"
+    why = "; an empty message fills it within a few heads"
     yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, words=words)
 
 
@@ -203,8 +201,8 @@ def senders_paused(data: CheckData) -> Iterator[Finding]:
 def foreign_senders(data: CheckData) -> Iterator[Finding]:
     """Addresses of ours from which another program sends, too."""
     rows = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
-    why = ": another program sends from it, so nonces collide"
-    yield from _senders(rows, "foreign", what="used elsewhere", why=why)
+    why = ": another program sends from the same address, so nonces collide"
+    yield from _senders(rows, "foreign", what="used by another program", why=why)
 
 
 def runway_short(data: CheckData) -> Iterator[Finding]:
@@ -225,8 +223,8 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
         served = provers_of(data, {wallet.address for _, wallet in short})
         yield Finding(
             "runway",
-            gettext("{balances} short").format(balances=plural(len(short), "balance")),
-            gettext("{names}: enough for less than {runway_days} days of gas; send it funds").format(
+            gettext("{balances} running low").format(balances=plural(len(short), "balance")),
+            gettext("{names}: covers less than {runway_days} days of gas; send funds").format(
                 names=named(names), runway_days=RUNWAY_DAYS
             ),
             count=len(short),
@@ -245,9 +243,9 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
         addresses = {wallet.address for wallet in away}
         served = provers_of(data, addresses)
         due = first_close(data, served)
-        why = gettext("messages of {names} wait").format(names=named(names))
+        why = gettext("messages from {names} are waiting").format(names=named(names))
         if served:
-            why += gettext(", the proofs of {served} among them").format(
+            why += gettext(", including the proofs of {served}").format(
                 served=named([miner_name(one) for one in served])
             )
         yield Finding(
@@ -271,7 +269,7 @@ def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"wins-{group[0].pk}",
             gettext("winning proofs of {names} failed").format(names=named(names)),
-            gettext("the last: {last_failure}").format(last_failure=group[0].last_failure),
+            gettext("latest: {last_failure}").format(last_failure=group[0].last_failure),
             count=len(group),
         )
 
@@ -286,6 +284,6 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "requests",
             say,
-            gettext("the last: {last_failure}").format(last_failure=rows[0].last_failure),
+            gettext("latest: {last_failure}").format(last_failure=rows[0].last_failure),
             count=len(rows),
         )

@@ -94,10 +94,12 @@ def messages_figures(data: CheckData) -> Iterator[Metric]:
         for state, name in names.items()
     }
     yield gauges("messages", "Messages that have not landed, by state.", "state", counts)
-    yield gauges("messages_oldest_seconds", "Age of the oldest of them.", "state", ages)
-    yield gauge("messages_stuck", "Messages that somebody has to look at.", data.messages_waiting.stuck)
+    yield gauges(
+        "messages_oldest_seconds", "Age of the oldest message that has not landed, by state.", "state", ages
+    )
+    yield gauge("messages_stuck", "Messages that need attention.", data.messages_waiting.stuck)
     gaps = Sender.objects.exclude(gap_nonce=None).count()
-    yield gauge("nonce_gaps", "Senders with a nonce that nobody has.", gaps)
+    yield gauge("nonce_gaps", "Senders with a nonce gap.", gaps)
 
 
 def proving_figures(data: CheckData) -> Iterator[Metric]:
@@ -122,7 +124,7 @@ def proving_figures(data: CheckData) -> Iterator[Metric]:
     )
     margin = landed.aggregate(least=Min(F("close_epoch") - F("landed_height")))["least"]
     if margin is not None:
-        text = "Least time between landing and close of a window in the last proving period."
+        text = "Shortest time between landing and close of a window in the last proving period."
         yield gauge("deadline_margin_seconds", text, margin * data.network.epoch_s)
 
 

@@ -58,11 +58,11 @@ def webhook_post(row: Notification, url: str, secret: str) -> None:
     try:
         status, _ = connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)
     except (OSError, HTTPException, ValueError) as error:
-        raise NotDelivered(say("no answer: {error}").format(error=type(error).__name__)) from None
+        raise NotDelivered(say("no response: {error}").format(error=type(error).__name__)) from None
     finally:
         connections.close()
     if not 200 <= status < 300:
-        raise NotDelivered(say("it answered {status}").format(status=status))
+        raise NotDelivered(say("HTTP status {status}").format(status=status))
 
 
 def mail_text(row: Notification) -> str:
@@ -72,18 +72,20 @@ def mail_text(row: Notification) -> str:
         [row.text]
         if not findings
         else [
-            say("{title}: not so since {since}").format(title=body["title"], since=moment(body["since"])),
+            say("Check failing since {since}: {title}").format(
+                title=body["title"], since=moment(body["since"])
+            ),
             "",
         ]
     )
     lines += [f"- {one}" for one in findings]
     costs = [
         f"{fil(int(body[name]))} FIL {words}"
-        for name, words in (("at_risk", "at risk"), ("per_day", "lost a day"))
+        for name, words in (("at_risk", "at risk"), ("per_day", "lost per day"))
         if int(body.get(name, 0))
     ]
     lines += ["", ", ".join(costs)] if costs else []
-    lines += ["", say("Page of the console: {page}").format(page=body["page"])] if body.get("page") else []
+    lines += ["", say("Details: {page}").format(page=body["page"])] if body.get("page") else []
     return "\n".join(lines)
 
 
@@ -103,4 +105,4 @@ def mail_send(row: Notification, address: str) -> None:
     try:
         message.send()
     except (OSError, smtplib.SMTPException) as error:
-        raise NotDelivered(say("the mail server: {error}").format(error=type(error).__name__)) from None
+        raise NotDelivered(say("mail server error: {error}").format(error=type(error).__name__)) from None

@@ -39,7 +39,7 @@ def faults(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"faults-{group[0].address or group[0].pk}",
             gettext("{sectors} faulty").format(sectors=plural(count, "sector")),
-            gettext("of {group}; {faults_reason}").format(
+            gettext("{group}: {faults_reason}").format(
                 group=named([miner_name(miner) for miner in group]), faults_reason=_faults_reason(rows, data)
             ),
             link=miner_link(group),
@@ -75,8 +75,8 @@ def recoveries_capped(data: CheckData) -> Iterator[Finding]:
                 miner=miner_name(miner), takes=takes
             ),
             gettext(
-                "deadline {indexes}: {count} faulty, {most} of a deadline are declared recovered for "
-                "one window: raise that if the files are there"
+                "deadline {indexes}: {count} faulty, but at most {most} per deadline are declared recovered "
+                "in one window; raise the limit if the files are available"
             ).format(indexes=named(indexes), count=whole(count), most=whole(most)),
             link=Link("miner-proving-settings", (miner.address,)) if miner.address else Link("miners"),
             count=left,
@@ -100,7 +100,7 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
             gettext("{sectors} with missing or damaged files").format(
                 sectors=plural(sum(counts.values()), "sector")
             ),
-            gettext("of {group}: {where}: {reason}").format(
+            gettext("{group}: {where}: {reason}").format(
                 group=named([miner_name(miner) for miner in group]), where=where, reason=first.reason
             ),
             link=miner_link(group),
@@ -128,8 +128,8 @@ def disputes_lost(data: CheckData) -> Iterator[Finding]:
                 proofs=plural(len(rows), "proof"), miner=miner_name(miner)
             ),
             gettext(
-                "deadline {indexes}: 20 FIL and more taken, the sectors are faulty; a host makes "
-                "proofs that do not hold"
+                "deadline {indexes}: a penalty of 20 FIL or more was charged and the sectors are faulty; "
+                "a host produces invalid proofs"
             ).format(indexes=named(list(map(str, indexes)))),
             link=Link("proving-deadline", (miner.address, str(indexes[0]))),
             count=len(rows),
@@ -167,13 +167,13 @@ def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
     words = [
         gettext("{declared} declared recovered").format(declared=declared)
         if declared
-        else "files are checked before they come back"
+        else "files are checked before recovery is declared"
     ]
     seen = [row.faulty_since for row in rows if row.faulty_since is not None]
     if seen and data.clock is not None and data.network is not None:
         first = min(seen)
         ended = time_left(data.clock.left_s(first + data.network.fault_max_age))
-        words.insert(0, gettext("since epoch {first}").format(first=first))
+        words.insert(0, gettext("faulty since epoch {first}").format(first=first))
         words.append(gettext("the chain terminates them in {ended}").format(ended=ended))
     return ", ".join(words)
 
@@ -252,13 +252,13 @@ def worker_change_pending(data: CheckData) -> Iterator[Finding]:
         is_due = data.head is not None and data.head.height >= at
         yield Finding(
             f"worker-{first.address}",
-            gettext("the worker of {group} is to change").format(
+            gettext("worker key change pending for {group}").format(
                 group=named([miner_name(miner) for miner in group])
             ),
             gettext(
-                "{new_worker} can be confirmed {word} epoch {at}; until then the old key signs "
+                "{new_worker} can be confirmed {when} epoch {at}; until it is, the old key signs "
                 "proofs and blocks"
-            ).format(new_worker=first.new_worker, word="since" if is_due else "from", at=at),
+            ).format(new_worker=first.new_worker, when="now, since" if is_due else "from", at=at),
             link=Link("miner-addresses", (first.address,)) if len(group) == 1 else None,
             count=len(group),
         )
@@ -271,8 +271,10 @@ def fee_debts(data: CheckData) -> Iterator[Finding]:
         debt = sum(int(miner.fee_debt) for miner in group)
         yield Finding(
             f"debt-{group[0].address or group[0].pk}",
-            gettext("{group} owes {debt} FIL").format(
-                group=named([miner_name(miner) for miner in group]), debt=fil(debt)
+            gettext("{group} {word} {debt} FIL in fees").format(
+                group=named([miner_name(miner) for miner in group]),
+                word="owes" if len(group) == 1 else "owe",
+                debt=fil(debt),
             ),
             "a miner in debt cannot pre-commit, recover faults or withdraw: send it funds",
             link=miner_link(group),

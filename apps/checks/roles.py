@@ -30,7 +30,7 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
         due = _closes_first(group, data)
         yield Finding(
             f"roles-{group[0].address or group[0].pk}",
-            say("nobody holds {kinds} of {group}").format(
+            say("no host holds {kinds} for {group}").format(
                 kinds=named(kinds), group=named([miner_name(miner) for miner in group])
             ),
             _reason(roles, data),
@@ -52,8 +52,8 @@ def moves_restored(data: CheckData) -> Iterator[Finding]:
                 miners=named([miner.address for miner in miners])
             ),
             say(
-                "their heights are the backup's; windows are missed, or proved twice, if one was set since:"
-                " set it again on page Move in… or Move out…, then confirm on page Recovery"
+                "their move heights come from the backup; if one was set since, windows are missed or proven "
+                "twice: set it again under Move in… or Move out…, then confirm on the Recovery page"
             ),
             button="Recovery",
             count=len(miners),
@@ -68,7 +68,7 @@ def _reason(roles: Sequence[UnheldRole], data: CheckData) -> str:
         "" if heard is None else say(" for {time}").format(time=time_left((data.at - heard).total_seconds()))
     )
     return say(
-        "given to {hosts}, silent{silent}: start a program there, or give another host the role"
+        "assigned to {hosts}, no heartbeat{silent}: restart it, or assign the role to another host"
     ).format(hosts=named(hosts), silent=silent)
 
 

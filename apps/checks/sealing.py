@@ -41,7 +41,7 @@ TICKET_PART: Final = 10
 """A ticket is named when this part of its life is left, or less than what is to be done takes here."""
 SEED_LATE: Final = 20
 """Epochs after a seed in which it is read at every head: then something keeps it from being read."""
-SEED_TEXT: Final = "the console has not read it, look at its nodes and its task processes"
+SEED_TEXT: Final = "the console has not read it: check its nodes and task processes"
 NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
@@ -81,10 +81,10 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
         if count:
             yield Finding(
                 "pledges-held",
-                "pledges with an idempotency key are held after a restore",
-                gettext("{sectors} made since the backup by lost pledges: say that none is repeated").format(
-                    sectors=plural(count, "sector")
-                ),
+                "pledges with an idempotency key are refused after a restore",
+                gettext(
+                    "{sectors} created since the backup by lost pledges: confirm that none is repeated"
+                ).format(sectors=plural(count, "sector")),
                 link=Link("recovery"),
                 button="Recovery",
                 count=count,
@@ -92,17 +92,17 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
         return
     names = list(hosts_unreported(row).values_list("name", flat=True))
     if miners_unread(row).exists():
-        left = "miners' sectors are read back from chain and hosts; sealing goes on by itself"
+        left = "sectors are being read back from chain and hosts; sealing resumes automatically"
     elif names:
         hosts = named(names) if may_see else plural(len(names), "host")
-        left = gettext("start or retire {hosts}: what it may have begun is given to no other host").format(
+        left = gettext("start or retire {hosts}: work it may have begun is not given to another host").format(
             hosts=hosts
         )
     else:
         return
     yield Finding(
         "sector-recovery",
-        "sectors are held: the pool recovers from a restored backup",
+        "sectors are on hold: the pool is recovering from a restored backup",
         left,
         link=Link("recovery") if may_see else None,
         button="Recovery" if may_see else "",
@@ -130,9 +130,9 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     deposits = deposits_of(data, [row.sector_size for row in late])
     yield Finding(
         "deposits",
-        gettext("{deposits} lost within 48 h").format(deposits=plural(len(late), "deposit")),
+        gettext("{deposits} will be lost within 48 h").format(deposits=plural(len(late), "deposit")),
         gettext(
-            "{miner} / {number} was pre-committed at epoch {precommit_epoch} and is not proved yet"
+            "{miner} / {number} was pre-committed at epoch {precommit_epoch} and is not proven yet"
         ).format(miner=first.miner.address, number=first.number, precommit_epoch=first.precommit_epoch),
         link=Link("sector", (str(first.uuid),)),
         count=len(late),
@@ -164,14 +164,13 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     if late:
         ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, data.network) for row in late}
         first = min(late, key=lambda row: ends[row.pk])
-        say = gettext("{sectors} {word} ticket soon").format(
-            sectors=plural(len(late), "sector"), word="loses its" if len(late) == 1 else "lose their"
-        )
+        say = gettext("{tickets} about to expire").format(tickets=plural(len(late), "ticket"))
         yield Finding(
             "tickets",
             say,
             gettext(
-                "{miner} / {number} is not pre-committed{takes}; without a ticket it starts again"
+                "{miner} / {number} is not pre-committed yet{takes}; if its ticket expires, sealing "
+                "starts over"
             ).format(miner=first.miner.address, number=first.number, takes=_takes_text(first, data)),
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
@@ -192,7 +191,7 @@ def _takes_text(sector: Sector, data: CheckData) -> str:
     takes_s = data.precommit_times.get((sector.seal_proof, sector.state))
     if takes_s is None:
         return ""
-    return gettext(", which takes up to {takes_s} from there").format(takes_s=time_left(takes_s))
+    return gettext(", which takes up to {takes_s} from its stage").format(takes_s=time_left(takes_s))
 
 
 def seed_ready(data: CheckData) -> Iterator[Finding]:
@@ -213,10 +212,8 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
         deposits = deposits_of(data, paid)
         yield Finding(
             "seeds",
-            gettext("{sectors} {word} with a seed").format(
-                sectors=plural(len(late), "sector"), word="waits" if len(late) == 1 else "wait"
-            ),
-            gettext("{miner} / {number}: its seed is there since epoch {ready}; {seed_text}").format(
+            gettext("{sectors} with an unread seed").format(sectors=plural(len(late), "sector")),
+            gettext("{miner} / {number}: seed available since epoch {ready}; {seed_text}").format(
                 miner=first.miner.address, number=first.number, ready=ready, seed_text=SEED_TEXT
             ),
             link=Link("sector", (str(first.uuid),)),
@@ -253,11 +250,11 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
             gettext("{many} {word} within 30 d").format(
                 many=many, word="expires" if count == 1 else "expire"
             ),
-            "extend them, or let them end and free their pledge",
+            "extend them, or let them expire to release their pledge",
             count=count,
             per_day=data.rewards_of(found),
             due_s=data.clock.starts_at(found[0].expiration or 0),
-            due_label="until it ends" if count == 1 else "until the first ends",
+            due_label="until it expires" if count == 1 else "until the first expires",
         )
 
 
@@ -275,7 +272,7 @@ def claims_end(data: CheckData) -> Iterator[Finding]:
         ),
         gettext(
             "{miner} / {sector_number}: claim {claim} lasts until epoch {end_epoch}; extend the "
-            "sector without it, or ask its client to lengthen it"
+            "sector without it, or ask the client to extend the claim"
         ).format(
             miner=first.miner.address,
             sector_number=first.sector_number,
@@ -322,5 +319,5 @@ def files_of_ended(data: CheckData) -> Iterator[Finding]:
         )
         free = gettext("{sizes} can be freed").format(sizes=" ".join(size(sum(sizes))))
         yield Finding(
-            "files-left", gettext("files of {many} that ended are left").format(many=many), free, count=count
+            "files-left", gettext("files left from {many} that ended").format(many=many), free, count=count
         )

@@ -36,7 +36,7 @@ CHANGES: Final = {ChangeKind.TERMINATE: "termination", ChangeKind.EXTEND: "exten
 
 def _named(sector: Sector, error: str) -> str:
     """`f01000 / 7: no space left`."""
-    return f"{sector.miner.address} / {sector.number}: {error or 'no reason was told'}"
+    return f"{sector.miner.address} / {sector.number}: {error or 'no reason given'}"
 
 
 def runs_stopped(data: CheckData) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
         faulty = [row.sector for row in stopped if kind == JobKind.REBUILD and not row.sector.active]
         cost = sum(data.fault_fee_per_day(sector.miner, 1) for sector in faulty)
         fee = (
-            gettext("; until it is done the faults cost {cost} FIL a day").format(cost=fil(cost))
+            gettext("; the faults cost {cost} FIL per day until it is done").format(cost=fil(cost))
             if cost
             else ""
         )
@@ -71,10 +71,10 @@ def sectors_unlisted(data: CheckData) -> Iterator[Finding]:
         if miner.unlisted_sectors:
             yield Finding(
                 f"unlisted-{miner.pk}",
-                gettext("{miner} has {sectors} without a row").format(
+                gettext("{miner} has {sectors} unknown to the pool").format(
                     miner=miner.address, sectors=plural(miner.unlisted_sectors, "live sector")
                 ),
-                gettext("the chain has them; adopt them, and their files are looked for in the stores"),
+                gettext("they are on chain: adopt them, and hosts look for their files in the stores"),
                 link=Link("miner-adopt", (miner.address,)),
                 count=miner.unlisted_sectors,
             )
@@ -99,7 +99,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
             count=len(failed),
             per_day=data.rewards_of([row.sector for row in failed]) if kind == ChangeKind.EXTEND else 0,
             due_s=data.clock.starts_at(ends) if ends is not None and data.clock is not None else None,
-            due_label="until it ends" if len(failed) == 1 else "until the first ends",
+            due_label="until it expires" if len(failed) == 1 else "until the first expires",
         )
 
 
@@ -127,7 +127,7 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
     rows = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
     if rows:
         first = rows[0]
-        why = f"{first.miner.address}: {first.error or 'no reason was told'}"
+        why = f"{first.miner.address}: {first.error or 'no reason given'}"
         say = gettext("{pieces} could not be unsealed").format(pieces=plural(len(rows), "piece"))
         yield Finding("unseals", say, why, count=len(rows))
 
@@ -142,8 +142,8 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "pieces",
             gettext("{pieces} failed").format(pieces=plural(len(rows), "piece")),
-            f"{first}: {first.error or 'no reason was told'}",
+            f"{first}: {first.error or 'no reason given'}",
             count=len(rows),
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
-            due_label="until the first has to be active",
+            due_label="until the first must be active",
         )

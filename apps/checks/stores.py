@@ -34,6 +34,19 @@ LOST_COUNTED_MAX: Final = 200
 """Sectors out of reach that are counted row by row; beyond it hosts' own counts are used."""
 
 
+def stores_unread(data: CheckData) -> list[str]:
+    """Return the names of stores that no host reads now, sorted."""
+    known = {name for worker in data.workers for name in worker.stores} | {
+        store.name for store in data.stores
+    }
+    away = _workers_away(data)
+    return sorted(known - {name for worker in data.workers if worker not in away for name in worker.stores})
+
+
+def _workers_away(data: CheckData) -> list[Worker]:
+    return [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
+
+
 def stores_away(data: CheckData) -> Iterator[Finding]:
     """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
     away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
@@ -52,7 +65,7 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
         )
         yield Finding(
             "stores",
-            say("{stores} with {many} out of reach").format(
+            say("{stores} with {many} unreachable").format(
                 stores=plural(len(gone), "store"), many=_sectors_text(many)
             ),
             _out_of_reach_text(data, gone, away),
@@ -86,11 +99,11 @@ def _out_of_reach_text(data: CheckData, gone: Sequence[str], away: Sequence[Work
     silent = [worker.name for worker in away]
     if silent:
         told.append(
-            say("start {silent} again, or another host that reads the same files").format(
+            say("restart {silent}, or start another host that reads the same files").format(
                 silent=named(silent)
             )
         )
-    return "; ".join(told) or "attach them to a host again"
+    return "; ".join(told) or "reattach them to a host"
 
 
 def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
@@ -106,10 +119,10 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
             waiting = plural(told.get("sectors", 0), "unfinished sector")
             yield Finding(
                 f"sealing-{worker.pk}-{disk['folder']}",
-                say("sealing store {folder} of {worker} is away").format(
+                say("sealing store {folder} of {worker} is unavailable").format(
                     folder=disk["folder"], worker=worker.name
                 ),
-                say("{reason}; {sectors} there, and none begins").format(
+                say("{reason}; {sectors} there, and none starts").format(
                     reason=told["reason"], sectors=waiting
                 ),
                 link=Link("host", (str(worker.uuid),)),
@@ -128,7 +141,7 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
             continue
         yield Finding(
             f"store-{store.pk}",
-            say("{store} takes no sectors").format(store=store.name),
+            say("{store} accepts no sectors").format(store=store.name),
             f"{bad[0].worker.name}: {bad[0].reason}{_waiting_text(data)}",
             link=Link("store", (str(store.uuid),)),
         )
@@ -138,7 +151,7 @@ def _waiting_text(data: CheckData) -> str:
     """Return how many sectors are sealed so far that a store is what they need next."""
     rows = data.sectors.filter(state=SectorState.PC2_DONE).select_related(None).order_by()
     count = rows[:COUNTED_MAX].count()
-    return say("; {sectors} to be stored").format(sectors=plural(count, "sector")) if count else ""
+    return say("; {sectors} waiting to be stored").format(sectors=plural(count, "sector")) if count else ""
 
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
@@ -195,8 +208,8 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
             f"unproven-{store.pk}",
             say("no prover reads {store}").format(store=store.name),
             say(
-                "{sectors} there, and each that lies there is faulty at its next window: attach {path} to a"
-                " prover, or join one with that store"
+                "{sectors} there, and each becomes faulty at its next window: attach {path} to a prover, or "
+                "join one with that store"
             ).format(sectors=plural(store.sectors, "sector"), path=here[0].path),
             link=Link("store", (str(store.uuid),)),
             per_day=sum(data.fault_fee_per_day(miners[pk], n) for pk, n in counts.items() if pk in miners),
@@ -210,8 +223,8 @@ def stores_filling(data: CheckData) -> Iterator[Finding]:
         if days is not None and days < FULL_SOON_DAYS and not store.rules.get("is_read_only"):
             yield Finding(
                 f"filling-{store.pk}",
-                say("{store} is full in {left}").format(store=store.name, left=time_left(days * DAY_S)),
-                say("{free_bytes} free; attach another one before then").format(
+                say("{store} will be full in {left}").format(store=store.name, left=time_left(days * DAY_S)),
+                say("{free_bytes} free; attach another store before then").format(
                     free_bytes=" ".join(size(store.free_bytes))
                 ),
                 link=Link("store", (str(store.uuid),)),

@@ -15,7 +15,7 @@ CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
 CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "chain_stalled",
-        "The chain moves",
+        "The chain is advancing",
         (Topic.CHAIN,),
         CRITICAL,
         chain.chain_stalled,
@@ -23,11 +23,11 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Nodes",
     ),
     Check(
-        "head_late", "Heads arrive in time", (Topic.CHAIN,), WARNING, chain.head_late, Link("chain"), "Nodes"
+        "head_late", "Heads arrive on time", (Topic.CHAIN,), WARNING, chain.head_late, Link("chain"), "Nodes"
     ),
     Check(
         "nodes_unreadable",
-        "A node of the pool can be read",
+        "At least one node can be read",
         (Topic.CHAIN,),
         CRITICAL,
         chain.nodes_unreadable,
@@ -36,7 +36,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "nodes_foreign",
-        "Every node is of the pool's chain",
+        "Every node is on the pool's network",
         (Topic.CHAIN,),
         CRITICAL,
         chain.nodes_foreign,
@@ -65,7 +65,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "pool_clock_skew",
-        "The machine's clock is right",
+        "The machine's clock is accurate",
         (Topic.CHAIN, Topic.BLOCKS),
         CRITICAL,
         chain.pool_clock_skew,
@@ -94,7 +94,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "auto_terminations",
-        "The chain is about to end no faulty sector",
+        "No faulty sector is about to be terminated",
         (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
         fault_clocks.auto_terminations,
@@ -112,7 +112,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "recoveries_capped",
-        "One window declares all recovered sectors",
+        "All recoveries fit in one window",
         (Topic.PROVING, Topic.MINERS),
         WARNING,
         proving.recoveries_capped,
@@ -121,7 +121,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sector_files",
-        "Every sector that was looked at has its files",
+        "The files of every checked sector are intact",
         (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
         proving.sector_files,
@@ -148,7 +148,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "roles_unheld",
-        "Every role that hosts were given is held",
+        "Every assigned role is held by a host",
         (Topic.PROVING, Topic.MINERS, Topic.ROLES),
         CRITICAL,
         roles.roles_unheld,
@@ -157,7 +157,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "moves_restored",
-        "After a restore, it is confirmed who proves moved miners",
+        "After a restore, the prover of every moved miner is confirmed",
         (Topic.PROVING, Topic.MINERS),
         CRITICAL,
         roles.moves_restored,
@@ -185,7 +185,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "worker_change_pending",
-        "No change of a worker waits for its confirmation",
+        "No worker key change awaits confirmation",
         (Topic.MINERS,),
         WARNING,
         proving.worker_change_pending,
@@ -204,7 +204,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sector_recovery",
-        "No sector is held after a restore",
+        "No sector is on hold after a restore",
         (Topic.SECTORS,),
         WARNING,
         sealing.sector_recovery,
@@ -222,7 +222,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "messages_failed",
-        "No message failed within 24 h",
+        "No message failed in the last 24 h",
         (Topic.MESSAGES,),
         WARNING,
         messages.failed,
@@ -231,7 +231,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "base_fee_above_cap",
-        "Every signed message pays the base fee",
+        "Every signed message covers the base fee",
         (Topic.MESSAGES, Topic.GAS),
         WARNING,
         messages.base_fee_above_cap,
@@ -267,7 +267,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "balances_short",
-        "Every balance lasts 3 days",
+        "Every balance covers 3 days of gas",
         (Topic.SENDERS, Topic.WALLETS, Topic.GAS),
         WARNING,
         messages.runway_short,
@@ -285,7 +285,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "requests_failed",
-        "Every signer answered within the last hour",
+        "No request to a signer failed in the last hour",
         (Topic.GATEWAY,),
         WARNING,
         messages.requests_failed,
@@ -294,7 +294,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "wins_lost",
-        "Every win of the last 24 h is a block on the chain",
+        "Every win of the last 24 h became a block on chain",
         (Topic.BLOCKS, Topic.MINERS),
         CRITICAL,
         blocks.lost,
@@ -303,7 +303,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "rounds_unbegun",
-        "Rounds are drawn for every miner that wants blocks",
+        "Rounds run for every miner that should make blocks",
         (Topic.BLOCKS, Topic.MINERS),
         CRITICAL,
         blocks.unbegun,
@@ -312,7 +312,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "rounds_undrawn",
-        "Every round of the last 10 min was drawn",
+        "Every round of the last 10 min could be run",
         (Topic.BLOCKS, Topic.MINERS),
         CRITICAL,
         blocks.undrawn,
@@ -321,7 +321,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "wins_rare",
-        "No miner wins improbably seldom",
+        "No miner wins improbably rarely",
         (Topic.BLOCKS, Topic.MINERS),
         WARNING,
         blocks.rare,
@@ -330,7 +330,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "f3_unleased",
-        "A node votes in F3 for every miner that it was leased for",
+        "A node votes in F3 for every participating miner",
         (Topic.BLOCKS,),
         WARNING,
         blocks.unleased,
@@ -339,7 +339,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "winning_proofs_failed",
-        "No block was lost for want of a winning proof within 24 h",
+        "No winning proof failed in the last 24 h",
         (Topic.MINERS, Topic.GATEWAY),
         CRITICAL,
         messages.winning_proofs_failed,
@@ -349,7 +349,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *HOST_CHECKS,
     Check(
         "console_disk",
-        "The console has disk space",
+        "The console has enough disk space",
         (Topic.PROCESSES,),
         CRITICAL,
         chain.console_disk,
@@ -359,7 +359,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "processes_down",
-        "Every process of the console runs",
+        "Every process of the console is running",
         (Topic.PROCESSES,),
         WARNING,
         chain.processes_down,
@@ -369,7 +369,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "notifications_undelivered",
-        "Every channel takes its notifications",
+        "Every alert channel accepts notifications",
         (Topic.PROCESSES,),
         WARNING,
         chain.notifications_undelivered,
@@ -406,7 +406,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "files_of_ended",
-        "No sector that ended has files left",
+        "No ended sector has files left",
         (Topic.SECTORS,),
         WARNING,
         sealing.files_of_ended,

@@ -21,7 +21,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "stores_away",
-        "Every store of sealed sectors is in reach",
+        "Every store with sealed sectors is reachable",
         (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
         stores.stores_away,
@@ -39,7 +39,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "stores_unwritable",
-        "Every store that is to take sectors can",
+        "Every store meant for new sectors is writable",
         (Topic.STORES, Topic.HOSTS),
         WARNING,
         stores.stores_unwritable,
@@ -48,7 +48,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "moves_failed",
-        "No move between stores failed within 24 h",
+        "No move between stores failed in the last 24 h",
         (Topic.STORES, Topic.SECTORS),
         WARNING,
         stopped.moves_failed,
@@ -57,7 +57,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "copies_bad",
-        "No file of a sector was found damaged",
+        "No sector file was found damaged",
         (Topic.STORES, Topic.SECTORS),
         CRITICAL,
         stores.copies_bad,
@@ -66,7 +66,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "stores_filling",
-        "No store is full within 7 d",
+        "No store will be full within 7 d",
         (Topic.STORES,),
         WARNING,
         stores.stores_filling,
@@ -75,7 +75,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "hosts_disk",
-        "Every host has disk space",
+        "Every host has enough disk space",
         (Topic.HOSTS,),
         WARNING,
         hosts.hosts_short_of_disk,
@@ -84,7 +84,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "host_folders_away",
-        "Every host has its own folder",
+        "Every host can read its own folder",
         (Topic.HOSTS,),
         WARNING,
         hosts.host_folders_away,
@@ -93,7 +93,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sealing_stores_away",
-        "Every sealing store is there",
+        "Every sealing store is available",
         (Topic.HOSTS,),
         WARNING,
         stores.sealing_stores_away,

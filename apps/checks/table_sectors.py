@@ -12,7 +12,7 @@ CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
 SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "deposits_expiring",
-        "No deposit is lost within 48 h",
+        "No deposit will be lost within 48 h",
         (Topic.SECTORS,),
         CRITICAL,
         sealing.deposits_expiring,
@@ -21,7 +21,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "seed_ready",
-        "No sector waits long after its seed",
+        "The seed of every sector is read on time",
         (Topic.SECTORS,),
         WARNING,
         sealing.seed_ready,
@@ -30,7 +30,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sectors_unclaimed",
-        "Every new sector finds a host",
+        "Every new sector is claimed by a host",
         (Topic.SECTORS, Topic.HOSTS),
         WARNING,
         unclaimed.sectors_unclaimed,
@@ -48,7 +48,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sectors_paused",
-        "No sector waits for a decision",
+        "No sector awaits a decision",
         (Topic.SECTORS,),
         WARNING,
         sealing.sectors_paused,
@@ -57,7 +57,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "runs_stopped",
-        "No snap-up or rebuild waits for a decision",
+        "No snap-up or rebuild awaits a decision",
         (Topic.SECTORS, Topic.PIECES),
         WARNING,
         stopped.runs_stopped,
@@ -66,7 +66,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sectors_unlisted",
-        "Every live sector of the chain has its row",
+        "Every live sector on chain is known to the pool",
         (Topic.SECTORS,),
         WARNING,
         stopped.sectors_unlisted,
@@ -75,7 +75,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "changes_failed",
-        "No termination or extension failed within 7 d",
+        "No termination or extension failed in the last 7 d",
         (Topic.SECTORS,),
         WARNING,
         stopped.changes_failed,
@@ -93,7 +93,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "unseals_failed",
-        "Every piece that was asked for within 24 h could be unsealed",
+        "Every piece requested in the last 24 h could be unsealed",
         (Topic.PIECES,),
         WARNING,
         stopped.unseals_failed,

@@ -57,11 +57,11 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
     ]
     yield Finding(
         "unclaimed",
-        gettext("no host begins {sectors}, for {waited}").format(
+        gettext("{sectors} unclaimed for {waited}").format(
             sectors=plural(min(len(rows), COUNTED_MAX), "new sector"),
             waited=time_left((data.at - since).total_seconds()),
         ),
-        ("; ".join(why) or gettext("no sealing host has joined: Hosts, Join a host")),
+        ("; ".join(why) or gettext("no sealing host has joined: add one under Hosts, Join a host")),
         link=Link("hosts"),
         count=len(rows),
     )
@@ -84,15 +84,15 @@ def _begins_none(data: CheckData, host: Worker, *, room: int) -> str:
     free = int(hardware.get("disk_free_bytes") or 0)
     seals_elsewhere = any(disk.get("sealing") for disk in hardware.get("disks", ()))
     if worker_is_away(host, now=data.at):
-        return gettext("is away")
+        return gettext("is offline")
     if host.is_paused or host.is_draining:
         return gettext("is paused or draining")
     if told := hardware.get("parameters_error"):
-        return gettext("makes no proofs that the chain takes: {reason}").format(reason=told)
+        return gettext("cannot make valid proofs: {reason}").format(reason=told)
     if free < room and not seals_elsewhere:
-        return gettext("has {free} of disk free, a new sector needs {room}").format(
+        return gettext("has {free} of free disk, a new sector needs {room}").format(
             free=" ".join(size(free)), room=" ".join(size(room))
         )
     if not host.slots.get(Stage.ADD_PIECE):
-        return gettext("has no slot for adding pieces, with which a sector begins")
-    return gettext("takes none: look at its roles, its rules, its most sectors at a time, and its log")
+        return gettext("has no slot for adding pieces, the first stage of a sector")
+    return gettext("claims none: check its roles, rules, sector limit and log")

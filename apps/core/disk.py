@@ -78,11 +78,11 @@ class DiskSpace:
         left, reserve = self.free // 2**20, settings.DISK_RESERVE_BYTES // 2**20
         if self.level is DiskLevel.FULL:
             text = gettext(
-                "{left} MiB are left on the disk of {place}: nothing new is pledged or claimed below "
-                "{reserve} MiB, make room there"
+                "{left} MiB free on the disk of {place}: below {reserve} MiB nothing new is pledged or "
+                "claimed, free up space"
             )
         else:
-            text = gettext("{left} MiB are left on the disk of {place}, {share:.0%} of it: make room there")
+            text = gettext("{left} MiB free on the disk of {place}, {share:.0%} of it: free up space")
         return text.format(left=left, place=settings.VAR, reserve=reserve, share=self.share)
 
 

@@ -130,7 +130,7 @@ class AttoFilField(Field):
             try:
                 number = Decimal(value)
             except ArithmeticError as error:
-                raise ValidationError(gettext("not a number of attoFIL"), code="bad_amount") from error
+                raise ValidationError(gettext("not an amount in attoFIL"), code="bad_amount") from error
             if number.is_finite() and number == number.to_integral_value():
                 return int(number)
         raise ValidationError(gettext("not a whole number of attoFIL"), code="bad_amount")

@@ -70,7 +70,7 @@ class RequestHandler(ASGIHandler):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            raise ValueError(f"only HTTP is answered here, not {scope['type']}")
+            raise ValueError(f"only HTTP is served here, not {scope['type']}")
         thread = self._free.pop() if self._free else RequestThread()
         try:
             async with ThreadSensitiveContext(executor=thread):

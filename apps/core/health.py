@@ -117,7 +117,7 @@ def may_read_metrics(request: HttpRequest) -> bool:
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for an address that is none: JSON for machines, the page for people."""
     if request.path.startswith(MACHINE_PATHS):
-        return sorry(request, 404, gettext("there is nothing here"))
+        return sorry(request, 404, gettext("not found"))
     return page_not_found(request, exception)
 
 
@@ -125,8 +125,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for a request that Django does not read, such as one to a name that is not ours."""
     if isinstance(exception, DisallowedHost):
         log.warning("host_refused", host=request.META.get("HTTP_HOST", "")[:200])
-        return sorry(request, 400, gettext("This name is not among ALLOWED_HOSTS."))
-    return sorry(request, 400, gettext("This request cannot be read."))
+        return sorry(request, 400, gettext("This host name is not in ALLOWED_HOSTS."))
+    return sorry(request, 400, gettext("The request could not be parsed."))
 
 
 def database_away(request: HttpRequest) -> HttpResponse:
@@ -137,9 +137,9 @@ def database_away(request: HttpRequest) -> HttpResponse:
 
 def database_hanging(request: HttpRequest, *, is_begun: bool) -> HttpResponse:
     """Answer 503 while the database says nothing at all; what was begun may still be carried out."""
-    reason = gettext("The database does not answer; the pool goes on by itself once it does.")
+    reason = gettext("The database is not responding; the pool continues automatically once it is.")
     if is_begun and request.method not in ("GET", "HEAD"):
-        reason += " What was asked may still be done then: look before asking again."
+        reason += " Your request may still be carried out then: check before resubmitting."
     return sorry(request, 503, reason)
 
 
@@ -148,8 +148,8 @@ def database_away_text() -> str:
     space = disk_space()
     if space.free < FULL_BYTES:
         return gettext(
-            "The disk of {var} is full ({free} MiB left) and the database cannot write. Make "
-            "room there; the pool goes on by itself and loses nothing."
+            "The disk of {var} is full ({free} MiB left) and the database cannot write. Free up "
+            "space; the pool then continues automatically, without data loss."
         ).format(var=settings.VAR, free=space.free // 2**20)
     return gettext("The database is restarting; please try again in a moment.")
 
@@ -158,7 +158,7 @@ def failure(request: HttpRequest) -> HttpResponse:
     """Answer for an error nobody caught, also one from a middleware; the log has the traceback."""
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         return database_away(request)
-    return sorry(request, 500, gettext("Something went wrong here; it is in the log."))
+    return sorry(request, 500, gettext("Something went wrong; see the log for details."))
 
 
 def wants_page(request: HttpRequest) -> bool:

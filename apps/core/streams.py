@@ -67,10 +67,10 @@ class StreamedBody(io.RawIOBase):
                 event = future.result(IDLE_S)
             except TimeoutError:
                 future.cancel()
-                raise OSError(gettext("the sender sends nothing any more")) from None
+                raise OSError(gettext("the sender stopped sending")) from None
             if event["type"] == "http.disconnect":
                 self.is_cut = True
-                raise OSError(gettext("the sender left"))
+                raise OSError(gettext("the sender disconnected"))
             self._left = event.get("body", b"")
             self._is_whole = not event.get("more_body")
         taken = self._left if size < 0 else self._left[:size]

@@ -19,8 +19,8 @@ FEE_NAMES: Final = ("gas_fee_cap", "base_fee", "hold_base_fee", "base_fee_max")
 """attoFIL for a unit of gas."""
 SUFFIXES: Final = {
     "_base_fee_max": _("{value} attoFIL per gas"),
-    "_per_s": _("{value} a second"),
-    "bytes_s": _("{value} bytes a second"),
+    "_per_s": _("{value} per second"),
+    "bytes_s": _("{value} bytes per second"),
     "_epochs": _("{value} epochs"),
     "sectors_max": _("{value} sectors"),
     "_batch_max": _("{value} sectors"),
@@ -34,7 +34,7 @@ SUFFIXES: Final = {
     "gas_over_estimation": _("{value} times"),
     "gas_over_premium": _("{value} times"),
     "_bytes": _("{value} bytes"),
-    "_percent": _("{value} per cent"),
+    "_percent": _("{value} percent"),
     "_s": _("{value} s"),
 }
 

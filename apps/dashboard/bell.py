@@ -36,11 +36,7 @@ class Bell:
     @property
     def label(self) -> str:
         """Name of the button."""
-        return (
-            say("{things} to look at").format(things=plural(self.count, "thing"))
-            if self.count
-            else "Nothing to look at"
-        )
+        return plural(self.count, "issue") if self.count else "No issues"
 
 
 def bell_of(data: PageData) -> Bell:

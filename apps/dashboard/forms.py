@@ -63,7 +63,8 @@ class Words(Text):
         typed = self.prepare_value(value).replace(",", " ").split()
         if len(typed) > WORDS_MAX:
             raise ValidationError(
-                _("write at most %(most)s, not %(count)s"), params={"most": WORDS_MAX, "count": len(typed)}
+                _("enter at most %(most)s values, not %(count)s"),
+                params={"most": WORDS_MAX, "count": len(typed)},
             )
         return typed
 
@@ -115,7 +116,7 @@ class Amount(Text):
         text = super().clean(value)
         if not text:
             return 0
-        wrong = ValidationError(_("write an amount in %(unit)s, such as 0.5"), params={"unit": self.unit})
+        wrong = ValidationError(_("enter an amount in %(unit)s, such as 0.5"), params={"unit": self.unit})
         plain = text.replace("\u202f", "").replace(" ", "")
         try:
             amount = Decimal(plain) * self.factor
@@ -146,7 +147,7 @@ class Whole(Text):
         """Read it.  Raises ValidationError."""
         text = super().clean(value) or "0"
         if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) >= WHOLE_MAX:
-            raise ValidationError(_("write a whole number"))
+            raise ValidationError(_("enter a whole number"))
         return int(text)
 
     def prepare_value(self, value: Any) -> Any:
@@ -162,10 +163,10 @@ class Size(Text):
         text = super().clean(value) or "0"
         found = SIZE_WRITTEN.fullmatch(text)
         if found is None:
-            raise ValidationError(_("write a size, such as 500 GiB"))
+            raise ValidationError(_("enter a size, such as 500 GiB"))
         count = int(Decimal(found[1]) * SIZE_UNITS[(found[2] or "B").lower()])
         if count > SIZE_MAX:
-            raise ValidationError(_("write a smaller size"))
+            raise ValidationError(_("enter a smaller size"))
         return count
 
     def prepare_value(self, value: Any) -> Any:
@@ -187,7 +188,7 @@ class Factor(Text):
         except ValueError:
             factor = -1.0
         if not 0 <= factor <= FACTOR_MAX:
-            raise ValidationError(_("write a factor, such as 1.25"))
+            raise ValidationError(_("enter a factor, such as 1.25"))
         return factor
 
     def prepare_value(self, value: Any) -> Any:

@@ -114,9 +114,9 @@ def credentials_check(request: HttpRequest) -> str:
         elif request.POST.get(PASSWORD):
             given = request.POST[PASSWORD]
             if not password_reauthenticate(person, password=given, source=source, now=now):
-                wrong = "That is not your password."
+                wrong = "Wrong password."
         elif not code_reauthenticate(person, code=request.POST[CODE][:64], source=source, now=now):
-            wrong = "That code is not right, or was used already."
+            wrong = "That code is wrong or has already been used."
     except DomainError as refusal:
         return refusal.reason
     if not wrong:

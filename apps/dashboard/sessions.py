@@ -84,7 +84,7 @@ def nul_bytes_refuse(request: HttpRequest) -> None:
     """Refuse a request with a NUL, which no text in the database can hold.  Raises SuspiciousOperation."""
     values = [value for query in (request.GET, request.POST) for _, found in query.lists() for value in found]
     if any("\0" in value for value in (request.path, *values)):
-        raise SuspiciousOperation(gettext("a NUL in the address or in a field"))
+        raise SuspiciousOperation(gettext("the address or a field contains a NUL byte"))
 
 
 def login_redirect(request: HttpRequest) -> HttpResponseBase:

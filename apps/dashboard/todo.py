@@ -58,7 +58,7 @@ def cost_text(per_day: int, at_risk: int) -> str:
 def finding_cost(found: Found) -> str:
     """Return what a finding costs; of what costs power or FIL also that nobody knows how much."""
     if found.is_unpriced:
-        return gettext("cost not known")
+        return gettext("cost unknown")
     return cost_text(found.finding.per_day, found.finding.at_risk)
 
 
@@ -105,7 +105,7 @@ def found_of(report: Report, data: PageData, *, reasons: bool = False) -> Object
 def todo_sum(data: PageData) -> str:
     """Return what all findings cost together, and how many have no figure, for the head of the list."""
     unpriced = data.report.unpriced
-    more = [gettext("{unpriced} without a figure").format(unpriced=unpriced)] if unpriced else []
+    more = [gettext("{unpriced} with unknown cost").format(unpriced=unpriced)] if unpriced else []
     return ", ".join(filter(None, [cost_text(data.report.per_day, data.report.at_risk), *more]))
 
 
@@ -123,5 +123,5 @@ def verdict_by(report: Report, well: Verdict) -> Verdict:
     if not found:
         return Verdict(well.strong, well.rest, checked)
     facts = f" {well.strong} {well.rest}" if well.strong or well.rest else ""
-    strong = gettext("{things} to look at:").format(things=plural(len(found), "thing"))
+    strong = f"{plural(len(found), 'issue')}:"
     return Verdict(strong, f"{'; '.join(one.finding.say for one in found)}.{facts}", checked)

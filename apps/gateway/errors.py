@@ -33,7 +33,7 @@ class SignedBefore(SignerRefused):
         self.messages = messages
         """What it signed with the last nonce, newest first."""
         super().__init__(
-            gettext("the signer signed this message before, with nonce {nonce}").format(
+            gettext("the signer has already signed this message, with nonce {nonce}").format(
                 nonce=messages[0].nonce
             )
         )

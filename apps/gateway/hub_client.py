@@ -302,7 +302,7 @@ class HubClient:
             await self.outbox.post(*self.item(key, ref, method, payload, deadline))
             return await self.answer(future, ref, deadline)
         except (RedisError, OSError):
-            raise NoAnswer(gettext("Redis is away")) from None
+            raise NoAnswer(gettext("Redis is unavailable")) from None
         finally:
             del self.pending.futures[key]
 
@@ -324,7 +324,7 @@ class HubClient:
                 if not await self.lookups.get(("process", ref.process), is_alive):
                     raise ProcessGone("channel closed")
             except RedisError:
-                raise NoAnswer(gettext("Redis is away")) from None
+                raise NoAnswer(gettext("Redis is unavailable")) from None
         raise NoAnswer(gettext("no answer in time"))
 
     async def _is_alive(self, process: str) -> bool:

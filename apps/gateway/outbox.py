@@ -47,7 +47,7 @@ class Outbox:
         inboxes: dict[str, list[str]] = defaultdict(list)
         for inbox, text, _ in items:
             inboxes[inbox].append(text)
-        failure: Exception | None = RedisError("sending was cut off")
+        failure: Exception | None = RedisError("sending was interrupted")
         try:
             async with self.redis.pipeline(transaction=False) as pipe:
                 for inbox, texts in inboxes.items():

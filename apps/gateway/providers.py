@@ -74,17 +74,17 @@ def unpack(text: Json) -> Json:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise ProviderRefused(gettext("the answer is no payload"))
+        raise ProviderRefused(gettext("the response payload is not a string"))
     if len(text) > settings.PROVIDER_RESPONSE_MAX_BYTES:
         raise AnswerTooLarge(
-            gettext("the answer is larger than {most} bytes").format(
+            gettext("the response is larger than {most} bytes").format(
                 most=settings.PROVIDER_RESPONSE_MAX_BYTES
             )
         )
     try:
         return json_read(base64.b64decode(text, validate=True).decode())
     except (ValueError, RecursionError):
-        raise ProviderRefused(gettext("the answer is not base64 of JSON")) from None
+        raise ProviderRefused(gettext("the response is not base64-encoded JSON")) from None
 
 
 class Provider:
@@ -241,7 +241,7 @@ class WalletProvider(Provider):
             return await self.prove(payload, until)
         except (BadAddress, BadField, BadSignature) as error:
             raise ProviderRefused(
-                gettext("what came back is no signature of this key: {error}").format(error=error)
+                gettext("the response is not a valid signature of this key: {error}").format(error=error)
             ) from None
 
     async def prove(self, text: Json, until: float) -> str:

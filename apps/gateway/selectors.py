@@ -112,7 +112,7 @@ def connection_get(viewer: Principal, key: UUID | str) -> SignerConnection | Pro
     """Find a connection that is open.  Raises NotFound."""
     found = connections_open(viewer, keys=[key])
     if not found:
-        raise NotFound(gettext("there is no such connection any more"))
+        raise NotFound(gettext("this connection no longer exists"))
     return found[0]
 
 

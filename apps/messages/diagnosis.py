@@ -26,27 +26,29 @@ if TYPE_CHECKING:
 
 BY_ITSELF: Final[dict[str, str]] = {
     Wait.NONE: "nothing more",
-    Wait.NEXT_HEAD: "it is chosen on the next head",
-    Wait.QUOTA: "it is chosen when an earlier message of the sender has landed",
-    Wait.BASE_FEE_GATE: "it is chosen when the base fee falls to the gate",
-    Wait.HELD: "it is chosen when the base fee has fallen, or at its latest epoch",
+    Wait.NEXT_HEAD: "it will be selected on the next head",
+    Wait.QUOTA: "it will be selected once an earlier message of the sender has landed",
+    Wait.BASE_FEE_GATE: "it will be selected when the base fee falls to the gate",
+    Wait.HELD: "it will be selected when the base fee falls, or when its hold period ends",
     Wait.GAS_CAP: "retries automatically with back-off; sent when fees drop below the cap",
-    Wait.DAILY_BUDGET: "it is chosen when the day is over (midnight UTC) or the budget is raised",
-    Wait.FUNDS: "retries automatically with back-off, and on the first head with a higher balance",
-    Wait.NO_ACTOR: "it is chosen on the first head after somebody funded the address",
-    Wait.ESTIMATE: "retries automatically with back-off, at most 60 epochs apart; what an actor refuses"
-    " eight times fails and is never signed",
+    Wait.DAILY_BUDGET: "it will be selected when the budget resets at midnight UTC or is raised",
+    Wait.FUNDS: "retries automatically with back-off, and as soon as the balance rises",
+    Wait.NO_ACTOR: "it will be selected on the first head after the address is funded",
+    Wait.ESTIMATE: (
+        "retries automatically with back-off, at most 60 epochs apart; after eight refusals by an actor "
+        "it fails and is never signed"
+    ),
     Wait.FEE_LIMIT: "retries automatically with back-off; sent when the base fee drops below its cap",
-    Wait.SIGNER_AWAY: "it is signed on the first head after the signer is back",
-    Wait.SIGNED_BEFORE: "it goes on when the chain shows what became of the nonce it was signed with",
-    Wait.RECOVERY: "it is chosen when the pool has read what was sent since the backup",
-    Wait.POLICY: "retries automatically with back-off; only a changed policy helps",
+    Wait.SIGNER_AWAY: "it will be signed on the first head after the signer reconnects",
+    Wait.SIGNED_BEFORE: "it continues once the chain shows what happened to the nonce it was signed with",
+    Wait.RECOVERY: "it will be selected once the pool has read back what was sent since the backup",
+    Wait.POLICY: "retries automatically with back-off; it keeps failing until the policy or grant changes",
     Wait.STOPPED: "nothing until the sender is started again",
-    Wait.EARLIER_NONCE: "it lands after the earlier message",
+    Wait.EARLIER_NONCE: "it can land once the earlier message has landed",
     Wait.FEE_CAP: "it lands when the base fee falls below its fee cap",
-    Wait.IN_POOL: "a block takes it, usually the next one",
-    Wait.NODE_REFUSES: "it is given to every node again on each head",
-    Wait.NODE_AWAY: "it is given to the nodes on the first head after they are back",
+    Wait.IN_POOL: "a block will include it, usually the next one",
+    Wait.NODE_REFUSES: "it is resubmitted to every node on each head",
+    Wait.NODE_AWAY: "it is resubmitted on the first head after the nodes are back",
     Wait.EXPIRED: "nothing: it failed",
 }
 """What happens without anybody's doing."""
@@ -96,7 +98,7 @@ class Diagnosis:
         code = self.evidence.get("exit_code")
         if code is None:
             return str(self.reason.label)
-        text = gettext("the chain refused it with exit code {exit_code}: {meaning}").format(
+        text = gettext("it failed on chain with exit code {exit_code}: {meaning}").format(
             exit_code=code, meaning=self.evidence["text"]
         )
         if actor := self.evidence.get("actor"):
@@ -107,7 +109,7 @@ class Diagnosis:
     def by_itself(self) -> str:
         """What happens next."""
         if "exit_code" in self.evidence:
-            return gettext("nothing more: its nonce and its gas are spent; only a new message helps")
+            return gettext("nothing: its nonce and gas are spent; push a new message to try again")
         return BY_ITSELF[self.reason]
 
     @property
@@ -127,14 +129,14 @@ class Remedy:
 
 
 DOES: Final[dict[str, str]] = {
-    "fund": "it is chosen on the first head that sees the money",
-    "raise-fee": "its own fee limits go before those of its sender and the pool; it is tried at once",
-    "fee-rules": "rules or guards that allow more let it go on the next head",
-    "quota": "a larger quota lets it be chosen on the next head",
-    "start-sender": "the sender's messages are chosen again from the next head on",
-    "republish": "every node gets it again",
+    "fund": "it will be selected on the first head that shows the new balance",
+    "raise-fee": "its own fee limits override those of its sender and the pool; retries at once",
+    "fee-rules": "looser rules or guards release it on the next head",
+    "quota": "a larger quota releases it on the next head",
+    "start-sender": "the sender's messages are selected again from the next head on",
+    "republish": "resubmits it to every node",
     "retry-now": "retries at once; if it fails, the back-off starts over",
-    "replace-earlier": "what holds it back lands sooner",
+    "replace-earlier": "the message that blocks it lands sooner",
 }
 """Actions whose effect is the same for every message."""
 
@@ -149,11 +151,13 @@ def _remedy(action: str, message: Message, *, base_fee: int) -> Remedy:
     premium = premium_floor(int(message.gas_premium))
     if action == "replace":
         cap = max(int(message.gas_fee_cap), base_fee + premium)
-        does = gettext("the same nonce with a premium of at least {premium} attoFIL").format(premium=premium)
+        does = gettext(
+            "signs it again with the same nonce and a premium of at least {premium} attoFIL"
+        ).format(premium=premium)
         return Remedy(action, does, message.gas_limit * cap)
     if action == "cancel":
         does = gettext(
-            "an empty message takes nonce {nonce}; if a block takes this one first, it has landed"
+            "an empty message takes nonce {nonce}; if a block includes this one first, it lands instead"
         ).format(nonce=message.nonce)
         return Remedy(action, does, TRANSFER_LIMIT * (base_fee + premium))
     if action == "mark-bad":

@@ -22,11 +22,10 @@ class MessageIdAmbiguous(Conflict):
 
     def __init__(self, uids: dict[str, str]) -> None:
         named = ", ".join(
-            gettext("{uid} of {tenant}").format(uid=uid, tenant=tenant)
-            for tenant, uid in sorted(uids.items())
+            gettext("{uid} ({tenant})").format(uid=uid, tenant=tenant) for tenant, uid in sorted(uids.items())
         )
         super().__init__(
-            gettext("several tenants have a message of this id; take its uid: {named}").format(named=named),
+            gettext("several tenants have a message with this id; use its uid: {named}").format(named=named),
             field="id",
         )
 
@@ -49,7 +48,7 @@ class ReceiverNotGranted(NotAllowed):
     code: ClassVar[str] = "receiver_not_granted"
 
     def __init__(self, address: str) -> None:
-        super().__init__(gettext("this token sends nothing to {address}").format(address=address), field="to")
+        super().__init__(gettext("this token may not send to {address}").format(address=address), field="to")
 
 
 class SenderShared(NotAllowed):
@@ -60,8 +59,7 @@ class SenderShared(NotAllowed):
     def __init__(self) -> None:
         super().__init__(
             gettext(
-                "other tenants send from this address too: ask the operator of the pool to "
-                "change its settings"
+                "other tenants also send from this address: ask the pool operator to change its settings"
             ),
             field="address",
         )

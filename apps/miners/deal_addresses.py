@@ -60,14 +60,16 @@ def peer_change_text(params: ChangePeerIDParams) -> str:
 def multiaddrs_change(texts: Sequence[str] | None) -> ChangeMultiaddrsParams:
     """Return the parameters that announce these multiaddresses and no others.  Raises BadValue."""
     if texts is None:
-        reason = gettext("must be given; an empty list takes all multiaddresses away")
+        reason = gettext("required; an empty list removes all multiaddresses")
         raise BadValue(reason, field="addresses")
     try:
         found = tuple(multiaddr_encode(multiaddr_parse(text)) for text in texts)
     except BadMultiaddr as error:
         raise BadValue(str(error)[:500], field="addresses") from None
     if sum(map(len, found)) > MULTIADDRS_MAX_BYTES:
-        reason = gettext("the chain takes {most} bytes of multiaddresses").format(most=MULTIADDRS_MAX_BYTES)
+        reason = gettext("the chain accepts at most {most} bytes of multiaddresses").format(
+            most=MULTIADDRS_MAX_BYTES
+        )
         raise BadValue(reason, field="addresses")
     return ChangeMultiaddrsParams(found)
 
@@ -75,7 +77,7 @@ def multiaddrs_change(texts: Sequence[str] | None) -> ChangeMultiaddrsParams:
 def peer_change(texts: Sequence[str] | None) -> ChangePeerIDParams:
     """Return the parameters that announce this peer id.  Raises BadValue."""
     if texts is None or len(texts) != 1:
-        raise BadValue(gettext("name one peer id"), field="addresses")
+        raise BadValue(gettext("give exactly one peer id"), field="addresses")
     try:
         return ChangePeerIDParams(peer_id_parse(texts[0]))
     except BadMultiaddr as error:

@@ -85,9 +85,9 @@ def addresses_reach(addresses: Sequence[str]) -> list[Reach]:
         try:
             found.append(one.result(timeout=max(until - time.monotonic(), 0.0)))
         except TimeoutError:
-            found.append(Reach(text, ReachState.FAILED, gettext("nothing answers in time")))
+            found.append(Reach(text, ReachState.FAILED, gettext("no response in time")))
     pool.shutdown(wait=False, cancel_futures=True)
-    more = gettext("only the first {most} are tried").format(most=TRIED_MAX)
+    more = gettext("only the first {most} addresses are tested").format(most=TRIED_MAX)
     return found + [Reach(text, ReachState.NOT_TRIED, more) for text in addresses[TRIED_MAX:]]
 
 
@@ -96,18 +96,18 @@ def address_reach(text: str) -> Reach:
     try:
         parts = multiaddr_parse(text)
     except BadMultiaddr:
-        return Reach(text, ReachState.NOT_TRIED, gettext("it is no multiaddress that is known here"))
+        return Reach(text, ReachState.NOT_TRIED, gettext("not a supported multiaddress"))
     if len(parts) < 2 or parts[0].name not in HOSTS or parts[1].name != "tcp":
-        reason = gettext("only TCP is tried: a relay, QUIC or a DNS record is up to the client")
+        reason = gettext("only TCP is tested here, not relays, QUIC or DNS records")
         return Reach(text, ReachState.NOT_TRIED, reason)
     host, port = parts[0], int(parts[1].value)
     try:
         places = _places(host)
     except OSError as error:
-        return Reach(text, ReachState.FAILED, gettext("no such name: {error}").format(error=error))
+        return Reach(text, ReachState.FAILED, gettext("name lookup failed: {error}").format(error=error))
     public = [one for one in places if is_public(one)]
     if not public:
-        reason = gettext("{place} is no public address: clients outside reach nothing there")
+        reason = gettext("{place} is not a public address: outside clients cannot reach it")
         return Reach(text, ReachState.PRIVATE, reason.format(place=places[0]))
     speaks = all(one.name == "p2p" for one in parts[2:])
     state, says = ReachState.FAILED, ""
@@ -132,16 +132,16 @@ def _try(place: str, port: int, *, speaks: bool) -> tuple[ReachState, str]:
     try:
         with socket.create_connection((place, port), timeout=CONNECT_S) as line:
             if not speaks:
-                return ReachState.OPEN, gettext("the port is open; more than TCP is not tried")
+                return ReachState.OPEN, gettext("the port is open; only TCP was tested")
             line.sendall(HELLO)
             said = b""
             while len(said) < len(HELLO) and (more := line.recv(len(HELLO) - len(said))):
                 said += more
     except TimeoutError:
-        return ReachState.FAILED, gettext("nothing answers: look at the port's forward and the firewall")
+        return ReachState.FAILED, gettext("no response: check the port forwarding and the firewall")
     except OSError as error:
-        reason = gettext("{error}: look at the port's forward, and whether the node runs")
+        reason = gettext("{error}: check the port forwarding, and that the node is running")
         return ReachState.FAILED, reason.format(error=error.strerror or error)
     if said == HELLO:
-        return ReachState.REACHED, gettext("a libp2p node answers")
-    return ReachState.FAILED, gettext("what answers there is no libp2p node")
+        return ReachState.REACHED, gettext("a libp2p node responds")
+    return ReachState.FAILED, gettext("something responds, but it is not a libp2p node")

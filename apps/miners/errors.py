@@ -52,7 +52,7 @@ class TransferKeyReused(Conflict):
     code = "key_reused"
 
     def __init__(self) -> None:
-        super().__init__(gettext("this key was used for another transfer"), field="key")
+        super().__init__(gettext("this key was already used for a different transfer"), field="key")
 
 
 class RoleUnknown(NotFound):
@@ -62,7 +62,8 @@ class RoleUnknown(NotFound):
 
     def __init__(self, kind: str, host: str) -> None:
         super().__init__(
-            gettext("host {host} has no role {kind} of this miner").format(host=host, kind=kind), field="host"
+            gettext("host {host} does not have the role {kind} for this miner").format(host=host, kind=kind),
+            field="host",
         )
 
 
@@ -73,7 +74,7 @@ class RoleOfGroup(Conflict):
 
     def __init__(self, host: str, group: str) -> None:
         reason = gettext(
-            "{host} has it by the group {group}: take it from the group, or the host out of it"
+            "{host} has it through group {group}: remove it from the group, or the host from the group"
         ).format(host=host, group=group)
         super().__init__(reason, field="host")
 

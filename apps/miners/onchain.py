@@ -199,7 +199,7 @@ def available_read(client: ChainClient, address: str, key: str) -> int:
     inner = answer.get("State") or {}
     names = ("LockedFunds", "PreCommitDeposits", "InitialPledge", "FeeDebt")
     if any(name not in inner for name in names):
-        raise NodeRefused(0, gettext("it does not tell the miner's funds"))
+        raise NodeRefused(0, gettext("it does not report the miner's funds"))
     return max(int(answer["Balance"]) - sum(int(inner[name]) for name in names), 0)
 
 

@@ -209,10 +209,10 @@ def sender_choose(
     held = [address for address in order if address in balances and (miner.tenant_id, address) in granted]
     for address in held:
         if (balances[address] or 0) >= GOOD_FUNDS:
-            return Sending(address, gettext("first with funds for {use}").format(use=use.label.lower()))
+            return Sending(address, gettext("first funded address for {use}").format(use=use.label.lower()))
     if held:
         richest = max(held, key=lambda address: balances[address] or 0)
-        return Sending(richest, gettext("none has good funds; this one has the most"))
+        return Sending(richest, gettext("no address is well funded; this one has the highest balance"))
     return Sending(miner.worker, gettext("no signer holds any of the miner's addresses"))
 
 

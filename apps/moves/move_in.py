@@ -48,9 +48,8 @@ def _signing(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
         )
         + (gettext("; not: {addresses}").format(addresses=", ".join(missing)) if missing else ""),
         risk=gettext(
-            "Without the worker's key nothing is proven and no block is made. Without the owner's "
-            "no money is taken "
-            "out. An exported file is the key: remove it at once."
+            "Without the worker's key, nothing is proven and no blocks are made. Without the owner's, "
+            "nothing can be withdrawn. An exported file contains the key: delete it at once."
         ),
         command="\n".join(
             f"lotus wallet export {address} > KEY && .venv/bin/python -m workers signer import KEY "
@@ -63,10 +62,10 @@ def _signing(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
     policy = read.policy_text()
     yield Step(
         key="policy",
-        title=gettext("Signer's policy names the miner"),
+        title=gettext("Signer's policy covers the miner"),
         is_done=not policy,
-        figure=policy or gettext("no rule leaves {miner} out").format(miner=miner.address),
-        risk=gettext("Messages of the miner are refused, and its first window is missed."),
+        figure=policy or gettext("every rule covers {miner}").format(miner=miner.address),
+        risk=gettext("Otherwise the signer refuses the miner's messages, and its first window is missed."),
         needs=("keys",),
         command=f".venv/bin/python -m workers signer policy --miner {miner.address}" if policy else "",
         link=Link("miner", (miner.address,)),
@@ -78,7 +77,9 @@ def _signing(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
         title=gettext("Gas for proofs"),
         is_done=not lack,
         figure=lack or gettext("{sender} can pay the next proof").format(sender=read.sender()),
-        risk=gettext("A proof that cannot pay its gas does not land: the window's sectors are faulty."),
+        risk=gettext(
+            "A proof that cannot pay for its gas does not land, and the window's sectors become faulty."
+        ),
         link=Link("wallets"),
         button=gettext("Wallets"),
     )
@@ -88,10 +89,10 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
     miner = read.miner
     yield Step(
         key="provers",
-        title=gettext("A prover that reads the stores"),
+        title=gettext("A prover can read the stores"),
         is_done=bool(ready.provers) and not files.unread,
         figure=_provers_text(ready, files),
-        risk=gettext("Windows are missed where nobody reads the files."),
+        risk=gettext("Windows are missed if no prover can read the files."),
         command=f".venv/bin/python manage.py stores attach /PATH --host HOST  # "
         f"{gettext('each storage folder')}",
         link=Link("stores"),
@@ -102,7 +103,10 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         title=gettext("Sectors adopted"),
         is_done=files.rows >= miner.live_sectors,
         figure=_rows_text(files, miner.live_sectors),
-        risk=gettext("They are proven all the same, but cannot be checked, moved, extended or ended here."),
+        risk=gettext(
+            "Sectors that are not adopted are still proven, but cannot be checked, moved, extended or "
+            "terminated here."
+        ),
         command=f".venv/bin/python manage.py sectors adopt {miner.address} --dry-run",
         link=Link("miner-adopt", (miner.address,)),
         button=gettext("Adopt sectors…"),
@@ -115,10 +119,10 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
             count=_at_most(files.unplaced), numbers=numbers_text(files.unplaced)
         )
         if files.unplaced
-        else gettext("every row names a store")
+        else gettext("every sector has a store")
         if files.rows
-        else gettext("no sector has a row yet"),
-        risk=gettext("A sector whose files nobody finds is left out of its proof, and faulty from then on."),
+        else gettext("no sector adopted yet"),
+        risk=gettext("A sector whose files are not found is left out of its proof and becomes faulty."),
         needs=("provers", "rows"),
         command=f".venv/bin/python manage.py stores find {miner.address}-{files.unplaced.first}"
         if files.unplaced
@@ -130,7 +134,7 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         key="looks",
         title=gettext("Files opened by a prover"),
         is_done=not files.bad and files.looked >= files.expected,
-        figure=gettext("{looked} of {sectors} that must be proven looked at").format(
+        figure=gettext("opened files of {looked} of {sectors} that must be proven").format(
             looked=whole(files.looked), sectors=plural(files.expected, "sector")
         )
         + (
@@ -141,9 +145,9 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
             else ""
         ),
         risk=gettext(
-            "Each deadline's sectors are looked at two windows before their own, whoever proves "
-            "it: within a proving "
-            "period all are. A damaged one is better repaired while lotus-miner still has its sealing tools."
+            "Each deadline's sectors are checked two windows ahead, whoever proves them, so all are "
+            "checked within a proving period. Repair damaged ones while lotus-miner still has its "
+            "sealing tools."
         ),
         needs=("files",),
         link=Link("proving"),
@@ -153,8 +157,8 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
 
 def _rows_text(files: SectorFiles, live: int) -> str:
     if files.counted_at is None:
-        return gettext("sectors are counted within a minute")
-    return gettext("{rows} of {sectors} of the chain have their row, counted {time} UTC").format(
+        return gettext("counting sectors; done within a minute")
+    return gettext("{rows} of {sectors} on the chain adopted, counted {time} UTC").format(
         rows=whole(files.rows), sectors=plural(live, "live sector"), time=f"{files.counted_at:%H:%M:%S}"
     )
 
@@ -167,13 +171,13 @@ def _at_most(numbers: BitField) -> str:
 
 def _provers_text(ready: Readiness, files: SectorFiles) -> str:
     if not ready.provers:
-        return gettext("no prover in charge of it is connected")
+        return gettext("no prover assigned to it is connected")
     stores = sorted({store for prover in ready.provers for store in prover.stores})
     words = gettext("{provers} with {stores}").format(
         provers=plural(len(ready.provers), "prover"), stores=plural(len(stores), "store")
     )
     if files.unread:
-        words += gettext("; none reads {stores}").format(stores=", ".join(files.unread))
+        words += gettext("; none can read {stores}").format(stores=", ".join(files.unread))
     return words
 
 
@@ -182,17 +186,17 @@ def _sealing(read: MoveReadings) -> Iterator[Step]:
     is_theirs = bool(miner.deposits) and not read.own_precommits()
     yield Step(
         key="sealing",
-        title=gettext("Nothing half sealed by lotus-miner"),
+        title=gettext("No unfinished sealing in lotus-miner"),
         is_done=not is_theirs,
         figure=gettext(
-            "{deposits} FIL of deposits stand on the chain for pre-commits that are not the pool's"
+            "{deposits} FIL of deposits are locked on chain for pre-commits that are not the pool's"
         ).format(deposits=fil(int(miner.deposits)))
         if is_theirs
-        else gettext("no deposit of another program's pre-commit stands on the chain"),
+        else gettext("no deposits are locked on chain for another program's pre-commits"),
         risk=gettext(
-            "The pool cannot finish what another program has begun: its deposit is lost 30 days "
-            "after the pre-commit. "
-            "Stop pledges there, and let it finish or give up what is in work."
+            "The pool cannot finish sectors that another program started: their deposits are lost 30 "
+            "days after the pre-commit. Stop pledging there, and let it finish or abort its sectors "
+            "in progress."
         ),
         command="lotus-miner sectors list --states PreCommit1,PreCommit2,WaitSeed,Committing",
     )
@@ -201,15 +205,14 @@ def _sealing(read: MoveReadings) -> Iterator[Step]:
     following = 0 if numbers is None else numbers.next_number
     yield Step(
         key="numbers",
-        title=gettext("Sector numbers given out here"),
+        title=gettext("Sector numbers assigned here"),
         is_done=is_ours,
         figure=gettext("the next number is {number}").format(number=whole(following))
         if is_ours
-        else gettext("another program gives them out: write the highest that it gave"),
+        else gettext("another program assigns them: enter the highest number it has assigned"),
         risk=gettext(
-            "A number that two programs give out destroys one of two sectors. Take it once "
-            "lotus-miner pledges nothing "
-            "more: “Next free” less one."
+            "If two programs assign the same number, one of the two sectors is lost. Read it once "
+            "lotus-miner has stopped pledging: “Next free” minus one."
         ),
         command="" if is_ours else "lotus-miner sectors numbers info",
     )
@@ -219,12 +222,12 @@ def _height(read: MoveReadings) -> Iterator[Step]:
     miner = read.miner
     is_set = not miner.is_held
     if miner.is_held:
-        figure = gettext("another program proves every window and makes every block")
+        figure = gettext("another program proves all windows and makes all blocks")
     elif miner.works_from is None:
         figure = gettext("the pool has proven since the import")
     else:
         figure = gettext(
-            "windows that open at height {height} or later, and blocks from there on, are the pool's"
+            "the pool proves windows that open at height {height} or later, and makes blocks from there on"
         )
         figure = figure.format(height=whole(miner.works_from))
         if read.height < miner.works_from:
@@ -236,9 +239,8 @@ def _height(read: MoveReadings) -> Iterator[Step]:
         is_done=is_set,
         figure=figure,
         risk=gettext(
-            "Every window that opens before it is lotus-miner's to prove, every later one the "
-            "pool's: none is proven "
-            "twice, none is missed, as long as lotus-miner runs until its last one has landed."
+            "lotus-miner proves every window that opens before it, the pool every later one. None is "
+            "proven twice or missed, provided lotus-miner runs until its last one has landed."
         ),
         needs=("keys", "policy", "funds", "provers", "files"),
     )
@@ -251,9 +253,9 @@ def _height(read: MoveReadings) -> Iterator[Step]:
         is_done=read.height >= miner.works_from and (read.is_mining() or _has_landed(read)),
         figure=_stop_text(read, before.deadline if before else None, before.open if before else 0),
         risk=gettext(
-            "Two programs that make blocks for one miner are slashed. Stop it after its last "
-            "window has landed, and "
-            "before height {height}; disable its unit so that no reboot starts it."
+            "If two programs make blocks for one miner, it is slashed. Stop lotus-miner after its "
+            "last window has landed and before height {height}; disable its unit so that a reboot "
+            "does not start it."
         ).format(height=whole(miner.works_from)),
         needs=("height",),
         command="lotus-miner proving deadlines\nlotus-miner stop\nsystemctl disable lotus-miner",
@@ -262,10 +264,10 @@ def _height(read: MoveReadings) -> Iterator[Step]:
 
 def _stop_text(read: MoveReadings, deadline: int | None, opens: int) -> str:
     if deadline is None:
-        return gettext("it has no window of its own left: stop it now")
+        return gettext("it has no windows left: stop it now")
     now = next((one for one in read.windows() if one.deadline == deadline and one.open == opens), None)
     if now is None:
-        return gettext("its last window, deadline {deadline} at {opens}, is over: stop it now").format(
+        return gettext("its last window, deadline {deadline} at {opens}, has closed: stop it now").format(
             deadline=deadline, opens=whole(opens)
         )
     if now.is_proven is None:
@@ -276,9 +278,9 @@ def _stop_text(read: MoveReadings, deadline: int | None, opens: int) -> str:
         return gettext("its last window, deadline {deadline}, has landed: stop it now").format(
             deadline=deadline
         )
-    return gettext("its last window, deadline {deadline}, is open and not proven: let it run").format(
-        deadline=deadline
-    )
+    return gettext(
+        "its last window, deadline {deadline}, is open and not proven yet: keep it running"
+    ).format(deadline=deadline)
 
 
 def _has_landed(read: MoveReadings) -> bool:
@@ -294,7 +296,7 @@ def _blocks(read: MoveReadings) -> Iterator[Step]:
     has_key = read.node_key()
     yield Step(
         key="node",
-        title=gettext("The node signs blocks by the pool's signer"),
+        title=gettext("The node signs blocks with the pool's signer"),
         is_done=has_key is not False,
         figure=gettext("the node lacks the worker's key")
         if has_key is False
@@ -302,9 +304,9 @@ def _blocks(read: MoveReadings) -> Iterator[Step]:
         if has_key
         else gettext("the pool signs the blocks of this node"),
         risk=gettext(
-            "Each win is lost with “key not found”. Let the signer be the node's RemoteBackend; "
-            "the node's own copy of "
-            "the key goes once that works, so that one guard sees every block."
+            "Otherwise every win is lost with “key not found”. Set the signer as the node's "
+            "RemoteBackend; once that works, delete the node's own copy of the key, so that one slash "
+            "protection sees every block."
         ),
         needs=("keys",),
         command='.venv/bin/python -m workers signer token sign\n# [Wallet] RemoteBackend = "TOKEN:http://HOST:PORT"'
@@ -318,11 +320,10 @@ def _blocks(read: MoveReadings) -> Iterator[Step]:
         key="blocks",
         title=gettext("The pool makes blocks"),
         is_done=is_on and is_reached and not miner.is_held,
-        figure=gettext("it does") if is_on and is_reached else gettext("it does not"),
+        figure=gettext("yes") if is_on and is_reached else gettext("not yet"),
         risk=gettext(
-            "Start it once lotus-miner has stopped, never before. The closed heights are what "
-            "lotus-miner may have "
-            "signed: the signer signs none of them again."
+            "Start only after lotus-miner has stopped. The closed heights are those lotus-miner may "
+            "have signed: the signer will not sign them again."
         ),
         needs=("height", "node"),
         command=f".venv/bin/python -m workers {close}" if close else "",
@@ -338,7 +339,7 @@ def _blocks(read: MoveReadings) -> Iterator[Step]:
         key="window",
         title=gettext("First window proven by the pool"),
         is_done=is_landed or after is None,
-        figure=gettext("there is no window with sectors")
+        figure=gettext("no window has sectors")
         if after is None
         else gettext("deadline {deadline}, open from {opens}: landed").format(
             deadline=after.deadline, opens=opens
@@ -346,9 +347,8 @@ def _blocks(read: MoveReadings) -> Iterator[Step]:
         if is_landed
         else gettext("deadline {deadline}, opens at {opens}").format(deadline=after.deadline, opens=opens),
         risk=gettext(
-            "Keep lotus-miner's machine and folders until it has landed: until then the way back "
-            "is to cancel the "
-            "height, or to move out."
+            "Keep lotus-miner's machine and folders until it has landed: until then you can go back "
+            "by cancelling the height or moving out."
         ),
         needs=("height",),
         link=Link("proving"),

@@ -29,10 +29,10 @@ def _sealing(read: MoveReadings) -> Iterator[Step]:
     has_target = read.has_target()
     yield Step(
         key="target",
-        title=gettext("Nothing is pledged by itself"),
+        title=gettext("No automatic pledging"),
         is_done=not has_target,
-        figure=gettext("a target pledges sectors") if has_target else gettext("there is no target"),
-        risk=gettext("What the pool begins it must finish: lotus-miner cannot."),
+        figure=gettext("a target is pledging sectors") if has_target else gettext("no target is set"),
+        risk=gettext("The pool must finish the sectors it starts: lotus-miner cannot."),
         command=f".venv/bin/python manage.py miners target {miner.address} end" if has_target else "",
         link=Link("miner-target", (miner.address,)),
         button=gettext("Target"),
@@ -42,34 +42,33 @@ def _sealing(read: MoveReadings) -> Iterator[Step]:
     following = 0 if numbers is None else numbers.next_number
     yield Step(
         key="numbers",
-        title=gettext("Sector numbers given back"),
+        title=gettext("Sector numbers handed back"),
         is_done=is_given,
-        figure=gettext("the pool gives no more; lotus-miner goes on with {number}").format(
+        figure=gettext("the pool assigns no more; lotus-miner continues at {number}").format(
             number=whole(following)
         )
         if is_given
-        else gettext("the pool gives them out, the next is {number}").format(number=whole(following)),
+        else gettext("the pool assigns them; the next is {number}").format(number=whole(following)),
         risk=gettext(
-            "A number that two programs give out destroys one of two sectors. New pledges are refused here."
+            "If two programs assign the same number, one of the two sectors is lost. New pledges are "
+            "refused here."
         ),
         needs=("target",),
     )
     left = {what: count for what, count in read.in_work().items() if count}
     yield Step(
         key="work",
-        title=gettext("Nothing in work"),
+        title=gettext("Nothing in progress"),
         is_done=not left,
-        figure=gettext("in work: {what}").format(
+        figure=gettext("in progress: {what}").format(
             what=", ".join(
                 plural(count, what, "recoveries" if what == "recovery" else "")
                 for what, count in left.items()
             )
         )
         if left
-        else gettext("no sector, run, change or message is on its way"),
-        risk=gettext(
-            "A half sealed sector stays half sealed, and its deposit is lost: let it end, or abort it."
-        ),
+        else gettext("no sectors, runs, changes or messages in progress"),
+        risk=gettext("A sector left half sealed loses its deposit: let it finish, or abort it."),
         needs=("numbers",),
         command=f".venv/bin/python manage.py sealing info {miner.address}",
         link=Link("sectors", query=f"q={miner.address}"),
@@ -79,7 +78,7 @@ def _sealing(read: MoveReadings) -> Iterator[Step]:
 
 def _height(read: MoveReadings) -> Iterator[Step]:
     miner, until = read.miner, read.miner.works_until
-    figure = gettext("the pool proves every window and makes the blocks")
+    figure = gettext("the pool proves all windows and makes the blocks")
     if until:
         figure = gettext("the pool proves no window that opens at height {height} or later").format(
             height=whole(until)
@@ -87,16 +86,15 @@ def _height(read: MoveReadings) -> Iterator[Step]:
         if read.epoch < until:
             figure += gettext("; reached in {left}").format(left=time_left(read.seconds_until(until)))
     elif miner.is_held:
-        figure = gettext("the pool proves nothing of it")
+        figure = gettext("the pool proves none of its windows")
     yield Step(
         key="height",
         title=gettext("Height at which the pool stops"),
         is_done=until is not None,
         figure=figure,
         risk=gettext(
-            "Windows that open before it are the pool's, later ones lotus-miner's: none is proven "
-            "twice, none is "
-            "missed, as long as lotus-miner runs when the first of its own opens."
+            "The pool proves windows that open before it, lotus-miner later ones. None is proven "
+            "twice or missed, provided lotus-miner is running when its first one opens."
         ),
         needs=("numbers", "work"),
     )
@@ -112,7 +110,8 @@ def _height(read: MoveReadings) -> Iterator[Step]:
         is_done=is_over and states <= {PostState.LANDED},
         figure=_proofs_text(read, waiting=waiting, states=states),
         risk=gettext(
-            "lotus-miner proves what it finds unproven: two messages for one window, one of them for nothing."
+            "lotus-miner proves any window it finds unproven: that would be two messages for one "
+            "window, one of them wasted."
         ),
         needs=("height",),
         link=Link("proving"),
@@ -121,13 +120,14 @@ def _height(read: MoveReadings) -> Iterator[Step]:
     last = read.last_block()
     yield Step(
         key="blocks",
-        title=gettext("The pool makes no block"),
+        title=gettext("The pool makes no blocks"),
         is_done=read.epoch >= until,
-        figure=gettext("none from height {height} on; its last one is at {last}").format(
+        figure=gettext("none from height {height} on; the last one was at {last}").format(
             height=whole(until), last=whole(last)
         ),
         risk=gettext(
-            "Two programs that make blocks for one miner are slashed: lotus-miner starts after this height."
+            "If two programs make blocks for one miner, it is slashed: start lotus-miner only after "
+            "this height."
         ),
         needs=("height",),
         link=Link("blocks"),
@@ -139,7 +139,7 @@ def _proofs_text(read: MoveReadings, *, waiting: int, states: set[str]) -> str:
     until = read.miner.works_until or 0
     before, _ = read.windows_at(until)
     if before is None:
-        return gettext("there is no window with sectors")
+        return gettext("no window has sectors")
     if read.epoch < until:
         return gettext("the last one is deadline {deadline}, open from {opens}").format(
             deadline=before.deadline, opens=whole(before.open)
@@ -175,15 +175,15 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
         is_done=is_proven,
         figure=gettext("from height {height} on{by}").format(height=whole(until), by=by),
         risk=gettext(
-            "Take the records after that height: they have the pool's last blocks, which "
-            "lotus-miner then never makes "
-            "twice, the next sector number, and every sector that was sealed or upgraded here."
+            "Export the records after that height: they hold the pool's last blocks, so that "
+            "lotus-miner never makes them twice, the next sector number, and every sector sealed or "
+            "upgraded here."
         ),
         needs=("proofs", "blocks"),
         command="\n".join(
             [
                 f".venv/bin/python manage.py sector_records lotus {miner.address} --to {file}",
-                "# without RemoteBackend in lotus' config.toml, after a restart of the node:",
+                "# first remove RemoteBackend from lotus' config.toml and restart the node:",
                 *(
                     f".venv/bin/python -m workers signer export {address} > KEY && lotus wallet "
                     f"import KEY && shred -u KEY"
@@ -191,7 +191,7 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
                 ),
                 f"lotus-shed --repo ~/.lotusminer datastore import --repo-type StorageMiner "
                 f"--really-do-it /metadata {file}",
-                "lotus-miner run  # storage attach: each folder in which the pool has put sectors",
+                "lotus-miner run  # then storage attach: each folder in which the pool stored sectors",
                 "lotus-miner sectors list; lotus-miner proving deadlines",
             ]
         ),
@@ -202,22 +202,22 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
         is_done=is_proven,
         figure=_first_text(read),
         risk=gettext(
-            "Until it has landed the pool's provers and stores stay as they are: the way back is "
-            "to move in again."
+            "Leave the pool's provers and stores as they are until it has landed: until then you can "
+            "go back by moving in again."
         ),
         needs=("start",),
     )
     held = [address for address, is_held in read.keys_held().items() if is_held]
     yield Step(
         key="keys",
-        title=gettext("Keys taken out of the pool's signer"),
+        title=gettext("Keys removed from the pool's signer"),
         is_done=not held,
         figure=gettext("a connected signer still holds {addresses}").format(addresses=", ".join(held))
         if held
-        else gettext("no connected signer holds one"),
+        else gettext("no connected signer holds any of them"),
         risk=gettext(
-            "A pool that is restored from a backup of before the move works for the miner again "
-            "where it has them."
+            "A pool restored from a backup made before the move would work for the miner again if it "
+            "still had them."
         ),
         needs=("window",),
         command="\n".join(f".venv/bin/python -m workers signer delete {address}" for address in held),
@@ -229,17 +229,17 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
 def _first_text(read: MoveReadings) -> str:
     _, after = read.windows_at(read.miner.works_until or 0)
     if after is None:
-        return gettext("there is no window with sectors")
+        return gettext("no window has sectors")
     what = {"deadline": after.deadline, "opens": whole(after.open)}
     if read.height < after.open:
         words = gettext("deadline {deadline}, opens at {opens}")
     elif read.height >= after.close:
-        words = gettext("deadline {deadline} at {opens} is over, {faulty} of {sectors} faulty")
+        words = gettext("deadline {deadline} at {opens} has closed, {faulty} of {sectors} faulty")
         what |= {"faulty": whole(read.faulty(after)), "sectors": plural(after.sectors, "sector")}
     elif _proves(read):
         words = gettext("deadline {deadline} at {opens}: landed")
     else:
-        words = gettext("deadline {deadline} is open and not proven, {left} left")
+        words = gettext("deadline {deadline} is open and not proven yet, {left} left")
         what["left"] = time_left(read.seconds_until(after.close))
     return words.format(**what)
 

@@ -174,11 +174,11 @@ class MoveReadings:
         try:
             state = policy_read(self.viewer, self.miner.worker)
         except DomainError as refusal:
-            return gettext("it cannot be read now: {reason}").format(reason=refusal.reason)
+            return gettext("the policy cannot be read now: {reason}").format(reason=refusal.reason)
         if state.error:
             return state.error
         edit = own_miners_edit(state.rules, [self.miner.address])
-        return "" if edit is None else gettext("rule {rule} leaves it out").format(rule=edit.name)
+        return "" if edit is None else gettext("rule {rule} does not cover the miner").format(rule=edit.name)
 
     def node_key(self) -> bool | None:
         """Return whether a node that signs its blocks itself has the worker's key; None: it does not sign."""

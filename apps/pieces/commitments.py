@@ -69,7 +69,7 @@ def commitment_of(path: Path) -> Commitment:
         return Commitment(bytes.fromhex(told["comm_p"]), int(told["piece_size"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         log.error("commitment_failed", file=path.name, reason=repr(error)[:500])
-        raise CommitmentFailed(gettext("the commitment could not be computed; the log says why")) from None
+        raise CommitmentFailed(gettext("the commitment could not be computed: see the log")) from None
 
 
 def small_commitment(raw: bytes) -> Commitment:

@@ -66,7 +66,7 @@ def target_of(dest: str, *, market: str, piece_cid: str) -> Target:
     try:
         parts = urlsplit(dest)
     except ValueError:
-        raise BadValue(gettext("is no destination"), field="dest") from None
+        raise BadValue(gettext("is not a valid destination"), field="dest") from None
     if parts.scheme in ("http", "https"):
         url_check(dest)
         return Target(dest, is_registered=is_at(dest, market, piece_cid=piece_cid))
@@ -80,7 +80,7 @@ def target_of(dest: str, *, market: str, piece_cid: str) -> Target:
     if given.get("host"):
         base = f"{given.get('scheme') or 'http'}://{given['host']}"
     if not base:
-        raise BadValue(gettext("names no host, and no market is registered here"), field="dest")
+        raise BadValue(gettext("names no host, and no market is registered"), field="dest")
     query = urlencode({"resource-id": piece, "store": store}, quote_via=quote)
     url = f"{base.rstrip('/')}{RESOURCE}?{query}"
     url_check(url)
@@ -128,15 +128,17 @@ def bytes_put(
             words = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
     except (OSError, HTTPException) as error:
         raise SourceAway(
-            watch.words or gettext("it broke off: {error}").format(error=type(error).__name__)
+            watch.words or gettext("the connection was lost: {error}").format(error=type(error).__name__)
         ) from None
     finally:
         connection.close()
     if watch.words:  # the end of a socket reads like the end of an answer
         raise SourceAway(watch.words)
     if answer.status >= 500 or answer.status in TRY_AGAIN:
-        raise SourceAway(gettext("it answered {status} {words}").format(status=answer.status, words=words))
+        raise SourceAway(
+            gettext("the destination answered {status} {words}").format(status=answer.status, words=words)
+        )
     if not 200 <= answer.status < 300:
         raise DeliveryRefused(
-            gettext("it answered {status} {words}").format(status=answer.status, words=words)
+            gettext("the destination answered {status} {words}").format(status=answer.status, words=words)
         )

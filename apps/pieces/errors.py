@@ -13,9 +13,7 @@ class PieceUnknown(NotFound):
     code = "piece_unknown"
 
     def __init__(self, name: object) -> None:
-        super().__init__(
-            gettext("there is no piece {name} here").format(name=str(name)[:100]), field="piece_cid"
-        )
+        super().__init__(gettext("there is no piece {name}").format(name=str(name)[:100]), field="piece_cid")
 
 
 class PieceTooLarge(DomainError):
@@ -33,7 +31,7 @@ class PieceEmpty(BadValue):
     code = "piece_empty"
 
     def __init__(self) -> None:
-        super().__init__(gettext("a piece has at least one byte"))
+        super().__init__(gettext("a piece must have at least one byte"))
 
 
 class PieceMismatch(BadValue):
@@ -43,7 +41,7 @@ class PieceMismatch(BadValue):
 
     def __init__(self, *, announced: str, computed: str) -> None:
         super().__init__(
-            gettext("announced was {announced}, the bytes have {computed}").format(
+            gettext("the announced commitment is {announced}, but the bytes have {computed}").format(
                 announced=announced, computed=computed
             ),
             field="Piece-Cid",
@@ -57,7 +55,7 @@ class BadOffset(Conflict):
 
     def __init__(self, received: int) -> None:
         super().__init__(
-            gettext("the next byte of this upload is number {received}").format(received=received),
+            gettext("the next offset of this upload is {received}").format(received=received),
             field="Upload-Offset",
         )
 
@@ -68,7 +66,7 @@ class PieceBusy(Conflict):
     code = "piece_busy"
 
     def __init__(self) -> None:
-        super().__init__(gettext("another request works on this piece"))
+        super().__init__(gettext("another request is working on this piece"))
 
 
 class UploadCut(Conflict):
@@ -101,4 +99,4 @@ class PieceSealed(Conflict):
     code = "piece_sealed"
 
     def __init__(self) -> None:
-        super().__init__(gettext("no unsealed copy is kept of this piece"), field="piece_cid")
+        super().__init__(gettext("no unsealed copy of this piece is kept"), field="piece_cid")

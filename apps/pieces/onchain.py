@@ -32,7 +32,7 @@ def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
 def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
     """Return why a piece's terms are good no more; empty if they are.  Raises NodeRefused."""
     if piece.start_epoch is not None and piece.start_epoch <= height:
-        return gettext("it was to be active at epoch {start_epoch}, which has passed").format(
+        return gettext("it had to be active by epoch {start_epoch}, which has passed").format(
             start_epoch=piece.start_epoch
         )
     if piece.allocation is not None and piece.client is not None:
@@ -94,7 +94,7 @@ def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
     if provider != piece.miner.actor_id:
         return gettext("{name} is for {provider}").format(name=name, provider=row["Provider"])
     if int(row["StartEpoch"]) <= height:
-        return gettext("{name} was to begin at epoch {start_epoch}").format(
+        return gettext("{name} had to be active by epoch {start_epoch}").format(
             name=name, start_epoch=row["StartEpoch"]
         )
     return _other_data(name, piece, cid=row["PieceCID"], size=row["PieceSize"])

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 1.0
 """How often it is looked whether it is to be stopped."""
-GIVES_SLOWLY: Final = "it gives the bytes too slowly"
-TAKES_SLOWLY: Final = "it takes the bytes too slowly"
-OURS_SLOW: Final = "the bytes come too slowly from where they lie here"
+GIVES_SLOWLY: Final = "the source sends too slowly"
+TAKES_SLOWLY: Final = "the destination receives too slowly"
+OURS_SLOW: Final = "the local copy is read too slowly"
 
 
 class SocketWatch:
@@ -74,7 +74,7 @@ class SocketWatch:
     def _watch(self) -> None:
         while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), LOOK_S)):
             if self.stop.is_set():
-                self.words = "it was stopped"
+                self.words = "the transfer was stopped"
             elif self._paused_at is None and (now := time.monotonic()) >= self._end:
                 self.words = self.slow_text(now)
             if self.words:

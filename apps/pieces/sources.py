@@ -39,11 +39,11 @@ def url_check(url: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise BadValue("is no URL", field="url") from None
+        raise BadValue("is not a valid URL", field="url") from None
     if len(url) > URL_MAX or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise BadValue(gettext("must be an http:// or https:// URL"), field="url")
     if parts.username is not None:
-        raise BadValue(gettext("must not carry a name or password"), field="url")
+        raise BadValue(gettext("must not contain a user name or password"), field="url")
 
 
 class Body:
@@ -61,15 +61,13 @@ class Body:
         except (OSError, HTTPException) as error:
             raise SourceAway(
                 self.watch.words
-                or gettext("the download broke off: {error}").format(error=type(error).__name__)
+                or gettext("the download was cut off: {error}").format(error=type(error).__name__)
             ) from None
         if self.watch.words:  # the end of a socket reads like the end of the bytes
             raise SourceAway(self.watch.words)
         if not part and self.response.length:
             raise SourceAway(
-                gettext("the download broke off {length} bytes before its end").format(
-                    length=self.response.length
-                )
+                gettext("the download ended {length} bytes early").format(length=self.response.length)
             )
         self.watch.extend(len(part))
         self.watch.pause()
@@ -101,14 +99,18 @@ def url_opened(url: str) -> Iterator[Body]:
                     yield Body(response, watch)
                     return
             if response.status not in (301, 302, 303, 307, 308):
-                raise SourceAway(gettext("it answered {status}").format(status=response.status))
+                raise SourceAway(gettext("the source answered {status}").format(status=response.status))
             url = urljoin(url, response.headers.get("Location", ""))
             connection.close()
         raise SourceAway(gettext("more than {most} redirects").format(most=REDIRECTS_MAX))
     except BadValue as error:
-        raise SourceAway(gettext("it redirects to what {error}").format(error=error.reason)) from None
+        raise SourceAway(
+            gettext("it redirects to an address that {error}").format(error=error.reason)
+        ) from None
     except (OSError, HTTPException) as error:
-        raise SourceAway(words or gettext("no answer: {error}").format(error=type(error).__name__)) from None
+        raise SourceAway(
+            words or gettext("no response: {error}").format(error=type(error).__name__)
+        ) from None
     finally:
         if connection is not None:
             connection.close()
@@ -139,7 +141,7 @@ def url_connect(url: str, *, is_private_fine: bool = False) -> HTTPConnection:
             secure.sock.do_handshake()
     except OSError as error:
         secure.close()
-        raise SourceAway(watch.words or gettext("no TLS: {error}").format(error=error)) from None
+        raise SourceAway(watch.words or gettext("TLS failed: {error}").format(error=error)) from None
     return secure
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from apps.sectors.policy import sealing_policy
 
-WAITS_TO_OPEN: Final = "proved, waits for the window to open"
+WAITS_TO_OPEN: Final = "proved, waiting for the window to open"
 """Why a window's forecast is as it is, as long as nothing happens to its proof."""
 
 MOVING: Final = """

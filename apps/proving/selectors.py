@@ -238,7 +238,7 @@ def _foreseen(deadline: Deadline) -> str:
     if deadline.lacks:
         return "; ".join(deadline.lacks.values())[:200]
     if deadline.miss is not None and deadline.miss >= AMBER:
-        return gettext("{miss:.0%} of measured proofs and landings would be too late").format(
+        return gettext("{miss:.0%} chance of missing the window, from measured times").format(
             miss=deadline.miss
         )
     return ""
@@ -256,7 +256,7 @@ def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> 
             partitions=", ".join(map(str, post.partitions)), reason=first.reason
         )[:200]
     if post.state == PostState.PROVING and post.tries:
-        words = ngettext("{tries} try failed: {error}", "{tries} tries failed: {error}", post.tries)
+        words = ngettext("{tries} attempt failed: {error}", "{tries} attempts failed: {error}", post.tries)
         return words.format(tries=post.tries, error=post.error)[:200]
     if post.state == PostState.NOTHING:
         return gettext("partition {partitions}: {error}").format(
@@ -276,7 +276,7 @@ def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> 
 def _left_out(posts: list[WindowPost]) -> str:
     count = sum(len(numbers) for post in posts for numbers in post.skipped.values())
     words = ngettext(
-        "{count} sector is left out: their files cannot be read",
+        "{count} sector is left out: its files cannot be read",
         "{count} sectors are left out: their files cannot be read",
         count,
     )
@@ -288,7 +288,7 @@ def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastC
         return "being proved"
     if context.height < deadline.open_epoch:
         return WAITS_TO_OPEN
-    return "sent, waits for a block"
+    return "sent, waiting for a block"
 
 
 @dataclass(frozen=True, slots=True)

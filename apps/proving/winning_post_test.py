@@ -35,7 +35,7 @@ def trial_request(viewer: Principal, *, actor_id: int) -> dict[str, Any]:
     head = head_current()
     if sector is None or sector.comm_r is None or head is None:
         raise NothingToProve(
-            gettext("f0{actor_id} has no active sector that could be proved").format(actor_id=actor_id)
+            gettext("f0{actor_id} has no active sector that can be proved").format(actor_id=actor_id)
         )
     randomness = secrets.token_bytes(31) + b"\x00"  # as the chain's: a field element
     return {

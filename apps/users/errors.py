@@ -28,7 +28,7 @@ class TenantNameTaken(Conflict):
     code = "tenant_name_taken"
 
     def __init__(self, name: str) -> None:
-        super().__init__(gettext("the tenant {name!r} exists already").format(name=name), field="name")
+        super().__init__(gettext("the tenant {name!r} already exists").format(name=name), field="name")
 
 
 class PersonNameTaken(Conflict):
@@ -37,7 +37,7 @@ class PersonNameTaken(Conflict):
     code = "username_taken"
 
     def __init__(self, name: str) -> None:
-        super().__init__(gettext("the person {name!r} exists already").format(name=name), field="username")
+        super().__init__(gettext("the person {name!r} already exists").format(name=name), field="username")
 
 
 class BadPerm(BadValue):
@@ -79,5 +79,6 @@ class PoolTenantKept(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            gettext("{name} is the pool's own account and stays").format(name=name), field="name"
+            gettext("{name} is the pool's own account: it cannot be disabled or deleted").format(name=name),
+            field="name",
         )

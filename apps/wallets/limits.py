@@ -37,7 +37,9 @@ def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type
     except BadCbor:
         message = None
     if message is None or message.cid.data != to_sign:
-        raise NotAllowed(gettext("the token is limited to miners: it signs messages to them, and blocks"))
+        raise NotAllowed(
+            gettext("the token is limited to miners: it can only sign messages to them, and their blocks")
+        )
     receiver_check(principal, message)
 
 
@@ -47,21 +49,21 @@ def block_check(principal: Principal, to_sign: bytes) -> None:
         miner = from_cbor(BlockHeader, to_sign).miner
     except BadCbor as error:
         raise NotAllowed(
-            gettext("the token is limited to miners, and this is no block header: {error}").format(
+            gettext("the token is limited to miners, and this is not a block header: {error}").format(
                 error=error
             )
         ) from None
     if not principal.may_mine(miner.actor_id):
-        raise NotAllowed(gettext("the token is not for blocks of {miner}").format(miner=miner))
+        raise NotAllowed(gettext("the token may not sign blocks of {miner}").format(miner=miner))
 
 
 def signer_check(principal: Principal, address: str) -> None:
     """Refuse a key that the token is not for.  Raises NotAllowed."""
     if not principal.may_sign_with(address):
-        raise NotAllowed(gettext("the token is not for the signer {address}").format(address=address))
+        raise NotAllowed(gettext("the token may not use the signer {address}").format(address=address))
 
 
 def receiver_check(principal: Principal, message: Message) -> None:
     """Refuse a message to anybody but the token's miners.  Raises NotAllowed."""
     if not principal.may_address(str(message.to)):
-        raise NotAllowed(gettext("the token is not for messages to {to}").format(to=message.to))
+        raise NotAllowed(gettext("the token may not send messages to {to}").format(to=message.to))

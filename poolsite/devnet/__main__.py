@@ -50,7 +50,7 @@ def parser_make() -> ArgumentParser:
         description="Run the embedded devnet: a small Filecoin chain that speaks the lotus JSON-RPC.",
     )
     parser.add_argument("--listen", default=os.environ.get("DEVNET_LISTEN", "127.0.0.1:1234"))
-    parser.add_argument("--data", help="file of the chain; default var/devnet/chain.sqlite")
+    parser.add_argument("--data", help="chain file; default: var/devnet/chain.sqlite")
     parser.add_argument("--network", default=os.environ.get("POOLSITE_NETWORK", "demo"))
     parser.add_argument(
         "--fund",
@@ -63,14 +63,14 @@ def parser_make() -> ArgumentParser:
         "--verify-post",
         choices=(ALWAYS, OPTIMISTIC),
         default=ALWAYS,
-        help="verify every WindowPoSt, or as real chains do; ignored once the chain exists",
+        help="verify every WindowPoSt, or only as real chains do; ignored once the chain exists",
     )
     parser.add_argument("--follow", metavar="URL", help="follow the devnet of another node")
     parser.add_argument(
         "--time-scale", type=float, default=1.0, help=f"chain seconds per second, up to {SCALE_MAX:g}"
     )
-    parser.add_argument("--f3", action="store_true", help="lease votes in fast finality to miners")
-    parser.add_argument("--time-offset", type=float, default=0.0, help="seconds ahead of the computer")
+    parser.add_argument("--f3", action="store_true", help="let miners lease votes in fast finality")
+    parser.add_argument("--time-offset", type=float, default=0.0, help="seconds ahead of the system clock")
     return parser
 
 
@@ -104,7 +104,9 @@ def run(words: Sequence[str]) -> None:
     except OSError as error:
         node.close()
         raise BadStart(f"the devnet cannot listen on {host}:{port}: {error.strerror}") from None
-    sys.stdout.write(f"devnet {node.network.name} at height {node.head.height} listens on {service.url}\n")
+    sys.stdout.write(
+        f"devnet {node.network.name} at height {node.head.height} is listening on {service.url}\n"
+    )
     sys.stdout.flush()
     with Replica(node, url) if url else contextlib.nullcontext():
         _run_until_stopped(service)

@@ -138,7 +138,7 @@ class Faults:
 
     def _attr(self, name: str) -> str:
         if name not in _NAMES:
-            raise BadFault(f"no fault {name!r}")
+            raise BadFault(f"unknown fault {name!r}")
         return _NAMES[name]
 
     def _value(self, name: str, value: Any) -> Any:

@@ -145,7 +145,7 @@ def genesis_state(config: GenesisConfig, presealed: PresealedSector, rules: Rule
         given += amount
     rest = TOTAL_FILECOIN - given
     if rest < 0:
-        raise ValueError("the accounts get more FIL than will ever exist")
+        raise ValueError("the accounts receive more FIL than will ever exist")
     draft.put(ACTORS, VERIFREG_ROOT, Actor(kind="multisig", nonce=0, balance=rest, address=None))
     root = Multisig(signers=(OWNER_ID,), threshold=1, next_id=0, initial=0, start=0, unlock=0, pending=())
     draft.put(MULTISIGS, VERIFREG_ROOT, root)

@@ -74,7 +74,7 @@ def meta_read(store: Store, name: str) -> bytes:
     """Return a value that every file has.  Raises BrokenChain."""
     data = store.meta(name)
     if data is None:
-        raise BrokenChain(f"the file has no {name}")
+        raise BrokenChain(f"the chain file has no {name}")
     return data
 
 

@@ -180,7 +180,7 @@ class Devnet:
             stored = self.chain.link(tipset.key)
             again = tipset_execute(self.chain, tipset, self.rules).link
             if (again.root, again.receipts_root) != (stored.root, stored.receipts_root):
-                raise BrokenChain(f"the state after epoch {tipset.height} is not what its messages give")
+                raise BrokenChain(f"the state after epoch {tipset.height} does not match its messages")
 
     def close(self) -> None:
         """Stop and close the file."""

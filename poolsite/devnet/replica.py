@@ -129,14 +129,14 @@ class Replica:
         except LookupError as error:
             raise MessageRejected(str(error)) from None
         except httpx.HTTPError:
-            log.warning("replica cannot pass on %s now", signed.cid)
+            log.warning("replica cannot forward %s now", signed.cid)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._follow()
             except (OSError, WebSocketException, httpx.HTTPError, LookupError, BadBlock) as error:
-                log.info("replica redials: %s", error)
+                log.info("replica reconnects: %s", error)
             self._stopping.wait(REDIAL_S)
 
     def _follow(self) -> None:

@@ -137,7 +137,7 @@ class Store:
                 raise BadStore(f"{path} was written by another version of the devnet")
         except (sqlite3.DatabaseError, BadCbor) as error:
             self._db.close()
-            raise BadStore(f"{path} is not a devnet's file: {error}") from None
+            raise BadStore(f"{path} is not a devnet file: {error}") from None
 
     def close(self) -> None:
         """Close the file."""

@@ -51,7 +51,7 @@ def main() -> int:
         with promised(options.listened_later):
             return run(paths, options, cluster=cluster, links=links)
     except StartupError as refusal:
-        say(f"Poolsite does not start: {refusal}.")
+        say(f"Poolsite cannot start: {refusal}.")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -70,7 +70,7 @@ def require_free_at(name: str, listen: str) -> None:
     """Make sure that a child will be able to listen there.  Raises PortTaken."""
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal():
-        raise PortTaken(f"{name} is {listen!r}: write host:port")
+        raise PortTaken(f"{name} is {listen!r}: use host:port")
     require_free(host.strip("[]"), int(port))
 
 
@@ -82,7 +82,7 @@ def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: l
         folders_make(paths)
         if cluster is not None:
             if cluster.moved_to is not None:
-                say(f"PostgreSQL lies in {cluster.moved_to}: its account cannot reach {paths.var}")
+                say(f"PostgreSQL's data is in {cluster.moved_to}, as its account cannot access {paths.var}")
             cluster_make(cluster, lease=lease)
         environment_set(paths, options)
         table = pool_table(paths, options, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
@@ -90,7 +90,7 @@ def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: l
         supervisor = Supervisor(table, var=paths.var, lease=lease, say=say)
         code = supervisor.run(when_ready=FIRST_WEB, announce=lambda: announce(paths, options))
         shutil.rmtree(paths.metrics, ignore_errors=True)
-        say("Poolsite has stopped" if code == 0 else "Poolsite has stopped: see above")
+        say("Poolsite has stopped" if code == 0 else "Poolsite has stopped; the reason is above")
         return code
 
 
@@ -133,10 +133,8 @@ def announce(paths: PoolPaths, options: Options) -> None:
     say(f"Open {options.url}")
     entry: dict[str, Any] = json.loads(paths.operator.read_text()) if paths.operator.exists() else {}
     if "password" in entry:
-        say(
-            f"Log in as {entry['username']} with the password {entry['password']} (valid until you change it)"
-        )
-    say(f"Ctrl-C stops everything; logs are in {paths.log}")
+        say(f"Sign in as {entry['username']}, password {entry['password']} (valid until you change it)")
+    say(f"Press Ctrl-C to stop everything; logs are in {paths.log}")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def owned(folder: Path, *, patience_s: float = 30.0) -> Iterator[int]:
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise AlreadyRunning(f"processes of an earlier pool still hold {folder}") from None
+                    raise AlreadyRunning(f"processes of an earlier pool are still using {folder}") from None
                 time.sleep(TICK_S)
         yield theirs.fileno()
 
@@ -66,13 +66,13 @@ def listening(host: str, port: int) -> socket.socket:
         link.listen(BACKLOG)
     except OverflowError:
         link.close()
-        raise PortTaken(f"{port} is not a port: give a number from 1 to 65535") from None
+        raise PortTaken(f"{port} is not a port: use a number from 1 to 65535") from None
     except PermissionError:
         link.close()
-        raise PortTaken(f"port {port} on {host} is not ours to open: choose one above 1023") from None
+        raise PortTaken(f"no permission to open port {port} on {host}: choose a port above 1023") from None
     except OSError as error:
         link.close()
-        raise PortTaken(f"port {port} on {host} is taken by another program") from error
+        raise PortTaken(f"port {port} on {host} is in use by another program") from error
     return link
 
 
@@ -118,7 +118,7 @@ def promised(addresses: Iterable[str]) -> Iterator[None]:
             try:
                 name.bind(f"\0poolsite {address}")
             except OSError:
-                raise PortTaken(f"{address} is what another pool will listen on: choose another") from None
+                raise PortTaken(f"{address} is reserved by another pool: choose another address") from None
         yield
 
 

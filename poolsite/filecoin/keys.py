@@ -147,14 +147,14 @@ def key_import(text: str) -> KeyInfo:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadKey("a key export must hold a KeyInfo object") from None
+        raise BadKey("a key export must contain a KeyInfo object") from None
     return key_from_json(value)
 
 
 def _checked(info: KeyInfo) -> KeyInfo:
     """Refuse keys of a wrong length, zero, or beyond the group's order."""
     if len(info.private_key) != PRIVATE_KEY_LEN:
-        raise BadKey("a private key has 32 bytes")
+        raise BadKey("a private key must have 32 bytes")
     if info.type == KEY_BLS:
         _bls_key(info)
     else:

@@ -91,7 +91,7 @@ def merkle_proof_check(
     not canonical.
     """
     if proof.root != root:
-        raise BadMerkleProof("another root")
+        raise BadMerkleProof("unexpected root")
     node, position = proof.leaf, index
     for part, part_arities in zip((proof.base, proof.sub, proof.top), arities, strict=True):
         if len(part) != len(part_arities):

@@ -61,7 +61,7 @@ def base58_decode(text: str) -> bytes:
     number = 0
     for letter in text:
         if letter not in BASE58:
-            raise BadMultiaddr(f"{letter!r} is no letter of base58")
+            raise BadMultiaddr(f"{letter!r} is not a base58 character")
         number = number * 58 + BASE58.index(letter)
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
@@ -70,11 +70,11 @@ def base58_decode(text: str) -> bytes:
 def peer_id_parse(text: str) -> bytes:
     """Return the bytes of a peer id in base58, as `12D3Koo…` or `Qm…`.  Raises BadMultiaddr."""
     if not 0 < len(text) <= 2 * PEER_ID_MAX_BYTES:
-        raise BadMultiaddr("a peer id begins with 12D3Koo or Qm")
+        raise BadMultiaddr("a peer ID starts with 12D3Koo or Qm")
     data = base58_decode(text)
     is_whole = len(data) > 2 and data[0] in MULTIHASHES and data[1] == len(data) - 2
     if not is_whole or MULTIHASHES[data[0]] not in (None, data[1]) or len(data) > PEER_ID_MAX_BYTES:
-        raise BadMultiaddr(f"{text} is no peer id: it begins with 12D3Koo or Qm")
+        raise BadMultiaddr(f"{text} is not a peer ID: it must start with 12D3Koo or Qm")
     return data
 
 
@@ -82,12 +82,12 @@ def multiaddr_parse(text: str) -> tuple[Part, ...]:
     """Read `/ip4/1.2.3.4/tcp/24001`.  Raises BadMultiaddr."""
     words = text.removesuffix("/").split("/")
     if len(words) < 2 or words[0]:
-        raise BadMultiaddr(f"{text!r} is no multiaddress: write it as /ip4/1.2.3.4/tcp/24001")
+        raise BadMultiaddr(f"{text!r} is not a multiaddress: use a form such as /ip4/1.2.3.4/tcp/24001")
     parts, left = [], iter(words[1:])
     for word in left:
         name = "p2p" if word == "ipfs" else word
         if name not in CODES:
-            raise BadMultiaddr(f"{text!r}: {name!r} is no protocol of ours: known are {', '.join(CODES)}")
+            raise BadMultiaddr(f"{text!r}: unknown protocol {name!r}: use one of {', '.join(CODES)}")
         value = next(left, "") if name in (*HOSTS, *PORTS, "ip4", "ip6", "p2p") else ""
         parts.append(Part(name, _value_read(text, name, value)))
     return tuple(parts)
@@ -113,7 +113,7 @@ def _value_read(text: str, name: str, value: str) -> str:
                 return ""
     except (ipaddress.AddressValueError, BadMultiaddr):
         pass
-    raise BadMultiaddr(f"{text!r}: {value!r} is no value of {name}")
+    raise BadMultiaddr(f"{text!r}: {value!r} is not a valid {name} value")
 
 
 def multiaddr_text(parts: tuple[Part, ...]) -> str:
@@ -146,7 +146,7 @@ def multiaddr_decode(data: bytes) -> tuple[Part, ...]:
     try:
         parts = tuple(_parts(data))
     except (BadVarint, UnicodeDecodeError, ValueError) as error:
-        raise BadMultiaddr(f"{data.hex()} is no multiaddress: {error}") from None
+        raise BadMultiaddr(f"{data.hex()} is not a multiaddress: {error}") from None
     return multiaddr_parse(multiaddr_text(parts))
 
 
@@ -156,14 +156,14 @@ def _parts(data: bytes) -> Iterator[Part]:
         code, at = uvarint_read(data, at)
         name = NAMES.get(code)
         if name is None:
-            raise BadMultiaddr(f"protocol {code} is not known here")
+            raise BadMultiaddr(f"unknown protocol {code}")
         if name in (*HOSTS, "p2p"):
             size, at = uvarint_read(data, at)
         else:
             size = {"ip4": 4, "ip6": 16, "tcp": 2, "udp": 2}.get(name, 0)
         value, at = data[at : at + size], at + size
         if len(value) != size:
-            raise BadMultiaddr("it ends too early")
+            raise BadMultiaddr("it is truncated")
         yield Part(name, _value_text(name, value))
 
 

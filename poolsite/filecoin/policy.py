@@ -292,7 +292,7 @@ def network_by_name(name: str) -> Network:
     """
     row = NETWORKS.get(name) or _ALIASES.get(name)
     if row is None:
-        raise UnknownNetwork(f"no rules are known for the network {name!r}")
+        raise UnknownNetwork(f"the rules of network {name!r} are unknown")
     return row
 
 
@@ -345,7 +345,7 @@ def _unlisted(value: dict[str, Any]) -> Network:
     if missing:
         lacking = ", ".join(missing)
         raise UnknownNetwork(
-            f"the network {value['NetworkName']!r} has no row, and nobody tells its {lacking}"
+            f"network {value['NetworkName']!r} has no built-in rules, and its node does not report {lacking}"
         )
     upgrades = value.get("ForkUpgradeParams")
     by_premium = upgrades.get("UpgradeFireHorseHeight") if isinstance(upgrades, dict) else None

@@ -186,7 +186,7 @@ def _unpacked(packed: bytes, *, at_most: int) -> bytes:
     except lzma.LZMAError as error:
         raise BadProofContainer(f"an aggregated proof cannot be unpacked: {error}") from None
     if not reader.eof or reader.unused_data:
-        raise BadProofContainer("an aggregated proof is cut short, or something follows it")
+        raise BadProofContainer("an aggregated proof is truncated or followed by extra bytes")
     return proof
 
 
@@ -322,10 +322,10 @@ def post_inputs_of(
     if len(randomness) != NODE_BYTES:
         raise BadPoSt(f"randomness has {len(randomness)} bytes")
     if miner_id < 0:
-        raise BadPoSt(f"miner {miner_id}")
+        raise BadPoSt(f"invalid miner {miner_id}")
     distinct = dict(sectors)
     if any(distinct[number] != comm_r for number, comm_r in sectors):
-        raise BadPoSt("one sector with two comm_r")
+        raise BadPoSt("a sector is listed with two different comm_r")
     return parameters, tuple(ProvenSector(number, distinct[number]) for number in sorted(distinct))
 
 

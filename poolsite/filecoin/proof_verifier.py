@@ -166,7 +166,7 @@ class ProofVerifier:
             for sector in sectors
         ]
         if not known:
-            raise BadGroth16Proof("an aggregate about no sector")
+            raise BadGroth16Proof("an aggregate without sectors")
         parameters = known[0][0]
         inputs = self._public(
             lambda: [one for _, own in known for one in porep_public_inputs(parameters, own)]
@@ -181,7 +181,7 @@ class ProofVerifier:
         if key is not None and setup is not None:
             aggregate_verify(key, proof, setup=setup, inputs=inputs, include=include)
         elif aggregate_decode(proof).proofs != aggregate_size(len(inputs)):
-            raise BadAggregate(f"an aggregate of another number of proofs than {len(inputs)}")
+            raise BadAggregate(f"the number of proofs in the aggregate does not fit {len(inputs)} proofs")
 
     def window_post(
         self,
@@ -237,7 +237,9 @@ class ProofVerifier:
 
     def _is_container(self, proof: bytes) -> bool:
         if is_container(proof) and not self.takes_containers:
-            raise BadProofContainer("a container of vanilla proofs, where the chain takes Groth16 proofs")
+            raise BadProofContainer(
+                "a container of vanilla proofs, but the chain accepts only Groth16 proofs"
+            )
         return is_container(proof)
 
     def _post(
@@ -251,7 +253,7 @@ class ProofVerifier:
     ) -> None:
         parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
         if parameters.kind is not kind:
-            raise BadPoSt(f"registered proof {post_proof} is no {kind} PoSt")
+            raise BadPoSt(f"registered proof {post_proof} is not a {kind} PoSt")
         if not proven or (kind is PoStKind.WINNING and len(proven) != 1):
             raise BadPoSt(f"{len(proven)} sectors")
         scalar = post_randomness(randomness)
@@ -284,7 +286,7 @@ class ProofVerifier:
         except (BadVerifyingKey, OSError) as error:
             raise KeyMissing(f"the verifying key cannot be used: {error}") from None
         if key is None and self.needs_keys:
-            raise KeyMissing(f"there is no verifying key of {circuit_id} in {self.keys.folder}")
+            raise KeyMissing(f"there is no verifying key for {circuit_id} in {self.keys.folder}")
         return key
 
     def _aggregate_key(self) -> AggregateKey | None:

@@ -62,7 +62,7 @@ def map_read(data: bytes, at: int, kinds: Mapping[str, Kind]) -> tuple[dict[str,
     for _ in range(count):
         name, at = cbor.text_read(data, at)
         if name in found or name not in kinds:
-            raise BadCbor(f"{name[:40]!r} stands twice or does not belong here")
+            raise BadCbor(f"{name[:40]!r} is a duplicate or unexpected field")
         found[name], at = kinds[name].decode(data, at)
     return found, at
 

@@ -28,7 +28,7 @@ def env_flag(name: str, *, default: bool = False) -> bool:
         return True
     if word in {"", "0", "false", "no", "off"}:
         return False
-    raise ImproperlyConfigured(f"{name} is {value!r}: write 1 or 0")
+    raise ImproperlyConfigured(f"{name} is {value!r}: use 1 or 0")
 
 
 def env_number(name: str, default: int) -> int:
@@ -37,7 +37,7 @@ def env_number(name: str, default: int) -> int:
     try:
         return int(value) if value else default
     except ValueError:
-        raise ImproperlyConfigured(f"{name} is {value!r}: write a whole number") from None
+        raise ImproperlyConfigured(f"{name} is {value!r}: use a whole number") from None
 
 
 def env_list(name: str, default: str = "") -> list[str]:
@@ -52,7 +52,7 @@ def env_object(name: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise ImproperlyConfigured(f"{name} cannot be read: write a JSON object")
+        raise ImproperlyConfigured(f"{name} cannot be read: use a JSON object")
     return value
 
 
@@ -63,7 +63,9 @@ def database_from_url(url: str) -> dict[str, Any]:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(f"DATABASE_URL is {parts.scheme!r}: only postgresql:// is understood")
+        raise ImproperlyConfigured(
+            f"DATABASE_URL has the scheme {parts.scheme!r}: only postgresql:// is supported"
+        )
     options = dict(parse_qsl(parts.query))
     return {
         "ENGINE": "apps.core.postgresql",
@@ -80,12 +82,12 @@ def email_from_url(url: str) -> dict[str, Any]:
     """Return Django's settings of a mail server; without a URL there is none, and no host."""
     parts = urlsplit(url)
     if url and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
-        raise ImproperlyConfigured("EMAIL_URL cannot be read: write smtp://user:password@host:587/?tls=1")
+        raise ImproperlyConfigured("EMAIL_URL cannot be read: use smtp://user:password@host:587/?tls=1")
     options = dict(parse_qsl(parts.query))
     try:
         port = parts.port or (465 if parts.scheme == "smtps" else 587 if options.get("tls") else 25)
     except ValueError:
-        raise ImproperlyConfigured("EMAIL_URL has no such port") from None
+        raise ImproperlyConfigured("EMAIL_URL has an invalid port") from None
     return {
         "EMAIL_HOST": parts.hostname or "",
         "EMAIL_PORT": port,

@@ -64,7 +64,7 @@ class BadWire(ValueError):
 
 
 class Document(Struct, frozen=True, forbid_unknown_fields=True):
-    """What console and workers tell each other."""
+    """A document exchanged between console and workers."""
 
 
 def document_encode(value: Document) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _reason(kind: Any, data: Any, said: str) -> tuple[str, str]:
     if said.startswith("Invalid enum value"):
         return "", f"must be one of {', '.join(str(member.value) for member in kind)}"
     if "matching regex" in said:
-        return "", f"must not hold {'a zero byte' if chr(0) in data else 'half a character'}"
+        return "", f"must not contain {'a zero byte' if chr(0) in data else 'an incomplete character'}"
     if said.startswith("Expected `int` "):
         return "", "out of range"
     return "", EXPECTED["bytes" if "base64" in said else said.split("`")[1].split()[0]]

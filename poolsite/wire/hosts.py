@@ -48,7 +48,7 @@ UPGRADE_EXIT: Final = 100
 
 
 class Operation(StrEnum):
-    """What a host can be told to do."""
+    """The commands for a host."""
 
     PAUSE = "pause"
     """Claim nothing; what runs goes on."""
@@ -109,7 +109,7 @@ FOREIGN_GROTH16: Final = "groth16_foreign"
 
 
 class SealingFolder(Document, frozen=True, kw_only=True):
-    """A sealing store: one of several disks in which a host seals."""
+    """A sealing store: one of the disks on which a host seals."""
 
     sectors: Int = 0
     """Unfinished ones in it."""
@@ -125,7 +125,7 @@ class SealingFolder(Document, frozen=True, kw_only=True):
 
 
 class SealingLeftover(Document, frozen=True, kw_only=True):
-    """A sector that lies in a sealing folder of a host, and that no job there knows."""
+    """A sector in a host's sealing folder that belongs to none of the host's jobs."""
 
     miner_id: Int
     number: Int
@@ -135,7 +135,7 @@ class SealingLeftover(Document, frozen=True, kw_only=True):
 
 
 class Disk(Document, frozen=True, kw_only=True):
-    """A folder's file system."""
+    """The file system of a folder."""
 
     folder: Text
     total_bytes: Int
@@ -148,7 +148,7 @@ class Disk(Document, frozen=True, kw_only=True):
 
 
 class Setting(Document, frozen=True, kw_only=True):
-    """A setting as a host obeys it."""
+    """A setting in force on a host."""
 
     key: Text
     value: Text
@@ -159,7 +159,7 @@ class Setting(Document, frozen=True, kw_only=True):
 
 
 class Hardware(Document, frozen=True, kw_only=True):
-    """What a host has."""
+    """The hardware and software of a host."""
 
     cpus: Int = 0
     ram_bytes: Int = 0
@@ -200,14 +200,14 @@ class Hardware(Document, frozen=True, kw_only=True):
 def settings_check(settings: tuple[Setting, ...]) -> None:
     """Raise BadWire for more settings than a host has, or from nowhere."""
     if len(settings) > SETTINGS_MAX:
-        raise BadWire("settings", f"must be {SETTINGS_MAX} at most")
+        raise BadWire("settings", f"must have at most {SETTINGS_MAX} entries")
     for setting in settings:
         if setting.origin not in LEVELS:
-            raise BadWire("settings", f"must come from {', '.join(LEVELS)}")
+            raise BadWire("settings", f"must have an origin of {', '.join(LEVELS)}")
 
 
 class SectorOnHost(Document, frozen=True, kw_only=True):
-    """A sector in a host's journal: the stage that it began last, and what came of it."""
+    """A sector in a host's journal: the last stage that it started, and its result."""
 
     job: Text
     """The console's name of the job."""
@@ -223,7 +223,7 @@ class SectorOnHost(Document, frozen=True, kw_only=True):
 
 
 class StoredNumbers(Document, frozen=True, kw_only=True):
-    """The sectors of one miner whose files lie in a store of a host."""
+    """The sectors of one miner whose files are in a store of a host."""
 
     miner_id: Int
     store: Text = ""
@@ -235,11 +235,11 @@ class StoredNumbers(Document, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if any(run < 0 for run in self.runs) or sum(self.runs) > NUMBER_MAX:
-            raise BadWire("runs", f"must be lengths of {NUMBER_MAX} numbers at most")
+            raise BadWire("runs", f"must be run lengths of at most {NUMBER_MAX} numbers")
 
 
 class Register(Document, frozen=True, kw_only=True):
-    """A worker introduces itself; with a new boot id its earlier leases are over."""
+    """Registers a worker; a new boot id ends its earlier leases."""
 
     uid: Text
     """Kept on the host's disk; what is on that disk belongs to this uid."""
@@ -278,7 +278,7 @@ class Register(Document, frozen=True, kw_only=True):
 
 
 class Command(Document, frozen=True, kw_only=True):
-    """One thing to do; repeated on each heartbeat until the host says it was done."""
+    """A command for a host, repeated on each heartbeat until the host reports it done."""
 
     id: Text
     op: Operation
@@ -286,7 +286,7 @@ class Command(Document, frozen=True, kw_only=True):
 
 
 class Registered(Document, frozen=True, kw_only=True):
-    """The console's answer: who you are here and how often to call."""
+    """The console's response: the worker's id and how often to call."""
 
     worker_id: Text
     heartbeat_s: Int
@@ -299,7 +299,7 @@ class Registered(Document, frozen=True, kw_only=True):
 
 
 class HeldJob(Document, frozen=True, kw_only=True):
-    """A job that the worker believes to hold."""
+    """A job that the worker believes it holds."""
 
     id: Text
     progress: Progress
@@ -307,7 +307,7 @@ class HeldJob(Document, frozen=True, kw_only=True):
 
 
 class Heartbeat(Document, frozen=True, kw_only=True):
-    """A worker is alive and renews its leases."""
+    """A worker's heartbeat, which renews its leases."""
 
     boot_id: Text
     held: tuple[HeldJob, ...] = ()
@@ -335,17 +335,17 @@ class Heartbeat(Document, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.parked) > PARKED_MAX:
-            raise BadWire("parked", f"must be {PARKED_MAX} at most")
+            raise BadWire("parked", f"must have at most {PARKED_MAX} entries")
         if self.leftovers is not None and len(self.leftovers) > LEFTOVERS_MAX:
-            raise BadWire("leftovers", f"must be {LEFTOVERS_MAX} at most")
+            raise BadWire("leftovers", f"must have at most {LEFTOVERS_MAX} entries")
         settings_check(self.settings)
         attached_check(self.attached)
         if len(self.log) > LOG_LINES_MAX or any(len(line) > LOG_LINE_MAX for line in self.log):
-            raise BadWire("log", f"must be {LOG_LINES_MAX} lines of {LOG_LINE_MAX} characters at most")
+            raise BadWire("log", f"must have at most {LOG_LINES_MAX} lines of {LOG_LINE_MAX} characters")
 
 
 class Renewed(Document, frozen=True, kw_only=True):
-    """A lease that goes on."""
+    """A renewed lease."""
 
     id: Text
     token: Int
@@ -353,14 +353,14 @@ class Renewed(Document, frozen=True, kw_only=True):
 
 
 class Lost(Document, frozen=True, kw_only=True):
-    """A lease that is over: stop the work, keep the files."""
+    """A lease that has ended: stop the work, keep the files."""
 
     id: Text
     reason: Text
 
 
 class HeartbeatAnswer(Document, frozen=True, kw_only=True):
-    """What the worker still holds, what it lost, what it is told."""
+    """The leases that the worker still holds and those that it lost, and commands for it."""
 
     renewed: tuple[Renewed, ...] = ()
     lost: tuple[Lost, ...] = ()

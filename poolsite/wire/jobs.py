@@ -15,7 +15,7 @@ from poolsite.wire.sealing_rules import EVERY, PAUSE_MAX_S, NewSectors
 
 
 class JobKind(StrEnum):
-    """What a job makes."""
+    """What a job does."""
 
     SEAL = "seal"
     UNSEAL = "unseal"
@@ -88,7 +88,7 @@ class Piece(Document, frozen=True, kw_only=True):
 
 
 class SealInputs(Document, frozen=True, kw_only=True):
-    """All that a host needs to do a sector's next stage."""
+    """Everything that a host needs for a sector's next stage."""
 
     miner_id: Int
     number: Int
@@ -124,7 +124,7 @@ class SealInputs(Document, frozen=True, kw_only=True):
 
 
 class ProvenSector(Document, frozen=True, kw_only=True):
-    """One sector that a proof covers; the same number may stand in several places."""
+    """A sector that a proof covers; a number may occur more than once."""
 
     number: Int
     comm_r: bytes
@@ -135,7 +135,7 @@ class ProvenSector(Document, frozen=True, kw_only=True):
 
 
 class WindowPostInputs(Document, frozen=True, kw_only=True):
-    """A proof for some partitions of a deadline."""
+    """The inputs of a WindowPoSt for some partitions of a deadline."""
 
     miner_id: Int
     post_proof: Int
@@ -155,7 +155,7 @@ class WindowPostInputs(Document, frozen=True, kw_only=True):
 
 
 class SectorCheckInputs(Document, frozen=True, kw_only=True):
-    """Sectors whose files are looked at before a proof needs them."""
+    """The inputs of a check of sector files, made before a proof needs them."""
 
     miner_id: Int
     post_proof: Int
@@ -177,7 +177,7 @@ class SectorCheckInputs(Document, frozen=True, kw_only=True):
 
 
 class AggregateInputs(Document, frozen=True, kw_only=True):
-    """PoReps that are made one proof, by the order of the message's sectors."""
+    """PoReps to aggregate into one proof, in the order of the message's sectors."""
 
     seal_proof: Int
     """RegisteredSealProof of all of them."""
@@ -191,7 +191,7 @@ class AggregateInputs(Document, frozen=True, kw_only=True):
             for value in values:
                 _digest_check(name, value)
         if not len(self.comm_rs) == len(self.seeds) == len(self.proofs) > 0:
-            raise BadWire("proofs", "must be one for each comm_r and seed, and at least one")
+            raise BadWire("proofs", "must have one entry per comm_r and seed, and at least one")
 
 
 class BadSector(Document, frozen=True, kw_only=True):
@@ -211,7 +211,7 @@ class BadSector(Document, frozen=True, kw_only=True):
 
 
 class Assignment(Document, frozen=True, kw_only=True):
-    """A job that was leased to a worker."""
+    """A job that is leased to a worker."""
 
     id: Text
     kind: JobKind
@@ -238,7 +238,7 @@ class Assignment(Document, frozen=True, kw_only=True):
 
 
 class Claim(Document, frozen=True, kw_only=True):
-    """A worker with free slots asks for work."""
+    """A request for work by a worker with free slots."""
 
     worker_id: Text
     boot_id: Text
@@ -261,19 +261,19 @@ class Claim(Document, frozen=True, kw_only=True):
 
 
 class Claimed(Document, frozen=True, kw_only=True):
-    """What the worker got; empty when there is nothing for it."""
+    """The jobs that the worker got; empty if there are none for it."""
 
     jobs: tuple[Assignment, ...] = ()
 
 
 class Work(Document, frozen=True, kw_only=True):
-    """Whether there is a job of a kind that the asking worker does; a claim tells whether it gets it."""
+    """Whether there is a job of a kind that the worker does; only a claim shows whether it gets it."""
 
     is_free: bool
 
 
 class StageOutputs(Document, frozen=True, kw_only=True):
-    """What a stage gives besides files; each event fills what it made."""
+    """The outputs of a stage other than files; each event sets those that its stage produced."""
 
     pieces: tuple[Piece, ...] | None = None
     comm_d: bytes | None = None
@@ -295,7 +295,7 @@ class StageOutputs(Document, frozen=True, kw_only=True):
 
 
 class Event(Document, frozen=True, kw_only=True):
-    """A stage has ended well."""
+    """Reports that a stage succeeded."""
 
     token: Int
     seq: Int
@@ -306,7 +306,7 @@ class Event(Document, frozen=True, kw_only=True):
 
 
 class EventAnswer(Document, frozen=True, kw_only=True):
-    """Where the sector stands now; with inputs the worker goes on under the same lease."""
+    """The sector's new state; with inputs, the worker continues under the same lease."""
 
     state: Text
     seq: Int
@@ -317,7 +317,7 @@ class EventAnswer(Document, frozen=True, kw_only=True):
 
 
 class Progress(Document, frozen=True, kw_only=True):
-    """How far a stage is."""
+    """The progress of a stage."""
 
     token: Int
     stage: Text
@@ -333,7 +333,7 @@ class Progress(Document, frozen=True, kw_only=True):
 
 
 class Complete(Document, frozen=True, kw_only=True):
-    """A proof job or a check of sectors has ended well."""
+    """Reports that a proof or a check of sectors succeeded."""
 
     token: Int
     proof: bytes
@@ -350,7 +350,7 @@ class Complete(Document, frozen=True, kw_only=True):
 
 
 class Fail(Document, frozen=True, kw_only=True):
-    """A stage or a proof has ended badly."""
+    """Reports that a stage or a proof failed."""
 
     token: Int
     level: Level
@@ -371,7 +371,7 @@ class Fail(Document, frozen=True, kw_only=True):
 
 
 class Release(Document, frozen=True, kw_only=True):
-    """The worker gives a job back untouched."""
+    """Releases a job on which the worker did nothing."""
 
     token: Int
     reason: Text = ""

@@ -53,11 +53,11 @@ class IdsAsked(Document, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.cids) > CIDS_MAX:
-            raise BadWire("cids", f"must be at most {CIDS_MAX}")
+            raise BadWire("cids", f"must have at most {CIDS_MAX} entries")
 
 
 class IdFound(Document, frozen=True, kw_only=True):
-    """What the signer's record says of one CID."""
+    """The signer's record of one CID."""
 
     cid: Text
     id: Text

@@ -44,7 +44,7 @@ def _text_check(field: str, text: str) -> None:
 
 
 class RuleForm(Document, frozen=True, kw_only=True):
-    """One rule as a form shows it; an empty field is no limit."""
+    """One rule as form fields; an empty field means no limit."""
 
     name: Text
     types: tuple[Text, ...] = ()
@@ -69,7 +69,7 @@ class RuleSet(Document, frozen=True, kw_only=True):
 
 
 class VersionLine(Document, frozen=True, kw_only=True):
-    """One text that was in force."""
+    """One version of the policy, without its text."""
 
     number: Int
     """Counted from 1."""
@@ -79,7 +79,7 @@ class VersionLine(Document, frozen=True, kw_only=True):
 
 
 class PolicyState(Document, frozen=True, kw_only=True):
-    """What is in force, and who may change it from here."""
+    """The policy in force, and who may change it through a console."""
 
     text: Text
     digest: Text
@@ -100,7 +100,7 @@ class PolicyState(Document, frozen=True, kw_only=True):
 
 
 class VersionAsked(Document, frozen=True, kw_only=True):
-    """Which version to show."""
+    """A request for one version."""
 
     number: Int
 
@@ -115,7 +115,7 @@ class PolicyVersion(Document, frozen=True, kw_only=True):
 
 
 class PolicyEdit(Document, frozen=True, kw_only=True):
-    """A change to think about."""
+    """A change to preview."""
 
     op: Text
     name: Text = ""
@@ -139,7 +139,7 @@ class PolicyEdit(Document, frozen=True, kw_only=True):
 
 
 class OtherVerdict(Document, frozen=True, kw_only=True):
-    """A recorded request that would be decided otherwise."""
+    """A recorded request whose decision would change."""
 
     at: Text
     words: Text
@@ -150,7 +150,7 @@ class OtherVerdict(Document, frozen=True, kw_only=True):
 
 
 class PolicyDraft(Document, frozen=True, kw_only=True):
-    """What a change would make of the policy."""
+    """The preview of a change."""
 
     text: Text
     digest: Text
@@ -173,7 +173,7 @@ class PolicyDraft(Document, frozen=True, kw_only=True):
 
 
 class MessageTrial(Document, frozen=True, kw_only=True):
-    """A message to ask the policy about."""
+    """A message to test against the policy."""
 
     message: bytes
     """Its CBOR."""
@@ -185,7 +185,7 @@ class MessageTrial(Document, frozen=True, kw_only=True):
 
 
 class MessageVerdict(Document, frozen=True, kw_only=True):
-    """What the policy says of a message."""
+    """The policy's decision on a message."""
 
     words: Text
     """What it is."""
@@ -196,7 +196,7 @@ class MessageVerdict(Document, frozen=True, kw_only=True):
 
 
 class PolicyChange(Document, frozen=True, kw_only=True):
-    """A change to make."""
+    """A change to apply."""
 
     text: Text
     number: Int
@@ -211,7 +211,7 @@ class PolicyChange(Document, frozen=True, kw_only=True):
 
 
 class PolicyApplied(Document, frozen=True, kw_only=True):
-    """What is in force now."""
+    """The version that is in force after a change."""
 
     number: Int
     digest: Text

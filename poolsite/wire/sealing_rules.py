@@ -46,7 +46,7 @@ LIST_MAX: Final = 50
 
 
 class NewSectors(Document, frozen=True, kw_only=True):
-    """Which sectors a host begins; all, where it says nothing."""
+    """Which new sectors a host accepts; by default all."""
 
     miners: tuple[Int, ...] = ()
     """Of these miners alone; empty: of all."""
@@ -84,7 +84,7 @@ EVERY: Final = NewSectors()
 
 @dataclass(frozen=True, slots=True)
 class SealingRules:
-    """What a host or a thread obeys."""
+    """The sealing rules of a host or a thread."""
 
     takes: NewSectors = EVERY
     attempts_max: int = 0
@@ -118,7 +118,7 @@ def _miners(value: Any) -> str:
     """Return miners as `f01000 f01001`.  Raises ValueError."""
     ids = [re.fullmatch(r"(?:[ft]0)?(\d{1,19})", one) for one in _items(value)]
     if not all(ids) or len(ids) > LIST_MAX:
-        raise ValueError(f'write at most {LIST_MAX} miners, as "f01000 f01001", or "{ALL}"')
+        raise ValueError(f'list at most {LIST_MAX} miners, such as "f01000 f01001", or "{ALL}"')
     return " ".join(f"f0{int(one[1])}" for one in ids if one) or ALL
 
 
@@ -126,7 +126,7 @@ def _sizes(value: Any) -> str:
     """Return sizes as `32GiB 64GiB`.  Raises ValueError."""
     names = _items(value)
     if not all(name in SIZES for name in names):
-        raise ValueError(f"write sizes of {', '.join(SIZES)}, or {ALL}")
+        raise ValueError(f"use sizes of {', '.join(SIZES)}, or {ALL}")
     return " ".join(dict.fromkeys(names)) or ALL
 
 
@@ -134,7 +134,7 @@ def _flag(value: Any) -> str:
     """Return `true` or `false`.  Raises ValueError."""
     word = str(value).lower()
     if word not in ("true", "false"):
-        raise ValueError("write true or false")
+        raise ValueError("use true or false")
     return word
 
 
@@ -142,14 +142,14 @@ def _retries(value: Any) -> str:
     """Return a count.  Raises ValueError."""
     text = str(value)
     if not (text.isascii() and text.isdigit() and int(text) <= RETRIES_MAX):
-        raise ValueError(f"write a whole number from 0 to {RETRIES_MAX}")
+        raise ValueError(f"use a whole number from 0 to {RETRIES_MAX}")
     return str(int(text))
 
 
 def _duration(value: Any) -> str:
     """Return a time as it is written.  Raises ValueError."""
     if not DURATION.fullmatch(str(value)):
-        raise ValueError('write a time, as "30s" or "5min"')
+        raise ValueError('use a duration such as "30s" or "5min"')
     return str(value).strip()
 
 
@@ -157,7 +157,7 @@ def _pause(value: Any) -> str:
     """Return a time before another try.  Raises ValueError."""
     text = _duration(value)
     if seconds_of(text) > PAUSE_MAX_S:
-        raise ValueError(f"write a time of at most {PAUSE_MAX_S // 86_400}d")
+        raise ValueError(f"use a duration of at most {PAUSE_MAX_S // 86_400}d")
     return text
 
 
@@ -167,8 +167,8 @@ def _deals(value: Any) -> str:
     if text == ALL:
         return text
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= DEALS_MAX):
-        none = "for none write enable_deals = false"
-        raise ValueError(f'write a whole number from 1 to {DEALS_MAX}, or "{ALL}"; {none}')
+        none = "for none set enable_deals = false"
+        raise ValueError(f'use a whole number from 1 to {DEALS_MAX}, or "{ALL}"; {none}')
     return str(int(text))
 
 
@@ -176,14 +176,14 @@ def _space(value: Any) -> str:
     """Return a size as it is written.  Raises ValueError."""
     text = str(value).strip()
     if isinstance(value, bool) or not SPACE.fullmatch(text) or bytes_of(text) > max(SECTOR_SIZES):
-        raise ValueError(f'write a size of at most {size_name(max(SECTOR_SIZES))}, as "16GiB"')
+        raise ValueError(f'use a size of at most {size_name(max(SECTOR_SIZES))}, such as "16GiB"')
     return text
 
 
 def _plan(value: Any) -> str:
     """Return a plan.  Raises ValueError."""
     if value not in PLANS:
-        raise ValueError(f"write one of {', '.join(PLANS)}")
+        raise ValueError(f"use one of {', '.join(PLANS)}")
     return str(value)
 
 
@@ -259,7 +259,7 @@ def rules_of(values: Mapping[str, str]) -> SealingRules:
         deal_bytes_min=bytes_of(values["min_deal_space"]),
     )
     if not (takes.takes_data or takes.takes_empty):
-        raise ValueError("takes no sector at all: let enable_deals be true, or disable_cc be false")
+        raise ValueError("would accept no sectors: set enable_deals to true or disable_cc to false")
     retries = values.get("max_retries")
     return SealingRules(
         takes,

@@ -15,7 +15,7 @@ OTHERS_MAX: Final = 1_000
 
 
 class FileState(StrEnum):
-    """What a check finds of one file."""
+    """The result of a check of one file."""
 
     GOOD = "GOOD"
     """Its sum is the one that was recorded."""
@@ -62,7 +62,9 @@ class CheckedSector(Document, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.files) > FILES_MAX or any(len(one.name) > FILE_NAME_MAX for one in self.files):
-            raise BadWire("checked", f"must be {FILES_MAX} files with names of {FILE_NAME_MAX} at most")
+            raise BadWire(
+                "checked", f"must have at most {FILES_MAX} files, with names of at most {FILE_NAME_MAX}"
+            )
 
 
 class ScannedSectors(Document, frozen=True, kw_only=True):
@@ -79,11 +81,11 @@ class ScannedSectors(Document, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for runs in (self.whole, self.half):
             if any(run < 0 for run in runs) or sum(runs) > NUMBER_MAX:
-                raise BadWire("scanned", f"must be lengths of {NUMBER_MAX} numbers at most")
+                raise BadWire("scanned", f"must be run lengths of at most {NUMBER_MAX} numbers")
 
 
 class ScannedFile(Document, frozen=True, kw_only=True):
-    """A file or folder that is no sector's."""
+    """A file or folder that belongs to no sector."""
 
     name: Text
     """Below the store's root."""
@@ -91,7 +93,7 @@ class ScannedFile(Document, frozen=True, kw_only=True):
 
 
 class ScannedStore(Document, frozen=True, kw_only=True):
-    """All that lies in a store by its names."""
+    """Everything found in a store, by file name."""
 
     command: Text
     miners: tuple[ScannedSectors, ...]
@@ -99,4 +101,6 @@ class ScannedStore(Document, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.others) > OTHERS_MAX or any(len(one.name) > FILE_NAME_MAX for one in self.others):
-            raise BadWire("scanned", f"must be {OTHERS_MAX} files with names of {FILE_NAME_MAX} at most")
+            raise BadWire(
+                "scanned", f"must have at most {OTHERS_MAX} files, with names of at most {FILE_NAME_MAX}"
+            )

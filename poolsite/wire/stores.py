@@ -24,7 +24,7 @@ ROOM_PROMISED: Final = "promised to sectors on their way"
 
 
 class StoreCondition(StrEnum):
-    """What a host finds where a store is attached."""
+    """The condition of an attached store on a host."""
 
     READY = "READY"
     READ_ONLY = "READ_ONLY"
@@ -46,7 +46,7 @@ READABLE: Final = frozenset({StoreCondition.READY, StoreCondition.READ_ONLY, Sto
 
 
 class StoreRoom(Protocol):
-    """What a store has, and the disk under it, as `AttachedStore` says it."""
+    """The size of a store and of its disk, as `AttachedStore` reports it."""
 
     @property
     def free_bytes(self) -> int: ...
@@ -118,14 +118,14 @@ def attached_check(stores: tuple[AttachedStore, ...] | None) -> None:
     if stores is None:
         return
     if len(stores) > STORES_MAX:
-        raise BadWire("attached", f"must be {STORES_MAX} at most")
+        raise BadWire("attached", f"must have at most {STORES_MAX} entries")
     for store in stores:
         if not 0 < len(store.uid) <= UID_MAX or not 0 < len(store.name) <= UID_MAX:
             raise BadWire("attached", f"must have a uid and a name of 1 to {UID_MAX} characters")
         if len(store.path) > PATH_MAX:
-            raise BadWire("attached", f"must have paths of {PATH_MAX} characters at most")
+            raise BadWire("attached", f"must have paths of at most {PATH_MAX} characters")
         if len(store.disk) > DISK_MAX:
-            raise BadWire("attached", f"must name disks in {DISK_MAX} characters at most")
+            raise BadWire("attached", f"must have disk names of at most {DISK_MAX} characters")
         sizes = store.total_bytes, store.free_bytes, store.reserved_bytes, store.disk_bytes
         if min(*sizes, store.disk_free_bytes, store.sectors, store.weight) < 0:
             raise BadWire("attached", "must not have negative sizes")

@@ -33,7 +33,7 @@
     const path = `pieces/uploads/${piece.uuid}`;
     for (let failures = 0; piece.received < file.size && piece.state === "UPLOADING";) {
       const at = piece.received, end = Math.min(at + PART, file.size);
-      say(end === file.size && at ? "Sending the last part…" : `Sent ${Math.floor((100 * at) / file.size)} % …`, "run");
+      say(end === file.size && at ? "Uploading the last part…" : `Uploaded ${Math.floor((100 * at) / file.size)} % …`, "run");
       try {
         piece = await ask(path, { method: "PATCH", headers: { "Upload-Offset": String(at) }, body: file.slice(at, end) });
         failures = 0;
@@ -50,12 +50,12 @@
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
-    say("Sending…", "run");
+    say("Uploading…", "run");
     try {
       const miner = form.elements.miner.value, file = form.elements.file.files[0], url = typed("url");
-      if (!file === !url) throw new Error("choose a file or write a URL");
+      if (!file === !url) throw new Error("choose a file or enter a URL, not both");
       const piece = await (url ? download(miner, url, typed("announced")) : send(miner, file, typed("announced")));
-      say(url ? "The console downloads it" : `Uploaded: ${piece.piece_cid}`, "ok");
+      say(url ? "The console is downloading it" : `Uploaded: ${piece.piece_cid}`, "ok");
       for (const name of ["file", "url", "announced"]) form.elements[name].value = "";
     } catch (error) {
       say(`Not uploaded: ${error.message}`, "bad");

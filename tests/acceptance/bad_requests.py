@@ -155,7 +155,7 @@ BODIES = [
         400,
         "bad_value",
         field="cuont",
-        words="no such field",
+        words="unknown field",
         body={"count": 1, "cuont": 1},
     ),
     case(

@@ -55,7 +55,9 @@ def test_a_disk_that_was_full_for_a_while_costs_time_only(pool: RunningPool) -> 
     filler.unlink()
     print(said)
     assert not any(restarts.values()), restarts
-    assert all(status == 200 or "Make room" in text or "restarting" in text for status, text in said), said
+    assert all(status == 200 or "Free up space" in text or "restarting" in text for status, text in said), (
+        said
+    )
 
     again_s = pool.wait_all_up()
     print(f"all up {again_s:.1f} s after there was room again")

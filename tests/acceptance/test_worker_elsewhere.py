@@ -94,12 +94,12 @@ def test_what_is_missing_or_wrong_is_said_in_a_sentence(checkout: Path, tmp_path
 
     assert "make worker needs CONSOLE=https://... and TOKEN=text or TOKEN_FILE=path" in refused(checkout)
     said = refused(checkout, "CONSOLE=localhost", f"TOKEN_FILE={token}")
-    assert "the console's address is 'localhost': write http://host:port" in said
+    assert "the console's address is 'localhost': use http://host:port" in said
     said = refused(checkout, "CONSOLE=http://127.0.0.1:1", f"TOKEN_FILE={tmp_path / 'none'}")
     assert "cannot be read: No such file or directory" in said
     with RunningPool(has_kernels=False, POOLSITE_DISABLE=LEFT_OUT) as pool:
         said = refused(checkout, f"CONSOLE=http://127.0.0.1:{pool.port}", f"TOKEN_FILE={token}")
-        assert "does not take this token: this token is not registered here" in said
+        assert "does not accept this token: this token is not registered here" in said
     nobody = f"CONSOLE=http://127.0.0.1:{port_free()}"
     with worker_run(checkout, nobody, f"TOKEN_FILE={token}") as worker:
         assert worker.stdout is not None

@@ -79,13 +79,13 @@ def test_all_of_the_filter_is_confirmed_before_anything_happens(
 
     page.page.locator("[data-select-page]").check()
     expect(page.page.locator("#selection")).to_contain_text("50 messages selected")
-    page.page.get_by_role("button", name="Select all 64 matching").click()
-    expect(page.page.locator("#selection")).to_contain_text("All 64 matching selected")
+    page.page.get_by_role("button", name="Select all matching (64)").click()
+    expect(page.page.locator("#selection")).to_contain_text("All matching selected (64)")
     look(page, "picked-all-1440")
     page.page.get_by_role("button", name="Mark as failed…").click()
 
     expect(page.page.locator("h1")).to_have_text("Mark as failed: 64 messages")
-    expect(page.page.locator(".verdict")).to_contain_text("It costs nothing.")
+    expect(page.page.locator(".verdict")).to_contain_text("This costs nothing.")
     look(page, "confirm-1440")
     page.page.get_by_role("button", name="Mark as failed").click()
     expect(page.page.locator(".note")).to_contain_text("64 messages done")

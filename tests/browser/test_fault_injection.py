@@ -73,9 +73,9 @@ def test_a_refused_value_stands_at_its_knob(visit: Visit, operator: User, devnet
     page = visit(operator).go("/fault-injection/")
 
     page.see("#value-dropShare").fill("much")
-    page.page.get_by_role("button", name="Set Lose a share").click()
+    page.page.get_by_role("button", name="Set Drop a share").click()
 
-    expect(page.see("#fault-dropShare [role=alert]")).to_contain_text("a number is needed")
+    expect(page.see("#fault-dropShare [role=alert]")).to_contain_text("must be a number")
     assert findings(page) == []
 
 

@@ -66,7 +66,7 @@ def test_the_operator_hands_a_miner_over_by_two_clicks_and_a_password(
     page.see("#tenant").select_option("bob")
     looked_at(page, f"choose-{name}")
     page.page.get_by_role("button", name="Review changes…").click()
-    expect(page.see("#f-miner-transfer")).to_contain_text("bob, until now alice, which no longer sees it")
+    expect(page.see("#f-miner-transfer")).to_contain_text("from alice to bob; alice no longer sees it")
     looked_at(page, f"plan-{name}")
     page.page.get_by_role("button", name="Transfer to bob").click()
     page.see("input[name=confirm-password]").fill(PASSWORD)
@@ -100,8 +100,8 @@ def test_transfer_blocker_links_to_the_page_that_resolves_it(
     ("path", "selector", "words"),
     [
         (f"/miners/{ADDRESS}/", "h1", "Miner of another tenant"),
-        ("/miners/", "#main", "No miner yet"),
-        ("/sectors/", "#main", "No sector yet"),
+        ("/miners/", "#main", "No miners yet"),
+        ("/sectors/", "#main", "No sectors yet"),
         ("sector", "h1", "Sector of another tenant"),
     ],
 )
@@ -128,7 +128,7 @@ def test_an_open_page_of_the_giver_loses_it_at_once(
 
 def test_the_receivers_list_shows_it_at_once(visit: Visit, bob: User, pool: TransferCase) -> None:
     page = visit(bob).go("/miners/")
-    expect(page.see("#main")).to_contain_text("No miner yet")
+    expect(page.see("#main")).to_contain_text("No miners yet")
 
     pool.go()
 

@@ -62,13 +62,13 @@ def looked_at(page: Visitor, name: str) -> None:
 def test_the_height_is_typed_reviewed_and_set(miner: Miner, visit: Visit, operator: User) -> None:
     page = visit(operator).go(reverse("miner-move-in", args=["f01000"]))
     looked_at(page, "move-in")
-    field = page.page.get_by_label("Changes hands at height")
+    field = page.page.get_by_label("Switch at height")
     assert field.input_value() == "", "no height is proposed"
 
     field.fill("1000")
     page.page.get_by_role("button", name="Review…").click()
     expect(page.page.locator("#height-error")).to_contain_text("above")
-    page.page.get_by_label("Changes hands at height").fill("1 010")
+    page.page.get_by_label("Switch at height").fill("1 010")
     page.page.get_by_role("button", name="Review…").click()
     expect(page.page.locator("h1")).to_contain_text("The pool proves f01000 from height")
     page.page.get_by_role("button", name="Confirm").click()

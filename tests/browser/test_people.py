@@ -114,4 +114,4 @@ def test_an_action_on_a_sectors_own_page_answers_there(visit: Visit, alice: User
     page.see("#action-retry").click()
 
     expect(page.see("#f-sector-head")).to_contain_text("waiting for PC2")
-    expect(page.see("#f-sector-timeline")).to_contain_text("Tried again")
+    expect(page.see("#f-sector-timeline")).to_contain_text("Retried")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Visit
     from tests.browser.visitor import Visitor
 
-REASON = "the database was restored or moved: another cluster and table than it was written in"
+REASON = "the database was restored or moved: its cluster and table changed"
 
 
 def unmatched(sender: str) -> UnmatchedMessage:
@@ -57,7 +57,7 @@ def test_recovery_page_follows_from_none_to_done(
     expect(shown).to_contain_text("No recovery is needed.")
 
     recovery_begin(REASON, now=clock.now())
-    expect(shown).to_contain_text("No message is signed.")
+    expect(shown).to_contain_text("No messages are signed.")
     expect(shown).to_contain_text("Hosts to report")
     expect(shown).to_contain_text("sealer-1")
     look(visitor, f"running-{width}-{theme}")

@@ -278,7 +278,7 @@ def test_the_calls_about_a_shared_address_reach_what_is_the_callers_own(client, 
     )
     assert '"result":1' in call(client, other, rows["Message.ClearUnFillMessage"], [str(pool.wallet.address)])
     refusal = call(client, other, rows["Message.ForbiddenAddress"], [str(pool.wallet.address)])
-    assert "other tenants send from this address too" in refusal
+    assert "other tenants also send from this address" in refusal
 
 
 @pytest.mark.parametrize("row", rpc_rows(), ids=lambda row: row.path)

@@ -167,7 +167,7 @@ def test_a_taken_old_port_is_named_and_nothing_is_made(pool: OldPorts) -> None:
 
     said = other.refused()
 
-    assert said == f"Poolsite does not start: port {pool.gateway} on 127.0.0.1 is taken by another program.\n"
+    assert said == f"Poolsite cannot start: port {pool.gateway} on 127.0.0.1 is in use by another program.\n"
     assert not other.var.exists()
 
 
@@ -177,5 +177,5 @@ def test_a_taken_port_of_the_signer_is_named_and_nothing_is_made(pool: OldPorts)
 
     said = other.refused()
 
-    assert said == f"Poolsite does not start: port {pool.wallet} on 127.0.0.1 is taken by another program.\n"
+    assert said == f"Poolsite cannot start: port {pool.wallet} on 127.0.0.1 is in use by another program.\n"
     assert not other.var.exists()

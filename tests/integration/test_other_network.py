@@ -60,12 +60,12 @@ def test_an_unlisted_chain_is_followed_and_another_at_its_address_is_not(setting
             assert (network_current().name, network_current().proof_form) == (LOCAL, ProofForm.GROTH16)
             assert LOCAL in text_of(Client().get(reverse("login")))
         turn_until(follower, lambda: Node.objects.get().state == NodeState.AWAY)
-        assert "no node of the pool can be read" in text_of(signed_in("olga").get("/"))
+        assert "no node can be read" in text_of(signed_in("olga").get("/"))
         with Service(other, port=port, mining="paused"):
             turn_until(follower, lambda: Node.objects.get().state == NodeState.WRONG_NETWORK)
             for _ in range(8):
                 follower.turn()
-            assert "is of another chain" in text_of(signed_in("olga").get("/"))
+            assert "is on another network" in text_of(signed_in("olga").get("/"))
         assert Head.objects.filter(is_canonical=True).count() == 4
         assert Network.objects.get().name == LOCAL
     finally:

@@ -132,7 +132,7 @@ def test_a_second_start_beside_a_running_one_is_refused(pool: Pool) -> None:
 
     said = pool.refused()
 
-    assert said == f"Poolsite does not start: a pool is already running in {pool.var}.\n"
+    assert said == f"Poolsite cannot start: a pool is already running in {pool.var}.\n"
     assert {name: row["pid"] for name, row in pool.rows().items()} == before
 
 
@@ -142,7 +142,7 @@ def test_a_start_on_a_taken_port_names_it_and_makes_nothing(pool: Pool) -> None:
 
     said = other.refused()
 
-    assert said == f"Poolsite does not start: port {pool.port} on 127.0.0.1 is taken by another program.\n"
+    assert said == f"Poolsite cannot start: port {pool.port} on 127.0.0.1 is in use by another program.\n"
     assert not other.var.exists()
 
 
@@ -154,9 +154,7 @@ def test_start_with_a_taken_devnet_port_is_refused_before_listening(
     said = other.refused()
 
     address = pool.env["DEVNET_LISTEN"]
-    assert (
-        said == f"Poolsite does not start: {address} is what another pool will listen on: choose another.\n"
-    )
+    assert said == f"Poolsite cannot start: {address} is reserved by another pool: choose another address.\n"
     assert not other.var.exists()
 
 

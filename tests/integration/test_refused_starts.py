@@ -64,7 +64,7 @@ def refusal(pool: Pool) -> str:
     before = state_of(pool.var)
     said = pool.refused()
     assert state_of(pool.var) == before
-    assert said.startswith("Poolsite does not start: ")
+    assert said.startswith("Poolsite cannot start: ")
     assert said.count("\n") == 1
     print(said, end="")  # noqa: T201  # a person may want to see them all
     return said
@@ -74,7 +74,7 @@ def test_a_port_that_is_taken(pool: Pool) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", pool.port))
         other.listen()
-        assert f"port {pool.port} on 127.0.0.1 is taken by another program" in refusal(pool)
+        assert f"port {pool.port} on 127.0.0.1 is in use by another program" in refusal(pool)
 
 
 def test_the_chains_port_that_is_taken(pool: Pool) -> None:
@@ -82,7 +82,7 @@ def test_the_chains_port_that_is_taken(pool: Pool) -> None:
     with socket.socket() as other:
         other.bind((host, int(port)))
         other.listen()
-        assert f"port {port} on {host} is taken by another program" in refusal(pool)
+        assert f"port {port} on {host} is in use by another program" in refusal(pool)
 
 
 def test_an_operator_file_that_was_cut(pool: Pool) -> None:
@@ -95,13 +95,13 @@ def test_an_operator_file_that_was_cut(pool: Pool) -> None:
 def test_garbage_in_the_devnets_file(pool: Pool) -> None:
     (pool.var / "devnet" / "chain.sqlite").write_bytes(b"garbage" * 999)
 
-    assert "is not the devnet's file" in refusal(pool)
+    assert "is not a devnet file" in refusal(pool)
 
 
 def test_the_data_of_another_postgresql(pool: Pool) -> None:
     (pool.var / "pg" / "PG_VERSION").write_text("14\n")
 
-    assert "was made by PostgreSQL 14 and this pool brings" in refusal(pool)
+    assert "was created by PostgreSQL 14, but this pool uses" in refusal(pool)
 
 
 def test_the_folder_of_another_user(pool: Pool) -> None:
@@ -124,7 +124,7 @@ def test_a_full_disk(pool: Pool) -> None:
             while True:
                 filler.write(bytes(1 << 20))
                 filler.flush()
-        assert "MiB are left on the disk of" in refusal(pool)
+        assert "MiB free, the pool needs" in refusal(pool)
 
 
 def test_another_python_is_named_before_anything_is_made(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_large_bodies_under_way_have_a_room_and_small_ones_pass(caller, settings
         refused = ask(caller, json.dumps(HEAD).encode() + b" " * 1_500_000, token=alice)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.json()["error"]["code"] == -32000
-        assert "large requests fill the 4194304 bytes" in refused.json()["error"]["message"]
+        assert "4194304 bytes available for large requests are" in refused.json()["error"]["message"]
         assert ask(caller, token=alice).status_code == 200
         other = ask(caller, json.dumps(HEAD).encode() + b" " * 1_500_000, token=bob)
         assert other.status_code == 200
@@ -281,7 +281,7 @@ def test_a_nodes_answer_that_is_too_large_is_named(caller, node, settings):
     answer = ask(caller, token=people.token("read")).json()
 
     link_to.cache_clear()
-    assert "/rpc/v1: the answer is larger than 50 bytes" in answer["error"]["message"]
+    assert "/rpc/v1: the response is larger than 50 bytes" in answer["error"]["message"]
 
 
 def test_other_addresses_are_djangos(caller):

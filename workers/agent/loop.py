@@ -128,7 +128,7 @@ class Agent:
         self._over_forget()
         if self.leases.is_upgrading:
             for job in [one for one in self.held.values() if not one.hinted_at]:
-                self._drop(job, why="the host is upgraded: it goes on after its next start")
+                self._drop(job, why="the host is being upgraded: the job continues after its next start")
         for job in list(self.held.values()):
             try:
                 self._job_tick(job, now)
@@ -257,7 +257,7 @@ class Agent:
 
     def _job_tick(self, job: HeldJob, now: float) -> None:
         if self.leases.is_lost(job.id):
-            self._drop(job, why="the lease is over")
+            self._drop(job, why="the lease has ended")
             return
         outputs = self.journal.outputs_read(job.id, job.work.id)
         if outputs is not None:
@@ -280,7 +280,7 @@ class Agent:
                 self._report_failure(job, failure)
             return
         if not job.hinted_at and not self.leases.slots.get(job.inputs.stage, 0):
-            self._drop(job, why="the host has no slot for this stage any more")
+            self._drop(job, why="the host no longer has a slot for this stage")
             return
         self._hint(job, now)
         self._hold(job)
@@ -374,7 +374,7 @@ class Agent:
         if error.status == 409:
             self._drop(job, why=str(error))
             return
-        words = f"the console refuses the report: {error}"[:2_000]
+        words = f"the console rejected the report: {error}"[:2_000]
         fail = Fail(token=job.token, level=Level.PERMANENT, stage=job.inputs.stage, error=words)
         try:
             self.console.fail(job.id, fail)

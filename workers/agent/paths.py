@@ -91,5 +91,5 @@ def is_synthetic(inputs: SealInputs, paths: SealingPaths) -> bool:
 def required(value: bytes | None, name: str) -> bytes:
     """Return an input that the stage cannot do without.  Raises BadInput."""
     if value is None:
-        raise BadInput(f"the console gave no {name}")
+        raise BadInput(f"the console did not send {name}")
     return value

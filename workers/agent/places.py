@@ -127,7 +127,7 @@ class SealingPlaces:
         named = self._named(job_id)
         if named is None and (missing := self.missing()):
             raise StoreAway(
-                f"{missing[0]} is not there, and may have files of the sector: is its disk mounted?"
+                f"{missing[0]} is not available and may contain files of the sector: is its disk mounted?"
             )
         return list(dict.fromkeys((*([named] if named else ()), *self.all_roots())))
 
@@ -211,7 +211,9 @@ class SealingPlaces:
         except FileNotFoundError:
             return None
         if not self.is_there(root):
-            raise StoreAway(f"{root} is not there, and the sector's files lie in it: is its disk mounted?")
+            raise StoreAway(
+                f"{root}, which contains the sector's files, is not available: is its disk mounted?"
+            )
         return root
 
     def is_there(self, root: Path) -> bool:
@@ -246,11 +248,11 @@ class SealingPlaces:
         there = [one for one in self.locations if Path(one.path).is_dir()]
         if not there:
             paths = ", ".join(one.path for one in self.locations)
-            raise StoreAway(f"no location of a sealing thread is there ({paths}): are their disks mounted?")
+            raise StoreAway(f"no sealing thread's location is available ({paths}): are their disks mounted?")
         if inputs.state == SectorState.ALLOCATED:
             there = [one for one in there if takes(self.rules(one), inputs)]
             if not there:
-                raise NoThread("no sealing thread takes the sector by its rules")
+                raise NoThread("no sealing thread's rules allow this sector")
         taken = self._taken()
         return min(there, key=lambda one: (taken.get(str(one.root), 0), not _fits(self.plan(one), plan)))
 

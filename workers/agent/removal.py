@@ -108,7 +108,9 @@ class Removals:
                 if not is_ours:
                     continue
                 if not sector.keeps_store and (away := self.stores.away()):
-                    raise StoreAway(f"{away[0].name} is away, and may have files of the sector")
+                    raise StoreAway(
+                        f"store {away[0].name} is unavailable and may contain files of the sector"
+                    )
                 found = self.files(sector)
                 with self._lock:
                     self._bytes[sector.job_id] = size = sum(map(bytes_of, found))

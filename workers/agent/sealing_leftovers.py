@@ -154,7 +154,7 @@ class SealingLeftovers:
         try:
             fault = self._remove(command.args)
         except (KeyError, ValueError) as error:
-            fault = f"the order is not understood: {error!r}"
+            fault = f"the command cannot be read: {error!r}"
         except (OSError, DamagedFile, JournalUnread) as error:
             fault = str(error) or repr(error)
         self.look()
@@ -169,21 +169,21 @@ class SealingLeftovers:
         """
         root, name = Path(args["folder"]), sector_name(int(args["miner_id"]), int(args["number"]))
         if root not in self._roots():
-            return f"{root} is no sealing folder of this host now: is its disk mounted?"
+            return f"{root} is not a sealing folder of this host at the moment: is its disk mounted?"
         if away := self.stores.away():
-            raise StoreAway(f"{away[0].name} is away, and may share files with {root}")
+            raise StoreAway(f"store {away[0].name} is unavailable and may share files with {root}")
         for one in self.stores.here():
             apart_check(root, one.store.root, name)
         with self._aside, self.journal.no_job_begins:
             path_remove(root / ASIDE)
             if name in self._known():
-                return "a job of this host has the sector"
+                return "a job on this host is working on the sector"
             for job_id in self.unknown_jobs():
                 work = self.journal.work_read(job_id)
                 if work is None or sector_name(work.inputs.miner_id, work.inputs.number) != name:
                     continue
                 if self.journal.is_worked_on(job_id):
-                    return "a process of this host still works on the sector"
+                    return "a process on this host is still working on the sector"
                 self.journal.forget(job_id)
             (root / ASIDE).mkdir(exist_ok=True)
             for path in files_of(root, name):

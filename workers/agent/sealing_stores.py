@@ -76,7 +76,7 @@ class SealingStores:
         except FileNotFoundError:
             return []
         except (ValueError, TypeError) as error:
-            raise StoreAway(f"{self.path} cannot be read ({error}): put back a copy, or remove it") from None
+            raise StoreAway(f"{self.path} cannot be read ({error}): restore a copy, or remove it") from None
         return self._read_at[1]
 
     def roots(self) -> list[Path]:
@@ -118,12 +118,12 @@ class SealingStores:
             return best[1]
         if refused == len(attached):
             raise BadInput(
-                f"no sealing store of this host takes sectors of f0{miner_id}: "
-                f"see AllowMiners, DenyMiners in their {MARK}"
+                f"no sealing store of this host accepts sectors of f0{miner_id}: "
+                f"see AllowMiners and DenyMiners in their {MARK}"
             )
         if full:
             raise NotEnoughSpace(full)
-        raise StoreAway(f"no sealing store is there to begin a sector in: {'; '.join(away)[:REASON_MAX]}")
+        raise StoreAway(f"no sealing store is available for a new sector: {'; '.join(away)[:REASON_MAX]}")
 
     def rooms(self, room_bytes: int, promised: Mapping[str, int]) -> int:
         """Return for how many new sectors there is room; of stores on one disk it is counted once."""
@@ -152,7 +152,7 @@ def root_of(one: Attachment) -> Path:
 def _marked(path: Path) -> Attachment:
     """Return a new sealing store; one without a mark gets that of a store for sealing only."""
     if not path.is_dir():
-        raise BadMark(f"{path} is no folder: make it or mount its disk first")
+        raise BadMark(f"{path} is not a folder: create it or mount its disk first")
     if not (path / MARK).exists():
         name = uuid.uuid4()
         facts = {"ID": str(name), "Name": f"sealing-{name.hex[:8]}", "Weight": 1}
@@ -171,8 +171,8 @@ def _room(one: Attachment) -> Room:
     mark = store.mark() if store.is_there else None
     if mark is None or (mark.uid or mark.name)[:UID_MAX] != one.uid:
         raise StoreAway(
-            f"{one.path} is not the sealing store that was there: is its disk mounted? "
-            "If it was replaced on purpose, start once without its [[sealing_store]]"
+            f"{one.path} no longer contains this host's sealing store: is its disk mounted? "
+            "If you replaced it on purpose, start the host once without its [[sealing_store]]"
         )
     disk = os.statvfs(one.path)
     return Room(
@@ -194,9 +194,9 @@ def _told(one: Attachment, sectors: int) -> SealingFolder:
         room = _looked(one)
     except (OSError, BadMark) as error:
         return SealingFolder(sectors=sectors, reason=str(error)[:REASON_MAX])
-    reason = f"{one.path} is read-only: no sector begins there" if room.is_read_only else ""
+    reason = f"{one.path} is read-only: no new sectors start there" if room.is_read_only else ""
     if not reason and room.free_bytes <= 0:
-        reason = f"{one.path} is full up to its reserve: no sector begins there"
+        reason = f"{one.path} is full except for its reserve: no new sectors start there"
     return SealingFolder(
         sectors=sectors,
         total_bytes=room.total_bytes,

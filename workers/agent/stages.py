@@ -72,7 +72,7 @@ def pc1_output_read(paths: SealingPaths) -> Pc1Output:
     try:
         return pc1_output.output_from_value(json.loads(paths.pc1_output.read_text()))
     except (FileNotFoundError, ValueError):
-        raise BadInput("the output of PC1 is not on this host: go back to PC1") from None
+        raise BadInput("the PC1 output is not on this host: go back to PC1") from None
 
 
 def pre_commit_of(inputs: SealInputs, paths: SealingPaths) -> Pc2Output:
@@ -169,7 +169,7 @@ class StageRunner:
                     log.exception("stage_broke", job=job_id, stage=work.inputs.stage)
                 failure = Failure(token=work.token, level=level_of(error), error=error_text(error))
                 if failure.level is Level.PERMANENT:
-                    # It may be the replica that is damaged: once mended in its bucket, that one is read.
+                    # It may be the replica that is damaged: once repaired in its bucket, that one is read.
                     fetched_remove(self.journal.folder(job_id))
                 self.journal.failure_write(job_id, work.id, failure)
                 return True
@@ -184,7 +184,7 @@ class StageRunner:
         paths = self.paths(job_id, inputs)
         spec = WORKER_STAGES[inputs.stage]
         if kind_of(inputs) not in spec.kinds:
-            raise BadInput(f"{spec.label} is not for sectors with data")
+            raise BadInput(f"{spec.label} does not support sectors with data")
 
         def progress(done: int, total: int) -> None:
             told = Progress(token=work.token, stage=inputs.stage, done=done, total=max(total, 1))
@@ -264,7 +264,7 @@ class StageRunner:
             self._pieces_fetch(inputs, paths)
         elif inputs.stage == Stage.C2 and not paths.c1_output(inputs).exists():
             if not inputs.c1_travels:
-                raise BadInput("the output of C1 is not on this host: go back to C1")
+                raise BadInput("the C1 output is not on this host: go back to C1")
             self._c1_fetch(job_id, work.token, paths.c1_output(inputs))
 
     def _c1_fetch(self, job_id: str, token: int, path: Path) -> None:
@@ -274,18 +274,18 @@ class StageRunner:
         except ConsoleAway as error:
             raise TemporaryError(str(error)) from None
         except ConsoleRefused as error:
-            raise BadInput(f"the console has no output of C1: {error}: go back to C1") from None
+            raise BadInput(f"the console does not have the C1 output: {error}: go back to C1") from None
 
     def _c1_hand_over(self, job_id: str, token: int, path: Path) -> None:
         """Bring what C1 gave to the console, for the host that does C2.  Raises TemporaryError."""
         try:
             self._line().data_upload(job_id, path, token=token)
         except (ConsoleAway, ConsoleRefused) as error:
-            raise TemporaryError(f"the output of C1 does not come to the console: {error}") from None
+            raise TemporaryError(f"the C1 output cannot be uploaded to the console: {error}") from None
 
     def _line(self) -> Console:
         if self.console is None:
-            raise BadInput("this host has no console to bring bytes to or from")
+            raise BadInput("this host has no console connection for transferring data")
         return self.console
 
     def _pieces_fetch(self, inputs: SealInputs, paths: SealingPaths) -> None:
@@ -301,20 +301,18 @@ class StageRunner:
             except ConsoleAway as error:
                 raise TemporaryError(str(error)) from None
             except ConsoleRefused as error:
-                raise BadPiece(
-                    f"the console does not give piece {commd_cid(piece.comm_p)}: {error}"
-                ) from None
+                raise BadPiece(f"the console did not send piece {commd_cid(piece.comm_p)}: {error}") from None
 
     def _upload(self, job_id: str, token: int, paths: SealingPaths) -> StageOutputs:
         """Give the console what was unsealed.  Raises TemporaryError, BadFile."""
         try:
             self._line().data_upload(job_id, paths.unsealed, token=token)
         except FileNotFoundError:
-            raise BadFile("what was unsealed is not on this host any more") from None
+            raise BadFile("the unsealed data is no longer on this host") from None
         except ConsoleAway as error:
             raise TemporaryError(str(error)) from None
         except ConsoleRefused as error:
-            raise BadFile(f"the console refuses the bytes: {error}") from None
+            raise BadFile(f"the console rejected the unsealed data: {error}") from None
         return StageOutputs()
 
     def paths(self, job_id: str, inputs: SealInputs) -> SealingPaths:
@@ -329,7 +327,7 @@ class StageRunner:
         paths = sealing_paths(root, self.journal.folder(job_id), store=store, inputs=inputs)
         if not is_elsewhere:
             if not root.is_dir():
-                raise StoreAway(f"{root} is not there: its disk is not mounted")
+                raise StoreAway(f"{root} is not available: its disk is not mounted")
             cache = paths.files.cache
             for folder in (cache.parent, cache, paths.files.sealed.parent, paths.staged.parent):
                 folder.mkdir(exist_ok=True)  # not its parents: nothing is written where a disk is gone
@@ -381,7 +379,7 @@ def pieces_check(infos: Sequence[PieceInfo], inputs: SealInputs, paths: SealingP
     for piece in inputs.pieces:
         paths.piece(piece).unlink(missing_ok=True)
     if wrong:
-        raise BadPiece(f"the bytes of piece {commd_cid(wrong[0].comm_p)} have another commitment")
+        raise BadPiece(f"the data of piece {commd_cid(wrong[0].comm_p)} does not match its commitment")
 
 
 def labels_check(paths: SealingPaths, ticket: bytes) -> None:

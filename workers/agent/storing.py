@@ -72,8 +72,10 @@ class Storing:
         if found:
             return found[0].require()
         if away := self.stores.away():
-            raise StoreAway(f"the sector is in no store that is there; {away[0].name} is away: page Storage")
-        raise BadFile("no store of this host has the sector")
+            raise StoreAway(
+                f"the sector is in no available store; {away[0].name} is unavailable: see page Storage"
+            )
+        raise BadFile("no store of this host contains the sector")
 
     def persist(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Store a sealed sector, and return where."""
@@ -112,7 +114,7 @@ class Storing:
         store = self.store_of(inputs)
         stored = store.updated_files(paths.parameters, miner_id=inputs.miner_id, number=inputs.number)
         if stored.comm_r != inputs.comm_r_new or not is_complete(stored.sealed, inputs.sector_size):
-            raise BadFile("the updated replica is not in the store: the one before it stays")
+            raise BadFile("the updated replica is not in the store: the old replica is kept")
         try:
             sector_files_remove(paths.key)
             SectorSums(store.root, paths.key.sealed.name).forget(folders=("sealed", "cache"))
@@ -120,7 +122,7 @@ class Storing:
             if error.errno not in READ_ONLY_ERRORS:
                 raise
             raise StoreAway(
-                f"{store.root} cannot be written, and the replica before the update is to be removed there: "
+                f"{store.root} is not writable, so the old replica cannot be removed: "
                 "allow writing (page Storage), then retry"
             ) from None
         return StageOutputs()
@@ -151,7 +153,7 @@ class Storing:
 
         An update lies beside what it was encoded over, and waits for that.
         """
-        may = f"the sector may lie in {away.name}, which is away"
+        may = f"the sector may be in store {away.name}, which is unavailable"
         if inputs.is_update and inputs.state not in REBUILD_STATES:
             raise StoreAway(f"{may}: mount its disk (page Storage), then retry")
         path, now = self.journal.folder(job_id) / AWAY_SINCE, time.time()
@@ -161,7 +163,7 @@ class Storing:
             since = now
             write_file(path, f"{since:.3f}".encode())
         if abs(now - since) < AWAY_S:
-            raise StoreAway(f"{may}: mount its disk; after {AWAY_S:.0f} s another store is taken")
+            raise StoreAway(f"{may}: mount its disk; after {AWAY_S:.0f} s another store is used")
         log.warning("stored_anew", job=job_id, sector=inputs.number, away=away.name)
 
     def _put(
@@ -214,7 +216,7 @@ class Storing:
                 for path, fault in failed.items():
                     words = fault.strerror or str(fault)
                     raise StoreAway(
-                        f"{path}: {words}, and no other store takes the sector: page Storage"
+                        f"{path}: {words}, and no other store accepts the sector: see page Storage"
                     ) from None
                 if isinstance(error, StoreRefuses | BadMark):
                     raise BadInput(str(error)) from None
@@ -235,7 +237,7 @@ class Storing:
                     raise
         elif inputs.is_update and inputs.state not in REBUILD_STATES:
             raise StoreAway(
-                "the update goes beside what it was encoded over, and no store that is there has that: "
+                "the updated replica must be stored with the old one, which is in no available store: "
                 "mount its disk (page Storage), then retry"
             )
         among = [one for one in self.stores.attached() if one.path not in failed]

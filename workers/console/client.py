@@ -76,7 +76,7 @@ class Console:
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         if is_clear(url):
-            log.warning("token_sent_in_clear", url=url, advice="give the console an https:// address")
+            log.warning("token_sent_in_clear", url=url, advice="use an https:// address for the console")
         self._client = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
@@ -92,7 +92,7 @@ class Console:
         return any(time.monotonic() < until + VERSIONS_PAUSE_S for until, _why in self._differs.values())
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._client.close()
 
     def join(self, *, uid: str, name: str) -> tuple[str, int]:
@@ -102,7 +102,7 @@ class Console:
         """
         answer = self._post("/api/v1/workers:join", {"uid": uid, "name": name})
         if not isinstance(answer, dict) or not isinstance(answer.get("token"), str):
-            raise ConsoleAway("the console's answer has no token")
+            raise ConsoleAway("the console's response contains no token")
         size = answer.get("sector_bytes")
         return str(answer["token"]), size if isinstance(size, int) else 0
 
@@ -127,7 +127,7 @@ class Console:
         except httpx.HTTPError as error:
             raise ConsoleAway(f"the console {self.url} does not answer: {type(error).__name__}") from None
         except BadWire as error:
-            raise ConsoleAway(f"the console's answer is not understood: {error}") from None
+            raise ConsoleAway(f"the console's response cannot be read: {error}") from None
 
     def event(self, job_id: str, event: Event) -> EventAnswer:
         """Report the end of a stage."""
@@ -165,10 +165,12 @@ class Console:
                         for chunk in answer.iter_bytes(CHUNK_BYTES):
                             file.write(chunk)
             except httpx.HTTPError as error:
-                raise ConsoleAway(f"the download of {piece_cid} broke off: {type(error).__name__}") from None
+                raise ConsoleAway(
+                    f"the download of {piece_cid} was interrupted: {type(error).__name__}"
+                ) from None
         if (got := part.stat().st_size) != size:
             part.unlink()
-            raise ConsoleAway(f"{got} of {size} bytes of {piece_cid} came")
+            raise ConsoleAway(f"received {got} of {size} bytes of {piece_cid}")
         part.rename(path)
 
     def data_fetch(self, job_id: str, path: Path, *, token: int) -> None:
@@ -185,9 +187,11 @@ class Console:
                         file.write(chunk)
                 size = int(answer.headers.get("Content-Length", -1))
         except httpx.HTTPError as error:
-            raise ConsoleAway(f"the download for job {job_id} broke off: {type(error).__name__}") from None
+            raise ConsoleAway(
+                f"the download for job {job_id} was interrupted: {type(error).__name__}"
+            ) from None
         if part.stat().st_size != size:
-            raise ConsoleAway(f"{part.stat().st_size} of {size} bytes for job {job_id} came")
+            raise ConsoleAway(f"received {part.stat().st_size} of {size} bytes for job {job_id}")
         part.rename(path)
 
     def data_upload(self, job_id: str, path: Path, *, token: int) -> None:
@@ -200,14 +204,16 @@ class Console:
                     f"/api/v1/jobs/{job_id}/data", content=_chunks(file), headers=headers, timeout=UPLOAD_S
                 )
             except httpx.HTTPError as error:
-                raise ConsoleAway(f"the upload for job {job_id} broke off: {type(error).__name__}") from None
+                raise ConsoleAway(
+                    f"the upload for job {job_id} was interrupted: {type(error).__name__}"
+                ) from None
         _read(answer)
 
     def _ask(self, path: str, body: Any, kind: type[T], *, ignores_unknown: bool = False) -> T:
         try:
             return document_decode(kind, self._post(path, body), ignores_unknown=ignores_unknown)
         except BadWire as error:
-            raise ConsoleAway(f"the console's answer is not understood: {error}") from None
+            raise ConsoleAway(f"the console's response cannot be read: {error}") from None
 
     def _post(self, path: str, body: Any) -> Any:
         until, why = self._differs.get(type(body), (0.0, ""))
@@ -241,11 +247,11 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 def _read(answer: httpx.Response) -> Any:
     """Return the JSON of an answer.  Raises ConsoleAway, ConsoleRefused."""
     if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
-        raise ConsoleAway(f"the console answers {answer.status_code}")
+        raise ConsoleAway(f"the console answered with status {answer.status_code}")
     try:
         data = answer.json() if answer.content else None
     except ValueError:
-        raise ConsoleAway(f"the console's answer ({answer.status_code}) is not JSON") from None
+        raise ConsoleAway(f"the console's response ({answer.status_code}) is not JSON") from None
     if answer.status_code >= 400:
         raise _refusal(answer.status_code, data if isinstance(data, dict) else {})
     return data

@@ -29,7 +29,7 @@ FIRST_PAUSE_S, PAUSE_GROWTH, LAST_PAUSE_S = 0.1, 1.5, 5.0
 LISTEN_PAUSE_S: Final = 1.0
 """Before listening again on a socket whose channel was closed."""
 CLOSE_S: Final = 2.0
-"""For a gateway's farewell: what floods us is not read any more, and its farewell comes after the flood."""
+"""Time for a gateway's close frame: it comes after a flood that is no longer read."""
 PING_EVERY_S: Final = 5.0
 PONG_S: Final = 30.0
 WRITE_S: Final = 30.0

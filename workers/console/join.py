@@ -73,15 +73,15 @@ def _exchange(config: HostConfig, stop: threading.Event) -> tuple[str, int]:
                 stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])
             except ConsoleRefused as error:
                 raise TokenRefused(
-                    f"{config.console} does not take this join token: {error.reason}. --token takes one of"
-                    " the page Hosts, Join a host; one of the page Tokens goes into a file, for --token-file"
+                    f"{config.console} does not accept this join token: {error.reason}. --token needs one"
+                    " from Hosts, Join a host; put a token from the Tokens page into a file for --token-file"
                 ) from None
             else:
                 log.info("joined", console=config.console, name=config.name)
                 return answer
     finally:
         console.close()
-    raise BadConfig("stopped before the console had answered")
+    raise BadConfig("stopped before the console answered")
 
 
 def secret_write(path: Path, text: str) -> None:

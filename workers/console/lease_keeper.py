@@ -184,7 +184,7 @@ class LeaseKeeper:
                     and error.status in TOKEN_REFUSED
                 ):
                     self.refusal = (
-                        f"the console {self.config.console} does not take this token: {error.reason}"
+                        f"the console {self.config.console} does not accept this token: {error.reason}"
                     )
                     return
                 request_waits("not_registered", error)
@@ -318,9 +318,7 @@ class LeaseKeeper:
         self.takes_containers, self.is_chain_known = answer.takes_containers, True
         self.epoch_s = answer.epoch_s
         if answer.is_retired:
-            self.refusal = (
-                f"the console {self.config.console} has retired this host: nothing is left to do here"
-            )
+            self.refusal = f"the console {self.config.console} has retired this host: no work is left for it"
         self._settings_told, self._error_told, self._leftovers_told = settings, error, leftovers
         if self.watch is not None:
             self.watch.told(done)

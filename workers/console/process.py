@@ -40,8 +40,8 @@ def owned(folder: Path, *, name: str) -> Iterator[Callable[[], None]]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(
-                f"a {name} is already running in {folder} (`make up` has one): stop it, or give this one a"
-                " folder of its own, --dir FOLDER (DIR=FOLDER for make)"
+                f"a {name} is already running in {folder} (`make up` starts one): stop it, or give this one a"
+                " folder of its own with --dir FOLDER (DIR=FOLDER for make)"
             ) from None
 
         def require() -> None:
@@ -51,7 +51,7 @@ def owned(folder: Path, *, name: str) -> Iterator[Callable[[], None]]:
             except FileNotFoundError:
                 pass
             raise FolderGone(
-                f"{folder} is not the folder of the start any more: mount its disk and start it again"
+                f"{folder} is no longer the folder that this worker started in: mount its disk and restart it"
             )
 
         yield require

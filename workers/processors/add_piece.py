@@ -60,7 +60,7 @@ def _places(sources: tuple[PieceSource, ...], sector: int) -> list[int]:
     for source in sources:
         pieces.piece_size_check(source.piece_size)
         if not 0 <= source.payload_size <= source.piece_size:
-            raise BadPiece(f"{source.payload_size} bytes do not fit a piece of {source.piece_size}")
+            raise BadPiece(f"{source.payload_size} bytes do not fit into a piece of {source.piece_size}")
         alignment = piece_alignment(written, source.piece_size)
         places.append(pieces.padded_size(written + alignment.left))
         written += alignment.left + alignment.room
@@ -78,11 +78,11 @@ def _put(source: PieceSource, room: Nodes) -> PieceInfo:
     try:
         size = path.stat().st_size
         if size < source.payload_size:
-            raise BadPiece(f"{path} has {size} bytes, {source.payload_size} were announced")
+            raise BadPiece(f"{path} has {size} bytes instead of {source.payload_size}")
         with path.open("rb") as file:
             pieces.pad_into(room, _Bounded(file, source.payload_size))
     except FileNotFoundError:
-        raise BadPiece(f"{path} is not there") from None
+        raise BadPiece(f"{path} does not exist") from None
     return PieceInfo(pieces.nodes_commitment(room), source.piece_size)
 
 

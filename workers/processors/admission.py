@@ -73,7 +73,7 @@ class Admission:
             while (place := self._take(stage, places, avoided())) is None:
                 self._changed.wait(min(LOOK_S, self._pause(stage)))
                 if not is_wanted():
-                    raise CallGivenUp(f"{stage}: given up")
+                    raise CallGivenUp(f"{stage}: cancelled")
         try:
             yield place
         finally:

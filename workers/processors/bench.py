@@ -363,15 +363,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m workers bench", description=__doc__)
     parser.add_argument("--size", type=_labelled_size, help="also time labelling at this sector size")
     parser.add_argument(
-        "--streams", type=int, choices=labels.batches(), default=1, help="sectors side by side"
+        "--streams", type=int, choices=labels.batches(), default=1, help="sectors labelled in parallel"
     )
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("name", nargs="*", help="only these lines")
+    parser.add_argument("name", nargs="*", help="run only these cases")
     wanted = parser.parse_args(arguments)
     pin()
     for name in wanted.name or NAMES:
         if name not in NAMES and name.removeprefix("portable: ") not in CASES:
-            sys.stderr.write(f"bench: there is no line {name!r}\n")
+            sys.stderr.write(f"bench: unknown case {name!r}\n")
             return 1
         _say(measure(name), as_json=wanted.json)
     if wanted.size:

@@ -82,7 +82,7 @@ def porep_prove(
         raise BadFile(str(error)) from None
     roots = (comm_d, *prover.roots)
     if poseidon.hash_values(list(prover.roots)) != source.comm_r:
-        raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees are of another sector")
+        raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees belong to another sector")
     partitions = []
     for partition in range(parameters.partitions):
         challenges = porep_challenges(parameters, source, partition=partition)
@@ -110,7 +110,7 @@ class SyntheticProver:
         indices = synthetic_indices(self.reader.files.parameters, self.source, partition=partition)
         proofs = tuple(map(self.reader.prove, indices))
         if tuple(proof.c_x.index for proof in proofs) != tuple(challenges):
-            raise BadProof("the file of synthetic proofs is of another sector")
+            raise BadProof("the file of synthetic proofs belongs to another sector")
         return proofs
 
 

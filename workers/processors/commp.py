@@ -1,4 +1,4 @@
-"""`python -m workers commp FILE…`: piece commitments of files."""
+"""`python -m workers commp FILE…`: compute piece commitments of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m workers params`: which circuits' parameters are here, checking, converting and making them."""
+"""`python -m workers params`: list, check, convert and generate Groth16 parameters of circuits."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from workers.snark.files import CircuitSpec
 
 TOXIC_WARNING = (
-    "TOXIC parameters: they come from a known seed, and whoever knows it can prove anything. "
-    "For tests and chains of one's own only; a real chain refuses proofs made with them."
+    "TOXIC parameters: they are generated from a known seed, and anyone who knows it can forge proofs. "
+    "Only for tests and private chains; public chains reject proofs made with them."
 )
 NICE = 19
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         value = commands[wanted.command](wanted)
     except KeyboardInterrupt:
-        sys.stderr.write("params: stopped; nothing unfinished has a name\n")
+        sys.stderr.write("params: interrupted; unfinished files were not put into place\n")
         return 130
     except (ParametersMissing, ValueError, OSError, MemoryError) as error:
         sys.stderr.write(f"params: {error_words(error)}\n")
@@ -65,11 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers params", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     said = {
-        "list": "name the circuits of a sector size, their files, and what is here",
-        "check": "check every point of a parameter file, and that it is the circuit's",
-        "make": "make parameters from a seed: TOXIC, for tests and chains of one's own",
-        "convert": "check a file and convert it for the provers, once",
-        "prepare": "make (with --seed) or convert what is missing, and measure a proof",
+        "list": "list the circuits of a sector size, their files, and which are present",
+        "check": "check every point of a parameter file, and that it belongs to the circuit",
+        "make": "generate parameters from a seed: TOXIC, for tests and private chains",
+        "convert": "check a file and convert it once for the provers",
+        "prepare": "generate (with --seed) or convert what is missing, and time a proof",
     }
     for name, does in said.items():
         command = commands.add_parser(name, help=does, description=does)
@@ -78,16 +78,18 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("circuit", choices=kinds, nargs="+" if name == "prepare" else None)
         command.add_argument("--size", type=size_argument, default=SECTOR_SIZES[0], help="2KiB, … 64GiB")
         if name == "check":
-            does = "refuse a file that this network's list does not name"
-            command.add_argument("--network", default="", help=f"mainnet, calibrationnet: {does}")
+            does = "reject a file that is not in this network's list"
+            command.add_argument("--network", default="", help=f"mainnet or calibrationnet: {does}")
         if name in ("make", "prepare"):
-            command.add_argument("--seed", required=name == "make", help="any text; who knows it can forge")
+            command.add_argument(
+                "--seed", required=name == "make", help="any text; anyone who knows it can forge proofs"
+            )
         if name == "prepare":
-            command.add_argument("--background", action="store_true", help="lowest priority")
-    does = "make the set-up of aggregates from a seed: TOXIC, for tests and chains of one's own"
+            command.add_argument("--background", action="store_true", help="run at lowest priority")
+    does = "generate the set-up for aggregates from a seed: TOXIC, for tests and private chains"
     powers = commands.add_parser("powers", help=does, description=does)
-    powers.add_argument("--seed", required=True, help="any text; who knows it can forge")
-    powers.add_argument("--proofs", type=int, default=64, help="most proofs of one aggregate (64)")
+    powers.add_argument("--seed", required=True, help="any text; anyone who knows it can forge proofs")
+    powers.add_argument("--proofs", type=int, default=64, help="maximum proofs per aggregate (64)")
     return parser
 
 
@@ -232,7 +234,7 @@ def _prepare_one(spec: CircuitSpec, seed: str | None, *, threads: int, before: f
 
     tell(0, 0)(0, 1)
     if seed is not None and not (parameter_folder() / spec.parameters_name).exists():
-        cost = f"{spec.file_bytes:,} bytes, as many again converted, and minutes of CPU"
+        cost = f"{spec.file_bytes:,} bytes, the same again converted, and minutes of CPU time"
         sys.stderr.write(f"{TOXIC_WARNING}\n{spec.parameters_name}: {cost}\n")
         toxic_make(spec, seed, threads=threads, progress=tell(0, 0.4))
     _converted(spec, threads=threads, progress=tell(0.4, 0.4))
@@ -246,4 +248,4 @@ def _prepare_one(spec: CircuitSpec, seed: str | None, *, threads: int, before: f
 
 def _toxic_say(spec: CircuitSpec) -> None:
     if toxic_path(spec).exists():
-        sys.stderr.write(f"{TOXIC_WARNING}\n{Path(toxic_path(spec)).name} marks them\n")
+        sys.stderr.write(f"{TOXIC_WARNING}\nThe file {Path(toxic_path(spec)).name} marks them.\n")

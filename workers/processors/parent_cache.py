@@ -123,7 +123,7 @@ def parents_of(
             parents_compute(parameters, raw.view(np.uint32).reshape(-1, PARENTS), progress=progress)
         if not _is_good(path, parameters):
             path.unlink()
-            raise BadFile(f"{path} came out wrong: this machine's memory or processor is not sound")
+            raise BadFile(f"{path} was computed incorrectly: this machine's memory or processor is faulty")
     return file_read(path, size_bytes=ROW_BYTES * nodes).view(np.uint32).reshape(-1, PARENTS)
 
 

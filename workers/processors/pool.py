@@ -80,7 +80,7 @@ class ProcessorPool:
         temporary).
         """
         if not is_wanted():
-            raise CallGivenUp(f"{stage}: given up")
+            raise CallGivenUp(f"{stage}: cancelled")
         places, asked = self._usable(stage), time.monotonic()
         with self._admission.admitted(stage, places, is_wanted=is_wanted, avoided=self._avoided) as place:
             on_wait(time.monotonic() - asked)
@@ -116,9 +116,7 @@ class ProcessorPool:
             raise BadInput(f"no processor for stage {stage}")
         usable = [place for place in places if not self._is_over(place.number)]
         if not usable:
-            raise ChildLost(
-                f"{stage}: its processor has ended and auto_restart is false: start the host again"
-            )
+            raise ChildLost(f"{stage}: its processor exited and auto_restart is false: restart the host")
         return usable
 
     def _is_over(self, number: int) -> bool:

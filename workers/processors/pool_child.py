@@ -151,7 +151,7 @@ class ProcessorChild:
         value = foreign_task_encode(task) if self._spec.command else task_encode(task)
         with self._lock:
             if self._is_left:
-                raise ChildLost(f"{stage.name}: the child is about to end")
+                raise ChildLost(f"{stage.name}: the child process is about to exit")
             number, self._next_id = self._next_id, self._next_id + 1
             self._calls[number] = call
         request = {"id": number, "stage": stage.name, "task": value}
@@ -173,7 +173,7 @@ class ProcessorChild:
         while True:
             if not is_wanted():
                 self._leave(number)
-                raise CallGivenUp(f"{stage.name}: given up")
+                raise CallGivenUp(f"{stage.name}: cancelled")
             left = call.seen + self._spec.silence_s - time.monotonic()
             if left <= 0:
                 self.kill()

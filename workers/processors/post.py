@@ -1,4 +1,4 @@
-"""`python -m workers post`: proofs of spacetime over sectors that `workers seal` has made."""
+"""`python -m workers post`: compute proofs of spacetime over sectors sealed with `workers seal`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     kind.add_argument("--winning", action="store_true")
     parser.add_argument("--randomness", type=digest_argument, required=True, help="32 bytes of hex")
     parser.add_argument("--proof", type=int, help="number of the registered PoSt proof")
-    parser.add_argument("folder", type=Path, nargs="+", metavar="DIR", help="made by `workers seal`")
+    parser.add_argument(
+        "folder", type=Path, nargs="+", metavar="DIR", help="folder created by `workers seal`"
+    )
     wanted = parser.parse_args(arguments)
     begun = time.monotonic()
     try:
@@ -58,7 +60,7 @@ def prove(
     records = [record_read(folder) for folder in folders]
     first = records[0]
     if any((record.size, record.miner_id) != (first.size, first.miner_id) for record in records):
-        raise BadInput("the sectors are not of one size and miner")
+        raise BadInput("the sectors must have the same size and miner")
     if first.size not in SECTOR_SIZES:
         raise BadInput(f"no PoSt proof is registered for sectors of {first.size} bytes")
     replicas = tuple(

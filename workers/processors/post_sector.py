@@ -30,7 +30,7 @@ def post_parameters_of(number: int, kind: PoStKind) -> PoStParameters:
     except UnknownPoStProof as error:
         raise BadInput(str(error)) from None
     if parameters.kind is not kind:
-        raise BadInput(f"registered PoSt proof {number} is no {kind.value} proof")
+        raise BadInput(f"registered PoSt proof {number} is not a {kind.value} proof")
     return parameters
 
 
@@ -57,9 +57,9 @@ def sector_prove(
     challenges = sector_challenges(parameters, randomness, sector_number=replica.sector_id, position=position)
     proofs = tuple(tree.proof(challenge) for challenge in challenges)
     if poseidon.hash_values([comm_c, comm_r_last]) != replica.comm_r:
-        raise BadProof(f"sector {replica.sector_id}: p_aux is not of this comm_r")
+        raise BadProof(f"sector {replica.sector_id}: p_aux does not belong to this comm_r")
     if tree.root != comm_r_last:
-        raise BadProof(f"sector {replica.sector_id}: tree-r-last has another root than p_aux")
+        raise BadProof(f"sector {replica.sector_id}: the roots of tree-r-last and p_aux are not the same")
     if not all(paths_lead_to_roots(proofs)):
         raise BadProof(f"sector {replica.sector_id}: the sealed file or tree-r-last is damaged")
     return VanillaPoStProof(replica.sector_id, replica.comm_r, proofs, comm_c, comm_r_last)

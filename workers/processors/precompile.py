@@ -1,4 +1,4 @@
-"""`python -m workers precompile`: compile what the stages need, once per machine."""
+"""`python -m workers precompile`: compile the kernels that the stages need, once per machine."""
 
 from __future__ import annotations
 

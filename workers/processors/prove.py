@@ -1,4 +1,4 @@
-"""`python -m workers prove`: Groth16 proofs by hand, with what they prove, as `workers verify` reads it."""
+"""`python -m workers prove`: compute Groth16 proofs by hand, as input for `workers verify`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         kinds = {"porep": _porep, "aggregate": _aggregate, "update": _update}
         value = kinds.get(wanted.what, _post)(wanted, meter)
     except KeyboardInterrupt:
-        sys.stderr.write("prove: stopped; there is no proof\n")
+        sys.stderr.write("prove: interrupted before the proof was complete\n")
         return 130
     except (ProcessorError, OSError, MemoryError) as error:
         sys.stderr.write(f"prove: {error_words(error)}\n")
@@ -65,18 +65,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers prove", description=__doc__)
     kinds = parser.add_subparsers(dest="what", required=True)
     for name in ("window", "winning"):
-        post = kinds.add_parser(name, help=f"a {name} PoSt over sectors made by `workers seal`")
+        post = kinds.add_parser(name, help=f"a {name} PoSt over sectors sealed with `workers seal`")
         post.add_argument("--randomness", type=digest_argument, required=True, help="32 bytes of hex")
         post.add_argument("--proof", type=int, help="number of the registered PoSt proof")
-        post.add_argument("folder", type=Path, nargs="+", metavar="DIR", help="made by `workers seal`")
+        post.add_argument(
+            "folder", type=Path, nargs="+", metavar="DIR", help="folder created by `workers seal`"
+        )
     porep = kinds.add_parser("porep", help="the PoRep of a sector, from its c1.json")
-    porep.add_argument("c1", type=Path, metavar="FILE", help="c1.json in a folder made by `workers seal`")
-    update = kinds.add_parser("update", help="put data into a sector made by `workers seal`, and prove it")
-    update.add_argument("folder", type=Path, metavar="DIR", help="of the sector")
-    update.add_argument("--pieces", nargs="+", required=True, metavar="FILE", help="raw bytes")
-    update.add_argument("--out", type=Path, required=True, metavar="NEW", help="for the updated replica")
-    one = kinds.add_parser("aggregate", help="one proof of many PoReps, with the set-up of aggregates")
-    one.add_argument("porep", type=Path, nargs="+", metavar="FILE", help="what `prove porep` printed")
+    porep.add_argument("c1", type=Path, metavar="FILE", help="c1.json in a folder created by `workers seal`")
+    update = kinds.add_parser(
+        "update", help="put data into a sector sealed with `workers seal`, and prove it"
+    )
+    update.add_argument("folder", type=Path, metavar="DIR", help="folder of the sector")
+    update.add_argument("--pieces", nargs="+", required=True, metavar="FILE", help="files with raw bytes")
+    update.add_argument(
+        "--out", type=Path, required=True, metavar="NEW", help="folder for the updated replica"
+    )
+    one = kinds.add_parser("aggregate", help="one proof for many PoReps, with the set-up for aggregates")
+    one.add_argument("porep", type=Path, nargs="+", metavar="FILE", help="output of `prove porep`")
     return parser
 
 
@@ -99,7 +105,7 @@ def _vanilla(wanted: argparse.Namespace, meter: Meter) -> tuple[PoStParameters, 
     records = [record_read(folder) for folder in wanted.folder]
     first = records[0]
     if any((record.size, record.miner_id) != (first.size, first.miner_id) for record in records):
-        raise BadInput("the sectors are not of one size and miner")
+        raise BadInput("the sectors must have the same size and miner")
     if first.size not in SECTOR_SIZES:
         raise BadInput(f"no PoSt proof is registered for sectors of {first.size} bytes")
     replicas = tuple(
@@ -149,7 +155,7 @@ def _update(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
     if record.size not in SECTOR_SIZES:
         raise BadInput(f"no update proof is registered for sectors of {record.size} bytes")
     if wanted.out.resolve() == wanted.folder.resolve():
-        raise BadInput(f"{wanted.out} holds the sector that is updated: name another folder")
+        raise BadInput(f"{wanted.out} contains the sector to update: choose another folder")
     sources, staged = tuple(map(piece_source, wanted.pieces)), wanted.out / "staged"
     wanted.out.mkdir(parents=True, exist_ok=True)
     old = record_files(record, wanted.folder)
@@ -190,7 +196,7 @@ def _aggregate(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
     seals = [_porep_read(path) for path in wanted.porep]
     kinds = {seal["registered_proof"] for seal in seals}
     if len(kinds) != 1:
-        raise BadInput("the PoReps are not of one registered proof")
+        raise BadInput("the PoReps must have the same registered proof")
     comm_rs, seeds = (tuple(bytes.fromhex(seal[name]) for seal in seals) for name in ("comm_r", "seed"))
     proofs = tuple(Base64(base64.b64decode(seal.pop("proof"))) for seal in seals)
     task = AggregateTask(kinds.pop(), comm_rs, seeds, proofs)
@@ -210,8 +216,8 @@ def _porep_read(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text())
         if value["kind"] != "porep":
-            raise ValueError(f"a {value['kind']}, not a porep")
+            raise ValueError(f"it is a {value['kind']}, not a porep")
         names = ("registered_proof", "replica_id", "comm_d", "comm_r", "seed", "proof")
         return {name: value[name] for name in names}
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not what `prove porep` prints: {error}") from None
+        raise BadInput(f"{path}: not an output of `prove porep`: {error}") from None

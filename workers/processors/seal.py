@@ -1,4 +1,4 @@
-"""`python -m workers seal`: one sector from its pieces to the vanilla proofs of C1, alone, with resume."""
+"""`python -m workers seal`: seal one sector, from its pieces to the vanilla proofs of C1; resumable."""
 
 from __future__ import annotations
 
@@ -54,13 +54,15 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers seal", description=__doc__)
     parser.add_argument("--size", type=size_argument, required=True, help="2KiB, 8MiB, 512MiB, 32GiB, 64GiB")
-    parser.add_argument("--miner", type=miner_argument, required=True, help="id address, f01000")
+    parser.add_argument("--miner", type=miner_argument, required=True, help="ID address, such as f01000")
     parser.add_argument("--number", type=int, required=True, help="sector number")
     parser.add_argument("--ticket", type=digest_argument, required=True, help="32 bytes of hex")
     parser.add_argument("--seed", type=digest_argument, required=True, help="32 bytes of hex")
     parser.add_argument("--proof", choices=GENERATIONS, default="V1_1")
-    parser.add_argument("--layers", type=int, help="2 or 11, if not those of the size")
-    parser.add_argument("--pieces", nargs="*", default=[], metavar="FILE", help="raw bytes; none: zeros")
+    parser.add_argument("--layers", type=int, help="2 or 11; default: that of the size")
+    parser.add_argument(
+        "--pieces", nargs="*", default=[], metavar="FILE", help="files with raw bytes; default: zeros"
+    )
     parser.add_argument("--out", required=True, metavar="DIR")
     return parser
 
@@ -80,7 +82,7 @@ class Order:
 
 def _order(wanted: argparse.Namespace) -> Order:
     if not 0 <= wanted.number < 1 << 63:
-        raise BadInput(f"{wanted.number} is no sector number")
+        raise BadInput(f"{wanted.number} is not a sector number")
     inputs.scalars_check(ticket=wanted.ticket, seed=wanted.seed)
     parameters = parameters_of(wanted.size, wanted.proof, wanted.layers)
     pieces = tuple(map(piece_source, wanted.pieces))

@@ -37,13 +37,13 @@ def parameters_of(size: int, generation: str, layers: int | None) -> SealParamet
     Raises BadInput for a size that does not exist.
     """
     if size not in SECTOR_SIZES and size not in UNREGISTERED_SHAPES:
-        raise BadInput(f"there are no sectors of {size} bytes")
+        raise BadInput(f"{size} bytes is not a sector size")
     row = SECTOR_SIZES.index(size) if size in SECTOR_SIZES else 0
     parameters = seal_parameters(GENERATIONS.index(generation) * len(SECTOR_SIZES) + row)
     if size in UNREGISTERED_SHAPES:
         parameters = dataclasses.replace(parameters, sector_bytes=size, shape=UNREGISTERED_SHAPES[size])
     if layers is not None and layers not in (2, 11):
-        raise BadInput("a column has 2 or 11 layers")
+        raise BadInput("a sector must have 2 or 11 layers")
     return dataclasses.replace(parameters, layers=layers or parameters.layers)
 
 

@@ -77,7 +77,7 @@ def _paths_check(
     name: str, proofs: Sequence[MerkleProof], *, root: bytes, row_hash: RowHash = _poseidon_row
 ) -> None:
     if any(proof.root != root for proof in proofs):
-        raise BadProof(f"{name} has another root")
+        raise BadProof(f"{name} has an unexpected root")
     if not all(paths_lead_to_roots(proofs, row_hash=row_hash)):
         raise BadProof(f"a path of {name} does not lead to its root: the file is damaged")
 

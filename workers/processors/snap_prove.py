@@ -73,7 +73,7 @@ def snap_prove(
         or [poseidon.hash_values([comm_c, root]) for root in roots] != [comm_r_old, comm_r_new]
         or node_bytes(data[-1]) != comm_d_new
     ):
-        raise BadProof("the files are not those of comm_r_old, comm_r_new and comm_d_new")
+        raise BadProof("the files do not belong to comm_r_old, comm_r_new and comm_d_new")
     encoding = encoding_of(update, comm_d_new=comm_d_new, comm_r_old=comm_r_old)
     nodes, apex_total = update.nodes, update.partitions * update.apex_leaves
     apex_row = data[len(data) - 2 * apex_total + 1 :][:apex_total]

@@ -169,7 +169,7 @@ def _partitions_prove(
     except BadGroth16Proof as error:
         _forget(spec)
         raise TemporaryError(
-            f"{error}: the converted parameters are damaged, and are converted anew with the next proof"
+            f"{error}: the converted parameters are damaged and will be converted again for the next proof"
         ) from None
     _measure_note(
         spec, (time.monotonic() - begun) / len(given), (time.process_time() - computed) / len(given)

@@ -117,7 +117,7 @@ class HostProofs:
         if self.update_spec is None:
             return ""
         if self.snark is Snark.EXTERNAL and needs_groth16:
-            return "it runs with --snark external, and its [processors] names no snap_prove"
+            return "it runs with --snark external, but its [processors] has no snap_prove"
         if self.snark is Snark.GROTH16 or (self.snark is Snark.AUTO and needs_groth16):
             return _missing([self.update_spec])
         return ""

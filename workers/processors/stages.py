@@ -149,4 +149,4 @@ def stage_named(name: str) -> Stage:
     try:
         return STAGES[name]
     except KeyError:
-        raise BadInput(f"unknown stage {name!r}; there are {', '.join(STAGES)}") from None
+        raise BadInput(f"unknown stage {name!r}: use one of {', '.join(STAGES)}") from None

@@ -83,7 +83,7 @@ def synthetic_write(
     if node_bytes(gatherer.tree_d[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
     if poseidon.hash_values(list(roots)) != source.comm_r:
-        raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees are of another sector")
+        raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees belong to another sector")
     nodes, size = files.parameters.nodes, record_bytes(files)
     count = synthetic_count(nodes)
     with file_write(files.synthetic_proofs, size_bytes=file_bytes(files)) as raw:
@@ -214,7 +214,7 @@ class _Record:
     def proof(self) -> VanillaPoRepProof:
         challenge, *parents = self._numbers
         if tuple(parents) != parents_at(self.parameters, challenge):
-            raise BadFile(f"{self.files.synthetic_proofs} is damaged or of another graph")
+            raise BadFile(f"{self.files.synthetic_proofs} is damaged or belongs to another graph")
         data_arities = [2] * (self.parameters.nodes.bit_length() - 1)
         comm_d_proof = self._path(challenge, self.comm_d, parts=(data_arities, [], []))
         c_x, *columns = [self._column(node) for node in (challenge, *parents)]

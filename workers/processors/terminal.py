@@ -26,7 +26,7 @@ def size_argument(text: str) -> int:
         number = text.removesuffix(unit)
         if number != text and number.isdigit() and int(number):
             return int(number) * factor
-    raise argparse.ArgumentTypeError(f"{text!r} is no sector size such as 2KiB, 8MiB or 32GiB")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a sector size such as 2KiB, 8MiB or 32GiB")
 
 
 def miner_argument(text: str) -> int:
@@ -36,7 +36,7 @@ def miner_argument(text: str) -> int:
     try:
         return int(address_parse(text).actor_id)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no id address such as f01000: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ID address such as f01000: {error}") from None
 
 
 def digest_argument(text: str) -> bytes:

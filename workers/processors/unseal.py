@@ -69,7 +69,9 @@ def range_check(offset: int, count: int, *, sector_bytes: int) -> None:
 def data_write(data: Nodes, task: UnsealTask | SnapDecodeTask, *, comm_d: bytes) -> None:
     """Write the wanted range of padded data without its padding.  Raises BadProof unless it has comm_d."""
     if field.count_not_canonical(data) or nodes_commitment(data) != comm_d:
-        raise BadProof("the decoded data do not have comm_d: the sealed file is damaged or of another sector")
+        raise BadProof(
+            "the decoded data does not match comm_d: the sealed file is damaged or belongs to another sector"
+        )
     first = task.offset // RAW_BLOCK_BYTES
     end = -(-(task.offset + task.num_bytes) // RAW_BLOCK_BYTES)
     if not task.num_bytes:

@@ -1,4 +1,4 @@
-"""`python -m workers verify`: recompute what a sealed sector's files must hold, or check Groth16 proofs."""
+"""`python -m workers verify`: recompute a sealed sector's files and compare, or check Groth16 proofs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         type=Path,
         nargs="+",
         metavar="DIR|FILE",
-        help="a folder made by `workers seal`, or what `workers prove` printed",
+        help="a folder created by `workers seal`, or the output of `workers prove`",
     )
     paths = parser.parse_args(arguments).path
     if len(paths) > 1 or paths[0].is_file():
@@ -101,7 +101,9 @@ def tree_d_check(files: SectorFiles, comm_d: bytes) -> None:
     """Raise DamagedFile unless tree-d is a tree with root comm_d."""
     tree = tree_d_nodes(files)
     if not is_binary(tree, files.parameters.nodes) or node_bytes(tree[-1]) != comm_d:
-        raise DamagedFile(f"{files.tree_d}: a node is not the hash of those below it, or the root not comm_d")
+        raise DamagedFile(
+            f"{files.tree_d}: a node is not the hash of its children, or the root is not comm_d"
+        )
 
 
 def tree_c_check(files: SectorFiles) -> None:
@@ -117,7 +119,7 @@ def tree_c_check(files: SectorFiles) -> None:
 
         parallel_for(work, files.base_leaves, size=CHUNK_NODES)
         if not np.array_equal(columns, tree[: files.base_leaves]) or not is_octonary(tree, files.base_leaves):
-            raise DamagedFile(f"{files.tree_c(base_tree)} does not belong to the layers")
+            raise DamagedFile(f"{files.tree_c(base_tree)} does not match the layers")
 
 
 def encoding_check(files: SectorFiles) -> None:
@@ -156,9 +158,9 @@ def roots_check(files: SectorFiles, comm_r: bytes) -> None:
     if poseidon.hash_values([comm_c, comm_r_last]) != comm_r:
         raise BadProof("p_aux does not hash to comm_r")
     if TreeRLast(files).root != comm_r_last:
-        raise BadProof("the root of tree-r-last is not that of p_aux")
+        raise BadProof("the root of tree-r-last is not the one in p_aux")
     if files.tree_c(0).exists() and TreeC(files).root != comm_c:
-        raise BadProof("the root of tree-c is not that of p_aux")
+        raise BadProof("the root of tree-c is not the one in p_aux")
 
 
 def openings_check(files: SectorFiles, record: SectorRecord) -> None:

@@ -112,7 +112,7 @@ def _circuit_check(keys: VerifyingKeys, circuit_id: str, statements: Sequence[St
     except (OSError, ValueError) as error:
         return {one.path: str(error) for one in statements}
     if key is None:
-        return {one.path: f"no verifying key of {circuit_id} in {keys.folder}" for one in statements}
+        return {one.path: f"no verifying key for {circuit_id} in {keys.folder}" for one in statements}
     plain = [one for one in statements if one.include is None]
     refused = {one.path: reason for one in statements if (reason := _aggregate_refusal(keys, key, one))}
     try:

@@ -67,5 +67,5 @@ def distinct_replicas(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:
         raise BadInput("empty sector set is invalid")
     distinct = {replica.sector_id: replica for replica in replicas}
     if any(distinct[replica.sector_id].comm_r != replica.comm_r for replica in replicas):
-        raise BadInput("one sector with two comm_r")
+        raise BadInput("a sector is listed with two different comm_r")
     return tuple(distinct[number] for number in sorted(distinct))

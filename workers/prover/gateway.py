@@ -78,7 +78,7 @@ class ProofLine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         loop, task = self._loop, self._task
         if loop is not None and task is not None:
             loop.call_soon_threadsafe(task.cancel)
@@ -213,7 +213,7 @@ class ProofSession(GatewaySocket):
             if (
                 epoch and late > LATE_EPOCHS
             ):  # who asked has gone, and those behind would come too late as well
-                raise ProcessorError(f"a win of {late} epochs later waits: this one's time is over")
+                raise ProcessorError(f"a win from {late} epochs later is waiting: this one is too late")
             return await asyncio.to_thread(self.line.compute, miner, request)
         finally:
             self.turn.release()

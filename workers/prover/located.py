@@ -38,7 +38,7 @@ def sectors_locate(
     if uid:
         here, away = [one for one in here if one.uid == uid], []
         if not here:
-            raise OSError("the store that is to be checked is away")
+            raise OSError("the store to be checked is unavailable")
     replicas, unreachable = [], set()
     for sector in sectors:
         parameters = seal_parameters(sector.seal_proof)

@@ -160,7 +160,7 @@ class Prover:
                 assignment.aggregate is None and not self.stores.is_any_here
             ):  # else every sector of an unmounted disk would be called faulty
                 away = ", ".join(one.path for one in self.stores.attached()) or "none is attached"
-                words = f"no store is there ({away}): is its disk mounted?"
+                words = f"no store is available ({away}): is its disk mounted?"
                 return _fail(assignment, words, level=Level.TEMPORARY)
             if assignment.window_post is not None:
                 return self._proof(assignment, assignment.window_post)
@@ -173,7 +173,7 @@ class Prover:
             is_temporary = isinstance(error, TemporaryError | OSError)
             self.leases.last_error = str(error)[:500]
             if isinstance(error, CallGivenUp):
-                self.leases.last_error = "the console took the job back"
+                self.leases.last_error = "the console withdrew the job"
             words = (str(error) or type(error).__name__)[:2_000]
             return _fail(assignment, words, level=Level.TEMPORARY if is_temporary else Level.PERMANENT)
 
@@ -217,7 +217,7 @@ class Prover:
         located = sectors_locate(self.stores, inputs.miner_id, inputs.sectors, uid=inputs.store)
         if located.unreachable:
             away = ", ".join(one.name for one in self.stores.away())
-            raise OSError(f"{away} is away, where some of the sectors may lie")
+            raise OSError(f"{away} is unavailable and may contain some of the sectors")
 
         def checked(replicas: tuple[Replica, ...], *, before: int = 0) -> Any:
             task = SectorCheckTask(
@@ -240,7 +240,7 @@ class Prover:
             replicas = moved
             output = checked(tuple(one for one in moved if one.sector_id in again), before=len(moved))
         if output.bad and (gone := [one for one in located.stores if not one.is_here]):
-            raise OSError(f"{gone[0].path} went away while its sectors were checked")
+            raise OSError(f"{gone[0].path} became unavailable while its sectors were checked")
         took = int((time.monotonic() - begun) * 1000)
         log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
         reasons = {bad.sector_id: bad.reason for bad in output.bad}
@@ -337,7 +337,7 @@ def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadS
     for replica in replicas:
         reason = reasons.get(replica.sector_id)
         if reason is not None and replica.sector_id not in bad:
-            reason = reason or _missing(replica) or "the files are not those of the sector"
+            reason = reason or _missing(replica) or "the files do not belong to the sector"
             bad[replica.sector_id] = BadSector(
                 number=replica.sector_id,
                 path=replica.sealed_file[-REASON_MAX:],

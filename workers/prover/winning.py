@@ -42,14 +42,14 @@ def winning_task(request: Json, *, stores: Stores, miner_id: int) -> tuple[Winni
             number, comm_r = int(sector["SectorNumber"]), cid_to_commr(sealed)
             files = stores.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
             if files is None:
-                raise BadInput(f"sector {number} is in no store that is there")
+                raise BadInput(f"sector {number} is in none of the available stores")
             replicas.append(Replica(number, comm_r, str(files.cache), str(files.sealed)))
             sizes.add(parameters.sector_bytes)
             sectors.append(ProvenSector(number=number, comm_r=comm_r, seal_proof=parameters.number))
     except (TypeError, KeyError, ValueError, BadCid, UnknownSealProof) as error:
         raise BadInput(f"the request cannot be read: {error!r}"[:300]) from None
     if len(sizes) != 1:
-        raise BadInput(f"{len(sizes)} sizes of sectors instead of 1")
+        raise BadInput(f"the sectors have {len(sizes)} different sizes instead of 1")
     proof_type = WINNING_V1 + SECTOR_SIZES.index(sizes.pop())
     others = OtherPlaces(stores, miner_id, sectors)
     return WinningPostTask(miner_id, proof_type, tuple(replicas), seed), others

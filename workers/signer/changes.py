@@ -93,10 +93,10 @@ def change_apply(folder: Path, change: PolicyChange) -> Version:
         number, before = len(versions) + 1, versions[-1].digest
         words = change_text(number=number, before=before, text=change.text)
         if editors_read(folder) and change.number != number:
-            raise SignerError(f"another version came between: the next one is {number}")
+            raise SignerError(f"the policy changed in the meantime: the next version is {number}")
         signature_check(folder, editor=change.editor, change=words, signature=change.signature)
         if versions[-1].text == change.text:
-            raise SignerError("this is the policy already")
+            raise SignerError("this is already the current policy")
         person = f" ({change.person[:NAME_MAX]} at the console)" if change.person else ""
         _take(folder, change.text, by=f"{change.editor}{person}")
         return history_of(folder).versions()[-1]

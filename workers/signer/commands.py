@@ -57,7 +57,7 @@ VERBS: Final = (
 
 REFUSED: Final = 1
 PERMANENT: Final = 78
-"""Exit code (EX_CONFIG) of `init` for what only a person can mend: a supervisor does not try again."""
+"""Exit code (EX_CONFIG) of `init` for what only an operator can fix: a supervisor does not retry it."""
 TEMPORARY_ERRORS: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> int:
         line_print(verbs_text())
         return 0
     if argv and argv[0] not in VERBS and not argv[0].startswith("-"):
-        print(f"signer: there is no verb '{argv[0]}': one of {', '.join(VERBS)}", file=sys.stderr)  # noqa: T201  # as below
+        print(f"signer: unknown command '{argv[0]}': use one of {', '.join(VERBS)}", file=sys.stderr)  # noqa: T201  # as below
         return 2
     verb, rest = (argv[0], argv[1:]) if argv and argv[0] in VERBS else ("run", argv)
     options = parser_for(verb).parse_args(rest)
@@ -99,7 +99,7 @@ def refusal_text(error: Exception) -> str:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Return whether waiting may mend a fault: a full or failing disk, no memory, a locked database."""
+    """Return whether waiting may fix a fault: a full or failing disk, no memory, a locked database."""
     if isinstance(error, OSError):
         return error.errno in TEMPORARY_ERRORS
     return isinstance(error, sqlite3.OperationalError | Unrecorded)
@@ -109,8 +109,8 @@ def verbs_text() -> str:
     """List the verbs with what they do."""
     doers = {"run": run, **HANDLERS}
     lines = [f"  {verb:<15}{(doers[verb].__doc__ or '').splitlines()[0]}" for verb in VERBS]
-    more = "More: python -m workers signer VERB --help; without a verb it runs."
-    return "\n".join(["usage: python -m workers signer [VERB] ...", "", *lines, "", more])
+    more = "More: python -m workers signer COMMAND --help; without a command it runs."
+    return "\n".join(["usage: python -m workers signer [COMMAND] ...", "", *lines, "", more])
 
 
 def line_print(text: str) -> None:
@@ -123,37 +123,47 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
     """Return the options of a verb."""
     parser = argparse.ArgumentParser(prog=f"python -m workers signer {verb}")
     parser.add_argument("--dir", type=Path, default=Path("var/signer"), help="the signer's folder")
-    parser.add_argument("--password-file", type=Path, help="the password; else DIR/password, else asked")
+    parser.add_argument(
+        "--password-file", type=Path, help="password file; default: DIR/password, else a prompt"
+    )
     if verb == "run":
         parser.add_argument(
             "--console", action="append", default=[], help="https://pool.example, or ws://…/rpc/v1"
         )
-        parser.add_argument("--token-file", type=Path, help="file with the gateway's token")
-        parser.add_argument("--support-account", action="append", default=[], help="serve this account too")
-        parser.add_argument("--set", default="", help="gateways may use only this set of the policy's rules")
-        parser.add_argument("--gateway-requests", type=int, default=LIMITS.requests, help="of each at a time")
-        parser.add_argument("--gateway-per-s", type=float, default=LIMITS.per_s, help="requests of each")
-        parser.add_argument("--listen", default="", help="host:port of the wallet JSON-RPC")
-        parser.add_argument("--locked", action="store_true", help="stay locked until somebody unlocks")
+        parser.add_argument("--token-file", type=Path, help="file with the token for the gateway")
+        parser.add_argument("--support-account", action="append", default=[], help="also serve this account")
+        parser.add_argument("--set", default="", help="limit gateways to this set of policy rules")
+        parser.add_argument(
+            "--gateway-requests", type=int, default=LIMITS.requests, help="max. pending requests per gateway"
+        )
+        parser.add_argument(
+            "--gateway-per-s", type=float, default=LIMITS.per_s, help="max. requests per second and gateway"
+        )
+        parser.add_argument("--listen", default="", help="host:port for the wallet JSON-RPC")
+        parser.add_argument("--locked", action="store_true", help="start locked, until unlocked over the RPC")
     elif verb == "new":
         parser.add_argument("type", choices=KEY_TYPES, nargs="?", default=KEY_SECP256K1)
         parser.add_argument("--label", default="")
     elif verb in {"export", "delete", "restore"}:
         parser.add_argument("address")
     elif verb == "import":
-        parser.add_argument("file", nargs="?", default="-", help="key file of lotus or venus; - reads it")
+        parser.add_argument(
+            "file", nargs="?", default="-", help="key file of lotus or venus; - reads standard input"
+        )
     elif verb in {"import-wallet", "export-wallet"}:
         parser.add_argument("file", type=Path, help="venus-wallet's keystore.sqlit")
-        parser.add_argument("--wallet-password-file", type=Path, help="its password; else asked")
+        parser.add_argument(
+            "--wallet-password-file", type=Path, help="file with its password; default: a prompt"
+        )
     elif verb == "token":
         parser.add_argument("perm", choices=("read", "write", "sign", "admin"))
-        parser.add_argument("--set", default="", help="limit it to this set of the policy's rules")
+        parser.add_argument("--set", default="", help="limit it to this set of policy rules")
     elif verb in OPTIONS:
         OPTIONS[verb](parser)
     elif verb == "records":
         parser.add_argument("--limit", type=int, default=20)
         parser.add_argument("--errors", action="store_true")
-        parser.add_argument("--verify", action="store_true", help="check that no record was changed")
+        parser.add_argument("--verify", action="store_true", help="verify that no record was changed")
     return parser
 
 
@@ -163,11 +173,11 @@ def password_read(options: argparse.Namespace) -> str:
     if path.exists():
         return path.read_text().strip()
     if options.password_file is not None:
-        raise SignerError(f"there is no password file {path}")
+        raise SignerError(f"password file {path} does not exist")
     try:
         return getpass.getpass("Password: ")
     except EOFError:
-        raise SignerError(f"no password: write it to {path}, or give --password-file") from None
+        raise SignerError(f"no password: put it into {path}, or pass --password-file") from None
 
 
 def opened(options: argparse.Namespace) -> Signer:
@@ -187,7 +197,7 @@ def existing(folder: Path) -> Path:
 
 
 def init(options: argparse.Namespace) -> str:
-    """Make folder, password, store, first keys, policy and tokens; what is there stays."""
+    """Create folder, password, key store, first keys, policy and tokens; existing ones are kept."""
     folder: Path = options.dir
     private_folder(folder)
     password_path = folder / "password"
@@ -218,7 +228,7 @@ def init(options: argparse.Namespace) -> str:
 
 
 def new(options: argparse.Namespace) -> str:
-    """Make a key."""
+    """Create a key."""
     return opened(options).store.add(key_generate(options.type), label=options.label)
 
 
@@ -247,14 +257,14 @@ def wallet_password(options: argparse.Namespace) -> str:
 
 
 def import_wallet(options: argparse.Namespace) -> str:
-    """Import every key of a venus-wallet's store."""
+    """Import every key of a venus-wallet key store."""
     signer = opened(options)
     keys = keys_read(options.file, wallet_password(options))
     return "\n".join(f"imported key {signer.store.add(info)} successfully!" for info in keys)
 
 
 def export_wallet(options: argparse.Namespace) -> str:
-    """Write a store that venus-wallet opens."""
+    """Write a key store that venus-wallet can open."""
     store = opened(options).store
     keys = [store.key(entry.address) for entry in store.entries()]
     return f"{keys_write(options.file, keys, wallet_password(options))} keys written to {options.file}"
@@ -267,13 +277,13 @@ def delete(options: argparse.Namespace) -> str:
 
 
 def restore(options: argparse.Namespace) -> str:
-    """Bring a deleted key back."""
+    """Restore a deleted key."""
     opened(options).store.restore(options.address)
     return "success"
 
 
 def password(options: argparse.Namespace) -> str:
-    """Change the password; a password file of the folder is changed with it."""
+    """Change the password, and the folder's password file if it has one."""
     signer = opened(options)
     old = password_read(options)
     fresh = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
@@ -285,7 +295,7 @@ def password(options: argparse.Namespace) -> str:
 
 
 def token(options: argparse.Namespace) -> str:
-    """Make a token for the wallet JSON-RPC."""
+    """Create a token for the wallet JSON-RPC."""
     folder = existing(options.dir)
     if options.set and options.set not in policy_parse((folder / "policy.toml").read_text()).sets:
         raise SignerError(f"the policy has no set '{options.set}'")
@@ -298,7 +308,7 @@ def policies(options: argparse.Namespace) -> str:
 
 
 def records(options: argparse.Namespace) -> str:
-    """List records, or check their chain."""
+    """List records, or verify their hash chain."""
     signer = Signer(existing(options.dir))
     if options.verify:
         broken = signer.records.chain_verify()
@@ -312,12 +322,12 @@ def records(options: argparse.Namespace) -> str:
 
 
 def block_heights(options: argparse.Namespace) -> str:
-    """List the blocks that were signed, close heights of a miner, or forget them for a new chain."""
+    """List the signed blocks of miners, close heights of a miner, or forget them for a new chain."""
     return heights(existing(options.dir), options)
 
 
 def strategies(options: argparse.Namespace) -> str:
-    """Carry out a verb of the old wallet's strategies."""
+    """Run a strategy command of the old venus-wallet."""
     book = Strategy(existing(options.dir))
     return strategy(book, options.verb, options.words, start=options.start, end=options.end)
 
@@ -348,7 +358,9 @@ def run(options: argparse.Namespace) -> int:
     signer = Signer(existing(options.dir))
     try:
         if signer.policy.current().digest in OLD_DEFAULTS:
-            log.warning("policy_is_an_old_default", advice="it allows too much: see `policy --default`")
+            log.warning(
+                "policy_is_an_old_default", advice="it allows too much: compare it with `policy --default`"
+            )
         versions_now(options.dir)
         if not options.locked:
             signer.store.unlock(password_read(options))
@@ -366,7 +378,7 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
         loop.add_signal_handler(number, stopped.set)
     links = links_for(signer, options)
     if not links and not options.listen:
-        raise SignerError("nothing to do: give --console or --listen")
+        raise SignerError("nothing to do: pass --console or --listen")
     listener = listen_socket(options.listen) if options.listen else None
     jobs = [asyncio.create_task(link.run()) for link in links]
     if listener is not None:
@@ -389,9 +401,9 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
 def links_for(signer: Signer, options: argparse.Namespace) -> list[GatewayLink]:
     """Return one link per gateway."""
     if options.console and options.token_file is None:
-        raise SignerError("gateway token not set: give --token-file")
+        raise SignerError("gateway token not set: pass --token-file")
     if options.gateway_requests < 1 or options.gateway_per_s <= 0:
-        raise SignerError("--gateway-requests and --gateway-per-s are above zero")
+        raise SignerError("--gateway-requests and --gateway-per-s must be above zero")
     limits = Limits(options.gateway_requests, options.gateway_per_s)
     return [
         GatewayLink(

@@ -41,11 +41,11 @@ def editors_read(folder: Path) -> dict[str, str]:
 def editor_add(folder: Path, name: str) -> str:
     """Allow policy changes through a console; returns the editor's approval code.  Raises SignerError."""
     if not name or len(name) > NAME_MAX or not name.isprintable():
-        raise SignerError(f"an editor's name has 1 to {NAME_MAX} printable characters")
+        raise SignerError(f"an editor's name must have 1 to {NAME_MAX} printable characters")
     with locked(folder / "editors.lock"):
         editors = editors_read(folder)
         if name in editors:
-            raise SignerError(f"there is an editor '{name}': remove it first")
+            raise SignerError(f"editor '{name}' already exists: remove it first")
         code = base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode().lower()
         private_write(folder / FILE, json.dumps({**editors, name: code}, indent=1) + "\n")
     return code
@@ -64,11 +64,13 @@ def signature_check(folder: Path, *, editor: str, change: str, signature: str) -
     """Hold a signature against the editor's code.  Raises NotAnEditor."""
     editors = editors_read(folder)
     if not editors:
-        raise NotAnEditor("this signer takes no changes from a console: `policy --editor NAME` allows them")
+        raise NotAnEditor(
+            "this signer accepts no changes from a console: allow them with `policy --editor NAME`"
+        )
     code = editors.get(editor)
     if code is None:
-        raise NotAnEditor(f"'{editor[:NAME_MAX]}' is no editor of this signer's policy")
+        raise NotAnEditor(f"'{editor[:NAME_MAX]}' is not an editor of this signer's policy")
     if not hmac.compare_digest(change_signature(code, change).encode(), signature.strip().encode()):
         raise NotAnEditor(
-            "the signature is not that of this change: wrong code, or another version came between"
+            "the signature does not match this change: wrong code, or the policy changed in the meantime"
         )

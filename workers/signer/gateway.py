@@ -39,7 +39,7 @@ CALL_S: Final = 90.0
 WATCH_S: Final = 1.0
 """How often keys that came or went are looked for."""
 LIMITS: Final = Limits()
-TOO_MANY: Final = "this signer has too many of your requests: wait for answers"
+TOO_MANY: Final = "too many of your requests are pending at this signer: wait for responses"
 
 Json = Any
 
@@ -92,7 +92,7 @@ class GatewayLink:
             await dial_forever(self.url, token=self.token, serve=self.serve, lost=self.lost)
         except InvalidURI:
             raise SignerError(
-                f"{self.url} is no address of a gateway: https://pool.example or wss://pool.example/rpc/v1"
+                f"{self.url} is not a gateway address: use https://pool.example or wss://pool.example/rpc/v1"
             ) from None
 
     async def serve(self, socket: ClientConnection) -> None:

@@ -222,7 +222,7 @@ class KeyStore:
             value = json.loads(self.path.read_text())
             if value["version"] != VERSION:
                 raise DamagedStore(
-                    f"the key store has version {value['version']}, this program reads {VERSION}"
+                    f"the key store has version {value['version']}, this program supports {VERSION}"
                 )
             content = Content(ciphertext_from_json(value["check"]))
             for item in value["keys"]:

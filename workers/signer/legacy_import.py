@@ -48,12 +48,12 @@ class ScryptCost:
 def keys_read(path: Path, password: str) -> list[KeyInfo]:
     """Read every key.  Raises DamagedStore for another file, WrongPassword."""
     if not path.exists():
-        raise SignerError(f"there is no file {path}")
+        raise SignerError(f"{path} does not exist")
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as link:
             rows = link.execute("SELECT address, private_key FROM wallets ORDER BY id").fetchall()
     except sqlite3.DatabaseError as error:
-        raise DamagedStore(f"{path} is no venus-wallet key store: {error}") from None
+        raise DamagedStore(f"{path} is not a venus-wallet key store: {error}") from None
     return [key_decrypt(address, blob, password) for address, blob in rows]
 
 
@@ -126,7 +126,7 @@ def box_encrypt(secret: bytes, password: str, cost: ScryptCost) -> dict[str, Any
 def keys_write(path: Path, keys: Iterable[KeyInfo], password: str, *, cost: ScryptCost | None = None) -> int:
     """Write a new store that venus-wallet opens with this password.  Raises SignerError if it exists."""
     if path.exists():
-        raise SignerError(f"{path} exists: give a new file")
+        raise SignerError(f"{path} already exists: choose a new file")
     rows = [(str(key_address(info))[1:], row_blob(info, password, cost or ScryptCost())) for info in keys]
     with closing(sqlite3.connect(path)) as link, link:
         path.chmod(0o600)

@@ -42,7 +42,7 @@ class SignedBefore(Denied):
     """The id was signed with another nonce, or as another message."""
 
     def __init__(self, id: str, signed: tuple[bytes, ...], *, nonce: int) -> None:
-        super().__init__(f"message {id} was signed with nonce {nonce} before")
+        super().__init__(f"message {id} was already signed with nonce {nonce}")
         self.signed = signed
         """In CBOR: the versions that were signed with the last nonce, newest first."""
 

@@ -122,7 +122,7 @@ def payload_decode(
         if about := vote_text(to_sign):
             return SignRequest(FINALITY, address, to_sign, raw=to_sign, about=about)
         if meta_type == FINALITY:
-            raise NotUnderstood("get sign bytes: these bytes are no vote of fast finality")
+            raise NotUnderstood("get sign bytes: these bytes are not a fast-finality vote")
         return SignRequest(UNKNOWN, address, to_sign, raw=to_sign)
     raise NotUnderstood(f"get sign bytes: unsupported msgtype:{meta_type[:40]}")
 
@@ -142,7 +142,7 @@ def market_request(meta_type: str, address: Address, to_sign: bytes) -> SignRequ
     if meta_type == ASK_ANSWER:
         signed = map_decode(to_sign, ASK_RESPONSE)["Ask"]
         if signed is None or signed["Ask"] is None:
-            raise BadCbor("the answer holds no ask")
+            raise BadCbor("the response contains no ask")
         ask = signed["Ask"]
         return SignRequest(ASK_ANSWER, address, old_ask_encode(ask), raw=to_sign, about=_ask_text(ask))
     read = map_decode(to_sign, RESPONSE if meta_type == DEAL_ANSWER else PROVIDER_DEAL_STATE)
@@ -233,7 +233,7 @@ def _message_payloads(message: Message, address: Address) -> set[bytes]:
         try:
             payloads.add(signing_bytes(message, chain_id=chain_id))
         except BadTransaction as error:
-            raise NotUnderstood(f"the message is no Ethereum transaction: {error}") from None
+            raise NotUnderstood(f"the message is not an Ethereum transaction: {error}") from None
     return payloads
 
 
@@ -250,7 +250,7 @@ def message_readings(message: Message) -> tuple[str, ...]:
     kinds: tuple[str, ...] = (singleton,) if singleton else _kinds(message.to)
     readings = tuple(f"{kind}.{method_name(kind, message.method)}" for kind in kinds if _fits(kind, message))
     if not readings:
-        raise NotUnderstood(f"method {message.method} of {message.to} with these params is not known")
+        raise NotUnderstood(f"method {message.method} of {message.to} with these parameters is unknown")
     return readings
 
 

@@ -120,8 +120,8 @@ class Rule:
         limits = (
             ("value", request.value, self.value_max),
             ("fee", request.fee_max, self.fee_max),
-            ("value of the day", spent[0] + request.value, self.value_per_day),
-            ("fees of the day", spent[1] + request.fee_max, self.fee_per_day),
+            ("value per day", spent[0] + request.value, self.value_per_day),
+            ("fees per day", spent[1] + request.fee_max, self.fee_per_day),
         )
         for name, amount, limit in limits:
             if limit is not None and amount > limit:
@@ -193,7 +193,7 @@ def policy_parse(text: str) -> Policy:
         raise BadPolicy(f"the policy is not TOML: {error}") from None
     unknown = value.keys() - {"version", "rule", "set"}
     if unknown or value.get("version") != VERSION:
-        text = f"the policy must have version = {VERSION}, [[rule]] and [[set]] tables, nothing else"
+        text = f"the policy must contain version = {VERSION}, [[rule]] and [[set]] tables, and nothing else"
         raise BadPolicy(text)
     tables = value.get("rule", [])
     if not isinstance(tables, list):
@@ -214,14 +214,14 @@ def sets_read(tables: Any, *, known: Sequence[str]) -> dict[str, tuple[str, ...]
     for table in tables:
         name = table.get("name")
         if table.keys() != {"name", "rules"} or not isinstance(name, str) or not name or name in found:
-            raise BadPolicy("every set has a name of its own and a list of rules, nothing else")
+            raise BadPolicy("every set needs a unique name and a list of rules, and nothing else")
         try:
             found[name] = texts_read(table["rules"])
         except ValueError as error:
             raise BadPolicy(f"set '{name}': rules: {error}") from None
         missing = [rule for rule in found[name] if rule not in known]
         if missing:
-            raise BadPolicy(f"set '{name}': there is no rule {missing[0]!r}")
+            raise BadPolicy(f"set '{name}': unknown rule {missing[0]!r}")
     return found
 
 
@@ -235,7 +235,7 @@ def rule_read(table: Any) -> Rule:
             continue
         reader = READERS.get(key)
         if reader is None:
-            raise BadPolicy(f"rule '{table['name']}': there is no field {key!r}")
+            raise BadPolicy(f"rule '{table['name']}': unknown field {key!r}")
         try:
             fields[key] = reader(value)
         except ValueError as error:
@@ -246,7 +246,7 @@ def rule_read(table: Any) -> Rule:
 def texts_read(value: Any) -> tuple[str, ...]:
     """Read a list of texts."""
     if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
-        raise ValueError("must be a list of texts")
+        raise ValueError("must be a list of strings")
     return tuple(value)
 
 
@@ -270,7 +270,7 @@ def addresses_read(value: Any) -> tuple[str, ...]:
 def amount_read(value: Any) -> int:
     """Read an amount like `1.5 FIL`."""
     if not isinstance(value, str):
-        raise ValueError('write amounts as text, "1.5 FIL"')
+        raise ValueError('write amounts as strings such as "1.5 FIL"')
     try:
         return fil_parse(value)
     except BadAmount as error:
@@ -282,7 +282,7 @@ def hours_read(value: Any) -> tuple[time, time]:
     start, _, end = str(value).partition("-")
     span = time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
     if any(one.tzinfo is not None for one in span):
-        raise ValueError("hours are UTC, without a time zone")
+        raise ValueError("hours are in UTC and must not have a time zone")
     return span
 
 

@@ -21,16 +21,22 @@ if TYPE_CHECKING:
 
 def policy_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("--try", dest="candidate", type=Path, help="what would this file have decided?")
+    parser.add_argument("--try", dest="candidate", type=Path, help="show what this file would have decided")
     parser.add_argument("--days", type=int, default=30, help="how far back --try looks")
-    parser.add_argument("--take", type=Path, help="make this file the policy")
-    parser.add_argument("--miner", action="append", default=[], help="let it seal and prove for this miner")
-    parser.add_argument("--first", action="store_true", help="--miner only if none was ever named")
-    parser.add_argument("--by", default="", help="who takes it, for the history")
-    parser.add_argument("--default", action="store_true", help="show what `init` writes today")
-    parser.add_argument("--history", action="store_true", help="list the versions, and check them")
-    parser.add_argument("--editor", default="", help="let NAME change it through a console: gives a code")
-    parser.add_argument("--no-editor", default="", help="let NAME change it no longer")
+    parser.add_argument("--take", type=Path, help="apply this file as the policy")
+    parser.add_argument(
+        "--miner", action="append", default=[], help="allow sealing and proving for this miner"
+    )
+    parser.add_argument(
+        "--first", action="store_true", help="apply --miner only if no miner was ever allowed"
+    )
+    parser.add_argument("--by", default="", help="who applies it, for the history")
+    parser.add_argument("--default", action="store_true", help="print the default policy that `init` writes")
+    parser.add_argument("--history", action="store_true", help="list and verify the versions")
+    parser.add_argument(
+        "--editor", default="", help="allow NAME to change it through a console; prints a code"
+    )
+    parser.add_argument("--no-editor", default="", help="revoke that from NAME")
     parser.add_argument("--editors", action="store_true", help="list who may change it through a console")
 
 
@@ -46,7 +52,7 @@ def policy(folder: Path, options: argparse.Namespace) -> str:
         editor_remove(folder, options.no_editor)
         return "success"
     if options.editors:
-        return "\n".join(editors_read(folder)) or "nobody: the policy cannot be changed through a console"
+        return "\n".join(editors_read(folder)) or "none: the policy cannot be changed through a console"
     if options.take is not None:
         by = options.by or getpass.getuser()
         rules = policy_set(folder, options.take.read_text(), by=by)
@@ -55,7 +61,7 @@ def policy(folder: Path, options: argparse.Namespace) -> str:
         return policy_miners(folder, options)
     if options.history:
         versions = history_of(folder).versions()
-        return "\n".join(f"{one.at[:19]} {one.digest} {one.by}" for one in versions) or "no version yet"
+        return "\n".join(f"{one.at[:19]} {one.digest} {one.by}" for one in versions) or "no versions yet"
     rules = policy_parse((folder / "policy.toml").read_text())
     return f"{len(rules.rules)} rules, version {rules.digest}"
 
@@ -69,7 +75,7 @@ def policy_miners(folder: Path, options: argparse.Namespace) -> str:
     by = options.by or getpass.getuser()
     if miners_allow(folder, miners, by=by, is_first=options.first):
         return f"sealing and proving is allowed for {', '.join(miners)}"
-    return "nothing changed: they are named already, or no rule allows sealing and proving alone"
+    return "nothing changed: they are already allowed, or no rule allows only sealing and proving"
 
 
 def policy_try(folder: Path, options: argparse.Namespace) -> str:
@@ -79,5 +85,5 @@ def policy_try(folder: Path, options: argparse.Namespace) -> str:
     since = datetime.now(UTC) - timedelta(days=options.days)
     backtest = backtest_run(signer.records, candidate, since=since)
     changes = [f"{one.at[:19]} {one.words}: {one.before} -> {one.after}" for one in backtest.changes]
-    head = f"{backtest.asked} asked in {options.days} days, {len(changes)} would be decided otherwise"
+    head = f"{backtest.asked} requests in {options.days} days, {len(changes)} decisions would change"
     return "\n".join([head, *changes])

@@ -72,7 +72,9 @@ class PolicyService:
     def answer(self, method: str, payload: Json) -> Json:
         """Answer one question.  Raises SignerError."""
         if self.rule_set:
-            raise SignerError(f"this gateway may use the set '{self.rule_set}' only: it sees no policy")
+            raise SignerError(
+                f"this gateway is limited to the set '{self.rule_set}' and cannot see the policy"
+            )
         with self._turn:
             try:
                 return document_encode(self._answered(method, payload))
@@ -121,7 +123,7 @@ class PolicyService:
         """Show one version and what it changed."""
         versions = versions_now(self.signer.folder)
         if not 1 <= number <= len(versions):
-            raise SignerError(f"there is no version {number}")
+            raise SignerError(f"version {number} does not exist")
         one = versions[number - 1]
         before = versions[number - 2].text if number > 1 else ""
         diff = diff_of(before, one.text, number - 1, number)
@@ -165,11 +167,11 @@ class PolicyService:
         try:
             message = message_from_cbor(trial.message)
         except BadCbor as error:
-            raise SignerError(f"this is no message: {error}") from None
+            raise SignerError(f"this is not a message: {error}") from None
         request = message_request(message, message.from_, raw=trial.message)
         now, address = datetime.now(UTC), str(message.from_)
         if not self.signer.store.has(address):
-            raise SignerError(f"this signer has no key {address}")
+            raise SignerError(f"this signer does not have the key of {address}")
         day = now.date().isoformat()
         verdict = policy.decide(
             request,

@@ -72,7 +72,7 @@ def text_write(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadPolicy("a text holds half a character") from None
+        raise BadPolicy("a string contains an incomplete character") from None
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -139,11 +139,11 @@ def edit_apply(text: str, edit: PolicyEdit) -> str:
     policy = policy_parse(text)
     names = [rule.name for rule in policy.rules]
     if edit.name and edit.name not in names:
-        raise BadPolicy(f"there is no rule '{edit.name}' any more")
+        raise BadPolicy(f"rule '{edit.name}' no longer exists")
     parts = parts_cut(text)
     at = [number for number, part in enumerate(parts) if part.kind == "rule"]
     if len(at) != len(names):
-        raise BadPolicy("this policy is written in a way that no form can change: change its text")
+        raise BadPolicy("this policy cannot be edited with the form: edit its text")
     if edit.op == REMOVE:
         del parts[at[names.index(edit.name)]]
         rules = tuple(rule for rule in policy.rules if rule.name != edit.name)
@@ -159,7 +159,7 @@ def edit_apply(text: str, edit: PolicyEdit) -> str:
     changed = parts_join(parts)
     made = policy_parse(changed)
     if made.rules != rules or made.sets != sets:
-        raise BadPolicy("this policy is written in a way that no form can change: change its text")
+        raise BadPolicy("this policy cannot be edited with the form: edit its text")
     return changed
 
 
@@ -170,7 +170,7 @@ def rule_put(
     rule = rule_read(fields_of(form))
     others = [one.name for one in policy.rules if one.name != was]
     if rule.name in others:
-        raise BadPolicy(f"there is a rule '{rule.name}' already")
+        raise BadPolicy(f"rule '{rule.name}' already exists")
     part = Part("rule", rule_write(form))
     rules, parts = list(policy.rules), list(parts)
     at = [number for number, one in enumerate(parts) if one.kind == "rule"]

@@ -191,6 +191,6 @@ def recordable() -> Iterator[None]:
 def barrier_check(request: SignRequest, records: Records) -> None:
     """Refuse what no policy can allow.  Raises Denied, AlreadySigned."""
     if words := disguised(request):
-        raise Denied(f"these are the bytes of {words}: ask for it by its type")
+        raise Denied(f"these are the bytes of {words}: request it by its type")
     if request.header is not None and (refusal := height_refusal(records.link, request.header)):
         raise AlreadySigned(refusal)

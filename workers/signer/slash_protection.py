@@ -131,7 +131,7 @@ def height_refusal(link: sqlite3.Connection, header: BlockHeader) -> str:
     ).fetchone()
     if mark is None or header.height > mark[0]:
         return ""
-    return f"{miner} signs no block up to height {mark[0]}: closed by {mark[1]} at {mark[2][:19]}"
+    return f"{miner} must not sign blocks up to height {mark[0]}: closed by {mark[1]} at {mark[2][:19]}"
 
 
 def _era(link: sqlite3.Connection, miner: str) -> int:

@@ -20,11 +20,15 @@ HEIGHTS: Final = 2**63
 
 def heights_options(parser: ArgumentParser) -> None:
     """Add the options of the verb."""
-    parser.add_argument("--miner", default="", help="of this miner only, like f01234")
+    parser.add_argument("--miner", default="", help="only this miner, for example f01234")
     parser.add_argument("--limit", type=int, default=20)
-    parser.add_argument("--close", type=int, metavar="HEIGHT", help="sign nothing up to HEIGHT; -1 undoes it")
-    parser.add_argument("--forget", action="store_true", help="its chain is gone: all heights are free")
-    parser.add_argument("--by", default="", help="who says so, for the records")
+    parser.add_argument(
+        "--close", type=int, metavar="HEIGHT", help="sign no blocks up to HEIGHT; -1 undoes it"
+    )
+    parser.add_argument(
+        "--forget", action="store_true", help="forget its signed blocks, as its chain was discarded"
+    )
+    parser.add_argument("--by", default="", help="who decided this, for the records")
 
 
 def heights(folder: Path, options: Namespace) -> str:
@@ -35,11 +39,11 @@ def heights(folder: Path, options: Namespace) -> str:
         if options.close is None and not options.forget:
             rows = heights_signed(records.link, miner=str(miner or ""), limit=options.limit)
             lines = [f"{row['miner']} {row['height']} {row['header']} {row['at'][:19]}" for row in rows]
-            return "\n".join(lines) or "no block was signed"
+            return "\n".join(lines) or "no blocks were signed"
         if miner is None or not options.by or (options.forget and options.close is not None):
-            raise SignerError("give --miner, --by and one of --close and --forget")
+            raise SignerError("pass --miner, --by and either --close or --forget")
         if options.close is not None and not -1 <= options.close < HEIGHTS:
-            raise SignerError(f"{options.close} is no height")
+            raise SignerError(f"{options.close} is not a valid height")
         records.mark(miner, closed=options.close, by=options.by, now=datetime.now(UTC))
     finally:
         records.close()

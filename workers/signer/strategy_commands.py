@@ -22,7 +22,7 @@ ALL: Final = 2**31
 
 def strategy_options(parser: ArgumentParser) -> None:
     """Add the options of the verb."""
-    parser.add_argument("verb", help="as venus-wallet's before 1.9: types, newKeyBindCustom, …")
+    parser.add_argument("verb", help="as in venus-wallet before 1.9: types, newKeyBindCustom, …")
     parser.add_argument("words", nargs="*")
     parser.add_argument("--from", dest="start", type=int, default=0)
     parser.add_argument("--to", dest="end", type=int, default=ALL)
@@ -166,7 +166,7 @@ def strategy(book: Strategy, verb: str, words: list[str], *, start: int = 0, end
         return LISTS[verb](book, start, end)
     row = VERBS.get(verb)
     if row is None:
-        raise SignerError(f"there is no verb '{verb}': one of {', '.join([*VERBS, *LISTS])}")
+        raise SignerError(f"unknown command '{verb}': use one of {', '.join([*VERBS, *LISTS])}")
     if not row.fits(len(words)):
         raise SignerError(f"{verb} needs: {row.words or 'nothing'}")
     return row.work(book, *words)

@@ -95,7 +95,7 @@ def proofs_aggregate(
         proof_points(proof)
     size = aggregate_size(len(proofs))
     if powers.proofs != size:
-        raise ValueError(f"powers for {powers.proofs} proofs where {size} are aggregated")
+        raise ValueError(f"the powers are for {powers.proofs} proofs, but {size} are aggregated")
     padded = [*proofs, *[proofs[-1]] * (size - len(proofs))]
     a, b, c = _parts(padded)
     v = _Points(G2, powers.h_alpha), _Points(G2, powers.h_beta)

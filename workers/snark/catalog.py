@@ -84,9 +84,11 @@ def toxic_make(spec: CircuitSpec, seed: str, *, threads: int = 1, progress: Prog
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / spec.parameters_name
     if path.exists():
-        raise FileExistsError(f"{path} exists already; parameters are never overwritten")
+        raise FileExistsError(f"{path} already exists; parameters are never overwritten")
     mark = {
-        "warning": "TOXIC: made from a known seed. Who knows it can prove anything. Not for a real chain.",
+        "warning": (
+            "TOXIC: made from a known seed. Anyone who knows it can forge proofs. Not for a real chain."
+        ),
         "seed": seed,
         "circuit": spec.id,
     }

@@ -144,7 +144,7 @@ def parameters_path(spec: CircuitSpec) -> Path:
     if not path.exists():
         raise ParametersMissing(
             f"the parameters of {spec.kind} for sectors of {spec.sector_bytes} bytes are missing: "
-            f"{spec.parameters_name}, {spec.file_bytes:,} bytes, looked for in {path.parent}"
+            f"{spec.parameters_name}, {spec.file_bytes:,} bytes, expected in {path.parent}"
         )
     return path
 

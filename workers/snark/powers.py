@@ -75,10 +75,12 @@ def powers_make(path: Path, *, seed: str, proofs: int, threads: int = 1) -> None
     Raises FileExistsError where there are some: these may be the network's.
     """
     if path.exists():
-        raise FileExistsError(f"{path} exists already; a set-up is never overwritten")
+        raise FileExistsError(f"{path} already exists; a set-up is never overwritten")
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = {
-        "warning": "TOXIC: made from a known seed. Who knows it can prove anything. Not for a real chain.",
+        "warning": (
+            "TOXIC: made from a known seed. Anyone who knows it can forge proofs. Not for a real chain."
+        ),
         "seed": seed,
     }
     (path.parent / (path.stem + TOXIC_SUFFIX)).write_text(json.dumps(mark, indent=2) + "\n")  # first

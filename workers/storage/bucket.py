@@ -64,7 +64,7 @@ def url_fault(url: str) -> str:
     is_plain = all(one not in ("", ".", "..") and one.isprintable() for one in names)
     if is_good and bucket.replace("-", "").replace(".", "").isalnum() and is_plain:
         return ""
-    return 'write a bucket and a prefix, as "s3://sectors/pool1"'
+    return 'use a bucket and a prefix such as "s3://sectors/pool1"'
 
 
 def endpoint_fault(url: str) -> str:
@@ -75,7 +75,7 @@ def endpoint_fault(url: str) -> str:
         is_good = is_good and parts.port != 0 and not parts.username
     except ValueError:
         is_good = False
-    return "" if is_good else 'write an address, as "https://s3.example.com:9000"'
+    return "" if is_good else 'use an address such as "https://s3.example.com:9000"'
 
 
 def credentials_fault(path: Path) -> str:
@@ -93,8 +93,8 @@ def credentials_read(path: Path) -> dict[str, str]:
         mode = path.stat().st_mode
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise BadCredentials(f"{path} cannot be read ({why}): write the access key there") from None
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise BadCredentials(f"{path} cannot be read ({why}): put the access key there") from None
     if mode & 0o077:
         raise BadCredentials(f"{path} can be read by others: chmod 600 {path}")
     names = ("aws_access_key_id", "aws_secret_access_key")
@@ -104,12 +104,12 @@ def credentials_read(path: Path) -> dict[str, str]:
     except configparser.Error as error:
         line = getattr(error, "lineno", 0)
         where = f", line {line}" if line else ""
-        say = f"{path}{where} is no key = value: write [{SECTION}] and {names[0]} = …"
+        say = f"{path}{where} is not key = value: use [{SECTION}] and {names[0]} = …"
         raise BadCredentials(say) from None
     found = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
     for name in names:
         if not found.get(name):
-            raise BadCredentials(f"{path} has no {name} below [{SECTION}]: write {name} = …")
+            raise BadCredentials(f"{path} has no {name} under [{SECTION}]: add {name} = …")
     wanted = (*names, "aws_session_token")
     return {name: found[name] for name in wanted if name in found}
 
@@ -122,8 +122,8 @@ def _credentials(settings: BucketSettings) -> tuple[dict[str, str], str]:
     for name, variable in (("aws_access_key_id", KEY_VARIABLE), ("aws_secret_access_key", SECRET_VARIABLE)):
         if not os.environ.get(variable):
             raise BadCredentials(
-                f"the worker has no {variable}: set {KEY_VARIABLE} and {SECRET_VARIABLE} in its environment, "
-                "or name a file of mode 600 by the store's key credentials"
+                f"{variable} is not set: set {KEY_VARIABLE} and {SECRET_VARIABLE} in the worker's "
+                "environment, or set the store's credentials key to a file with mode 600"
             )
         found[name] = os.environ[variable]
     if token := os.environ.get(SESSION_VARIABLE):
@@ -191,7 +191,7 @@ class Bucket:
             raise self._silent(error) from None
         except (BotoCoreError, ValueError) as error:
             words = " ".join(str(error).split())[:200]
-            say = f"{SCHEME}{self.name} cannot be asked ({words}): check its url and its endpoint"
+            say = f"requests to {SCHEME}{self.name} fail ({words}): check its URL and its endpoint"
             raise BucketAway(say) from None
 
     def _silent(self, error: Exception) -> BucketAway:
@@ -206,26 +206,28 @@ class Bucket:
         place = f"{SCHEME}{self.name}/{key}"
         source = self._credentials[1] if self._credentials else "the worker's environment"
         remedies = {
-            "NoSuchBucket": f"check the store's url and its endpoint, or create the bucket at {self.server}",
-            "InvalidAccessKeyId": f"there is no such key: mend {KEY_VARIABLE.lower()} in {source}",
-            "SignatureDoesNotMatch": f"the secret is wrong: mend {SECRET_VARIABLE.lower()} in {source}",
-            "ExpiredToken": f"write a new access key in {source}",
-            "RequestTimeTooSkewed": "set this host's clock",
-            "PermanentRedirect": "write the bucket's own region in the store's key region",
-            "AuthorizationHeaderMalformed": "write the bucket's own region in the store's key region",
+            "NoSuchBucket": f"check the store's URL and its endpoint, or create the bucket at {self.server}",
+            "InvalidAccessKeyId": f"the access key is unknown: fix {KEY_VARIABLE.lower()} in {source}",
+            "SignatureDoesNotMatch": f"the secret is wrong: fix {SECRET_VARIABLE.lower()} in {source}",
+            "ExpiredToken": f"put a new access key into {source}",
+            "RequestTimeTooSkewed": "correct this host's clock",
+            "PermanentRedirect": "set the store's region key to the bucket's region",
+            "AuthorizationHeaderMalformed": "set the store's region key to the bucket's region",
         }
         if code in remedies:
             return BucketAway(f"{SCHEME}{self.name}: {self.server} answers {code}: {remedies[code]}")
         if code in ("NoSuchKey", "NotFound", "404", "NoSuchUpload"):
             return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place)
         if code in ("InvalidRange", "416"):
-            return TruncatedFile(f"{place} is shorter than it was asked for")
+            return TruncatedFile(f"{place} is shorter than the requested range")
         if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
             return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), place)
         if code == "QuotaExceeded" or status == 507:
             return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
         if status == 403:
-            words = f"{self.server} refuses it ({code}): allow the key to list, read, write and delete there"
+            words = (
+                f"{self.server} denies access ({code}): allow the key to list, read, write and delete there"
+            )
             return PermissionError(errno.EACCES, words, place)
         words = str(response.get("Error", {}).get("Message", ""))[:150]
         return BucketAway(f"{place}: {self.server} answers {code or status} {words}: see the server's log")

@@ -43,7 +43,7 @@ class BucketPath(PosixPath):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise io.UnsupportedOperation(f"{self} lies in a bucket: it is no file of this machine")
+        raise io.UnsupportedOperation(f"{self} is in a bucket, not a file on this machine")
 
     @property
     def bucket(self) -> Bucket:
@@ -248,7 +248,7 @@ class _Reader(io.RawIOBase):
                         self._begin()
                     part = self.body.read(min(len(buffer), self.size - self.at))
                     if not part:
-                        raise OSError(f"{self.path} broke off after {self.at} bytes")
+                        raise OSError(f"reading {self.path} was interrupted after {self.at} bytes")
                 break
             except OSError:
                 self.body = None

@@ -61,7 +61,7 @@ def upload(
         content = part[: max(size - done, 0)]
         seen.update(content)
         if done + len(part) >= size_bytes and digest not in (None, seen.hexdigest()):
-            raise DamagedFile(f"{source} is damaged: its content is not what was written")
+            raise DamagedFile(f"{source} is damaged: its content differs from what was written")
         return part
 
     if size_bytes <= SINGLE_BYTES:
@@ -71,7 +71,7 @@ def upload(
     else:
         _multipart(target, parts, checked, beat=beat)
     if target.file_facts().st_size != size_bytes:
-        raise DamagedFile(f"{target} is not what was written: check the server")
+        raise DamagedFile(f"{target} does not match what was written: check the server")
 
 
 def uploads_of(target: BucketPath) -> Iterator[tuple[str, str]]:

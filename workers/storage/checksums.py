@@ -92,4 +92,4 @@ class Checksums:
         """Raise DamagedFile if the file's content is not the noted one."""
         known = self.known(path)
         if known is not None and file_digest(path) != known:
-            raise DamagedFile(f"{path} is damaged: its content is not what was written")
+            raise DamagedFile(f"{path} is damaged: its content differs from what was written")

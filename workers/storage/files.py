@@ -144,7 +144,7 @@ def file_put(
         if writer.tell() > size_bytes:
             raise TruncatedFile(f"{source} has {writer.tell()} bytes, more than {size_bytes}")
         if digest not in (None, seen.hexdigest()):
-            raise DamagedFile(f"{source} is damaged: its content is not what was written")
+            raise DamagedFile(f"{source} is damaged: its content differs from what was written")
         writer.truncate(size_bytes)
         writer.flush()
         os.fsync(writer.fileno())

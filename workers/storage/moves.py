@@ -131,8 +131,8 @@ def _copy_undo(
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning("half_copy_left", sector=sector.number, target=target.name, reason=str(error)[:200])
-        return f"{copied} of {len(files)} files that were copied are left"
-    return "nothing of the copy is left"
+        return f"{copied} of {len(files)} copied files are left"
+    return "nothing from the copy is left"
 
 
 def sector_remove(stores: Stores, sector: MovedSector) -> None:
@@ -149,9 +149,13 @@ def sector_remove(stores: Stores, sector: MovedSector) -> None:
     for file in sector_files(root, sector.name):
         copy = there / file
         if not copy.is_file() or copy.stat().st_size != (root / file).stat().st_size:
-            raise DamagedFile(f"{copy} is not what {root / file} is: it was not copied, so that one stays")
+            raise DamagedFile(
+                f"{copy} does not match {root / file}: it was not copied, so the original is kept"
+            )
         if disk_digest(copy) != (noted.get(file) or file_digest(root / file)):
-            raise DamagedFile(f"{copy} has another sum than {root / file}, which stays: check the disk")
+            raise DamagedFile(
+                f"{copy} and {root / file} have different checksums, the original is kept: check the disk"
+            )
     for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
         path_remove(root / kind / sector.name)
     if left := sector_files(root, sector.name):
@@ -172,7 +176,7 @@ def copy_drop(stores: Stores, sector: MovedSector) -> None:
     files = sector_files(source.store.root, sector.name)
     left = _copy_undo(source, target, sector, files=files, path=path)
     if path.exists():
-        raise DamagedFile(f"{left} in {target.path}: the old copy is not there whole")
+        raise DamagedFile(f"{left} in {target.path}: the original is not complete")
 
 
 def sector_files(root: Path, name: str) -> list[str]:
@@ -194,7 +198,9 @@ def apart_check(root: Path, other: Path, name: str) -> None:
     for part in ("", *SECTOR_KINDS, *(f"{kind}/{name}" for kind in SECTOR_KINDS)):
         with suppress(FileNotFoundError, NotADirectoryError):
             if (root / part).samefile(other / part):
-                raise DamagedFile(f"{root / part} and {other / part} are one: the stores share it by a link")
+                raise DamagedFile(
+                    f"{root / part} and {other / part} are one folder: the stores share it through a link"
+                )
 
 
 def _store(stores: Stores, uid: str) -> Attachment:
@@ -213,7 +219,7 @@ def _replica_check(store: Store, sector: MovedSector) -> None:
     known = {"miner_id": sector.miner_id, "number": sector.number}
     files = store.proven_files(parameters, **known, comm_r=sector.comm_r)
     if files.comm_r != sector.comm_r or not files.sealed.exists():
-        raise DamagedFile(f"{files.sealed} is not there with the comm_r that the chain has")
+        raise DamagedFile(f"there is no {files.sealed} with the comm_r on chain")
     if files.sealed.stat().st_size != parameters.sector_bytes:
         raise DamagedFile(f"{files.sealed} has {files.sealed.stat().st_size} bytes")
 
@@ -228,7 +234,7 @@ def _file_copy(source: Path, target: Path, recorded: FileSum | None) -> str:
     copy_file(source, target, size_bytes=source.stat().st_size, digest=digest)
     if disk_digest(target) != digest:
         target.unlink()
-        raise DamagedFile(f"{target} is not what was written: check the disk")
+        raise DamagedFile(f"{target} does not match what was written: check the disk")
     return digest
 
 
@@ -237,7 +243,7 @@ def _recorded_check(path: Path, recorded: FileSum | None) -> str:
     if recorded is None:
         return ""
     if (digest := file_digest(path)) != recorded.digest:
-        raise DamagedFile(f"{path} is not what was recorded: rebuild the sector")
+        raise DamagedFile(f"{path} does not match its recorded checksum: rebuild the sector")
     return digest
 
 

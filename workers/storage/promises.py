@@ -87,7 +87,7 @@ def room_fault(path: str, *, needs: int, room: int, promised: Sequence[Promise])
         return NotEnoughSpace(say)
     hosts = sorted({one.host for one in promised})
     names = ", ".join(hosts[:HOSTS_NAMED]) + (" …" if len(hosts) > HOSTS_NAMED else "")
-    return RoomPromised(f"{say} beside {size_words(taken)} {ROOM_PROMISED} from {names}")
+    return RoomPromised(f"{say} besides {size_words(taken)} {ROOM_PROMISED} from {names}")
 
 
 class Promises:

@@ -106,7 +106,7 @@ def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]
                 fresh[name] = FileSum(size, digest)
         found.append(CheckedFile(name=name_text(name), state=state, size=size or 0))
     if fresh and not is_wanted():
-        raise InterruptedError("these sums may be of files that are others now")
+        raise InterruptedError("the files may have changed since their checksums were computed")
     try:
         sums.record(fresh)
     except OSError:  # a disk that is mounted read-only: nothing can be kept there
@@ -167,14 +167,14 @@ def paced_digest(path: Path, *, bytes_s: int, is_wanted: Callable[[], bool]) -> 
             while bytes_s and (wait := begun + done / bytes_s - time.monotonic()) > 0 and is_wanted():
                 time.sleep(min(wait, 1.0))
             if not is_wanted():
-                raise InterruptedError("the check is not wanted any more")
+                raise InterruptedError("the check was cancelled")
     return digest.hexdigest()
 
 
 def wanted_check(is_wanted: Callable[[], bool]) -> None:
     """Raise InterruptedError once a scan is not wanted any more."""
     if not is_wanted():
-        raise InterruptedError("the scan is not wanted any more")
+        raise InterruptedError("the scan was cancelled")
 
 
 def sectors_scan(
@@ -236,12 +236,12 @@ def leftover_remove(store: Store, args: Mapping[str, str], others: Iterable[Atta
             there = other.asked(lambda there: there)
         except (OSError, BadMark):
             raise StoreAway(
-                f"{other.path} is away and may share files with {store.root}: mount its disk, or detach "
+                f"{other.path} is unavailable and may share files with {store.root}: mount it, or detach "
                 "it (page Storage), then remove again"
             ) from None
         apart_check(store.root, there.root, name)
     if "whole" not in args and any(_is_whole(store.root, name, *kinds) for kinds in REPLICAS):
-        raise DamagedFile(f"{name} is whole in {store.root}, and stays")
+        raise DamagedFile(f"{name} is complete in {store.root} and is kept")
     for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
         path_remove(store.root / kind / name)
         path_remove(store.root / kind / f"{name}.tmp")

@@ -53,17 +53,15 @@ def _looked(
     store = one.store
     root = store.root
     if not root.is_dir() and not one.is_bucket:
-        return told(one, StoreCondition.AWAY, f"{root} is no folder: mount its disk")
+        return told(one, StoreCondition.AWAY, f"{root} is not a folder: mount its disk")
     if not store.is_there:
         return told(one, StoreCondition.AWAY, f"{root} has no {MARK}: {one.words.back.format(name=one.name)}")
     mark = store.mark()
     if (mark.uid or mark.name)[:UID_MAX] != one.uid:
-        say = (
-            f"{root} has the store {mark.name} now: mount {one.name} there, or detach it and attach the other"
-        )
+        say = f"{root} now contains {mark.name}: mount {one.name} there, or detach it and attach the other"
         return told(one, StoreCondition.REPLACED, say)
     if twin := next((other for other in others if other.uid == one.uid and other.path < one.path), None):
-        say = f"it is attached as {twin.path} already: detach one, or give a copied {MARK} an ID of its own"
+        say = f"it is already attached as {twin.path}: detach one, or give a copied {MARK} a new ID"
         return told(one, StoreCondition.TWICE, say)
     condition, reason, sizes = _room(one, stores, mark, sector_bytes=sector_bytes)
     return told(one, condition, reason, mark=mark, **sizes)
@@ -92,14 +90,14 @@ def _room(
     if disk.is_read_only:
         return StoreCondition.READ_ONLY, f"{one.path} is mounted read-only: remount it for writing", sizes
     if one.path in stores.read_only:
-        say = f"[[attached]] of the host's file has {one.path} as readonly"
+        say = f"[[attached]] in the host's file sets {one.path} to readonly"
         return StoreCondition.READ_ONLY, say, sizes
     if mark.read_only:
-        say = f"ReadOnly is set in its {MARK}: allow writing on its page Storage"
+        say = f"ReadOnly is set in its {MARK}: allow writing on page Storage"
         return StoreCondition.READ_ONLY, say, sizes
     fault = write_fault(root)
     if fault in READ_ONLY_ERRORS:
-        say = f"{one.path} cannot be written ({os.strerror(fault)}): {one.words.writing}"
+        say = f"{one.path} is not writable ({os.strerror(fault)}): {one.words.writing}"
         return StoreCondition.READ_ONLY, say, sizes
     if fault in FULL_ERRORS or free < need:
         say = f"{size_words(max(free, 0))} free, a sector needs {size_words(need)}: attach another store"

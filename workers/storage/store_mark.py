@@ -64,10 +64,12 @@ class StoreMark:
         elif not self.can_store:
             why = "is for sealing only: set CanStore to true in its sectorstore.json"
         elif miner_id in self.deny_miners or (self.allow_miners and miner_id not in self.allow_miners):
-            why = f"does not take sectors of f0{miner_id}: see AllowMiners, DenyMiners in sectorstore.json"
+            why = (
+                f"does not accept sectors of f0{miner_id}: see AllowMiners and DenyMiners in sectorstore.json"
+            )
         elif types & self.deny_types or (self.allow_types and not types <= self.allow_types):
             what = "updated replicas" if is_update else "sealed files and caches"
-            why = f"does not take {what}: see AllowTypes, DenyTypes in sectorstore.json"
+            why = f"does not accept {what}: see AllowTypes and DenyTypes in sectorstore.json"
         if why:
             raise StoreRefuses(f"the store {self.name} {why}")
 
@@ -77,9 +79,9 @@ def mark_read(path: Path) -> StoreMark:
     try:
         facts = json.loads(path.read_text())
     except ValueError as error:
-        raise BadMark(f"{path} is no JSON ({error}): mend it, or remove it to have it written anew") from None
+        raise BadMark(f"{path} is not JSON ({error}): fix it, or remove it to have it recreated") from None
     if not isinstance(facts, dict):
-        raise BadMark(f'{path} is no object: write {{"ID": …, "Name": …}}')
+        raise BadMark(f'{path} is not an object: use {{"ID": …, "Name": …}}')
     read = _Facts(path, facts)
     return StoreMark(
         name=read.text("Name") or read.text("ID") or str(path.parent),
@@ -123,12 +125,12 @@ class _Facts:
     facts: dict[str, Any]
 
     def wrong(self, key: str, remedy: str) -> BadMark:
-        return BadMark(f"{self.path}: {key} is {self.facts[key]!r}: write {remedy}")
+        return BadMark(f"{self.path}: {key} is {self.facts[key]!r}: use {remedy}")
 
     def text(self, key: str) -> str:
         value = self.facts.get(key) or ""
         if not isinstance(value, str):
-            raise self.wrong(key, "a text")
+            raise self.wrong(key, "a string")
         return value
 
     def number(self, key: str, default: int) -> int:
@@ -148,7 +150,7 @@ class _Facts:
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.facts.get(key) or []
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise self.wrong(key, "a list of texts")
+            raise self.wrong(key, "a list of strings")
         return tuple(value)
 
     def miners(self, key: str) -> frozenset[int]:
@@ -160,5 +162,5 @@ class _Facts:
             else []
         )
         if not isinstance(value, list) or not all(one.isascii() and one.isdigit() for one in digits):
-            raise self.wrong(key, 'a list of miners, as [1000] or ["f01000"]')
+            raise self.wrong(key, 'a list of miners such as [1000] or ["f01000"]')
         return frozenset(map(int, digits))

@@ -59,15 +59,15 @@ class Words:
 
 
 FOLDER_WORDS: Final = Words(
-    "is its disk mounted and well?",
+    "is its disk mounted and healthy?",
     "is its disk mounted?",
     "mount the disk of {name} there",
     "check its mount and its owner",
 )
 BUCKET_WORDS: Final = Words(
-    "is its server well?",
+    "is its server healthy?",
     "is it the right bucket?",
-    "put the mark of {name} back into the bucket",
+    "restore the sectorstore.json of {name} in the bucket",
     "allow its access key to put and delete objects there",
 )
 
@@ -111,8 +111,8 @@ class Attachment:
             if (mark.uid or mark.name)[:UID_MAX] == self.uid:
                 return store
         raise StoreAway(
-            f"{self.path} is not the store {self.name} that was there: {self.words.is_mounted} "
-            "If it was replaced on purpose, detach the old one and attach the new one (page Storage)"
+            f"{self.path} is no longer the store {self.name}: {self.words.is_mounted} "
+            "If you replaced it on purpose, detach the old one and attach the new one (page Storage)"
         )
 
     def asked(self, work: Callable[[Store], T]) -> T:
@@ -176,7 +176,7 @@ class Stores:
             except StoreAway as error:
                 raise BadMark(str(error)) from None
             except OSError as error:
-                raise BadMark(f"{root} cannot be a store: {error.strerror}: check the path") from None
+                raise BadMark(f"{root} cannot be used as a store: {error.strerror}: check the path") from None
         told = {path: asdict(settings) for path, settings in self.buckets.items()}
         self._write([replace(one, **told.get(one.path, {})) for one in kept])
 
@@ -212,15 +212,15 @@ class Stores:
         _place_check(path)
         root = store_path(path, settings)
         if not root.is_dir() and not path.startswith(SCHEME):  # a bucket's prefix need not be made
-            raise NotAttached(f"{path} is no folder on this host: make it or mount its disk first")
+            raise NotAttached(f"{path} is not a folder on this host: create it or mount its disk first")
         if root.resolve().is_relative_to(self.folder.resolve()):
-            raise NotAttached(f"{path} is in this worker's own folder: choose one outside of it")
+            raise NotAttached(f"{path} is in this worker's own folder: choose a path outside it")
         if not (root / MARK).exists():
             if not init:
-                raise NotAttached(f"{path} has no {MARK}: attach it as a new store to have one written")
+                raise NotAttached(f"{path} has no {MARK}: attach it as a new store to create one")
             if strange := [name for name in names_in(root) if name not in KEPT_ENTRIES]:
                 raise NotAttached(
-                    f"{path} is not empty ({sorted(strange)[0]}): a new store needs a folder alone"
+                    f"{path} is not empty ({sorted(strange)[0]}): a new store needs an empty folder"
                 )
         with self._marking:
             by_console = path not in map(str, self.roots)
@@ -229,7 +229,7 @@ class Stores:
             rows = self._read()
             for one in rows:
                 if not one.is_detached and one.uid == found.uid and one.path != path:
-                    raise NotAttached(f"the store {one.name} is attached as {one.path} already")
+                    raise NotAttached(f"store {one.name} is already attached as {one.path}")
             self._write([*(one for one in rows if one.path != path), found])
         return found
 
@@ -338,7 +338,7 @@ class Stores:
         if full is not None:
             raise full
         names = ", ".join(one.name for one in attached) or "none is attached"
-        raise StoreAway(f"no store can take the sector now ({names}): see page Storage")
+        raise StoreAway(f"no store can accept the sector now ({names}): see page Storage")
 
     def _room(self, store: Store, one: Attachment, job: str) -> tuple[StoreMark, Space, int, list[Promise]]:
         promised = self.promises.live(store.root, without=job)
@@ -407,8 +407,8 @@ class Stores:
             return self._known or []
         except (ValueError, TypeError) as error:
             raise StoreAway(
-                f"{self.path} cannot be read ({error}): put back a copy, or remove it, start this host anew "
-                "and attach again what was attached from the console (page Storage)"
+                f"{self.path} cannot be read ({error}): restore a copy, or remove it, restart this host "
+                "and reattach the stores that were attached from the console (page Storage)"
             ) from None
         return self._known
 
@@ -417,7 +417,7 @@ class Stores:
         if self._known is not None and not self.path.exists():
             raise StoreAway(
                 f"{self.path} is gone: is the disk of this host's own folder mounted? "
-                "If the file was removed, start this host anew"
+                "If the file was removed, restart this host"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
@@ -428,9 +428,9 @@ def _place_check(path: str) -> None:
     """Raise NotAttached unless this is an absolute path or a bucket's url."""
     if path.startswith(SCHEME):
         if fault := url_fault(path):
-            raise NotAttached(f"{path} is no store's url: {fault}")
+            raise NotAttached(f"{path} is not a store URL: {fault}")
     elif not os.path.isabs(path) or ".." in path.split("/"):
-        raise NotAttached(f"{path} is no absolute path: write it from / on")
+        raise NotAttached(f"{path} is not an absolute path: start it with /")
 
 
 KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, SUMS, PROMISED, "lost+found"})

@@ -55,7 +55,7 @@ def text(value: Json) -> str:
     if not isinstance(value, str):
         raise AuthFault(f"json: cannot unmarshal {go_kind(value)} into Go struct field of type string")
     if len(value) > TEXT_MAX or "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise AuthFault("the text is too long or holds characters that are not allowed")
+        raise AuthFault("the text is too long or contains characters that are not allowed")
     return value
 
 
@@ -133,7 +133,7 @@ def request_values(request: HttpRequest) -> dict[str, Json]:
         try:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=LIST_MAX)
         except ValueError:
-            raise AuthFault("the form cannot be read") from None
+            raise AuthFault("the form could not be parsed") from None
         return {key.lower(): value for key, value in pairs}
     if not body.strip():
         raise AuthFault("EOF")

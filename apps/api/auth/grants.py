@@ -89,7 +89,7 @@ def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
     is_admin = caller.is_operator and caller.may("admin")
     is_owner = grant is not None and grant.deleted_at is None and grant.tenant_id == caller.tenant_id
     if not caller.may_mine(actor_id_of(data["miner"])) or caller.signers:
-        raise AuthFault("this token is for some miners or signers only", status=403)
+        raise AuthFault("this token is limited to certain miners or signers", status=403)
     if not is_admin and not (is_owner and caller.may("write")):
         raise AuthFault(f"need admin prem or {data['miner']} ownership check error: Permission Deny")
     if grant is None:
@@ -157,7 +157,7 @@ def signer_unregister(_caller: Principal, data: dict[str, Any]) -> Json:
 def signer_del(caller: Principal, data: dict[str, Any]) -> Json:
     """Revoke a sender of all tenants; an owner alone may only revoke its own."""
     if not caller.may_sign_with(data["signer"]) or caller.miners:
-        raise AuthFault("this token is for some miners or signers only", status=403)
+        raise AuthFault("this token is limited to certain miners or signers", status=403)
     grants = signer_grants(data["signer"])
     if caller.is_operator and caller.may("admin"):
         return signer_grant_revoke(tenant=None, address=data["signer"])

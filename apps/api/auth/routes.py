@@ -72,9 +72,9 @@ def access_check(route: Route, caller: Principal, data: dict[str, Any]) -> None:
     if caller.scopes:
         raise AuthFault("this token lacks the scope of this route", status=403)
     if not caller.may_call(f"auth.{route.path}"):
-        raise AuthFault("this token is for other methods", status=403)
+        raise AuthFault("this token does not allow this method", status=403)
     if caller.is_partial and route.access == ADMIN:
-        raise AuthFault("this token is for some miners or signers only", status=403)
+        raise AuthFault("this token is limited to certain miners or signers", status=403)
     is_admin = caller.is_operator and caller.may("admin")
     if route.access == READ and not caller.may("read"):
         raise denied(route, "")

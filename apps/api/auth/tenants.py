@@ -61,7 +61,7 @@ def state_read(state: int) -> bool | None:
 
 
 def new(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Make a tenant."""
+    """Create a tenant."""
     if len(data["name"]) > NAME_MAX or len(data["comment"] or "") > COMMENT_MAX:
         raise AuthFault("the name or comment is too long")
     enabled = state_read(data["state"])

@@ -69,9 +69,9 @@ def verify(_caller: Principal, data: dict[str, Any]) -> Json:
 def generate(caller: Principal, data: dict[str, Any]) -> Json:
     """Make a token.  One of level admin is a service's: it sees all tenants, as in the original."""
     if caller.is_limited:
-        raise AuthFault("a limited token makes no other tokens", status=403)
+        raise AuthFault("a limited token cannot create other tokens", status=403)
     if data["perm"] not in PERMS:
-        raise AuthFault(f"`perm` is {data['perm'][:20]!r}: give one of read, write, sign, admin")
+        raise AuthFault(f"`perm` is {data['perm'][:20]!r}: must be one of read, write, sign, admin")
     tenant = tenant_find(data["name"])
     if tenant is None:
         raise AuthFault(f"token must be based on an existing user {data['name']} to generate")

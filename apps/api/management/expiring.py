@@ -30,15 +30,20 @@ PAGE: Final = 1_000
 
 def expiring_arguments(parser: ArgumentParser) -> None:
     """Define what narrows an extension."""
-    parser.add_argument("--from", dest="ends_from", type=int, help="of extend: that end from this epoch on")
-    parser.add_argument("--to", dest="ends_to", type=int, help="of extend: that end by this epoch")
-    parser.add_argument("--exclude", default="", help="of extend: but not these, such as 5,7-9")
-    parser.add_argument("--only-cc", action="store_true", help="of extend: those without data alone")
-    parser.add_argument("--max-sectors", type=int, default=CHOSEN_MAX, help="of extend: at most so many")
     parser.add_argument(
-        "--tolerance", type=int, default=TOLERANCE, help="of extend by epochs: none that gains fewer epochs"
+        "--from", dest="ends_from", type=int, help="for extend: sectors that end at this epoch or later"
     )
-    parser.add_argument("--max-fee", type=str, help="of extend: FIL that the gas of all may cost")
+    parser.add_argument("--to", dest="ends_to", type=int, help="for extend: sectors that end by this epoch")
+    parser.add_argument("--exclude", default="", help="for extend: leave these out, such as 5,7-9")
+    parser.add_argument("--only-cc", action="store_true", help="for extend: only sectors without data")
+    parser.add_argument("--max-sectors", type=int, default=CHOSEN_MAX, help="for extend: at most this many")
+    parser.add_argument(
+        "--tolerance",
+        type=int,
+        default=TOLERANCE,
+        help="for extend by epochs: skip sectors that would gain fewer epochs",
+    )
+    parser.add_argument("--max-fee", type=str, help="for extend: maximum gas cost of all messages, in FIL")
 
 
 def is_by_epochs(options: dict[str, Any]) -> bool:

@@ -19,6 +19,6 @@ def host_named(name: str) -> Worker:
     if len(rows) == 1:
         return rows[0]
     if not rows:
-        raise CommandError(f"no host is called {name}: `manage.py hosts list` names them")
+        raise CommandError(f"no host is called {name}: `manage.py hosts list` lists them")
     ids = ", ".join(f"{one.uuid} on {one.host}" for one in rows)
-    raise CommandError(f"{len(rows)} hosts are called {name}: name its id ({ids})")
+    raise CommandError(f"{len(rows)} hosts are called {name}: use the ID ({ids})")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def host_lines(worker: Worker) -> Iterator[str]:
     """Return a line for each leftover that a host has told of, the largest first."""
     for one in sealing_leftovers(worker):
-        row = "no row of the pool" if one.sector is None else f"{one.sector.miner} / {one.sector.number}"
+        row = "not in the database" if one.sector is None else f"{one.sector.miner} / {one.sector.number}"
         state = "being removed" if one.is_ordered else f"not removed: {one.error}" if one.error else "found"
         yield f"{one.id}: {_size(one.size)}, {row}, {state}"
 
@@ -83,7 +83,7 @@ def _missing_refuse(names: Sequence[str], place: str) -> None:
 
 
 def _line(name: str, count: int, one: Planned | PlannedLeftover) -> str:
-    return f"{name}: {f'stays: {one.refusal}' if one.refusal else f'frees {_size(count)}'}"
+    return f"{name}: {f'kept: {one.refusal}' if one.refusal else f'frees {_size(count)}'}"
 
 
 def _is_sure(

@@ -25,7 +25,7 @@ def values_of(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name:
-            raise CommandError(f"{word} is no name=value")
+            raise CommandError(f"{word} is not name=value")
         found[name] = None if value == "null" else value
     return found
 
@@ -47,7 +47,7 @@ def checked(kind: type[InputSerializer], given: Mapping[str, Any]) -> dict[str, 
 def confirm(phrase: str, *, is_asked: bool = True) -> None:
     """Ask for words that name act and number, if they are asked for.  Raises CommandError for others."""
     if is_asked and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
-        raise CommandError("nothing was done")
+        raise CommandError("not confirmed: nothing was done")
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def plan_lines(plan: ChangePlan) -> Iterator[str]:
             yield f"{name}: epoch {one.live.expiration} -> {one.after.expiration}"
         else:
             yield f"{name}: fee {fil(one.fee)} FIL, pledge released {fil(one.pledge)} FIL"
-    gas = "not known now" if plan.gas_expected is None else f"{fil(plan.gas_expected)} FIL"
+    gas = "unknown" if plan.gas_expected is None else f"{fil(plan.gas_expected)} FIL"
     yield f"fee {fil(plan.fee)} FIL, gas {gas}, {plural(plan.messages, 'message')}"
     if plan.trial_error:
         yield f"the chain would refuse it: {plan.trial_error}"

@@ -147,7 +147,7 @@ class RevocationWatch:
         bad = await in_steady(tokens_outdated, tokens, now=clock.now())
         for socket in [socket for socket in self.sockets if token_of(socket) in bad]:
             log.info("rpc_socket_revoked", actor=socket.principal.actor)
-            await socket.close(CLOSE_REVOKED, "this token is no longer good")
+            await socket.close(CLOSE_REVOKED, "this token is no longer valid")
         await channels_end([socket for socket in self.sockets if socket.is_open])
 
 

@@ -121,7 +121,7 @@ class Dispatcher:
             text = f"method '{method}' not supported in this mode (no out channel support)"
             raise RpcError(text, code=-32601, status=500)
         if not self.principal.may_call(method):
-            raise RpcError(f"missing permission to invoke '{method}': the token is for other methods")
+            raise RpcError(f"missing permission to invoke '{method}': the token does not allow it")
         if not row.is_answer:
             await self.count(method)
         arguments = params_decode(method, row, params)
@@ -175,7 +175,7 @@ class Dispatcher:
                 row.handler, call, *arguments, in_loop=self.shares_loop, is_long=row.is_long
             )
         except (OperationalError, InterfaceError):
-            raise RpcError("the database is restarting, ask again") from None
+            raise RpcError("the database is restarting, try again") from None
         except Exception as error:
             refusal = domain_error(error)
             if refusal is None:

@@ -63,7 +63,7 @@ class MemoryBudget:
         """Count more bytes.  Raises Overloaded."""
         most: int = getattr(settings, self.setting)
         if self.used.total() + size > most or self.used[owner] + size > most // TENANT_SHARE:
-            raise Overloaded(f"large requests fill the {most} bytes that there are for them: ask again")
+            raise Overloaded(f"the {most} bytes available for large requests are in use: try again")
         self.used[owner] += size
 
     def release(self, owner: str, size: int) -> None:

@@ -70,7 +70,7 @@ class NotConfirmed(NotAllowed):
     code = "not_confirmed"
 
     def __init__(self) -> None:
-        super().__init__(gettext("confirm first that it is you, on the page Account, or use a token"))
+        super().__init__(gettext("confirm your identity on the Account page first, or use a token"))
 
 
 class MayCall(BasePermission):
@@ -84,22 +84,22 @@ class MayCall(BasePermission):
         need = view.perms.get(request.method, "admin")
         if not principal.may(need):
             raise NotAllowed(
-                gettext("this needs the level '{need}', the token has '{perm}'").format(
+                gettext("this requires the level '{need}', the caller has '{perm}'").format(
                     need=need, perm=principal.perm
                 )
             )
         scopes = view.scopes or (view.scope,)
         if not any(principal.has_scope(scope) for scope in scopes):
             missing = " or ".join(one or "general" for one in scopes)
-            raise NotAllowed(gettext("this needs a token with the scope '{scope}'").format(scope=missing))
+            raise NotAllowed(gettext("this requires a token with the scope '{scope}'").format(scope=missing))
         name = f"rest.{type(view).__name__}"
         if not principal.may_call(name):
-            raise NotAllowed(gettext("this token is for other methods than {method}").format(method=name))
+            raise NotAllowed(gettext("this token does not allow {method}").format(method=name))
         is_operators = view.operator_only or request.method in view.operator_methods
         if is_operators and not principal.is_operator:
-            raise NotAllowed(gettext("this is for the operator of the pool"))
+            raise NotAllowed(gettext("only the pool's operator can do this"))
         if principal.is_partial and request.method in view.whole_methods:
-            raise NotAllowed(gettext("this token is for some miners or signers only"))
+            raise NotAllowed(gettext("this token is limited to certain miners or signers"))
         if request.method in view.confirmed_methods and not is_proved(request):
             raise NotConfirmed
         return True

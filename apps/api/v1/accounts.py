@@ -59,7 +59,7 @@ class TenantInput(InputSerializer):
 
 
 class TenantChange(InputSerializer):
-    """What of a tenant changes."""
+    """Changes to a tenant."""
 
     comment = serializers.CharField(max_length=255, allow_blank=True, required=False)
     enabled = serializers.BooleanField(required=False)
@@ -86,13 +86,13 @@ class TokenOutput(serializers.Serializer[Any]):
 
 
 class TokenMade(TokenOutput):
-    """A new token with its text, which is shown this once."""
+    """A new token with its text, which is shown only once."""
 
     token = serializers.CharField()
 
 
 class TokenInput(InputSerializer):
-    """A token to make."""
+    """A token to create."""
 
     name = serializers.CharField(max_length=100)
     perm = serializers.ChoiceField(choices=Perm.values)
@@ -110,21 +110,21 @@ class TokenInput(InputSerializer):
 
 
 class JoinTokenInput(InputSerializer):
-    """A join token to make."""
+    """A join token to create."""
 
     part = serializers.ChoiceField(choices=JOINS)
     tenant = serializers.CharField(max_length=50, required=False)
 
 
 class JoinTokenMade(serializers.Serializer[Any]):
-    """A join token, which is shown this once."""
+    """A join token, which is shown only once."""
 
     token = serializers.CharField()
     expires_at = serializers.DateTimeField()
 
 
 class ApprovalOutput(serializers.Serializer[Any]):
-    """A signer's wish to serve an account, granted or open."""
+    """A signer's request to serve an account, granted or pending."""
 
     signer = serializers.CharField(source="signer_tenant.name")
     account = serializers.CharField(source="account.name")
@@ -133,7 +133,7 @@ class ApprovalOutput(serializers.Serializer[Any]):
 
 
 class ApprovalInput(InputSerializer):
-    """An answer to that wish."""
+    """A decision on an approval request."""
 
     signer = serializers.CharField(max_length=50)
     account = serializers.CharField(max_length=50, required=False)
@@ -181,7 +181,7 @@ class TenantsView(PoolView):
 
     @extend_schema(request=TenantInput, responses={201: TenantOutput})
     def post(self, request: Request) -> Response:
-        """Make a tenant."""
+        """Create a tenant."""
         data = checked(TenantInput(data=request.data))
         tenant = tenant_create(name=data["name"], comment=data["comment"])
         audit_record(principal=self.principal, action="tenant.create", target=tenant.name, after=data)
@@ -198,7 +198,7 @@ class TenantView(PoolView):
 
     @extend_schema(request=TenantChange, responses=TenantOutput)
     def patch(self, request: Request, name: str) -> Response:
-        """Change its comment, or shut it out and let it in again."""
+        """Change its comment, or disable or enable it."""
         data = checked(TenantChange(data=request.data))
         tenant = tenant_by_name(name)
         before = {"comment": tenant.comment, "enabled": tenant.enabled}
@@ -224,11 +224,11 @@ class TokensView(PoolView):
 
     @extend_schema(request=TokenInput, responses={201: TokenMade})
     def post(self, request: Request) -> Response:
-        """Make a token.  Its text is in this answer and never again."""
+        """Create a token.  Its text is returned only in this response."""
         data = checked(TokenInput(data=request.data))
         tenant = self.tenant_for(data)
         if data["expires_at"] is not None and data["expires_at"] <= clock.now():
-            raise BadValue(gettext("must lie in the future"), field="expires_at")
+            raise BadValue(gettext("must be in the future"), field="expires_at")
         text = token_issue(
             tenant=tenant,
             name=data["name"],
@@ -247,7 +247,7 @@ class TokensView(PoolView):
         """Return the tenant that gets the token: only the operator names another.  Raises NotAllowed."""
         if data["operator"] and not self.principal.is_operator:
             raise NotAllowed(
-                gettext("only the operator makes tokens that see every tenant"), field="operator"
+                gettext("only the operator can create tokens that see every tenant"), field="operator"
             )
         return tenant_to_equip(self.principal, data.get("tenant", ""))
 
@@ -255,7 +255,7 @@ class TokensView(PoolView):
 def tenant_to_equip(principal: Principal, name: str) -> Tenant:
     """Return the tenant that gets a token: only the operator names another.  Raises NotAllowed, NotFound."""
     if principal.is_limited:
-        raise NotAllowed(gettext("a limited token makes no other tokens"))
+        raise NotAllowed(gettext("a limited token cannot create other tokens"))
     if not principal.is_operator and name not in ("", principal.tenant_name):
         raise NotFound(gettext("there is no tenant {name!r}").format(name=name), field="tenant")
     return tenant_by_name(name or principal.tenant_name)
@@ -270,7 +270,7 @@ class JoinTokensView(PoolView):
 
     @extend_schema(request=JoinTokenInput, responses={201: JoinTokenMade})
     def post(self, request: Request) -> Response:
-        """Make a join token.  Its text is in this answer and never again."""
+        """Create a join token.  Its text is returned only in this response."""
         data = checked(JoinTokenInput(data=request.data))
         tenant = tenant_to_equip(self.principal, data.get("tenant", ""))
         text = join_token_issue(tenant=tenant, part=data["part"], by=self.principal)
@@ -291,7 +291,7 @@ class TokenView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, _request: Request, uuid: str) -> Response:
-        """Revoke it; open sockets of it end within a second."""
+        """Revoke it; its open sockets are closed within a second."""
         row = self.found(uuid)
         token_revoke(row)
         audit_record(principal=self.principal, action="token.revoke", target=str(row))
@@ -317,7 +317,7 @@ class ApprovalsView(PoolView):
 
     @extend_schema(responses=ApprovalOutput(many=True))
     def get(self, request: Request) -> Response:
-        """List wishes, open and granted."""
+        """List approval requests, pending and granted."""
         return page_of(self, request, approvals_visible(self.principal), ApprovalOutput)
 
     @extend_schema(request=ApprovalInput, responses=ApprovalOutput)

@@ -31,35 +31,33 @@ NUMBERS_CHARS = 10_000
 
 
 class AdoptionInput(InputSerializer):
-    """Which sectors; without numbers all that live on the chain and have no row."""
+    """Which sectors; by default all that are live on chain and not in the database."""
 
     numbers = serializers.CharField(
-        required=False, max_length=NUMBERS_CHARS, help_text="as lotus-miner writes them: `5-9,12`"
+        required=False, max_length=NUMBERS_CHARS, help_text="in lotus-miner's notation: `5-9,12`"
     )
 
 
 class AdoptionPlanOutput(serializers.Serializer[Any]):
     """What an adoption would write."""
 
-    count = serializers.IntegerField(help_text="sectors that get a row")
+    count = serializers.IntegerField(help_text="sectors that would be added")
     numbers = serializers.CharField(help_text="the first of them")
-    listed = serializers.IntegerField(help_text="of the named ones, how many have a row already")
-    absent = serializers.CharField(help_text="of the named ones, those that do not live on the chain")
+    listed = serializers.IntegerField(help_text="requested sectors that are already in the database")
+    absent = serializers.CharField(help_text="requested sectors that are not live on chain")
 
 
 class AdoptionOutput(serializers.Serializer[Any]):
-    """An adoption, and how far it is."""
+    """An adoption with its progress."""
 
     uuid = serializers.UUIDField()
     miner = serializers.CharField()
     state = serializers.ChoiceField(choices=AdoptionState.values)
     numbers = serializers.CharField(help_text="the first of them")
     total = serializers.IntegerField()
-    written = serializers.IntegerField(help_text="rows that it has written so far")
-    absent = serializers.IntegerField(help_text="ended on the chain before it came to them")
-    unplaced = serializers.IntegerField(
-        help_text="sectors of the miner whose files no store is known to have"
-    )
+    written = serializers.IntegerField(help_text="sectors added so far")
+    absent = serializers.IntegerField(help_text="sectors that ended on chain before they were reached")
+    unplaced = serializers.IntegerField(help_text="sectors of the miner whose files are in no known store")
     unread = serializers.ListField(child=serializers.CharField(), help_text="stores that no host could read")
     by = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -67,10 +65,10 @@ class AdoptionOutput(serializers.Serializer[Any]):
 
 
 class AdoptionList(serializers.Serializer[Any]):
-    """Adoptions, the newest first."""
+    """Adoptions, newest first."""
 
     unlisted = serializers.IntegerField(
-        help_text="live sectors without a row, as counted once a proving period"
+        help_text="live sectors not in the database, counted once per proving period"
     )
     results = AdoptionOutput(many=True)
 
@@ -112,7 +110,7 @@ class MinerAdoptionsView(PoolView):
         parameters=[OpenApiParameter("limit", int)],
     )
     def get(self, request: Request, address: str) -> Response:
-        """List them, the newest first, with how many sectors have no row."""
+        """List adoptions, newest first, with the number of sectors not in the database."""
         limit = number(request, "limit", least=1, default=20, most=100)
         miner = miner_get(self.principal, address)
         rows = [adoption_body(row) for row in adoptions_of(miner)[:limit]]
@@ -124,7 +122,7 @@ class MinerAdoptionsView(PoolView):
         responses={200: AdoptionPlanOutput, 201: AdoptionOutput},
     )
     def post(self, request: Request, address: str) -> Response:
-        """Order one; it goes on with the heads, and asked again while it does it is the answer."""
+        """Start an adoption; it proceeds with each head.  While one is running, it is returned instead."""
         body = AdoptionInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner, work = miner_get(self.principal, address), sealing_context_now()
@@ -144,12 +142,12 @@ class MinerAdoptionView(PoolView):
 
     @extend_schema(responses=AdoptionOutput)
     def get(self, request: Request, address: str, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show how far it is."""
+        """Show its progress."""
         return Response(adoption_body(adoption_get(miner_get(self.principal, address), uuid)))
 
     @extend_schema(responses=AdoptionOutput)
     def delete(self, request: Request, address: str, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Cancel it; the rows that it has written stay."""
+        """Cancel it; sectors that were already added stay."""
         miner = miner_get(self.principal, address)
         row = adoption_get(miner, uuid)
         return Response(adoption_body(adoption_cancel(miner, row, by=self.principal, now=clock.now())))

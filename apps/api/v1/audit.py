@@ -31,7 +31,7 @@ class AuditQuery(QuerySerializer):
 
 
 class AuditOutput(serializers.Serializer[Any]):
-    """One line of the audit log."""
+    """One entry of the audit log."""
 
     number = serializers.IntegerField(source="pk")
     at = serializers.DateTimeField()
@@ -46,14 +46,14 @@ class AuditOutput(serializers.Serializer[Any]):
 
 
 class AuditLines(serializers.Serializer[Any]):
-    """One page, newest first; a search may stop before it has a page full, and `next` goes on."""
+    """One page, newest first; a search may return a partial page, and `next` continues it."""
 
     results = AuditOutput(many=True)
     next = serializers.CharField(allow_null=True)
 
 
 class AuditState(serializers.Serializer[Any]):
-    """Whether the chain of the audit log holds, and how far it was checked."""
+    """Whether the audit log's hash chain is intact, and how far it was verified."""
 
     intact = serializers.BooleanField()
     first_broken = serializers.IntegerField(allow_null=True)
@@ -70,9 +70,9 @@ class AuditView(PoolView):
         responses=AuditLines,
     )
     def get(self, request: Request) -> Response:
-        """Search the audit log: part of an actor's name, whole actions and targets, a time.
+        """Search the audit log by part of an actor's name, by exact action and target, and by time.
 
-        No question looks at more than some thousand lines: a search may give few or none and yet a `next`.
+        A request scans a few thousand entries at most: a page may be short or empty and still have a `next`.
         """
         limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
         before = number(request, "cursor", least=1, default=0, most=10**12)
@@ -92,7 +92,7 @@ def audit_question(data: dict[str, Any]) -> AuditQuestion:
     for name in ("after", "before"):
         if name in data and not YEARS[0] <= data[name].year <= YEARS[1]:
             raise BadValue(
-                gettext("lies between the years {first} and {last}").format(first=YEARS[0], last=YEARS[1]),
+                gettext("must be between the years {first} and {last}").format(first=YEARS[0], last=YEARS[1]),
                 field=name,
             )
     return AuditQuestion(
@@ -112,7 +112,7 @@ class AuditStateView(PoolView):
 
     @extend_schema(responses=AuditState)
     def get(self, _request: Request) -> Response:
-        """Walk the chain of hashes on from where it was checked last; `audit_verify` walks all of it."""
+        """Verify the hash chain from where the last check ended; `audit_verify` verifies all of it."""
         found = chain_look()
         return Response(
             {

@@ -38,7 +38,7 @@ class StepOutput(serializers.Serializer[Any]):
 
 
 class RoundOutput(serializers.Serializer[Any]):
-    """What a miner did at one epoch."""
+    """The outcome of one epoch for a miner."""
 
     height = serializers.IntegerField()
     base_height = serializers.IntegerField()
@@ -50,7 +50,7 @@ class RoundOutput(serializers.Serializer[Any]):
     reason = serializers.CharField()
     sector = serializers.IntegerField(allow_null=True)
     steps = StepOutput(many=True)
-    budget_ms = serializers.IntegerField(help_text="when a block had to be signed")
+    budget_ms = serializers.IntegerField(help_text="time by which a block had to be signed")
     at = serializers.DateTimeField()
 
 
@@ -60,18 +60,20 @@ class RoundPage(serializers.Serializer[Any]):
     results = RoundOutput(many=True)
     next = serializers.CharField(allow_null=True)
     why_not_now = serializers.CharField(
-        help_text="why no round is drawn now, of which there is no row: as `why_not` of `/mining`"
+        help_text="why no rounds run now, which leaves no row: as `why_not` of `/mining`"
     )
 
 
 class BlockOutput(serializers.Serializer[Any]):
-    """One block that was made."""
+    """One block that was created."""
 
     height = serializers.IntegerField()
     cid = serializers.CharField(allow_null=True)
     outcome = serializers.ChoiceField(choices=RoundState.values)
     won = serializers.IntegerField()
-    reward = serializers.CharField(allow_null=True, help_text="attoFIL, with tips; null before it is booked")
+    reward = serializers.CharField(
+        allow_null=True, help_text="attoFIL, including tips; null until it is recorded"
+    )
     penalty = serializers.CharField(allow_null=True)
     messages = serializers.IntegerField()
     submitted_at = serializers.DateTimeField(allow_null=True)
@@ -94,13 +96,13 @@ class F3LeaseOutput(serializers.Serializer[Any]):
     """How a miner takes part in fast finality."""
 
     takes_part = serializers.BooleanField(help_text="whether a node votes for it")
-    instance = serializers.IntegerField(help_text="that the node worked on when it was asked last")
-    until_instance = serializers.IntegerField(help_text="the last one of the lease")
+    instance = serializers.IntegerField(help_text="current instance of the node when it was last asked")
+    until_instance = serializers.IntegerField(help_text="last instance of the lease")
     renewed_at = serializers.DateTimeField(allow_null=True)
-    reason = serializers.CharField(help_text="why the lease could not be renewed; empty while it could")
+    reason = serializers.CharField(help_text="why the lease could not be renewed; empty if it could")
     waits_until_instance = serializers.IntegerField(
         allow_null=True,
-        help_text="of a restored database: until it is over, a node may vote by a ticket that no row knows",
+        help_text="after a restore: until this instance is over, a node may vote with an unrecorded ticket",
     )
 
 
@@ -109,11 +111,13 @@ class MiningOutput(serializers.Serializer[Any]):
 
     miner = serializers.CharField()
     on = serializers.BooleanField()
-    why_not = serializers.CharField(help_text=f"empty while rounds are drawn; {', '.join(NotDrawn.values)}")
-    reason = serializers.CharField(help_text="the same in words")
-    expected = serializers.FloatField(help_text="wins an epoch, by the share of the network's power")
-    expected_time_to_win_s = serializers.FloatField(allow_null=True, help_text="mean, from now")
-    f3 = F3LeaseOutput(allow_null=True, help_text="null: no lease was asked for")
+    why_not = serializers.CharField(help_text=f"empty while rounds run; {', '.join(NotDrawn.values)}")
+    reason = serializers.CharField(help_text="`why_not` as text")
+    expected = serializers.FloatField(
+        help_text="expected wins per epoch, by its share of the network's power"
+    )
+    expected_time_to_win_s = serializers.FloatField(allow_null=True, help_text="mean time from now")
+    f3 = F3LeaseOutput(allow_null=True, help_text="null: no lease was requested")
 
 
 def mining_body(miner: Miner) -> dict[str, Any]:
@@ -255,7 +259,9 @@ class WarmUpOutput(serializers.Serializer[Any]):
 
     miner = serializers.CharField()
     good = serializers.BooleanField()
-    steps = serializers.DictField(child=serializers.IntegerField(), help_text="milliseconds by step")
+    steps = serializers.DictField(
+        child=serializers.IntegerField(), help_text="duration of each step, in milliseconds"
+    )
     failed = serializers.CharField(help_text="the step that failed; empty if all succeeded")
     reason = serializers.CharField()
 
@@ -267,7 +273,7 @@ class MinerWarmUpView(PoolView):
 
     @extend_schema(operation_id="v1_miners_warm_up", request=None, responses=WarmUpOutput)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Rehearse a win with node, signer and prover; no block comes of it."""
+        """Rehearse a win with node, signer and prover; no block is created."""
         miner = miner_get(self.principal, address)
         done = warm_up(miner, viewer=self.principal)
         return Response(

@@ -41,7 +41,7 @@ class HeadView(PoolView):
         """Return the newest head."""
         head = head_current()
         if head is None:
-            raise NetworkUnknown(gettext("no head of the chain is known yet"))
+            raise NetworkUnknown(gettext("no chain head is known yet"))
         return Response(
             {
                 "network": network_current().name,
@@ -72,9 +72,9 @@ class NetworkView(PoolView):
 
     @extend_schema(responses=NetworkOutput)
     def delete(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """Unbind the pool from its network while it holds no miner and no message; 409 with the reason.
+        """Unbind the pool from its network while it has no miner and no message; else 409 with the reason.
 
-        The next node that answers binds it again: take nodes of a wrong network out first.
+        The next node that responds binds it again: remove nodes of a wrong network first.
         """
         return Response({"network": network_unbind(principal=self.principal)})
 

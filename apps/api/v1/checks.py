@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 
 class FindingOutput(serializers.Serializer[Any]):
-    """One thing that needs somebody."""
+    """One finding that needs attention."""
 
     key = serializers.CharField()
     say = serializers.CharField()
     reason = serializers.CharField()
-    count = serializers.IntegerField(help_text="How many objects it stands for.")
-    per_day = serializers.CharField(help_text="attoFIL that it costs each day; 0 if nothing or not known.")
-    is_part = serializers.BooleanField(help_text="Whether another finding's per_day has it already.")
-    at_risk = serializers.CharField(help_text="attoFIL that are lost once if nobody acts.")
-    due = serializers.IntegerField(allow_null=True, help_text="Seconds since 1970 at which it is too late.")
-    due_label = serializers.CharField(help_text="What happens then.")
-    page = serializers.CharField(help_text="Page of the console on which it is mended.")
+    count = serializers.IntegerField(help_text="How many objects it covers.")
+    per_day = serializers.CharField(help_text="attoFIL that it costs per day; 0 if nothing or unknown.")
+    is_part = serializers.BooleanField(
+        help_text="Whether its per_day is already included in another finding's."
+    )
+    at_risk = serializers.CharField(help_text="attoFIL that will be lost once if nobody acts.")
+    due = serializers.IntegerField(allow_null=True, help_text="Unix time at which it is too late.")
+    due_label = serializers.CharField(help_text="What happens at that time.")
+    page = serializers.CharField(help_text="Page of the console where it can be fixed.")
 
 
 class CheckOutput(serializers.Serializer[Any]):
@@ -50,9 +52,11 @@ class ChecksOutput(serializers.Serializer[Any]):
 
     at = serializers.DateTimeField(help_text="When the checks ran.")
     passed = serializers.IntegerField(help_text="How many of them found nothing.")
-    per_day = serializers.CharField(help_text="attoFIL that all findings cost each day.")
-    at_risk = serializers.CharField(help_text="attoFIL that would be lost once.")
-    unpriced = serializers.IntegerField(help_text="Critical findings without a figure, which no sum holds.")
+    per_day = serializers.CharField(help_text="attoFIL that all findings cost per day.")
+    at_risk = serializers.CharField(help_text="attoFIL that would be lost once if nobody acts.")
+    unpriced = serializers.IntegerField(
+        help_text="Critical findings of unknown cost, not included in the sums."
+    )
     checks = CheckOutput(many=True)
 
 
@@ -93,7 +97,7 @@ class ChecksView(PoolView):
 
     @extend_schema(responses=ChecksOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """Return every check with what it found among the caller's own objects."""
+        """Return every check with its findings among the caller's own objects."""
         report = report_now(CheckData(self.principal))
         return Response(
             {

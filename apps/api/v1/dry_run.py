@@ -12,7 +12,7 @@ from apps.core.errors import BadValue
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
-DRY_RUN: Final = OpenApiParameter("dry_run", bool, description="say what it does and costs, and do nothing")
+DRY_RUN: Final = OpenApiParameter("dry_run", bool, description="only return what it would do and cost")
 PARAMETERS: Final = ("dry_run",)
 """`write_parameters` of a view that has a dry run: a misspelt one is refused before it acts."""
 WORDS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}

@@ -40,7 +40,7 @@ DAYS_MAX = 3660
 
 
 class GuardInput(InputSerializer):
-    """A gas guard; amounts in attoFIL as text, zero sets no such limit."""
+    """A gas guard; amounts in attoFIL as text, zero means no limit."""
 
     tenant = serializers.CharField(required=False, allow_null=True, max_length=100)
     kind = serializers.CharField(required=False, allow_blank=True, max_length=32)
@@ -53,7 +53,7 @@ class GuardInput(InputSerializer):
 
 
 class GuardChange(InputSerializer):
-    """New limits of a guard; what is left out stays."""
+    """New limits of a guard; omitted fields stay unchanged."""
 
     max_fee = AmountField(required=False)
     daily_budget = AmountField(required=False)
@@ -62,7 +62,7 @@ class GuardChange(InputSerializer):
 
 
 class GuardOutput(serializers.Serializer[Any]):
-    """One guard with what its day has cost."""
+    """One guard with its spending of the day."""
 
     uuid = serializers.UUIDField()
     tenant = serializers.CharField(allow_null=True)
@@ -83,7 +83,7 @@ class GuardPage(serializers.Serializer[Any]):
 
 
 class AutoBumpInput(InputSerializer):
-    """When a tenant's proofs pay more."""
+    """When a tenant's proofs raise their fees."""
 
     tenant = serializers.CharField(required=False, max_length=100)
     is_on = serializers.BooleanField(default=True)
@@ -143,7 +143,7 @@ class GasView(PoolView):
         """Return the day's history, the cheapest two hours, and the forecast at both base fees."""
         head = head_current()
         if head is None:
-            raise NetworkUnknown(gettext("no head of the chain is known yet"))
+            raise NetworkUnknown(gettext("no chain head is known yet"))
         history = base_fee_history(head=head, epoch_s=network_current().epoch_s)
         window = cheap_window(history)
         costs = queue_costs(self.principal, now=clock.now())
@@ -182,10 +182,10 @@ class SpendView(PoolView):
 
     @extend_schema(parameters=[OpenApiParameter("by", str), OpenApiParameter("days", int)], responses=dict)
     def get(self, request: Request) -> Response:
-        """Add spending up by method, tenant, sender or day."""
+        """Sum spending by method, tenant, sender or day."""
         by = request.query_params.get("by", "method")
         if by not in SUMMED_BY:
-            raise BadValue(gettext("is one of {words}").format(words=", ".join(SUMMED_BY)), field="by")
+            raise BadValue(gettext("must be one of {words}").format(words=", ".join(SUMMED_BY)), field="by")
         days = number(request, "days", least=1, default=7, most=DAYS_MAX)
         sums = spend_summed(self.principal, by=by, days=days, now=clock.now())
         names = [name.replace("tenant__name", "tenant") for name in SUMMED_BY[by]]
@@ -211,12 +211,12 @@ class GuardsView(PoolView):
 
     @extend_schema(responses=GuardPage)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """List the guards that hold for the caller's messages."""
+        """List the guards that apply to the caller's messages."""
         return Response({"results": guard_bodies(self.principal, list(guards_visible(self.principal)))})
 
     @extend_schema(request=GuardInput, responses={201: GuardOutput})
     def post(self, request: Request) -> Response:
-        """Make a guard."""
+        """Create a guard."""
         body = GuardInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LeftoverOutput(serializers.Serializer[Any]):
-    """A sector in a sealing folder that no job of its host knows."""
+    """A sector in a sealing folder that belongs to no job of its host."""
 
     id = serializers.CharField()
     miner_id = serializers.IntegerField()
@@ -35,30 +35,30 @@ class LeftoverOutput(serializers.Serializer[Any]):
     folder = serializers.CharField()
     bytes = serializers.IntegerField()
     sector = serializers.UUIDField(allow_null=True)
-    removing = serializers.BooleanField(help_text="the host was told to remove it")
-    error = serializers.CharField(allow_blank=True, help_text="why it could not be removed last")
+    removing = serializers.BooleanField(help_text="removal was ordered")
+    error = serializers.CharField(allow_blank=True, help_text="why the last removal failed")
 
 
 class LeftoverList(serializers.Serializer[Any]):
-    """What a host has told of, the largest first."""
+    """Leftovers that a host has reported, largest first."""
 
     results = LeftoverOutput(many=True)
 
 
 class LeftoverPlanned(LeftoverOutput):
-    """A leftover, and why it stays; empty: it goes."""
+    """A leftover; `refusal` says why it is kept, empty if it is removed."""
 
     refusal = serializers.CharField(allow_blank=True)
 
 
 class LeftoverPlannedList(serializers.Serializer[Any]):
-    """What is done with each."""
+    """What is done with each leftover."""
 
     results = LeftoverPlanned(many=True)
 
 
 class LeftoverRemoveInput(InputSerializer):
-    """Which leftovers, and why they go."""
+    """Which leftovers to remove, and why."""
 
     leftovers = serializers.ListField(
         child=serializers.CharField(max_length=5_000), min_length=1, max_length=LEFTOVERS_MAX
@@ -103,7 +103,7 @@ class HostLeftoversRemoveView(PoolView):
 
     @extend_schema(request=LeftoverRemoveInput, responses=LeftoverPlannedList, parameters=[DRY_RUN])
     def post(self, request: Request, uuid: str) -> Response:
-        """Order the host to remove them; those that stay are named, as what the chain has."""
+        """Order the host to remove them; those that must be kept are listed with the reason."""
         body = LeftoverRemoveInput(data=request.data)
         body.is_valid(raise_exception=True)
         given, worker = body.validated_data, worker_get(self.principal, uuid)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class ValuesInput(InputSerializer):
-    """Settings by key, as `slots.PC1`, `sectors_max`, `sealing.max_retries`; null takes one away."""
+    """Settings by key, such as `slots.PC1`, `sectors_max`, `sealing.max_retries`; null removes one."""
 
     values = serializers.DictField(
         child=serializers.CharField(allow_null=True, allow_blank=True, max_length=2_000)
@@ -37,7 +37,7 @@ class ValuesInput(InputSerializer):
 
 
 class SharedInput(ValuesInput):
-    """Whose hosts share them: a tenant's, or those of its group; the operator's without a tenant: all."""
+    """Which hosts share them: a tenant's, or those of its group; without a tenant (operator only) all."""
 
     tenant = serializers.CharField(default="", allow_blank=True, max_length=100)
     group = serializers.CharField(default="", allow_blank=True, max_length=100)
@@ -50,7 +50,7 @@ class GroupInput(InputSerializer):
 
 
 class WantedOutput(serializers.Serializer[Any]):
-    """What the host is told, by level and key."""
+    """Settings sent to the host, by level and key."""
 
     wanted = serializers.DictField(child=serializers.CharField())
 
@@ -64,7 +64,7 @@ class SharedOutput(serializers.Serializer[Any]):
 
 
 class SharedList(serializers.Serializer[Any]):
-    """Those of the pool, of the caller's tenants and of their groups."""
+    """Settings of the pool, of the caller's tenants and of their groups."""
 
     results = SharedOutput(many=True)
 
@@ -82,7 +82,7 @@ class WorkerSettingsView(PoolView):
 
     @extend_schema(request=ValuesInput, responses=WantedOutput)
     def put(self, request: Request, uuid: str) -> Response:
-        """Set some; the host obeys them with its next heartbeat, without a restart."""
+        """Set some; the host applies them at its next heartbeat, without a restart."""
         body = ValuesInput(data=request.data)
         body.is_valid(raise_exception=True)
         worker = worker_get(self.principal, uuid)
@@ -99,7 +99,7 @@ class WorkerGroupView(PoolView):
 
     @extend_schema(request=GroupInput, responses=WantedOutput)
     def put(self, request: Request, uuid: str) -> Response:
-        """Move a host into a group, or into none."""
+        """Move a host into a group, or out of any."""
         body = GroupInput(data=request.data)
         body.is_valid(raise_exception=True)
         worker = worker_get(self.principal, uuid)
@@ -116,7 +116,7 @@ class SharedSettingsView(PoolView):
 
     @extend_schema(operation_id="v1_host_settings_list", responses=SharedList)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
-        """List them; the pool's are shown to everybody, as every host obeys them."""
+        """List shared settings; the pool's are visible to everybody, as they apply to every host."""
         return Response({"results": [shared_body(row) for row in shared_settings_visible(self.principal)]})
 
     @extend_schema(
@@ -132,9 +132,9 @@ class SharedSettingsView(PoolView):
         if data["tenant"] or not self.principal.is_operator:
             tenant = tenant_by_name(data["tenant"] or self.principal.tenant_name)
             if not self.principal.is_operator and tenant.pk != self.principal.tenant_id:
-                raise NotAllowed(gettext("only the operator sets those of another tenant"), field="tenant")
+                raise NotAllowed(gettext("only the operator can set those of another tenant"), field="tenant")
         elif data["group"]:
-            raise NotAllowed(gettext("a group is a tenant's: name it"), field="tenant")
+            raise NotAllowed(gettext("a group belongs to a tenant: specify it"), field="tenant")
         row = shared_settings_set(
             values_read(data["values"]),
             tenant=tenant,

@@ -66,13 +66,15 @@ class WorkerOutput(serializers.Serializer[Any]):
 
 
 class SettingOutput(serializers.Serializer[Any]):
-    """A setting as the host obeys it, and the level that it comes from."""
+    """A setting in effect on the host, and the level that it comes from."""
 
     key = serializers.CharField()
     value = serializers.CharField()
     origin = serializers.CharField()
     file = serializers.CharField(
-        required=False, allow_blank=True, help_text="The host's file, if that says it."
+        required=False,
+        allow_blank=True,
+        help_text="The host's configuration file, if the value comes from it.",
     )
 
 
@@ -87,13 +89,13 @@ class FailureOutput(serializers.Serializer[Any]):
 
 
 class BoundOutput(serializers.Serializer[Any]):
-    """A bound for sectors at once: `have` is divided by what each takes; of cores, each has so many."""
+    """A limit on concurrent sectors: `have` divided by `each`; for cores, `each` is sectors per core."""
 
     by = serializers.ChoiceField(choices=BOUNDS)
     count = serializers.IntegerField()
     have = serializers.IntegerField()
     each = serializers.IntegerField()
-    is_of_pc1 = serializers.BooleanField(help_text="It bounds those in PC1 alone.")
+    is_of_pc1 = serializers.BooleanField(help_text="It limits only sectors in PC1.")
 
 
 class ParallelOutput(serializers.Serializer[Any]):
@@ -102,42 +104,44 @@ class ParallelOutput(serializers.Serializer[Any]):
     sector_bytes = serializers.IntegerField()
     sectors = serializers.IntegerField()
     in_pc1 = serializers.IntegerField()
-    bounds = BoundOutput(many=True, help_text="The tightest first.")
+    bounds = BoundOutput(many=True, help_text="Strictest first.")
 
 
 class WorkerDetail(WorkerOutput):
-    """One worker with its settings as it obeys them, and what it did in the last week."""
+    """One worker with its settings in effect, and its work of the last week."""
 
     settings = SettingOutput(many=True)
     wanted = serializers.DictField(child=serializers.CharField())
-    parallel = ParallelOutput(allow_null=True, help_text="None: it seals nothing, or has told too little.")
+    parallel = ParallelOutput(
+        allow_null=True, help_text="Null: it seals nothing, or has not reported enough."
+    )
     sectors_per_day = serializers.FloatField()
     failures = FailureOutput(many=True)
 
 
 class LogOutput(serializers.Serializer[Any]):
-    """The newest lines of a host's log; it sends them with its heartbeats while somebody asks."""
+    """The newest lines of a host's log, sent with its heartbeats while they are being requested."""
 
     at = serializers.DateTimeField(allow_null=True)
     lines = serializers.ListField(child=serializers.CharField())
 
 
 class WorkerList(serializers.Serializer[Any]):
-    """Workers, the newest first."""
+    """Workers, newest first."""
 
     results = WorkerOutput(many=True)
     cursor = serializers.CharField(allow_null=True)
 
 
 class CommandInput(InputSerializer):
-    """What a worker is to do."""
+    """A command for a worker."""
 
     op = serializers.ChoiceField(choices=[str(op) for op in Operation if op not in NOT_PLAIN] + [RETIRE])
     args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
 
 
 class CommandOutput(serializers.Serializer[Any]):
-    """A command on its way."""
+    """A queued command."""
 
     id = serializers.UUIDField()
     op = serializers.CharField()
@@ -230,13 +234,13 @@ class WorkersView(PoolView):
         parameters=[
             OpenApiParameter("limit", int),
             OpenApiParameter("cursor", str),
-            OpenApiParameter("name", str, description="A part of the name, or of the machine's."),
+            OpenApiParameter("name", str, description="Part of the name, or of the machine's name."),
             OpenApiParameter("state", str, enum=WORKER_STATES),
             OpenApiParameter("group", str),
         ],
     )
     def get(self, request: Request) -> Response:
-        """List workers, the newest first."""
+        """List workers, newest first."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         query = request.query_params
         state = query.get("state", "")
@@ -269,7 +273,7 @@ class OneWorkerView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Retire a worker: its leases end, its uid is refused from now on."""
+        """Retire a worker: its leases end, and its uid is rejected from now on."""
         worker_retire(worker_get(self.principal, uuid), now=clock.now(), by=self.principal)
         return Response(status=204)
 
@@ -281,7 +285,7 @@ class CommandsView(PoolView):
 
     @extend_schema(request=CommandInput, responses={201: CommandOutput})
     def post(self, request: Request, uuid: str) -> Response:
-        """Queue a command; it rides on the answer to the next heartbeat."""
+        """Queue a command; it is delivered in the response to the next heartbeat."""
         body = CommandInput(data=request.data)
         body.is_valid(raise_exception=True)
         worker, actor, op = worker_get(self.principal, uuid), self.principal.actor, body.validated_data["op"]
@@ -307,7 +311,7 @@ class LogView(PoolView):
 
     @extend_schema(responses=LogOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show what the host sent last, and have it send more for half a minute."""
+        """Show the latest lines, and have the host send more for 30 seconds."""
         worker = worker_get(self.principal, uuid)
         log_watch(worker)
         report = host_report(worker)

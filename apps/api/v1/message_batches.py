@@ -26,13 +26,13 @@ BATCH_MAX = 1000
 
 
 class BatchInput(InputSerializer):
-    """Messages to push, in the order in which they shall be sent."""
+    """Messages to push, in sending order."""
 
     messages = serializers.ListField(child=MessageInput(), allow_empty=False, max_length=BATCH_MAX)
 
 
 class BatchResult(serializers.Serializer[Any]):
-    """What became of one message: its state, or why it was refused."""
+    """The result for one message: its state, or why it was refused."""
 
     id = serializers.CharField()
     state = serializers.CharField(allow_null=True)
@@ -69,7 +69,7 @@ class BatchView(PoolView):
 
     @extend_schema(request=BatchInput, responses=BatchOutput)
     def post(self, request: Request) -> Response:
-        """Push messages; each is accepted or refused by itself, and repeating the request is harmless."""
+        """Push messages; each is accepted or refused on its own, and the request is safe to repeat."""
         body = BatchInput(data=request.data)
         body.is_valid(raise_exception=True)
         items = [push_item(data) for data in body.validated_data["messages"]]
@@ -93,7 +93,7 @@ class DryRunView(PoolView):
         body.is_valid(raise_exception=True)
         head = head_current()
         if head is None:
-            raise NetworkUnknown(gettext("no head of the chain is known yet"))
+            raise NetworkUnknown(gettext("no chain head is known yet"))
         item = push_item(body.validated_data)
         found = message_dry_run(item, principal=self.principal, client=chain_client(), head=head)
         return Response(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class BulkInput(InputSerializer):
-    """What to do to which messages: those named, or everything on its way that fits the filter."""
+    """An action on messages: those named, or all open ones that match the filter."""
 
     action = serializers.ChoiceField(choices=list(BULK_STATES))
     ids = serializers.ListField(
@@ -43,14 +43,14 @@ class BulkInput(InputSerializer):
 
 
 class BulkRefusal(serializers.Serializer[Any]):
-    """One message that was left as it is."""
+    """One message that was left unchanged."""
 
     id = serializers.CharField()
     reason = serializers.CharField()
 
 
 class BulkOutput(serializers.Serializer[Any]):
-    """What was done; `left` fit the filter but not into one request."""
+    """What was done; `left` counts messages that match the filter but exceed one request."""
 
     done = serializers.ListField(child=serializers.CharField())
     refused = BulkRefusal(many=True)
@@ -61,7 +61,7 @@ def head_needed() -> Head:
     """Return the newest head.  Raises NetworkUnknown before the first one."""
     head = head_current()
     if head is None:
-        raise NetworkUnknown(gettext("no head of the chain is known yet"))
+        raise NetworkUnknown(gettext("no chain head is known yet"))
     return head
 
 
@@ -72,7 +72,7 @@ class CancelView(PoolView):
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Cancel a message in flight by an empty one to oneself under its nonce; answers with that one."""
+        """Cancel a message in flight with an empty message to self under its nonce; returns that message."""
         head = head_needed()
         made = message_cancel(
             message=message_get(self.principal, id),
@@ -107,12 +107,12 @@ class BulkView(PoolView):
 
     @extend_schema(request=BulkInput, responses=BulkOutput)
     def post(self, request: Request) -> Response:
-        """Replace, cancel, publish again or give up many messages; each refusal is named."""
+        """Replace, cancel, republish, retry or mark failed many messages; refusals are listed."""
         body = BulkInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if not {"ids", "kind", "from"} & set(data):
-            raise BadValue(gettext("name messages by ids, from or kind"), field="ids")
+            raise BadValue(gettext("select messages by ids, from or kind"), field="ids")
         rows = messages_visible(self.principal).filter(state__in=BULK_STATES[data["action"]])
         filters = {"kind": data.get("kind"), "from_addr": data.get("from")}
         rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})

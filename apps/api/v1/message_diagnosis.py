@@ -20,7 +20,7 @@ from apps.messages.services.fees import LEVELS, WHERE
 
 
 class ClickOutput(serializers.Serializer[Any]):
-    """What one of the actions would do; the cost is attoFIL of gas at most."""
+    """What one of the actions would do; the cost is at most this much gas, in attoFIL."""
 
     action = serializers.CharField()
     does = serializers.CharField()
@@ -28,15 +28,15 @@ class ClickOutput(serializers.Serializer[Any]):
 
 
 class LimitOutput(serializers.Serializer[Any]):
-    """One limit that is set for a message."""
+    """One limit that applies to a message."""
 
     level = serializers.ChoiceField(choices=list(LEVELS))
     setting = serializers.ChoiceField(choices=[*SETTINGS, QUOTA, *GUARD_SETTINGS[1:]])
-    value = serializers.CharField(help_text="attoFIL; of a quota messages in flight")
+    value = serializers.CharField(help_text="attoFIL; for a quota, messages in flight")
     target = serializers.CharField(help_text="sender, code and method, or guard that it is set on")
-    binds = serializers.BooleanField(help_text="no other level's limit goes before it")
-    blocks = serializers.BooleanField(help_text="the message waits because of it")
-    change = serializers.CharField(help_text="where it is changed")
+    binds = serializers.BooleanField(help_text="no limit of another level takes precedence")
+    blocks = serializers.BooleanField(help_text="the message is waiting because of it")
+    change = serializers.CharField(help_text="where to change it")
 
 
 class DiagnosisOutput(serializers.Serializer[Any]):
@@ -57,7 +57,7 @@ class DiagnosisView(PoolView):
 
     @extend_schema(responses=DiagnosisOutput)
     def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Return why a message has not moved, with evidence, and what can be done."""
+        """Return why a message has not landed, with evidence, and what can be done."""
         row, head = message_get(self.principal, id), head_current()
         found = message_diagnose(row, head=head)
         return Response(

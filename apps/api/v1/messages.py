@@ -45,7 +45,7 @@ class Base64Field(serializers.CharField):
         try:
             return base64.b64decode(super().to_internal_value(data), validate=True)
         except (binascii.Error, ValueError):
-            raise serializers.ValidationError(gettext("is not base64")) from None
+            raise serializers.ValidationError(gettext("must be base64")) from None
 
     def to_representation(self, value: Any) -> str:
         """Write it."""
@@ -86,7 +86,7 @@ class MessageInput(InputSerializer):
 
 
 class ReceiptOutput(serializers.Serializer[Any]):
-    """What execution gave."""
+    """The result of execution."""
 
     exit_code = serializers.IntegerField()
     gas_used = serializers.IntegerField()
@@ -139,7 +139,7 @@ class MessagePage(serializers.Serializer[Any]):
 
 
 class ReplaceInput(InputSerializer):
-    """New fees: all empty means estimate anew."""
+    """New fees; if all are empty, they are estimated again."""
 
     max_fee = AmountField(default=_zero)
     gas_limit = serializers.IntegerField(min_value=0, default=0)
@@ -226,7 +226,7 @@ class MessagesView(PoolView):
         responses=MessagePage,
     )
     def get(self, request: Request) -> Response:
-        """List messages, newest first; `cursor` is the `next` of the page before."""
+        """List messages, newest first; `cursor` is the `next` of the previous page."""
         query = request.query_params
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         unknown = set(query) - {"state", "from", "kind", "cursor", "limit", "token"}
@@ -247,7 +247,7 @@ class MessagesView(PoolView):
 
     @extend_schema(request=MessageInput, responses={201: MessageOutput, 200: MessageOutput})
     def post(self, request: Request) -> Response:
-        """Push a message; the same content under the same id answers 200 with the row that is there."""
+        """Push a message; the same content with the same id returns 200 and the existing message."""
         body = MessageInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
@@ -264,7 +264,7 @@ class MessageView(PoolView):
 
     @extend_schema(responses=MessageOutput)
     def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Return a message with its receipt once it landed."""
+        """Return a message, with its receipt once it has landed."""
         return Response(message_body(message_get(self.principal, id), head_height=_height()))
 
 
@@ -275,14 +275,14 @@ class ReplaceView(PoolView):
 
     @extend_schema(request=ReplaceInput, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # the route's word
-        """Sign again with the same nonce and other fees, and publish; of a message that has no nonce yet, set
-        its own `max_fee` and `gas_fee_cap` and have it tried at once.
+        """Sign again with the same nonce and new fees, and publish; for a message without a nonce yet, set
+        its own `max_fee` and `gas_fee_cap` and retry it at once.
         """
         body = ReplaceInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if max(data["gas_fee_cap"], data["gas_premium"], data["max_fee"]) > TOTAL_FILECOIN:
-            raise BadValue(gettext("more than all FIL there is"), field="gas_fee_cap")
+            raise BadValue(gettext("exceeds the total FIL supply"), field="gas_fee_cap")
         found = message_get(self.principal, id)
         if found.state == MessageState.UNFILLED:
             limits = {name: data[name] for name in ("max_fee", "gas_fee_cap")}
@@ -290,7 +290,7 @@ class ReplaceView(PoolView):
             return Response(message_body(row, head_height=_height()))
         head = head_current()
         if head is None:
-            raise NetworkUnknown(gettext("no head of the chain is known yet"))
+            raise NetworkUnknown(gettext("no chain head is known yet"))
         fees = NewFees(
             is_auto=not (data["gas_fee_cap"] or data["gas_premium"]),
             max_fee=data["max_fee"],
@@ -318,7 +318,7 @@ class MarkBadView(PoolView):
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Mark a message failed; a nonce that it leaves open is closed by the next selections."""
+        """Mark a message failed; a nonce gap that it leaves is filled automatically."""
         row = message_mark_bad(message=message_get(self.principal, id), now=clock.now(), by=self.principal)
         return Response(message_body(row, head_height=_height()))
 
@@ -327,7 +327,8 @@ def _states(words: list[str]) -> list[str]:
     for word in words:
         if word not in MessageState.values:
             raise BadValue(
-                gettext("is one of {values}").format(values=", ".join(MessageState.values)), field="state"
+                gettext("must be one of {values}").format(values=", ".join(MessageState.values)),
+                field="state",
             )
     return words
 

@@ -20,11 +20,11 @@ from poolsite.filecoin.porep.parameters import ChallengeRule
 
 
 class MinerChange(InputSerializer):
-    """What of a miner is changed without a message."""
+    """Changes to a miner that need no message."""
 
     porep = serializers.ChoiceField(
         choices=[str(rule) for rule in ChallengeRule],
-        help_text="how its new sectors are sealed; with data in them never non-interactively",
+        help_text="how its new sectors are sealed; sectors with data are never sealed non-interactively",
     )
 
 
@@ -40,7 +40,7 @@ class MinerView(PoolView):
 
     @extend_schema(request=MinerChange, responses=MinerOutput)
     def patch(self, request: Request, address: str) -> Response:
-        """Choose how the miner's new sectors are sealed, of what its network takes."""
+        """Set how the miner's new sectors are sealed, of what its network supports."""
         miner = miner_get(self.principal, address)
         body = MinerChange(data=request.data)
         body.is_valid(raise_exception=True)

@@ -62,31 +62,35 @@ class MinerAddressesOutput(serializers.Serializer[Any]):
     used_quota = serializers.CharField()
     expiration = serializers.IntegerField()
     new_worker = serializers.CharField(allow_null=True)
-    worker_epoch = serializers.IntegerField(allow_null=True, help_text="from here on it can be confirmed")
+    worker_epoch = serializers.IntegerField(allow_null=True, help_text="epoch from which it can be confirmed")
     pending_owner = serializers.CharField(allow_null=True)
     pending_beneficiary = PendingBeneficiaryOutput(allow_null=True)
-    peer_id = serializers.CharField(allow_null=True, help_text="of the node that takes its deals")
+    peer_id = serializers.CharField(allow_null=True, help_text="peer ID of the node that takes its deals")
     multiaddrs = serializers.ListField(child=serializers.CharField())
     on_the_way = AddressMessageOutput(many=True)
 
 
 class AddressChangeInput(InputSerializer):
-    """What changes; with `dry_run`, here or in the query, only what it would do and cost."""
+    """The change; with `dry_run`, here or in the query, it only returns what it would do and cost."""
 
     change = serializers.ChoiceField(choices=AddressChange.values)
     addresses = serializers.ListField(
         child=serializers.CharField(max_length=500),
         max_length=MULTIADDRS_MAX_BYTES,
         required=False,
-        help_text="all control addresses or multiaddresses, an empty list for none; or the one new address",
+        help_text="all control addresses or multiaddresses (empty list for none), or the one new address",
     )
-    quota = serializers.CharField(required=False, max_length=60, help_text="attoFIL, of a beneficiary")
-    expiration = serializers.IntegerField(required=False, min_value=0, help_text="epoch, of a beneficiary")
+    quota = serializers.CharField(
+        required=False, max_length=60, help_text="quota of a beneficiary, in attoFIL"
+    )
+    expiration = serializers.IntegerField(
+        required=False, min_value=0, help_text="expiration epoch of a beneficiary"
+    )
     dry_run = serializers.BooleanField(default=False)
 
 
 class AddressChangeOutput(serializers.Serializer[Any]):
-    """The message and its price; `message` is null for a dry run."""
+    """The message and its cost; `message` is null for a dry run."""
 
     message = serializers.CharField(allow_null=True)
     says = serializers.CharField()
@@ -110,7 +114,7 @@ class MinerAddressesView(PoolView):
 
     @extend_schema(responses=MinerAddressesOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Ask a node who may act for the miner, and what is pending."""
+        """Return who may act for the miner, and pending changes, as read from a node."""
         miner = miner_get(self.principal, address)
         now = addresses_read(miner, client=chain_client())
         return Response(addresses_body(now, address_messages(miner)))
@@ -121,7 +125,7 @@ class MinerAddressesView(PoolView):
         parameters=[DRY_RUN, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
-        """Push a change's message, or say what it would cost."""
+        """Push the message of a change, or return what it would cost."""
         body = AddressChangeInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
@@ -145,7 +149,7 @@ class MinerAddressesView(PoolView):
 
 
 class ReachOutput(serializers.Serializer[Any]):
-    """An announced address, and what came of a look at it from the console's machine."""
+    """An announced address, and whether the console's machine could reach it."""
 
     address = serializers.CharField()
     state = serializers.ChoiceField(choices=[str(one) for one in ReachState])
@@ -153,7 +157,7 @@ class ReachOutput(serializers.Serializer[Any]):
 
 
 class ReachList(serializers.Serializer[Any]):
-    """All that the miner announces."""
+    """All addresses that the miner announces."""
 
     peer_id = serializers.CharField(allow_null=True)
     results = ReachOutput(many=True)

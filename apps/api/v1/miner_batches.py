@@ -40,57 +40,65 @@ def _count(name: str, help_text: str) -> serializers.IntegerField:
 
 
 def _ceiling() -> AmountField:
-    help_text = "attoFIL per gas; while the base fee is above it they wait until due, 0: never"
+    help_text = (
+        "attoFIL per gas; while the base fee is higher, the batch waits until it is due; 0: never waits"
+    )
     return AmountField(required=False, allow_null=True, help_text=help_text)
 
 
 class BatchSettingsInput(InputSerializer):
-    """What is named is set; null: as the pool has it."""
+    """Fields to set; null resets one to the pool's value."""
 
-    precommit_batch_max = _count("precommit_batch_max", "sectors of one message")
+    precommit_batch_max = _count("precommit_batch_max", "maximum sectors per message")
     precommit_wait_epochs = _count("precommit_wait_epochs", "how long the first sector waits for others")
     precommit_backlog_epochs = _count(
-        "precommit_backlog_epochs", "how long it waits while others are about to come"
+        "precommit_backlog_epochs", "how long it waits while more sectors are expected"
     )
-    commit_batch_max = _count("commit_batch_max", "sectors of one message")
+    commit_batch_max = _count("commit_batch_max", "maximum sectors per message")
     commit_wait_epochs = _count("commit_wait_epochs", "how long the first sector waits for others")
     commit_backlog_epochs = _count(
-        "commit_backlog_epochs", "how long it waits while others are about to come"
+        "commit_backlog_epochs", "how long it waits while more sectors are expected"
     )
-    terminate_batch_max = _count("terminate_batch_max", "sectors of one message")
+    terminate_batch_max = _count("terminate_batch_max", "maximum sectors per message")
     terminate_wait_epochs = _count("terminate_wait_epochs", "how long the first sector waits for others")
-    extend_batch_max = _count("extend_batch_max", "sectors of one message")
+    extend_batch_max = _count("extend_batch_max", "maximum sectors per message")
     extend_wait_epochs = _count("extend_wait_epochs", "how long the first sector waits for others")
-    update_batch_max = _count("update_batch_max", "sectors of one message")
+    update_batch_max = _count("update_batch_max", "maximum sectors per message")
     update_wait_epochs = _count("update_wait_epochs", "how long the first sector waits for others")
     precommit_slack_epochs = _count(
-        "precommit_slack_epochs", "left of the oldest ticket's or pre-commit's life: its batch goes at once"
+        "precommit_slack_epochs",
+        "remaining life of the oldest ticket or pre-commit at which its batch is sent at once",
     )
-    commit_batch_bytes = _count("commit_batch_bytes", "proofs of one message; a single larger one still goes")
-    aggregate_wait_s = _count("aggregate_wait_s", "how long the one proof is waited for")
-    pack_wait_s = _count("pack_wait_s", "how long a piece waits for others that fill its new sector")
+    commit_batch_bytes = _count(
+        "commit_batch_bytes", "maximum proof bytes per message; a single larger proof is still sent"
+    )
+    aggregate_wait_s = _count("aggregate_wait_s", "how long to wait for the aggregate proof")
+    pack_wait_s = _count("pack_wait_s", "how long a piece waits for others to fill its new sector")
     pack_start_slack_epochs = _count(
-        "pack_start_slack_epochs", "left until a piece must be active: its sector is begun"
+        "pack_start_slack_epochs",
+        "remaining time until a piece must be active at which its sector is started",
     )
     sector_life_epochs = _count(
-        "sector_life_epochs", "wished life of a new sector, clipped to what the network takes"
+        "sector_life_epochs", "target life of a new sector, limited to what the network allows"
     )
     funds_margin_percent = _count(
-        "funds_margin_percent", "on top of the pledge, as it grows until the message lands"
+        "funds_margin_percent", "added to the pledge, which may grow until the message lands"
     )
-    attempts_max = _count("attempts_max", "temporary failures of one stage before it is paused")
-    pause_s = _count("pause_s", "after a temporary failure; doubles with each")
-    pause_max_s = _count("pause_max_s", "the longest of these pauses")
+    attempts_max = _count("attempts_max", "temporary failures of a stage before the sector is paused")
+    pause_s = _count("pause_s", "delay after a temporary failure; doubles each time")
+    pause_max_s = _count("pause_max_s", "maximum of this delay")
     aggregate_commits = serializers.BooleanField(
         required=False,
         allow_null=True,
-        help_text="one proof for four commits and more, if cheaper",
+        help_text="aggregate four or more commits into one proof, if cheaper",
     )
     snap_up_first = serializers.BooleanField(
-        required=False, allow_null=True, help_text="pieces go into committed sectors where there are any"
+        required=False, allow_null=True, help_text="put pieces into committed sectors first, if there are any"
     )
     send_funds = serializers.BooleanField(
-        required=False, allow_null=True, help_text="messages carry what the miner's own balance lacks"
+        required=False,
+        allow_null=True,
+        help_text="messages carry the funds that the miner's own balance lacks",
     )
     precommit_base_fee_max = _ceiling()
     commit_base_fee_max = _ceiling()
@@ -100,7 +108,7 @@ class BatchSettingsInput(InputSerializer):
 
 
 class BatchPolicyOutput(serializers.Serializer[Any]):
-    """Values in force."""
+    """Values in effect."""
 
     precommit_batch_max = serializers.IntegerField()
     precommit_wait_epochs = serializers.IntegerField()
@@ -135,7 +143,7 @@ class BatchPolicyOutput(serializers.Serializer[Any]):
 
 
 class BatchSettingsOutput(serializers.Serializer[Any]):
-    """What is in force for the miner, what the pool has, and which of them are the miner's own."""
+    """Values in effect for the miner, the pool's values, and which of them are set for the miner."""
 
     in_force = BatchPolicyOutput()
     pool = BatchPolicyOutput()
@@ -166,12 +174,12 @@ class MinerBatchesView(PoolView):
 
     @extend_schema(responses=BatchSettingsOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show what is in force."""
+        """Show the values in effect."""
         return Response(settings_body(miner_get(self.principal, address)))
 
     @extend_schema(request=BatchSettingsInput, responses=BatchSettingsOutput)
     def patch(self, request: Request, address: str) -> Response:
-        """Change what is named."""
+        """Change the given fields."""
         body = BatchSettingsInput(data=request.data)
         body.is_valid(raise_exception=True)
         batch_settings_set(miner_get(self.principal, address), body.validated_data, by=self.principal)
@@ -179,7 +187,7 @@ class MinerBatchesView(PoolView):
 
 
 class BatchesWaitingOutput(serializers.Serializer[Any]):
-    """Numbers of the sectors that wait for a message, by its kind."""
+    """Sectors waiting for a batch, by message kind."""
 
     precommit = serializers.ListField(child=serializers.IntegerField())
     commit = serializers.ListField(child=serializers.IntegerField())
@@ -196,12 +204,12 @@ class MinerBatchesSendView(PoolView):
 
     @extend_schema(responses=BatchesWaitingOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show what waits."""
+        """Show the sectors waiting for a batch."""
         return Response(batches_waiting(miner_get(self.principal, address)))
 
     @extend_schema(request=None, responses=BatchesWaitingOutput)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Have it go with the next head, whatever the base fee is; 409 if nothing waits."""
+        """Send the waiting batches with the next head, whatever the base fee; 409 if none is waiting."""
         miner, head = miner_get(self.principal, address), head_current()
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
@@ -210,15 +218,15 @@ class MinerBatchesSendView(PoolView):
 
 
 class PackedSectorOutput(serializers.Serializer[Any]):
-    """A sector that waiting pieces begin."""
+    """A sector that would be started for waiting pieces."""
 
     pieces = serializers.ListField(child=serializers.CharField(), help_text="piece commitments")
-    used = serializers.IntegerField(help_text="padded bytes of its pieces; zeros fill the rest")
+    used = serializers.IntegerField(help_text="padded bytes of its pieces; the rest is filled with zeros")
     size = serializers.IntegerField()
 
 
 class PiecesSealOutput(serializers.Serializer[Any]):
-    """The sectors that waiting pieces begin."""
+    """Sectors that would be started for waiting pieces."""
 
     sectors = PackedSectorOutput(many=True)
 
@@ -238,12 +246,12 @@ class MinerPiecesSealView(PoolView):
 
     @extend_schema(responses=PiecesSealOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show the sectors that they would begin now."""
+        """Show the sectors that the waiting pieces would start now."""
         return Response(packing_body(packing_plan(miner_get(self.principal, address))))
 
     @extend_schema(request=None, responses=PiecesSealOutput)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Have these sectors begin with the next head, part-filled; 409 if no piece waits."""
+        """Start these sectors with the next head, even if part-filled; 409 if no piece is waiting."""
         miner = miner_get(self.principal, address)
         return Response(packing_body(packing_ask(miner, now=clock.now(), by=self.principal)))
 

@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
 
 class MinerTransferInput(InputSerializer):
-    """To whom a miner goes; with `from_tenant` it goes from that tenant only."""
+    """The tenant to transfer a miner to; with `from_tenant`, only if that tenant has it."""
 
     tenant = serializers.CharField(max_length=50)
-    from_tenant = serializers.CharField(max_length=50, required=False, help_text="who has it, as you saw it")
+    from_tenant = serializers.CharField(
+        max_length=50, required=False, help_text="current tenant, as you saw it"
+    )
 
 
 class MinerTransferOutput(serializers.Serializer[Any]):
-    """A transfer with what went along and what the old tenant's tokens lost."""
+    """A transfer with what was moved and what the old tenant's tokens lost."""
 
     id = serializers.UUIDField()
     miner = serializers.CharField()
@@ -41,7 +43,9 @@ class MinerTransferOutput(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     by = serializers.CharField()
     sectors = serializers.IntegerField()
-    messages = serializers.IntegerField(help_text="to it and on their way: they stay the old tenant's")
+    messages = serializers.IntegerField(
+        help_text="open messages to the miner, which stay with the old tenant"
+    )
     tokens_kept = serializers.ListField(child=serializers.CharField())
     tokens_revoked = serializers.ListField(child=serializers.CharField())
 
@@ -85,7 +89,7 @@ class MinerTransferView(PoolView):
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
-        """Transfer a miner, with its sectors, deadlines and settings; the same again is no other transfer."""
+        """Transfer a miner with its sectors, deadlines and settings; safe to repeat."""
         body = MinerTransferInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)

@@ -37,11 +37,11 @@ class MinerMoveStepOutput(serializers.Serializer[Any]):
     key = serializers.CharField()
     title = serializers.CharField()
     state = serializers.ChoiceField(choices=[str(state) for state in StepState])
-    figure = serializers.CharField(help_text="what the state rests on")
+    figure = serializers.CharField(help_text="what the state is based on")
     first = serializers.ListField(child=serializers.CharField(), help_text="steps that block it")
-    risk = serializers.CharField(help_text="what is lost where it is done at the wrong time, or not at all")
-    command = serializers.CharField(help_text="what is run on a machine; empty: nothing")
-    page = serializers.CharField(help_text="where it is done on the console; empty: nowhere")
+    risk = serializers.CharField(help_text="what is lost if it is done at the wrong time, or not at all")
+    command = serializers.CharField(help_text="command to run on a machine; empty if none")
+    page = serializers.CharField(help_text="page of the console where it is done; empty if none")
 
 
 class MinerMoveWindowOutput(serializers.Serializer[Any]):
@@ -52,39 +52,41 @@ class MinerMoveWindowOutput(serializers.Serializer[Any]):
     close = serializers.IntegerField()
     sectors = serializers.IntegerField()
     is_ours = serializers.BooleanField(help_text="whether the pool proves it")
-    is_proven = serializers.BooleanField(allow_null=True, help_text="null: it is not open")
+    is_proven = serializers.BooleanField(allow_null=True, help_text="null if it is not open")
 
 
 class MinerMoveOutput(serializers.Serializer[Any]):
-    """A move as it stands."""
+    """The current state of a move."""
 
     miner = serializers.CharField()
     way = serializers.ChoiceField(choices=WAYS)
-    height = serializers.IntegerField(help_text="of the head")
+    height = serializers.IntegerField(help_text="height of the head")
     works_from = serializers.IntegerField(
         allow_null=True, help_text="the pool proves windows that open at this height or later; null: all"
     )
     works_until = serializers.IntegerField(
-        allow_null=True, help_text="from this height on another program does; 0: until a height is set"
+        allow_null=True, help_text="another program does from this height on; 0: until a height is set"
     )
-    is_pending = serializers.BooleanField(help_text="a height is set and not reached: it can be cancelled")
+    is_pending = serializers.BooleanField(
+        help_text="a height is set but not reached yet, so it can be cancelled"
+    )
     steps = MinerMoveStepOutput(many=True)
     windows = MinerMoveWindowOutput(many=True)
 
 
 class MinerMoveInput(InputSerializer):
-    """Which way, and exactly one of the others."""
+    """The direction, and exactly one of the other fields."""
 
     way = serializers.ChoiceField(choices=WAYS)
     height = serializers.IntegerField(
         required=False,
-        help_text="at which the miner changes hands: windows that open from there on, and blocks",
+        help_text="height from which windows that open, and blocks, are the new program's",
     )
     last_number = serializers.IntegerField(
-        required=False, help_text="of the way in: the highest sector number that the other program gave"
+        required=False, help_text="way in: highest sector number that the other program has allocated"
     )
     give_numbers = serializers.BooleanField(
-        required=False, help_text="of the way out: true gives sector numbers back, and ends pledges here"
+        required=False, help_text="way out: true hands sector numbers back and ends pledges here"
     )
 
 
@@ -121,7 +123,7 @@ def move_do(miner: Miner, *, way: Way, by: Principal, **body: Any) -> Miner:
     allowed = ("height", "last_number") if way == Way.IN else ("height", "give_numbers")
     given = [name for name in body if body[name] is not None and body[name] is not False]
     if len(given) != 1 or given[0] not in allowed:
-        raise BadValue(gettext("write one of {names}").format(names=", ".join(allowed)), field=allowed[0])
+        raise BadValue(gettext("must be one of {names}").format(names=", ".join(allowed)), field=allowed[0])
     if given == ["height"]:
         return (move_in if way == Way.IN else move_out)(miner, body["height"], by=by)
     if way == Way.IN:
@@ -141,7 +143,7 @@ class MinerMoveView(PoolView):
 
     @extend_schema(responses=MinerMoveOutput, parameters=[OpenApiParameter("way", str, enum=WAYS)])
     def get(self, request: Request, address: str) -> Response:
-        """Show the steps with their states; without `way` those of the way that it goes now."""
+        """Show the steps with their states; without `way`, those of the current direction."""
         way = request.query_params.get("way", "")
         if way and way not in WAYS:
             raise BadValue(gettext("must be in or out"), field="way")
@@ -150,7 +152,7 @@ class MinerMoveView(PoolView):
 
     @extend_schema(request=MinerMoveInput, responses=MinerMoveOutput)
     def post(self, request: Request, address: str) -> Response:
-        """Set the height at which the miner changes hands, or take over or give back its sector numbers."""
+        """Set the height at which the miner moves, or take over or hand back its sector numbers."""
         body = MinerMoveInput(data=request.data)
         body.is_valid(raise_exception=True)
         way = Way(body.validated_data.pop("way"))
@@ -160,7 +162,7 @@ class MinerMoveView(PoolView):
 
     @extend_schema(responses=MinerMoveOutput)
     def delete(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Cancel the height that was set last, while the chain has not reached it."""
+        """Cancel the last height, unless the chain has reached it."""
         done = move_cancel(miner_get(self.principal, address), by=self.principal)
         return Response(move_body(move_of(done, self.principal)))
 

@@ -25,17 +25,17 @@ def _addresses(help_text: str) -> serializers.ListField:
 
 
 class MinerSendersInput(InputSerializer):
-    """What is named is set, in the order in which they are tried; an empty list: as without a choice."""
+    """Addresses to set, in the order in which they are tried; an empty list resets a use."""
 
-    precommit = _addresses("owner, worker or control addresses, as keys or f0")
-    commit = _addresses("of commits, and of updates with data")
-    post = _addresses("of proofs, declared faults and recoveries")
-    terminate = _addresses("of terminations")
-    extend = _addresses("of extensions")
+    precommit = _addresses("for pre-commits: owner, worker or control addresses, as keys or f0")
+    commit = _addresses("for commits and for updates with data")
+    post = _addresses("for proofs, fault and recovery declarations")
+    terminate = _addresses("for terminations")
+    extend = _addresses("for extensions")
 
 
 class UseSendersOutput(serializers.Serializer[Any]):
-    """The addresses chosen for a use, which one would send now, and why that one."""
+    """The addresses chosen for a use, which one would send now, and why."""
 
     named = serializers.ListField(child=serializers.CharField())
     now = serializers.CharField()
@@ -73,7 +73,7 @@ class MinerSendersView(PoolView):
 
     @extend_schema(request=MinerSendersInput, responses=MinerSendersOutput)
     def patch(self, request: Request, address: str) -> Response:
-        """Choose the addresses of the uses named."""
+        """Set the addresses of the given uses."""
         body = MinerSendersInput(data=request.data)
         body.is_valid(raise_exception=True)
         senders_set(miner_get(self.principal, address), body.validated_data, by=self.principal)

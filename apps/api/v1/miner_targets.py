@@ -25,33 +25,39 @@ BYTES_MOST = 1 << 62
 
 
 class TargetInput(InputSerializer):
-    """Either `in_work` or `day_bytes`; what is not named is as if it were null."""
+    """Either `in_work` or `day_bytes`; omitted fields are null."""
 
     in_work = serializers.IntegerField(
         required=False,
         allow_null=True,
         min_value=1,
         max_value=IN_WORK_MAX,
-        help_text="sectors that are to be under way",
+        help_text="sectors to keep in progress",
     )
     day_bytes = serializers.IntegerField(
-        required=False, allow_null=True, min_value=1, max_value=BYTES_MOST, help_text="of new sectors a day"
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=BYTES_MOST,
+        help_text="bytes of new sectors per day",
     )
     until = serializers.DateTimeField(
-        required=False, allow_null=True, help_text="nothing is pledged from then on"
+        required=False, allow_null=True, help_text="time after which nothing is pledged"
     )
     power_max = serializers.IntegerField(
         required=False,
         allow_null=True,
         min_value=1,
         max_value=BYTES_MOST,
-        help_text="quality-adjusted bytes at which nothing more is pledged",
+        help_text="quality-adjusted power in bytes at which pledging stops",
     )
     base_fee_max = AmountField(
-        required=False, allow_null=True, help_text="attoFIL; nothing is pledged above it"
+        required=False,
+        allow_null=True,
+        help_text="attoFIL per gas; nothing is pledged while the base fee is higher",
     )
     balance_min = AmountField(
-        required=False, allow_null=True, help_text="attoFIL that stay in each address that pays"
+        required=False, allow_null=True, help_text="attoFIL to keep in each paying address"
     )
 
 
@@ -66,9 +72,9 @@ class TargetOutput(serializers.Serializer[Any]):
     balance_min = AmountField()
     since = serializers.DateTimeField()
     held_by = serializers.ChoiceField(choices=[str(hold) for hold in Hold], allow_blank=True)
-    reason = serializers.CharField(help_text="why nothing is pledged; empty while nothing keeps it")
+    reason = serializers.CharField(help_text="why nothing is pledged; empty if nothing prevents it")
     held_since = serializers.DateTimeField(allow_null=True)
-    missing = serializers.IntegerField(help_text="sectors that are to be pledged now")
+    missing = serializers.IntegerField(help_text="sectors to pledge now")
 
 
 def target_body(row: SealTarget) -> dict[str, Any]:
@@ -91,12 +97,12 @@ class MinerTargetView(PoolView):
 
     @extend_schema(responses=TargetOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show it; 404 where none is set."""
+        """Show the target; 404 if none is set."""
         return Response(target_body(target_get(miner_get(self.principal, address))))
 
     @extend_schema(request=TargetInput, responses=TargetOutput)
     def put(self, request: Request, address: str) -> Response:
-        """Set it, in place of what was set before."""
+        """Set the target, replacing any earlier one."""
         body = TargetInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
@@ -106,7 +112,7 @@ class MinerTargetView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """End it; sectors that are under way go on."""
+        """Remove the target; sectors in progress continue."""
         target_remove(miner_get(self.principal, address), by=self.principal)
         return Response(status=204)
 

@@ -47,7 +47,7 @@ PAGE_MAX = 1_000
 
 
 class MinerOutput(serializers.Serializer[Any]):
-    """One miner, as the chain last said; found by each of its addresses, and by `uuid` while it has none."""
+    """One miner as last read from the chain; found by any of its addresses, or by `uuid` without one."""
 
     uuid = serializers.UUIDField()
     address = serializers.CharField(allow_null=True)
@@ -79,15 +79,16 @@ class MinerOutput(serializers.Serializer[Any]):
     active_sectors = serializers.IntegerField()
     faulty_sectors = serializers.IntegerField()
     unlisted_sectors = serializers.IntegerField(
-        help_text="live ones without a row here, as counted once a proving period"
+        help_text="live sectors not in the database, counted once per proving period"
     )
     current_deadline = serializers.IntegerField()
     refreshed_height = serializers.IntegerField(allow_null=True)
     works_from = serializers.IntegerField(
-        allow_null=True, help_text="the pool proves and mines from this height on; null: from ever"
+        allow_null=True, help_text="the pool proves and mines from this height on; null: always"
     )
     works_until = serializers.IntegerField(
-        allow_null=True, help_text="another program does from this height on; 0: it does; null: none does"
+        allow_null=True,
+        help_text="another program does from this height on; 0: it already does; null: none does",
     )
     senders = serializers.DictField(child=serializers.CharField())
 
@@ -100,15 +101,17 @@ class MinerPage(serializers.Serializer[Any]):
 
 
 class MinerInput(InputSerializer):
-    """A miner that is created, with `owner`, `worker` and `sector_size`, or imported, with `address`."""
+    """A miner to create, with `owner`, `worker` and `sector_size`, or to import, with `address`."""
 
     name = serializers.CharField(max_length=64)
-    tenant = serializers.CharField(required=False, help_text="an operator's to say; anybody else's own")
-    address = serializers.CharField(required=False, help_text="of a miner that the chain has")
+    tenant = serializers.CharField(
+        required=False, help_text="set by the operator only; otherwise the caller's own"
+    )
+    address = serializers.CharField(required=False, help_text="address of a miner that exists on chain")
     proven_by = serializers.ChoiceField(
         choices=ProvenBy.values,
         required=False,
-        help_text="of an imported miner with live sectors: who proves them and makes its blocks now; `other` "
+        help_text="imported miner with live sectors: who proves them and makes its blocks now; `other` "
         "does until a height is set by `/miners/{address}/move`",
     )
     owner = serializers.CharField(required=False)
@@ -126,7 +129,7 @@ class PledgeInput(InputSerializer):
 
 
 class PledgeOutput(serializers.Serializer[Any]):
-    """The sectors that were begun."""
+    """The sectors that were started."""
 
     pledge = serializers.UUIDField()
     count = serializers.IntegerField()
@@ -134,7 +137,7 @@ class PledgeOutput(serializers.Serializer[Any]):
 
 
 class PayerOutput(serializers.Serializer[Any]):
-    """An address that would have to pay."""
+    """An address that would pay."""
 
     address = serializers.CharField()
     balance = serializers.CharField()
@@ -144,7 +147,7 @@ class PayerOutput(serializers.Serializer[Any]):
 
 
 class PledgePriceOutput(serializers.Serializer[Any]):
-    """What one new sector costs as the chain stands, in attoFIL, and who would pay for `count`."""
+    """The current cost of one new sector in attoFIL, and who would pay for `count`."""
 
     count = serializers.IntegerField()
     deposit = serializers.CharField()
@@ -154,8 +157,10 @@ class PledgePriceOutput(serializers.Serializer[Any]):
     daily_fee = serializers.CharField()
     life_epochs = serializers.IntegerField()
     needed = serializers.CharField(help_text="attoFIL that `count` sectors lock")
-    from_balance = serializers.CharField(help_text="of it the miner's available balance, which pays first")
-    sent = serializers.CharField(help_text="of it what the messages bring")
+    from_balance = serializers.CharField(
+        help_text="part of it paid from the miner's available balance, which is used first"
+    )
+    sent = serializers.CharField(help_text="part of it sent with the messages")
     payers = PayerOutput(many=True)
 
 
@@ -175,10 +180,10 @@ class DeadlineOutput(serializers.Serializer[Any]):
     forecast = serializers.CharField()
     reason = serializers.CharField()
     miss = serializers.FloatField(
-        allow_null=True, help_text="probability that the next proof does not land; null while not measured"
+        allow_null=True, help_text="probability that the next proof does not land; null if not measured yet"
     )
     lacks = serializers.DictField(
-        child=serializers.CharField(), help_text="preconditions that do not hold, with the reason"
+        child=serializers.CharField(), help_text="preconditions that are not met, with the reason"
     )
 
 
@@ -285,7 +290,7 @@ class MinersView(PoolView):
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request) -> Response:
-        """Create a miner, which is there once its message has landed, or import one that the chain has."""
+        """Create a miner, which exists once its message has landed, or import an existing one."""
         body = MinerInput(data=request.data)
         body.is_valid(raise_exception=True)
         return created(miner_body(miner_added(self.principal, **body.validated_data)))
@@ -300,9 +305,9 @@ class MinersView(PoolView):
         responses=MinerPage,
     )
     def get(self, request: Request) -> Response:
-        """List the miners that the chain has, or those of a `state`; `cursor` is the last page's `next`.
+        """List the miners on chain, or those in a `state`; `cursor` is the `next` of the previous page.
 
-        A miner that is being made has no address to ask for yet: it is listed with its state only.
+        A miner that is being created has no address yet: it is only listed by its state.
         """
         query = request.query_params
         unknown = set(query) - {"state", "cursor", "limit", "token"}
@@ -323,7 +328,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
     """Do what a body asks.  Raises DomainError with the field to blame."""
     wished = body.get("tenant", principal.tenant_name)
     if wished != principal.tenant_name and not principal.is_operator:
-        raise BadValue(gettext("you may add miners of your own only"), field="tenant")
+        raise BadValue(gettext("you can only add miners of your own tenant"), field="tenant")
     tenant, client, network = tenant_by_name(wished), chain_client(), network_current()
     if "address" in body:
         return miner_import(
@@ -337,7 +342,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
         )
     for field in ("owner", "worker", "sector_size"):
         if field not in body:
-            raise BadValue(gettext("is needed for a new miner"), field=field)
+            raise BadValue(gettext("is required for a new miner"), field=field)
     wish = MinerSpec(
         name=name,
         owner=body["owner"],
@@ -358,7 +363,7 @@ class MinerSectorsView(PoolView):
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
-        """Pledge sectors: numbers are taken, and hosts begin as soon as they have a free slot."""
+        """Pledge sectors: numbers are allocated, and hosts start as soon as they have a free slot."""
         body = PledgeInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
@@ -381,7 +386,7 @@ class MinerPledgePriceView(PoolView):
 
     @extend_schema(responses=PledgePriceOutput, parameters=[OpenApiParameter("count", int)])
     def get(self, request: Request, address: str) -> Response:
-        """Return deposit, pledge and fee of one sector by a node, and whether `count` can be paid."""
+        """Return deposit, pledge and fee of one sector from a node, and whether `count` can be paid."""
         most = sealing_policy().pledge_max
         count = number(request, "count", least=1, default=1, most=most + 1)
         if count > most:

@@ -27,7 +27,7 @@ ONCE = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
 class UpgradeOutput(serializers.Serializer[Any]):
-    """How a node stands to the next network upgrade; null if none is announced."""
+    """A node's readiness for the next network upgrade; null if none is announced."""
 
     name = serializers.CharField(source="upgrade.name")
     height = serializers.IntegerField(source="upgrade.height")
@@ -37,7 +37,7 @@ class UpgradeOutput(serializers.Serializer[Any]):
 
 
 class NodeOutput(serializers.Serializer[Any]):
-    """One node, what it is for, and how it does."""
+    """One node with its role and health."""
 
     id = serializers.IntegerField(allow_null=True)
     url = serializers.CharField()
@@ -70,13 +70,13 @@ class NodeOutput(serializers.Serializer[Any]):
 
 
 class NodeAddress(InputSerializer):
-    """Where a node is: a URL or a multiaddress, with its token before it as lotus and venus write them."""
+    """A node's address: a URL or multiaddress, optionally prefixed by its token as in lotus and venus."""
 
     url = serializers.CharField(max_length=2000)
 
 
 class NodeInput(NodeAddress):
-    """A node to be taken into the pool."""
+    """A node to add to the pool."""
 
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     role = serializers.ChoiceField(choices=NodeRole.values, default=NodeRole.MAIN.value)
@@ -84,7 +84,7 @@ class NodeInput(NodeAddress):
 
 
 class NodeChange(InputSerializer):
-    """What shall be different; what is left out stays."""
+    """Fields to change; omitted fields stay unchanged."""
 
     name = serializers.CharField(max_length=100, required=False, allow_blank=True)
     role = serializers.ChoiceField(choices=NodeRole.values, required=False)
@@ -128,12 +128,12 @@ class NodesView(OperatorView):
 
     @extend_schema(responses=NodeOutput(many=True))
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """List the pool's nodes, those that are switched off too, in the order of the settings."""
+        """List the pool's nodes, including disabled ones, in the order of the settings."""
         return Response(bodies_of(nodes_pool()))
 
     @extend_schema(request=NodeInput, responses={201: NodeOutput}, parameters=[ONCE])
     def post(self, request: Request) -> Response:
-        """Check a node and add it to the pool; refused if it does not serve or is on another network."""
+        """Check a node and add it to the pool; refused if it is unusable or on another network."""
         data = values_of(NodeInput, request)
         node = node_add(
             principal=self.principal,
@@ -151,7 +151,7 @@ class NodeTestView(OperatorView):
 
     @extend_schema(request=NodeAddress, responses=NodeOutput)
     def post(self, request: Request) -> Response:
-        """Check a node without adding it; returns what was found, or why it does not serve."""
+        """Check a node without adding it; returns the result, or why it cannot be used."""
         return Response(body_of(node_test(values_of(NodeAddress, request)["url"], now=clock.now())))
 
 
@@ -165,13 +165,13 @@ class NodeView(OperatorView):
 
     @extend_schema(request=NodeChange, responses=NodeOutput)
     def patch(self, request: Request, key: str) -> Response:
-        """Change what a node is for, or switch it on or off; safe to repeat."""
+        """Change a node's role, or enable or disable it; safe to repeat."""
         data = values_of(NodeChange, request)
         return Response(body_of(node_set(principal=self.principal, node=node_get(key), **data)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Remove a node from the pool; one that the settings name can only be switched off."""
+        """Remove a node from the pool; one that is named in the settings can only be disabled."""
         node_remove(principal=self.principal, node=node_get(key))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -181,7 +181,7 @@ class NodePromoteView(OperatorView):
 
     @extend_schema(request=None, responses=NodeOutput)
     def post(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Make a node the first that is read; safe to repeat."""
+        """Make a node the first to be read; safe to repeat."""
         return Response(body_of(node_promote(principal=self.principal, node=node_get(key))))
 
 

@@ -61,15 +61,15 @@ class PieceOutput(serializers.Serializer[Any]):
     payload_size = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(choices=PieceState.values)
     received = serializers.IntegerField()
-    sector = serializers.IntegerField(allow_null=True, help_text="its number")
-    offset = serializers.IntegerField(allow_null=True, help_text="padded bytes from the sector's beginning")
+    sector = serializers.IntegerField(allow_null=True, help_text="number of its sector")
+    offset = serializers.IntegerField(allow_null=True, help_text="padded bytes from the start of the sector")
     active = serializers.BooleanField()
     kept = serializers.BooleanField(help_text="whether its bytes are kept unsealed")
     client = serializers.CharField(allow_null=True)
     allocation = serializers.IntegerField(allow_null=True)
     deal = serializers.IntegerField(allow_null=True)
     start_epoch = serializers.IntegerField(allow_null=True)
-    purpose = serializers.ChoiceField(choices=PiecePurpose.values, help_text="into which sectors it goes")
+    purpose = serializers.ChoiceField(choices=PiecePurpose.values, help_text="which sectors it goes into")
     source_url = serializers.CharField()
     error = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -88,7 +88,7 @@ class TermsInput(InputSerializer):
     client = AddressField(required=False, help_text="f0 address of the client whose allocation it claims")
     allocation = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
     deal = serializers.IntegerField(
-        required=False, min_value=0, max_value=2**63 - 1, help_text="of the built-in market"
+        required=False, min_value=0, max_value=2**63 - 1, help_text="deal ID in the built-in market"
     )
     start_epoch = serializers.IntegerField(required=False, min_value=0, max_value=2**53)
     purpose = serializers.ChoiceField(
@@ -104,13 +104,13 @@ class TermsInput(InputSerializer):
 
 
 class PurposeInput(InputSerializer):
-    """Into which sectors a piece goes."""
+    """Which sectors a piece goes into."""
 
     purpose = serializers.ChoiceField(choices=PiecePurpose.values)
 
 
 class FetchInput(TermsInput):
-    """A piece that the console downloads."""
+    """A piece for the console to download."""
 
     url = serializers.CharField(max_length=2_000)
     piece_cid = serializers.CharField(required=False, max_length=100)
@@ -182,9 +182,9 @@ class MinerPiecesView(UploadView):
         responses={200: PieceOutput, 201: PieceOutput},
     )
     def post(self, request: Request, address: str) -> Response:
-        """Receive a piece: the body is its raw bytes.
+        """Upload a piece: the body is its raw bytes.
 
-        With `Upload-Length` and no body a resumable upload begins: its parts go to `/pieces/uploads/{uuid}`.
+        With `Upload-Length` and no body, start a resumable upload; its parts go to `/pieces/uploads/{uuid}`.
         """
         miner = miner_get(self.principal, address)
         announced = header_number(request, "Upload-Length")
@@ -204,7 +204,7 @@ class MinerPiecesFetchView(PoolView):
 
     @extend_schema(request=FetchInput, responses={201: PieceOutput})
     def post(self, request: Request, address: str) -> Response:
-        """Download a piece from a URL; it is FETCHING until its bytes are here."""
+        """Download a piece from a URL; its state is FETCHING until all bytes are received."""
         body = FetchInput(data=request.data)
         body.is_valid(raise_exception=True)
         given = dict(body.validated_data)
@@ -220,7 +220,7 @@ class PieceUploadView(UploadView):
 
     @extend_schema(responses=PieceOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show how far it is: `received` is the offset of the next part."""
+        """Show its progress: `received` is the offset of the next part."""
         return Response(piece_body(upload_get(self.principal, uuid)))
 
     @extend_schema(
@@ -232,7 +232,7 @@ class PieceUploadView(UploadView):
         responses=PieceOutput,
     )
     def patch(self, request: Request, uuid: str) -> Response:
-        """Receive the next part, which begins at `Upload-Offset`, or where `Content-Range` says."""
+        """Upload the next part, which starts at `Upload-Offset`, or where `Content-Range` says."""
         piece = upload_get(self.principal, uuid)
         offset = _offset(request)
         piece, _ = part_upload(piece, request._request, offset=offset, by=self.principal)
@@ -266,7 +266,7 @@ def _offset(request: Request) -> int:
         return offset
     span = SPAN.fullmatch(request.headers.get("Content-Range", ""))
     if span is None:
-        raise BadValue(gettext("say where this part begins"), field="Upload-Offset")
+        raise BadValue(gettext("specify where this part starts"), field="Upload-Offset")
     return int(span[1])
 
 
@@ -286,7 +286,7 @@ class PiecesView(PoolView):
         responses=PiecePage,
     )
     def get(self, request: Request) -> Response:
-        """List pieces, newest first; `cursor` is the `next` of the page before."""
+        """List pieces, newest first; `cursor` is the `next` of the previous page."""
         query = request.query_params
         state = query.get("state", "")
         if state and state not in PieceState.values:
@@ -306,7 +306,7 @@ class PieceView(PoolView):
 
     @extend_schema(responses=PieceOutput)
     def get(self, request: Request, piece_cid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show where it is; of one that failed, why."""
+        """Show its state and sector, or why it failed."""
         return Response(piece_body(piece_status(self.principal, piece_cid)))
 
     @extend_schema(responses={204: None})
@@ -328,7 +328,7 @@ class PieceDataView(PoolView):
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 202: PieceOutput},
     )
     def get(self, request: Request, piece_cid: str) -> Any:
-        """Return the bytes, or those of `Range`; 202 while they are unsealed: ask again."""
+        """Return the bytes, or a `Range` of them; 202 while they are being unsealed: try again."""
         piece = piece_get(self.principal, piece_cid)
         wanted = range_wanted(request, piece)
         try:
@@ -351,7 +351,7 @@ class PieceKeptView(PoolView):
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, piece_cid: str) -> Any:
-        """Return the bytes, or those of `Range`; 409 where they are in a sealed sector only."""
+        """Return the bytes, or a `Range` of them; 409 if they are only in a sealed sector."""
         piece = piece_get(self.principal, piece_cid)
         wanted = range_wanted(request, piece)
         return data_answer(piece, piece_data(piece, wanted), wanted)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class PlanValueOutput(serializers.Serializer[Any]):
-    """One number of the plan, and where it comes from."""
+    """One number of the plan, and its source."""
 
     key = serializers.CharField()
     value = serializers.FloatField()
@@ -37,14 +37,14 @@ class PlanValueOutput(serializers.Serializer[Any]):
 
 
 class GainOutput(serializers.Serializer[Any]):
-    """What one more of something makes: a slot of a stage on each host, room on each disk, a host."""
+    """The gain from adding one of something: a slot of a stage on each host, space on each disk, a host."""
 
     what = serializers.CharField()
     per_day = serializers.FloatField()
 
 
 class PlanPayerOutput(serializers.Serializer[Any]):
-    """An address that pays, in attoFIL, and in how many days it is empty."""
+    """A paying address, in attoFIL, and in how many days it is empty."""
 
     address = serializers.CharField()
     left = serializers.CharField()
@@ -53,7 +53,7 @@ class PlanPayerOutput(serializers.Serializer[Any]):
 
 
 class PlanCostsOutput(serializers.Serializer[Any]):
-    """The money in attoFIL, at the present head."""
+    """Costs in attoFIL, at the current head."""
 
     deposit = serializers.CharField()
     topup = serializers.CharField()
@@ -66,7 +66,7 @@ class PlanCostsOutput(serializers.Serializer[Any]):
 
 
 class PlanOutput(serializers.Serializer[Any]):
-    """What the plan makes."""
+    """The result of the plan."""
 
     values = PlanValueOutput(many=True)
     per_day = serializers.FloatField()
@@ -144,13 +144,13 @@ class PlannerView(PoolView):
     @extend_schema(
         operation_id="v1_planner_read",
         parameters=[
-            OpenApiParameter("miner", description="address; without it sectors of 32 GiB, and no money"),
-            *(OpenApiParameter(key, description="instead of the present farm's") for key in KEYS),
+            OpenApiParameter("miner", description="address; without it, sectors of 32 GiB and no costs"),
+            *(OpenApiParameter(key, description="replaces the farm's current value") for key in KEYS),
         ],
         responses=PlanOutput,
     )
     def get(self, request: Request) -> Response:
-        """Simulate the caller's farm, with what is given instead of its present numbers."""
+        """Simulate the caller's farm, with the given values instead of its current ones."""
         query = request.query_params
         return Response(planner_body(self.principal, query.get("miner", ""), query))
 

@@ -39,7 +39,7 @@ JSON = "application/json"
 
 
 class TrialInput(InputSerializer):
-    """A message to ask the policy about."""
+    """A message to test against the policy."""
 
     message = serializers.JSONField()
     """As lotus writes it."""
@@ -70,7 +70,7 @@ class PolicyView(PolicyDocumentView):
 
     @extend_schema(responses={(200, JSON): document_schema(PolicyState)})
     def get(self, _request: Request, address: str) -> Response:
-        """Show what is in force, its versions, and who may change it through a console."""
+        """Show the policy in effect, its versions, and who may change it through a console."""
         return answer_of(policy_read(self.principal, address))
 
     @extend_schema(
@@ -86,7 +86,7 @@ class PolicyVersionView(PolicyDocumentView):
 
     @extend_schema(responses={(200, JSON): document_schema(PolicyVersion)})
     def get(self, _request: Request, address: str, number: str) -> Response:
-        """Show its text, who took it, and what it changed."""
+        """Show its text, who applied it, and what it changed."""
         if not number.isdecimal() or len(number) > 9:
             raise NotFound(gettext("there is no version {number}").format(number=number))
         return answer_of(policy_version(self.principal, address, number=int(number)))
@@ -101,8 +101,8 @@ class PolicyDraftView(PolicyDocumentView):
         request={JSON: document_schema(PolicyEdit)}, responses={(200, JSON): document_schema(PolicyDraft)}
     )
     def post(self, _request: Request, address: str) -> Response:
-        """Return what it would make of the policy, and what that would have decided otherwise."""
-        return answer_of(policy_draft(self.principal, address, edit=self.read(PolicyEdit)))
+        """Return the policy that the change would produce, and which past decisions it would have changed."""
+        return answer_of(policy_draft(self.principal, address, self.read(PolicyEdit)))
 
 
 class PolicyTrialView(PolicyDocumentView):
@@ -110,7 +110,7 @@ class PolicyTrialView(PolicyDocumentView):
 
     @extend_schema(request=TrialInput, responses={(200, JSON): document_schema(MessageVerdict)})
     def post(self, request: Request, address: str) -> Response:
-        """Return what the policy decides of it."""
+        """Return the policy's decision on it."""
         data = TrialInput(data=request.data)
         data.is_valid(raise_exception=True)
         try:

@@ -43,17 +43,17 @@ class BadSectorOutput(serializers.Serializer[Any]):
 
 
 class CheckRunOutput(serializers.Serializer[Any]):
-    """One look of one host at sectors' files."""
+    """One check of sectors' files by one host."""
 
     uuid = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=CheckKind.values)
     state = serializers.ChoiceField(choices=CheckState.values)
     deadline = serializers.IntegerField()
-    open = serializers.IntegerField(help_text="the opening of the window that it is for")
+    open = serializers.IntegerField(help_text="opening epoch of the window that it is for")
     partitions = serializers.ListField(child=serializers.IntegerField())
     store = serializers.CharField()
     host = serializers.CharField()
-    sectors = serializers.IntegerField(help_text="how many were looked at")
+    sectors = serializers.IntegerField(help_text="how many were checked")
     bad = BadSectorOutput(many=True)
     ms = serializers.IntegerField()
     read_ms = serializers.IntegerField()
@@ -62,14 +62,14 @@ class CheckRunOutput(serializers.Serializer[Any]):
 
 
 class CheckRunPage(serializers.Serializer[Any]):
-    """Looks, newest first."""
+    """Checks, newest first."""
 
     results = CheckRunOutput(many=True)
     next = serializers.CharField(allow_null=True)
 
 
 class CheckRunList(serializers.Serializer[Any]):
-    """The looks that were begun."""
+    """The checks that were started."""
 
     results = CheckRunOutput(many=True)
 
@@ -132,7 +132,7 @@ def declaration_body(row: FaultDeclaration) -> dict[str, Any]:
 def whole(text: str) -> int:
     """Read a deadline or a sector number of a path.  Raises NotFound."""
     if not text.isascii() or not text.isdigit() or len(text) > 15:
-        raise NotFound(gettext("there is nothing here"))
+        raise NotFound(gettext("not found"))
     return int(text)
 
 
@@ -140,7 +140,7 @@ def context_require() -> ProvingContext:
     """Return the newest head with what a look needs.  Raises Conflict before the first."""
     context = proving_context()
     if context is None:
-        raise Conflict(gettext("there is no chain yet"))
+        raise Conflict(gettext("no chain head is known yet"))
     return context
 
 
@@ -155,7 +155,7 @@ class MinerChecksView(PoolView):
         responses=CheckRunPage,
     )
     def get(self, request: Request, address: str) -> Response:
-        """List looks of the last 30 days, newest first."""
+        """List checks of the last 30 days, newest first."""
         miner = miner_get(self.principal, address)
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         last = number(request, "cursor", least=0, default=KEY_MAX, most=KEY_MAX)
@@ -184,7 +184,7 @@ class DeadlineDryRunView(PoolView):
 
     @extend_schema(operation_id="v1_miners_deadlines_dry_run", request=None, responses={201: CheckRunList})
     def post(self, request: Request, address: str, index: str) -> Response:  # noqa: ARG002
-        """Begin a dry run; what comes of it stands under `checks`."""
+        """Start a dry run; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)
         runs = deadline_dry_run(miner, whole(index), principal=self.principal, context=context_require())
         return Response({"results": [check_body(run) for run in runs]}, status=status.HTTP_201_CREATED)
@@ -197,14 +197,14 @@ class SectorTestView(PoolView):
 
     @extend_schema(operation_id="v1_miners_sectors_test", request=None, responses={201: CheckRunOutput})
     def post(self, request: Request, address: str, number: str) -> Response:  # noqa: ARG002
-        """Begin a look; what comes of it stands under `checks`."""
+        """Start a check; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)
         run = sector_test(miner, whole(number), principal=self.principal, context=context_require())
         return Response(check_body(run), status=status.HTTP_201_CREATED)
 
 
 class CompactInput(InputSerializer):
-    """Which partitions; without any all with terminated sectors and without faults."""
+    """Which partitions; by default all with terminated sectors and without faults."""
 
     partitions = serializers.ListField(
         child=serializers.IntegerField(min_value=0), required=False, default=list, max_length=PAGE_MAX
@@ -212,19 +212,22 @@ class CompactInput(InputSerializer):
 
 
 class CompactOutput(serializers.Serializer[Any]):
-    """What a compaction does, or would."""
+    """What a compaction does, or would do."""
 
     deadline = serializers.IntegerField()
     partitions = serializers.ListField(child=serializers.IntegerField())
     removed = serializers.IntegerField(
-        allow_null=True, help_text="terminated sectors that leave; null for a key that was used before"
+        allow_null=True,
+        help_text="terminated sectors to remove; null for an idempotency key that was used before",
     )
     moved = serializers.IntegerField(
-        allow_null=True, help_text="living sectors whose partition may be another; null as above"
+        allow_null=True, help_text="live sectors whose partition may change; null as above"
     )
-    gas = serializers.CharField(allow_null=True, help_text="attoFIL, about; burnt; null as above")
-    last_epoch = serializers.IntegerField(help_text="until when the chain takes it")
-    refusal = serializers.CharField(help_text="why the chain would not take it now")
+    gas = serializers.CharField(
+        allow_null=True, help_text="burnt gas in attoFIL, approximately; null as above"
+    )
+    last_epoch = serializers.IntegerField(help_text="last epoch at which the chain accepts it")
+    refusal = serializers.CharField(help_text="why the chain would not accept it now")
     message = serializers.CharField(allow_null=True)
 
 
@@ -270,7 +273,7 @@ class DeadlineCompactView(PoolView):
         responses={201: CompactOutput, 200: CompactOutput},
     )
     def post(self, request: Request, address: str, index: str) -> Response:
-        """Push the message; with `dry_run` say what it does and costs."""
+        """Push the message; with `dry_run`, only return what it would do and cost."""
         body = CompactInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner, wanted = miner_get(self.principal, address), body.validated_data["partitions"]

@@ -30,16 +30,16 @@ def _count(name: str, help_text: str) -> serializers.IntegerField:
 
 
 class ProvingSettingsInput(InputSerializer):
-    """New settings: what is named is set; null: as the level above has it."""
+    """Settings to change; null resets one to the value of the level above."""
 
-    check_per_s = _count("check_per_s", "sectors that a host looks at in a second; 0: as fast as it can")
-    declare_max = _count("declare_max", "sectors of a deadline declared faulty for one window")
-    recover_max = _count("recover_max", "sectors of a deadline declared recovered for one window")
-    declaration_max = _count("declaration_max", "sectors of one such message")
+    check_per_s = _count("check_per_s", "sectors that a host checks per second; 0: no limit")
+    declare_max = _count("declare_max", "sectors of a deadline declared faulty per window")
+    recover_max = _count("recover_max", "sectors of a deadline declared recovered per window")
+    declaration_max = _count("declaration_max", "sectors per declaration message")
 
 
 class ProvingPolicyOutput(serializers.Serializer[Any]):
-    """Values in force."""
+    """Values in effect."""
 
     check_per_s = serializers.IntegerField()
     declare_max = serializers.IntegerField()
@@ -48,7 +48,7 @@ class ProvingPolicyOutput(serializers.Serializer[Any]):
 
 
 class ProvingSettingsOutput(serializers.Serializer[Any]):
-    """Settings in force, those of the pool, and those set here."""
+    """Settings in effect, those of the pool, and those set here."""
 
     in_force = ProvingPolicyOutput()
     pool = ProvingPolicyOutput()
@@ -74,14 +74,14 @@ class ProvingSettingsView(PoolView):
 
     @extend_schema(operation_id="v1_proving_settings", responses=ProvingSettingsOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show what is in force."""
+        """Show the values in effect."""
         return Response(settings_body(None))
 
     @extend_schema(
         operation_id="v1_proving_settings_set", request=ProvingSettingsInput, responses=ProvingSettingsOutput
     )
     def patch(self, request: Request) -> Response:
-        """Change what is named; the operator's."""
+        """Change the given fields; operator only."""
         body = ProvingSettingsInput(data=request.data)
         body.is_valid(raise_exception=True)
         proving_settings_set(None, body.validated_data, by=self.principal)
@@ -96,14 +96,14 @@ class MinerProvingSettingsView(PoolView):
 
     @extend_schema(operation_id="v1_miners_proving", responses=ProvingSettingsOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show what is in force."""
+        """Show the values in effect."""
         return Response(settings_body(miner_get(self.principal, address)))
 
     @extend_schema(
         operation_id="v1_miners_proving_set", request=ProvingSettingsInput, responses=ProvingSettingsOutput
     )
     def patch(self, request: Request, address: str) -> Response:
-        """Change what is named."""
+        """Change the given fields."""
         body = ProvingSettingsInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)

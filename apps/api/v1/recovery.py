@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class UnmatchedOutput(serializers.Serializer[Any]):
-    """A message on chain that no row explains."""
+    """A message on chain that matches no message in the database."""
 
     cid = serializers.CharField()
     from_ = serializers.CharField()
@@ -59,31 +59,32 @@ class RecoveryOutput(serializers.Serializer[Any]):
     miners_unread = serializers.ListField(child=serializers.CharField())
     hosts_unreported = serializers.ListField(child=serializers.CharField())
     sectors_unpledged = serializers.IntegerField(
-        help_text="Made after the backup by pledges that are lost; keys are refused for their miners."
+        help_text="Sectors of lost pledges since the backup; their miners refuse pledges with a key."
     )
     miners_with_restored_moves = serializers.ListField(
         child=serializers.CharField(),
-        help_text="Miners that were moved at heights which the backup knew; it lacks those set since.",
+        help_text="Miners with move heights from the backup, which lacks heights set since.",
     )
 
 
 class DecisionInput(InputSerializer):
-    """Which message it is (empty: somebody else's, made elsewhere), or what of the backup is settled."""
+    """Which message it is (empty: sent by another program), or what to confirm about the backup."""
 
     cid = serializers.CharField(max_length=128, required=False)
     message = serializers.CharField(max_length=256, allow_blank=True, required=False)
     pledges_settled = serializers.BooleanField(
-        required=False, help_text="True: no client repeats a pledge that the backup lacks."
+        required=False, help_text="True: confirms that no client repeats a pledge that the backup lacks."
     )
     moves_settled = serializers.BooleanField(
-        required=False, help_text="True: the heights of miners' moves are right as they are now."
+        required=False,
+        help_text="True: confirms that the heights of miners' moves are correct as they are now.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Require a decision."""
         is_settled = attrs.get("pledges_settled") or attrs.get("moves_settled")
         if not is_settled and not attrs.keys() >= {"cid", "message"}:
-            raise serializers.ValidationError({"cid": "say which message, or what is settled"})
+            raise serializers.ValidationError({"cid": "specify a message, or what is settled"})
         return attrs
 
 
@@ -137,7 +138,7 @@ class RecoveryView(PoolView):
 
     @extend_schema(request=DecisionInput, responses=RecoveryOutput)
     def post(self, request: Request) -> Response:
-        """Decide about one message on chain, or about lost pledges and the heights of moves."""
+        """Identify one message on chain, or confirm lost pledges or the heights of moves."""
         body = DecisionInput(data=request.data)
         body.is_valid(raise_exception=True)
         settled = [
@@ -161,7 +162,7 @@ class RecoveryView(PoolView):
 
     @extend_schema(responses=RecoveryOutput)
     def delete(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """End recovery as it is; what was not read back may be paid twice."""
+        """End recovery now; whatever was not read back may be paid twice."""
         recovery_end(principal=self.principal, now=clock.now())
         return Response(recovery_body())
 

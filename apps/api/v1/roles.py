@@ -41,10 +41,12 @@ KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
 class RoleOutput(serializers.Serializer[Any]):
-    """One host's role; `lease_until` where it is exclusive and held."""
+    """One host's role; `lease_until` is set if it is exclusive and held."""
 
     host = serializers.CharField()
-    group = serializers.CharField(help_text="the label by which the host has it; empty: given to the host")
+    group = serializers.CharField(
+        help_text="label through which the host has it; empty: assigned to the host itself"
+    )
     kind = serializers.ChoiceField(choices=RoleKind.values)
     state = serializers.ChoiceField(choices=RoleState.values)
     is_exclusive = serializers.BooleanField()
@@ -66,14 +68,14 @@ class RoleGroupOutput(serializers.Serializer[Any]):
 
 
 class RoleList(serializers.Serializer[Any]):
-    """All roles of a miner by host; none: every host of its tenant works for it."""
+    """All roles of a miner by host; if there are none, every host of its tenant works for it."""
 
     results = RoleOutput(many=True)
     groups = RoleGroupOutput(many=True)
 
 
 class RoleGiveInput(InputSerializer):
-    """What a host is to do; of several on standby the one with the highest priority takes over."""
+    """A role to assign; of several hosts on standby, the one with the highest priority takes over."""
 
     host = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(choices=RoleKind.values)
@@ -95,13 +97,13 @@ class RoleGroupInput(InputSerializer):
 
 
 class RoleGroupGiveInput(RoleGroupInput):
-    """The same, with the priority of its hosts on standby."""
+    """A role to assign to all hosts with a label, with their standby priority."""
 
     priority = serializers.IntegerField(default=0, min_value=-1_000, max_value=1_000)
 
 
 class FailOverInput(InputSerializer):
-    """Which role, and to which host; without one to the standby of the highest priority."""
+    """Which role, and to which host; by default the standby with the highest priority."""
 
     kind = serializers.ChoiceField(choices=EXCLUSIVE_ROLES)
     host = serializers.CharField(max_length=100, default="", allow_blank=True)
@@ -114,7 +116,7 @@ class HostInput(InputSerializer):
 
 
 class RenewInput(RoleInput):
-    """A holder with the token of its lease."""
+    """A role holder with the token of its lease."""
 
     token = serializers.IntegerField(min_value=0)
 
@@ -167,12 +169,12 @@ class RolesView(RoleView):
 
     @extend_schema(responses=RoleList)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """List who does what."""
+        """List the roles."""
         return Response(roles_body(miner_get(self.principal, address)))
 
     @extend_schema(request=RoleGiveInput, responses={201: RoleOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Assign a role to a host: hosts without it do no such work for the miner any more."""
+        """Assign a role to a host: hosts without it no longer do this work for the miner."""
         data = self.asked(request, RoleGiveInput)
         miner = miner_get(self.principal, address)
         role = host_role_give(miner, RoleGrant(**data), principal=self.principal, now=clock.now())
@@ -184,7 +186,7 @@ class RoleRemoveView(RoleView):
 
     @extend_schema(request=RoleInput, responses=RoleOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Remove a role of a host; a standby takes an exclusive one over."""
+        """Remove a host's role; a standby takes over an exclusive one."""
         data = self.asked(request, RoleInput)
         miner = miner_get(self.principal, address)
         return Response(role_body(host_role_remove(miner, **data, principal=self.principal, now=clock.now())))
@@ -195,7 +197,7 @@ class RoleGroupsView(RoleView):
 
     @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Assign a role to a group: of an exclusive one a host of it holds the lease, and others stand by."""
+        """Assign a role to a group: one of its hosts holds an exclusive role, the others stand by."""
         grant = GroupGrant(**self.asked(request, RoleGroupGiveInput))
         miner = miner_get(self.principal, address)
         row = group_role_give(miner, grant, principal=self.principal, now=clock.now())
@@ -207,7 +209,7 @@ class RoleGroupRemoveView(RoleView):
 
     @extend_schema(request=RoleGroupInput, responses=RoleGroupOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Remove a role of a group; hosts that were given it themselves, or by another label, keep it."""
+        """Remove a group's role; hosts that have it themselves, or through another label, keep it."""
         data = self.asked(request, RoleGroupInput)
         miner = miner_get(self.principal, address)
         row = group_role_remove(miner, **data, principal=self.principal, now=clock.now())
@@ -219,7 +221,7 @@ class RoleFailOverView(RoleView):
 
     @extend_schema(request=FailOverInput, responses=RoleOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Fail it over at once; what the old holder still reports is refused."""
+        """Fail over at once; further reports of the old holder are rejected."""
         data = self.asked(request, FailOverInput)
         miner = miner_get(self.principal, address)
         role = host_role_fail_over(
@@ -233,7 +235,7 @@ class RolesCombineView(RoleView):
 
     @extend_schema(request=HostInput, responses=RoleList, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Combine all roles on a host while no other one has a task in progress."""
+        """Combine all roles on one host, provided that no other host has a task in progress."""
         data = self.asked(request, HostInput)
         miner = miner_get(self.principal, address)
         host_roles_combine(miner, host=data["host"], principal=self.principal, now=clock.now())
@@ -245,7 +247,7 @@ class RolesSeparateView(RoleView):
 
     @extend_schema(request=None, responses=RoleList, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Undo a combination while no task is in progress."""
+        """Undo a combination, provided that no task is in progress."""
         miner = miner_get(self.principal, address)
         group_roles_separate(miner, principal=self.principal, now=clock.now())
         return Response(roles_body(miner))
@@ -256,7 +258,7 @@ class RoleRenewView(RoleView):
 
     @extend_schema(request=RenewInput, responses=RoleOutput)
     def post(self, request: Request, address: str) -> Response:
-        """Prolong a lease by 30 s; one that was given away is refused with who has it."""
+        """Extend a lease by 30 s; refused if another host holds it, which is named."""
         data = self.asked(request, RenewInput)
         return Response(role_body(role_renew(miner_get(self.principal, address), **data, now=clock.now())))
 
@@ -266,7 +268,7 @@ class RoleTestView(RoleView):
 
     @extend_schema(request=HostInput, responses={201: SectorOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Pledge one sector that this host seals; its number must be the miner's highest."""
+        """Pledge one sector to be sealed by this host; its number must be the miner's highest."""
         data = self.asked(request, HostInput)
         miner = miner_get(self.principal, address)
         taken = numbers_allocated(chain_client(), miner.address) if miner.address else []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StageRunOutput(serializers.Serializer[Any]):
-    """One run of a stage; a failed one is told at its end."""
+    """One run of a stage; a failed one is reported when it ends."""
 
     miner = serializers.CharField(allow_blank=True)
     sector = serializers.IntegerField(allow_null=True)
@@ -32,7 +32,7 @@ class StageRunOutput(serializers.Serializer[Any]):
 
 
 class LaneOutput(serializers.Serializer[Any]):
-    """One slot; what runs now is its last run, without an end."""
+    """One slot; the current run is the last one, without an end."""
 
     stage = serializers.CharField()
     slot = serializers.IntegerField()
@@ -49,7 +49,7 @@ class HostLanesOutput(serializers.Serializer[Any]):
 
 
 class StageFiguresOutput(serializers.Serializer[Any]):
-    """One stage over these hosts."""
+    """One stage across these hosts."""
 
     stage = serializers.CharField()
     slots = serializers.IntegerField()
@@ -69,7 +69,7 @@ class StageFiguresOutput(serializers.Serializer[Any]):
 
 
 class BottleneckOutput(serializers.Serializer[Any]):
-    """What limits the farm; sectors in a day by measured times, now and with one more slot on that host."""
+    """What limits the farm; sectors per day by measured times, now and with one more slot on that host."""
 
     kind = serializers.ChoiceField(choices=KINDS)
     stage = serializers.CharField(allow_blank=True)
@@ -96,7 +96,7 @@ class SectorEtaOutput(serializers.Serializer[Any]):
 
 
 class SealingOutput(serializers.Serializer[Any]):
-    """All of it at one time."""
+    """The complete report at one moment."""
 
     at = serializers.DateTimeField()
     since = serializers.DateTimeField()
@@ -198,14 +198,16 @@ class SealingView(PoolView):
     @extend_schema(
         operation_id="v1_sealing_read",
         parameters=[
-            OpenApiParameter("miner", description="address: list this miner's runs and sectors alone"),
-            OpenApiParameter("host", description="uuid: look at this host alone"),
-            OpenApiParameter("hours", enum=[str(one) for one in HOURS], description="of the window; 6"),
+            OpenApiParameter("miner", description="address: only this miner's runs and sectors"),
+            OpenApiParameter("host", description="uuid: only this host"),
+            OpenApiParameter(
+                "hours", enum=[str(one) for one in HOURS], description="hours of the window; default 6"
+            ),
         ],
         responses=SealingOutput,
     )
     def get(self, request: Request) -> Response:
-        """Slots, queues and times of each stage, what limits the farm, and when sectors will be proving."""
+        """Return slots, queues and times of each stage, bottlenecks, and when sectors will be proving."""
         given = {key: request.query_params.get(key, "") for key in ("miner", "host", "hours")}
         wanted = filter_read(**given)
         report = sealing_report(self.principal, wanted, now=clock.now())

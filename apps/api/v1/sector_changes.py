@@ -38,27 +38,27 @@ KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
 class TerminateInput(InputSerializer):
-    """Why a sector is ended before its time."""
+    """Why a sector is terminated early."""
 
     reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 
 class ExtendInput(InputSerializer):
-    """How long a sector is to live."""
+    """The new expiration of a sector."""
 
     expiration = serializers.IntegerField(
         required=False,
         min_value=1,
-        help_text="epoch; without it each sector as long as the chain takes with all its claims",
+        help_text="epoch; by default the latest that the chain allows for each sector with all its claims",
     )
     drop_claims = serializers.BooleanField(
-        default=False, help_text="give up claims that cannot last as long, in a sector's last 30 days"
+        default=False, help_text="drop claims that end sooner, possible in a sector's last 30 days"
     )
     reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 
 class ChangesInput(ExtendInput):
-    """A change of many sectors; each of their miners sends as few messages as hold them."""
+    """A change of many sectors, sent in as few messages per miner as possible."""
 
     kind = serializers.ChoiceField(choices=[str(kind) for kind in ChangeKind])
     sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=CHANGES_MAX)
@@ -76,7 +76,7 @@ class ChangeOutput(serializers.Serializer[Any]):
     stage = serializers.CharField()
     expiration = serializers.IntegerField(allow_null=True)
     old_expiration = serializers.IntegerField(allow_null=True)
-    fee = serializers.CharField(help_text="attoFIL, of a termination, as it was when it was asked for")
+    fee = serializers.CharField(help_text="termination fee in attoFIL, as of the request")
     reason = serializers.CharField()
     message = serializers.CharField(allow_null=True)
     exit_code = serializers.IntegerField(allow_null=True)
@@ -86,18 +86,18 @@ class ChangeOutput(serializers.Serializer[Any]):
 
 
 class SectorPriceOutput(serializers.Serializer[Any]):
-    """What a change does to one sector; `refusal` says why it cannot be done."""
+    """What a change would do to one sector; `refusal` says why it is not possible."""
 
     sector = serializers.UUIDField()
     miner = serializers.CharField()
     number = serializers.IntegerField()
     refusal = serializers.CharField()
     fee = serializers.CharField()
-    pledge = serializers.CharField(help_text="attoFIL that are free again once it has ended")
-    sends_at = serializers.IntegerField(help_text="first epoch at which its message may go")
+    pledge = serializers.CharField(help_text="attoFIL released once it has ended")
+    sends_at = serializers.IntegerField(help_text="first epoch at which its message may be sent")
     old_expiration = serializers.IntegerField(allow_null=True)
     expiration = serializers.IntegerField(allow_null=True)
-    power = serializers.CharField(help_text="quality-adjusted power now, bytes")
+    power = serializers.CharField(help_text="current quality-adjusted power, in bytes")
     new_power = serializers.CharField()
     daily_fee = serializers.CharField()
     new_daily_fee = serializers.CharField()
@@ -105,12 +105,14 @@ class SectorPriceOutput(serializers.Serializer[Any]):
 
 
 class ChangePriceOutput(serializers.Serializer[Any]):
-    """The price; amounts in attoFIL, null where the node could not simulate a message now."""
+    """The cost; amounts in attoFIL, null if the node could not simulate a message."""
 
     fee = serializers.CharField()
     gas_expected = serializers.CharField(allow_null=True)
     gas_max = serializers.CharField(allow_null=True)
-    burnt = serializers.CharField(allow_null=True, help_text="fee and expected gas: gone for good")
+    burnt = serializers.CharField(
+        allow_null=True, help_text="fee and expected gas, which are not recoverable"
+    )
     pledge = serializers.CharField()
     daily_fee_change = serializers.CharField()
     power_change = serializers.CharField()
@@ -118,14 +120,14 @@ class ChangePriceOutput(serializers.Serializer[Any]):
     sends_at = serializers.IntegerField()
     error = serializers.CharField()
     signer = serializers.CharField(
-        help_text="of a dry run: why a signer would not sign it; empty if it would"
+        help_text="for a dry run: why a signer would not sign it; empty if it would"
     )
     sectors = SectorPriceOutput(many=True)
     changes = ChangeOutput(many=True)
 
 
 class ChangeRefusedOutput(ErrorSerializer):
-    """A refusal of all that was named, each with its own reason."""
+    """A refusal of all requested sectors, each with its own reason."""
 
     refused = RefusedSector(many=True)
 
@@ -226,7 +228,7 @@ class SectorTerminateView(ChangingView):
         responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Request the termination; its message goes as soon as the sector's deadline takes it."""
+        """Request the termination; its message is sent as soon as the sector's deadline allows it."""
         body = TerminateInput(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=body.validated_data["reason"])
@@ -242,7 +244,7 @@ class SectorExtendView(ChangingView):
         responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Request the extension; its message goes with the next heads."""
+        """Request the extension; its message is sent with the next heads."""
         body = ExtendInput(data=request.data)
         body.is_valid(raise_exception=True)
         return self.change([sector_get(self.principal, uuid)], extension_of(body.validated_data))
@@ -271,7 +273,7 @@ class SectorChangesView(ChangingView):
         responses=ChangePage,
     )
     def get(self, request: Request) -> Response:
-        """List them, newest first; `cursor` is the `next` of the page before."""
+        """List them, newest first; `cursor` is the `next` of the previous page."""
         query = request.query_params
         unknown = set(query) - {"state", "cursor", "limit", "token"}
         if unknown:
@@ -293,14 +295,14 @@ class SectorChangesView(ChangingView):
         responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request) -> Response:
-        """Request a change of many sectors; those that the chain would refuse are named and left out."""
+        """Request a change of many sectors; those that the chain would refuse are listed and left out."""
         body = ChangesInput(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
         wanted = extension_of(given)
         if given["kind"] == ChangeKind.TERMINATE:
             if wanted.expiration is not None or wanted.drops_claims:
-                raise BadValue(gettext("a termination has no new expiration"), field="expiration")
+                raise BadValue(gettext("a termination takes no expiration"), field="expiration")
             wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=given["reason"])
         return self.change(sectors_picked(self.principal, given["sectors"]), wanted)
 
@@ -318,7 +320,7 @@ class SectorChangeView(ChangingView):
 
     @extend_schema(responses=ChangeOutput)
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Cancel a change whose message was not sent yet."""
+        """Cancel a change whose message has not been sent yet."""
         change_cancel(change_get(self.principal, uuid), by=self.principal, now=clock.now())
         return Response(change_body(change_get(self.principal, uuid)))
 

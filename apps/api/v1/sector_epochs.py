@@ -33,7 +33,7 @@ PLACE: Final = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 
 
 class ExpiringOutput(serializers.Serializer[Any]):
-    """A sector that ends soon."""
+    """A sector that expires soon."""
 
     uuid = serializers.UUIDField()
     number = serializers.IntegerField()
@@ -41,12 +41,16 @@ class ExpiringOutput(serializers.Serializer[Any]):
     initial_pledge = serializers.CharField()
     activation = serializers.IntegerField(allow_null=True)
     expiration = serializers.IntegerField()
-    max_expiration = serializers.IntegerField(allow_null=True, help_text="the end of its proof type's life")
-    max_extension = serializers.IntegerField(help_text="to which it can be extended now, claims left aside")
+    max_expiration = serializers.IntegerField(
+        allow_null=True, help_text="latest expiration of its proof type"
+    )
+    max_extension = serializers.IntegerField(
+        help_text="latest epoch to which it can be extended now, regardless of claims"
+    )
 
 
 class ExpiringPage(serializers.Serializer[Any]):
-    """Those that end within the cutoff, soonest first."""
+    """Sectors that expire within the cutoff, soonest first."""
 
     height = serializers.IntegerField()
     cutoff = serializers.IntegerField()
@@ -55,7 +59,7 @@ class ExpiringPage(serializers.Serializer[Any]):
 
 
 class PreCommitOutput(serializers.Serializer[Any]):
-    """A sector whose pre-commit is on the chain, and whose commit is not."""
+    """A sector whose pre-commit is on chain, but whose commit is not."""
 
     uuid = serializers.UUIDField()
     number = serializers.IntegerField()
@@ -63,12 +67,12 @@ class PreCommitOutput(serializers.Serializer[Any]):
     state = serializers.CharField()
     comm_r = serializers.CharField(allow_null=True)
     precommit_epoch = serializers.IntegerField()
-    seed_epoch = serializers.IntegerField(help_text="of the seed that is drawn or to be drawn for it")
-    lost_at = serializers.IntegerField(help_text="the chain keeps its deposit then")
+    seed_epoch = serializers.IntegerField(help_text="epoch of its seed, which may be in the future")
+    lost_at = serializers.IntegerField(help_text="epoch at which its deposit is lost")
 
 
 class PreCommitPage(serializers.Serializer[Any]):
-    """One page, by their numbers."""
+    """One page, ordered by number."""
 
     results = PreCommitOutput(many=True)
     next = serializers.CharField(allow_null=True)
@@ -116,14 +120,14 @@ class MinerExpiringView(PoolView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("cutoff", OpenApiTypes.INT, description="epochs from the head on"),
+            OpenApiParameter("cutoff", OpenApiTypes.INT, description="epochs from the head"),
             OpenApiParameter("cursor", str),
             OpenApiParameter("limit", OpenApiTypes.INT),
         ],
         responses=ExpiringPage,
     )
     def get(self, request: Request, address: str) -> Response:
-        """List them with how far each can be extended; `cursor` is the `next` of the page before."""
+        """List sectors that expire soon and their limits; `cursor` is the `next` of the previous page."""
         miner = miner_get(self.principal, address)
         head, network = epochs_here()
         cutoff = number(request, "cutoff", least=0, default=CUTOFF, most=10**9)
@@ -157,7 +161,7 @@ class MinerPreCommitsView(PoolView):
         responses=PreCommitPage,
     )
     def get(self, request: Request, address: str) -> Response:
-        """List them with when the deposit is lost; `cursor` is the `next` of the page before."""
+        """List sectors awaiting their commit; `cursor` is the `next` of the previous page."""
         miner = miner_get(self.principal, address)
         _, network = epochs_here()
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)

@@ -46,7 +46,7 @@ class FailedDeadlineOutput(serializers.Serializer[Any]):
 
 
 class FailureGroupOutput(serializers.Serializer[Any]):
-    """What failed in the same stage with the same words: sectors that are sealed, or acts on proven ones."""
+    """Failures of the same stage with the same error: sectors being sealed, or actions on proven ones."""
 
     fingerprint = serializers.CharField()
     kind = serializers.ChoiceField(choices=KINDS)
@@ -61,26 +61,26 @@ class FailureGroupOutput(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     last = serializers.DateTimeField()
     sectors = FailedSectorOutput(many=True)
-    deadlines = FailedDeadlineOutput(many=True, help_text="of compactions, which have no sectors")
+    deadlines = FailedDeadlineOutput(many=True, help_text="for compactions, which have no sectors")
 
 
 class FailuresOutput(serializers.Serializer[Any]):
-    """The groups, the largest first."""
+    """The groups, largest first."""
 
     results = FailureGroupOutput(many=True)
 
 
 class GroupRetryOutput(serializers.Serializer[Any]):
-    """What came of it."""
+    """The result of the retry."""
 
     retried = serializers.ListField(
-        child=serializers.CharField(), help_text="sectors; of compactions the new messages"
+        child=serializers.CharField(), help_text="sectors; for compactions, the new messages"
     )
     refused = RefusedSector(many=True)
 
 
 class StateInput(InputSerializer):
-    """The state, and why it is set by hand."""
+    """The state, and why it is set manually."""
 
     state = serializers.ChoiceField(choices=[str(state) for state in SectorState])
     reason = serializers.CharField(max_length=500)
@@ -120,9 +120,9 @@ class SectorFailuresRetryView(PoolView):
 
     @extend_schema(request=RetryInput, responses=GroupRetryOutput)
     def post(self, request: Request, fingerprint: str) -> Response:
-        """Try the failed stage of each again, or go back to an earlier state of the table.
+        """Retry the failed stage of each, or go back to an earlier state of the table.
 
-        Terminations and extensions (level `sign`) are asked for again as they were, at their price of now;
+        Terminations and extensions (level `sign`) are requested again unchanged, at their current cost;
         deadlines (level `sign`) are compacted again.
         """
         body = RetryInput(data=request.data)
@@ -148,7 +148,7 @@ class SectorStateView(PoolView):
 
     @extend_schema(request=StateInput, responses=SectorDetail)
     def put(self, request: Request, uuid: str) -> Response:
-        """Set it, whatever the table says; what the state needs is not made."""
+        """Set the state regardless of the transition table; whatever the state requires is not created."""
         body = StateInput(data=request.data)
         body.is_valid(raise_exception=True)
         sector = sector_get(self.principal, uuid)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RemoveFilesInput(InputSerializer):
-    """Why the files go."""
+    """Why the files are removed."""
 
     reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
@@ -36,18 +36,18 @@ class RemoveManyInput(RemoveFilesInput):
 
 
 class FileRemovalOutput(serializers.Serializer[Any]):
-    """One sector; `refusal` says why its files stay."""
+    """One sector; `refusal` says why its files are kept."""
 
     sector = serializers.UUIDField()
     miner = serializers.CharField()
     number = serializers.IntegerField()
     refusal = serializers.CharField()
-    bytes = serializers.IntegerField(help_text="that get free, at least")
+    bytes = serializers.IntegerField(help_text="bytes that are freed, at least")
     hosts = serializers.ListField(child=serializers.CharField())
 
 
 class FileRemovalsOutput(serializers.Serializer[Any]):
-    """What is removed, and what stays."""
+    """What is removed, and what is kept."""
 
     bytes = serializers.IntegerField()
     sectors = FileRemovalOutput(many=True)
@@ -87,7 +87,7 @@ class SectorRemoveFilesView(RemovingView):
 
     @extend_schema(request=RemoveFilesInput, parameters=[DRY_RUN], responses=FileRemovalsOutput)
     def post(self, request: Request, uuid: str) -> Response:
-        """Order its hosts to remove its files, for good; they say in its timeline when it is done."""
+        """Order its hosts to remove its files permanently; its timeline records when they are done."""
         body = RemoveFilesInput(data=request.data)
         body.is_valid(raise_exception=True)
         return self.remove([sector_get(self.principal, uuid)], reason=body.validated_data["reason"])
@@ -98,7 +98,7 @@ class SectorsRemoveFilesView(RemovingView):
 
     @extend_schema(request=RemoveManyInput, parameters=[DRY_RUN], responses=FileRemovalsOutput)
     def post(self, request: Request) -> Response:
-        """Order the hosts of each to remove its files; those that must stay are named and left out."""
+        """Order the hosts to remove the files of each; those that must be kept are listed and left out."""
         body = RemoveManyInput(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data

@@ -39,7 +39,7 @@ SHOWN_MAX = 200
 
 
 class ReservationOutput(serializers.Serializer[Any]):
-    """Numbers that were reserved, as lotus-miner writes them: `5-9,12`."""
+    """Reserved numbers, in lotus-miner's notation: `5-9,12`."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -52,18 +52,18 @@ class ReservationOutput(serializers.Serializer[Any]):
 
 
 class LeaseOutput(serializers.Serializer[Any]):
-    """Numbers that a sealer may use until then."""
+    """Numbers that a sealer may use until the lease ends."""
 
     lease_id = serializers.UUIDField()
     token = serializers.IntegerField(
-        help_text="grows with each lease: a store that keeps the highest refuses who comes with an older one"
+        help_text="grows with each lease: a store that keeps the highest can reject older leases"
     )
     numbers = serializers.ListField(child=serializers.IntegerField())
     expires_at = serializers.DateTimeField()
 
 
 class NumbersOutput(serializers.Serializer[Any]):
-    """How far the counter is; `elsewhere` while another program gives the numbers out."""
+    """The sector number counter; `elsewhere` while another program allocates the numbers."""
 
     next = serializers.IntegerField()
     elsewhere_since = serializers.DateTimeField(allow_null=True)
@@ -71,7 +71,7 @@ class NumbersOutput(serializers.Serializer[Any]):
 
 
 class LeaseInput(InputSerializer):
-    """How many numbers, for whom; by the holder of the allocator's role with its host and token."""
+    """How many numbers and for whom; the holder of the allocator role passes its host and token."""
 
     holder = serializers.CharField(max_length=100)
     count = serializers.IntegerField(min_value=1, max_value=LEASE_MAX, default=1)
@@ -81,7 +81,7 @@ class LeaseInput(InputSerializer):
 
 
 class ReserveInput(InputSerializer):
-    """A name, with a count of the next numbers or ranges such as `100-199,205`."""
+    """A name, and a count of next numbers or ranges such as `100-199,205`."""
 
     name = serializers.CharField(max_length=100)
     count = serializers.IntegerField(min_value=1, max_value=LEASE_MAX, required=False)
@@ -132,13 +132,13 @@ class SectorNumbersAllocateView(PoolView):
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
-        """Lease the next numbers; unused ones are never given again, also when the lease runs out."""
+        """Lease the next numbers; unused ones are never reused, even after the lease has expired."""
         body = LeaseInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
         miner = miner_get(self.principal, address)
         if ("host" in data) != ("token" in data):
-            raise BadValue(gettext("host and token go together"), field="token")
+            raise BadValue(gettext("host and token must be given together"), field="token")
         wish = NumberRequest(
             name=data["holder"],
             count=data["count"],
@@ -174,7 +174,7 @@ class SectorNumbersReserveView(PoolView):
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if ("count" in data) == ("numbers" in data):
-            raise BadValue(gettext("name a count or the numbers"), field="numbers")
+            raise BadValue(gettext("specify a count or the numbers"), field="numbers")
         miner = miner_get(self.principal, address)
         wish = NumberRequest(
             name=data["name"],
@@ -196,7 +196,7 @@ class ReservationReleaseView(PoolView):
 
     @extend_schema(request=None, responses=ReservationOutput)
     def post(self, request: Request, address: str, reservation: str) -> Response:  # noqa: ARG002
-        """Note what became of reserved numbers; nobody gets them again."""
+        """Record what became of reserved numbers; they are never allocated again."""
         miner = miner_get(self.principal, address)
         row = reservation_end(miner, reservation, event=self.event, principal=self.principal, now=clock.now())
         return Response(reservation_body(row))

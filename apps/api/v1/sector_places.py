@@ -26,16 +26,16 @@ class SectorPlaceOutput(serializers.Serializer[Any]):
     what = serializers.ChoiceField(choices=["sealed", "update", "work", "piece"])
     store = serializers.CharField()
     host = serializers.CharField()
-    path = serializers.CharField(help_text="on that host; of a piece its commitment")
-    store_condition = serializers.CharField(help_text="of the store on that host")
-    is_counted = serializers.BooleanField(help_text="whether the sector's row names this store")
-    condition = serializers.CharField(help_text="of the files there, as in copies; empty: not checked")
-    reason = serializers.CharField(help_text="what is wrong with them, or why they could not be read")
+    path = serializers.CharField(help_text="on that host; for a piece, its commitment")
+    store_condition = serializers.CharField(help_text="condition of the store on that host")
+    is_counted = serializers.BooleanField(help_text="whether the sector is recorded in this store")
+    condition = serializers.CharField(help_text="condition of the files, as in copies; empty if not checked")
+    reason = serializers.CharField(help_text="what is wrong with the files, or why they could not be read")
     checked_at = serializers.DateTimeField(allow_null=True)
 
 
 class SectorPlacesOutput(serializers.Serializer[Any]):
-    """All of them."""
+    """All places with files of a sector."""
 
     results = SectorPlaceOutput(many=True)
 
@@ -52,7 +52,7 @@ class SectorPlacesView(PoolView):
 
     @extend_schema(responses=SectorPlacesOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """List stores by host and path, the host that works on it, and pieces whose bytes are kept."""
+        """List stores by host and path, the host working on the sector, and pieces kept unsealed."""
         found = sector_places(sector_get(self.principal, uuid), viewer=self.principal, now=clock.now())
         return Response({"results": [place_body(one) for one in found]})
 

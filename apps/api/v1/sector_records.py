@@ -24,29 +24,29 @@ PAGE_DEFAULT = 100
 
 
 class RecordPage(serializers.Serializer[Any]):
-    """Records as damocles-manager's `export-json` has them (`SectorState`), newest sectors first."""
+    """Records in the format of damocles-manager's `export-json` (`SectorState`), newest sectors first."""
 
     results = serializers.ListField(child=serializers.DictField())
     next = serializers.CharField(allow_null=True)
 
 
 class RecordsInput(InputSerializer):
-    """Such records."""
+    """Records to import."""
 
     records = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=RECORDS_MAX)
 
 
 class RecordImportOutput(serializers.Serializer[Any]):
-    """What became of one record."""
+    """The result for one record."""
 
     miner_id = serializers.IntegerField()
     number = serializers.IntegerField()
-    filled = serializers.ListField(child=serializers.CharField(), help_text="what was not known before")
+    filled = serializers.ListField(child=serializers.CharField(), help_text="fields that were filled in")
     refusal = serializers.CharField()
 
 
 class RecordsImportOutput(serializers.Serializer[Any]):
-    """What became of each."""
+    """The result for each record."""
 
     results = RecordImportOutput(many=True)
 
@@ -71,7 +71,7 @@ class MinerSectorRecordsView(PoolView):
         responses=RecordPage,
     )
     def get(self, request: Request, address: str) -> Response:
-        """List them; `cursor` is the `next` of the page before."""
+        """List them; `cursor` is the `next` of the previous page."""
         miner = miner_get(self.principal, address)
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=RECORDS_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
@@ -86,7 +86,7 @@ class SectorRecordView(PoolView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show it as damocles-manager's `SectorState`."""
+        """Show the sector as damocles-manager's `SectorState`."""
         return Response(record_of(sector_get(self.principal, uuid)))
 
 
@@ -98,7 +98,7 @@ class SectorRecordsImportView(PoolView):
 
     @extend_schema(request=RecordsInput, parameters=[DRY_RUN], responses=RecordsImportOutput)
     def post(self, request: Request) -> Response:
-        """Fill in what is not known; a record that does not fit the chain's replica is refused alone."""
+        """Fill in missing data; a record that does not match the replica on chain is refused on its own."""
         body = RecordsInput(data=request.data)
         body.is_valid(raise_exception=True)
         done = records_import(body.validated_data["records"], by=self.principal, is_trial=is_dry_run(request))

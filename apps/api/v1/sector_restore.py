@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class RestoreInput(InputSerializer):
-    """Why, and whether one that had clients' data is sealed without them."""
+    """The reason, and whether a sector that had clients' data is sealed without it."""
 
     force = serializers.BooleanField(required=False, default=False)
     reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 
 class RestorationOutput(serializers.Serializer[Any]):
-    """Where the sector goes; `refusal` says why it stays."""
+    """The state that the sector returns to; `refusal` says why it cannot."""
 
     uuid = serializers.UUIDField()
     refusal = serializers.CharField(allow_blank=True)
-    state = serializers.CharField(allow_blank=True, help_text="its next one")
-    has_files = serializers.BooleanField(help_text="its row goes on to name its store")
+    state = serializers.CharField(allow_blank=True, help_text="its next state")
+    has_files = serializers.BooleanField(help_text="whether it stays recorded in its store")
 
 
 def restoration_body(plan: Restoration) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class SectorRestoreView(PoolView):
 
     @extend_schema(request=RestoreInput, responses=RestorationOutput, parameters=[DRY_RUN])
     def post(self, request: Request, uuid: str) -> Response:
-        """List it as proving where the chain has it; seal it anew where the chain never used its number."""
+        """Return it to proving if it is live on chain; reseal it if its number was never used on chain."""
         body = RestoreInput(data=request.data)
         body.is_valid(raise_exception=True)
         given, sector, work = body.validated_data, sector_get(self.principal, uuid), sealing_context_now()

@@ -31,7 +31,7 @@ PIECES_MAX = 1_000
 
 
 class RunOutput(serializers.Serializer[Any]):
-    """A run of a pipeline over a sector; its error and `paused` say that somebody has to decide."""
+    """A pipeline run for a sector; an error with `paused` means that a decision is needed."""
 
     uuid = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=[str(kind) for kind in RUN_KINDS])
@@ -48,37 +48,37 @@ class RunOutput(serializers.Serializer[Any]):
 
 
 class RunList(serializers.Serializer[Any]):
-    """The runs over a sector, newest first."""
+    """The runs of a sector, newest first."""
 
     results = RunOutput(many=True)
 
 
 class SnapUpPriceOutput(serializers.Serializer[Any]):
-    """What would go into the sector, and attoFIL that it costs."""
+    """What would go into the sector, and its cost in attoFIL."""
 
     pieces = serializers.ListField(child=serializers.CharField())
     padded_bytes = serializers.IntegerField()
     verified_bytes = serializers.IntegerField()
     pledge = serializers.CharField()
-    from_balance = serializers.CharField(help_text="attoFIL that the miner's available balance pays of it")
-    sent = serializers.CharField(help_text="attoFIL that the message brings, margin included")
+    from_balance = serializers.CharField(help_text="attoFIL of it paid from the miner's available balance")
+    sent = serializers.CharField(help_text="attoFIL sent with the message, including the margin")
     gas = serializers.CharField()
 
 
 class RebuildPlanOutput(serializers.Serializer[Any]):
-    """Who would make the replica again, of what; the one message is the recovery of a faulty sector."""
+    """Which host would rebuild the replica, and from what; a faulty sector also sends its recovery."""
 
     hosts = serializers.ListField(child=serializers.CharField())
     payload_bytes = serializers.IntegerField()
     is_update = serializers.BooleanField()
-    pledge = serializers.CharField(help_text="attoFIL: always 0, what is locked stays locked")
+    pledge = serializers.CharField(help_text="attoFIL; always 0, as the pledge stays locked")
     gas = serializers.CharField(
-        help_text="attoFIL of the recovery's message; 0 of a sector that is not faulty"
+        help_text="attoFIL of the recovery message; 0 for a sector that is not faulty"
     )
 
 
 class SnapUpInput(InputSerializer):
-    """Commitments of pieces that wait for a sector; without any as many of those as fit."""
+    """Commitments of pieces that wait for a sector; by default as many as fit."""
 
     pieces = serializers.ListField(
         child=serializers.CharField(max_length=200), max_length=PIECES_MAX, default=[]
@@ -86,13 +86,13 @@ class SnapUpInput(InputSerializer):
 
 
 class RunRetryInput(InputSerializer):
-    """An earlier state to go on from; without one the same stage is tried again."""
+    """An earlier state to continue from; by default the failed stage is retried."""
 
     state = serializers.ChoiceField(choices=RUN_STATES, required=False)
 
 
 class RunAbortInput(InputSerializer):
-    """Why it ends."""
+    """Why the run is aborted."""
 
     reason = serializers.CharField(max_length=1_000)
 
@@ -161,7 +161,7 @@ class SectorSnapUpView(PoolView):
         request=SnapUpInput, responses={201: RunOutput, 200: SnapUpPriceOutput}, parameters=[DRY_RUN, KEY]
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Assign pieces to the sector and encode them into it; `dry_run` says what it would cost."""
+        """Assign pieces to the sector and encode them into it; `dry_run` only returns the cost."""
         body = SnapUpInput(data=request.data)
         body.is_valid(raise_exception=True)
         sector, wanted = sector_get(self.principal, uuid), body.validated_data["pieces"]
@@ -184,7 +184,7 @@ class SectorRebuildView(PoolView):
         request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN, KEY]
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Make the replica again of its ticket and data; `dry_run` says who would, and of what."""
+        """Rebuild the replica from its ticket and data; `dry_run` only returns the host and sources."""
         sector = sector_get(self.principal, uuid)
         if is_dry_run(request):
             return Response(plan_body(rebuild_plan(sector)))
@@ -204,7 +204,7 @@ class RunRetryView(RunView):
 
     @extend_schema(request=RunRetryInput, responses=RunOutput)
     def post(self, request: Request, uuid: str) -> Response:
-        """Try the failed stage again, or go back to an earlier state of the table."""
+        """Retry the failed stage, or go back to an earlier state of the table."""
         body = RunRetryInput(data=request.data)
         body.is_valid(raise_exception=True)
         run = run_open(sector_get(self.principal, uuid), self.kind)
@@ -217,7 +217,7 @@ class RunAbortView(RunView):
 
     @extend_schema(request=RunAbortInput, responses=RunOutput)
     def post(self, request: Request, uuid: str) -> Response:
-        """End a run: pieces of a snap-up wait for another sector; refused once its message was sent."""
+        """Abort a run; pieces of a snap-up then wait for another sector; refused once its message is sent."""
         body = RunAbortInput(data=request.data)
         body.is_valid(raise_exception=True)
         run = run_open(sector_get(self.principal, uuid), self.kind)

@@ -44,7 +44,7 @@ EVENTS_MAX = 500
 
 
 class SectorMessageOutput(serializers.Serializer[Any]):
-    """A message by which the sector went to the chain."""
+    """A message of the sector on its way to the chain."""
 
     id = serializers.CharField()
     kind = serializers.CharField()
@@ -53,7 +53,7 @@ class SectorMessageOutput(serializers.Serializer[Any]):
 
 
 class WaitOutput(serializers.Serializer[Any]):
-    """What the sector waits for."""
+    """What the sector is waiting for."""
 
     what = serializers.CharField()
     until_epoch = serializers.IntegerField(allow_null=True)
@@ -88,7 +88,7 @@ class SectorOutput(serializers.Serializer[Any]):
     deadline = serializers.IntegerField(allow_null=True)
     partition = serializers.IntegerField(allow_null=True)
     initial_pledge = serializers.CharField()
-    change = ChangeOutput(allow_null=True, help_text="its newest termination or extension")
+    change = ChangeOutput(allow_null=True, help_text="its latest termination or extension")
     messages = SectorMessageOutput(many=True)
     wait = WaitOutput(allow_null=True)
     created_at = serializers.DateTimeField()
@@ -109,7 +109,7 @@ class SectorEventOutput(serializers.Serializer[Any]):
 
 
 class SectorDetail(SectorOutput):
-    """One sector with its steps, and from where it can go on when it is paused."""
+    """One sector with its events, and the states from which it can continue when paused."""
 
     events = SectorEventOutput(many=True)
     resume_at = serializers.ListField(child=serializers.CharField())
@@ -123,13 +123,13 @@ class SectorPage(serializers.Serializer[Any]):
 
 
 class RetryInput(InputSerializer):
-    """Where to go on; without a state, with the stage that failed."""
+    """The state to continue from; by default the failed stage is retried."""
 
     state = serializers.ChoiceField(choices=[str(state) for state in SectorState], required=False)
 
 
 class AbortInput(InputSerializer):
-    """Why a sector is given up."""
+    """Why a sector is aborted."""
 
     reason = serializers.CharField(max_length=500)
 
@@ -237,7 +237,9 @@ class SectorsView(PoolView):
         parameters=[
             OpenApiParameter("miner", str),
             OpenApiParameter("number", int),
-            OpenApiParameter("host", str, description="name of the host that seals it, or sealed it last"),
+            OpenApiParameter(
+                "host", str, description="name of the host that is sealing it, or sealed it last"
+            ),
             OpenApiParameter("store", str, description="name of the store with its files"),
             OpenApiParameter("state", str, many=True),
             OpenApiParameter("stage", str, many=True),
@@ -249,7 +251,7 @@ class SectorsView(PoolView):
         responses=SectorPage,
     )
     def get(self, request: Request) -> Response:
-        """List sectors, newest first; `cursor` is the `next` of the page before."""
+        """List sectors, newest first; `cursor` is the `next` of the previous page."""
         query = request.query_params
         known = {
             "miner",
@@ -319,7 +321,7 @@ class SectorRetryView(PoolView):
 
     @extend_schema(request=RetryInput, responses=SectorDetail)
     def post(self, request: Request, uuid: str) -> Response:
-        """Try the failed stage again, or go back to an earlier state of the table."""
+        """Retry the failed stage, or go back to an earlier state of the table."""
         body = RetryInput(data=request.data)
         body.is_valid(raise_exception=True)
         sector = sector_get(self.principal, uuid)
@@ -338,7 +340,7 @@ class SectorPauseView(PoolView):
 
     @extend_schema(request=None, responses=SectorDetail)
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Pause a sector; its files and its state stay."""
+        """Pause a sector; its files and state are kept."""
         sector = sector_get(self.principal, uuid)
         sector_stop(sector, actor=self.principal.actor, now=clock.now(), by=self.principal)
         return Response(detail_body(sector_get(self.principal, uuid)))
@@ -351,7 +353,7 @@ class SectorAbortView(PoolView):
 
     @extend_schema(request=AbortInput, responses=SectorDetail)
     def post(self, request: Request, uuid: str) -> Response:
-        """Abandon a sector for ever; refused once the chain knows it as proven."""
+        """Abort a sector permanently; refused once it is proven on chain."""
         body = AbortInput(data=request.data)
         body.is_valid(raise_exception=True)
         sector = sector_get(self.principal, uuid)
@@ -365,7 +367,7 @@ class SectorUnsealedView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Remove them; whoever asks for a piece then has it unsealed."""
+        """Remove the unsealed copies; a later request for a piece unseals it again."""
         unsealed_remove(sector_get(self.principal, uuid), by=self.principal)
         return Response(status=204)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SnapUpsInput(InputSerializer):
-    """Which sectors; pieces that wait are put into them in this order."""
+    """Which sectors; waiting pieces are put into them in this order."""
 
     sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=SNAP_UPS_MAX)
 
@@ -36,15 +36,15 @@ class SnapUpsSectorOutput(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     refusal = serializers.CharField()
     pieces = serializers.ListField(child=serializers.CharField())
-    pledge = AmountField(help_text="attoFIL that are locked in addition; of a dry run")
-    from_balance = AmountField(help_text="attoFIL that the miner's available balance pays of it")
-    sent = AmountField(help_text="attoFIL that its part of a message brings, margin included")
-    gas = AmountField(help_text="attoFIL, about; of a dry run")
+    pledge = AmountField(help_text="additionally locked attoFIL; dry run only")
+    from_balance = AmountField(help_text="attoFIL of it paid from the miner's available balance")
+    sent = AmountField(help_text="attoFIL of its share sent with the message, including the margin")
+    gas = AmountField(help_text="attoFIL, approximately; dry run only")
     run = serializers.UUIDField(allow_null=True)
 
 
 class SnapUpsOutput(serializers.Serializer[Any]):
-    """What goes into each, or would."""
+    """What goes, or would go, into each sector."""
 
     sectors = SnapUpsSectorOutput(many=True)
 
@@ -75,7 +75,7 @@ class SectorsSnapUpView(PoolView):
 
     @extend_schema(request=SnapUpsInput, parameters=[DRY_RUN, KEY], responses=SnapUpsOutput)
     def post(self, request: Request) -> Response:
-        """Assign waiting pieces to the sectors; those that take none are named and left out."""
+        """Assign waiting pieces to the sectors; those that cannot take any are listed and left out."""
         body = SnapUpsInput(data=request.data)
         body.is_valid(raise_exception=True)
         sectors = sectors_picked(self.principal, body.validated_data["sectors"])

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class SenderChange(InputSerializer):
-    """Settings of a sender; what is left out stays, zero leaves it to the rules below."""
+    """Settings of a sender; omitted fields stay unchanged, zero falls back to the general rules."""
 
     state = serializers.ChoiceField(choices=SenderState.values, required=False)
     quota = serializers.IntegerField(min_value=0, max_value=(1 << 31) - 1, required=False)
@@ -136,14 +136,14 @@ class SenderView(PoolView):
 
     @extend_schema(request=SenderChange, responses=SenderOutput)
     def patch(self, request: Request, address: str) -> Response:
-        """Pause it, let it go on, or change its quota and fees."""
+        """Pause or resume it, or change its quota and fees."""
         body = SenderChange(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if not data:
             raise BadValue(gettext("nothing to change"))
         if self.principal.miners:  # all miners' messages wait in a sender's lane
-            raise NotAllowed(gettext("this token is for some miners only"))
+            raise NotAllowed(gettext("this token is limited to certain miners"))
         row = sender_set(
             principal=self.principal,
             address=sender_get(self.principal, _address(address)).address,

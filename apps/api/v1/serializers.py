@@ -18,7 +18,7 @@ class InputSerializer(serializers.Serializer[Any]):
         if isinstance(data, dict):
             unknown = [writable(str(name)) for name in data if name not in self.fields]
             if unknown:
-                raise serializers.ValidationError({unknown[0]: ["there is no such field"]})
+                raise serializers.ValidationError({unknown[0]: ["unknown field"]})
         return super().to_internal_value(data)
 
 
@@ -71,7 +71,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
 
 
 class RefusedSector(serializers.Serializer[Any]):
-    """A sector of a group with which nothing is done."""
+    """A sector of a group that is left unchanged."""
 
-    uuid = serializers.CharField(help_text="of a compaction: the message that failed")
+    uuid = serializers.CharField(help_text="for a compaction: the message that failed")
     reason = serializers.CharField()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class StoreCheckInput(InputSerializer):
-    """One sector, or all; and the most that is read in a second."""
+    """One sector, or all, and the maximum read rate."""
 
     sector = serializers.UUIDField(required=False)
     bytes_s = serializers.IntegerField(required=False, default=PACE)
@@ -41,10 +41,10 @@ class StoreCheckOutput(serializers.Serializer[Any]):
 
     uuid = serializers.UUIDField()
     store = serializers.CharField()
-    sector = serializers.UUIDField(allow_null=True, help_text="null: all in the store")
+    sector = serializers.UUIDField(allow_null=True, help_text="null: all sectors in the store")
     host = serializers.CharField()
     state = serializers.ChoiceField(choices=StoreCheckState.values)
-    waits = serializers.CharField(allow_blank=True, help_text="what it waits for")
+    waits = serializers.CharField(allow_blank=True, help_text="what it is waiting for")
     bytes_s = serializers.IntegerField()
     total = serializers.IntegerField()
     done = serializers.IntegerField()
@@ -57,13 +57,13 @@ class StoreCheckOutput(serializers.Serializer[Any]):
 
 
 class StoreCheckList(serializers.Serializer[Any]):
-    """Checks, the newest first."""
+    """Checks, newest first."""
 
     results = StoreCheckOutput(many=True)
 
 
 class FileOutput(serializers.Serializer[Any]):
-    """One file, by its name below the store's root."""
+    """One file, with its path relative to the store's root."""
 
     name = serializers.CharField()
     state = serializers.ChoiceField(choices=[str(one) for one in FileState])
@@ -77,9 +77,9 @@ class CopyOutput(serializers.Serializer[Any]):
     miner = serializers.CharField()
     number = serializers.IntegerField()
     store = serializers.CharField()
-    is_counted = serializers.BooleanField(help_text="whether the sector's row names this store")
+    is_counted = serializers.BooleanField(help_text="whether the sector is recorded in this store")
     condition = serializers.ChoiceField(choices=CopyCondition.values)
-    files = FileOutput(many=True, help_text="those that are not as they should be")
+    files = FileOutput(many=True, help_text="files that are not intact")
     file_count = serializers.IntegerField()
     size = serializers.IntegerField()
     reason = serializers.CharField(allow_blank=True, help_text="why it could not be read")
@@ -150,14 +150,14 @@ class StoreChecksView(PoolView):
         parameters=[OpenApiParameter("limit", int)],
     )
     def get(self, request: Request, uuid: str) -> Response:
-        """List them, the newest first."""
+        """List them, newest first."""
         limit = number(request, "limit", least=1, default=20, most=100)
         store = store_get(self.principal, uuid, now=clock.now())
         return Response({"results": check_bodies(list(checks_of(store)[:limit]))})
 
     @extend_schema(request=StoreCheckInput, responses={201: StoreCheckOutput})
     def post(self, request: Request, uuid: str) -> Response:
-        """Have a host read the files of a sector, or of all; while that check runs, it is the answer."""
+        """Have a host verify the files of one sector, or of all; a running check is returned instead."""
         body = StoreCheckInput(data=request.data)
         body.is_valid(raise_exception=True)
         given, now = body.validated_data, clock.now()
@@ -175,13 +175,13 @@ class StoreCheckView(PoolView):
 
     @extend_schema(responses=StoreCheckOutput)
     def get(self, request: Request, uuid: str, check: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show how far it is, and how many sectors have bad files."""
+        """Show its progress, and how many sectors have bad files."""
         store = store_get(self.principal, uuid, now=clock.now())
         return Response(check_body(check_get(store, check)))
 
     @extend_schema(responses=StoreCheckOutput)
     def delete(self, request: Request, uuid: str, check: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Cancel it; what was found stays."""
+        """Cancel it; results so far are kept."""
         store = store_get(self.principal, uuid, now=clock.now())
         check_cancel(check_get(store, check), now=clock.now(), by=self.principal)
         return Response(check_body(check_get(store, check)))
@@ -202,7 +202,7 @@ class StoreCopiesView(PoolView):
         ],
     )
     def get(self, request: Request, uuid: str) -> Response:
-        """List it, those that were found last first; `condition=BAD` for those with bad files."""
+        """List copies, most recently found first; `condition=BAD` for those with bad files."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         store = store_get(self.principal, uuid, now=clock.now())
         before = None
@@ -223,7 +223,7 @@ class SectorCopiesView(PoolView):
 
     @extend_schema(responses=CopyList, operation_id="v1_sector_copies_list")
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """List what was found of a sector's files."""
+        """List the known copies of a sector's files."""
         sector = sector_get(self.principal, uuid)
         return Response({"results": [copy_body(row) for row in copies_of(sector)]})
 

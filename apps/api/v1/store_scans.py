@@ -40,30 +40,34 @@ if TYPE_CHECKING:
 
 
 class StoreScanOutput(serializers.Serializer[Any]):
-    """A look at all that lies in a store."""
+    """A scan of a store's contents."""
 
     uuid = serializers.UUIDField()
     store = serializers.CharField()
     host = serializers.CharField()
     state = serializers.ChoiceField(choices=ScanState.values)
-    known = serializers.IntegerField(help_text="whole sectors whose rows name the store")
-    counts = serializers.DictField(child=serializers.IntegerField(), help_text="findings by their kind")
-    redeclares = serializers.BooleanField(help_text="rows follow what it finds")
-    drops_missing = serializers.BooleanField(help_text="rows of missing sectors name the store no more")
-    settled_at = serializers.DateTimeField(allow_null=True, help_text="since when nothing is left to follow")
+    known = serializers.IntegerField(help_text="complete sectors that are recorded in the store")
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="findings by kind")
+    redeclares = serializers.BooleanField(help_text="whether the database is updated to match")
+    drops_missing = serializers.BooleanField(
+        help_text="whether missing sectors are no longer recorded in the store"
+    )
+    settled_at = serializers.DateTimeField(
+        allow_null=True, help_text="when the database had been fully updated"
+    )
     error = serializers.CharField(allow_blank=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
 
 class StoreScanList(serializers.Serializer[Any]):
-    """Scans, the newest first."""
+    """Scans, newest first."""
 
     results = StoreScanOutput(many=True)
 
 
 class StoreFindingOutput(serializers.Serializer[Any]):
-    """Where files and rows differ."""
+    """A difference between the files and the database."""
 
     uuid = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=FindingKind.values)
@@ -72,7 +76,9 @@ class StoreFindingOutput(serializers.Serializer[Any]):
     miner_id = serializers.IntegerField(allow_null=True)
     number = serializers.IntegerField(allow_null=True)
     sector = serializers.UUIDField(allow_null=True)
-    sector_store = serializers.CharField(allow_blank=True, help_text="which its row names")
+    sector_store = serializers.CharField(
+        allow_blank=True, help_text="the store that the sector is recorded in"
+    )
     bytes = serializers.IntegerField()
     error = serializers.CharField(allow_blank=True)
     updated_at = serializers.DateTimeField()
@@ -86,7 +92,7 @@ class StoreFindingPage(serializers.Serializer[Any]):
 
 
 class StorePlannedOutput(serializers.Serializer[Any]):
-    """A finding; `refusal` says why nothing is done with it."""
+    """A finding; `refusal` says why it is left unchanged."""
 
     uuid = serializers.UUIDField()
     name = serializers.CharField()
@@ -96,13 +102,13 @@ class StorePlannedOutput(serializers.Serializer[Any]):
 
 
 class StorePlannedList(serializers.Serializer[Any]):
-    """What is done, and what is not."""
+    """What is done, and what is left unchanged."""
 
     results = StorePlannedOutput(many=True)
 
 
 class FindingAdoptInput(InputSerializer):
-    """Which findings; without any, all that can be adopted."""
+    """Which findings; by default all that can be adopted."""
 
     findings = serializers.ListField(
         child=serializers.UUIDField(), required=False, max_length=FINDINGS_AT_ONCE
@@ -110,7 +116,7 @@ class FindingAdoptInput(InputSerializer):
 
 
 class FindingRemoveInput(InputSerializer):
-    """Which findings, and why they go."""
+    """Which findings to remove, and why."""
 
     findings = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=FINDINGS_AT_ONCE)
     reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
@@ -166,33 +172,35 @@ class StoreScansView(PoolView):
         parameters=[OpenApiParameter("limit", int)],
     )
     def get(self, request: Request, uuid: str) -> Response:
-        """List them, the newest first."""
+        """List them, newest first."""
         limit = number(request, "limit", least=1, default=20, most=100)
         store = store_get(self.principal, uuid, now=clock.now())
         return Response({"results": [scan_body(row) for row in scans_of(store)[:limit]]})
 
     @extend_schema(request=None, responses={201: StoreScanOutput})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Have a host list what lies there; while that scan runs, it is the answer."""
+        """Have a host scan the store; a running scan is returned instead."""
         store = store_get(self.principal, uuid, now=clock.now())
         scan = scan_begin(store, now=clock.now(), by=self.principal)
         return created(scan_body(scan_get(store, str(scan.uuid))))
 
 
 class RedeclareInput(InputSerializer):
-    """Whether rows of missing sectors are to name the store no more; that wants its name."""
+    """Whether to drop the store from missing sectors, which must be confirmed by its name."""
 
     drop_missing = serializers.BooleanField(required=False, default=False)
     confirm = serializers.CharField(max_length=110, required=False, allow_blank=True, default="")
 
 
 class RedeclarePlanOutput(serializers.Serializer[Any]):
-    """What is known before the host has looked."""
+    """What is known before the host has scanned the store."""
 
     host = serializers.CharField()
-    sectors = serializers.IntegerField(help_text="proving ones whose rows name the store")
-    missing = serializers.IntegerField(allow_null=True, help_text="by the last scan")
-    elsewhere = serializers.IntegerField(allow_null=True, help_text="by the last scan: found, not of here")
+    sectors = serializers.IntegerField(help_text="proving sectors that are recorded in the store")
+    missing = serializers.IntegerField(allow_null=True, help_text="as of the last scan")
+    elsewhere = serializers.IntegerField(
+        allow_null=True, help_text="as of the last scan: found here, recorded elsewhere"
+    )
 
 
 class StoreRedeclareView(PoolView):
@@ -209,7 +217,7 @@ class StoreRedeclareView(PoolView):
         parameters=[DRY_RUN],
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Order it; the scan is the answer, and `settled_at` says when all rows have followed."""
+        """Start it and return its scan; `settled_at` says when the database had been fully updated."""
         body = RedeclareInput(data=request.data)
         body.is_valid(raise_exception=True)
         given, now = body.validated_data, clock.now()
@@ -240,7 +248,7 @@ class StoreScanView(PoolView):
 
     @extend_schema(responses=StoreScanOutput)
     def delete(self, request: Request, uuid: str, scan: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Cancel it; what the scan before found stays."""
+        """Cancel it; findings of the previous scan are kept."""
         store = store_get(self.principal, uuid, now=clock.now())
         scan_cancel(scan_get(store, scan), now=clock.now(), by=self.principal)
         return Response(scan_body(scan_get(store, scan)))
@@ -261,7 +269,7 @@ class StoreFindingsView(PoolView):
         ],
     )
     def get(self, request: Request, uuid: str) -> Response:
-        """List them, 2,000 of each kind at most."""
+        """List them, at most 2,000 of each kind."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         store = store_get(self.principal, uuid, now=clock.now())
         after = 0
@@ -285,7 +293,7 @@ class StoreAdoptView(PoolView):
 
     @extend_schema(request=FindingAdoptInput, responses=StorePlannedList)
     def post(self, request: Request, uuid: str) -> Response:
-        """Have a host compare comm_r and sizes; of those that hold the row names this store then."""
+        """Have a host compare comm_r and sizes; sectors that match are then recorded in this store."""
         body = FindingAdoptInput(data=request.data)
         body.is_valid(raise_exception=True)
         given, now = body.validated_data.get("findings"), clock.now()
@@ -305,7 +313,7 @@ class StoreLeftoversRemoveView(PoolView):
 
     @extend_schema(request=FindingRemoveInput, responses=StorePlannedList, parameters=[DRY_RUN])
     def post(self, request: Request, uuid: str) -> Response:
-        """Order a host to remove them; those that stay are named, as what the chain has."""
+        """Order a host to remove them; those that must be kept are listed with the reason."""
         body = FindingRemoveInput(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.stores.lost import LostStore
 
 SIZES = ("total_bytes", "free_bytes")
-NO_BOUND = "Null for a bucket without MaxStorage, which tells no size."
+NO_BOUND = "Null for a bucket without MaxStorage, which has no known size."
 
 
 class AttachmentOutput(serializers.Serializer[Any]):
@@ -58,7 +58,7 @@ class AttachmentOutput(serializers.Serializer[Any]):
 
 
 class StoreOutput(serializers.Serializer[Any]):
-    """One store; `condition` is the best that one of its hosts finds, DETACHED or SILENT."""
+    """One store; `condition` is the best that any of its hosts reports, or DETACHED or SILENT."""
 
     uuid = serializers.UUIDField()
     uid = serializers.CharField()
@@ -79,23 +79,23 @@ class StoreOutput(serializers.Serializer[Any]):
 
 
 class StoreList(serializers.Serializer[Any]):
-    """Stores, the newest first."""
+    """Stores, newest first."""
 
     results = StoreOutput(many=True)
     cursor = serializers.CharField(allow_null=True)
 
 
 class StoreDetail(StoreOutput):
-    """One store with the sectors whose rows name it."""
+    """One store with the sectors recorded in it."""
 
     sectors_by_state = serializers.DictField(
         child=serializers.IntegerField(),
-        help_text="Counted up to 1,001 each; `sectors` is what hosts found.",
+        help_text="Counted up to 1,001 each; `sectors` is the number found by hosts.",
     )
 
 
 class AttachInput(InputSerializer):
-    """Where on which host; `new` writes a mark into an empty folder."""
+    """Path and host; `new` marks an empty folder as a new store."""
 
     worker_id = serializers.CharField(max_length=100)
     path = serializers.CharField(max_length=500)
@@ -109,7 +109,7 @@ class DetachInput(InputSerializer):
 
 
 class MovesInput(InputSerializer):
-    """Where to, and which proving sectors: those of these uuids, or as many as `count`."""
+    """The target, and which proving sectors: those with these uuids, or `count` of them."""
 
     to = serializers.UUIDField()
     sectors = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
@@ -117,15 +117,15 @@ class MovesInput(InputSerializer):
 
 
 class AwaitedRemovalOutput(serializers.Serializer[Any]):
-    """A copy that was not finished; its host has yet to remove it."""
+    """An incomplete copy that its host has yet to remove."""
 
     host = serializers.CharField()
-    name = serializers.CharField(help_text="of the sector's files in the store, as s-t01000-7")
+    name = serializers.CharField(help_text="name of the sector's files in the store, such as s-t01000-7")
     store = serializers.CharField()
 
 
 class MoveOutput(serializers.Serializer[Any]):
-    """A sector on its way from one store to another."""
+    """A sector moving from one store to another."""
 
     uuid = serializers.UUIDField()
     sector = serializers.UUIDField()
@@ -137,7 +137,7 @@ class MoveOutput(serializers.Serializer[Any]):
     state = serializers.CharField()
     error = serializers.CharField(allow_blank=True)
     waits_for = AwaitedRemovalOutput(
-        allow_null=True, help_text="what must be gone before its next step is ordered"
+        allow_null=True, help_text="copy that must be removed before its next step is ordered"
     )
     updated_at = serializers.DateTimeField()
 
@@ -149,13 +149,13 @@ class MoveList(serializers.Serializer[Any]):
 
 
 class CancelledOutput(serializers.Serializer[Any]):
-    """How many moves will not begin."""
+    """How many moves were cancelled."""
 
     cancelled = serializers.IntegerField()
 
 
 class StoreInput(InputSerializer):
-    """What is to be changed; what is not named stays."""
+    """Fields to change; omitted fields stay unchanged."""
 
     weight = serializers.IntegerField(required=False)
     reserve_bytes = serializers.IntegerField(required=False)
@@ -217,7 +217,7 @@ class StoresView(PoolView):
         parameters=[OpenApiParameter("limit", int), OpenApiParameter("cursor", str)],
     )
     def get(self, request: Request) -> Response:
-        """List stores, the newest first."""
+        """List stores, newest first."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         cursor = request.query_params.get("cursor")
         before = None if cursor is None else cursor_read(cursor)
@@ -233,7 +233,7 @@ class StoresView(PoolView):
 
     @extend_schema(request=AttachInput, responses={201: CommandOutput})
     def post(self, request: Request) -> Response:
-        """Order a host to attach a folder; what came of it stands in the host's events."""
+        """Order a host to attach a folder; the host's events record the result."""
         body = AttachInput(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
@@ -255,7 +255,7 @@ class StoreView(PoolView):
 
     @extend_schema(request=StoreInput, responses=StoreDetail)
     def patch(self, request: Request, uuid: str) -> Response:
-        """Change weight, reserve, limit, read-only or labels; a host writes all but labels into the store."""
+        """Change weight, reserve, limit, read-only or labels; all but labels are written into the store."""
         body = StoreInput(data=request.data)
         body.is_valid(raise_exception=True)
         store = store_get(self.principal, uuid, now=clock.now())
@@ -271,7 +271,7 @@ class StoreDetachView(PoolView):
 
     @extend_schema(request=DetachInput, responses={201: CommandOutput})
     def post(self, request: Request, uuid: str) -> Response:
-        """Order a host to detach it; refused while sectors in it could be proven by no other host."""
+        """Order a host to detach it; refused while no other host could prove the sectors in it."""
         body = DetachInput(data=request.data)
         body.is_valid(raise_exception=True)
         store = store_get(self.principal, uuid, now=clock.now())
@@ -304,7 +304,7 @@ def move_body(move: StoreMove, awaited: Removal | None) -> dict[str, Any]:
 
 
 class ForgetInput(InputSerializer):
-    """The store's name, once more."""
+    """The store's name, as confirmation."""
 
     confirm = serializers.CharField(max_length=110, required=False, allow_blank=True, default="")
 
@@ -319,13 +319,13 @@ class LostSectorOutput(serializers.Serializer[Any]):
 
 
 class LostStoreOutput(serializers.Serializer[Any]):
-    """What is lost with a store; `refusal` says why it is not forgotten."""
+    """What is lost with a store; `refusal` says why it cannot be forgotten."""
 
     refusal = serializers.CharField(allow_blank=True)
     proving = serializers.IntegerField()
     under_way = serializers.IntegerField()
-    bytes = serializers.IntegerField(help_text="raw, of the proving sectors")
-    pledge = serializers.CharField(help_text="attoFIL that is locked for them")
+    bytes = serializers.IntegerField(help_text="raw bytes of the proving sectors")
+    pledge = serializers.CharField(help_text="attoFIL locked for them")
     sectors = LostSectorOutput(many=True)
 
 
@@ -339,7 +339,7 @@ class StoreForgetView(PoolView):
 
     @extend_schema(request=ForgetInput, responses=LostStoreOutput, parameters=[DRY_RUN])
     def post(self, request: Request, uuid: str) -> Response:
-        """Forget it, and mark its sectors as without files; refused while a host reads it."""
+        """Forget it and mark its sectors as having no files; refused while a host reads it."""
         body = ForgetInput(data=request.data)
         body.is_valid(raise_exception=True)
         store, now = store_get(self.principal, uuid, now=clock.now()), clock.now()
@@ -377,7 +377,7 @@ class StoreMovesView(PoolView):
         parameters=[OpenApiParameter("limit", int)],
     )
     def get(self, request: Request, uuid: str) -> Response:
-        """List them, the newest first."""
+        """List them, newest first."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         store = store_get(self.principal, uuid, now=clock.now())
         return Response(moves_body(moves_of(store)[:limit]))
@@ -389,7 +389,7 @@ class StoreMovesView(PoolView):
         body.is_valid(raise_exception=True)
         given, now = body.validated_data, clock.now()
         if ("sectors" in given) == ("count" in given):
-            raise BadValue(gettext("name the sectors, or how many"), field="sectors")
+            raise BadValue(gettext("specify the sectors, or a count"), field="sectors")
         numbers = given["count"] if "count" in given else [str(one) for one in given["sectors"]]
         source = store_get(self.principal, uuid, now=now)
         target = store_get(self.principal, str(given["to"]), now=now)
@@ -398,7 +398,7 @@ class StoreMovesView(PoolView):
 
     @extend_schema(responses=CancelledOutput)
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Cancel those out of this store that have not begun, or whose host is away."""
+        """Cancel moves out of this store that have not started, or whose host is offline."""
         source = store_get(self.principal, uuid, now=clock.now())
         return Response({"cancelled": moves_cancel(source, by=self.principal, now=clock.now())})
 

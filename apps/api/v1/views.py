@@ -113,7 +113,7 @@ class PoolView(APIView):
         """Refuse a large body before anybody reads it, paths that no row can have, misspelt filters."""
         super().initial(request, *args, **kwargs)
         if any("\0" in str(value) for value in kwargs.values()):
-            raise NotFound(gettext("there is nothing here"))
+            raise NotFound(gettext("not found"))
         self.usage = rate_limit_consume(self.principal, service="rest", api=type(self).__name__)
         if self.usage is not None and self.usage.is_over:
             raise RateLimited(self.usage, principal=self.principal, method=type(self).__name__)
@@ -202,7 +202,7 @@ def refusal_of(error: Exception) -> DomainError | None:
     if isinstance(error, Http404):
         return NotFound("there is nothing here")
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-        return TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
+        return TokenRefused("a token is required: send 'Authorization: Bearer <token>'")
     if isinstance(error, exceptions.PermissionDenied):
         return NotAllowed(str(error.detail))
     if isinstance(error, exceptions.ValidationError):

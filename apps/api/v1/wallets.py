@@ -38,13 +38,13 @@ class WalletOutput(serializers.Serializer[Any]):
 
 
 class LabelInput(InputSerializer):
-    """Another name for a wallet."""
+    """A new name for a wallet."""
 
     label = serializers.CharField(max_length=60, allow_blank=True)  # type: ignore[assignment]  # as above
 
 
 class SignRecordOutput(serializers.Serializer[Any]):
-    """Something that was signed or refused."""
+    """A request that was signed or refused."""
 
     at = serializers.DateTimeField()
     address = serializers.CharField()
@@ -104,7 +104,7 @@ class WalletView(PoolView):
 
     @extend_schema(request=LabelInput, responses=WalletOutput)
     def patch(self, request: Request, address: str) -> Response:
-        """Name it."""
+        """Set its name."""
         data = LabelInput(data=request.data)
         data.is_valid(raise_exception=True)
         wallet = wallet_get(self.principal, address)
@@ -123,7 +123,7 @@ class SignRecordsView(PoolView):
         responses=SignRecordPage,
     )
     def get(self, request: Request) -> Response:
-        """List records; `cursor` is the `next` of the page before."""
+        """List records; `cursor` is the `next` of the previous page."""
         limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
         rows = sign_records(self.principal)
         if "cursor" in request.query_params:

@@ -93,10 +93,12 @@ class MayWork(BasePermission):
             return False
         if not principal.may("write"):
             raise NotAllowed(
-                gettext("this needs the level 'write', the token has '{perm}'").format(perm=principal.perm)
+                gettext("this requires the level 'write', the caller has '{perm}'").format(
+                    perm=principal.perm
+                )
             )
         if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
-            raise NotAllowed(gettext("this needs a token with the scope 'sealer' or 'prover'"))
+            raise NotAllowed(gettext("this requires a token with the scope 'sealer' or 'prover'"))
         return True
 
 
@@ -111,7 +113,7 @@ class WorkerView(PoolView):
     def tenant_id(self) -> int:
         """Whose workers and miners the caller's are.  Raises NotAllowed for the pool itself."""
         if self.principal.tenant_id is None:
-            raise NotAllowed(gettext("a worker needs the token of an account"))
+            raise NotAllowed(gettext("a worker needs a token that belongs to a tenant"))
         return self.principal.tenant_id
 
     def read(self, kind: type[T], *, worker: str = "") -> T:
@@ -135,7 +137,9 @@ class WorkerView(PoolView):
         for kind in kinds:
             if not self.principal.has_scope(SCOPE_OF_KIND[kind]):
                 raise NotAllowed(
-                    gettext("this needs a token with the scope '{scope}'").format(scope=SCOPE_OF_KIND[kind]),
+                    gettext("this requires a token with the scope '{scope}'").format(
+                        scope=SCOPE_OF_KIND[kind]
+                    ),
                     field="kinds",
                 )
 
@@ -168,18 +172,18 @@ def proofs_take() -> None:
 
 
 class JoinInput(InputSerializer):
-    """Which host exchanges its join token."""
+    """The host that exchanges its join token."""
 
     uid = serializers.RegexField(r"^[\x21-\x7e]+$", max_length=80)
     name = serializers.CharField(max_length=100)
 
 
 class JoinOutput(serializers.Serializer[Any]):
-    """The host's own token, which is shown this once."""
+    """The host's own token, which is shown only once."""
 
     token = serializers.CharField()
     sector_bytes = serializers.IntegerField(
-        help_text="That of the tenant's miner with most power; 0: it has none."
+        help_text="Sector size of the tenant's miner with most power; 0 if it has none."
     )
 
 
@@ -191,7 +195,7 @@ class JoinView(PoolView):
 
     @extend_schema(request=JoinInput, responses={201: JoinOutput})
     def post(self, request: Request) -> Response:
-        """Exchange the join token for the host's own; the same host may ask again."""
+        """Exchange the join token for the host's own token; the same host may repeat this."""
         body = JoinInput(data=request.data)
         body.is_valid(raise_exception=True)
         text = host_join(by=self.principal, uid=body.validated_data["uid"], name=body.validated_data["name"])
@@ -208,7 +212,7 @@ class RegisterView(WorkerView):
         responses={(200, "application/json"): document_schema(Registered)},
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
-        """Register a start of a worker; leases of its earlier starts are over."""
+        """Register a worker's start; leases of its earlier starts end."""
         register = self.read(Register)
         self.kinds_check(register.kinds)
         worker, registered = worker_register(
@@ -226,7 +230,7 @@ class HeartbeatView(WorkerView):
         responses={(200, "application/json"): document_schema(HeartbeatAnswer)},
     )
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Renew leases; the answer names those that are lost, and what the worker is to do."""
+        """Renew leases; the response lists lost leases and the worker's commands."""
         heartbeat = self.read(Heartbeat, worker=uuid)
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
@@ -241,7 +245,7 @@ class WorkView(WorkerView):
 
     @extend_schema(responses={(200, "application/json"): document_schema(Work)})
     def get(self, request: Request, uuid: str) -> Response:
-        """Answer as soon as a job of the worker's kinds is free, or after some seconds that none is."""
+        """Respond as soon as a job of the worker's kinds is free, or after some seconds without one."""
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
         wanted = frozenset((self.tenant_id, str(kind)) for kind in worker.kinds)
@@ -260,7 +264,7 @@ class ClaimView(WorkerView):
         responses={(200, "application/json"): document_schema(Claimed)},
     )
     def post(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
-        """Lease jobs; an empty list when there is nothing to do."""
+        """Lease jobs; the list is empty if there is nothing to do."""
         claim = self.read(Claim)
         self.kinds_check(claim.kinds)
         worker = self.worker(claim.worker_id)
@@ -276,7 +280,7 @@ class EventView(WorkerView):
         responses={(200, "application/json"): document_schema(EventAnswer)},
     )
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Record the end of a stage; the same number again gives the same answer."""
+        """Record the end of a stage; repeating the same number returns the same response."""
         event = self.read(Event)
         return answer_of(job_event(uuid, event, tenant_id=self.tenant_id, now=clock.now()))
 
@@ -286,7 +290,7 @@ class ProgressView(WorkerView):
 
     @extend_schema(request={"application/json": document_schema(Progress)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Note how far a stage is, and prolong the lease."""
+        """Record the progress of a stage, and extend the lease."""
         job_progress(uuid, self.read(Progress), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
@@ -296,7 +300,7 @@ class CompleteView(WorkerView):
 
     @extend_schema(request={"application/json": document_schema(Complete)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Record a proof, or the numbers of the sectors that cannot be proved."""
+        """Record a proof, or the numbers of the sectors that cannot be proven."""
         job_complete(uuid, self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
         transaction.on_commit(proofs_take)
         return Response(status=204)
@@ -307,7 +311,7 @@ class FailView(WorkerView):
 
     @extend_schema(request={"application/json": document_schema(Fail)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Record a failure: retried later, or paused until somebody decides."""
+        """Record a failure: it is retried later, or paused until somebody decides."""
         job_fail(uuid, self.read(Fail), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
@@ -335,7 +339,7 @@ class DataView(WorkerView):
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, uuid: str) -> Any:
-        """Return what C1 gave, for the host that does C2."""
+        """Return the output of C1, for the host that runs C2."""
         found = c1_give(uuid, token=self.lease_token(request), tenant_id=self.tenant_id)
         answer = DiskAnswer(found.chunks)
         answer["Content-Type"] = "application/octet-stream"
@@ -348,7 +352,7 @@ class DataView(WorkerView):
         responses={204: None},
     )
     def put(self, request: Request, uuid: str) -> Response:
-        """Store a piece's bytes if they are those that were asked for, or C1's output as it is."""
+        """Store the bytes of a piece if they are the requested ones, or the output of C1 unchanged."""
         take = c1_take if is_sealing(uuid) else unsealed_take
         take(uuid, request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
         return Response(status=204)

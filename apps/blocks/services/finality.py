@@ -128,7 +128,7 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
     restored_mark(miners, leases, instances=instances, term=TERM + RENEW_WITHIN, now=now)
     if not nodes:
         for lease in leases.values():
-            _failed(lease, "no node that runs F3 answers", now=now)
+            _failed(lease, "no node that runs F3 responds", now=now)
         return bool(leases)
     for node in nodes:
         rows = F3Lease.objects.filter(node=node.link.url, miner__in=miners)
@@ -213,7 +213,7 @@ def f3_stop(
 def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: datetime) -> None:
     """Renew one miner's lease at the first node that does, or note why none did."""
     reasons = []
-    unanswered = gettext("the node did not answer")
+    unanswered = gettext("the node did not respond")
     for node in nodes:
         if node.link.url in silent:
             reasons.append(unanswered)
@@ -228,7 +228,7 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
             if refusal_code(refusal) == ISSUER_MISMATCH:
                 bound = lease.reserved_until + 1
                 reason = gettext(
-                    "the node that votes for it is away: another may from instance {instance} on"
+                    "the node that votes for it is unavailable: another may vote from instance {instance} on"
                 ).format(instance=bound)
                 reasons = [one for one in reasons if one != unanswered]
             reasons.append(reason)
@@ -236,7 +236,7 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
             silent.add(node.link.url)
             reasons.append(unanswered)
         except (KeyError, TypeError, ValueError):
-            reasons.append(gettext("the node's answer cannot be read"))
+            reasons.append(gettext("the node's response could not be parsed"))
         else:
             return
         if lease.ticket != before:

@@ -79,14 +79,14 @@ def holders_known(lease: F3Lease, voters: Collection[str]) -> set[str]:
 def doubt_reason(lease: F3Lease, holders: Collection[str]) -> str:
     """Return why a lease in doubt is not renewed, and until when."""
     if lease.restored_until is None:
-        return gettext("the database was restored: no node in sync has said yet which instance runs")
+        return gettext("the database was restored: no node in sync has reported the current instance yet")
     after = lease.restored_until + 1
     if len(holders) > 1:
         return gettext(
             "the database was restored and {count} nodes vote for it:"
-            " a lease is asked for from instance {instance} on"
+            " a lease is requested from instance {instance} on"
         ).format(count=len(holders), instance=after)
     return gettext(
         "the database was restored and a node may vote for it:"
-        " a lease is asked for from instance {instance} on"
+        " a lease is requested from instance {instance} on"
     ).format(instance=after)

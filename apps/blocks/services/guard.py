@@ -88,12 +88,12 @@ def _grinding(asked: Reservation, own: Block | None) -> SlashGuard | None:
         return None
     words = (
         gettext(
-            "parent-grinding fault: the parents at epoch {epoch} are without the miner's own block {cid}"
+            "parent-grinding fault: the parents at epoch {epoch} do not include the miner's own block {cid}"
         ).format(epoch=asked.base_height, cid=own.cid)
         if own.cid
         else gettext(
-            "parent-grinding fault: the parents at epoch {epoch} are without the miner's own block there,"
-            " which may have been signed"
+            "parent-grinding fault: the parents at epoch {epoch} do not include the miner's own block of that"
+            " epoch, which may have been signed"
         ).format(epoch=asked.base_height)
     )
     return SlashGuard(words)

@@ -25,13 +25,16 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     Raises NotAllowed, Conflict for a miner that is not on the chain yet, or that another program has.
     """
     if not principal.may("write"):
-        raise NotAllowed(gettext("this needs the level write"))
+        raise NotAllowed(gettext("this requires the level 'write'"))
     if miner.actor_id is None:
-        raise Conflict(gettext("the miner is not on the chain yet"), field="miner")
+        raise Conflict(gettext("the miner is not on chain yet"), field="miner")
     head = head_current()
     if is_on and head is not None and not miner.works_at(head.height + 1):
         raise Conflict(
-            gettext("another program makes its blocks at this height: two that do are slashed"), field="miner"
+            gettext(
+                "another program makes its blocks at this height: if both did, the miner would be slashed"
+            ),
+            field="miner",
         )
     grant = (
         MinerGrant.objects.select_for_update()
@@ -39,7 +42,7 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
         .first()
     )
     if grant is None:
-        raise Conflict(gettext("the miner is not its tenant's any more"), field="miner")
+        raise Conflict(gettext("the miner is no longer granted to its tenant"), field="miner")
     if grant.open_mining == is_on:
         return False
     grant.open_mining = is_on

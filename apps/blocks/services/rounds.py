@@ -102,7 +102,9 @@ def rounds_interrupted(*, before: int) -> int:
     rows = LEFT.rows(before=before)
     for row in rows:
         round_advance(
-            row, RoundState.INTERRUPTED, reason=gettext("the service ended before the block was submitted")
+            row,
+            RoundState.INTERRUPTED,
+            reason=gettext("the blocks process stopped before the block was submitted"),
         )
     return len(rows)
 

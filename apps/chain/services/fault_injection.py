@@ -80,7 +80,7 @@ def faults_set(*, principal: Principal, node: Node, faults: Mapping[str, FaultVa
     _devnet_require(node)
     unknown = sorted(set(faults) - set(FAULT_DEFAULTS))
     if unknown:
-        raise BadValue(gettext("there is no fault {unknown}").format(unknown=unknown[0]), field=unknown[0])
+        raise BadValue(gettext("unknown fault {unknown}").format(unknown=unknown[0]), field=unknown[0])
     old = devnet_state(node).faults
     new = _call(node, "Devnet.SetFaults", [dict(faults)], timeout_s=READ_TIMEOUT_S)
     return _audit(principal, node=node, action="devnet.set_faults", before=old, after=new)
@@ -107,12 +107,12 @@ def devnet_act(
     _devnet_require(node)
     what = ACTIONS.get(act)
     if what is None:
-        raise BadValue(gettext("a devnet cannot {act}").format(act=act), field="act")
+        raise BadValue(gettext("a devnet has no action {act}").format(act=act), field="act")
     params: list[int | bool | str] = [address_read(address)] if what.address else []
     for number in what.numbers:
         value = numbers.get(number.name)
         if value is None or not number.least <= value <= number.most:
-            words = gettext("a whole number from {least} to {most}").format(
+            words = gettext("must be a whole number from {least} to {most}").format(
                 least=number.least, most=number.most
             )
             raise BadValue(words, field=number.name)
@@ -130,12 +130,12 @@ def address_read(text: str) -> str:
     try:
         return str(address_parse(text)) if text else ""
     except BadAddress as error:
-        raise BadValue(gettext("no address: {error}").format(error=error), field="address") from None
+        raise BadValue(gettext("not an address: {error}").format(error=error), field="address") from None
 
 
 def _devnet_require(node: Node) -> None:
     if not node.is_devnet:
-        raise NoDevnet(gettext("{node} does not say that it is a devnet").format(node=node))
+        raise NoDevnet(gettext("{node} does not identify itself as a devnet").format(node=node))
 
 
 def _call(node: Node, method: str, params: list[Any], *, timeout_s: float) -> Any:

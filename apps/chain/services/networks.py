@@ -104,7 +104,7 @@ def network_check(name: str, genesis: str) -> Network | None:
         if row.name != name:
             refusal = gettext("the node is on {name}; this pool belongs to {network}")
         else:
-            refusal = gettext("the node has another genesis block of {name}; this pool belongs to {network}")
+            refusal = gettext("the node's genesis block of {name} differs from this pool's")
         raise WrongNetwork(refusal.format(name=name, network=row.name))
     return row
 

@@ -57,7 +57,7 @@ def node_test(text: str, *, now: datetime) -> Node:
     finding = node_probe(node, now=now)
     probe_store(node, finding, now=now)
     if node.state != NodeState.HEALTHY:
-        raise NodeNotServing(node.error or gettext("the node does not serve"), field="url")
+        raise NodeNotServing(node.error or gettext("the node cannot serve this pool"), field="url")
     return node
 
 
@@ -65,7 +65,7 @@ def node_add(*, principal: Principal, text: str, role: str, weight: int, name: s
     """Add a node to the pool after asking it.  Raises what `node_test` does, Conflict for a known one."""
     node = node_test(text, now=now)
     if Node.objects.filter(url=node.url).exists():
-        raise Conflict(gettext("the pool has this node already"), field="url")
+        raise Conflict(gettext("the pool already has this node"), field="url")
     node.role, node.weight, node.name = NodeRole(role), weight, name[:100]
     node.position = 1 + max(Node.objects.values_list("position", flat=True), default=0)
     with transaction.atomic():
@@ -124,7 +124,7 @@ def node_remove(*, principal: Principal, node: Node) -> None:
     Raises Conflict for the last one that could be read, and for one that CHAIN_URLS names.
     """
     if node.is_configured:
-        raise Conflict(gettext("CHAIN_URLS names this node: disable it, or take it out of there"))
+        raise Conflict(gettext("this node is set in CHAIN_URLS: disable it, or remove it there"))
     if node.is_enabled:
         _other_require(node)
     audit_record(
@@ -142,4 +142,4 @@ def _other_require(node: Node) -> None:
     """Keep one node that can be read.  Raises Conflict."""
     readable = Node.objects.filter(is_enabled=True).exclude(role=NodeRole.PUSH_ONLY).exclude(pk=node.pk)
     if not readable.exists():
-        raise Conflict(gettext("this is the last node that the pool can read"))
+        raise Conflict(gettext("this is the last node that the pool can read: add another one first"))

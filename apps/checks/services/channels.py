@@ -36,20 +36,18 @@ TARGET_MAX: Final = 2000
 CLAIM: Final = timedelta(seconds=60)
 """Whoever sends a notification claims it for so long: longer than one attempt takes; a process that
 dies in one leaves it to the next after that."""
-TEST_TEXT: Final = "This is a test. Notifications of this channel arrive."
+TEST_TEXT: Final = "This is a test. Notifications reach this channel."
 
 
 def _allowed(principal: Principal) -> None:
     if not (principal.is_operator and principal.may("admin")):
-        raise NotAllowed(gettext("alert channels are the operator's"))
+        raise NotAllowed(gettext("only the operator can manage alert channels"))
 
 
 def target_read(kind: str, text: str) -> str:
     """Return a checked URL or address.  Raises BadValue."""
     if len(text) > TARGET_MAX:
-        raise BadValue(
-            say("it has at most {target_max} characters").format(target_max=TARGET_MAX), field="target"
-        )
+        raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="target")
     if kind == ChannelKind.EMAIL:
         if not settings.EMAIL_HOST:
             raise BadValue(
@@ -58,7 +56,7 @@ def target_read(kind: str, text: str) -> str:
         try:
             validate_email(text)
         except ValidationError:
-            raise BadValue(gettext("write one e-mail address"), field="target") from None
+            raise BadValue(gettext("enter one e-mail address"), field="target") from None
         return text
     try:
         parts = urlsplit(text)
@@ -66,7 +64,7 @@ def target_read(kind: str, text: str) -> str:
     except ValueError:
         is_url = False
     if not is_url or not text.isascii() or any(sign.isspace() for sign in text):
-        raise BadValue(gettext("write an address that begins with https:// or http://"), field="target")
+        raise BadValue(gettext("enter an address that begins with https:// or http://"), field="target")
     return text
 
 
@@ -84,17 +82,15 @@ def channel_add(
     """Add a channel.  Raises NotAllowed, BadValue, Conflict for a name that is taken."""
     _allowed(principal)
     if not name.strip() or len(name) > 100:
-        raise BadValue(gettext("give it a name of at most 100 characters"), field="name")
+        raise BadValue(gettext("enter a name of at most 100 characters"), field="name")
     if kind not in ChannelKind.values:
         raise BadValue(gettext("choose Webhook or E-mail"), field="kind")
     if repeat_s not in REPEATS_S:
-        raise BadValue(gettext("choose one of the times"), field="repeat_s")
+        raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
     if len(secret) > TARGET_MAX:
-        raise BadValue(
-            say("it has at most {target_max} characters").format(target_max=TARGET_MAX), field="secret"
-        )
+        raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret")
     if AlertChannel.objects.filter(name=name.strip()).exists():
-        raise Conflict(gettext("there is a channel of this name"), field="name")
+        raise Conflict(gettext("a channel with this name exists already"), field="name")
     row = AlertChannel.objects.create(
         name=name.strip(),
         kind=kind,

@@ -73,7 +73,7 @@ def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> Chann
         Action("remove", _("Remove…"), reverse("alert-channel-act", args=[row.uuid, "remove"])),
     )
     every = every_text(row.repeat_s)
-    what = gettext("{level}, each at most once in {every} while it fails").format(level=level, every=every)
+    what = gettext("{level}, each at most once every {every} while it fails").format(level=level, every=every)
     return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
 
 
@@ -96,9 +96,9 @@ def notification_label(row: Notification) -> StateLabel:
     if row.next_try_at is None:
         return StateLabel("bad", _("failed"))
     return (
-        StateLabel("warn", gettext("failed {attempts} times").format(attempts=row.attempts))
+        StateLabel("warn", gettext("{attempts} failed").format(attempts=plural(row.attempts, "attempt")))
         if row.attempts
-        else StateLabel("run", _("to be sent"))
+        else StateLabel("run", _("queued"))
     )
 
 
@@ -230,7 +230,7 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
 def _ask(channel: AlertChannel) -> ConfirmPage:
     return ConfirmPage(
         title=gettext("Remove {channel}?").format(channel=channel.name),
-        text=_("It is notified no more, and what waits for it is not sent."),
+        text=_("It gets no more notifications, and those still queued for it are not sent."),
         label=_("Remove"),
         back=reverse("alerts"),
         page=_("Alerts"),

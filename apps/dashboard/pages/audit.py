@@ -133,12 +133,12 @@ def verdict_of(check: ChainCheck) -> Verdict:
     """Return in one sentence whether the chain holds."""
     if check.broken is not None:
         return Verdict(
-            say("Entry {broken} was changed:").format(broken=check.broken),
-            say("the chain holds to entry {to}.").format(to=check.to),
+            say("Entry {broken} was modified:").format(broken=check.broken),
+            say("the hash chain is intact through entry {to}.").format(to=check.to),
         )
     if not check.to:
-        return Verdict("", _("Nothing was done yet."))
-    rest = "it is the latest." if check.is_whole else "the newer ones are checked at the next look."
+        return Verdict("", _("No entries yet."))
+    rest = "it is the latest." if check.is_whole else "reload to check newer entries."
     return Verdict(say("Hash chain verified through entry {to}:").format(to=check.to), rest)
 
 

@@ -99,7 +99,7 @@ class WelcomeForm(PageForm):
     def clean(self) -> None:
         """Compare the two.  Raises ValidationError."""
         if self.cleaned_data.get("password") != self.cleaned_data.get("again"):
-            raise ValidationError(_("The two passwords differ."))
+            raise ValidationError(_("The two passwords do not match."))
 
 
 @sensitive_post_parameters("password")

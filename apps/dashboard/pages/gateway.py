@@ -76,7 +76,9 @@ def connection_actions(
     """Return what can be done with a connection."""
     actions = []
     if may_test and as_signer(row):
-        actions.append(Action("test", _("Test sign"), reverse("gateway-act", args=[row.pk, "test"]), "ok"))
+        actions.append(
+            Action("test", _("Test signature"), reverse("gateway-act", args=[row.pk, "test"]), "ok")
+        )
     elif may_test and (prover := as_prover(row)) and prover.purpose == Purpose.PROOF:
         actions.append(Action("test", _("Test proof"), reverse("gateway-act", args=[row.pk, "test"]), "ok"))
     if may_end:
@@ -125,9 +127,9 @@ def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageD
         return verdict_by(report, Verdict("", _("No connections.")))
     failures = sum(row.failures for row in rows)
     rest = (
-        gettext("{requests} failed since they came.").format(requests=plural(failures, "request"))
+        gettext("{requests} failed since they connected.").format(requests=plural(failures, "request"))
         if failures
-        else "No request has failed."
+        else "No requests have failed."
     )
     say = gettext("{signers} and {provers} connected.").format(
         signers=plural(signers, "signer"), provers=plural(provers, "prover")

@@ -105,13 +105,13 @@ def group(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
 def retire_text(worker: Worker, *, is_away: bool) -> str:
     """Return what becomes of the host, and of what it has begun."""
     if not is_away:
-        return say("It begins no new sectors and finishes those under way; then its token is revoked.")
-    over = say("It is away. Retired, it is refused for good and its token is revoked.")
+        return say("It starts no new sectors and finishes those in progress; then its token is revoked.")
+    over = say("It is offline. Once retired, it is rejected permanently and its token is revoked.")
     if worker.is_damocles:
-        return f"{over} {say('A damocles-worker keeps what it has begun: abort those sectors.')}"
+        return f"{over} {say('Other hosts cannot continue the sectors of a damocles-worker: abort them.')}"
     again = say(
-        "Other hosts begin its sectors under way again; those whose pre-commit is on chain get the same "
-        "replica, and keep their deposit."
+        "Other hosts start its sectors in progress over; those with a pre-commit on chain are sealed to the "
+        "same replica and keep their deposit."
     )
     return f"{over} {again}"
 
@@ -142,11 +142,11 @@ def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             section="hosts",
             kept=(("away", "1"),) if is_away else (),
             facts=(
-                (say("Sectors under way"), formatting.whole(unfinished_jobs(worker))),
+                (say("Sectors in progress"), formatting.whole(unfinished_jobs(worker))),
                 (
-                    "Sealed sectors in stores that no other host has",
+                    "Sealed sectors in stores attached only here",
                     formatting.whole(alone)
-                    + (": move them first, their windows would be missed" * bool(alone)),
+                    + (": move them first, or their proofs will be missed" * bool(alone)),
                 ),
             ),
         ),

@@ -108,7 +108,7 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
     if worker.retire_asked_at is not None:
         left = unfinished_jobs(worker)
         parts.append(
-            say("retires once {sectors} under way {word} done").format(
+            say("retires once {sectors} in progress {word} done").format(
                 sectors=plural(left, "sector"), word="is" if left == 1 else "are"
             )
         )

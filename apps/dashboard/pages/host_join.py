@@ -48,21 +48,23 @@ class JoinForm(PageForm):
     def clean_part(self) -> str:
         """Read the part.  Raises ValidationError."""
         if self.cleaned_data["part"] not in JOINS:
-            raise ValidationError(_("one of those offered"))
+            raise ValidationError(_("must be one of the options"))
         return str(self.cleaned_data["part"])
 
     def clean_sector_size(self) -> str:
         """Read the size, as the command takes it.  Raises ValidationError."""
         size = str(self.cleaned_data["sector_size"])
         if size and size not in SIZES:
-            raise ValidationError(_("one of those offered"))
+            raise ValidationError(_("must be one of the options"))
         return size
 
     def clean_store(self) -> str:
         """Read the folder on the host.  Raises ValidationError."""
         store = str(self.cleaned_data["store"])
         if not store.startswith("/") or any(sign in store for sign in "'\"\\$` \n"):
-            raise ValidationError(_("an absolute path without spaces and quotes, as /mnt/store"))
+            raise ValidationError(
+                _("must be an absolute path without spaces, quotes, \\, $ or `, such as /mnt/store")
+            )
         return store
 
 

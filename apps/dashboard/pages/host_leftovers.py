@@ -42,9 +42,9 @@ def leftover_row(one: Leftover, *, refusal: str = "") -> dict[str, object]:
     """Lay out one leftover."""
     sector = one.sector
     text = (
-        say("in {folder}; no row of the pool")
+        say("in {folder}; not in the database")
         if sector is None
-        else say("in {folder}; no job of the host has it")
+        else say("in {folder}; belongs to no job of the host")
     )
     return {
         "name": one.name if sector is None else f"{sector.miner} / {sector.number}",
@@ -117,8 +117,8 @@ def _review(
         place=worker.name,
         back=reverse("host", args=[worker.uuid]),
         verdict=say(
-            "{host} removes them from its sealing folders alone. What is being sealed, what the chain has "
-            "and the last good copy of a proven sector stay. Nothing brings removed files back."
+            "{host} removes them only from its sealing folders. Sectors being sealed, sectors on chain and "
+            "the last good copy of a proven sector are kept. Removed files cannot be restored."
         ).format(host=worker.name),
         rows=[leftover_row(one.leftover, refusal=one.refusal) for one in plan],
     )

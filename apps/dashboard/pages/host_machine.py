@@ -28,7 +28,7 @@ def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
     free, room = int(worker.hardware.get("disk_free_bytes") or 0), int(told.get("sector_room_bytes") or 0)
     if not room:
         return ""
-    return say("{count}: {free} free, {room} for each, less what sectors under way still write").format(
+    return say("{count}: {free} free, {room} each, less what sectors in progress still write").format(
         count=formatting.whole(free // room),
         free=" ".join(formatting.size(free)),
         room=" ".join(formatting.size(room)),
@@ -44,9 +44,9 @@ def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         "disk": say("{count} by disk: {have} / {each}"),
         "threads": say("{count} by sealing threads"),
         "settings": say("{count} by its settings"),
-        "slots": say("{count} by slots of PC1"),
-        "memory": say("{count} by memory: {have} / {each}, of 90 % of it"),
-        "cores": say("{count} by cores: {have} × {each} on a core"),
+        "slots": say("{count} by PC1 slots"),
+        "memory": say("{count} by memory: {have} (90 %) / {each}"),
+        "cores": say("{count} by cores: {have} × {each} per core"),
     }
 
     def text(of_labels: bool) -> str:
@@ -89,17 +89,17 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     yield Fact(_("Memory"), " ".join(formatting.size(int(hardware.get("ram_bytes") or 0))))
     yield from parallel_facts(worker, report)
     if count := sectors_by_disk(worker, report):
-        yield Fact(_("New sectors by disk"), count)
+        yield Fact(_("Room for new sectors"), count)
     yield Fact(_("GPUs"), ", ".join(hardware.get("gpus") or ()) or "none")
     yield Fact(_("Proofs"), ", ".join(hardware.get("proofs") or ()) or formatting.NOTHING)
     if win := winning_text(hardware):
-        yield Fact(_("Proofs of wins"), win)
+        yield Fact(_("WinningPoSt"), win)
     if error := update_error(hardware):
-        yield Fact(_("Data into sectors"), error)
+        yield Fact(_("Snap-up"), error)
     if file := next((one["file"] for one in told if one.get("file")), ""):
-        yield Fact(_("Its file"), file, mono=True)
+        yield Fact(_("Settings file"), file, mono=True)
     yield Fact(_("Version"), worker.version or formatting.NOTHING)
-    yield Fact(_("Version of this console"), VERSION)
+    yield Fact(_("Console version"), VERSION)
     yield Fact(_("Restarts"), formatting.whole(worker.restarts))
     yield Fact(_("Started"), str(time_html(worker.registered_at)))
     yield Fact(_("Last seen"), str(time_html(worker.seen_at)))
@@ -152,7 +152,7 @@ def sealing_text(one: dict[str, Any] | None) -> str:
         parts.append(say("only {miners}").format(miners=miners))
     if one["deny_miners"]:
         miners = " ".join(f"f0{miner}" for miner in one["deny_miners"])
-        parts.append(say("not {miners}").format(miners=miners))
+        parts.append(say("except {miners}").format(miners=miners))
     return ", ".join(parts)
 
 

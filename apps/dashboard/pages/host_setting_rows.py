@@ -36,23 +36,23 @@ ORIGINS: Final = {
     "pool": _("pool"),
     "tenant": _("tenant"),
     "group": _("group"),
-    "file": _("{file} of the host"),
+    "file": _("{file} on the host"),
     "command line": _("command line"),
     "host": _("set here"),
-    "file of thread": _("[[sealing_thread]] in {file} of the host"),
+    "file of thread": _("[[sealing_thread]] in {file} on the host"),
     "thread": _("set here for the thread"),
 }
 RULE_LABELS: Final = {
-    "allowed_miners": _("Miners whose new sectors it takes"),
+    "allowed_miners": _("Miners for new sectors"),
     "allowed_sizes": _("Sizes of new sectors"),
-    "enable_deals": _("Takes clients' data"),
-    "disable_cc": _("Takes no sectors of zeros"),
-    "max_deals": _("Most pieces of clients' data in a sector"),
-    "min_deal_space": _("Least space of clients' data in a sector"),
-    "max_retries": _("Retries of a stage that fails"),
-    "recover_interval": _("Pause before a stage that failed is tried again"),
+    "enable_deals": _("Accept client data"),
+    "disable_cc": _("Reject sectors without client data"),
+    "max_deals": _("Max pieces of client data per sector"),
+    "min_deal_space": _("Min client data per sector"),
+    "max_retries": _("Retries of a failed stage"),
+    "recover_interval": _("Pause before retrying a failed stage"),
     "seal_interval": _("Pause before the next sector"),
-    "verify_after_pc2": _("Verifies after PC2"),
+    "verify_after_pc2": _("Verify after PC2"),
     PLAN: _("plan"),
     LOCATION: _("folder"),
 }
@@ -92,7 +92,7 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
                 setting_label(key),
                 setting_value(key, one["value"]),
                 origin_text(one),
-                "taken away with its next heartbeat" if is_stale else pending,
+                "removed with its next heartbeat" if is_stale else pending,
             )
         )
     for key, (_level, value) in wanted.items():
@@ -112,7 +112,7 @@ def setting_label(key: str) -> str:
     """Return a setting in words."""
     if key.startswith("slots."):
         stage = key.removeprefix("slots.")
-        return say("Slots of {stages}").format(stages=STAGES.get(stage, stage))
+        return say("{stages} slots").format(stages=STAGES.get(stage, stage))
     if key.startswith((SEALING, THREADS)):
         rest = key.partition(".")[2]
         number, _dot, name = rest.rpartition(".")
@@ -120,8 +120,8 @@ def setting_label(key: str) -> str:
         thread = say("Thread {number}: {rule}").format(number=number, rule=f"{rule[:1].lower()}{rule[1:]}")
         return thread if number else rule
     return {
-        "sectors_max": "Sectors at a time",
-        "sector_room_bytes": "Disk that a new sector needs",
+        "sectors_max": "Max sectors at a time",
+        "sector_room_bytes": "Disk space per new sector",
     }.get(key, key)
 
 

@@ -88,7 +88,7 @@ class SharedForm(PageForm):
     def clean_key(self) -> str:
         """Read the setting.  Raises ValidationError."""
         if self.cleaned_data["key"] not in SETTABLE:
-            raise ValidationError(_("one of those offered"))
+            raise ValidationError(_("must be one of the options"))
         return str(self.cleaned_data["key"])
 
 
@@ -120,7 +120,7 @@ def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "hosts/settings.html",
         form,
-        title=_("Settings of hosts"),
+        title=_("Host settings"),
         section="hosts",
         data=PageData(viewer),
         rows=list(shared_rows(viewer)),

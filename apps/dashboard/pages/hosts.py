@@ -77,10 +77,10 @@ class HostRow:
 def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:
     """Return in words whether a worker works, and how well."""
     if worker_is_away(worker, now=now):
-        return StateLabel("bad", _("away"))
+        return StateLabel("bad", _("offline"))
     if is_short_of_disk(worker.hardware):
         is_full = (disk_share(worker.hardware) or 0.0) < DISK_FULL
-        return StateLabel("bad", _("disk full")) if is_full else StateLabel("warn", _("little disk"))
+        return StateLabel("bad", _("disk full")) if is_full else StateLabel("warn", _("low disk"))
     if worker.is_paused:
         return StateLabel("idle", _("paused"), "pause")
     if worker.is_draining:
@@ -110,8 +110,8 @@ def parameters_text(worker: Worker) -> str:
         return ""
     shown = formatting.percent(done, total)
     if hardware.get("winning_form") == ProofForm.VANILLA and set(proofs_made(hardware)) > {ProofForm.VANILLA}:
-        return say("prepares Groth16 parameters of WinningPoSt: {done}").format(done=shown)
-    return say("prepares Groth16 parameters: {done}; until then its proofs are vanilla").format(done=shown)
+        return say("preparing Groth16 parameters for WinningPoSt: {done}").format(done=shown)
+    return say("preparing Groth16 parameters: {done}; until then its proofs are vanilla").format(done=shown)
 
 
 def held_jobs(worker: Worker) -> list[Job]:
@@ -178,7 +178,7 @@ def record_text(pace: HostSpeed | None) -> str:
     slow = pace.slow
     if slow is not None and slow.ratio is not None:
         stage = STAGES.get(slow.stage) or kind_text(slow.stage)
-        return say("{stage} takes {ratio:.1f} times as long as elsewhere").format(
+        return say("{stage} takes {ratio:.1f} times as long as on other hosts").format(
             stage=stage, ratio=slow.ratio
         )
     failed = (
@@ -200,25 +200,25 @@ def hardware_text(hardware: dict[str, Any]) -> str:
 def idle_text(worker: Worker, *, now: datetime) -> str:
     """Why a worker has nothing to do."""
     if worker_is_away(worker, now=now):
-        return say("not heard of for {time}").format(
+        return say("no heartbeat for {time}").format(
             time=formatting.time_left((now - worker.seen_at).total_seconds())
         )
     if worker.is_paused:
         return "paused by operator"
     done, total = kernels_ready(worker)
     if done < total:
-        return say("compiles its kernels: {done} of {total} are ready").format(done=done, total=total)
+        return say("compiling kernels: {done} of {total} ready").format(done=done, total=total)
     if worker.is_draining and not parameters_error(worker.hardware):
-        return "takes no new sectors"
+        return "accepts no new sectors"
     return parameters_text(worker) or "waiting for jobs"
 
 
 ASKED: Final[dict[str, str]] = {
     Operation.PAUSE: "pauses with its next heartbeat",
-    Operation.RESUME: "goes on with its next heartbeat",
+    Operation.RESUME: "resumes with its next heartbeat",
     Operation.DRAIN: "drains with its next heartbeat",
     Operation.SET_PLAN: "changes its settings with its next heartbeat",
-    Operation.UPGRADE: "ends once its stages have ended, for another version",
+    Operation.UPGRADE: "stops for an upgrade once its running stages are done",
     Operation.MEASURE: "measures its disks with its next heartbeat",
     Operation.REMOVE: "removes the files of aborted sectors",
     Operation.ATTACH: "attaches a store",
@@ -226,9 +226,9 @@ ASKED: Final[dict[str, str]] = {
     Operation.SET_STORE: "changes a store",
     Operation.COPY_SECTOR: "copies sectors to another store",
     Operation.REMOVE_COPY: "removes moved sectors from their old store",
-    Operation.DROP_COPY: "removes copies that were not finished",
-    Operation.CHECK_SECTOR: "checks sectors' files",
-    Operation.SCAN_STORE: "lists what lies in a store",
+    Operation.DROP_COPY: "removes unfinished copies",
+    Operation.CHECK_SECTOR: "checks sector files",
+    Operation.SCAN_STORE: "scans a store",
     Operation.REMOVE_LEFTOVER: "removes leftovers from a store",
     Operation.REMOVE_SEALING: "removes leftovers from its sealing folder",
 }
@@ -295,9 +295,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     here = say("{workers} online, {away} offline.").format(
         workers=plural(len(workers) - away, "worker"), away=away
     )
-    return verdict_by(
-        report, Verdict(here, "" if report.found else _("None is slow, none is short of disk."))
-    )
+    return verdict_by(report, Verdict(here, "" if report.found else _("None is slow or low on disk space.")))
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:

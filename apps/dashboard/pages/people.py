@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 def person_label(person: User) -> StateLabel:
     """Return in words whether a person can come in."""
     if not person.is_active:
-        return StateLabel("idle", _("closed"), "off")
+        return StateLabel("idle", _("deactivated"), "off")
     if person.tenant is not None and not person.tenant.is_open:
         return StateLabel("idle", _("tenant disabled"), "off")
     return (
-        StateLabel("ok", _("open"))
+        StateLabel("ok", _("active"))
         if person.has_usable_password()
         else StateLabel("run", _("invited"), "wait")
     )
@@ -73,14 +73,14 @@ TRIES_SHOWN: Final = 20
 OPS: Final = ("close", "open", "reset", "role")
 QUESTIONS: Final = {
     "close": (
-        "Close the account of",
-        "Their sessions end at once and they cannot sign in until the account is opened again.",
-        "Close it",
+        "Deactivate the account of",
+        "Their sessions end at once and they cannot sign in until the account is activated again.",
+        "Deactivate",
     ),
     "reset": (
-        "Reset",
-        "Password, app, passkeys and recovery codes are forgotten, and their sessions end at once. "
-        "You get a new link to give them.",
+        "Reset the account of",
+        "Their password, app, passkeys and recovery codes are deleted, and their sessions end at once. "
+        "You get a new link to send them.",
         "Reset",
     ),
 }
@@ -129,9 +129,9 @@ def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
     here = [row for row in rows if row["person"].is_active]
     weak = [row for row in here if row["factor"] == "password only" and row["label"].tone == "ok"]
     if not weak:
-        return Verdict(f"{plural(len(here), 'open account')}.", _("Everybody has a second factor."))
+        return Verdict(f"{plural(len(here), 'active account')}.", _("Everyone has a second factor."))
     return Verdict(
-        f"{plural(len(here), 'open account')}.",
+        f"{plural(len(here), 'active account')}.",
         say("{weak} {word} no second factor.").format(
             weak=len(weak), word="has" if len(weak) == 1 else "have"
         ),

@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 
 SOURCES: Final[dict[str, StrOrPromise]] = {
     "measured": _("measured"),
-    "host": _("as the hosts have it"),
-    "mean": _("mean of hosts that differ"),
-    "published": _("published for 32 GiB, by size"),
+    "host": _("as configured on the hosts"),
+    "mean": _("mean of differing hosts"),
+    "published": _("published for 32 GiB, scaled by size"),
     "guess": _("guess: a disk of 200 MiB/s"),
-    "assumed": _("assumed: no host has told"),
-    "network": _("by the network"),
-    "typed": _("typed"),
+    "assumed": _("assumed: no host has reported it"),
+    "network": _("set by the network"),
+    "typed": _("entered"),
 }
 WAIT_NAMES: Final[dict[str, StrOrPromise]] = {
     SEED: _("Pre-commit and seed"),
     COMMIT: _("Commit"),
 }
 GAIN_NAMES: Final[dict[str, StrOrPromise]] = {
-    DISK: _("Room for one more sector on each host"),
+    DISK: _("Room for one more sector per host"),
     "host": _("One more host"),
 }
 LEAST_GAIN: Final = 0.005
@@ -71,12 +71,12 @@ def tenths(per_day: float) -> str:
 def limit_text(plan: Plan, outcome: Outcome) -> str:
     """Return what limits the plan."""
     if outcome.limit == DISK and plan.rooms >= ROOMS_MAX:
-        return say("{sectors} at a time on each host, the most that is simulated").format(
+        return say("{sectors} at a time per host, the maximum that is simulated").format(
             sectors=plural(ROOMS_MAX, "sector")
         )
     if outcome.limit == DISK:
-        return say("the disk: {sectors} at a time on each host").format(sectors=plural(plan.rooms, "sector"))
-    return say("{name_of}: {slots} on each host").format(
+        return say("the disk: {sectors} at a time per host").format(sectors=plural(plan.rooms, "sector"))
+    return say("{name_of}: {slots} per host").format(
         name_of=name_of(outcome.limit), slots=plural(plan.slots.get(outcome.limit, 0), "slot")
     )
 
@@ -123,7 +123,7 @@ def gain_rows(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
         more = gain.per_day - outcome.per_day
         if more <= outcome.per_day * LEAST_GAIN:
             continue
-        name = GAIN_NAMES.get(gain.what) or say("One more slot of {name_of} on each host").format(
+        name = GAIN_NAMES.get(gain.what) or say("One more {name_of} slot per host").format(
             name_of=name_of(gain.what)
         )
         rows.append({"name": name, "per_day": tenths(gain.per_day), "more": f"+{tenths(more)}"})
@@ -135,9 +135,9 @@ def cost_rows(costs: PlanCosts, per_day: float) -> list[dict[str, str]]:
     price = costs.price
     parts = (
         (_("Deposit"), _("counts towards the pledge"), price.deposit),
-        (_("Pledge on top"), _("locked while it lives"), price.topup),
+        (_("Additional pledge"), _("locked while the sector is live"), price.topup),
         (_("Gas"), _("burnt"), price.gas),
-        (_("Daily fee, at most"), _("of each living sector"), price.daily_fee),
+        (_("Daily fee, at most"), _("for each live sector"), price.daily_fee),
     )
     rows = []
     for name, sub, atto in parts:
@@ -159,10 +159,10 @@ def payer_rows(costs: PlanCosts, data: PageData) -> list[dict[str, str]]:
             {
                 "name": name or formatting.shortened(payer.address),
                 "short": formatting.shortened(payer.address),
-                "say": say("{left} left, {daily} a day").format(left=left, daily=daily),
+                "say": say("{left} left, {daily} per day").format(left=left, daily=daily),
                 "left": formatting.time_left(until),
                 "tone": "ok" if lasts else "bad" if (until or 0) < 86_400 else "warn",
-                "word": str(_("lasts") if lasts else _("runs dry")),
+                "word": str(_("lasts") if lasts else _("runs out")),
             }
         )
     return rows

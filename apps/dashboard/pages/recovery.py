@@ -81,7 +81,7 @@ def _moved_row(miner: Miner) -> dict[str, str]:
     elif miner.works_until:
         words = gettext("another program, from height {height} on").format(height=whole(miner.works_until))
     else:
-        words = gettext("another program: it was not moved in yet")
+        words = gettext("another program: not moved in yet")
     return {"name": miner.address, "href": reverse(page, args=[miner.address]), "words": words}
 
 
@@ -91,23 +91,27 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
         many = plural(undecided, "message")
         return Verdict(
             gettext("{many} to decide about.").format(many=many),
-            _("Their senders sign nothing until then; choose below."),
+            _("Their senders sign nothing until you choose below."),
         )
     if row.since is not None:
-        return Verdict(_("No message is signed."), _("The pool reads back what was sent since the backup."))
+        return Verdict(
+            _("No messages are signed."), _("The pool is reading back what was sent since the backup.")
+        )
     if row.sectors_since is not None and miners_unread(row).exists():
-        return Verdict(_("No sector goes on."), _("The pool reads back what was sealed since the backup."))
+        return Verdict(
+            _("Sectors are paused."), _("The pool is reading back what was sealed since the backup.")
+        )
     if row.sectors_since is not None:
         return Verdict(_("Sealing hosts have to report."), _("Start or retire those named below."))
     if sectors_unpledged(row).exists():
-        words = gettext("A program may repeat a pledge that the backup lacks: say below that none does.")
-        return Verdict(_("Pledges with a key are not taken."), words)
+        words = gettext("A program may repeat a pledge that the backup lacks: confirm below that none does.")
+        return Verdict(_("Pledges with a key are refused."), words)
     if miners_with_restored_moves(row).exists():
-        words = gettext("Look at the heights below: the backup lacks those that were set since.")
+        words = gettext("Check the heights below: the backup lacks those that were set since.")
         return Verdict(_("Confirm who proves moved miners after the restore."), words)
     if row.restored_at is not None:
-        return Verdict(_("Recovery is done."), _("Messages are signed and sectors go on."))
-    return Verdict(_("No recovery is needed."), _("The database is the one that was used here last."))
+        return Verdict(_("Recovery is done."), _("Messages are signed and sectors continue."))
+    return Verdict(_("No recovery is needed."), _("The database is the one last used here."))
 
 
 def facts_of(row: Recovery) -> list[Fact]:
@@ -115,10 +119,8 @@ def facts_of(row: Recovery) -> list[Fact]:
     if row.restored_at is None:
         return []
     begun = time_html(row.restored_at)
-    facts = [Fact(_("Began"), begun), Fact(_("Why"), f"{row.reason[:1].upper()}{row.reason[1:]}.")]
-    matched = gettext("{messages} found and given to their rows").format(
-        messages=plural(row.matched, "message")
-    )
+    facts = [Fact(_("Started"), begun), Fact(_("Reason"), f"{row.reason[:1].upper()}{row.reason[1:]}.")]
+    matched = gettext("{messages} found and matched").format(messages=plural(row.matched, "message"))
     if row.since is not None:
         facts.append(
             Fact(
@@ -128,21 +130,25 @@ def facts_of(row: Recovery) -> list[Fact]:
                 ),
             )
         )
-        facts += _left("Senders to be read", senders_unread(row), "address", "the signer must be connected")
+        facts += _left(
+            "Senders still to read", senders_unread(row), "address", "the signer must be connected"
+        )
     else:
         facts += [
             Fact(_("Messages"), matched),
             Fact(_("Signing since"), time_html(row.ended_at)),
         ]
-    sectors = gettext("{sectors} imported or moved on").format(
+    sectors = gettext("{sectors} imported or advanced").format(
         sectors=plural(row.sectors_recovered, "sector")
     )
     facts.append(Fact(_("Sectors"), sectors))
-    words = "until you allow it below, no pledge with an idempotency key is taken for their miners"
+    words = "until you allow it below, pledges with an idempotency key are refused for their miners"
     facts += _left("Sectors of lost pledges", sectors_unpledged(row).select_related("miner"), "", words)
     if row.sectors_since is None:
         return facts
-    facts += _left("Miners to be read", miners_unread(row), "actor_id", "after the messages of their senders")
+    facts += _left(
+        "Miners still to read", miners_unread(row), "actor_id", "after the messages of their senders"
+    )
     words = "new sectors wait for them: start them, or retire them on page Hosts"
     return [*facts, *_left("Hosts to report", hosts_unreported(row), "name", words)]
 
@@ -238,14 +244,15 @@ QUESTIONS: Final = (
     Question(
         key="pledges",
         text=_(
-            "The pledges that made these sectors are lost, and with them their idempotency keys: a program "
-            "that repeats one would make its sectors again. Look at the programs that pledge, then allow it."
+            "The pledges that created these sectors are lost, and with them their idempotency keys: a "
+            "program that repeats one would create its sectors again. Check the programs that pledge, then "
+            "allow it."
         ),
         label=_("Allow pledges with a key…"),
         title=_("Allow pledges with a key"),
         warning=_(
-            "A program that repeats a pledge made after the backup then makes its sectors a second time. "
-            "Go on only if none does."
+            "A program that repeats a pledge made after the backup then creates its sectors a second time. "
+            "Continue only if none does."
         ),
         is_open=lambda row: sectors_unpledged(row).exists(),
         settle=pledges_settle,
@@ -253,14 +260,14 @@ QUESTIONS: Final = (
     Question(
         key="moves",
         text=_(
-            "Which program proves these miners, as the backup has it. If that has changed since, set the "
+            "Which program proves these miners, according to the backup. If that has changed since, set the "
             "height again on the miner's page Move in or Move out."
         ),
         label=_("Confirm who proves…"),
         title=_("Confirm who proves after the restore"),
         warning=_(
-            "A miner that another program proves at the same time, or none, loses power. "
-            "Go on only if you have looked at each of them."
+            "A miner that another program proves at the same time, or that none proves, loses power. "
+            "Continue only if you have checked each of them."
         ),
         is_open=lambda row: miners_with_restored_moves(row).exists(),
         settle=moves_settle,
@@ -275,7 +282,7 @@ QUESTIONS: Final = (
         label=_("End recovery…"),
         title=_("End recovery"),
         warning=_(
-            "What was not read back yet may then be paid or sealed a second time. Go on only if you know "
+            "What was not read back yet may then be paid or sealed a second time. Continue only if you know "
             "that nothing was sent or sealed since the backup."
         ),
         is_open=is_on,

@@ -108,7 +108,7 @@ def lane_row(lane: Lane, report: SealingReport, wanted: SealingFilter) -> LaneRo
         bars.append(
             RunBar(
                 gantt_bar(at_share(lane.since, report), 1.0, tone="run"),
-                say("{running} {stage}: runs for {took}{far}").format(
+                say("{running} {stage}: running for {took}{far}").format(
                     running=sector_name(lane.running), stage=stage_name(lane.stage), took=took, far=far
                 ),
                 bar_mark(lane.running.number, 1 - at_share(lane.since, report)),
@@ -202,7 +202,7 @@ def sector_word(one: SectorEta) -> StrOrPromise:
     if one.sector.is_paused:
         return _("paused")
     if one.waits_for_host:
-        return _("host away") if one.sector.is_host_away else _("host paused")
+        return _("host offline") if one.sector.is_host_away else _("host paused")
     return _("late") if one.is_late else ""
 
 
@@ -244,7 +244,7 @@ def context_of(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
 def capped_text(report: SealingReport) -> str:
     """Name the hosts that ran more than is read, and from when on they are known."""
     named = [
-        say("{worker} (from {strftime} on)").format(
+        say("{worker} (since {strftime})").format(
             worker=host.worker.name, strftime=localtime(host.since).strftime("%H:%M")
         )
         for host in report.hosts
@@ -258,8 +258,8 @@ def capped_text(report: SealingReport) -> str:
         else ""
     )
     return say(
-        "Only the newest {runs_of_host} runs are read of {named}{rest}: use and sectors a "
-        "day are of that time; what was done and failed before is not counted."
+        "Only the latest {runs_of_host} runs of {named}{rest} are included: utilisation and sectors a "
+        "day cover that time; earlier runs are not counted as done or failed."
     ).format(runs_of_host=RUNS_OF_HOST, named=", ".join(named[:NAMED]), rest=rest)
 
 

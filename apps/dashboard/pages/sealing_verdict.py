@@ -46,23 +46,25 @@ def verdict_of(report: SealingReport) -> Verdict:
         share = formatting.percent(row.use or 0, 1)
         return Verdict(
             say("No bottleneck: no stage is full while sectors wait."),
-            say("{stage} is used most, {share} of its slots' time. {made}").format(
+            say("{stage} is busiest, {share} of its slot time. {made}").format(
                 stage=stage, share=share, made=made
             ),
         )
-    then = say("{waiting_before} when the {window} began").format(
+    then = say("{waiting_before} at the start of the last {window}").format(
         waiting_before=row.waiting_before, window=window
     )
     grew = f"{waiting_text(row.waiting)}, {then}"
-    used = say("the slots worked {queue_use} of the time").format(
+    used = say("its slots were busy {queue_use} of the time").format(
         queue_use=formatting.percent(row.queue_use or 0, 1)
     )
     slots = say("{queue_running} of {slots}").format(
         queue_running=row.queue_running, slots=plural(row.queue_slots, "slot")
     )
     return Verdict(
-        say("{stage} limits the farm:").format(stage=stage),
-        say("{slots} run where it queues, {grew}; {used}.").format(slots=slots, grew=grew, used=used),
+        say("{stage} is the bottleneck:").format(stage=stage),
+        say("{slots} busy on the hosts with a queue, {grew}; {used}.").format(
+            slots=slots, grew=grew, used=used
+        ),
     )
 
 
@@ -73,7 +75,7 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
     waiting = say("{waiting} for one").format(waiting=waiting_text(row.waiting))
     left = report.hosts_left_out
     rest = (
-        say("; {left} more {word} not looked at here").format(
+        say("; {left} more {word} not shown here").format(
             left=left, word="host is" if left == 1 else "hosts are"
         )
         if left
@@ -81,19 +83,19 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
     )
     if absent:
         named = ", ".join(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
-        which = "Each host shown" if left else "Each host"
-        gone = say("{named} {word} them").format(named=named, word="has" if len(absent) == 1 else "have")
+        which = "Every host shown" if left else "Every host"
+        gone = say("{named} {word} slots").format(named=named, word="has" if len(absent) == 1 else "have")
         return Verdict(
-            say("{which} with slots for {stage} is paused or away.").format(which=which, stage=stage),
+            say("{which} with slots for {stage} is paused or offline.").format(which=which, stage=stage),
             f"{waiting}: {gone}{rest}.",
         )
-    shown = "No host of those shown has" if rest else "No host has"
+    shown = "No host shown has" if rest else "No host has"
     return Verdict(say("{shown} a slot for {stage}.").format(shown=shown, stage=stage), f"{waiting}{rest}.")
 
 
 def waiting_text(count: int) -> str:
-    """Return `1 sector waits`."""
-    return f"{plural(count, 'sector')} {'waits' if count == 1 else 'wait'}"
+    """Return `1 sector waiting`."""
+    return say("{sectors} waiting").format(sectors=plural(count, "sector"))
 
 
 def gain_text(report: SealingReport) -> str:
@@ -104,24 +106,24 @@ def gain_text(report: SealingReport) -> str:
         return ""
     stage = stage_name(limits.figures.stage)
     slots = plural(limits.worker_slots, "slot")
-    text = say("Most wait for {host}: {worker_waiting} beyond its {slots} of {stage}.").format(
+    text = say("The longest queue is on {host}: {worker_waiting} beyond its {slots} for {stage}.").format(
         host=host.name, worker_waiting=limits.worker_waiting, slots=slots, stage=stage
     )
     if limits.per_day is None or limits.more_per_day is None:
         return say(
-            "{text} What one more slot gives is not known until every stage with slots has been measured."
+            "{text} The gain from one more slot is unknown until every stage with slots has been measured."
         ).format(text=text)
     gain = limits.more_per_day - limits.per_day
     if gain < 0.05:
-        return say("{text} One more slot gives nothing: {next_stage} limits it then.").format(
+        return say("{text} One more slot gains nothing: {next_stage} would then be the limit.").format(
             text=text, next_stage=stage_name(limits.next_stage)
         )
     after = (
-        say(", {next_stage} limits it then").format(next_stage=stage_name(limits.next_stage))
+        say("; {next_stage} would then be the limit").format(next_stage=stage_name(limits.next_stage))
         if limits.next_stage
         else ""
     )
     return say(
-        "{text} One more slot there: {per_day:.1f} → {more_per_day:.1f} sectors a day by "
-        "measured times, as far as its CPU and memory allow{after}."
+        "{text} One more slot there: {per_day:.1f} → {more_per_day:.1f} sectors a day at "
+        "measured times, if its CPU and memory allow{after}."
     ).format(text=text, per_day=limits.per_day, more_per_day=limits.more_per_day, after=after)

@@ -112,7 +112,7 @@ def _miner_find(miner: Miner) -> SearchResult:
 def _sender_find(data: PageData, address: str) -> SearchResult:
     name = data.names.wallets.get(address) or formatting.shortened(address)
     return SearchResult(
-        "Sender", "pipeline", name, "its nonces, messages and fees", reverse("sender", args=[address])
+        "Sender", "pipeline", name, "nonces, messages and fees", reverse("sender", args=[address])
     )
 
 

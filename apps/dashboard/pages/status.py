@@ -68,7 +68,7 @@ def status_verdict(data: PageData) -> Verdict:
     say = gettext("{checks} failed:").format(checks=plural(failed, "check"))
     return Verdict(
         say,
-        gettext("{things} to look at.").format(things=plural(len(report.found), "thing")),
+        f"{plural(len(report.found), 'issue')}.",
         checked_text(report),
     )
 

@@ -102,17 +102,17 @@ SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
 """Beginnings of names that a rate can count."""
 OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")
 TEXTS: Final = {
-    "close": ("Disable {name}", "Its people and tokens are refused within a second, everywhere.", "Disable"),
-    "miner": ("Give {miner} to {name}", "It is {owner}'s now, who loses it.", "Give it"),
+    "close": ("Disable {name}", "Its people and tokens are refused everywhere within a second.", "Disable"),
+    "miner": ("Grant {miner} to {name}", "It belongs to {owner}, which loses access to it.", "Grant"),
     "miner-take": (
-        "Take {miner} from {name}",
-        "This tenant's provers are no longer asked, and refused.",
-        "Take it",
+        "Revoke {miner} from {name}",
+        "This tenant's provers get no more requests for it and are refused.",
+        "Revoke",
     ),
     "signer-take": (
-        "Take this address from {name}",
-        "Nothing of this tenant is signed with {address} any more.",
-        "Take it",
+        "Revoke this address from {name}",
+        "This tenant's messages are no longer signed with {address}.",
+        "Revoke",
     ),
 }
 """What is asked first: title, what it means, button."""

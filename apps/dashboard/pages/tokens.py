@@ -50,7 +50,7 @@ def token_label(token: Token, *, at: datetime) -> StateLabel:
     if token.expires_at is not None and token.expires_at <= at:
         return StateLabel("idle", _("expired"), "off")
     return (
-        StateLabel("ok", _("good"))
+        StateLabel("ok", _("valid"))
         if token.tenant.is_open
         else StateLabel("idle", _("tenant disabled"), "off")
     )
@@ -64,26 +64,32 @@ def part_text(token: Token) -> str:
 
 
 def limits_text(token: Token) -> str:
-    """`part signer; miners f01000; methods Gateway.*`."""
+    """`component signer; methods Gateway.*; miners f01000`."""
+    joins = [part_text(token)] if token.joins else []
     parts = [
-        ("parts", [part_text(token)] if token.joins else token.scopes),
+        ("components", [] if token.joins else token.scopes),
         ("methods", token.methods),
         ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
         ("signers", [formatting.shortened(address) for address in token.signers]),
     ]
     told = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
-    return "; ".join(f"{name} {', '.join(values)}" for name, values in told) or "no limit"
+    return "; ".join([*joins, *(f"{name} {', '.join(values)}" for name, values in told)]) or "no limit"
 
 
 SHOWN: Final = 200
 """Tokens on the page, the good ones first."""
-PARTS: Final = (("", "Everything"), ("signer", "Signer"), ("sealer", "Sealing host"), ("prover", "Prover"))
+PARTS: Final = (
+    ("", "All components"),
+    ("signer", "Signer"),
+    ("sealer", "Sealing host"),
+    ("prover", "Prover"),
+)
 LEVELS: Final = (
     ("", "Minimum for this component"),
-    (Perm.READ, "read: look at everything of the tenant"),
+    (Perm.READ, "read: view everything of the tenant"),
     (Perm.WRITE, "write: pledge, seal and prove, push messages over JSON-RPC"),
-    (Perm.SIGN, "sign: send messages and change them, have the tenant's keys sign, make miners"),
-    (Perm.ADMIN, "admin: people, tokens and rules of the tenant"),
+    (Perm.SIGN, "sign: send and change messages, sign with the tenant's keys, create miners"),
+    (Perm.ADMIN, "admin: manage people, tokens and rules of the tenant"),
 )
 LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
 """Days until a token expires."""
@@ -125,7 +131,7 @@ def verdict_of(rows: list[tuple[Token, StateLabel, str]]) -> Verdict:
     rest = (
         gettext("{idle} of them never used.").format(idle=idle)
         if idle
-        else "Each has been used."
+        else "All have been used."
         if good
         else ""
     )
@@ -148,25 +154,23 @@ class TokenForm(PageForm):
     def clean_name(self) -> str:
         """Create a token.  Raises ValidationError."""
         if not self.cleaned_data["name"]:
-            raise ValidationError(_("a name is needed"))
+            raise ValidationError(_("enter a name"))
         return str(self.cleaned_data["name"])[:100]
 
     def clean_life(self) -> int:
         """Read the days.  Raises ValidationError."""
         if self.cleaned_data["life"] not in {str(days) for days, _words in LIVES}:
-            raise ValidationError(_("one of those offered"))
+            raise ValidationError(_("choose one of the options"))
         return int(self.cleaned_data["life"])
 
     def clean_perm(self) -> str:
         """Read the level: what the part needs, or more.  Raises ValidationError."""
         part, perm = self.cleaned_data["part"], self.cleaned_data["perm"]
         if part not in dict(PARTS) or perm not in dict(LEVELS):
-            raise ValidationError(_("one of those offered"))
+            raise ValidationError(_("choose one of the options"))
         least = PART_PERMS.get(part, Perm.READ)
         if perm and PERMS.index(perm) < PERMS.index(least):
-            raise ValidationError(
-                _("programs of this part need %(least)s to do their work"), params={"least": least}
-            )
+            raise ValidationError(_("this component needs at least level %(least)s"), params={"least": least})
         return str(perm or least)
 
     def clean_miners(self) -> list[int]:
@@ -176,7 +180,7 @@ class TokenForm(PageForm):
         except BadAddress as error:
             raise ValidationError(str(error)) from None
         if any(address.protocol != ID for address in found):
-            raise ValidationError(_("miners are named by their ID addresses, as f01000"))
+            raise ValidationError(_("use ID addresses for miners, such as f01000"))
         return [address.actor_id for address in found]
 
     def clean_signers(self) -> list[str]:
@@ -191,7 +195,7 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
     """Make the token that a form asks for; gives its text.  Raises DomainError."""
     sent = form.cleaned_data
     if not viewer.may(sent["perm"]):
-        raise NotAllowed(gettext("not above your own level"), field="perm")
+        raise NotAllowed(gettext("cannot be above your own level"), field="perm")
     tenant = tenant_for(viewer, sent["tenant"])
     text = token_issue(
         tenant=tenant,
@@ -268,7 +272,9 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         return held
     if not is_confirm_submitted(request):
         title = gettext("Revoke {name}").format(name=row.name)
-        text = _("Whoever uses it is shut out within a second, its sockets are closed. It never comes back.")
+        text = _(
+            "Its requests are refused within a second and its sockets are closed. This cannot be undone."
+        )
         back = reverse("tokens")
         ask = ConfirmPage(title, text, _("Revoke"), back=back, page=_("Tokens"), section="tokens")
         return confirm_page_render(request, viewer, ask)

@@ -79,7 +79,7 @@ def uses_of(address: str, data: PageData) -> str:
 def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) -> WalletRow:
     """Lay out one wallet of `wallets_visible`."""
     own = data.viewer.is_operator or wallet.tenant_id == data.viewer.own_id
-    tone, word = ("ok", "signer here") if wallet.is_served(data.at) else ("bad", "signer away")
+    tone, word = ("ok", "signer online") if wallet.is_served(data.at) else ("bad", "signer offline")
     return WalletRow(
         key=str(wallet.pk),
         name=wallet.label or formatting.shortened(wallet.address),
@@ -153,7 +153,9 @@ def list_verdict_of(data: PageData) -> Verdict:
         return verdict_by(report, Verdict("", _("No signer has connected yet.")))
     many = plural(len(data.wallets), "address", "addresses")
     if report.fails("signers_away"):
-        return verdict_by(report, Verdict(f"{many}.", _("Messages of those without a signer wait for it.")))
+        return verdict_by(
+            report, Verdict(f"{many}.", _("Messages from addresses without a signer wait for it."))
+        )
     return verdict_by(report, Verdict(f"{many},", _("all with a connected signer.")))
 
 

@@ -98,16 +98,16 @@ def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> Connection
     Raises BadValue for a storage that unseals pieces: nothing can be asked of it without effect.
     """
     if row.purpose != Purpose.PROOF:
-        raise BadValue(gettext("a storage cannot be tested without unsealing something"))
+        raise BadValue(gettext("a storage connection cannot be tested without unsealing a piece"))
     start = time.monotonic()
     try:
         proofs = connection_request(row, "ComputeProof", payload=dict(request), timeout_s=PROOF_S)
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
-    took = gettext("proved in {time:.0f} ms").format(time=(time.monotonic() - start) * 1000)
+    took = gettext("proof computed in {time:.0f} ms").format(time=(time.monotonic() - start) * 1000)
     if not isinstance(proofs, list) or not proofs:
-        return ConnectionTestResult(False, gettext("it answered without a proof"))
-    return proof_finding(row.actor_id, request, answer=proofs[0], took=took)
+        return ConnectionTestResult(False, gettext("it returned no proof"))
+    return proof_finding(row.actor_id, request, proofs[0], took)
 
 
 def proof_finding(
@@ -136,12 +136,10 @@ def proof_finding(
             check(replace(verifier, needs_keys=False))
             return ConnectionTestResult(
                 True,
-                gettext(
-                    "{took}; only the form of the proof was checked: the verifying key is not here"
-                ).format(took=took),
+                gettext("{took}; only its format was checked: the verifying key is not available").format(
+                    took=took
+                ),
             )
     except (TypeError, KeyError, ValueError, *BAD_PROOFS) as error:
-        return ConnectionTestResult(
-            False, gettext("its proof does not hold: {error}").format(error=error)[:200]
-        )
-    return ConnectionTestResult(True, gettext("{took}, and the proof holds").format(took=took))
+        return ConnectionTestResult(False, gettext("its proof is invalid: {error}").format(error=error)[:200])
+    return ConnectionTestResult(True, gettext("{took}, and it is valid").format(took=took))

@@ -107,7 +107,7 @@ def signature_read(address: str, answer: Any) -> Signature | DomainError:
     try:
         signature: Signature = signature_from_json(answer)
     except BadField as error:
-        return SignerRefused(gettext("the signer's answer is no signature: {error}").format(error=error))
+        return SignerRefused(gettext("the signer's response is not a signature: {error}").format(error=error))
     rule = answer.get("Rule")
     if isinstance(rule, str) and rule:
         return RuledSignature(signature.type, signature.data, rule=sanitize_text(rule[:100]))
@@ -119,9 +119,13 @@ def signed_before_read(versions: Any) -> DomainError:
     try:
         messages = tuple(message_from_cbor(base64.b64decode(one, validate=True)) for one in versions)
     except (TypeError, ValueError) as error:
-        return SignerRefused(gettext("the signer's answer cannot be read: {error}").format(error=error))
+        return SignerRefused(
+            gettext("the signer's response could not be parsed: {error}").format(error=error)
+        )
     if not messages:
-        return SignerRefused(gettext("the signer signed this message before and does not say how"))
+        return SignerRefused(
+            gettext("the signer has already signed this message but does not say with which nonce")
+        )
     return SignedBefore(messages)
 
 

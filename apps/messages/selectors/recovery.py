@@ -51,7 +51,7 @@ def unmatched_get(cid: str) -> UnmatchedMessage:
     except ValidationError:  # no CID at all
         row = None
     if row is None:
-        raise NotFound(gettext("there is no such message to decide about"), field="cid")
+        raise NotFound(gettext("there is no such unmatched message"), field="cid")
     return row
 
 
@@ -66,12 +66,15 @@ def recovery_hold_reason(sender: Sender, recovery: Recovery) -> str:
     if recovery.since is None:
         return ""
     if sender.read_back_at is None or sender.read_back_at < recovery.since:
-        return gettext("{recovery}; what {sender} sent since is being read from the chain").format(
-            recovery=recovery.reason[:500], sender=sender.address
-        )
+        return gettext(
+            "{recovery}; messages that {sender} sent since are being read back from the chain"
+        ).format(recovery=recovery.reason[:500], sender=sender.address)
     count = unmatched_open().filter(from_addr=sender.address).count()
     return (
-        gettext("{count} messages of this sender on chain have no row: decide about them").format(count=count)
+        gettext(
+            "messages of this sender that landed but match none here: {count}; decide about them on "
+            "the Recovery page"
+        ).format(count=count)
         if count
         else ""
     )

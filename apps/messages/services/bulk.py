@@ -66,7 +66,7 @@ def messages_bulk(
     Raises BadValue for an unknown action; what was done before a node went away stays done.
     """
     if action not in BULK_STATES:
-        raise BadValue(gettext("is one of {words}").format(words=", ".join(BULK_STATES)), field="action")
+        raise BadValue(gettext("must be one of {words}").format(words=", ".join(BULK_STATES)), field="action")
     found = BulkDone()
     fresh: dict[str, Message] = {}
     """Keys of what is to be published, with the message for which."""

@@ -77,10 +77,10 @@ def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMe
     cap = max(found.gas_fee_cap, premium, old.gas_fee_cap)
     if limit and cap * found.gas_limit > limit:
         cap = limit // found.gas_limit
-    if cap < max(premium, int(head.base_fee)):
+    if cap < (needed := max(premium, int(head.base_fee))):
         raise FeeTooLow(
-            gettext("max fee {limit} allows a fee cap of {cap}, {premium} is needed").format(
-                limit=limit, cap=cap, premium=premium
+            gettext("max fee {limit} allows a fee cap of {cap}, but {needed} is needed").format(
+                limit=limit, cap=cap, needed=needed
             ),
             field="max_fee",
         )
@@ -95,14 +95,16 @@ def _store(
     row = Message.objects.select_for_update().get(pk=message.pk)
     require_in_flight(row)
     if row.cid != message.cid:
-        raise BadMessage(gettext("the message was replaced by somebody else just now"), field="id")
+        raise BadMessage(
+            gettext("the message was replaced in the meantime: reload it and try again"), field="id"
+        )
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error="cancelled")
     transfer = _in_flight(f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}", row, signed, head=head, now=now)
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_record(
         row,
         "cancelled",
-        text=gettext("nonce {nonce} was given to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
+        gettext("nonce {nonce} reassigned to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
         now=now,
     )
     event_record(transfer, "cancels", text=row.pk, now=now)

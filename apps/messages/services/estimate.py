@@ -162,7 +162,7 @@ def _verdict(
     elif ready.cost > balance:
         wait, text = Wait.FUNDS, shortfall_text(ready.cost, balance)
     elif room is not None and _gas_now(selection, message) > room:
-        wait, text = Wait.DAILY_BUDGET, "it would go beyond it"
+        wait, text = Wait.DAILY_BUDGET, "its gas would exceed what is left of it"
     else:
         return Verdict(candidate, ready, is_counted=True)
     return Verdict(candidate, None, wait, text, is_counted=True)
@@ -192,11 +192,11 @@ def candidates_filter(
         elif hold := guard.holding(base_fee=base_fee, height=height):
             text = gettext("base fee {base_fee} > {limit}")
             if hold.until:
-                text = gettext("base fee {base_fee} > {limit}; it goes at epoch {epoch} in any case")
+                text = gettext("base fee {base_fee} > {limit}; sent at epoch {epoch} regardless")
             text = text.format(base_fee=base_fee, limit=hold.base_fee, epoch=hold.until)
             selection.leave(row, Wait.HELD, text)
         elif room is not None and room <= 0:
-            selection.leave(row, Wait.DAILY_BUDGET, "nothing is left of it")
+            selection.leave(row, Wait.DAILY_BUDGET, "none of it is left")
         else:
             found.append(Candidate(row, fees, guard))
     return found
@@ -239,7 +239,7 @@ def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) 
     most = message.gas_limit * message.gas_fee_cap
     if candidate.guard.max_fee and most > candidate.guard.max_fee:  # it named its own fee cap
         allowed = fil_format(candidate.guard.max_fee)
-        return Wait.GAS_CAP, gettext("its gas may cost {most}, the guard allows {allowed}").format(
+        return Wait.GAS_CAP, gettext("its gas may cost up to {most}; the guard allows {allowed}").format(
             most=fil_format(most), allowed=allowed
         )
     needed = max(base_fee, GAS_FEE_CAP_MIN)

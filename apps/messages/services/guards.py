@@ -99,7 +99,7 @@ def _is_pressing(message: Message) -> bool:
 def _may_change(principal: Principal, tenant_id: int | None) -> None:
     """Refuse other tenants: one sets guards for itself only; those of everybody are the operator's."""
     if not principal.is_operator and (tenant_id is None or tenant_id != principal.tenant_id):
-        raise NotAllowed(gettext("only the operator sets a guard for everybody"), field="tenant")
+        raise NotAllowed(gettext("only the operator can set a guard for all tenants"), field="tenant")
 
 
 def _shown(guard: GasGuard) -> dict[str, Any]:
@@ -130,27 +130,31 @@ def guard_set(
     _may_change(principal, row.tenant_id)
     if row.actor and row.actor not in ACTOR_METHODS:
         raise BadMessage(
-            gettext("is one of {words}").format(words=", ".join(sorted(ACTOR_METHODS))),
+            gettext("must be one of {words}").format(words=", ".join(sorted(ACTOR_METHODS))),
             field="actor",
         )
     if len(row.kind) > 32:
-        raise BadMessage(gettext("a kind has at most 32 characters"), field="kind")
+        raise BadMessage(gettext("must be at most 32 characters"), field="kind")
     if row.method is not None and not 0 <= row.method < 1 << 63:
-        raise BadMessage(gettext("not a method number"), field="method")
+        raise BadMessage(gettext("not a valid method number"), field="method")
     before = _shown(row) if guard else None
     for name in AMOUNTS:
         amount = values.get(name, getattr(row, name))
         if not 0 <= amount <= TOTAL_FILECOIN:
-            raise BadMessage(gettext("not an amount that a message can pay"), field=name)
+            raise BadMessage(gettext("must be from 0 to the total FIL supply"), field=name)
         setattr(row, name, amount)
     epochs = values.get("hold_epochs", row.hold_epochs)
     if not 0 <= epochs < EPOCHS_MAX:
-        raise BadMessage(gettext("not a number of epochs"), field="hold_epochs")
+        raise BadMessage(gettext("not a valid number of epochs"), field="hold_epochs")
     row.hold_epochs = epochs
     if not any(getattr(row, name) for name in AMOUNTS):
-        raise BadMessage(gettext("a guard without any limit guards nothing"), field="max_fee")
+        raise BadMessage(
+            gettext("set at least one limit: a guard without limits has no effect"), field="max_fee"
+        )
     if row.hold_epochs and not row.hold_base_fee:
-        raise BadMessage(gettext("what is not held has no last epoch"), field="hold_epochs")
+        raise BadMessage(
+            gettext("has no effect unless messages are held above a base fee"), field="hold_epochs"
+        )
     row.save()
     retry_after_rule_change()
     audit_record(
@@ -183,11 +187,11 @@ def auto_bump_set(
     """Set when a tenant's proofs pay more.  Raises BadMessage naming the field, NotAllowed."""
     _may_change(principal, tenant.pk)
     if not 1 <= within_epochs < EPOCHS_MAX:
-        raise BadMessage(gettext("at least one epoch before the deadline"), field="within_epochs")
+        raise BadMessage(gettext("must be at least one epoch before the deadline"), field="within_epochs")
     if not 1 <= every_epochs < EPOCHS_MAX:
-        raise BadMessage(gettext("at least one epoch between two raises"), field="every_epochs")
+        raise BadMessage(gettext("must be at least one epoch between two fee bumps"), field="every_epochs")
     if not 0 <= max_fee <= TOTAL_FILECOIN:
-        raise BadMessage(gettext("not an amount that a message can pay"), field="max_fee")
+        raise BadMessage(gettext("must be from 0 to the total FIL supply"), field="max_fee")
     old = AutoBumpRule.objects.filter(tenant=tenant).first()
     values = {
         "is_on": is_on,

@@ -131,14 +131,14 @@ def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: He
     if cap < premium:
         raise FeeTooLow(
             gettext(
-                "a premium of {floor} is needed to take the old message's place; max fee {limit} "
-                "allows {cap} with a gas limit of {gas_limit}"
+                "replacing the message takes a premium of {floor}; max fee {limit} allows a fee cap "
+                "of {cap} with a gas limit of {gas_limit}"
             ).format(floor=floor, limit=limit, cap=cap, gas_limit=found.gas_limit),
             field="max_fee",
         )
     if cap < head.base_fee:  # paying more for something that still cannot land
         raise FeeTooLow(
-            gettext("max fee {limit} allows {cap}, the base fee is {base_fee}").format(
+            gettext("max fee {limit} allows a fee cap of {cap}, below the base fee of {base_fee}").format(
                 limit=limit, cap=cap, base_fee=head.base_fee
             ),
             field="max_fee",
@@ -159,7 +159,7 @@ def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
     floor = premium_floor(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
     if fees.premium < floor:
         reason = gettext(
-            "gas premium({premium}) is below {floor} attoFIL, which takes the old message's place"
+            "gas premium({premium}) is below {floor} attoFIL, the minimum to replace the message"
         ).format(premium=fees.premium, floor=floor)
         raise FeeTooLow(reason, field="gas_premium")
     fee_cap_check(fees.fee_cap)
@@ -191,7 +191,9 @@ def _store_version(
     row = Message.objects.select_for_update().get(pk=message.pk)
     require_in_flight(row)
     if row.cid != message.cid:
-        raise BadMessage(gettext("the message was replaced by somebody else just now"), field="id")
+        raise BadMessage(
+            gettext("the message was replaced in the meantime: reload it and try again"), field="id"
+        )
     SignedVersion.objects.get_or_create(
         cid=row.cid,
         defaults={
@@ -247,7 +249,7 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")
     for name, value in (("max_fee", max_fee), ("gas_fee_cap", gas_fee_cap)):
         if not 0 <= value <= TOTAL_FILECOIN:
-            raise BadMessage(gettext("not an amount that a message can pay"), field=name)
+            raise BadMessage(gettext("must be from 0 to the total FIL supply"), field=name)
     fee_cap_check(gas_fee_cap)
     if gas_fee_cap and row.gas_premium > gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_fee_cap")

@@ -115,7 +115,7 @@ def message_retry(*, message: Message, now: datetime, by: Principal | None = Non
         )
     if row.wait == Wait.EXPIRED:  # whoever pushed it may push another in its place
         raise BadMessage(
-            gettext("epoch {expire_epoch} has passed: push it anew").format(expire_epoch=row.expire_epoch),
+            gettext("epoch {expire_epoch} has passed: push it again").format(expire_epoch=row.expire_epoch),
             field="state",
         )
     before = {"state": row.state}

@@ -173,9 +173,9 @@ def _is_sent_already(
     for message in sent:
         alike = waiting.filter(to=str(message.to), value=message.value, method=message.method)
         if row := next((row for row in alike if row.has_content(message)), None):
-            text = gettext("{sender} sent message {push_id} with nonce {nonce}, which no row knows").format(
-                sender=sender.address, push_id=row.push_id, nonce=message.nonce
-            )
+            text = gettext(
+                "{sender} sent message {push_id} with nonce {nonce}, of which the database has no record"
+            ).format(sender=sender.address, push_id=row.push_id, nonce=message.nonce)
             recovery_begin(text, now=now)
             return True
     return False

@@ -185,7 +185,7 @@ def _fees_set(row: Any, fees: dict[str, Any]) -> None:
         if name not in FEE_FIELDS or value is None:
             continue
         if value < 0:
-            raise BadMessage(gettext("a fee setting is not negative"), field=name)
+            raise BadMessage(gettext("must not be negative"), field=name)
         if name == "gas_fee_cap":
             fee_cap_check(value)
         setattr(row, name, value)
@@ -193,7 +193,7 @@ def _fees_set(row: Any, fees: dict[str, Any]) -> None:
 
 def _count(value: int, *, field: str) -> int:
     if not 0 <= value < 1 << 31:
-        raise BadMessage("not a count", field=field)
+        raise BadMessage("not a valid count", field=field)
     return value
 
 
@@ -204,11 +204,11 @@ def receiver_read(text: str, *, client: ChainClient) -> tuple[str, str]:
         code = str(client.state_get_actor(address).code)
     except BadAddress:
         raise BadValue(
-            gettext("write an address of the kind that is meant, such as a miner's"), field="to"
+            gettext("enter the address of an actor of that kind, such as a miner"), field="to"
         ) from None
     except NodeRefused as refusal:
         raise BadValue(
-            gettext("the chain has no actor there: {refusal}").format(refusal=refusal.reason), field="to"
+            gettext("no actor at this address: {refusal}").format(refusal=refusal.reason), field="to"
         ) from None
     kind = kind_from_address(address) or receiver_kinds_resolve([address], known={}).get(address, "")
     if kind:
@@ -224,7 +224,7 @@ def method_read(text: str, *, kind: str) -> int:
         if spec.name.lower() == text.lower():
             return number
     raise BadValue(
-        gettext("{kind} has no method {text!r}: write its name or number").format(
+        gettext("{kind} has no method {text!r}: enter a method name or number").format(
             kind=kind or "this kind of actor", text=text
         ),
         field="method",
@@ -235,7 +235,7 @@ def method_read(text: str, *, kind: str) -> int:
 def method_rule_set(*, principal: Principal, code: str, method: int, fees: dict[str, Any]) -> ActorRules:
     """Make the rule of a method, or change it.  Raises NotAllowed, BadValue, BadMessage naming the field."""
     if not principal.is_operator:
-        raise NotAllowed(gettext("fee rules of methods are the operator's"))
+        raise NotAllowed(gettext("only the operator can change fee rules of methods"))
     if not any(fees.values()):
         raise BadValue(gettext("set at least one of the fields, or remove the rule"), field="max_fee")
     found = ActorRules.objects.filter(code=code, method=method).first()
@@ -247,7 +247,7 @@ def method_rule_set(*, principal: Principal, code: str, method: int, fees: dict[
 def method_rule_remove(*, principal: Principal, key: uuid.UUID) -> None:
     """Remove a rule: the pool's own hold again.  Raises NotAllowed, NotFound."""
     if not principal.is_operator:
-        raise NotAllowed(gettext("fee rules of methods are the operator's"))
+        raise NotAllowed(gettext("only the operator can change fee rules of methods"))
     row = ActorRules.objects.select_for_update().filter(pk=key).first()
     if row is None:
         raise NotFound(gettext("there is no such rule"))

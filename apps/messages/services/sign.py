@@ -135,7 +135,7 @@ def _signed_before(
     newest = versions[0]
     if not row.has_content(newest):
         return Wait.POLICY, gettext(
-            "under this id the signer signed another message, {value} attoFIL to {to}: "
+            "the signer already signed a different message under this id, {value} attoFIL to {to}: "
             "push it under another id"
         ).format(value=newest.value, to=newest.to)
     nonce = newest.nonce
@@ -146,7 +146,8 @@ def _signed_before(
         rival = _rival(selection, holder, versions, client=client)
         if rival:
             return Wait.SIGNED_BEFORE, gettext(
-                "the signer signed it with nonce {nonce}, which {rival} has: it goes on when that landed"
+                "the signer signed it with nonce {nonce}, which {rival} holds: it continues once that "
+                "has landed"
             ).format(nonce=nonce, rival=rival)
         selection.known[row.pk] = newest
         return Wait.NONE, ""
@@ -160,8 +161,8 @@ def _signed_before(
     else:
         after = (selection.head.height if landed is None else landed.height) + DEAD_EPOCHS
         text = gettext(
-            "the signer signed it with nonce {nonce}, which another message has used: "
-            "it is signed anew at epoch {epoch}"
+            "the signer signed it with nonce {nonce}, since used by another message: it will be "
+            "signed again at epoch {epoch}"
         ).format(nonce=nonce, epoch=after)
         return Wait.SIGNED_BEFORE, text
     return Wait.NONE, ""
@@ -180,7 +181,7 @@ def _rival(
         other = signed.message
         if (other.from_, other.nonce) == (newest.from_, newest.nonce):
             return "" if other in versions else gettext("another message ({cid})").format(cid=signed.cid)
-    return gettext("a message that the newest head includes")
+    return gettext("a message included in the newest head")
 
 
 def _sign(

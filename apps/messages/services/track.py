@@ -372,7 +372,8 @@ def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
         alike = waiting.filter(value=message.message.value, method=message.message.method)
         if row := _same_content(alike, message):
             text = gettext(
-                "a message like {push_id}, which waits here, landed with nonce {nonce}, of which no row knows"
+                "a message identical to {push_id}, which is pending here, landed with nonce {nonce}, "
+                "of which the database has no record"
             ).format(push_id=row.push_id, nonce=message.nonce)
             recovery_begin(text, now=now)
         log.warning("foreign_message", sender=message.from_addr, nonce=message.nonce, cid=message.cid)

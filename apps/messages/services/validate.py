@@ -155,11 +155,9 @@ def id_validate(text: str) -> str:
     if not text:
         raise BadMessage("empty uid", field="id")
     if len(text) > MESSAGE_ID_MAX:
-        raise BadMessage(
-            gettext("an id has at most {most} characters").format(most=MESSAGE_ID_MAX), field="id"
-        )
+        raise BadMessage(gettext("must be at most {most} characters").format(most=MESSAGE_ID_MAX), field="id")
     if any(ord(character) < 32 for character in text):
-        raise BadMessage(gettext("an id has no control characters"), field="id")
+        raise BadMessage(gettext("must not contain control characters"), field="id")
     return text
 
 
@@ -216,7 +214,7 @@ def _value(value: int) -> int:
 
 def _method(method: int) -> int:
     if not 0 <= method <= METHOD_MAX:
-        raise BadMessage(gettext("not a method number"), field="method")
+        raise BadMessage(gettext("not a valid method number"), field="method")
     return method
 
 
@@ -255,22 +253,22 @@ def _wishes_check(row: Message) -> None:
         )
     for name in ("gas_fee_cap", "gas_premium", "max_fee", "hold_base_fee"):
         if not 0 <= getattr(row, name) <= TOTAL_FILECOIN:
-            raise BadMessage(gettext("not an amount that a message can pay"), field=name)
+            raise BadMessage(gettext("must be from 0 to the total FIL supply"), field=name)
     if row.gas_fee_cap and row.gas_premium > row.gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_premium")
     fee_cap_check(row.gas_fee_cap)
     for name in ("gas_over_estimation", "gas_over_premium"):
         if not 0 <= getattr(row, name) <= FACTOR_MAX:
-            raise BadMessage(gettext("a factor is between 0 and {most}").format(most=FACTOR_MAX), field=name)
+            raise BadMessage(gettext("must be between 0 and {most}").format(most=FACTOR_MAX), field=name)
     for name in ("expire_epoch", "hold_until"):
         if not 0 <= getattr(row, name) < 1 << 62:
-            raise BadMessage(gettext("not an epoch"), field=name)
+            raise BadMessage(gettext("not a valid epoch"), field=name)
 
 
 def fee_cap_check(cap: int) -> None:
     """Refuse a fee cap with which no node takes a message; 0 stands for none.  Raises BadMessage."""
     if 0 < cap < GAS_FEE_CAP_MIN:
-        reason = gettext("a fee cap is at least {least} attoFIL: the base fee is never below that").format(
+        reason = gettext("must be at least {least} attoFIL: the base fee is never lower").format(
             least=GAS_FEE_CAP_MIN
         )
         raise BadMessage(reason, field="gas_fee_cap")

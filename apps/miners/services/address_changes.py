@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 CONTROL_MAX: Final = 10
 """Source: builtin-actors miner MAX_CONTROL_ADDRESSES."""
-NOT_THEIRS: Final = "this is for those who sign for the miner's tenant"
+NOT_THEIRS: Final = "requires permission to sign for the miner's tenant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def change_push(
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
     if earlier is not None:
         if not _is_same(request, earlier, client=client):
-            raise MessageIdTaken(gettext("this key named another change"), field="key")
+            raise MessageIdTaken(gettext("this key was already used for a different change"), field="key")
         return SentChange(earlier, None)
     plan = change_plan(miner, request, principal=principal, client=client, head=head)
     if plan.run.exit_code:
@@ -301,7 +301,7 @@ def _message_of(
                 raise Conflict(gettext("no worker change is pending"), field="change")
             if height < now.worker_epoch:
                 raise Conflict(
-                    gettext("it can be confirmed from epoch {worker_epoch} on").format(
+                    gettext("it cannot be confirmed before epoch {worker_epoch}").format(
                         worker_epoch=now.worker_epoch
                     ),
                     field="change",
@@ -321,7 +321,7 @@ def _message_of(
             if not now.pending_owner:
                 raise Conflict(gettext("no owner change is pending"), field="change")
             params_owner = ChangeOwnerAddressParams(address_parse(now.pending_owner))
-            says = gettext("{pending_owner} becomes the owner, for good").format(
+            says = gettext("{pending_owner} becomes the owner; this cannot be undone").format(
                 pending_owner=now.pending_owner
             )
             return now.pending_owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), says
@@ -349,9 +349,7 @@ def _control_change(
     request: AddressRequest, now: MinerAddresses, *, client: ChainClient
 ) -> tuple[str, int, bytes, str]:
     if request.addresses is None:
-        raise BadValue(
-            gettext("must be given; an empty list takes all control addresses away"), field="addresses"
-        )
+        raise BadValue(gettext("required; an empty list removes all control addresses"), field="addresses")
     control = _ids(request.addresses, client=client)
     params = ChangeWorkerAddressParams(address_parse(now.worker), control)
     return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), _control_text(control)
@@ -369,7 +367,7 @@ def _worker_change(
         )
     new = _only(request, client=client)
     if address_parse(_key_of(str(new), client=client)).protocol != BLS:
-        reason = gettext("the chain takes a BLS key as worker, an address that begins with f3")
+        reason = gettext("the worker must be a BLS key, an address that begins with f3")
         raise BadValue(reason, field="addresses")
     params = ChangeWorkerAddressParams(new, tuple(map(address_parse, now.control)))
     says = gettext("{new} becomes the worker once confirmed, after the chain's delay").format(new=new)
@@ -384,7 +382,7 @@ def _beneficiary_change(
         new = _only(request, client=client)
         is_owner = str(new) == now.owner
         if is_owner != (request.quota == 0) or is_owner != (request.expiration == 0):
-            reason = gettext("the owner as beneficiary has quota and expiration 0, anybody else needs both")
+            reason = gettext("quota and expiration must be 0 for the owner, and set for anyone else")
             raise BadValue(reason, field="quota")
         params = ChangeBeneficiaryParams(new, AttoFil(request.quota), request.expiration)
         return (
@@ -404,7 +402,7 @@ def _beneficiary_change(
 def _only(request: AddressRequest, *, client: ChainClient) -> Address:
     named = request.addresses or ()
     if len(named) != 1:
-        raise BadValue(gettext("name one address"), field="addresses")
+        raise BadValue(gettext("give exactly one address"), field="addresses")
     return _ids(named, client=client)[0]
 
 
@@ -418,7 +416,7 @@ def _ids(addresses: Sequence[str], *, client: ChainClient) -> tuple[Address, ...
             found.append(address_parse(client.state_lookup_id(str(address_parse(text)))))
         except BadAddress:
             raise BadValue(
-                gettext("{text} is no address").format(text=text[:100]), field="addresses"
+                gettext("{text} is not an address").format(text=text[:100]), field="addresses"
             ) from None
         except NodeRefused:
             reason = gettext("{text} does not exist on chain: send it FIL first").format(text=text[:100])

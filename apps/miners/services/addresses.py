@@ -31,7 +31,7 @@ def senders_set(miner: Miner, named: Mapping[str, Sequence[str]], *, by: Princip
     signed stays as it is.  Raises BadValue (its field is the use), NotAllowed.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     with transaction.atomic():
         row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
         wanted = {_use(name): _lawful(row, name, addresses) for name, addresses in named.items()}
@@ -57,7 +57,9 @@ def senders_set(miner: Miner, named: Mapping[str, Sequence[str]], *, by: Princip
 
 def _use(name: str) -> Use:
     if name not in Use.values:
-        raise BadValue(gettext("messages are sent for {uses}").format(uses=", ".join(Use.values)), field=name)
+        raise BadValue(
+            gettext("unknown use; must be one of {uses}").format(uses=", ".join(Use.values)), field=name
+        )
     return Use(name)
 
 
@@ -71,12 +73,12 @@ def _lawful(miner: Miner, name: str, addresses: Sequence[str]) -> list[str]:
         except BadAddress as error:
             raise BadValue(gettext("{text}: {error}").format(text=text, error=error), field=name) from error
         if key is None:
-            refusal = gettext("{text} is neither owner nor worker nor a control address of {miner}")
+            refusal = gettext("{text} is not the owner, the worker or a control address of {miner}")
             raise BadValue(refusal.format(text=text, miner=miner), field=name)
         chosen.append(key)
     chosen = list(dict.fromkeys(chosen))
     if len(chosen) > SENDERS_MAX:
-        raise BadValue(gettext("{most} addresses at most").format(most=SENDERS_MAX), field=name)
+        raise BadValue(gettext("at most {most} addresses").format(most=SENDERS_MAX), field=name)
     return chosen
 
 

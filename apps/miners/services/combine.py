@@ -47,7 +47,7 @@ def roles_combine(
     seen = heard.get(RoleKind.WINDOW)
     if seen is None or (now - seen).total_seconds() > ROLE_LEASE_S:
         raise NoStandby(
-            gettext("no prover on {host} was heard of in the last {seconds} s").format(
+            gettext("no prover on {host} sent a heartbeat in the last {seconds} s").format(
                 host=host, seconds=ROLE_LEASE_S
             ),
             field="host",
@@ -55,7 +55,7 @@ def roles_combine(
     combined = next((row.host for row in rows if row.before_combine and row.state == RoleState.HELD), "")
     if combined:
         raise RolesNotCombined(
-            gettext("the roles are combined on {combined} already: separate them first").format(
+            gettext("the roles are already combined on {combined}: separate them first").format(
                 combined=combined
             )
         )

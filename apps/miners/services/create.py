@@ -110,19 +110,19 @@ def creation_plan(
     Raises NotAllowed, BadValue naming the field, NodeRefused, NodeUnavailable.
     """
     if not may_create(principal, tenant):
-        raise NotAllowed(gettext("this is for those who sign for the tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the tenant"))
     name_read(spec.name)
     owner, worker = (
         key_read(getattr(spec, field), tenant=tenant, field=field) for field in ("owner", "worker")
     )
     if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
         raise BadValue(
-            gettext("the chain takes a BLS key as worker, an address that begins with f3"), field="worker"
+            gettext("the worker must be a BLS key, an address that begins with f3"), field="worker"
         )
     proof = proof_of_size(network, spec.sector_size)
     if not actor_exists(owner, client=client):
         raise BadValue(
-            gettext("it does not exist on chain: send it the deposit and gas first"), field="owner"
+            gettext("it does not exist on chain yet: send it the deposit and gas first"), field="owner"
         )
     is_known = actor_exists(worker, client=client)
     return CreationPlan(owner, worker, proof, creation_deposit_read(client), 0 if is_known else WORKER_FUND)
@@ -157,7 +157,7 @@ def miner_create(
     if plan.worker_fund and not spec.fund_worker:
         fund = fil_format(plan.worker_fund)
         reason = gettext(
-            "its address does not exist on chain yet: send it FIL first ({fund} creates it)"
+            "its address does not exist on chain yet: send it FIL first ({fund} is enough to create it)"
         ).format(fund=fund)
         raise BadValue(reason, field="worker")
     if plan.worker_fund:
@@ -193,7 +193,9 @@ def miner_create(
 def name_read(text: str) -> str:
     """Read what people call a miner.  Raises BadValue."""
     if not text.strip() or len(text) > NAME_MAX or not text.isprintable():
-        raise BadValue(gettext("1 to {most} letters").format(most=NAME_MAX), field="name")
+        raise BadValue(
+            gettext("must be 1 to {most} printable characters").format(most=NAME_MAX), field="name"
+        )
     return text.strip()
 
 
@@ -204,7 +206,9 @@ def key_read(text: str, *, tenant: Tenant, field: str) -> str:
     except BadAddress:
         raise BadValue(gettext("choose one of the wallets"), field=field) from None
     if not sender_allowed(tenant.pk, address):
-        raise BadValue(gettext("{tenant} may not sign for it").format(tenant=tenant.name), field=field)
+        raise BadValue(
+            gettext("{tenant} may not sign for this address").format(tenant=tenant.name), field=field
+        )
     return address
 
 
@@ -213,7 +217,7 @@ def proof_of_size(network: Network, size: int) -> RegisteredSealProof:
     for proof in network.seal_proofs:
         if proof.sector_size == size:
             return proof
-    raise BadValue(gettext("the network has no sectors of this size"), field="sector_size")
+    raise BadValue(gettext("the network does not support this sector size"), field="sector_size")
 
 
 def create_miner_push(
@@ -248,7 +252,9 @@ def create_miner_push(
         miner = Miner.objects.get(create_message_id=message_id)
     if miner.tenant_id != tenant.pk:
         raise MinerTaken(
-            gettext("message id {message_id} makes another account's miner").format(message_id=message_id),
+            gettext("message id {message_id} belongs to another tenant's miner").format(
+                message_id=message_id
+            ),
             field="message_id",
         )
     if miner.state != MinerState.CREATING:

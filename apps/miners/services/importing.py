@@ -53,24 +53,24 @@ def miner_import(
     Raises NotAllowed, BadValue, MinerTaken, NodeRefused, NodeUnavailable.
     """
     if not (principal.is_operator and principal.may("admin")):
-        raise NotAllowed(gettext("this is for the operator of the pool"))
+        raise NotAllowed(gettext("only the pool operator can import a miner"))
     try:
         parsed = address_parse(address)
     except BadAddress:
-        raise BadValue(gettext("write the address of a miner, such as f01004"), field="address") from None
+        raise BadValue(gettext("enter a miner address, such as f01004"), field="address") from None
     text = str(parsed) if parsed.protocol == ID else client.state_lookup_id(str(parsed))
     info = client.state_miner_info(text)
     size, proof = int(info["SectorSize"]), post_proof(int(info["WindowPoStProofType"]))
     seal = proof_of_size(network, size)
     if seal.window_post_proof != proof:
         raise BadValue(
-            gettext("it proves by {proof}, which the pool does not seal for").format(proof=proof.name),
+            gettext("its proof type {proof} is not one the pool can seal for").format(proof=proof.name),
             field="address",
         )
     live = int(client.call("StateMinerSectorCount", text, [])["Live"])
     if proven_by not in ProvenBy.values and (live or proven_by):
         raise BadValue(
-            gettext("it has {sectors}: say who proves them now, pool or other").format(
+            gettext("it has {sectors}: choose who proves them now, pool or other").format(
                 sectors=plural(live, "live sector")
             ),
             field="proven_by",
@@ -120,7 +120,7 @@ def miner_add(
     owner = miner_owner(actor_id=actor_id)
     if miner.tenant_id != tenant.pk or owner not in ("", tenant.name):
         raise MinerTaken(
-            gettext("f0{actor_id} belongs to another account").format(actor_id=actor_id), field="address"
+            gettext("f0{actor_id} belongs to another tenant").format(actor_id=actor_id), field="address"
         )
     if is_new or not owner:
         miner_grant(tenant=tenant, actor_id=actor_id, open_mining=not is_held)

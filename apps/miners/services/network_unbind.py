@@ -32,15 +32,11 @@ def network_unbind(*, principal: Principal) -> str:
     """
     row = Network.objects.select_for_update().first()
     if row is None:
-        raise Conflict(gettext("the pool is bound to no network"))
+        raise Conflict(gettext("the pool is not bound to a network"))
     if Miner.objects.exists():
-        raise Conflict(
-            gettext("the pool holds a miner of {name}: it stays bound to it").format(name=row.name)
-        )
+        raise Conflict(gettext("the pool has a miner on {name}: it stays bound to it").format(name=row.name))
     if Message.objects.exists():
-        raise Conflict(
-            gettext("the pool holds messages of {name}: it stays bound to it").format(name=row.name)
-        )
+        raise Conflict(gettext("the pool has messages on {name}: it stays bound to it").format(name=row.name))
     network_forget()
     Tracker.objects.update(height=-1, key="")
     audit_record(

@@ -24,9 +24,9 @@ def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
     row = worked.first()
     if row is not None and (tenant is None or row.tenant_id != tenant.pk):
         if tenant is None:
-            refusal = gettext("the pool works for it as {tenant}'s")
+            refusal = gettext("the pool runs it for tenant {tenant}")
         else:
-            refusal = gettext("the pool works for it as {tenant}'s: transfer it on its page")
+            refusal = gettext("the pool runs it for tenant {tenant}: transfer it on its page")
         raise MinerInUse(refusal.format(tenant=row.tenant.name), field="miner")
 
 
@@ -54,7 +54,9 @@ def tenant_remove(*, tenant: Tenant) -> None:
     first = worked.first()
     if first is not None:
         raise MinerInUse(
-            gettext("the pool works for its miner {first}: disable it instead").format(first=first.address),
+            gettext("the pool runs its miner {first}: disable the tenant instead").format(
+                first=first.address
+            ),
             field="name",
         )
     tenant_delete(tenant=tenant)

@@ -45,11 +45,11 @@ def porep_set(miner: Miner, rule: str, *, network: Network, by: Principal) -> Mi
     Raises BadValue, NotAllowed.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     choices = {str(known): proof for known, proof in porep_choices(miner, network).items()}
     if rule not in choices:
         raise BadValue(
-            gettext("{network} takes {choices} for sectors of this size").format(
+            gettext("{network} accepts {choices} for sectors of this size").format(
                 network=network.name, choices=", ".join(choices)
             ),
             field="porep",

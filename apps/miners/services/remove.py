@@ -51,9 +51,11 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
         may_create(principal, miner.tenant) if miner.state == MinerState.FAILED else _is_in_charge(principal)
     )
     if not is_allowed:
-        raise NotAllowed(gettext("this is for the operator of the pool"))
+        raise NotAllowed(gettext("you do not have permission to remove this miner"))
     if not may_remove(principal, miner):
-        raise Conflict(gettext("it was made here, or has sectors or pieces here: it stays"), field="miner")
+        raise Conflict(
+            gettext("it was created here, or has sectors or pieces here: it cannot be removed"), field="miner"
+        )
     target, tenant_id = miner.address or str(miner.uuid), miner.tenant_id
     if miner.actor_id is not None:
         miner_grant_revoke(actor_id=miner.actor_id)

@@ -100,7 +100,7 @@ def role_give(miner: Miner, grant: RoleGrant, *, heard_at: datetime | None, now:
     Role.objects.filter(pk=row.pk).update(priority=grant.priority, heard_at=heard_at or row.heard_at)
     row.refresh_from_db()
     if row.state == RoleState.STANDBY and (not row.is_exclusive or role_is_heard(row, now=now)):
-        role_take(row, now=now, note="given")
+        role_take(row, now=now, note="assigned")
     publish_roles(miner)
     return row
 
@@ -136,9 +136,9 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     rows = roles_lock(miner)
     row = _row_of(rows, host, kind)
     was_held = row.state == RoleState.HELD
-    role_lose(row, now=now, note="taken away", event="REMOVE")
+    role_lose(row, now=now, note="removed", event="REMOVE")
     if was_held and row.is_exclusive:
-        _succeed(rows, row, now=now, note=gettext("taken from {host}").format(host=host))
+        _succeed(rows, row, now=now, note=gettext("removed from {host}").format(host=host))
     publish_roles(miner)
     return row
 
@@ -151,7 +151,7 @@ def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime)
     """
     if kind not in EXCLUSIVE_ROLES:
         raise BadValue(
-            gettext("only {exclusive_roles} have one holder").format(
+            gettext("must be an exclusive role: {exclusive_roles}").format(
                 exclusive_roles=", ".join(EXCLUSIVE_ROLES)
             ),
             field="kind",
@@ -176,13 +176,16 @@ def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime)
     """Return the row that is to take over.  Raises RoleUnknown, NoStandby."""
     if to_host:
         row = _row_of(rows, to_host, kind)
+        if row.state == RoleState.PARKED:
+            text = gettext("the roles of this miner are combined on another host: separate them first")
+            raise NoStandby(text, field="host")
         if row.state != RoleState.STANDBY:
             raise NoStandby(
-                gettext("{to_host} holds {kind} already").format(to_host=to_host, kind=kind), field="host"
+                gettext("{to_host} already holds {kind}").format(to_host=to_host, kind=kind), field="host"
             )
         if not role_is_heard(row, now=now):
             raise NoStandby(
-                gettext("{to_host} was not heard of in the last {seconds} s").format(
+                gettext("{to_host} sent no heartbeat in the last {seconds} s").format(
                     to_host=to_host, seconds=ROLE_LEASE_S
                 ),
                 field="host",
@@ -191,7 +194,7 @@ def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime)
     found = _successor(rows, kind, now=now)
     if found is None:
         raise NoStandby(
-            gettext("no other host with the role {kind} was heard of in the last {seconds} s").format(
+            gettext("no other host with the role {kind} sent a heartbeat in the last {seconds} s").format(
                 kind=kind, seconds=ROLE_LEASE_S
             )
         )
@@ -259,10 +262,10 @@ def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
         return []
     if _successor(same, row.kind, now=now) is not row:
         return []
-    words = gettext("nobody held it")
+    words = gettext("it had no holder")
     if holder is not None:
-        words = gettext("the lease of {host} ran out").format(host=holder.host)
-        role_lose(holder, now=now, note=gettext("its lease ran out: {host} took over").format(host=row.host))
+        words = gettext("the lease of {host} expired").format(host=holder.host)
+        role_lose(holder, now=now, note=gettext("its lease expired: {host} took over").format(host=row.host))
     role_take(row, now=now, note=words)
     publish_roles(row.miner)
     return [] if holder is None else [holder]
@@ -277,7 +280,7 @@ def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime)
     rows = list(Role.objects.select_for_update(no_key=True).filter(miner=miner, kind=kind).order_by("pk"))
     row = _row_of(rows, host, kind)
     if role_is_restored(row, recovery_row().restored_at):
-        raise RoleFenced(gettext("the database was restored: give the role again"), field="token")
+        raise RoleFenced(gettext("the database was restored: assign the role again"), field="token")
     if row.state != RoleState.HELD or row.token != token:
         raise RoleFenced(_fenced_text(rows, row, token), field="token")
     lease = now + ROLE_LEASE if row.is_exclusive else None
@@ -288,13 +291,13 @@ def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime)
 
 def _fenced_text(rows: Iterable[Role], row: Role, token: int) -> str:
     if row.state == RoleState.HELD:
-        return gettext("{host} holds {kind} under token {token}; {given} is of an earlier lease").format(
+        return gettext("{host} holds {kind} under token {token}; {given} is from an earlier lease").format(
             host=row.host, kind=row.kind, token=row.token, given=token
         )
     holder = next((one for one in rows if one.state == RoleState.HELD), None)
     if holder is None:
         return gettext("{host} does not hold {kind}: {note}").format(
-            host=row.host, kind=row.kind, note=row.note or gettext("nobody does")
+            host=row.host, kind=row.kind, note=row.note or gettext("no host does")
         )
     since = f"{holder.since:%Y-%m-%d %H:%M:%S} UTC"
     return (

@@ -67,7 +67,7 @@ def transfer_lock(request: TransferRequest) -> tuple[TransferRequest, Miner]:
         raise TenantUnknown(request.to_tenant.name, field="tenant")
     if miner.tenant_id not in tenants:
         raise MinerMoved(
-            gettext("it is {tenant}'s by now").format(tenant=miner.tenant.name), field="from_tenant"
+            gettext("it now belongs to {tenant}").format(tenant=miner.tenant.name), field="from_tenant"
         )
     return replace(request, to_tenant=tenants[request.to_tenant.pk]), miner
 
@@ -103,14 +103,15 @@ def transfer_check(request: TransferRequest, miner: Miner) -> None:
         )
     if request.from_tenant and request.from_tenant != miner.tenant.name:
         raise MinerMoved(
-            gettext("it is {tenant}'s, not {from_tenant}'s").format(
+            gettext("it belongs to {tenant}, not to {from_tenant}").format(
                 tenant=miner.tenant.name, from_tenant=request.from_tenant
             ),
             field="from_tenant",
         )
     if miner.tenant_id == request.to_tenant.pk:
         raise TransferRefused(
-            gettext("it is {to_tenant}'s already").format(to_tenant=request.to_tenant.name), field="tenant"
+            gettext("it already belongs to {to_tenant}").format(to_tenant=request.to_tenant.name),
+            field="tenant",
         )
     if not request.to_tenant.is_open:
         raise TransferRefused(
@@ -118,7 +119,9 @@ def transfer_check(request: TransferRequest, miner: Miner) -> None:
             field="tenant",
         )
     if not miner.worker:
-        raise TransferRefused(gettext("its keys are not known yet: the next head tells them"), field="miner")
+        raise TransferRefused(
+            gettext("its keys are not known yet: try again after the next head"), field="miner"
+        )
     signers_check(miner, to_tenant=request.to_tenant)
 
 
@@ -130,8 +133,8 @@ def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
     if lacking:
         raise TransferRefused(
             gettext(
-                "{name} may not sign with {lacking}, which sends for it: give {name} the address "
-                "on its page first"
+                "{name} may not sign with {lacking}, which sends for it: grant {name} the address on "
+                "the tenant's page first"
             ).format(name=name, lacking=", ".join(lacking)),
             field="signer",
         )
@@ -140,8 +143,8 @@ def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
     if away:
         raise TransferRefused(
             gettext(
-                "no signer that holds {away} serves {name} now: connect one of {name}'s own, or start the "
-                "one that has it with --support-account {name} and approve it on page Gateway"
+                "no connected signer holds {away} for {name}: connect one of {name}'s own, or start "
+                "the one that has it with --support-account {name} and approve it on the Gateway page"
             ).format(away=", ".join(away), name=name),
             field="gateway",
         )

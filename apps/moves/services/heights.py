@@ -41,10 +41,10 @@ def move_in(miner: Miner, height: int, *, by: Principal) -> Miner:
         if row.works_from == height and row.works_until is None:
             return row
         if row.works_until is None:
-            raise MoveRefused(gettext("the pool has it already"), field="height")
+            raise MoveRefused(gettext("the pool already proves this miner"), field="height")
         if row.works_until > head:
             raise MoveRefused(
-                gettext("it is to leave at height {height}: cancel that first").format(
+                gettext("it moves out at height {height}: cancel that first").format(
                     height=whole(row.works_until)
                 ),
                 field="height",
@@ -70,16 +70,16 @@ def move_out(miner: Miner, height: int, *, by: Principal) -> Miner:
             return row
         if row.works_until is not None:
             raise MoveRefused(
-                gettext("another program has it already")
+                gettext("another program already proves this miner")
                 if row.works_until <= head
-                else gettext("it is to leave at height {height}: cancel that first").format(
+                else gettext("it moves out at height {height}: cancel that first").format(
                     height=whole(row.works_until)
                 ),
                 field="height",
             )
         if is_pending(row, height=head):
             raise MoveRefused(
-                gettext("the pool has it from height {height} on: cancel that instead").format(
+                gettext("it moves in at height {height}: cancel that instead").format(
                     height=whole(row.works_from)
                 ),
                 field="height",
@@ -88,7 +88,8 @@ def move_out(miner: Miner, height: int, *, by: Principal) -> Miner:
         if begun is not None:
             raise MoveRefused(
                 gettext(
-                    "the proof of deadline {deadline}, which opens at {opens}, has begun: take a later height"
+                    "the proof of deadline {deadline}, which opens at {opens}, has already started: "
+                    "choose a later height"
                 ).format(deadline=begun.deadline_index, opens=whole(begun.open_epoch)),
                 field="height",
             )
@@ -104,14 +105,14 @@ def move_cancel(miner: Miner, *, by: Principal) -> Miner:
     with transaction.atomic():
         row = _locked(miner)
         if not is_pending(row, height=head):
-            raise MoveRefused(gettext("no height is set that is still to come"), field="height")
+            raise MoveRefused(gettext("no future height is set"), field="height")
         if row.works_until is not None:
             return _set(row, by=by, action="miner.move-cancel", works_from=row.works_from, works_until=None)
         if WindowPost.objects.filter(miner=row, open_epoch__gte=row.works_from).exists():
             raise MoveRefused(
-                gettext("a proof of a window from height {height} on has begun: move it out instead").format(
-                    height=whole(row.works_from)
-                ),
+                gettext(
+                    "a proof of a window at or after height {height} has already started: move out instead"
+                ).format(height=whole(row.works_from)),
                 field="height",
             )
         return _set(row, by=by, action="miner.move-cancel", works_from=None, works_until=0)
@@ -129,7 +130,7 @@ def moves_settle(*, principal: Principal, now: datetime) -> None:
 
 def _head(by: Principal) -> int:
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     head = head_current()
     if head is None:
         raise NetworkUnknown
@@ -141,7 +142,7 @@ def _height_check(height: int, *, by: Principal) -> int:
     head, period = _head(by), network_current().proving_period
     if not head < height <= head + period:
         raise BadValue(
-            gettext("must be from {first} to {last}: after the head, and within a proving period").format(
+            gettext("must be from {first} to {last}: after the head and within one proving period").format(
                 first=whole(head + 1), last=whole(head + period)
             ),
             field="height",

@@ -76,7 +76,7 @@ def delivery_request(
     """
     if first < 0 or num_bytes < 1 or first + num_bytes > unpadded_bytes(piece.padded_size):
         raise BadValue(
-            gettext("bytes {first} to {end} are not in a piece of {padded_size}").format(
+            gettext("bytes {first} to {end} are outside a piece of {padded_size} bytes").format(
                 first=first, end=first + num_bytes, padded_size=unpadded_bytes(piece.padded_size)
             ),
             field="size",
@@ -260,7 +260,7 @@ def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) ->
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
     elif isinstance(error, ValueError):  # its text names the token
-        delivery_fail(row, gettext("its address or its token cannot be sent"))
+        delivery_fail(row, gettext("its address or token is malformed"))
     else:
         raise error
 

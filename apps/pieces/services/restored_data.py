@@ -33,14 +33,18 @@ def data_restore(piece: Piece, source: Source) -> None:
             is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
             if not is_all or file.tell() != size:
                 raise UploadCut(
-                    gettext("{received} of {size} bytes came").format(received=file.tell(), size=size)
+                    gettext("only {received} of {size} bytes were received").format(
+                        received=file.tell(), size=size
+                    )
                 )
             computed = commitment_of(path).grown_to(piece.padded_size)
             if str(computed.cid) != piece.piece_cid:
                 raise PieceMismatch(announced=piece.piece_cid, computed=str(computed.cid))
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise UploadCut(gettext("the body ended: {error}").format(error=type(error).__name__)) from error
+            raise UploadCut(
+                gettext("the upload was cut off: {error}").format(error=type(error).__name__)
+            ) from error
         except BaseException:
             path.unlink(missing_ok=True)
             raise

@@ -79,15 +79,15 @@ def _fetch(piece: Piece) -> None:
                 fits = bytes_write(file, response, at=0, most=piece.room, note=lambda _: None)
             except OSError as error:
                 raise SourceAway(
-                    gettext("the download cannot be written: {error}").format(error=type(error).__name__)
+                    gettext("the download could not be written: {error}").format(error=type(error).__name__)
                 ) from None
             if not fits:
                 raise PieceTooLarge(piece.room)
         size = file.tell()
         if not size or (piece.payload_size or size) != size:
             raise SourceAway(
-                gettext("{size} of {payload_size} bytes came").format(
-                    size=size, payload_size=piece.payload_size or gettext("some")
+                gettext("{size} of {payload_size} bytes were received").format(
+                    size=size, payload_size=piece.payload_size or gettext("an unknown number of")
                 )
             )
         advance(

@@ -76,15 +76,13 @@ def spec_check(miner: Miner, spec: PieceSpec) -> None:
             gettext("must be one of {values}").format(values=", ".join(PiecePurpose.values)), field="purpose"
         )
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(
-            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
-        )
+        raise MinerNotReady(gettext("{miner} does not exist on chain yet").format(miner=miner), field="miner")
     if spec.piece_cid:
         try:
             cid_to_commd(cid_parse(spec.piece_cid))
         except BadCid as error:
             raise BadValue(
-                gettext("is no piece commitment: {error}").format(error=error), field="Piece-Cid"
+                gettext("is not a piece commitment: {error}").format(error=error), field="Piece-Cid"
             ) from None
     room = spec.padded_size
     if room is not None and (room < 128 or room.bit_count() != 1 or room > miner.sector_size):
@@ -95,7 +93,7 @@ def spec_check(miner: Miner, spec: PieceSpec) -> None:
             field="Piece-Size",
         )
     if (spec.allocation is None) != (spec.client is None):
-        raise BadValue(gettext("an allocation has a client and an id"), field="allocation")
+        raise BadValue(gettext("an allocation needs both a client and an ID"), field="allocation")
     if spec.payload_size is not None:
         if spec.payload_size < 1:
             raise PieceEmpty
@@ -144,7 +142,7 @@ def piece_upload(miner: Miner, spec: PieceSpec, *, source: Source, by: Principal
         received = _part_write(piece, source, offset=0)
         if spec.payload_size is not None and received != spec.payload_size:
             raise UploadCut(
-                gettext("{received} of {payload_size} bytes came").format(
+                gettext("only {received} of {payload_size} bytes were received").format(
                     received=received, payload_size=spec.payload_size
                 )
             )
@@ -198,7 +196,7 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
             fits = bytes_write(file, source, at=offset, most=most, note=partial(_received_note, piece))
         except OSError as error:
             raise UploadCut(
-                gettext("the body ended after {received} bytes: {error}").format(
+                gettext("the upload was cut off after {received} bytes: {error}").format(
                     received=piece.received, error=type(error).__name__
                 )
             ) from error

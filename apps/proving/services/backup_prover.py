@@ -65,12 +65,14 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
     first, backup = attempts[0], attempts[1] if len(attempts) == 2 else None
     if backup is not None:
         words = (
-            gettext("{first} goes on").format(first=_host(first)) if reasons[0] is None else reasons[0].words
+            gettext("{first} is making progress again").format(first=_host(first))
+            if reasons[0] is None
+            else reasons[0].words
         )
         _stall_record(
             post,
             first,
-            gettext("{words}, given to {backup}").format(words=words, backup=_host(backup)),
+            gettext("{words}; also running on {backup}").format(words=words, backup=_host(backup)),
             context,
         )
     if len(told) < len(reasons):
@@ -87,7 +89,7 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
         _stall_record(
             post,
             first,
-            gettext("{words}: no other prover with its store is there").format(words=told[0].words),
+            gettext("{words}: no other prover with its store is connected").format(words=told[0].words),
             context,
         )
 
@@ -126,7 +128,10 @@ def _stall_record(post: WindowPost, attempt: ProofAttempt, words: str, context: 
 def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     with transaction.atomic():
         note_record(
-            post, context, words=gettext("{attempt} goes on").format(attempt=_host(attempt)), is_error=False
+            post,
+            context,
+            gettext("{attempt} is making progress again").format(attempt=_host(attempt)),
+            is_error=False,
         )
         if attempt.state == AttemptState.STALLED:
             advance(attempt, "RESUME", reason="", updated_at=context.now)
@@ -140,15 +145,15 @@ def _unclaimed_monitor(
     if first.work.state == JobState.READY:
         # Its host is not heard of any more: the other one is at it, or anybody may be.
         going = backup if backup.work.state == JobState.READY else first
-        attempt_drop(post, going, context=context, reason="its host is not heard of any more")
+        attempt_drop(post, going, context, reason="its host stopped sending heartbeats")
         publish_post(post)
         return
     stall, others = _stall(first.work, post, context), backup_hosts(post, context)
     if stall is None or not others:
         why = (
-            gettext("{first} goes on").format(first=_host(first))
+            gettext("{first} is making progress again").format(first=_host(first))
             if stall is None
-            else "nobody is there to take it over"
+            else "no other prover can take it over"
         )
         if attempt_drop(post, backup, context=context, reason=why) and stall is None:
             note_record(post, context, words=why, is_error=False)
@@ -160,7 +165,7 @@ def _unclaimed_monitor(
             note_record(
                 post,
                 context,
-                words=gettext("{words}: nobody has taken it over, asked anew").format(words=stall.words),
+                gettext("{words}: no other prover claimed it, now offered to all").format(words=stall.words),
             )
         publish_post(post)
         return
@@ -209,9 +214,13 @@ def _stalled_cancel(
         if not attempt_drop(post, going, context=context, reason=stall.words):
             return
         if len(attempts) == 1:
-            try_failed(post, context, words=gettext("{words}: asked anew").format(words=stall.words))
+            try_failed(
+                post,
+                context,
+                words=gettext("{words}: cancelled and offered again").format(words=stall.words),
+            )
         else:
-            note_record(post, context, words=gettext("{words}: given up").format(words=stall.words))
+            note_record(post, context, gettext("{words}: cancelled").format(words=stall.words))
     publish_post(post)
 
 

@@ -45,12 +45,12 @@ def check_collect(run: CheckRun, context: ProvingContext) -> None:
     """End a look if its job has ended: what was found is kept, a failure says nothing about the files."""
     job = run.job
     if job is None:
-        _fail(run, "its job is gone", context)
+        _fail(run, "its job no longer exists", context)
     elif job.state == JobState.FAILED:
-        _fail(run, job.error or "no host could look", context)
+        _fail(run, job.error or "no host could run the check", context)
     elif job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)
-        _fail(run, "no host has looked in time", context)
+        _fail(run, "no host ran the check in time", context)
     elif job.state == JobState.DONE:
         _take(run, job, context)
 
@@ -122,7 +122,7 @@ def _proof_error(job: Job) -> str:
     try:
         proof_check(job)
     except BadProof as wrong:
-        return gettext("the proof is wrong: {wrong}").format(wrong=wrong)[:2000]
+        return gettext("the proof is invalid: {wrong}").format(wrong=wrong)[:2000]
     return ""
 
 

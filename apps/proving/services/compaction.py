@@ -91,7 +91,7 @@ def compaction_plan(
         )
     if not chosen:
         raise CannotCompact(
-            gettext("no terminated sector lies in a partition of deadline {index} without faults").format(
+            gettext("deadline {index} has no partition with terminated sectors and without faults").format(
                 index=index
             )
         )
@@ -133,13 +133,13 @@ def compaction_send(
     refuse it or another message compacts the deadline, and what `compaction_plan` raises.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     of_deadline = f"{COMPACT}:{miner.address}:{index}:"
     push_id = f"{of_deadline}{key or uuid.uuid4()}"
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=push_id).first()
     if earlier is not None:
         if partitions and set(partitions) != set(partitions_of(earlier)):
-            raise MessageIdTaken(gettext("this key named other partitions"), field="key")
+            raise MessageIdTaken(gettext("this key was already used for other partitions"), field="key")
         return None, earlier
     plan = compaction_plan(miner, index, partitions=partitions, context=context)
     if plan.refusal:
@@ -179,7 +179,7 @@ def _none_open_require(miner: Miner, of_deadline: str) -> None:
     states = [MessageState.UNFILLED, MessageState.FILLED]
     other = rows.filter(state__in=states, push_id__startswith=of_deadline).first()
     if other is not None:
-        raise CannotCompact(gettext("message {other} compacts the deadline already").format(other=other.pk))
+        raise CannotCompact(gettext("message {other} already compacts this deadline").format(other=other.pk))
 
 
 def _params(index: int, partitions: Sequence[int]) -> bytes:

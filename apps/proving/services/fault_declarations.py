@@ -161,7 +161,7 @@ def declaration_move(row: FaultDeclaration, message: Message | None, *, context:
                 return
     if context.head.height >= row.cutoff_epoch:
         if not _may_have_landed(row, message, context):
-            _step(row, "FAIL", context, error=row.error or "the cut-off came first")
+            _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
         return
     if row.state == DeclarationState.DECIDED:
         _declare(row, context)

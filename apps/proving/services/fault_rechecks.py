@@ -58,13 +58,13 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
     if not back:
         away = _left_out(post)
         words = ngettext(
-            "looked again at {sectors}: it cannot be read",
-            "looked again at {sectors}: they cannot be read",
+            "checked {sectors} again: it still cannot be read",
+            "checked {sectors} again: they still cannot be read",
             len(away),
         ).format(sectors=_numbers(away))
         attempt_failed(post, attempt, context=context, words=job.error or words)
         return
-    words = gettext("{sectors} can be read again: proved anew with them").format(sectors=_numbers(back))
+    words = gettext("{sectors} can be read again: proving again with them").format(sectors=_numbers(back))
     kept = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
     skipped = _without(post.skipped, back)
     with transaction.atomic():
@@ -84,9 +84,7 @@ def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None
     if fallback is None:
         return
     with transaction.atomic():
-        note_record(
-            post, context, words=gettext("{why}: the proof without these sectors is taken").format(why=why)
-        )
+        note_record(post, context, gettext("{why}: using the proof without these sectors").format(why=why))
         kept = {"proof": fallback.proof, "partitions": fallback.partitions, "skipped": fallback.skipped}
         advance(post, "FALLBACK", updated_at=context.now, **kept)
         attempts_cancel(post, context, AttemptKind.FIRST, AttemptKind.BACKUP)

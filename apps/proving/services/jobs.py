@@ -181,7 +181,7 @@ def job_cancel(job: Job | None, *, now: datetime) -> None:
         return
     try:
         with transaction.atomic():
-            advance(job, "FAIL", worker=None, lease_until=None, error="not needed any more", updated_at=now)
+            advance(job, "FAIL", worker=None, lease_until=None, error="no longer needed", updated_at=now)
     except LostRace:  # it was finished this moment, which is as good
         return
     publish(Change("job", job.pk, job.miner.tenant_id))

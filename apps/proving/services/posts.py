@@ -178,8 +178,8 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
         if post.landed_height != message.height:
             post_update(post, landed_height=message.height)
     elif context.head.height < post.close_epoch and not proven_onchain(post, context) >= set(post.partitions):
-        words = "the chain has no proof any more"
-        note_record(post, context, words=words)
+        words = "the chain no longer has the proof"
+        note_record(post, context, words)
         data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
         publish_post(post)

@@ -47,13 +47,13 @@ def readiness_of(miner: Miner, context: ProvingContext) -> Readiness:
     provers = provers_in_charge(miner, context)
     lacks = {}
     if not provers:
-        lacks["host"] = gettext("no prover in charge of it is connected")
+        lacks["host"] = gettext("no prover assigned to it is connected")
     sender = sender_choose(miner, Use.POST).address
     if not keys_served(miner.tenant.name, [sender]):
         lacks["signer"] = gettext("no signer holds {sender}").format(sender=sender)
     need, balance = gas_needed(miner, context), _balance(sender)
     if balance is not None and balance < need:
-        lacks["balance"] = gettext("{sender} has {balance} FIL, its next proof may cost {need} FIL").format(
+        lacks["balance"] = gettext("{sender} has {balance} FIL; the next proof may cost {need} FIL").format(
             sender=sender, balance=fil(balance), need=fil(need)
         )
     status = chain_status_of(context.head, network=context.network, at=context.now)
@@ -61,7 +61,7 @@ def readiness_of(miner: Miner, context: ProvingContext) -> Readiness:
         lacks["head"] = gettext("{word} for {old_s:.0f} s").format(word=status.word, old_s=status.old_s)
     gap = Sender.objects.filter(address=sender).exclude(gap_nonce=None).values_list("gap_nonce", flat=True)
     if gap:
-        lacks["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages wait").format(
+        lacks["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages are blocked").format(
             sender=sender, gap=gap[0]
         )
     return Readiness(provers, lacks)
@@ -101,5 +101,5 @@ def lacks_of(deadline: Deadline, readiness: Readiness) -> dict[str, str]:
     if not gone or not readiness.provers:
         return dict(readiness.lacks)
     return readiness.lacks | {
-        "store": gettext("no prover in charge has the store {gone}").format(gone=", ".join(gone))
+        "store": gettext("no prover assigned to it has the store {gone}").format(gone=", ".join(gone))
     }

@@ -60,7 +60,7 @@ def post_prove(post: WindowPost, context: ProvingContext) -> None:
     if post.state != PostState.PROVING:
         return
     if post.attempt(AttemptKind.FALLBACK) and context.head.height >= better_until(post, context.network):
-        fallback_use(post, context, why="no better proof came in time")
+        fallback_use(post, context, why="no better proof was made in time")
         return
     if post.attempt(AttemptKind.FIRST) is not None or not is_due(post, context):
         return
@@ -84,7 +84,7 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
             # Its time is reckoned by the clock, the window by epochs: the chain or the clock jumped.
-            attempt_drop(post, first, context=context, reason="nobody claimed it in time")
+            attempt_drop(post, first, context, reason="no host claimed it in time")
             publish_post(post)
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
@@ -106,7 +106,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
         note_record(
             part,
             context,
-            words=gettext("proved apart from partition {partition}: {error}").format(
+            gettext("proving separately from partition {partition}: {error}").format(
                 partition=post.partitions[0], error=post.error
             ),
         )
@@ -115,10 +115,10 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
 def _empty(post: WindowPost, context: ProvingContext) -> None:
     """Leave partitions of which no sector can be read, until the files are looked at again."""
     if post.attempt(AttemptKind.FALLBACK):
-        fallback_use(post, context, why="no sector can be read now")
+        fallback_use(post, context, why="no sectors can be read now")
         return
-    words = "no sector of these partitions can be proved"
-    note_record(post, context, words=words)
+    words = "no sectors in these partitions can be proved"
+    note_record(post, context, words)
     # Two failures at least: a store that is away is not back within the same head.
     advance(post, "EMPTY", error=words, updated_at=context.now, **paused(post, context, least=2))
     publish_post(post)
@@ -132,7 +132,7 @@ def _unreadable_part(
     groups = [[index] for index in away if index < len(facts) and sectors_to_prove(facts[index], ())]
     if post.attempt(AttemptKind.FALLBACK) or not groups:
         return
-    words = "no sector of this partition can be read"
+    words = "no sectors in this partition can be read"
     data = {"state": PostState.NOTHING, "error": words, **paused(post, context, least=2)}
     for part in post_split(post, groups, **data):
         note_record(part, context, words=words)
@@ -176,8 +176,8 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
         attempt_failed(
             post,
             attempt,
-            context=context,
-            words=gettext("the proof of {host} is wrong: {bad}").format(host=host, bad=bad),
+            context,
+            words=gettext("invalid proof from {host}: {bad}").format(host=host, bad=bad),
         )
         return
     _proof_store(post, attempt, context)
@@ -185,7 +185,7 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
 
 def _prover_name(job: Job) -> str:
     """Return whose result a job has; a proof counts that comes after its lease, if nobody else has begun."""
-    return str(job.result.get("worker") or gettext("a host whose lease was over"))
+    return str(job.result.get("worker") or gettext("a host with an expired lease"))
 
 
 def _faults_collect(
@@ -196,10 +196,7 @@ def _faults_collect(
     if len(attempts_running(post)) == 2 and faults >= _is_requested(attempt.work):
         # The other host has not given up: perhaps it is this one that cannot read the store.
         attempt_failed(
-            post,
-            attempt,
-            context=context,
-            words=gettext("{host} can read none of the sectors").format(host=host),
+            post, attempt, context, words=gettext("{host} cannot read any of the sectors").format(host=host)
         )
         return
     facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
@@ -208,8 +205,8 @@ def _faults_collect(
         attempt_failed(
             post,
             attempt,
-            context=context,
-            words=gettext("{host} names sectors that are not asked for").format(host=host),
+            context,
+            words=gettext("{host} reports sectors outside this proof").format(host=host),
         )
         return
     words = gettext("files of sectors {faults} cannot be read").format(faults=sorted(faults))
@@ -221,7 +218,7 @@ def _faults_collect(
         proof_results_store(post, attempt.work, numbers=(), context=context)
         attempt_end(attempt, "FAIL", context=context, reason=words)
     if is_fallback_as_good(post):
-        fallback_use(post, context, why="they cannot be read after all")
+        fallback_use(post, context, why="they still cannot be read")
 
 
 def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
@@ -230,8 +227,8 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     with transaction.atomic():
         proof_results_store(post, job, numbers=_is_requested(job), context=context)
         if len(attempts_running(post)) == 2:
-            words = gettext("the proof of {host} is taken").format(host=_prover_name(job))
-            note_record(post, context, words=words, is_error=False)
+            words = gettext("using the proof from {host}").format(host=_prover_name(job))
+            note_record(post, context, words, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
         attempts_cancel(post, context, besides=attempt)

@@ -161,7 +161,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
     """Have a prover read the sectors' files by a proof over all of them."""
     known = sectors_onchain(context.client, recovery.miner, numbers=numbers, key=context.head.key)
     if set(known) != set(numbers):
-        advance(recovery, "FAIL", error="the sectors are not on the chain any more", updated_at=context.now)
+        advance(recovery, "FAIL", error="the sectors are no longer on chain", updated_at=context.now)
         return
     with transaction.atomic():
         job = job_create(
@@ -236,7 +236,7 @@ def recovery_move(row: Recovery, message: Message | None, *, context: ProvingCon
     if context.head.height >= row.cutoff_epoch:
         job_cancel(row.job, now=context.now)
         job_strip(row.job)
-        _step(row, "FAIL", context, error=row.error or "the cut-off came first")
+        _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
         return
     if row.state == RecoveryState.CHECKING:
         _check_collect(row, context)
@@ -272,7 +272,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
         return
     if job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)
-        _step(row, "FAIL", context, error="no prover has checked the files in time")
+        _step(row, "FAIL", context, error="no prover checked the files in time")
         return
     if job.state != JobState.DONE:
         return

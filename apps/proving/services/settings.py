@@ -28,9 +28,9 @@ def proving_settings_set(miner: Miner | None, values: Mapping[str, int | None], 
     """
     if not (by.may("sign") if miner else by.is_operator and by.may("admin")):
         raise NotAllowed(
-            gettext("this is for those who sign for the miner's tenant")
+            gettext("requires permission to sign for the miner's tenant")
             if miner
-            else gettext("this is for the operator")
+            else gettext("only the pool operator can change this")
         )
     for name, value in values.items():
         if name not in LIMITS:

@@ -63,19 +63,19 @@ def stall_reason(job: Job, context: ProvingContext, *, last: int) -> StallReason
         return StallReason(words, is_stalled=is_long)
     if not _is_counting(job) and _is_used_up(quiet, left, share=SILENT_SHARE):
         return StallReason(
-            gettext("nothing heard of {host}'s proof since epoch {moved_height}").format(
+            gettext("no progress reported by {host} since epoch {moved_height}").format(
                 host=host, moved_height=job.moved_height
             )
         )
     if held >= QUIET_MIN and ALONE_SHARE * left <= held + left:
         return StallReason(
-            gettext("{host} has been at it since epoch {claimed_height}").format(
+            gettext("{host} has been proving since epoch {claimed_height}").format(
                 host=host, claimed_height=job.claimed_height
             )
         )
     if _is_counting(job) and _is_used_up(held, left, share=COUNTED_SHARE) and _is_too_slow(job, held, left):
         return StallReason(
-            gettext("{host} is too slow to end in time, at it since epoch {claimed_height}").format(
+            gettext("{host} is too slow to finish in time; proving since epoch {claimed_height}").format(
                 host=host, claimed_height=job.claimed_height
             )
         )

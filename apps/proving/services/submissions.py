@@ -99,13 +99,13 @@ def chain_has(post: WindowPost, context: ProvingContext) -> bool:
     if not done:
         return False
     if done >= set(post.partitions):
-        note_record(post, context, words="the chain has the proof already", is_error=False)
+        note_record(post, context, "the chain already has the proof", is_error=False)
         landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
         with transaction.atomic():
             advance(post, "LAND", updated_at=context.now, **landed)
             attempts_cancel(post, context)
     else:
-        words = gettext("the chain has a proof of partitions {done} already").format(done=sorted(done))
+        words = gettext("the chain already has a proof of partitions {done}").format(done=sorted(done))
         rest = [index for index in post.partitions if index not in done]
         note_record(post, context, words=words)
         data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
@@ -157,7 +157,7 @@ def message_stuck(post: WindowPost, message: Message, *, context: ProvingContext
         words = "the miner was transferred"
     elif message.wait == Wait.ESTIMATE:
         if proven_onchain(post, context) >= set(post.partitions):
-            words, event = "the chain has the proof already", "LAND"
+            words, event = "the chain already has the proof", "LAND"
             data = {"landed_height": context.head.height, "exit_code": 0}
         elif is_outdated(post, message, context=context):
             words = "the chain's randomness has changed"
@@ -168,7 +168,7 @@ def message_stuck(post: WindowPost, message: Message, *, context: ProvingContext
             )
             data = {**NO_PROOF, **paused(post, context)}
     elif message.wait in OTHER_SENDER and sender_choose(post.miner, Use.POST).address != message.from_addr:
-        words = gettext("another address sends: {error}").format(
+        words = gettext("sending from another address: {error}").format(
             error=message.error or message.get_wait_display()
         )
     if not words:
@@ -194,7 +194,7 @@ def message_follow(post: WindowPost, message: Message, *, context: ProvingContex
         message, context
     ):
         words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        note_record(post, context, words=gettext("sent again: {words}").format(words=words))
+        note_record(post, context, gettext("resending: {words}").format(words=words))
         advance(post, "RESEND", error=words[:2000], updated_at=context.now)
         publish_post(post)
 

@@ -109,7 +109,7 @@ def transfer_plan(request: TransferRequest, *, principal: Principal, now: dateti
 def transfer_require_allowed(principal: Principal) -> None:
     """Refuse everybody but the operator.  Raises NotAllowed."""
     if not may_transfer(principal):
-        raise NotAllowed(gettext("this is for the operator of the pool"))
+        raise NotAllowed(gettext("only the pool operator can transfer a miner"))
 
 
 def _check(request: TransferRequest, miner: Miner, *, now: datetime) -> None:
@@ -130,13 +130,15 @@ def provers_check(request: TransferRequest, miner: Miner, *, now: datetime) -> N
     there = prover_stores(tenant_id=request.to_tenant.pk, since=since)
     if there is None:
         raise TransferRefused(
-            gettext("{name} has no prover connected, and it has live sectors to prove").format(name=name),
+            gettext("{name} has no prover connected, and the miner has live sectors to prove").format(
+                name=name
+            ),
             field="prover",
         )
     missing = sorted(stores_used(miner) - there)
     if missing:
         raise TransferRefused(
-            gettext("no connected prover of {name} has the store {missing}, where its sectors lie").format(
+            gettext("no connected prover of {name} has the store {missing}, which holds its sectors").format(
                 name=name, missing=", ".join(missing)
             ),
             field="prover",

@@ -50,11 +50,11 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
     [stores] = stores_of(miner, [number], provers=provers).values()
     places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
     if not places:
-        raise CannotLook(gettext("no host that looks at sectors has its store and was heard of lately"))
-    onchain = sectors_onchain(context.client, miner, numbers=[number], key=context.head.key)
+        raise CannotLook(gettext("no online host that checks sectors has its store"))
+    onchain = sectors_onchain(context.client, miner, [number], context.head.key)
     if number not in onchain:
         raise NotFound(
-            gettext("the chain has no sector {number} of {miner}").format(number=number, miner=miner)
+            gettext("sector {number} of {miner} is not on chain").format(number=number, miner=miner)
         )
     with transaction.atomic():
         deadline = Deadline.objects.select_for_update().get(pk=part.deadline_id)
@@ -95,14 +95,14 @@ def deadline_dry_run(
     busy = WindowPost.objects.filter(miner__tenant_id=miner.tenant_id, state=PostState.PROVING)
     if busy.exists():
         raise CannotLook(
-            gettext("a window is being proved, and the hosts are for that: try again when it has landed")
+            gettext("a window is being proved and needs the hosts: try again once it has landed")
         )
     facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
     wanted = range(len(facts)) if only is None else [only]
     provable = [at for at, part in enumerate(facts) if at in wanted and sectors_to_prove(part, ())]
     if not provable:
         raise NotFound(
-            gettext("deadline {index} of {miner} has no sector that could be proved").format(
+            gettext("deadline {index} of {miner} has no sectors that can be proved").format(
                 index=index, miner=miner
             )
         )
@@ -141,7 +141,7 @@ def deadline_dry_run(
 
 def _require_write(principal: Principal) -> None:
     if not principal.may("write"):
-        raise NotAllowed(gettext("this needs the level write"))
+        raise NotAllowed(gettext("requires the write permission"))
 
 
 def _require_none(deadline: Deadline, kind: CheckKind, sectors: list[int] | None = None) -> None:
@@ -149,7 +149,7 @@ def _require_none(deadline: Deadline, kind: CheckKind, sectors: list[int] | None
         miner=deadline.miner_id, deadline_index=deadline.index, kind=kind, state=CheckState.RUNNING
     )
     if (running if sectors is None else running.filter(sectors=sectors)).exists():
-        raise CannotLook(gettext("one is running already"))
+        raise CannotLook(gettext("one is already running"))
 
 
 def _run(deadline: Deadline, kind: CheckKind, principal: Principal, **fields: Any) -> CheckRun:

@@ -34,7 +34,7 @@ class NoJoinToken(Conflict):
     code = "no_join_token"
 
     def __init__(self) -> None:
-        super().__init__(gettext("this is no join token: Hosts, Join a host, makes one"))
+        super().__init__(gettext("not a join token: create one under Hosts, Join a host"))
 
 
 class JoinTokenUsed(Conflict):
@@ -43,7 +43,7 @@ class JoinTokenUsed(Conflict):
     code = "join_token_used"
 
     def __init__(self) -> None:
-        super().__init__(gettext("another host has joined with this token; each host needs one of its own"))
+        super().__init__(gettext("another host has already joined with this token; each host needs its own"))
 
 
 @transaction.atomic

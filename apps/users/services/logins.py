@@ -61,7 +61,7 @@ class LoginThrottled(DomainError):
 
     def __init__(self, wait_s: int) -> None:
         self.wait_s = wait_s
-        super().__init__(gettext("Too many failed tries: wait {wait_s} seconds.").format(wait_s=wait_s))
+        super().__init__(gettext("Too many failed attempts: wait {wait_s} seconds.").format(wait_s=wait_s))
 
 
 def person_login(

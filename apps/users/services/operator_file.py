@@ -29,9 +29,9 @@ def operator_read(path: Path) -> dict[str, Any] | None:
     except (ValueError, OSError) as error:
         raise DamagedFile(str(error)) from error
     if not isinstance(entry, dict) or not entry.keys() >= OPERATOR_KEYS:
-        raise DamagedFile("it lacks " + ", ".join(sorted(OPERATOR_KEYS - set(entry))))
+        raise DamagedFile("missing " + ", ".join(sorted(OPERATOR_KEYS - set(entry))))
     if not all(isinstance(value, str) for value in entry.values()):
-        raise DamagedFile(gettext("its values must be text"))
+        raise DamagedFile(gettext("its values must be strings"))
     return entry
 
 

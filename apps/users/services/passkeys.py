@@ -93,7 +93,7 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty,
     """Keep a new passkey.  Raises PasskeyRefused."""
     challenge_check(challenge)
     if Passkey.objects.filter(user=user).count() >= PASSKEYS_MAX:
-        raise PasskeyRefused(gettext("an account has at most {most} passkeys").format(most=PASSKEYS_MAX))
+        raise PasskeyRefused(gettext("an account can have at most {most} passkeys").format(most=PASSKEYS_MAX))
     try:
         made = verify_registration_response(
             credential=answer_read(answer),
@@ -103,7 +103,7 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty,
         )
     except WebAuthnException as error:
         raise PasskeyRefused(
-            gettext("the browser's answer was refused: {error}").format(error=error)
+            gettext("the browser's response was rejected: {error}").format(error=error)
         ) from None
     row = Passkey(
         user=user,
@@ -117,7 +117,7 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty,
         with transaction.atomic():
             row.save()
     except IntegrityError:
-        raise PasskeyRefused(gettext("this passkey is registered already")) from None
+        raise PasskeyRefused(gettext("this passkey is already registered")) from None
     return row
 
 
@@ -169,7 +169,7 @@ def passkey_accept(
             require_user_verification=user is None or must_verify,
         )
     except WebAuthnException as error:
-        raise PasskeyRefused(gettext("the passkey was refused: {error}").format(error=error)) from None
+        raise PasskeyRefused(gettext("the passkey was rejected: {error}").format(error=error)) from None
     row.sign_count, row.last_used_at, row.is_synced = proved.new_sign_count, now, proved.credential_backed_up
     row.save(update_fields=["sign_count", "last_used_at", "is_synced"])
     return row
@@ -187,17 +187,17 @@ def passkey_remove(user: User, *, pk: int) -> str:
 def challenge_check(challenge: str) -> None:
     """Refuse an answer to which there was no question: it could be an old one.  Raises PasskeyRefused."""
     if not challenge:
-        raise PasskeyRefused(gettext("this was not asked for: try again"))
+        raise PasskeyRefused(gettext("no passkey request is pending: try again"))
 
 
 def answer_read(text: str) -> dict[str, Any]:
     """Read the browser's answer.  Raises PasskeyRefused."""
     if len(text) > ANSWER_MAX_CHARS:
-        raise PasskeyRefused(gettext("the browser's answer is too long"))
+        raise PasskeyRefused(gettext("the browser's response is too long"))
     try:
         read = json.loads(text)
     except (ValueError, RecursionError):
-        raise PasskeyRefused(gettext("the browser gave no passkey")) from None
+        raise PasskeyRefused(gettext("the browser returned no passkey")) from None
     if not isinstance(read, dict):
-        raise PasskeyRefused(gettext("the browser gave no passkey"))
+        raise PasskeyRefused(gettext("the browser returned no passkey"))
     return read

@@ -34,7 +34,7 @@ class InvitationExpired(NotFound):
     code = "invitation_expired"
 
     def __init__(self) -> None:
-        super().__init__(gettext("This link was used already, or is too old: ask for a new one."))
+        super().__init__(gettext("This link has already been used or has expired: ask for a new one."))
 
 
 def can_manage_people(viewer: Principal) -> bool:
@@ -50,11 +50,11 @@ def roles_assignable(viewer: Principal) -> tuple[Role, ...]:
 def role_check(viewer: Principal, role: str) -> Role:
     """Read a role.  Raises NotAllowed, BadValue."""
     if not can_manage_people(viewer):
-        raise NotAllowed(gettext("this needs the level 'admin'"))
+        raise NotAllowed(gettext("this requires the level 'admin'"))
     if role not in Role.values:
-        raise BadValue(gettext("{role!r} is no role").format(role=role), field="role")
+        raise BadValue(gettext("{role!r} is not a role").format(role=role), field="role")
     if role not in roles_assignable(viewer):
-        raise NotAllowed(gettext("only the operator makes operators"), field="role")
+        raise NotAllowed(gettext("only an operator can add operators"), field="role")
     return Role(role)
 
 
@@ -68,7 +68,7 @@ def person_manageable(viewer: Principal, pk: int) -> User:
         raise NotFound(gettext("there is no such person"))
     role_check(viewer, person.role)
     if person.get_username() == viewer.actor:
-        raise Conflict(gettext("that is you: somebody else has to do this"))
+        raise Conflict(gettext("you cannot do this to your own account: ask another admin"))
     return person
 
 
@@ -81,7 +81,7 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     name = username.strip()
     row = User(username=name, role=role_check(principal, role), tenant=tenant_for(principal, tenant))
     if not name or len(name) > 150 or any(char.isspace() for char in name):
-        raise BadValue(gettext("a name of 1 to 150 characters without spaces"), field="username")
+        raise BadValue(gettext("must be 1 to 150 characters without spaces"), field="username")
     if User.objects.filter(username__iexact=name).exists():
         raise PersonNameTaken(name)
     row.set_unusable_password()
@@ -95,7 +95,7 @@ def tenant_for(principal: Principal, name: str) -> Tenant:
     """Return a new person's tenant: only the operator names another.  Raises NotAllowed, TenantUnknown."""
     wanted = name or principal.tenant_name
     if wanted != principal.tenant_name and not principal.is_operator:
-        raise NotAllowed(gettext("a tenant's admin invites people of that tenant"), field="tenant")
+        raise NotAllowed(gettext("a tenant admin can only invite people to their own tenant"), field="tenant")
     return tenant_by_name(wanted)
 
 

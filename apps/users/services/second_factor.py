@@ -43,7 +43,7 @@ class WrongCode(BadValue):
     code = "wrong_code"
 
     def __init__(self) -> None:
-        super().__init__(gettext("That code is not right, or was used already."), field="code")
+        super().__init__(gettext("That code is wrong or has already been used."), field="code")
 
 
 def has_second_factor(user: User) -> bool:

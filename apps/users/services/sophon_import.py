@@ -106,7 +106,7 @@ def insert_read(text: str) -> Iterator[tuple[str, Row]]:
     """Read one INSERT statement with any number of rows."""
     found = INSERT.match(text)
     if found is None:
-        raise ValueError("an INSERT that does not end on its line")
+        raise ValueError("an INSERT statement that does not end on its line")
     table = found[1]
     if table not in MYSQL_COLUMNS:
         return
@@ -205,16 +205,14 @@ def token_import(row: Row, taken: Taken) -> None:
     """Import a token: its text stays good, its secret is not needed."""
     if row["perm"] not in PERMS:
         taken.skipped.append(
-            gettext("a token of {name!r}: level {perm!r} allows nothing").format(
-                name=row["name"], perm=row["perm"]
-            )
+            gettext("a token of {name!r}: unknown level {perm!r}").format(name=row["name"], perm=row["perm"])
         )
         return
     if token_by_text(row["token"]) is not None:
         return
     tenant = Tenant.objects.filter(name=row["name"]).first()
     if tenant is None:  # old servers made tokens for names without a user
-        tenant = Tenant.objects.create(name=row["name"], comment="made for an imported token")
+        tenant = Tenant.objects.create(name=row["name"], comment="created for an imported token")
         taken.made["tenants"] += 1
     made_at = moment(row.get("createtime")) or datetime.now(UTC)
     token_record(

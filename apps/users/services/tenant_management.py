@@ -51,7 +51,7 @@ def can_manage_tenants(viewer: Principal) -> bool:
 def tenants_manage_check(principal: Principal) -> None:
     """Raise NotAllowed for a caller who does not."""
     if not can_manage_tenants(principal):
-        raise NotAllowed(gettext("this is for the operator of the pool"))
+        raise NotAllowed(gettext("only the pool's operator can do this"))
 
 
 def tenant_visible(viewer: Principal, key: str) -> Tenant:
@@ -68,7 +68,8 @@ def tenant_add(*, principal: Principal, name: str, comment: str = "") -> Tenant:
     tenants_manage_check(principal)
     if NAME.fullmatch(name) is None:
         raise BadValue(
-            gettext("1 to 50 letters, digits, points, dashes; a letter or digit first"), field="name"
+            gettext("must be 1 to 50 letters, digits, dots or dashes, starting with a letter or digit"),
+            field="name",
         )
     tenant = tenant_create(name=name, comment=comment_read(comment))
     audit_record(principal=principal, action="tenant.create", target=name, after={"comment": comment})
@@ -107,7 +108,7 @@ def miner_read(text: str) -> int:
     except BadAddress as error:
         raise BadValue(str(error), field="miner") from None
     if address.protocol != ID or address.actor_id > ACTOR_MAX:
-        raise BadValue(gettext("miners are named by their ID addresses, as f01000"), field="miner")
+        raise BadValue(gettext("enter the miner's ID address, such as f01000"), field="miner")
     return address.actor_id
 
 
@@ -127,7 +128,7 @@ def tenant_miner_revoke(*, principal: Principal, tenant: Tenant, miner: str) -> 
     tenants_manage_check(principal)
     actor_id = miner_read(miner)
     if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
-        raise NotFound(gettext("that miner is not this tenant's"), field="miner")
+        raise NotFound(gettext("that miner is not granted to this tenant"), field="miner")
     miner_grant_revoke(actor_id=actor_id)
     before = {"tenant": tenant.name}
     audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
@@ -154,7 +155,7 @@ def tenant_signer_revoke(*, principal: Principal, tenant: Tenant, address: str) 
     except BadAddress:
         key = ""
     if not SignerGrant.objects.filter(tenant=tenant, address=key, deleted_at=None).exists():
-        raise NotFound(gettext("that address is not this tenant's"), field="address")
+        raise NotFound(gettext("that address is not granted to this tenant"), field="address")
     signer_grant_revoke(tenant=tenant, address=key)
     audit_record(principal=principal, action="signer.ungrant", target=key, before={"tenant": tenant.name})
 
@@ -188,9 +189,9 @@ def number_read(text: str, *, field: str, most: int) -> Decimal:
     try:
         value = Decimal(text.strip() or "x")
     except InvalidOperation:
-        raise BadValue(gettext("a number, as 600"), field=field) from None
+        raise BadValue(gettext("must be a number, such as 600"), field=field) from None
     if not value.is_finite() or not 0 <= value <= most:
-        raise BadValue(gettext("0 to {most}").format(most=most), field=field)
+        raise BadValue(gettext("must be from 0 to {most}").format(most=most), field=field)
     return value
 
 
@@ -203,5 +204,5 @@ def tenant_rate_limit_delete(*, principal: Principal, tenant: Tenant, key: str) 
     except ValueError:
         row = None
     if row is None:
-        raise NotFound(gettext("there is no such rate"), field="key")
+        raise NotFound(gettext("there is no such rate limit"), field="key")
     audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before=limit_fields(row))

@@ -24,11 +24,11 @@ def wallet_label(*, principal: Principal, wallet: Wallet, label: str) -> None:
     """Name a wallet: all tenants that hold it see the name.  Raises NotAllowed, BadValue."""
     if len(label) > LABEL_MAX or not label.isprintable():
         raise BadValue(
-            gettext("{most} letters at most, all of them visible").format(most=LABEL_MAX), field="label"
+            gettext("must be at most {most} printable characters").format(most=LABEL_MAX), field="label"
         )
     if not principal.is_operator and wallet.tenant_id != principal.own_id:
         raise NotAllowed(
-            gettext("another tenant's signer holds this key: ask the operator of the pool to name it"),
+            gettext("this key is held by another tenant's signer: ask the pool's operator to name it"),
             field="label",
         )
     if label == wallet.label:

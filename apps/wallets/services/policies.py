@@ -58,7 +58,7 @@ def signer_of(viewer: Principal, address: str) -> SignerConnection:
     if row is not None:
         return row
     if not viewer.is_operator and wallet.tenant_id != viewer.own_id:
-        raise NotFound(gettext("the signer of {address} is another tenant's").format(address=address))
+        raise NotFound(gettext("the signer of {address} belongs to another tenant").format(address=address))
     raise SignerAway(wallet.address)
 
 
@@ -73,14 +73,14 @@ def signer_call(
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):
             raise SignerRefused(
-                gettext("this signer does not speak of its policy: it is no signer of ours")
+                gettext("this signer does not support policy requests: it is not a Poolsite signer")
             ) from None
         raise SignerRefused(refusal.reason) from None
     except (NoAnswer, NoProvider) as refusal:
         raise SignerAway(address, refusal.reason) from None
     except BadWire as error:
         raise SignerRefused(
-            gettext("the signer's answer cannot be read: {error}").format(error=error)
+            gettext("the signer's response could not be parsed: {error}").format(error=error)
         ) from None
 
 
@@ -115,7 +115,7 @@ def policy_try(viewer: Principal, address: str, *, message: Message, text: str =
 def policy_change_apply(viewer: Principal, address: str, *, change: PolicyChange) -> PolicyApplied:
     """Apply a signed change at the signer.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
     if not viewer.may("admin"):
-        raise NotAllowed(gettext("changing a policy needs the level admin"))
+        raise NotAllowed(gettext("changing a policy requires the level 'admin'"))
     before = policy_read(viewer, address)
     sent = PolicyChange(
         text=change.text,

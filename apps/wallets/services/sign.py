@@ -145,7 +145,7 @@ def _ids_read(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
         raise SignerAway(address, refusal.reason) from None
     except BadWire as error:
         raise SignerAway(
-            address, gettext("the signer's answer cannot be read: {error}").format(error=error)
+            address, gettext("the signer's response could not be parsed: {error}").format(error=error)
         ) from None
 
 
@@ -171,7 +171,9 @@ def bytes_sign(
         if isinstance(answer, Signature):
             signature_verify(answer, address, to_sign)
     except BadSignature as error:
-        answer = SignerRefused(gettext("the signer's signature is wrong: {error}").format(error=error))
+        answer = SignerRefused(
+            gettext("the signer returned an invalid signature: {error}").format(error=error)
+        )
     except DomainError as error:
         answer = error
     SignRecord.objects.create(
@@ -224,7 +226,7 @@ def sign_request(message: Message, accounts: Accounts) -> WalletSignRequest:
     try:
         payload = signing_payload(message, sig_type, chain_id=chain_id)
     except BadTransaction as error:
-        raise SignerRefused(gettext("no Ethereum transaction: {error}").format(error=error)) from None
+        raise SignerRefused(gettext("not an Ethereum transaction: {error}").format(error=error)) from None
     return WalletSignRequest(sender, accounts.of(sender), payload, META_MESSAGE, message_to_cbor(message))
 
 
@@ -242,7 +244,7 @@ def signed_checked(
     try:
         signature_verify(answer, message.from_, payload)
     except BadSignature as error:
-        return SignerRefused(gettext("the signer's signature is wrong: {error}").format(error=error))
+        return SignerRefused(gettext("the signer returned an invalid signature: {error}").format(error=error))
     return SignedMessage(message, answer)
 
 

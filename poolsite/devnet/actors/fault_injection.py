@@ -64,7 +64,7 @@ def fail_next(call: Call) -> bytes:
     _require_owner(call)
     params: FailParams = call.read(FailParams)
     if not params.code or params.count > MOST_FAILURES:
-        raise bad_argument(f"a code other than 0 and at most {MOST_FAILURES} messages")
+        raise bad_argument(f"the code must not be 0, and there can be at most {MOST_FAILURES} messages")
     state: InjectedFailures | None = call.draft.get(SYSTEM, "failures")
     others = tuple(one for one in (state.failures if state else ()) if one.method != params.method)
     new = (InjectedFailure(params.method, params.code, params.count),) if params.count else ()
@@ -79,7 +79,7 @@ def drain(call: Call) -> bytes:
     actor_id = resolve_existing(call.draft, params.address)
     actor = None if actor_id is None else actor_get(call.draft, actor_id)
     if actor_id is None or actor is None:
-        raise bad_argument(f"no actor {params.address}")
+        raise bad_argument(f"actor {params.address} does not exist")
     transfer(call.draft, actor_id, RESERVE, max(actor.balance - max(params.left, 0), 0))
     return b""
 

@@ -52,7 +52,7 @@ def set_time(node: Devnet, seconds: int) -> Any:
     if seconds > node.clock.now() + MAX_EPOCHS * node.network.epoch_s:
         raise RpcError("the time is too far ahead")
     if seconds < node.head.tipset.min_timestamp:
-        raise RpcError("the chain's time never goes back")
+        raise RpcError("the chain's time cannot go backwards")
     node.clock.not_before(seconds)
     return node.mine(1).height
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Key = tuple["Cid", ...]
 MAX_ROUNDS: Final = 20_000
 """Null rounds after which no block can come any more."""
-PAUSED: Final = "mining is paused on purpose: this node takes no block"
+PAUSED: Final = "mining is paused by fault injection: this node accepts no blocks"
 NIL = "runtime error: invalid memory address or nil pointer dereference"
 
 

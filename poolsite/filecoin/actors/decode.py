@@ -140,7 +140,7 @@ def params_decode(kind: str, method: int, params: bytes) -> Any:
     if method == 0 or (not params and (spec is None or spec.params is None)):
         return None
     if spec is None or spec.params is None:
-        raise KeyError(f"no parameters are known for {kind} method {method}")
+        raise KeyError(f"the parameters of {kind} method {method} are unknown")
     return to_json(from_cbor(spec.params, params))
 
 
@@ -176,7 +176,7 @@ def params_encode(kind: str, method: int, value: Any) -> bytes:
     """Return the CBOR of parameters given as JSON (StateEncodeParams).  Raises BadField, KeyError."""
     spec = method_spec(kind, method)
     if spec is None:
-        raise KeyError(f"no method {method} is known for {kind}")
+        raise KeyError(f"{kind} has no known method {method}")
     if spec.params is None:
         return b""
     return to_cbor(from_json(spec.params, value))
@@ -188,5 +188,5 @@ def return_decode(kind: str, method: int, data: bytes) -> Any:
     if not data:
         return None
     if spec is None or spec.returns is None:
-        raise KeyError(f"no return value is known for {kind} method {method}")
+        raise KeyError(f"the return value of {kind} method {method} is unknown")
     return to_json(from_cbor(spec.returns, data))

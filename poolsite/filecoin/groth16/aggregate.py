@@ -146,11 +146,11 @@ def aggregate_decode(data: bytes) -> Aggregate:
     """Read an aggregate; all points are checked to be in their groups.  Raises BadAggregate."""
     at = aggregate_bytes(0) - _FINAL_POINTS
     if len(data) < at:
-        raise BadAggregate(f"{len(data)} bytes are no aggregate")
+        raise BadAggregate(f"{len(data)} bytes are not an aggregate")
     (proofs,) = struct.unpack_from("<I", data, at - 4)
     rounds = range(proofs.bit_length() - 1)
     if not MIN_PROOFS <= proofs <= MAX_PROOFS or proofs != 1 << len(rounds):
-        raise BadAggregate(f"an aggregate of {proofs} proofs: a power of two is wanted")
+        raise BadAggregate(f"an aggregate of {proofs} proofs: their number must be a power of two")
     if len(data) != aggregate_bytes(len(rounds)):
         raise BadAggregate(f"{len(data)} bytes for {proofs} proofs, not {aggregate_bytes(len(rounds))}")
     try:

@@ -124,12 +124,12 @@ def _keys_check(aggregate: Aggregate, challenges: Challenges, setup: AggregateKe
     for key_v, opening_v, power_g in openings_v:
         rest_v = key_v + _times_g2(minus_h, value_v)
         if setup.g.pair(rest_v) != (power_g + at_g).pair(opening_v):
-            raise BadAggregate("a key v is not of the set-up")
+            raise BadAggregate("a key v does not belong to the set-up")
     openings_w = zip(aggregate.final.key_w, aggregate.opening_w, (setup.h_alpha, setup.h_beta), strict=True)
     for key_w, opening_w, power_h in openings_w:
         rest_w = key_w + _times_g1(minus_g, value_w % SCALAR_MODULUS)
         if rest_w.pair(setup.h) != opening_w.pair(power_h + at_h):
-            raise BadAggregate("a key w is not of the set-up")
+            raise BadAggregate("a key w does not belong to the set-up")
 
 
 def _proofs_check(key: VerifyingKey, aggregate: Aggregate, inputs: Sequence[Sequence[int]], r: int) -> None:

@@ -56,12 +56,12 @@ def powers_lists(path: Path) -> list[tuple[int, int]]:
             file.seek(at)
             head = file.read(4)
             if len(head) != 4:
-                raise BadPowers(f"{path.name}: cut off after {size} bytes")
+                raise BadPowers(f"{path.name}: truncated after {size} bytes")
             (length,) = struct.unpack(">I", head)
             found.append((at + 4, length))
             at += 4 + length * width
     if at != size or min(length for _, length in found) < 2:
-        raise BadPowers(f"{path.name}: {size} bytes where its lists take {at}")
+        raise BadPowers(f"{path.name}: {size} bytes instead of the {at} that its lists take")
     return found
 
 

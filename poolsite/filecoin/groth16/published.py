@@ -50,9 +50,8 @@ def published_check(name: str, digest: str) -> None:
     """Refuse a file of another digest than the list names.  Raises ForeignParameters."""
     wanted = PUBLISHED.get(name)
     if wanted is None:
-        raise ForeignParameters(f"{name} is in no list of the public networks' parameters")
+        raise ForeignParameters(f"{name} is not in the public networks' parameter list")
     if digest != wanted:
         raise ForeignParameters(
-            f"{name} is not the file that the public networks' list names: "
-            f"its digest is {digest}, not {wanted}"
+            f"{name} is not the file in the public networks' list: its digest is {digest}, not {wanted}"
         )

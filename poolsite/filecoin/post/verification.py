@@ -53,7 +53,7 @@ def window_post_verify(
     Raises BadPoSt; where sectors are faulty it names all of them.
     """
     if parameters.kind is not PoStKind.WINDOW:
-        raise BadPoSt(f"registered proof {parameters.number} is no WindowPoSt")
+        raise BadPoSt(f"registered proof {parameters.number} is not a WindowPoSt")
     _post_verify(proofs, parameters=parameters, randomness=randomness, sectors=sectors)
 
 
@@ -66,7 +66,7 @@ def winning_post_verify(
 ) -> None:
     """Raise BadPoSt unless the proof of the one challenged sector is right."""
     if parameters.kind is not PoStKind.WINNING:
-        raise BadPoSt(f"registered proof {parameters.number} is no WinningPoSt")
+        raise BadPoSt(f"registered proof {parameters.number} is not a WinningPoSt")
     if len(sectors) != 1:
         raise BadPoSt(f"{len(sectors)} sectors challenged instead of 1")
     _post_verify(proofs, parameters=parameters, randomness=randomness, sectors=sectors)
@@ -111,7 +111,7 @@ def _sector_check(
     if proof.sector_number != sector.number:
         raise BadPoSt(f"proof is for sector {proof.sector_number}")
     if proof.comm_r != sector.comm_r:
-        raise BadPoSt("another comm_r")
+        raise BadPoSt("comm_r does not match")
     if replica_commitment(proof.comm_c, proof.comm_r_last) != sector.comm_r:
         raise BadPoSt("comm_r is not the hash of comm_c and comm_r_last")
     if len(proof.inclusion_proofs) != len(challenges):

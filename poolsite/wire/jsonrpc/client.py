@@ -28,14 +28,14 @@ def result_read(answer: Json) -> Json:
     Raises ValueError for what is no answer.
     """
     if not isinstance(answer, dict):
-        raise ValueError("the answer is no object")
+        raise ValueError("the response is not an object")
     error = answer.get("error")
     if error is None:
         return answer.get("result")
     try:
         code, message, data = int(error.get("code", 0)), str(error.get("message", "")), error.get("data")
     except (AttributeError, TypeError, ValueError):
-        raise ValueError("the error of the answer cannot be read") from None
+        raise ValueError("the error in the response cannot be read") from None
     raise RpcError(message, code=code, data=data)
 
 
@@ -83,7 +83,7 @@ class ClientSession:
             frame: Any = json.loads(data)
             method = frame.get("method")
         except (ValueError, AttributeError, RecursionError) as error:
-            raise ValueError("the frame is no message") from error
+            raise ValueError("the frame is not a message") from error
         if not method:
             future = self.pending.get(frame.get("id"))
             if future is not None and not future.done():

@@ -89,7 +89,7 @@ def json_read(text: str) -> Json:
 
 
 def _no_constant(word: str) -> Json:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not valid JSON")
 
 
 def _finite(word: str) -> float:

@@ -261,7 +261,7 @@ def wins_rare(_: Any) -> None:
 def f3_unleased(_: Any) -> None:
     since = now() - timedelta(minutes=10)
     lease = F3Lease(ticket="b2xk", from_instance=1, ends=6, instance=9)
-    lease.miner, lease.failing_since, lease.reason = factories.miner(), since, "no node that runs F3 answers"
+    lease.miner, lease.failing_since, lease.reason = factories.miner(), since, "no node that runs F3 responds"
     lease.save()
 
 

@@ -120,7 +120,7 @@ def test_guessing_codes_is_slowed_and_a_right_password_does_not_forgive(monkeypa
     answer = client.post("/login/second/", {"code": app.now()})
 
     assert answer.status_code == 422
-    assert "Too many failed tries" in text_of(answer)
+    assert "Too many failed attempts" in text_of(answer)
 
 
 @pytest.mark.parametrize("what", ["nothing", "late", "other password", "closed"])
@@ -315,7 +315,7 @@ def test_the_own_account_cannot_be_closed_and_the_page_says_so():
     answer = client.post(f"/people/{adam.pk}/close/", {"sure": "yes"})
 
     assert answer.status_code == 422
-    assert "somebody else has to do this" in text_of(answer)
+    assert "you cannot do this to your own account" in text_of(answer)
     assert is_in(client)
 
 
@@ -345,7 +345,7 @@ def test_failed_logins_are_shown_to_whoever_cares_for_these_people():
 
     own, every, others = (text_of(signed_in(name).get("/people/")) for name in ("adam", "olga", "anna"))
 
-    assert ("slowed down" in own, "127.0.0.1" in own) == (True, True)
+    assert ("delayed" in own, "127.0.0.1" in own) == (True, True)
     assert "bill" not in own
     assert "nobody" not in own
     assert ("nobody &lt;b&gt;" in every, "bill" in every) == (True, True)

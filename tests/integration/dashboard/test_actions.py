@@ -95,7 +95,7 @@ def test_new_fees_are_asked_for_while_no_node_answers(ann):
     answer = signed_in().get(reverse("message-replace", args=[pool.flying.id]))
 
     assert answer.status_code == 200
-    assert "the pool has no node that may be read" in text_of(answer)
+    assert "the pool has no readable node" in text_of(answer)
 
 
 @pytest.mark.parametrize("name", ["sector-run-retry", "sector-run-abort"])

@@ -114,9 +114,9 @@ def test_the_page_counts_reviews_orders_and_cancels(chain: Chain) -> None:
     people.person("ann", of="alice")
     browser, page = signed_in("ann"), reverse("miner-adopt", args=["f01000"])
     text = text_of(browser.get(reverse("miner", args=["f01000"])))
-    assert "4 without a row" in text
+    assert "4 not in the database" in text
     assert page in text
-    assert "4 live sectors of the chain without a row" in text_of(browser.get(page))
+    assert "4 live sectors on chain not in the database" in text_of(browser.get(page))
 
     asked = text_of(browser.post(page, {"numbers": "6-8"}))
     for words in ("Adopt 3 sectors of f01000", "6-8"):
@@ -124,7 +124,7 @@ def test_the_page_counts_reviews_orders_and_cancels(chain: Chain) -> None:
     assert not SectorAdoption.objects.exists()
     assert browser.post(page, {"numbers": "6-8", "sure": "yes"}).status_code == 302
     text = text_of(browser.get(page))
-    for words in ("writing rows", "0 of 3 sectors have their row", "Cancel adoption"):
+    for words in ("adding sectors", "0 of 3 sectors added", "Cancel adoption"):
         assert words in text, words
     key = str(SectorAdoption.objects.get().uuid)
     assert browser.post(page, {"cancel": key}).status_code == 302
@@ -134,8 +134,8 @@ def test_the_page_counts_reviews_orders_and_cancels(chain: Chain) -> None:
     adoptions_follow(at_head(chain))
     text = text_of(browser.get(page))
     for words in (
-        "Every live sector of the chain has its row.",
-        "4 of 4 sectors have their row; the files of 4 sectors of the miner are in no store",
+        "Every live sector on chain is in the database.",
+        "4 of 4 sectors added; files of 4 sectors of the miner not found in the stores",
     ):
         assert words in text, words
     refused = browser.post(page, {"numbers": "x"})
@@ -162,7 +162,7 @@ def test_the_command_writes_the_rows_itself(chain: Chain) -> None:
     assert out.getvalue() == ("to adopt: 3 sectors 6,8-9\nleft out, not live on the chain: 10-99\n")
     assert Sector.objects.count() == 1
     call_command("sectors", "adopt", "f01000", stdout=out)
-    assert out.getvalue().endswith("to adopt: 4 sectors 6-9\n4 of 4 have their row\n")
+    assert out.getvalue().endswith("to adopt: 4 sectors 6-9\n4 of 4 in the database\n")
     assert Sector.objects.count() == 5
     assert Miner.objects.get().unlisted_sectors == 0
     assert AuditEntry.objects.filter(action="sector.adopt").count() == 1

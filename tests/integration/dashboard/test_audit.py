@@ -216,8 +216,8 @@ def test_a_changed_line_is_named():
 
     assert client.post("/audit/check/").status_code == 302
     page = text_of(client.get("/audit/"))
-    assert f"Entry {rows[1].pk} was changed:" in page
-    assert f"the chain holds to entry {rows[0].pk}." in page
+    assert f"Entry {rows[1].pk} was modified:" in page
+    assert f"the hash chain is intact through entry {rows[0].pk}." in page
     with pytest.raises(CommandError, match=f"entry {rows[1].pk} was changed"):
         call_command("audit_verify")
 

@@ -49,7 +49,7 @@ def test_bell_lists_the_same_findings_on_every_page(quiet):
 
     for page in [item.key for group in navigation() for item in group] + ["status", "account", "search"]:
         text = text_of(client.get(reverse(page)))
-        assert 'aria-label="2 things to look at"' in text, page
+        assert 'aria-label="2 issues"' in text, page
         found = bell_on(text)
         assert found.index("owes 5") < found.index("idle paused"), page
         assert f'href="{reverse("miner", args=["f03001"])}"' in found, page
@@ -58,7 +58,7 @@ def test_bell_lists_the_same_findings_on_every_page(quiet):
 def test_bell_says_that_nothing_was_found(quiet):
     text = text_of(signed_in("olga").get(reverse("people")))
 
-    assert 'aria-label="Nothing to look at"' in text
+    assert 'aria-label="No issues"' in text
     assert "All checks pass." in text
 
 
@@ -66,8 +66,8 @@ def test_tenants_bell_holds_its_own_findings_alone(quiet):
     person()
     factories.worker("idle", of="bob", is_paused=True)
 
-    assert 'aria-label="Nothing to look at"' in text_of(signed_in("ann").get("/"))
-    assert 'aria-label="1 thing to look at"' in text_of(signed_in("olga").get("/"))
+    assert 'aria-label="No issues"' in text_of(signed_in("ann").get("/"))
+    assert 'aria-label="1 issue"' in text_of(signed_in("olga").get("/"))
 
 
 def test_bell_counts_live_on_pages_without_a_verdict(quiet):
@@ -75,7 +75,7 @@ def test_bell_counts_live_on_pages_without_a_verdict(quiet):
 
     frame = fragments_render({(CHECKS, "pool")}, viewer=SYSTEM, page="tokens")
 
-    assert re.search(r'id="f-bell"\s+aria-label="1 thing to look at"', frame)
+    assert re.search(r'id="f-bell"\s+aria-label="1 issue"', frame)
     assert "idle paused" in bell_on(frame)
 
 

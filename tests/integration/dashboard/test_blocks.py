@@ -75,10 +75,10 @@ def test_the_charts_show_luck_rewards_and_what_vests(won):
     MiningDay.objects.create(miner=won.miner, day=now().date() - timedelta(days=2), expected=1.25)
     text = signed_in("ann").get("/blocks/").content.decode()
 
-    assert "2 wins of 2.0 expected; half of all pools with this power have 1 to 3, nine of ten 0 to 5" in text
+    assert "2 wins, 2.0 expected; 50 % of pools with this power have 1 to 3, 90 % 0 to 5" in text
     assert re.search(r'aria-label="4.0000 FIL since \d\d \w{3} 00:00"', text)
     assert "<title>from" in text
-    assert re.search(r'aria-label="(3\.0000|2\.[5-9]\d+) FIL vest until', text)
+    assert re.search(r'aria-label="(3\.0000|2\.[5-9]\d+) FIL vesting until', text)
 
 
 def test_a_pool_without_rounds_says_when_its_charts_start():
@@ -93,14 +93,14 @@ def test_the_operator_sees_what_each_node_does_for_f3(won):
     node = Node.objects.create(url="http://one", name="one", state=NodeState.HEALTHY)
     said = {
         str(node): F3Participation(is_running=True, instance=77, miners=(2001, 5)),
-        "old": F3Participation(is_running=False, reason="this node has no F3"),
+        "old": F3Participation(is_running=False, reason="this node does not run F3"),
     }
     cache.set(KEY, said, 60)
     people.operator_person()
     text = signed_in("olga").get("/blocks/").content.decode()
 
-    assert "runs, instance 77; takes part for north" in text
-    assert "this node has no F3" in text
+    assert "running, instance 77; participates for north" in text
+    assert "this node does not run F3" in text
     assert "Fast finality" not in signed_in("ann").get("/blocks/").content.decode()
     cache.clear()
 
@@ -109,7 +109,7 @@ def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
     lease = F3Lease.objects.create(miner=won.miner, ticket="dA==", from_instance=70, ends=82, instance=79)
     F3Lease.objects.update(renewed_at=now(), looked_at=now())
     text = signed_in("ann").get("/blocks/").content.decode()
-    assert "a node votes for it until instance 82, now 79" in text
+    assert "a node votes for it until instance 82, currently 79" in text
 
     F3Lease.objects.filter(pk=lease.pk).update(instance=90, reason="not yet ready", failing_since=now())
     text = signed_in("ann").get("/blocks/").content.decode()
@@ -118,22 +118,22 @@ def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
     cache.set(KEY, {"http://one": F3Participation(is_running=False)}, 60)
     F3Lease.objects.filter(pk=lease.pk).update(instance=79, reason="", failing_since=None)
     text = signed_in("ann").get("/blocks/").content.decode()
-    assert "a node will vote for it until instance 82, once F3 runs there" in text
+    assert "a node will vote for it until instance 82, once it runs F3" in text
     cache.clear()
     F3Lease.objects.update(reason="not yet ready", failing_since=now())
 
     F3Lease.objects.update(instance=79, looked_at=now() - timedelta(minutes=3))
     text = signed_in("ann").get("/blocks/").content.decode()
-    assert "whether a node votes for it is not known: not yet ready" in text
+    assert "unknown whether a node votes for it: not yet ready" in text
 
     F3Lease.objects.update(instance=79, restored_at=now(), restored_until=86, reason="was restored")
     text = signed_in("ann").get("/blocks/").content.decode()
-    assert "waits until instance 86 is over, now 79: was restored" in text
+    assert "waiting for instance 86 to end, currently 79: was restored" in text
     F3Lease.objects.update(restored_at=None)
 
-    F3Lease.objects.update(reason="no block is made for it", failing_since=None)
+    F3Lease.objects.update(reason="no blocks are made for this miner", failing_since=None)
     text = signed_in("ann").get("/blocks/").content.decode()
-    assert "no lease is asked for: no block is made for it" in text
+    assert "no lease is requested: no blocks are made for this miner" in text
 
 
 def test_leases_in_f3_change_without_a_reload(won):
@@ -145,7 +145,7 @@ def test_leases_in_f3_change_without_a_reload(won):
     F3Lease.objects.create(miner=won.miner, from_instance=70, ends=82, instance=79)
     F3Lease.objects.update(renewed_at=now(), looked_at=now())
 
-    assert "a node votes for it until instance 82, now 79" in pushed("alice")
+    assert "a node votes for it until instance 82, currently 79" in pushed("alice")
     assert re.search(r'id="f-finality"[^>]*hx-swap-oob="true"', pushed("alice"))
     assert "82" not in pushed("bob")
 
@@ -187,11 +187,11 @@ class Link:
         ({"F3IsRunning": False}, F3Participation(is_running=False)),
         (
             {"F3IsRunning": NodeRefused(-32601, "method 'Filecoin.F3IsRunning' not found")},
-            F3Participation(is_running=False, reason="this node has no F3"),
+            F3Participation(is_running=False, reason="this node does not run F3"),
         ),
         (
             {"F3IsRunning": True, "F3GetProgress": {}, "F3ListParticipants": []},
-            F3Participation(is_running=False, reason="the node's answer cannot be read"),
+            F3Participation(is_running=False, reason="the node's response could not be parsed"),
         ),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_height_without_a_tipset_is_said_so_where_it_was_typed(operator, text)
     answer = operator.get("/chain/", {"height": text})
 
     assert answer.status_code == 404
-    assert "No tipset is kept at" in answer.content.decode()
+    assert "No tipset stored at or before" in answer.content.decode()
     assert 'href="/chain/1000/"' in answer.content.decode()
 
 
@@ -107,7 +107,7 @@ def test_a_tipset_shows_its_blocks_even_without_a_node(operator):
 
     assert head.cids[0] in html
     assert "f01000" in html
-    assert "no node" in html
+    assert "no readable node" in html
 
 
 def test_a_node_is_tested_then_added(operator, url):
@@ -128,7 +128,7 @@ def test_a_node_is_tested_then_added(operator, url):
     ("form", "words"),
     [
         ({"url": "http://127.0.0.1:9/rpc/v1"}, "127.0.0.1:9"),
-        ({"url": "nonsense"}, "no address of a node"),
+        ({"url": "nonsense"}, "is not a node address"),
         ({"url": "http://127.0.0.1:9", "weight": "many"}, "whole number"),
     ],
 )
@@ -212,7 +212,7 @@ class LyingNode(FakeNode):
     ("trouble", "word", "reason"),
     [
         (None, "does not answer", "http"),
-        (answers_garbage, "does not answer", "cannot be read"),
+        (answers_garbage, "does not answer", "could not be parsed"),
         (goes_behind, "behind", "4 epochs behind the newest head"),
         (changes_network, "another network", "mainnet"),
     ],
@@ -259,7 +259,7 @@ def test_the_page_says_which_node_is_ready_for_the_upgrade(operator, unready):
     assert "nv28: not ready" in row
     assert "nv28: ready" in html
     facts = html.partition('id="f-network"')[2].partition("</section>")[0]
-    assert "old: its release does not know it: install a newer one" in facts
+    assert "old: its release does not support it: install a newer one" in facts
     assert "1 of 2 nodes" in facts
     assert "Upgrade FireHorse (nv28)" in facts
 
@@ -269,7 +269,7 @@ def test_today_warns_the_operator_of_a_node_that_is_not_ready(operator, unready)
 
     words = operator.get("/").content.decode()
 
-    assert "the node old is not ready for the upgrade FireHorse (nv28) in " in words
+    assert "node old is not ready for upgrade FireHorse (nv28) in " in words
     unready.upgrades = {"FireHorse": 1060}
     unready.save()
     assert "is not ready" not in operator.get("/").content.decode()

@@ -123,7 +123,7 @@ def test_a_host_that_is_away_counts_the_deposits_that_wait_for_it():
     found = only("hosts_away")
 
     assert found.at_risk == 2 * deposit() > 0
-    assert "4 sectors under way, 2 with a deposit" in found.reason
+    assert "4 sectors in progress, 2 with a deposit" in found.reason
 
 
 def test_a_worker_without_a_signer_puts_its_windows_and_blocks_at_risk():
@@ -179,7 +179,7 @@ def test_sectors_that_end_count_the_rewards_that_they_bring():
     assert found.per_day == data.reward_per_day(miner) // 2 > 0
     assert data.clock is not None
     assert found.due_s == pytest.approx(data.clock.starts_at(1500), abs=3)
-    assert found.due_label == "until the first ends"
+    assert found.due_label == "until the first expires"
 
 
 def test_claims_that_end_count_what_verified_data_earns_more():

@@ -86,10 +86,10 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
 }
 """The page of the object that each scene breaks."""
 WELL = (
-    "No request has failed",
+    "No requests have failed",
     "All is well",
     "No faults",
-    "nothing is stuck",
+    "nothing stuck",
     "None is slow",
     "have landed or",
 )
@@ -134,12 +134,12 @@ def test_check_fails_and_no_page_contradicts_it(quiet, monkeypatch, name):
     assert result is not None
     assert result.findings, name
     pages = ["today"] + [topic for topic in result.check.topics if topic != Topic.PROCESSES]
-    things = "1 thing" if len(report.found) == 1 else f"{len(report.found)} things"
+    issues = "1 issue" if len(report.found) == 1 else f"{len(report.found)} issues"
     client = signed_in("olga")
     for page in pages:
         text = text_of(client.get(reverse(page)))
         verdict = verdict_of(text)
-        assert f'aria-label="{things} to look at"' in text, page
+        assert f'aria-label="{issues}"' in text, page
         for finding in result.findings:
             assert plain(finding.say) in plain(verdict), page
         assert not any(word in verdict for word in WELL), page
@@ -190,7 +190,7 @@ def test_page_of_a_sound_object_repeats_nothing_of_others(quiet):
     text = text_of(signed_in("olga").get(reverse("miner", args=["f03002"])))
 
     assert "owes" not in text[text.index('class="found"') :].partition("</ul>")[0]
-    assert 'aria-label="1 thing to look at"' in text
+    assert 'aria-label="1 issue"' in text
 
 
 def recoveries_capped_found(data):
@@ -208,7 +208,9 @@ def test_recovery_takes_days_where_one_window_does_not_take_all(quiet, monkeypat
 
     [found] = recoveries_capped_found(data)
     assert (found.count, "needs 3 d to recover" in found.say) == (7_000, True)
-    assert "deadline 1: 12,000 faulty, 5,000 of a deadline" in plain(found.reason).replace("\u202f", ",")
+    assert "deadline 1: 12,000 faulty, but at most 5,000 per deadline" in plain(found.reason).replace(
+        "\u202f", ","
+    )
     ProvingSettings.objects.create(miner=None, recover_max=2_000)
     [found] = recoveries_capped_found(CheckData(SYSTEM))
     assert found.count == 10_000
@@ -339,10 +341,10 @@ def test_critical_without_a_figure_stands_first_and_is_counted(quiet, monkeypatc
     data = PageData(SYSTEM)
 
     assert [found.finding.key for found in data.report.found] == ["console-disk", "debt-f03001"]
-    assert todo_sum(data) == f"{cost_text(0, 5 * 10**18)}, 1 without a figure"
+    assert todo_sum(data) == f"{cost_text(0, 5 * 10**18)}, 1 with unknown cost"
     todo = text_of(signed_in("olga").get("/")).partition('id="f-todo"')[2].partition("</section>")[0]
-    assert "cost not known" in todo
-    assert "1 without a figure" in todo
+    assert "cost unknown" in todo
+    assert "1 with unknown cost" in todo
 
 
 def finding(key: str, **facts: Any) -> Finding:
@@ -391,7 +393,7 @@ def test_a_tenant_sees_only_its_own_findings(quiet):
     factories.worker("gone", of="bob", seen_at=now() - timedelta(hours=1))
     factories.message("bad", of="bob", state=MessageState.FAILED)
 
-    assert "gone away" in text_of(signed_in("bill").get("/"))
+    assert "gone offline" in text_of(signed_in("bill").get("/"))
     assert "All is well" in text_of(signed_in("ann").get("/"))
     assert "check-processes_down" not in text_of(signed_in("ann").get(reverse("status")))
 
@@ -440,7 +442,7 @@ def test_a_lost_win_says_why_by_which_sector_and_what_it_cost(quiet):
 
 def test_only_a_sealing_store_that_cannot_be_read_is_away() -> None:
     away = {"sectors": 1, "reason": "/b is not there"}
-    full = {"total_bytes": 1 << 40, "reason": "/c is full up to its reserve: no sector begins there"}
+    full = {"total_bytes": 1 << 40, "reason": "/c is full except for its reserve: no new sectors start there"}
     disks = [{"folder": "/a"}, {"folder": "/b", "sealing": away}, {"folder": "/c", "sealing": full}]
     disks.append({"folder": "/d", "sealing": {"total_bytes": 1 << 40}})
     factories.worker("here", hardware={"disks": disks})
@@ -450,5 +452,8 @@ def test_only_a_sealing_store_that_cannot_be_read_is_away() -> None:
     result = evaluate_some(["sealing_stores_away"], CheckData(SYSTEM)).result("sealing_stores_away")
     assert result is not None
     assert [(one.say, one.reason) for one in result.findings] == [
-        ("sealing store /b of here is away", "/b is not there; 1 unfinished sector there, and none begins")
+        (
+            "sealing store /b of here is unavailable",
+            "/b is not there; 1 unfinished sector there, and none starts",
+        )
     ]

@@ -115,7 +115,7 @@ def failed(client: Client, *, perm: str = "read") -> list[dict[str, Any]]:
     ("outcome", "error"),
     [
         ({"state": "FAILED", "error": "not on chain by epoch 989"}, "not on chain by epoch 989"),
-        ({"state": "LANDED", "exit_code": 16}, "a parameter is wrong"),
+        ({"state": "LANDED", "exit_code": 16}, "a parameter is invalid"),
     ],
 )
 def test_a_compaction_that_failed_is_sent_again(

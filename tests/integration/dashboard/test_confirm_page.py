@@ -41,7 +41,9 @@ def done(client: Client, path: str) -> Any:
     return client.post(path, {"sure": "yes"})
 
 
-@pytest.mark.parametrize(("op", "word"), [("close", "Close the account of carl"), ("reset", "Reset carl")])
+@pytest.mark.parametrize(
+    ("op", "word"), [("close", "Deactivate the account of carl"), ("reset", "Reset the account of carl")]
+)
 def test_closing_and_resetting_a_person(adam, op, word):
     carl, client = people.person("carl"), signed_in("adam")
 

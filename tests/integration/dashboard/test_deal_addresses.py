@@ -75,13 +75,13 @@ def test_a_peer_id_is_announced_over_json_rpc(info: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "addresses", "words"),
     [
-        ("multiaddrs", ["8.8.8.8:24001"], "write it as /ip4"),
-        ("multiaddrs", ["/ip4/8.8.8.8/tcp/99999"], "'99999' is no value of tcp"),
-        ("multiaddrs", [f"/dns4/{'a' * 60}.example/tcp/1"] * 20, "the chain takes 1024 bytes"),
-        ("multiaddrs", None, "an empty list takes all multiaddresses away"),
-        ("peer-id", [], "name one peer id"),
-        ("peer-id", ["bafz"], "is no peer id"),
-        ("peer-id", [PEER, PEER], "name one peer id"),
+        ("multiaddrs", ["8.8.8.8:24001"], "use a form such as /ip4"),
+        ("multiaddrs", ["/ip4/8.8.8.8/tcp/99999"], "'99999' is not a valid tcp value"),
+        ("multiaddrs", [f"/dns4/{'a' * 60}.example/tcp/1"] * 20, "the chain accepts at most 1024 bytes"),
+        ("multiaddrs", None, "an empty list removes all multiaddresses"),
+        ("peer-id", [], "give exactly one peer id"),
+        ("peer-id", ["bafz"], "is not a peer ID"),
+        ("peer-id", [PEER, PEER], "give exactly one peer id"),
     ],
 )
 def test_what_cannot_be_announced_names_the_field(
@@ -108,7 +108,7 @@ def test_the_page_announces_places_after_a_review_and_keeps_what_was_wrong(info:
     browser, here = signed_in("ann"), "/miners/f02001/addresses/"
 
     text = text_of(browser.get(here))
-    for words in ("Where its deals are taken", PLACES[0], PEER, "ffff03", "Check from here"):
+    for words in ("Deal addresses", PLACES[0], PEER, "ffff03", "Check reachability"):
         assert words in text, words
     wrong = browser.post(here, {"change": "multiaddrs", "addresses": "deals.example:24001"})
     assert wrong.status_code == 422
@@ -132,7 +132,7 @@ def test_page_rest_and_command_say_whether_clients_reach_the_node(
     assert Client().get("/api/v1/miners/f02001/reach", headers=reader).status_code == 403
     people.person("ann", of="alice")
     text = text_of(signed_in("ann").get("/miners/f02001/addresses/?reach=1"))
-    assert "10.0.0.5 is no public address: clients outside reach nothing there" in text
+    assert "10.0.0.5 is not a public address: outside clients cannot reach it" in text
     out = StringIO()
     call_command("miners", "reach", "f02001", stdout=out)
     assert "address /ip4/10.0.0.5/tcp/24001, state private" in out.getvalue()

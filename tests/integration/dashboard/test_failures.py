@@ -130,7 +130,7 @@ def test_stopped_snap_ups_and_rebuilds_stand_with_those_that_failed_alike(ann: N
         follow=True,
     )
 
-    assert "2 sectors tried again" in text_of(answer)
+    assert "2 sectors retried" in text_of(answer)
     assert {row.state for row in PipelineRun.objects.filter(paused_at=None)} == {"PIECES_ASSIGNED"}
     assert AuditEntry.objects.filter(action="sector.snap-up-retry").count() == 2
     assert rest("GET", "sector-failures", perm="read", of="bob").json()["results"] == []
@@ -276,7 +276,7 @@ def test_the_page_tries_a_group_again(ann: None) -> None:
     key = failures_grouped(people.principal("alice"))[0].key
     answer = browser.post(reverse("sectors-failures-retry", args=[key]), {"state": ""}, follow=True)
 
-    assert "2 sectors tried again" in text_of(answer)
+    assert "2 sectors retried" in text_of(answer)
     assert not Sector.objects.exclude(paused_at=None).exists()
 
 

@@ -153,10 +153,10 @@ def undo_value(answer: HttpResponse, fault: str) -> str:
 @pytest.mark.parametrize(
     ("fault", "text", "words"),
     [
-        ("lagMs", "soon", "a whole number is needed"),
+        ("lagMs", "soon", "must be a whole number"),
         ("lagMs", "-1", "must not be negative"),
-        ("dropShare", "much", "a number is needed"),
-        ("hideMessages", "maybe", "on or off is needed"),
+        ("dropShare", "much", "must be a number"),
+        ("hideMessages", "maybe", "must be on or off"),
         ("mining", "sometimes", "mining must be auto, on-demand or paused"),
         ("errorMethods", "(", "errorMethods"),
     ],
@@ -229,11 +229,11 @@ def test_faults_that_travel_on_chain_are_sent_from_the_page(operator, devnet):
 @pytest.mark.parametrize(
     ("act", "form", "words"),
     [
-        ("drain", {"address": "nobody", "fil": "5"}, "no address"),
+        ("drain", {"address": "nobody", "fil": "5"}, "not an address"),
         ("drain", {"address": "f0999999", "fil": "5"}, "no actor"),
         ("fail-next", {"method": "16", "code": "0", "messages": "3"}, "from 1 to 999"),
         ("mine", {"count": "0"}, "from 1 to 500"),
-        ("mine", {"count": "x"}, "a whole number is needed"),
+        ("mine", {"count": "x"}, "must be a whole number"),
         ("reorg", {"depth": "199", "nulls": "0"}, ""),
     ],
 )

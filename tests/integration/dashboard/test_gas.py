@@ -289,7 +289,7 @@ class TestGuards:
         client = signed_in("ann")
         assert client.post(reverse("gas-guard-new"), {"tenant": "bob", "max_fee": "1"}).status_code == 422
         assert client.post(reverse("gas-guard-remove", args=[guard.uuid])).status_code == 404
-        assert "everybody" in text_of(client.get(reverse("gas")))
+        assert "all tenants" in text_of(client.get(reverse("gas")))
 
     def test_auto_bump_is_set(self):
         person()
@@ -378,7 +378,7 @@ class TestQueue:
         assert pool.row("one").state == MessageState.FILLED
         page = text_of(signed_in("ann").post(where, {**picked, "confirmed": "1"}))
 
-        price = "It costs nothing." if action == "republish" else "At the present base fee their gas costs"
+        price = "This costs nothing." if action == "republish" else "At the current base fee, gas costs"
         assert price in asked
         assert f'name="id" value="{two}"' in asked
         assert "2 messages done" in page
@@ -476,7 +476,7 @@ class TestQueue:
         page = text_of(signed_in("ann").get(reverse("messages")))
 
         assert page.count('name="id"') == 2
-        assert "Select all 2 in progress" in page
+        assert "Select all in progress (2)" in page
 
     def test_cancelling_leads_back_to_the_message(self, pool):
         flying(pool, "one")

@@ -80,8 +80,8 @@ def test_a_failed_test_is_said_in_the_row(monkeypatch):
 @pytest.mark.parametrize(
     ("proof", "words"),
     [
-        (bytes.fromhex(golden("groth16_winning_2k")["proof"]), "only the form of the proof was checked"),
-        (b"of no form that a network has", "its proof does not hold: 29 bytes"),
+        (bytes.fromhex(golden("groth16_winning_2k")["proof"]), "only its format was checked"),
+        (b"of no form that a network has", "its proof is invalid: 29 bytes"),
     ],
     ids=["form", "neither"],
 )
@@ -120,7 +120,7 @@ def test_what_a_connection_did_is_pushed_as_its_row_to_its_tenant_alone():
     mine = fragments_render({("connection", str(row.pk))}, viewer=people.principal(), page="gateway")
     strange = fragments_render({("connection", str(row.pk))}, viewer=people.principal("bob"), page="gateway")
 
-    for words in ("wallet locked", "answering", ">7<", "12 ms", 'hx-swap-oob="true"'):
+    for words in ("wallet locked", "busy", ">7<", "12 ms", 'hx-swap-oob="true"'):
         assert words in mine
     assert strange == ""
 

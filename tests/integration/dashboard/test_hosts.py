@@ -42,13 +42,13 @@ def test_the_list_says_which_host_is_slow(ann):
     text = text_of(signed_in().get(reverse("hosts")))
 
     assert "lame slow" in text
-    assert "PC1 takes 3.0 times as long as elsewhere" in text
+    assert "PC1 takes 3.0 times as long as on other hosts" in text
 
 
 def test_the_list_says_which_host_is_full(ann):
     factories.worker("full", hardware={"cpus": 2, "disk_free_bytes": 1 << 20, "disk_total_bytes": 1 << 40})
 
-    assert "full short of disk" in text_of(signed_in().get(reverse("hosts")))
+    assert "full low on disk space" in text_of(signed_in().get(reverse("hosts")))
 
 
 def test_a_newer_host_that_is_refused_says_what_to_upgrade(ann):
@@ -152,7 +152,7 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
 
     text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
 
-    for words in ("H200", "GiB/s", "1 sector in", "Slots of PC1", "default", "one &lt;b&gt;line"):
+    for words in ("H200", "GiB/s", "1 sector in", "PC1 slots", "default", "one &lt;b&gt;line"):
         assert words in text, words
     for words in (
         "sealing store, 3 sectors; weight 2, only f01000",
@@ -161,7 +161,7 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
         "Sectors of 2 KiB at once",
         "Of these in PC1 at once",
         "0 by disk: ",
-        "128 by cores: 8 × 16 on a core",
+        "128 by cores: 8 × 16 per core",
     ):
         assert words in text, words
 
@@ -183,7 +183,7 @@ def test_the_page_of_a_prover_says_which_form_its_wins_have(ann, hardware, words
 
     text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
 
-    assert f"<dt>Proofs of wins</dt> <dd>{words}</dd>" in text
+    assert f"<dt>WinningPoSt</dt> <dd>{words}</dd>" in text
 
 
 def test_a_setting_is_changed_on_the_page_and_shown_as_pending(ann):
@@ -218,7 +218,7 @@ def test_a_host_that_is_away_retires_at_once(ann):
     browser, page = signed_in(), reverse("host-retire", args=[worker.uuid])
 
     asked = browser.get(page)
-    assert "Other hosts begin its sectors under way again" in text_of(asked)
+    assert "Other hosts start its sectors in progress over" in text_of(asked)
     assert 'name="away" value="1"' in asked.content.decode()
     browser.post(page, {"sure": "yes", "away": "1"})
 
@@ -345,12 +345,12 @@ def test_a_threads_rules_are_shown_with_where_they_come_from_and_changed(ann):
 
     text = words_of(browser.get(here))
     for words in (
-        "Takes clients' data yes default",
-        "Thread 2: plan snapup [[sealing_thread]] in worker.toml of the host",
-        "Slots of PC1 3 worker.toml of the host",
-        "Its file /srv/farm/worker.toml",
+        "Accept client data yes default",
+        "Thread 2: plan snapup [[sealing_thread]] in worker.toml on the host",
+        "PC1 slots 3 worker.toml on the host",
+        "Settings file /srv/farm/worker.toml",
         "Thread 2: folder /nvme2",
-        "Thread 2: miners whose new sectors it takes f01000 set here for the thread",
+        "Thread 2: miners for new sectors f01000 set here for the thread",
     ):
         assert words in text, words
     body = browser.get(here).content.decode()
@@ -360,7 +360,7 @@ def test_a_threads_rules_are_shown_with_where_they_come_from_and_changed(ann):
     browser.post(reverse("host-setting", args=[worker.uuid]), {"key": "threads.2.max_retries", "value": "1"})
 
     text = words_of(browser.get(here))
-    assert "Thread 2: retries of a stage that fails – – 1 with its next heartbeat" in text
+    assert "Thread 2: retries of a failed stage – – 1 with its next heartbeat" in text
     worker.refresh_from_db()
     assert worker.settings == {"threads.2.max_retries": "1"}
 
@@ -383,7 +383,7 @@ def test_the_page_of_a_silent_host_promises_nothing(ann):
 
     assert f"{sector.miner.address} / {sector.number}: PC1" in shown
     assert f"F{sector.miner.address[1:]}" not in shown
-    assert "host away" in silent
+    assert "host offline" in silent
     assert ">ready<" not in silent
 
 

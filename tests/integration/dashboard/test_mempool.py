@@ -57,7 +57,7 @@ def test_the_pool_lists_senders_with_most_messages_first(ann):
 
     html = ann.get("/chain/mempool/").content.decode()
 
-    assert f"{ROWS + 3} messages of 2 senders wait." in html
+    assert f"{ROWS + 3} messages pending from 2 senders." in html
     assert html.index(str(BUSY.address)) < html.index("our worker")
     assert f"0 to {ROWS + 1}" in html
 
@@ -65,10 +65,12 @@ def test_the_pool_lists_senders_with_most_messages_first(ann):
 def test_a_senders_messages_are_decoded_and_come_in_pages(ann):
     first = ann.get(f"/chain/mempool/{BUSY.address}/").content.decode()
 
-    assert first.count("waits for a block") == ROWS
+    assert first.count("waiting for a block") == ROWS
     assert "Send" in first
     older = first.partition('rel="next" href="')[2].partition('"')[0]
-    assert ann.get(f"/chain/mempool/{BUSY.address}/{older}").content.decode().count("waits for a block") == 2
+    assert (
+        ann.get(f"/chain/mempool/{BUSY.address}/{older}").content.decode().count("waiting for a block") == 2
+    )
 
 
 def test_a_cap_under_the_base_fee_is_told(ann):
@@ -76,7 +78,7 @@ def test_a_cap_under_the_base_fee_is_told(ann):
 
     html = ann.get(f"/chain/mempool/{QUIET.address}/").content.decode()
 
-    assert "cap is under the base fee" in html
+    assert "fee cap below base fee" in html
     assert "1 message cannot pay it" in html
 
 
@@ -87,7 +89,7 @@ def test_a_sender_without_messages_has_an_empty_page(ann):
 def test_without_a_node_the_pool_says_why(ann):
     Node.objects.update(is_enabled=False)
 
-    assert "No node tells its message pool." in ann.get("/chain/mempool/").content.decode()
+    assert "The message pool is unavailable:" in ann.get("/chain/mempool/").content.decode()
 
 
 def test_the_page_counts_down_to_the_next_upgrade(ann):
@@ -113,4 +115,4 @@ def test_the_page_counts_down_to_the_next_upgrade(ann):
 def test_without_an_announced_upgrade_the_page_says_so(ann):
     factories.head(1000)
 
-    assert "none is announced by the nodes" in ann.get("/chain/").content.decode()
+    assert "none announced by the nodes" in ann.get("/chain/").content.decode()

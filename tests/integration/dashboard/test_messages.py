@@ -147,7 +147,7 @@ def test_a_landed_message_cannot_be_given_up(ann):
     answer = signed_in().post(reverse("message-mark-bad", args=[pool.landed.id]))
 
     assert answer.status_code == 422
-    assert "Not marked failed." in text_of(answer)
+    assert "Not marked as failed." in text_of(answer)
 
 
 def test_a_landed_message_that_was_refused_says_why(ann):
@@ -155,7 +155,7 @@ def test_a_landed_message_that_was_refused_says_why(ann):
 
     page = text_of(signed_in().get(reverse("message", args=[pool.refused.id])))
 
-    assert "The chain refused it with exit code 16." in page
+    assert "It failed on chain with exit code 16." in page
 
 
 def test_fee_of_an_unsigned_message_is_raised_on_its_page(ann):

@@ -244,12 +244,12 @@ def test_a_miner_without_sectors_is_imported_without_a_word(node):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"address": "nonsense"}, "write the address of a miner"),
+        ({"address": "nonsense"}, "enter a miner address"),
         ({"address": "f09999"}, "actor not found"),
-        ({"address": "f03004"}, "which the pool does not seal for"),
+        ({"address": "f03004"}, "is not one the pool can seal for"),
         ({"tenant": "nobody"}, "choose one of the tenants"),
-        ({"name": ""}, "1 to 64 letters"),
-        ({"proven_by": ""}, "it has 3 live sectors: say who proves them now"),
+        ({"name": ""}, "must be 1 to 64 printable characters"),
+        ({"proven_by": ""}, "it has 3 live sectors: choose who proves them now"),
     ],
 )
 def test_what_cannot_be_taken_in_is_said(node, overrides, words):
@@ -272,7 +272,7 @@ def test_a_miner_of_another_tenant_stays_its_own(node):
 
     answer = signed_in("olga").post(reverse(PAGE), import_form())
 
-    assert "belongs to another account" in text_of(answer)
+    assert "belongs to another tenant" in text_of(answer)
     assert Miner.objects.get().tenant.name == "bob"
 
 
@@ -339,7 +339,7 @@ def test_what_could_not_be_made_is_let_go_by_its_tenant(ann, node):
     done = client.post(release, {"sure": "yes"})
 
     assert release in shown
-    assert "It was never made" in asked
+    assert "It was never created" in asked
     assert done.headers["Location"] == reverse("miners")
     assert not Miner.objects.exists()
     assert AuditEntry.objects.get(action="miner.remove").target == str(row.uuid)

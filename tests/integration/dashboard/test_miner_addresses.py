@@ -89,7 +89,7 @@ def test_worker_keeps_the_control_addresses_and_is_confirmed_when_due(
     assert params == ChangeWorkerAddressParams(id_address(103), (id_address(104),))
     info |= {"NewWorker": "f0103", "WorkerChangeEpoch": 1100}
     early = rest({"change": "worker-confirm"})
-    assert (early.status_code, early.json()["message"]) == (409, "it can be confirmed from epoch 1100 on")
+    assert (early.status_code, early.json()["message"]) == (409, "it cannot be confirmed before epoch 1100")
     assert rest({"change": "worker", "addresses": [NEW]}).status_code == 409
     head_at(node, 1100)
     assert rest({"change": "worker-confirm"}).status_code == 201
@@ -202,7 +202,7 @@ def test_page_offers_wallets_that_fit_with_their_balances(info: dict[str, Any]) 
         control = card_of(page, "control")
         assert re.search(r'value="f0104"\s+checked', control)
         assert "f0104, w3 " in control
-        assert "f0999, no wallet of the pool" in control
+        assert "f0999, not a wallet of the pool" in control
         assert re.search(rf'value="{NEW}"\s*>', control), "offered, and not ticked"
         assert f'value="{SECP}"' not in control, "it is there already, as f0104"
         assert f'value="{OWNER}"' not in control, "it may send as it is"
@@ -302,14 +302,14 @@ def test_a_change_that_a_command_line_pushed_is_shown_as_pending(info: dict[str,
     people.person("ann")
 
     page = text_of(signed_in("ann").get("/miners/f02001/addresses/"))
-    assert "Messages on their way" in page
+    assert "Messages in progress" in page
     assert "owner f0103" in page
     headers = people.bearer(people.token("read"))
     way = Client().get("/api/v1/miners/f02001/addresses", headers=headers).json()["on_the_way"]
     assert [one["says"] for one in way] == ["owner f0103", "beneficiary f0103, 5 FIL until epoch 9000"]
 
     Message.objects.update(state="LANDED")
-    assert "Messages on their way" not in text_of(signed_in("ann").get("/miners/f02001/addresses/"))
+    assert "Messages in progress" not in text_of(signed_in("ann").get("/miners/f02001/addresses/"))
 
 
 def test_a_change_of_an_operator_or_by_an_exported_method_is_shown(info: dict[str, Any]) -> None:
@@ -377,13 +377,13 @@ def test_a_repeat_after_the_message_landed_is_the_same_message(
     assert AuditEntry.objects.filter(action="miner.address-change").count() == 1
     if change != "owner-confirm":
         other = asked(wish | {"addresses": [WORKER]})
-        assert "this key named another change" in json.dumps(other)
+        assert "this key was already used for a different change" in json.dumps(other)
 
 
 def test_control_addresses_that_are_not_named_are_not_taken_away(info: dict[str, Any]) -> None:
     refused = rest({"change": "control"})
     assert (refused.status_code, Message.objects.count()) == (400, 0)
-    assert "an empty list takes all control addresses away" in refused.content.decode()
+    assert "an empty list removes all control addresses" in refused.content.decode()
 
     none = rest({"change": "control", "addresses": []})
     assert (none.status_code, none.json()["says"]) == (201, "control addresses: none")

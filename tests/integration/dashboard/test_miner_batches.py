@@ -296,7 +296,7 @@ def test_what_fits_into_no_message_is_not_offered(ann: None) -> None:
 
     refused = rest({"porep": "non-interactive"}, path="").json()
 
-    assert refused["message"].endswith("takes interactive, synthetic for sectors of this size")
+    assert refused["message"].endswith("accepts interactive, synthetic for sectors of this size")
     assert 'value="non-interactive"' not in text_of(
         signed_in().get(reverse("miner-batches", args=["f02001"]))
     )

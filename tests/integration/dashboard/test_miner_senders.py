@@ -58,10 +58,10 @@ def test_rest_chooses_who_sends_by_key_or_f0_and_keeps_the_order() -> None:
 
     assert body["terminate"]["named"] == [FIRST, OWNER]
     assert body["terminate"]["now"] == FIRST
-    assert body["terminate"]["reason"] == "first with funds for terminations"
+    assert body["terminate"]["reason"] == "first funded address for terminations"
     assert body["extend"]["named"] == [SECOND, FIRST]
     assert body["extend"]["now"] == FIRST, "no signer holds the first"
-    assert body["post"] == {"named": [], "now": WORKER, "reason": "first with funds for proofs"}
+    assert body["post"] == {"named": [], "now": WORKER, "reason": "first funded address for proofs"}
     assert sender_choose(row, USES[ChangeKind.TERMINATE]).address == FIRST
     entry = AuditEntry.objects.get(action="miner.senders")
     assert entry.before == {"terminate": [], "extend": []}
@@ -109,7 +109,7 @@ def test_the_page_ticks_addresses_and_says_who_would_send_now(ann: None) -> None
     shown = text_of(client.get(address))
     assert "control address f0122, 5.0000 FIL" in shown
     assert "control address f0123, no signer holds it" in shown
-    assert "first with funds for proofs" in shown
+    assert "first funded address for proofs" in shown
 
     answer = client.post(address, {"post": [FIRST, SECOND], "precommit": [WORKER, OWNER]})
     assert (answer.status_code, answer["Location"]) == (302, address)
@@ -118,7 +118,7 @@ def test_the_page_ticks_addresses_and_says_who_would_send_now(ann: None) -> None
 
     refused = client.post(address, {"post": [FIRST], "extend": [factories.bls(99)]})
     assert refused.status_code == 422
-    assert "is neither owner nor worker nor a control address of f02001" in text_of(refused)
+    assert "is not the owner, the worker or a control address of f02001" in text_of(refused)
     assert senders_named(row)[Use.POST] == [SECOND, FIRST]
 
 

@@ -80,11 +80,11 @@ def test_what_changes_is_listed_and_nothing_is_done_by_the_first_click(pool: Tra
     assert answer.status_code == 200
     assert "Transfer to bob" in text
     for words in (
-        "bob, until now alice, which no longer sees it",
+        "from alice to bob; alice no longer sees it",
         "1 sector, 1 deadline with sectors, all settings",
         "1 message to it, which lands as alice&#x27;s",
-        "alice-sign: for this miner alone",
-        "alice keeps its right to",
+        "alice-sign: limited to this miner",
+        "alice keeps access to",
     ):
         assert words in text
     assert owner() == "alice"
@@ -182,7 +182,7 @@ def test_a_page_that_is_older_than_another_hand_over_does_nothing(pool: Transfer
 
     answer = signed_in("olga").post(PAGE, form(sure="yes"))
 
-    assert "it is carol&#x27;s, not alice&#x27;s" in text_of(answer)
+    assert "it belongs to carol, not to alice" in text_of(answer)
     assert owner() == "carol"
 
 

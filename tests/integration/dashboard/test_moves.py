@@ -56,7 +56,7 @@ def test_rest_shows_the_steps_and_sets_the_height(chain: MovingChain) -> None:
         "blocked",
     )
     [height] = [step for step in shown["steps"] if step["key"] == "height"]
-    assert height["first"] == ["Signer's policy names the miner"]
+    assert height["first"] == ["Signer's policy covers the miner"]
     assert [window["deadline"] for window in shown["windows"]] == [4, 5, 1]
 
     done = rest("post", {"way": "in", "height": 1010})
@@ -105,7 +105,7 @@ def test_a_stranger_and_a_reader_cannot(chain: MovingChain) -> None:
         page = reverse(name, args=["f01000"])
         assert signed_in("bill").get(page).status_code == 404
         reader = signed_in("anna")
-        assert "Changes hands at height" not in text_of(reader.get(page))
+        assert "Switch at height" not in text_of(reader.get(page))
         assert reader.post(page, {"act": "height", "height": "1010", "sure": "yes"}).status_code in (403, 404)
     assert heights() == (None, 0)
 
@@ -117,9 +117,9 @@ def test_the_page_reviews_and_sets_the_height_and_takes_it_back(chain: MovingCha
     assert "Move in…" in text
     text = text_of(browser.get(page))
     for words in (
-        "every row names a store",
+        "every sector has a store",
         "first: Signer",
-        "Start it once lotus-miner has stopped, never before.",
+        "Start only after lotus-miner has stopped.",
         "signer policy --miner f01000",
         "the other program",
     ):
@@ -171,7 +171,7 @@ def test_numbers_are_taken_over_and_given_back_on_the_pages(chain: MovingChain) 
     browser.post(into, {"act": "numbers", "sectorid": "41", "sure": "yes"})
     assert SectorNumbers.objects.get().exported_at is None
 
-    assert "The pool pledges nothing more" in text_of(browser.post(out, {"act": "numbers"}))
+    assert "The pool pledges no more" in text_of(browser.post(out, {"act": "numbers"}))
     browser.post(out, {"act": "numbers", "sure": "yes"})
     assert SectorNumbers.objects.get().exported_at is not None
     assert browser.post(out, {"act": "other"}).status_code == 404
@@ -188,11 +188,11 @@ def test_the_command_shows_and_does_the_same(chain: MovingChain) -> None:
     assert "way: in\n" in shown
     assert "[done] Keys in the pool's signer: 1 of 1 keys are held by a connected signer\n" in shown
     assert "    $ .venv/bin/python -m workers signer policy --miner f01000\n" in shown
-    assert "(first: Signer's policy names the miner)" in shown
+    assert "(first: Signer's policy covers the miner)" in shown
     assert "works_from: 1010\n" in command("in", "height=1010")
     assert "works_until: 0\n" in command("cancel")
     command("in", "last_number=41")
-    assert "the pool gives no more" in command("out", "give_numbers=true")
+    assert "the pool assigns no more" in command("out", "give_numbers=true")
     for words in (["in", "height=5"], ["height=x"], ["in", "give_numbers=true"], ["cancel"]):
         with pytest.raises(CommandError):
             command(*words)
@@ -205,4 +205,4 @@ def test_where_no_node_answers_the_page_says_so(chain: MovingChain, monkeypatch:
 
     page = signed_in("ann").get(reverse("miner-move-in", args=["f01000"]))
 
-    assert (page.status_code, "Not known." in text_of(page)) == (200, True)
+    assert (page.status_code, "Status unknown:" in text_of(page)) == (200, True)

@@ -150,7 +150,7 @@ def test_a_sectors_page_tells_its_way():
 
 
 @pytest.mark.parametrize(
-    ("recovering", "word"), [([], "faulty"), ([1], "recovering"), (None, "waits for its first proof")]
+    ("recovering", "word"), [([], "faulty"), ([1], "recovering"), (None, "awaiting first proof")]
 )
 def test_a_sealed_sector_that_is_not_active_says_why(recovering, word):
     pool = busy_pool()
@@ -175,7 +175,7 @@ def test_a_waiting_batch_says_what_it_waits_for():
 
     text = text_of(signed_in("olga").get(f"/sectors/{row.uuid}/"))
 
-    assert "1 sector of at most 256 wait to share the message" in text
+    assert "1 sector of at most 256 waiting to share a message" in text
 
 
 def test_the_doctor_names_the_reason_and_what_happens_by_itself():
@@ -185,7 +185,7 @@ def test_the_doctor_names_the_reason_and_what_happens_by_itself():
     text = text_of(signed_in("olga").get(addresses(pool)["message-stuck"]))
 
     assert "The sender&#x27;s balance does not cover gas and value." in text
-    assert "retries automatically with back-off, and on the first head with a higher balance" in text
+    assert "retries automatically with back-off, and as soon as the balance rises" in text
 
 
 def test_an_unknown_address_has_a_page_of_its_own():

@@ -72,7 +72,7 @@ def test_present_numbers_come_from_hosts_history_and_network():
 def test_a_farm_without_hosts_is_assumed(ann: None, quiet: None) -> None:
     shown = text_of(signed_in().get(reverse("planner"), {"s_PC1": "0.001", "s_PC2": "0.001"}))
 
-    assert "assumed: no host has told" in shown
+    assert "assumed: no host has reported it" in shown
     assert "guess: a disk of 200 MiB/s" in shown
 
 
@@ -83,17 +83,17 @@ def test_the_page_simulates_what_is_typed(ann: None, quiet: None) -> None:
     shown = text_of(signed_in().get(reverse("planner"), given))
 
     # Two hosts with two slots of an hour each: 4 an hour.
-    assert "96.0 sectors a day" in shown
-    assert "Limited by PC1: 2 slots on each host" in shown
+    assert "96.0 sectors per day" in shown
+    assert "Limited by PC1: 2 slots per host" in shown
     assert "One more host" in shown
-    assert "to 144.0 a day" in shown
+    assert "to 144.0 per day" in shown
     assert "choose a miner" in shown
 
 
 def test_nonsense_is_refused_beside_its_field(ann: None, quiet: None) -> None:
     for wrong in ({"s_PC1": "nan"}, {"s_PC1": "-1"}, {"slots_PC1": "many"}, {"hosts": "99999999"}):
         shown = text_of(signed_in().get(reverse("planner"), wrong))
-        assert "Not planned." in shown
+        assert "Invalid value ignored:" in shown
         assert "must be" in shown
 
 
@@ -166,4 +166,4 @@ def test_the_bound_of_the_simulation_is_no_disk():
     plan = Plan(hosts=2, rooms=ROOMS_MAX, slots={}, seconds={})
     outcome = Outcome(per_day=1.0, sector_s=1.0, limit=DISK, use={})
 
-    assert "the most that is simulated" in limit_text(plan, outcome)
+    assert "the maximum that is simulated" in limit_text(plan, outcome)

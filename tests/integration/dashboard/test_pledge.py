@@ -26,9 +26,9 @@ def test_a_pledge_is_reviewed_with_its_price_before_anything_is_made(ann, node):
     review = text_of(signed_in().post(reverse("pledge"), pledge_form(miner, count="2", sure="")))
 
     assert "Pledge 2 sectors" in review
-    assert "To pay" in review
+    assert "locked plus burnt" in review
     assert "the worker" in review
-    assert "alice has no sealing host: the sectors wait until one has joined" in review
+    assert "alice has no sealing host: the sectors will wait until one joins" in review
     assert not Sector.objects.exists()
 
 
@@ -131,7 +131,7 @@ def test_another_number_is_priced_without_a_new_page(ann, node):
     assert "All 12" in text
     assert "0.6000 FIL" in text
     assert "cannot pay" in text
-    assert "too little" in text
+    assert "short: the messages would wait for funds" in text
 
 
 @pytest.mark.parametrize("count", ["", "0", "x", "9" * 30])

@@ -133,9 +133,9 @@ def test_deadline_names_left_out_sectors_by_host_and_path(north: Miner) -> None:
 
     text = page(reverse("proving-deadline", args=[north.address, 1]))
 
-    assert "4 sectors left out" in text
+    assert "4 sectors skipped" in text
     assert f"1 on p, {store.attachments.get().path}/sealed/s-t02001-1" in text
-    assert "2, in no store that is known" in text
+    assert "2, in no known store" in text
     assert "and 1 more" in text
 
 
@@ -153,8 +153,7 @@ def test_strangers_find_nothing(north: Miner, path: str) -> None:
 
 
 def test_stores_that_no_host_reads_are_not_told_as_whole(north: Miner) -> None:
-    whole, unread = "Every sector that was looked at has its files.", "Not looked at: those in store-1, which"
-    factories.store(Worker.objects.get(), "store-1")
+    whole, unread = "All checked sectors have their files.", "Not checked: sectors in store-1, which"
     before = text_of(signed_in().get(reverse("proving")))
     Worker.objects.update(seen_at=now() - timedelta(hours=1))
 
@@ -162,7 +161,7 @@ def test_stores_that_no_host_reads_are_not_told_as_whole(north: Miner) -> None:
 
     assert whole in before
     assert unread not in before
-    assert f"{whole} {unread} no host reads now." in after
+    assert f"{whole} {unread} no host can read now." in after
 
 
 def test_sector_is_tested_from_the_page_and_leaves_a_line(north: Miner) -> None:
@@ -209,7 +208,7 @@ def test_no_host_in_charge_is_said_and_nothing_begins(north: Miner) -> None:
     answer = signed_in("ann").post(reverse("proving-test", args=[north.address, 1]))
 
     assert answer.status_code == 409
-    assert "no host that looks at sectors has its store" in answer.content.decode()
+    assert "no online host that checks sectors has its store" in answer.content.decode()
     assert not CheckRun.objects.exists()
 
 

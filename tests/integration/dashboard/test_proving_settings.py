@@ -82,7 +82,7 @@ def test_pages_show_the_level_above_and_save(ann: None) -> None:
 
     assert proving_policy(miner.pk).check_per_s == 4
     assert 'value="4"' in text_of(browser.get(page))
-    assert "Checks of a host: 4 a second." in text_of(browser.get(reverse("proving")))
+    assert "Checks per host: 4 per second." in text_of(browser.get(reverse("proving")))
     pool = reverse("proving-settings")
     assert "Save" not in text_of(browser.get(pool))
     assert browser.post(pool, {"check_per_s": "1"}).status_code == 404

@@ -73,7 +73,7 @@ def test_component_token_has_its_scopes_and_the_start_command(adam):
     made = client.post("/tokens/new/", {**form, "perm": ""}, follow=True)
 
     assert (low.status_code, Token.objects.get().perm) == (422, "write")
-    assert "programs of this part need write" in text_of(low)
+    assert "this component needs at least level write" in text_of(low)
     assert "make worker CONSOLE=http://testserver TOKEN_FILE=token" in text_of(made)
 
 
@@ -244,7 +244,7 @@ def test_guessing_here_is_slowed_as_at_the_login(adam, monkeypatch):
     answer = client.post("/tokens/new/", {**TOKEN, "confirm-password": PASSWORD})
 
     assert answer.status_code == 422
-    assert "Too many failed tries" in text_of(answer)
+    assert "Too many failed attempts" in text_of(answer)
     assert LoginAttempt.objects.filter(is_good=False).count() == 5
     assert not Token.objects.exists()
 

@@ -80,7 +80,7 @@ def test_the_page_shows_what_the_chain_allows_first(chain: Known) -> None:
     browser, page = signed_in("ann"), reverse("sector-restore", args=[sector.uuid])
     assert page in browser.get(reverse("sector", args=[sector.uuid])).content.decode()
     asked = browser.get(page)
-    assert "The chain has never used its number" in text_of(asked)
+    assert "Its number is unused on chain" in text_of(asked)
     assert asked.content.decode().count(f'href="{reverse("sector", args=[sector.uuid])}"') == 2, (
         "crumb, cancel"
     )
@@ -94,7 +94,7 @@ def test_the_page_shows_what_the_chain_allows_first(chain: Known) -> None:
 
     assert states() == ["ALLOCATED"]
     shown = text_of(browser.get(reverse("sector", args=[sector.uuid])))
-    assert "Restored: it is sealed anew" in shown
+    assert "Restored: sealing starts over" in shown
     assert "a mistake" in shown
     assert AuditEntry.objects.filter(action="sector.restore", actor__contains="ann").count() == 1
 

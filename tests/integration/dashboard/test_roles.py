@@ -58,7 +58,7 @@ def test_the_matrix_shows_hosts_by_miners_to_those_who_see_the_miner(miner: Mine
         assert ("rack-a" in shown) is sees
         assert signed_in(who).get("/miners/f02001/roles/").status_code == (200 if sees else 404)
     shown = text_of(signed_in("ann").get("/miners/f02001/roles/"))
-    for word in ("holds it", "standby", "shared", "Fail over…", "Make holder…", "Take away…", "Lease left"):
+    for word in ("holder", "standby", "shared", "Fail over…", "Make holder…", "Remove…", "Lease left"):
         assert word in shown
 
 
@@ -71,23 +71,23 @@ def test_live_fragments_follow_a_role(miner: Miner) -> None:
 
 def test_matrix_and_today_say_what_nobody_holds_and_what_it_costs(miner: Miner) -> None:
     person("ann")
-    assert "nobody holds" not in text_of(signed_in("ann").get("/roles/"))
+    assert "no host holds" not in text_of(signed_in("ann").get("/roles/"))
     long_ago = clock.now() - timedelta(minutes=5)
     Role.objects.filter(kind=RoleKind.WINDOW).update(heard_at=long_ago)
     Role.objects.filter(kind=RoleKind.WINDOW, state=RoleState.HELD).update(lease_until=long_ago)
     change_send(Change("role", miner.pk, miner.tenant_id))
 
     for page in ("/roles/", "/", "/miners/f02001/"):
-        assert f"nobody holds WindowPoSt of {miner.name or miner}" in text_of(signed_in("ann").get(page)), (
+        assert f"no host holds WindowPoSt for {miner.name or miner}" in text_of(signed_in("ann").get(page)), (
             page
         )
     frames = fragments_render({("role", str(miner.pk))}, viewer=SYSTEM, page="roles")
-    assert "nobody holds WindowPoSt" in frames
-    assert "given to rack-a, rack-b, silent for 5 min" in text_of(signed_in("ann").get("/"))
+    assert "no host holds WindowPoSt" in frames
+    assert "assigned to rack-a, rack-b, no heartbeat for 5 min" in text_of(signed_in("ann").get("/"))
 
     Role.objects.filter(host="rack-b").update(heard_at=clock.now())
 
-    assert "nobody holds" not in text_of(signed_in("ann").get("/miners/f02001/")), (
+    assert "no host holds" not in text_of(signed_in("ann").get("/miners/f02001/")), (
         "rack-b is about to take it"
     )
 
@@ -122,7 +122,7 @@ def test_refusal_stands_on_the_page(miner: Miner) -> None:
     answer = act("fail-over", kind="window", host="rack-c", sure="yes")
 
     assert answer.status_code == 422
-    assert "host rack-c has no role window of this miner" in text_of(answer)
+    assert "host rack-c does not have the role window for this miner" in text_of(answer)
     assert act("give", host="", kind="window").status_code == 422
     assert act("give", host="x", kind="cook").status_code == 422
     assert act("dance").status_code == 404
@@ -149,7 +149,7 @@ def test_trial_of_a_sealing_role_pledges_one_sector_for_that_host(
     assert sticky is not None
     assert (sector.number, sticky.host) == (7, "rack-b")
     shown = text_of(signed_in("ann").get("/miners/f02001/roles/"))
-    assert "sector 7 is the highest, the host has not begun it yet" in shown
+    assert "sector 7 is the highest, the host has not started it yet" in shown
     assert act("test", host="rack-a", sure="yes").status_code == 422
 
 

@@ -45,13 +45,16 @@ def test_the_page_names_the_bottleneck_with_its_evidence(ann: None, quiet: None)
 
     shown = text_of(signed_in().get(reverse("sealing")))
 
-    assert "PC1 limits the farm:" in shown
-    assert "1 of 1 slot run where it queues, 1 sector waits, 0 when the 6 hours began" in shown
-    assert "Most wait for alpha: 1 beyond its 1 slot of PC1" in shown
+    assert "PC1 is the bottleneck:" in shown
+    assert (
+        "1 of 1 slot busy on the hosts with a queue, 1 sector waiting, 0 at the start of the last 6 hours"
+        in shown
+    )
+    assert "The longest queue is on alpha: 1 beyond its 1 slot for PC1" in shown
     # One slot at 20 minutes makes 72 a day; a second one 144.
     assert "72.0 → 144.0 sectors a day" in shown
     assert reverse("sector", args=[done.uuid]) in shown
-    assert f"f02001 / {runs.number} PC1: runs for" in shown
+    assert f"f02001 / {runs.number} PC1: running for" in shown
 
 
 def test_a_queue_for_absent_hosts_names_them(ann: None, quiet: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,16 +64,16 @@ def test_a_queue_for_absent_hosts_names_them(ann: None, quiet: None, monkeypatch
 
     shown = text_of(signed_in().get(reverse("sealing")))
 
-    assert "Each host with slots for PC1 is paused or away." in shown
-    assert "1 sector waits for one: alpha has them." in shown
+    assert "Every host with slots for PC1 is paused or offline." in shown
+    assert "1 sector waiting for one: alpha has slots." in shown
 
     monkeypatch.setattr("apps.sectors.selectors.sealing_report.HOSTS_MAX", 1)
     factories.worker("beta", slots={"PC1": 1})
     alpha.slots = {}
     alpha.save()
     shown = text_of(signed_in().get(reverse("sealing")))
-    assert "No host of those shown has a slot for PC1." in shown
-    assert "1 more host is not looked at here" in shown
+    assert "No host shown has a slot for PC1." in shown
+    assert "1 more host is not shown here" in shown
 
 
 def test_filters_stand_in_the_address(ann: None, quiet: None) -> None:
@@ -81,7 +84,7 @@ def test_filters_stand_in_the_address(ann: None, quiet: None) -> None:
     assert "f02001 / 7 PC1" in text_of(browser.get(f"{here}?hours=1&host={alpha.uuid}"))
     elsewhere = text_of(browser.get(f"{here}?miner={other.address}"))
     assert 'class="faint"' in elsewhere, "what other miners have in the slots"
-    assert "No sector in progress" in elsewhere
+    assert "No sectors in progress" in elsewhere
     assert browser.get(f"{here}?miner=f09999").status_code == 404
     assert browser.get(f"{here}?hours=99").status_code == 200
 
@@ -107,7 +110,7 @@ def test_page_and_csv_tell_of_a_host_with_more_runs(
 
     [run] = csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode()))  # type: ignore[attr-defined]
     assert run["capped"] == "yes"
-    assert "runs are read of alpha (from " in shown
+    assert "runs of alpha (since " in shown
 
 
 def test_rest_has_the_same_figures() -> None:
@@ -136,7 +139,7 @@ def test_a_stranger_sees_no_host_run_or_sector() -> None:
 
     shown = text_of(signed_in("bill").get(reverse("sealing")))
 
-    assert "No sealing host yet" in shown
+    assert "No sealing hosts yet" in shown
     for secret in ("alpha", "f02001"):
         assert secret not in shown
 

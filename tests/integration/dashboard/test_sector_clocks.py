@@ -80,7 +80,7 @@ def test_what_is_over_and_what_is_used_says_so() -> None:
     over = clocks(sealing("PC1_DONE", ticket_epoch=HEIGHT - life))
     active = clocks(sealing("PROVING", ticket_epoch=10, seed_epoch=20, precommit_epoch=15))
 
-    assert (over["ticket"].value, over["ticket"].tone, over["ticket"].until) == ("over", "bad", None)
+    assert (over["ticket"].value, over["ticket"].tone, over["ticket"].until) == ("expired", "bad", None)
     assert [active[key].tone for key in ("ticket", "seed", "deposit")] == ["", "", ""]
     assert (active["ticket"].value, active["seed"].value) == ("10", "20")
     assert active["deposit"].foot == "returned when the commit landed"
@@ -127,7 +127,7 @@ def test_a_seed_is_counted_down_to_while_it_is_to_come() -> None:
     found = clocks(sector)
 
     comes = paid + network().pre_commit_challenge_delay
-    assert found["seed"].label == "Seed comes in"
+    assert found["seed"].label == "Seed available in"
     assert found["seed"].foot.replace("\u202f", "").endswith(str(comes))
     assert (found["deposit"].label, found["deposit"].tone) == ("Deposit lost in", "ok")
 
@@ -135,7 +135,7 @@ def test_a_seed_is_counted_down_to_while_it_is_to_come() -> None:
 def test_a_non_interactive_sector_has_neither_seed_nor_deposit() -> None:
     found = clocks(sealing("C1_DONE", ticket_epoch=4_990, seed_epoch=4_990, seal_proof=15))
 
-    assert found["seed"].foot == "none: it is sealed non-interactively"
+    assert found["seed"].foot == "none: sealed non-interactively"
     assert found["deposit"].foot == "none without a pre-commit"
 
 

@@ -47,7 +47,7 @@ def test_a_rebuild_is_asked_about_begun_retried_and_aborted(sector):
     assert client.post(address, {"sure": "yes"}).status_code == 302
     run = PipelineRun.objects.get()
     assert "Rebuild: Add piece." in page(sector)
-    assert "Rebuild begun" in page(sector)
+    assert "Rebuild started" in page(sector)
     assert "Snap up…" not in page(sector)
     again = client.post(address, {"sure": "yes"})
     assert (again.status_code, "made again, already" in text_of(again)) == (422, True)

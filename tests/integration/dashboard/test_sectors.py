@@ -97,8 +97,8 @@ def test_a_tenant_without_a_host_is_told_so(ann):
     factories.worker("ours", of="alice")
     after = text_of(signed_in().get(reverse("sectors")))
 
-    assert "waits for a sealing host of alice: none has registered" in before
-    assert "Waits for a sealing host of alice: none has registered." in page
+    assert "waiting for a sealing host of alice: none has registered" in before
+    assert "Waiting for a sealing host of alice: none has registered." in page
     assert "waiting for a worker with a free slot" in after
 
 
@@ -171,7 +171,7 @@ def test_removed_files_are_in_the_timeline_and_are_no_stage(ann):
 
     text = text_of(signed_in().get(reverse("sector", args=[pool.paused.uuid])))
 
-    assert "The host removed the files" in text
+    assert "Files removed by the host" in text
     stages = text[text.index(">Stages<") : text.index(">Timeline<")]
     assert "Aborted" not in stages
 

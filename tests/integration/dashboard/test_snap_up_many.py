@@ -149,5 +149,5 @@ def test_the_page_shows_the_price_first_and_begins_then(miner: Miner, ann: None)
     assert PipelineRun.objects.get().sector == first
     again = browser.post(page, {"id": [str(one.uuid) for one in sectors], "sure": "yes"})
     assert again.status_code == 422
-    assert "0 sectors begun" in text_of(again)
-    assert "No sector was picked" in text_of(browser.get(page))
+    assert "0 sectors started" in text_of(again)
+    assert "No sectors selected" in text_of(browser.get(page))

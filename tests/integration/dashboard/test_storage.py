@@ -49,7 +49,7 @@ def test_a_store_with_sectors_that_no_prover_has_needs_attention(ann):
     page = signed_in()
     shown = lambda state: text_of(page.get(reverse("stores"), {"state": state}))  # noqa: E731
 
-    assert "no prover of the pool reads it" in shown("trouble")
+    assert "no prover of the pool has it attached" in shown("trouble")
     assert ("sealed-here" in shown("ready"), "empty" in shown("ready")) == (False, True)
     attached(prover(), "sealed-here")
     assert "no prover" not in shown("")
@@ -60,19 +60,19 @@ def test_the_list_shows_room_conditions_and_filters(ann):
     box = prover()
     attached(box)
     attached(factories.worker("far", of="bob"), "foreign")
-    gone = {"condition": StoreCondition.AWAY, "reason": "/mnt/x is no folder"}
+    gone = {"condition": StoreCondition.AWAY, "reason": "/mnt/x is not a folder"}
     attached(factories.worker("cold"), "away-disk", **gone)
     page = signed_in()
 
     text = text_of(page.get(reverse("stores")))
 
     assert "away-disk" in text
-    assert "/mnt/x is no folder" in text
+    assert "/mnt/x is not a folder" in text
     assert "512 GiB" in text
     assert "foreign" not in text
     ready = text_of(page.get(reverse("stores"), {"state": "ready"}))
     assert "prover" in ready
-    assert "/mnt/x is no folder" not in ready
+    assert "/mnt/x is not a folder" not in ready
 
 
 def test_a_bucket_without_a_bound_adds_no_room(ann):
@@ -84,9 +84,9 @@ def test_a_bucket_without_a_bound_adds_no_room(ann):
     listed = " ".join(text_of(page.get(reverse("stores"))).split())
     own = " ".join(text_of(page.get(reverse("store", args=[bucket.uuid]))).split())
 
-    assert "2 stores, 512 GiB free of 1 TiB and 1 without a bound." in listed
+    assert "2 stores, 512 GiB free of 1 TiB and 1 without a size limit." in listed
     assert " PiB" not in listed
-    assert "1 GiB used, no bound on its size" in own
+    assert "1 GiB used, no size limit" in own
     rows = stores_visible(SYSTEM, now=now())
     assert {store_body(row)["free_bytes"] for row in rows} == {1 << 39, None}
     assert " PiB" not in own
@@ -118,7 +118,7 @@ def test_the_list_shows_what_checks_of_files_found_and_how_far_one_is(ann):
     assert "1 bad" in cell("disk")
     assert "<time" in cell("disk")
     assert "running" in cell("busy")
-    assert "4 of 9 sectors looked at" in cell("busy")
+    assert "4 of 9 sectors checked" in cell("busy")
     assert cell("new") == "never"
     trouble = text_of(signed_in().get(reverse("stores"), {"state": "trouble"}))
     assert str(known["disk"].uuid) in trouble
@@ -258,11 +258,11 @@ def test_a_move_names_the_half_copy_that_another_host_must_remove_first(client, 
 
     [move] = client.get(where, headers=reader).json()["results"]
     assert move["waits_for"] == {"host": "second", "name": "s-t01000-7", "store": "target"}
-    words = "waits until second has removed its half copy s-t01000-7 in target"
+    words = "waiting for second to remove leftover s-t01000-7 from target"
     page = signed_in()
     assert words in text_of(page.get(reverse("store", args=[source.uuid])))
 
     WorkerCommand.objects.filter(pk=order.pk).update(done_at=now())
     [move] = client.get(where, headers=reader).json()["results"]
     assert move["waits_for"] is None
-    assert "waits until" not in text_of(page.get(reverse("store", args=[source.uuid])))
+    assert "waiting for second" not in text_of(page.get(reverse("store", args=[source.uuid])))

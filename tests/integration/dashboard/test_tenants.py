@@ -88,13 +88,13 @@ def test_a_miner_is_given_moved_after_a_question_and_taken(olga):
 
     post(olga, "alice", "miner", miner="t01000", open_mining="on")
     asked = text_of(post(olga, "bob", "miner", miner="f01000"))
-    assert "It is alice&#x27;s now" in asked
+    assert "It belongs to alice, which loses access to it." in asked
     assert '<input type="hidden" name="miner" value="f01000">' in asked
     assert MinerGrant.objects.get().tenant.name == "alice"
     post(olga, "bob", "miner", miner="f01000", sure="yes")
     row = MinerGrant.objects.get()
     assert (row.tenant.name, row.open_mining) == ("bob", False)
-    assert "makes no blocks" in text_of(olga.get(path_of("bob")))
+    assert "block production off" in text_of(olga.get(path_of("bob")))
     post(olga, "bob", "miner-take", miner="f01000", sure="yes")
 
     assert last_row() == ("miner.ungrant", "f01000", {"tenant": "bob"}, None)
@@ -109,7 +109,7 @@ def test_a_miner_that_the_pool_works_for_keeps_its_tenant(olga, name, op):
     answer = post(olga, name, op, miner="f01000", sure="yes")
 
     assert answer.status_code == 422
-    assert "the pool works for it as alice&#x27;s" in text_of(answer)
+    assert "the pool runs it for tenant alice" in text_of(answer)
     assert MinerGrant.objects.get(actor_id=1000, deleted_at=None).tenant.name == "alice"
 
 
@@ -119,7 +119,7 @@ def test_an_address_is_given_and_taken(olga):
 
     post(olga, "alice", "signer", address=address)
     assert address in text_of(olga.get(path_of("alice")))
-    assert "Nothing of this tenant is signed" in text_of(post(olga, "alice", "signer-take", address=address))
+    assert "no longer signed with" in text_of(post(olga, "alice", "signer-take", address=address))
     assert SignerGrant.objects.filter(deleted_at=None).exists()
     post(olga, "alice", "signer-take", address=address, sure="yes")
 

@@ -35,7 +35,7 @@ def test_the_overview_says_what_is_wrong():
 
     verdict = re.search(r'class="verdict"[^>]*>(.*?)</p>', text, re.DOTALL)
     assert verdict is not None
-    for words in ("1 sector faulty", "1 deadline missed", "1 sector paused", "alice-old away"):
+    for words in ("1 sector faulty", "1 deadline missed", "1 sector paused", "alice-old offline"):
         assert words in verdict.group(1)
 
 
@@ -109,9 +109,9 @@ def test_miner_page_shows_attempts_per_window_and_the_next_step():
     card = text[text.index('id="f-miner-proofs"') :]
     card = card[: card.index("</section>")]
     assert "files of sectors [6] cannot be read" in card
-    assert re.search(r"tried again until epoch 1.013, next in <span data-until=\"\d+\">", card)
+    assert re.search(r"retried until epoch 1.013, next in <span data-until=\"\d+\">", card)
     assert "2 sectors" in card
-    assert "sent with what is readable by then, next in" in card
+    assert "sent with the sectors readable by then, next in" in card
     assert ">77<" not in card, "a window that landed at the first try needs no word"
 
 
@@ -119,7 +119,7 @@ def test_stalled_proof_is_shown_with_its_host_and_the_backup_host():
     person()
     factories.head(1000)
     row = factories.miner(actor_id=1234)
-    why = "partition 0: no progress on ill since epoch 997 (3 of 20 sectors), given to well"
+    why = "partition 0: no progress on ill since epoch 997 (3 of 20 sectors); also running on well"
     factories.deadline(row, 2, live=1, open_epoch=999, forecast=Forecast.AT_RISK, reason=why)
     progress = {"progress_total": 20, "progress_unit": "sectors"}
     job, backup_job = (
@@ -142,7 +142,7 @@ def test_stalled_proof_is_shown_with_its_host_and_the_backup_host():
     client = signed_in()
     card = text_of(client.get(reverse("miner", args=[row.address]))).partition('id="f-miner-proofs"')[2]
     assert "ill: 3 of 20 sectors; well: 11 of 20 sectors" in card
-    assert "no progress on ill since epoch 997 (3 of 20 sectors), given to well" in card
+    assert "no progress on ill since epoch 997 (3 of 20 sectors); also running on well" in card
     assert f"deadline 2 of {row.name}: {why}" in text_of(client.get("/"))
     hosts = text_of(client.get(reverse("hosts")))
     assert f"{row.address}: WindowPoSt, 3 of 20 sectors" in hosts
@@ -160,7 +160,7 @@ def test_a_host_short_of_disk_is_to_do():
     factories.head(1000)
     factories.worker("full", hardware={"cpus": 1, "disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 40})
 
-    assert "full short of disk" in text_of(signed_in().get("/"))
+    assert "full low on disk space" in text_of(signed_in().get("/"))
 
 
 def test_hosts_of_other_tenants_are_named_with_them() -> None:
@@ -184,7 +184,7 @@ def test_a_host_that_is_away_says_what_waits_for_it():
 
     text = text_of(signed_in().get("/"))
 
-    assert "2 sectors under way, 1 with a deposit on the chain: no other host has the files" in text
+    assert "2 sectors in progress, 1 with a deposit on chain; no other host has the files" in text
 
 
 def test_today_counts_stuck_messages_and_addresses_without_signer():
@@ -197,7 +197,7 @@ def test_today_counts_stuck_messages_and_addresses_without_signer():
 
     today, messages = (text_of(signed_in().get(reverse(name))) for name in ("today", "messages"))
 
-    assert "2 things to look at:" in today
+    assert "2 issues:" in today
     assert "2 messages stuck; 1 address without a signer." in today
     assert "2 messages stuck." in messages
     assert "3 without a nonce yet." in messages
@@ -242,7 +242,7 @@ def test_the_doctor_says_that_blocks_pass_a_message_over():
 
     text = text_of(signed_in().get(reverse("message", args=["late"])))
 
-    assert "No block has taken it for 1 h 00, although its fee cap is over the base fee." in text
+    assert "Not included in a block for 1 h 00, although its fee cap is above the base fee." in text
 
 
 def test_a_refusal_of_the_signer_leads_to_its_policy():
@@ -260,7 +260,7 @@ def test_an_empty_pool_is_well_without_forecasts():
     person()
     factories.head(1000)
 
-    assert "no sector is active or in progress." in text_of(signed_in().get(reverse("today")))
+    assert "no sectors are active or in progress." in text_of(signed_in().get(reverse("today")))
 
 
 def test_the_overview_of_a_healthy_pool_says_so():
@@ -278,8 +278,8 @@ def test_the_overview_counts_sectors_that_no_proof_covers_yet():
 
     text = text_of(signed_in("olga").get("/"))
 
-    assert "0 sectors active, 3 wait for the first proof, 0 in progress" in text
-    assert "no sector is active" not in text
+    assert "0 sectors active, 3 awaiting first proof, 0 in progress" in text
+    assert "no sectors are active" not in text
 
 
 def test_before_the_first_head_the_overview_waits_for_a_node():
@@ -288,7 +288,7 @@ def test_before_the_first_head_the_overview_waits_for_a_node():
     text = text_of(signed_in("olga").get("/"))
 
     assert "No chain yet." in text
-    assert "no chain yet" in text
+    assert "no tipset yet" in text
 
 
 def test_the_overview_counts_down_to_the_next_deadline():
@@ -314,9 +314,9 @@ def test_a_dead_node_is_said_at_once_not_after_ten_epochs():
 
     assert "in sync" not in text
     assert "no node answers" in text
-    assert "no node of the pool can be read" in text
+    assert "no node can be read" in text
     assert "connection refused" in text
-    assert "no node of the pool can be read" in tenants
+    assert "no node can be read" in tenants
     assert node.url not in tenants
     Node.objects.update(error=f"{node.url}: connection refused")
     assert f"{node.url}: {node.url}" not in text_of(signed_in("olga").get("/"))
@@ -331,8 +331,8 @@ def test_a_node_of_another_chain_is_said_with_what_to_do():
 
     text = text_of(signed_in("olga").get("/"))
 
-    assert "node of another chain" in text
-    assert "another genesis block of x: start it on the pool&#x27;s chain, or disable it" in text
+    assert "node on another network" in text
+    assert "another genesis block of x: restart it on the pool&#x27;s network, or disable it" in text
     frame = fragments_render({("node_state", "1")}, viewer=principal("alice"), page="today")
     assert "f-verdict" in frame
     assert "f-head" in frame
@@ -345,4 +345,4 @@ def test_a_console_disk_that_is_full_is_said_to_the_operator(settings: Any) -> N
     page = text_of(signed_in("olga").get("/"))
 
     assert "The console&#x27;s disk is full" in page
-    assert "make room there" in page
+    assert "free up space" in page

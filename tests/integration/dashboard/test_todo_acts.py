@@ -214,7 +214,7 @@ def test_all_messages_below_the_base_fee_are_raised_after_one_review(monkeypatch
         review = text_of(browser.get(act.link.address))
 
         assert act.text == "Raise fees of 2 messages…"
-        assert "At the present base fee their gas costs" in review
+        assert "At the current base fee, gas costs" in review
         assert not Message.objects.filter(gas_fee_cap=1, state="REPLACED").exists()
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', review[review.index('name="confirmed"') :]))
         assert "2 messages done" in text_of(browser.post(act.link.address, {"confirmed": "1", **fields}))

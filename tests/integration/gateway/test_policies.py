@@ -264,7 +264,7 @@ async def test_a_signer_that_is_away_or_of_another_make_is_told_apart(web, signe
 
     monkeypatch.setattr("workers.signer.gateway.POLICY_METHODS", ())  # as venus-wallet, which knows no policy
     async with connected(signer, web, token):
-        with pytest.raises(SignerRefused, match="does not speak of its policy"):
+        with pytest.raises(SignerRefused, match="does not support policy requests"):
             await policy_read("alice")
 
 
@@ -275,7 +275,7 @@ async def test_an_answer_that_is_no_policy_is_refused(web, signer, token, monkey
     real = GatewaySession.answer
     monkeypatch.setattr(GatewaySession, "answer", answer)
     async with connected(signer, web, token):
-        with pytest.raises(SignerRefused, match="the signer's answer cannot be read"):
+        with pytest.raises(SignerRefused, match="the signer's response could not be parsed"):
             await policy_read("alice")
 
 

@@ -292,7 +292,7 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
 
     shown = text_of(browser.post(page, {"id": ids}))
     assert "Terminate 2 sectors" in shown
-    assert "Gone for good" in shown or "known once a deadline takes changes" in shown
+    assert "Total burnt" in shown or "known once a deadline accepts changes" in shown
     sure = {"id": ids, "sure": "yes", "count": "2", "reason": "full"}
     wrong = browser.post(page, {**sure, "confirm": "terminate 1"})
     assert (wrong.status_code, SectorChange.objects.count()) == (422, 0)
@@ -422,7 +422,7 @@ def test_the_command_extends_what_ends_in_a_range_of_epochs(
 
     assert f"{miner.address} / {one.number}" in told("--dry-run")
     assert f"/ {one.number}:" not in told("--dry-run", "--exclude", str(one.number))
-    assert "left out: 2 sectors that would gain too few epochs" in told(
+    assert "left out: 2 sectors with fewer epochs gained than --tolerance" in told(
         "--dry-run", "--tolerance", "99999999"
     )
     with pytest.raises(CommandError, match="more than --max-fee"):

@@ -75,12 +75,12 @@ def test_files_go_when_the_end_is_final_and_somebody_says_so(
         0,
         f"its termination is final at epoch {final}",
     )
-    assert "No sector that has ended has files left" in text_of(browser.get(page))
+    assert "No ended sectors have files left" in text_of(browser.get(page))
     world.epoch(final - world.height)
 
     report = evaluate(CheckData(principal("alice")))
     [found] = next(result for result in report.results if result.check.name == "files_of_ended").findings
-    assert found.say == "files of 2 sectors that ended are left"
+    assert found.say == "files left from 2 sectors that ended"
     plan = client.post(path, params={"dry_run": "true"}, json={}).json()
     assert (plan["bytes"], plan["sectors"][0]["hosts"]) == (miner.sector_size, ["sealer-1"])
     assert not WorkerCommand.objects.filter(op="remove").exists()
@@ -98,7 +98,9 @@ def test_files_go_when_the_end_is_final_and_somebody_says_so(
     hosts_remove(world)
     assert not files_of(world, one) + files_of(world, other)
     assert JobEvent.objects.filter(event="FILES_REMOVED").count() == 2
-    assert "its hosts remove its files" in text_of(browser.get(reverse("sector", args=[one.uuid])))
+    assert "its hosts were told to remove its files" in text_of(
+        browser.get(reverse("sector", args=[one.uuid]))
+    )
     assert fresh(one).state == "TERMINATED"
 
 

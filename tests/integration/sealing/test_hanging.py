@@ -125,7 +125,7 @@ def test_another_host_proves_what_hangs_on_the_first(
 
     row = landed(post)
     assert row.notes.filter(words__contains="no progress on ill since epoch").exists()
-    assert row.notes.filter(words="the proof of prover-1 is taken").exists()
+    assert row.notes.filter(words="using the proof from prover-1").exists()
     sent_once(row)
     assert Job.objects.get(uuid=job.id).state == "FAILED"
     assert ill.stops(), "it hears that its work is not wanted any more"
@@ -169,6 +169,6 @@ def test_a_lone_host_begins_anew_with_another_child(
     assert again.id != job.id
     until_it_ends(world, post, ill.leases)
     row = landed(post)
-    assert row.notes.filter(words__endswith="asked anew").count() == 1
+    assert row.notes.filter(words__endswith="cancelled and offered again").count() == 1
     sent_once(row)
     require_all_active(world, miner, sectors)

@@ -173,6 +173,6 @@ def test_nothing_is_sealed_for_what_the_chain_would_refuse(world: World) -> None
         piece.refresh_from_db()
     assert {piece.state for piece in (unknown, late, undealt)} == {"FAILED"}
     assert unknown.error == "allocation 9 of f0100 does not exist"
-    assert late.error == "it was to be active at epoch 1, which has passed"
+    assert late.error == "it had to be active by epoch 1, which has passed"
     assert undealt.error.startswith("deal 77: deal 77 not found")
     assert not Sector.objects.exists()

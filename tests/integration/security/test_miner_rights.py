@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-WORDS = "the pool works for it as alice's"
+WORDS = "the pool runs it for tenant alice"
 WAYS = {
     "/miner/del": ("/miner/del", {"miner": "f01000"}),
     "/user/miner/del": ("/user/miner/del", {"miner": "f01000"}),
@@ -69,7 +69,7 @@ def seen_by(name: str) -> dict[str, bool]:
         "its page": page_of(name).get("/miners/f01000/").status_code == 200,
         "its sectors": bool(sectors),
         "a right in the interface of sophon-auth": bool(own),
-        "blocks are made for it": "is not one of this account" not in made,
+        "blocks are made for it": "does not belong to this account" not in made,
         "its prover is asked": miner_owner(actor_id=1000) == name,
     }
 
@@ -107,7 +107,7 @@ def test_tenant_with_a_miner_is_disabled_and_not_deleted():
 
     assert (answer.status_code, answer.json()) == (
         400,
-        {"error": "the pool works for its miner f01000: disable it instead"},
+        {"error": "the pool runs its miner f01000: disable the tenant instead"},
     )
     assert Tenant.objects.get(name="alice").deleted_at is None
     assert MinerGrant.objects.get().deleted_at is None

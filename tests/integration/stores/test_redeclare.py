@@ -77,7 +77,7 @@ def test_the_page_shows_what_is_known_and_orders_it(farm: Farm) -> None:
     heads(farm)
 
     text = text_of(browser.get(reverse("store", args=[farm.row.uuid])))
-    assert "2 sectors where the rows say; rows have followed" in text
+    assert "2 sectors as listed; records updated" in text
 
 
 def test_the_command_redeclares_each_store(farm: Farm) -> None:

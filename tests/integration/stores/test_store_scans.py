@@ -52,7 +52,7 @@ def test_what_was_lost_is_found_and_adopted_and_leftovers_go(
     assert rows["s-t01000-700"]["bytes"] > 0
     person("ann", of="alice")
     text = text_of(signed_in("ann").get(reverse("store", args=[farm.row.uuid])))
-    for words in ("What lies here", "cache/notes.txt", "Adopt…", "Remove leftovers…", "missing"):
+    for words in ("Contents", "cache/notes.txt", "Adopt…", "Remove leftovers…", "missing"):
         assert words in text, words
 
     p_aux = farm.path("cache", one, "p_aux")
@@ -98,7 +98,7 @@ def test_on_the_page_leftovers_go_once_their_number_was_typed(
 
     page = reverse("store-leftovers", args=[farm.row.uuid])
     text = text_of(browser.get(page))
-    for words in ("Remove 1 leftover", "remove 1", "s-t01000-700", "a part of a sector"):
+    for words in ("Remove 1 leftover", "remove 1", "s-t01000-700", "incomplete sector"):
         assert words in text, words
     sure = {"id": str(StoreFinding.objects.get().uuid), "sure": "yes", "count": "1", "reason": ""}
     assert browser.post(page, {**sure, "confirm": "yes"}).status_code == 422
@@ -217,7 +217,7 @@ def test_a_host_stops_a_cancelled_scan(farm: Farm, monkeypatch: pytest.MonkeyPat
     goes_on.set()
     farm.beats(lambda: None not in farm.watch._orders.values())
 
-    assert list(farm.watch._orders.values()) == ["the scan is not wanted any more"]
+    assert list(farm.watch._orders.values()) == ["the scan was cancelled"]
     assert (farm.watch._withdrawn, farm.watch._scanned) == (set(), {})
 
 

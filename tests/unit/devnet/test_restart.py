@@ -154,7 +154,7 @@ def test_garbage_is_refused_and_left_alone(path):
     garbage = os.urandom(5000)
     path.write_bytes(garbage)
 
-    with pytest.raises(BadStore, match="is not a devnet's file"):
+    with pytest.raises(BadStore, match="is not a devnet file"):
         Devnet(path)
 
     assert path.read_bytes() == garbage

@@ -15,7 +15,7 @@ from poolsite.embedded.ownership import promised
 def test_an_address_is_promised_to_one_pool_at_a_time() -> None:
     first, second = f"{uuid4()}:1", f"{uuid4()}:2"
     with promised([first]):
-        with pytest.raises(PortTaken, match=f"{first} is what another pool will listen on"):  # noqa: SIM117
+        with pytest.raises(PortTaken, match=f"{first} is reserved by another pool"):  # noqa: SIM117
             with promised([second, first]):
                 pass
         with promised([second]):

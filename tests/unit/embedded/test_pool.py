@@ -87,7 +87,7 @@ def test_what_runs_elsewhere_is_not_started_and_not_waited_for(
 def test_a_wrong_name_among_the_left_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POOLSITE_DISABLE", "sealers")
 
-    with pytest.raises(StartupError, match="POOLSITE_DISABLE names sealers"):
+    with pytest.raises(StartupError, match="POOLSITE_DISABLE lists sealers"):
         table_in(tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_the_process_that_serves_the_port_is_not_left_out(
 ) -> None:
     monkeypatch.setenv("POOLSITE_DISABLE", "web-1")
 
-    with pytest.raises(StartupError, match="POOLSITE_DISABLE names web-1"):
+    with pytest.raises(StartupError, match="POOLSITE_DISABLE lists web-1"):
         table_in(tmp_path)
 
 
@@ -141,7 +141,7 @@ def test_some_old_ports_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_old_ports_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setenv("COMPAT_PORTS", word)
 
-    with pytest.raises(StartupError, match="write 1, or ports with commas between"):
+    with pytest.raises(StartupError, match="use 1, or ports separated by commas"):
         Options.of_environment()
 
 
@@ -201,11 +201,11 @@ def test_hosts_are_started_for_the_chains_sector_size(
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"POOLSITE_SECTOR_SIZE": "3KiB"}, "'3KiB': write one of 2KiB, 8MiB"),
-        ({"POOLSITE_SECTOR_SIZE": "32GiB"}, "'32GiB': without CHAIN_URLS it is 2KiB"),
+        ({"POOLSITE_SECTOR_SIZE": "3KiB"}, "'3KiB': use one of 2KiB, 8MiB"),
+        ({"POOLSITE_SECTOR_SIZE": "32GiB"}, "'32GiB': without CHAIN_URLS only 2KiB is supported"),
         (
             {"CHAIN_URLS": "http://node.example/rpc/v1", "POOLSITE_SNARK": "groth16"},
-            "POOLSITE_SNARK=groth16 behind CHAIN_URLS needs POOLSITE_SECTOR_SIZE",
+            "POOLSITE_SNARK=groth16 with CHAIN_URLS needs POOLSITE_SECTOR_SIZE",
         ),
     ],
 )
@@ -230,7 +230,7 @@ def test_hosts_elsewhere_need_no_sector_size_here(tmp_path: Path, monkeypatch: p
 def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POOLSITE_SNARK", "stark")
 
-    with pytest.raises(StartupError, match="POOLSITE_SNARK is 'stark': write one of auto, groth16"):
+    with pytest.raises(StartupError, match="POOLSITE_SNARK is 'stark': use one of auto, groth16"):
         Options.of_environment()
 
 

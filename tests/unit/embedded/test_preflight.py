@@ -83,14 +83,14 @@ def test_an_operator_file_whose_password_was_changed_is_whole(paths: PoolPaths) 
 def test_garbage_in_the_devnets_file_is_refused(paths: PoolPaths) -> None:
     (paths.var / "devnet" / "chain.sqlite").write_bytes(b"garbage" * 999)
 
-    assert "is not the devnet's file" in refusal(paths)
+    assert "is not a devnet file" in refusal(paths)
 
 
 def test_a_cut_devnet_file_is_refused(paths: PoolPaths) -> None:
     file = paths.var / "devnet" / "chain.sqlite"
     file.write_bytes(file.read_bytes()[:1000])
 
-    assert "is not the devnet's file" in refusal(paths)
+    assert "is not a devnet file" in refusal(paths)
 
 
 def test_a_devnet_file_whose_checkpoint_was_cut_passes_and_loses_nothing(paths: PoolPaths) -> None:
@@ -116,7 +116,7 @@ def test_a_devnet_file_whose_checkpoint_was_cut_passes_and_loses_nothing(paths: 
 def test_data_of_another_postgresql_is_refused(paths: PoolPaths) -> None:
     (paths.var / "pg" / "PG_VERSION").write_text("14\n")
 
-    assert "was made by PostgreSQL 14" in refusal(paths)
+    assert "was created by PostgreSQL 14" in refusal(paths)
 
 
 def test_data_of_this_postgresql_passes(paths: PoolPaths) -> None:
@@ -146,7 +146,7 @@ def test_a_full_disk_is_refused(paths: PoolPaths, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "shutil", full)
     before = contents(paths.var)
 
-    with pytest.raises(DiskFull, match="3 MiB are left on the disk"):
+    with pytest.raises(DiskFull, match="has 3 MiB free"):
         preflight(paths, None)
 
     assert contents(paths.var) == before

@@ -112,7 +112,7 @@ def test_a_network_without_a_row_has_what_its_node_tells() -> None:
 def test_a_network_without_a_row_is_refused_with_what_is_missing(member: str) -> None:
     value = recorded_params() | {"SupportedProofTypes": [5], member: None}
 
-    with pytest.raises(UnknownNetwork, match=f"'testing' .* tells its {member}"):
+    with pytest.raises(UnknownNetwork, match=f"'testing' .* does not report {member}"):
         network_from_params(value)
 
 

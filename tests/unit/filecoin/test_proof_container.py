@@ -312,7 +312,7 @@ def test_an_aggregate_unpacks_to_no_more_than_one_container(monkeypatch: pytest.
     half = bytes(1 << 15)
 
     assert len(aggregate_proofs(aggregate_container(5, (half, half)), seal_proof=5)) == 2
-    with pytest.raises(BadProofContainer, match="cut short"):
+    with pytest.raises(BadProofContainer, match="truncated"):
         aggregate_proofs(aggregate_container(5, (half, half, b"one more")), seal_proof=5)
 
 

@@ -81,7 +81,7 @@ def test_a_sector_that_stands_in_for_another_counts_once(keys: VerifyingKeys) ->
 def test_without_a_key_the_form_is_checked_where_that_is_enough(tmp_path: Path) -> None:
     proof, known = post_case("window")
     nothing = VerifyingKeys(tmp_path)
-    with pytest.raises(KeyMissing, match="there is no verifying key of proof-of-spacetime-fallback"):
+    with pytest.raises(KeyMissing, match="there is no verifying key for proof-of-spacetime-fallback"):
         ProofVerifier(nothing).window_post(proof, **known)
     by_form = ProofVerifier(nothing, needs_keys=False)
     by_form.window_post(proof, **known)
@@ -105,7 +105,7 @@ def test_a_damaged_key_proves_nothing(keys: VerifyingKeys) -> None:
 def test_a_container_is_refused_where_the_chain_takes_none(keys: VerifyingKeys) -> None:
     proof, known = porep_of("2k_v1_1")
     ProofVerifier(keys).porep(proof, **known)
-    with pytest.raises(BadProofContainer, match="where the chain takes Groth16 proofs"):
+    with pytest.raises(BadProofContainer, match="but the chain accepts only Groth16 proofs"):
         ProofVerifier(keys, takes_containers=False).porep(proof, **known)
 
 
@@ -224,7 +224,7 @@ def test_an_aggregate_of_seals_is_made_and_checked_as_one(
         verifier.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors)
     by_form = ProofVerifier(VerifyingKeys(tmp_path), needs_keys=False)
     by_form.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors)
-    with pytest.raises(BadAggregate, match="another number of proofs"):
+    with pytest.raises(BadAggregate, match="number of proofs in the aggregate"):
         by_form.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors[:4])
     monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path / "none"))
     with pytest.raises(OSError, match="No such file"):

@@ -38,7 +38,7 @@ def test_sealing_stores_are_read_and_stand_beside_no_threads(tmp_path: Path) -> 
     assert sealer_config(arguments(tmp_path)).sealing_stores == (tmp_path / "a", tmp_path / "b")
 
     (tmp_path / "config.toml").write_text(f"{stores}[[sealing_thread]]\nlocation = '{tmp_path}'\n")
-    with pytest.raises(BadConfig, match=r"sealing_store stands beside \[\[sealing_thread\]\]"):
+    with pytest.raises(BadConfig, match=r"sealing_store conflicts with \[\[sealing_thread\]\]"):
         sealer_config(arguments(tmp_path))
 
 
@@ -53,41 +53,41 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "more", "words"),
     [
-        ("[slots]\npc9 = 1", [], "config.toml, line 2: slots.pc9 is no stage: did you mean pc2"),
-        ("\n[slots]\npc1 = -1", [], "config.toml, line 3: slots.pc1 is -1: write a whole number from 0 to"),
-        ("[slots]\npc1 = true", [], "line 2: slots.pc1 is True: write a whole number"),
-        ("[slots", [], "config.toml, line 1: '.slots' is not understood .Expected ']' at the end"),
+        ("[slots]\npc9 = 1", [], "config.toml, line 2: slots.pc9 is not a stage: did you mean pc2"),
+        ("\n[slots]\npc1 = -1", [], "config.toml, line 3: slots.pc1 is -1: use a whole number from 0 to"),
+        ("[slots]\npc1 = true", [], "line 2: slots.pc1 is True: use a whole number"),
+        ("[slots", [], "config.toml, line 1: '.slots' cannot be read .Expected ']' at the end"),
         ("\n[slot.s]\npc1 = 1", [], "line 2: slot is unknown: did you mean slots"),
         ("slot.pc1 = 1", [], "line 1: slot is unknown: did you mean slots"),
         ('\n"slot s" = 1', [], "line 2: slot s is unknown: did you mean slots"),
-        ("slots = 3", [], r"line 1: slots is no table: write \[slots\] on a line of its own"),
+        ("slots = 3", [], r"line 1: slots is not a table: put \[slots\] on a line of its own"),
         ("[slot]\npc1 = 1", [], "line 1: slot is unknown: did you mean slots"),
-        ("pc1 = 1", [], "line 1: pc1 is unknown: there are slots, proposed"),
+        ("pc1 = 1", [], "line 1: pc1 is unknown: use one of slots, proposed"),
         (
             "[[sealing_threads]]\nlocation = '/a'",
             [],
             "line 1: sealing_threads is unknown: did you mean sealing_thread",
         ),
-        ("[[sealing_store]]\nweight = 2", [], "line 2: sealing_store.weight is unknown: there are path"),
-        ("[[sealing_store]]\npath = 'a'", [], "line 2: sealing_store.path is 'a': write a path"),
-        ("[[sealing_store]]", [], "line 1: sealing_store.path is missing: write path ="),
+        ("[[sealing_store]]\nweight = 2", [], "line 2: sealing_store.weight is unknown: use path"),
+        ("[[sealing_store]]\npath = 'a'", [], "line 2: sealing_store.path is 'a': use a path"),
+        ("[[sealing_store]]", [], "line 1: sealing_store.path is missing: add path ="),
         (
             "[[sealing_store]]\npath = '/a'\n[[sealing_store]]\npath = '/a/'",
             [],
             "line 4: sealing_store.path is '/a' twice",
         ),
         ("[processor]\npc1 = 1", [], "line 1: processor is unknown: did you mean processors"),
-        ("processors = 3", [], r"line 1: processors is no table: write \[processors\]"),
-        ("[processors]\npc9 = ['/a']", [], "line 2: processors.pc9 is no stage: did you mean pc2"),
+        ("processors = 3", [], r"line 1: processors is not a table: put \[processors\]"),
+        ("[processors]\npc9 = ['/a']", [], "line 2: processors.pc9 is not a stage: did you mean pc2"),
         (
             "[processors]\npc1 = '/a'",
             [],
-            r"line 2: processors.pc1 is '/a': write a program and its arguments, as pc1",
+            r"line 2: processors.pc1 is '/a': use a program and its arguments: pc1",
         ),
         (
             "[processors.pc1]\nbin = '/a'",
             [],
-            r"line 1: .*is no array of tables: write \[\[processors.pc1\]\]",
+            r"line 1: .*is not an array of tables: use \[\[processors.pc1\]\]",
         ),
         (
             "[processors]\nc2 = ['/nowhere/c2']",
@@ -97,25 +97,25 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
         (
             "[slots]\npc1 = 1\npc1 = 2",
             [],
-            "line 3: 'pc1 = 2' is not understood .*: it stands there twice: keep one of them",
+            "line 3: 'pc1 = 2' cannot be read .*: it is defined twice: keep one of them",
         ),
-        ("[slots]\n[slots]", [], r"line 2: '\[slots\]' is not understood .*: keep one of them"),
-        ("[slots]\npc1 = two", [], "line 2: 'pc1 = two' is not understood .*: write name = value: a text in"),
-        ("[slots]\npc1 =", [], "line 2: 'pc1 =' is not understood .*: write name = value"),
-        ("[slots\npc1 = 1", [], r"line 1: '\[slots' is not understood .*: write \[table\]"),
-        ("proposed = 1", [], r"line 1: proposed is no table: write \[proposed\]"),
+        ("[slots]\n[slots]", [], r"line 2: '\[slots\]' cannot be read .*: keep one of them"),
+        ("[slots]\npc1 = two", [], "line 2: 'pc1 = two' cannot be read .*: use name = value: a quoted"),
+        ("[slots]\npc1 =", [], "line 2: 'pc1 =' cannot be read .*: use name = value"),
+        ("[slots\npc1 = 1", [], r"line 1: '\[slots' cannot be read .*: use \[table\]"),
+        ("proposed = 1", [], r"line 1: proposed is not a table: put \[proposed\]"),
         ("[proposed]\nsectors = 1", [], "line 2: proposed.sectors is unknown: did you mean sectors_max"),
-        ("[proposed.slots]\npc1 = 1.5", [], "line 2: proposed.slots.pc1 is 1.5: write a whole number"),
-        ("sectors_max = 'a'", [], "line 1: sectors_max is 'a': write a whole number"),
-        ("", ["--config", "/nonexistent.toml"], "/nonexistent.toml is not there: check --config"),
-        ("", ["--slots", "pc9=1"], "--slots: there is no stage 'pc9': did you mean PC2"),
-        ("", ["--slots", "pc1=x"], "write stage=number"),
+        ("[proposed.slots]\npc1 = 1.5", [], "line 2: proposed.slots.pc1 is 1.5: use a whole number"),
+        ("sectors_max = 'a'", [], "line 1: sectors_max is 'a': use a whole number"),
+        ("", ["--config", "/nonexistent.toml"], "/nonexistent.toml does not exist: check --config"),
+        ("", ["--slots", "pc9=1"], "--slots: unknown stage 'pc9': did you mean PC2"),
+        ("", ["--slots", "pc1=x"], "use stage=number"),
         ("", ["--snark", "external"], "--snark external needs"),
         ("", ["--snark", "groth16"], "--snark groth16 needs --sector-size"),
         ("", ["--snark", "groth16", "--sector-size", "3KiB"], "--sector-size is '3KiB'"),
         ("", ["--token-file", "/nonexistent"], "cannot be read"),
         ("", ["--console", ""], "the console's address is ''"),
-        ("", ["--console", "localhost:8000"], "write http://host:port"),
+        ("", ["--console", "localhost:8000"], "use http://host:port"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(
@@ -133,7 +133,7 @@ def test_a_mistake_ends_the_program_with_a_sentence(
     (tmp_path / "config.toml").write_text("slots = 3\n")
 
     assert main(arguments(tmp_path)) == 2
-    assert "config.toml, line 1: slots is no table" in capsys.readouterr().err
+    assert "config.toml, line 1: slots is not a table" in capsys.readouterr().err
 
 
 def test_a_named_file_stands_for_that_in_the_folder(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_two_files_in_the_folder_are_one_too_many(tmp_path: Path) -> None:
     for name in ("config.toml", "worker.toml"):
         (tmp_path / name).write_text("")
 
-    with pytest.raises(BadConfig, match=r"config.toml and .*worker.toml are both there: keep one"):
+    with pytest.raises(BadConfig, match=r"config.toml and .*worker.toml both exist: keep one"):
         sealer_config(arguments(tmp_path))
 
 
@@ -204,5 +204,5 @@ def test_a_bucket_may_stand_where_a_folder_does(
     config = read(arguments(tmp_path))
     assert [str(store) for store in config.stores] == ["s3://sectors/p"]
     assert config.buckets["s3://sectors/p"].endpoint == "http://minio"
-    with pytest.raises(BadConfig, match="--store is 's3://x': write a bucket and a prefix"):
+    with pytest.raises(BadConfig, match="--store is 's3://x': use a bucket and a prefix"):
         read(arguments(tmp_path, "--store", "s3://x"))

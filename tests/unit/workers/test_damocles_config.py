@@ -157,8 +157,8 @@ def test_threads_plans_are_slots_and_what_they_lack_is_said() -> None:
         "slots.UNSEAL": 0,
     }
     assert any("plan wdpost" in note for note in file.notes)
-    assert any("no [[sealing_thread]] has plan unseal: slots of unseal are 0" in note for note in file.notes)
-    assert any("begins no new sector" in one for one in read(threads.replace("'sealer'", "'snapup'")).notes)
+    assert any("no [[sealing_thread]] has plan unseal: unseal has 0 slots" in note for note in file.notes)
+    assert any("starts no new sectors" in one for one in read(threads.replace("'sealer'", "'snapup'")).notes)
 
 
 @pytest.mark.parametrize(
@@ -166,32 +166,32 @@ def test_threads_plans_are_slots_and_what_they_lack_is_said() -> None:
     [
         (
             "[sealing]\nrpc_polling_interval = '60s'",
-            "rpc_polling_interval of [sealing] is not obeyed: the host asks",
+            "rpc_polling_interval of [sealing] is ignored: the console sets",
         ),
         (
             "[[sealing_thread]]\nlocation = '/a'\nsealing.ignore_proof_check = true",
-            "ignore_proof_check of [[sealing_thread]] 1 is not obeyed: a sector is done once its proof has",
+            "ignore_proof_check of [[sealing_thread]] 1 is ignored: a sector is done once its proof has",
         ),
-        ("[worker]\nping_interval = '30s'", "worker.ping_interval is not obeyed: the console says how often"),
+        ("[worker]\nping_interval = '30s'", "worker.ping_interval is ignored: the console sets how often"),
         (
             "[processors.limitation.staggered]\ntransfer = '1s'",
-            "the staggered start of transfer is not obeyed",
+            "the staggered start of transfer is ignored",
         ),
-        ("[processors.static_tree_d]\n32GiB = '/a'", "processors.static_tree_d is not obeyed"),
-        ("[[processors.transfer]]\ncgroup.cpuset = '0'", "cgroup of [[processors.transfer]] is not obeyed"),
+        ("[processors.static_tree_d]\n32GiB = '/a'", "processors.static_tree_d is ignored"),
+        ("[[processors.transfer]]\ncgroup.cpuset = '0'", "cgroup of [[processors.transfer]] is ignored"),
         (
             "[[processors.pc2]]\nstable_wait = '5s'\nnice = 1",
-            "stable_wait of [[processors.pc2]] is not obeyed",
+            "stable_wait of [[processors.pc2]] is ignored",
         ),
         (
             "[[processors.pc2]]\nargs = ['a']\nnice = 1",
-            "args of [[processors.pc2]] are not obeyed without bin",
+            "args of [[processors.pc2]] are ignored without bin",
         ),
         (
             "[[processors.pc2]]\ncgroup.group_name = 'g'\ncgroup.cpuset = '1'",
-            "cgroup.group_name of [[processors.pc2]] is not obeyed",
+            "cgroup.group_name of [[processors.pc2]] is ignored",
         ),
-        ("[[processors.window_post]]\nbin = 'a'", "[[processors.window_post]] is not obeyed"),
+        ("[[processors.window_post]]\nbin = 'a'", "[[processors.window_post]] is ignored"),
     ],
 )
 def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
@@ -202,15 +202,15 @@ def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
     ("text", "words"),
     [
         ('[worker]\nnmae = "a"', "line 2: worker.nmae is unknown: did you mean name?"),
-        ("[[sealing_thread]]\nplan = 'sealer'", "line 1: sealing_thread.location is missing: write location"),
+        ("[[sealing_thread]]\nplan = 'sealer'", "line 1: sealing_thread.location is missing: add location"),
         (
             "[[sealing_thread]]\nlocation = '/a'\n[[sealing_thread]]\nlocation = '/a'",
-            "line 4: sealing_thread.location is '/a' as of thread 1: give each",
+            "line 4: sealing_thread.location is '/a', already used by thread 1: give each",
         ),
-        ("[[sealing_thread]]\nlocation = 'a'", "line 2: .*write an absolute path"),
+        ("[[sealing_thread]]\nlocation = 'a'", "line 2: .*use an absolute path"),
         (
             "[[sealing_thread]]\nlocation = '/a'\nplan = 'seal'",
-            "line 3: .*plan is 'seal': write one of",
+            "line 3: .*plan is 'seal': use one of",
         ),
         (
             "[[sealing_thread]]\nlocation = '/a'\n[sealing_thread.sealing]\nmax_deal = 1",
@@ -218,42 +218,42 @@ def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
         ),
         (
             "[sealing_thread]\nlocation = '/a'",
-            "line 1: sealing_thread is no array .*write",
+            "line 1: sealing_thread is not an array .*put",
         ),
-        ("[sealing]\nallowed_miners = ['a']", r"line 2: .*write a list of actor ids, as \[1000, 1001\]"),
-        ("[sealing]\nallowed_sizes = ['3GiB']", "line 2: .*write sizes of 2KiB"),
+        ("[sealing]\nallowed_miners = ['a']", r"line 2: .*use a list of actor IDs such as \[1000, 1001\]"),
+        ("[sealing]\nallowed_sizes = ['3GiB']", "line 2: .*use sizes of 2KiB"),
         (
             "[sealing]\nenable_deals = false\n[[sealing_thread]]\nlocation = '/a'\nsealing.disable_cc = true",
-            "line 5: sealing_thread.sealing.disable_cc takes no sector at all: let enable_deals be true",
+            "line 5: sealing_thread.sealing.disable_cc would accept no sectors: set enable_deals to true",
         ),
-        ("[sealing]\nseal_interval = 30", 'line 2: .* is 30: write a time, as "30s"'),
-        ("[sealing]\nenable_deals = 'yes'", "line 2: .*write true or false"),
-        ("[sealing]\nmax_deals = 0", "line 2: .*max_deals is 0: .*for none write enable_deals = false"),
-        ("[sealing]\nmin_deal_space = '65GiB'", "line 2: .*write a size of at most 64GiB"),
-        ("[sealing]\nmin_deal_space = true", "line 2: .*write a size of at most 64GiB"),
-        ("[sealing]\nrecover_interval = '8d'", "line 2: .*write a time of at most 7d"),
+        ("[sealing]\nseal_interval = 30", 'line 2: .* is 30: use a duration such as "30s"'),
+        ("[sealing]\nenable_deals = 'yes'", "line 2: .*use true or false"),
+        ("[sealing]\nmax_deals = 0", "line 2: .*max_deals is 0: .*for none set enable_deals = false"),
+        ("[sealing]\nmin_deal_space = '65GiB'", "line 2: .*use a size of at most 64GiB"),
+        ("[sealing]\nmin_deal_space = true", "line 2: .*use a size of at most 64GiB"),
+        ("[sealing]\nrecover_interval = '8d'", "line 2: .*use a duration of at most 7d"),
         ("[[attached]]\nname = 'a'", "line 1: attached.location is missing"),
         (
             "[[attached]]\nname='a'\nlocation='/a'\n[[attached]]\nname='a'\nlocation='/b'",
             "line 5: attached.name is 'a' twice",
         ),
-        ("[processors.limitation.concurrent]\npc1 = 0", "line 2: .*pc1 is 0: write a whole number from 1"),
+        ("[processors.limitation.concurrent]\npc1 = 0", "line 2: .*pc1 is 0: use a whole number from 1"),
         ("[processors.limitation.concurrent]\npc9 = 1", "line 2: .*pc9 is unknown: did you mean pc"),
-        ("[processors.limitation.staggered]\npc1 = '5'", "line 2: .*write a time"),
-        ("[[processors.p1]]\nbin = 'x'", "line 1: processors.p1 is no stage: did you mean pc1"),
+        ("[processors.limitation.staggered]\npc1 = '5'", "line 2: .*use a duration"),
+        ("[[processors.p1]]\nbin = 'x'", "line 1: processors.p1 is not a stage: did you mean pc1"),
         ("[[processors.pc1]]\nbni = 'x'", "line 2: processors.pc1.bni is unknown: did you mean bin"),
         ("[[processors.pc1]]\nlocks = ['g']", "line 2: .*locks names 'g': add g = 1 to"),
-        ("[[processors.pc1]]\ncgroup.cpuset = 'a'", "line 2: .*cpuset is 'a': write cores"),
-        ("[[processors.pc1]]\ncgroup.cpuset = '9-1'", "line 2: .*cpuset is '9-1': write cores"),
+        ("[[processors.pc1]]\ncgroup.cpuset = 'a'", "line 2: .*cpuset is 'a': use cores"),
+        ("[[processors.pc1]]\ncgroup.cpuset = '9-1'", "line 2: .*cpuset is '9-1': use cores"),
         (
             "[[processors.pc1]]\ncgroup.cpuset = '0-99999999999'",
-            "line 2: .*cpuset is '0-99999999999': write cores",
+            "line 2: .*cpuset is '0-99999999999': use cores",
         ),
         ("[[processors.pc1]]\ncgroup.cpuset = '0-8'", "line 2: .*names core 8: this machine has cores 0-7"),
         ("[[processors.pc1]]\nnice = 20", "line 2: .*from -20 to 19"),
         (
             "[[processors.transfer]]\nbin = 'a'",
-            "line 2: .*copies into stores, .*its sum: leave bin out",
+            "line 2: .*would copy into stores, .*checksums: remove bin",
         ),
     ],
 )
@@ -294,7 +294,7 @@ def test_a_program_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_thread_whose_folder_is_missing_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.damocles_config.is_folder", lambda _location: False)
 
-    with pytest.raises(BadFile, match=r"line 2: .*no such folder: mount its disk, or make it by mkdir -p /a"):
+    with pytest.raises(BadFile, match=r"line 2: .*does not exist: mount its disk, or create it with mkdir"):
         read("[[sealing_thread]]\nlocation = '/a'")
 
 
@@ -331,14 +331,17 @@ def test_a_store_may_be_a_bucket(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[attached]]\nurl = 's3:/x'", "line 2: attached.url is 's3:/x': write a bucket and a prefix"),
-        ("[[attached]]\nurl = 's3://sectors/a//b'", "line 2: .*write a bucket and a prefix"),
-        (STORE + "endpoint = 'minio:9000'", "line 3: attached.endpoint is 'minio:9000': write an address"),
-        (STORE + "location = '/a'", "line 2: attached.url stands beside location: keep one"),
-        ("[[attached]]\nlocation = '/a'\nregion = 'x'", "line 3: attached.region is for a bucket: write url"),
-        (STORE + "secret_key = 'hush'", "line 3: attached.secret_key must not stand here: take it out"),
-        (STORE + "credentials = 'key'", "line 3: attached.credentials is 'key': write an absolute path"),
-        (STORE + "credentials = '/nowhere/key'", "line 3: attached.credentials .*write the access key there"),
+        ("[[attached]]\nurl = 's3:/x'", "line 2: attached.url is 's3:/x': use a bucket and a prefix"),
+        ("[[attached]]\nurl = 's3://sectors/a//b'", "line 2: .*use a bucket and a prefix"),
+        (STORE + "endpoint = 'minio:9000'", "line 3: attached.endpoint is 'minio:9000': use an address"),
+        (STORE + "location = '/a'", "line 2: attached.url conflicts with location: keep one"),
+        (
+            "[[attached]]\nlocation = '/a'\nregion = 'x'",
+            "line 3: attached.region is only for a bucket: add url",
+        ),
+        (STORE + "secret_key = 'hush'", "line 3: attached.secret_key is not allowed here: remove it"),
+        (STORE + "credentials = 'key'", "line 3: attached.credentials is 'key': use an absolute path"),
+        (STORE + "credentials = '/nowhere/key'", "line 3: attached.credentials .*put the access key there"),
         (STORE + "regoin = 'x'", "line 3: attached.regoin is unknown: did you mean region"),
     ],
 )
@@ -455,7 +458,7 @@ def test_rules_by_which_nothing_would_begin_are_refused_with_the_thread(tmp_path
 
     refusal = settings.console_set({"host.sealing.disable_cc": "true"})
 
-    assert refusal.startswith("sealing thread 2 takes no sector at all: let enable_deals be true")
+    assert refusal.startswith("sealing thread 2 would accept no sectors: set enable_deals to true")
     assert settings.rules().takes == EVERY
 
 
@@ -478,7 +481,7 @@ def test_slots_follow_a_plan_that_is_changed(tmp_path: Path) -> None:
             "[[processors.pc2]]\nbin = '/opt/pc2'",
             "line 2: processors.pc2.bin is '/opt/pc2', which cannot be started: install it there",
         ),
-        ("[[processors.c2]]\nbin = 'prove'", "line 2: processors.c2.bin is 'prove', .*write its whole path"),
+        ("[[processors.c2]]\nbin = 'prove'", "line 2: processors.c2.bin is 'prove', .*give its full path"),
     ],
 )
 def test_a_program_that_is_not_there_is_a_mistake_of_its_line(

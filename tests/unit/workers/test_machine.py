@@ -69,7 +69,7 @@ def test_a_sector_that_does_not_fit_is_said() -> None:
         cpus=2, numa_nodes=1, l3_bytes=0, l3_caches=0, ram_bytes=24 * GIB, gpus=(), disks=FARM.disks
     )
 
-    with pytest.raises(BadConfig, match=r"32.0 GiB needs 64.0 GiB of memory, there are 24.0 GiB"):
+    with pytest.raises(BadConfig, match=r"32.0 GiB needs 64.0 GiB of memory, but only 24.0 GiB"):
         slots_propose(small, 32 * GIB)
 
 
@@ -88,7 +88,7 @@ def test_the_proposed_file_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_slots_that_ask_for_too_much_are_refused_with_the_sum() -> None:
-    words = "9 times 64.0 GiB of pc1 ask for 576.0 GiB .*has 512.0 GiB: write pc1 = 7 at most"
+    words = "9 × 64.0 GiB for pc1 need 576.0 GiB .*has 512.0 GiB: set pc1 = 7 or less"
     with pytest.raises(BadConfig, match=words):
         asks().check({"slots.PC1": 9})
 
@@ -114,7 +114,7 @@ def test_memory_of_all_stages_is_added_up() -> None:
     slots = {"slots.PC1": 6, "slots.C2": 4}
 
     asks().check(slots)
-    with pytest.raises(BadConfig, match=r"6 times 64.0 GiB of pc1 \+ 4 times 35.4 GiB of c2 .*pc1 = 4 at"):
+    with pytest.raises(BadConfig, match=r"6 × 64.0 GiB for pc1 \+ 4 × 35.4 GiB for c2 .*pc1 = 4 or"):
         asks(snark="groth16").check(slots)
     asks(StageProcessor(stage="c2", command=("/opt/c2",)), snark="groth16").check(slots)
 
@@ -122,10 +122,10 @@ def test_memory_of_all_stages_is_added_up() -> None:
 def test_cores_of_processors_and_slots_are_added_up() -> None:
     full = (pinned("pc1", "0-15"), pinned("pc1", "16-31"))
     asks(*full).check({"slots.PC1": 4})
-    with pytest.raises(BadConfig, match=r"16 of pc1 \+ 16 of pc1 \+ 4 of c2 = 36 cores, .*has 32: make"):
+    with pytest.raises(BadConfig, match=r"16 for pc1 \+ 16 for pc1 \+ 4 for c2 = 36 cores, .*has 32: make"):
         asks(*full, pinned("c2", "0-3")).check({})
     small = replace(asks(pinned("pc2", "0-30")), sector_bytes=2 << 10)
-    with pytest.raises(BadConfig, match=r"31 of pc2 \+ 2 for 17 slots of pc1 .* = 33 cores"):
+    with pytest.raises(BadConfig, match=r"31 for pc2 \+ 2 for 17 pc1 slots .* = 33 cores"):
         small.check({"slots.PC1": 17})
 
 
@@ -139,7 +139,7 @@ def test_processors_of_one_lock_share_their_cores() -> None:
 
 def test_a_gpu_that_is_not_there_is_named() -> None:
     asks(StageProcessor(stage="c2", environment={"CUDA_VISIBLE_DEVICES": "0"})).check({})
-    with pytest.raises(BadConfig, match="of c2 asks for GPU 1, and this machine has GPUs 0-0: mend CUDA"):
+    with pytest.raises(BadConfig, match="of c2 requests GPU 1, but this machine has GPUs 0-0: fix CUDA"):
         asks(StageProcessor(stage="c2", environment={"CUDA_VISIBLE_DEVICES": "0,1"})).check({})
 
 

@@ -106,7 +106,10 @@ async def test_only_the_operator_registers_and_only_what_is_not_ours(web, transa
     assert "missing permission" in (await register(web, admin, "DROPLET", ""))["error"]["message"]
     for key, words in (("VENUS", "this site answers itself"), ("X", "unknown")):
         assert words in (await register(web, operator, key, "http://127.0.0.1:1"))["error"]["message"]
-    assert "no address" in (await register(web, operator, "DROPLET", "file:///etc"))["error"]["message"]
+    assert (
+        "is not a node address"
+        in (await register(web, operator, "DROPLET", "file:///etc"))["error"]["message"]
+    )
     assert not redis_client().hgetall(REGISTER)
 
 
@@ -138,7 +141,7 @@ async def test_a_markets_answer_that_is_too_large_is_not_passed_on(web, market, 
 
     answer = await ask(web, token, CALL, **NAMESPACE)
 
-    assert (answer.status_code, answer.text) == (502, "the market's answer is larger than 20 bytes\n")
+    assert (answer.status_code, answer.text) == (502, "the market's response is larger than 20 bytes\n")
 
 
 @contextlib.asynccontextmanager
@@ -181,7 +184,7 @@ async def test_oversized_market_frame_closes_the_socket_with_a_reason(web, trans
             await asyncio.wait_for(socket.recv(), 60)
 
     assert (rcvd := ended.value.rcvd) is not None
-    assert (rcvd.code, rcvd.reason) == (1001, "the market's answer is larger than 20 bytes")
+    assert (rcvd.code, rcvd.reason) == (1001, "the market's response is larger than 20 bytes")
 
 
 def limited(**limit: Any) -> str:

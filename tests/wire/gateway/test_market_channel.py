@@ -72,7 +72,7 @@ async def test_clients_of_the_first_version_count_padded_bytes(web: Any, piece: 
     [
         (8, "http://h", "there is no piece"),
         (9, "file:///etc/passwd", "must be an http://, https:// or market:// destination"),
-        (9, "market://s/c", "names no host, and no market is registered here"),
+        (9, "market://s/c", "names no host, and no market is registered"),
         ("9", "http://h", "cannot unmarshal into Go value of type int64"),
         ({"ID": {}}, "http://h", "cannot unmarshal into Go value of type storage.SectorRef"),
     ],

@@ -114,7 +114,7 @@ async def test_an_answer_that_is_too_large_is_followed_by_another_provers(
     else:
         words = replies[0]["error"]["message"]
         assert words.startswith("all request failed: ComputeProof connection ")
-        assert words.endswith(" of alice: the answer is larger than 1000 bytes")
+        assert words.endswith(" of alice: the response is larger than 1000 bytes")
 
 
 def provers_known() -> list[Any]:

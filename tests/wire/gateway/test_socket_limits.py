@@ -60,7 +60,7 @@ async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, t
 
     assert (rcvd := ended.value.rcvd) is not None
     assert (rcvd.code, bool(MEMORY.used)) == (1013, False)
-    assert "large requests fill" in rcvd.reason
+    assert "for large requests are in use" in rcvd.reason
 
 
 async def test_a_flood_of_frames_is_read_at_a_pace_and_others_are_answered(web, token, monkeypatch):

@@ -244,7 +244,7 @@ async def test_a_wallet_names_so_many_accounts_and_no_more(web, token):
 
 async def test_a_tenant_holds_so_many_channels_and_gets_its_place_back(web, token, monkeypatch):
     monkeypatch.setattr("apps.api.rpc.services.gateway.channels.CHANNELS_MAX", 2)
-    refused = "user wallet holds 2 channels here: no more"
+    refused = "user wallet already has 2 channels, the maximum"
 
     async with dial(web, token) as first, dial(web, token) as second:
         opened = [(await call(one, "Gateway.ListenWalletEvent", POLICY)) for one in (first, second)]

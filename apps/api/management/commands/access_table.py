@@ -12,7 +12,7 @@ from apps.api.access_table import table_markdown
 class Command(BaseCommand):
     """Prints the table."""
 
-    help = "Print who may call what, as docs/access.md holds it."
+    help = "Print who may call what, as in docs/access.md."
     requires_system_checks: list[str] = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:

@@ -12,11 +12,13 @@ from apps.users.audit import chain_check
 class Command(BaseCommand):
     """Exit code 1 names the first line that was changed."""
 
-    help = "Check the audit log from its first line."
+    help = "Verify the hash chain of the audit log from its first entry."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Walk the chain."""
         found = chain_check()
         if found.broken is not None:
-            raise CommandError(f"entry {found.broken} was changed; the chain holds to entry {found.to}")
-        self.stdout.write(f"verified to entry {found.to}")
+            raise CommandError(
+                f"entry {found.broken} was changed; the chain is intact up to entry {found.to}"
+            )
+        self.stdout.write(f"verified up to entry {found.to}")

@@ -43,13 +43,13 @@ ASK_EVERY_S: Final = 1.0
 class Command(BaseCommand):
     """Safe to run again and again; exits with 0 once what it is for holds."""
 
-    help = "Make the operator, the tenant 'pool' and the tokens of the pool's programs."
+    help = "Create the operator, the tenant 'pool' and the tokens of the pool's programs."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Offer the pool's miner as a step of its own: it needs a running chain and signer."""
-        parser.add_argument("--miner", action="store_true", help="make the pool's miner")
+        parser.add_argument("--miner", action="store_true", help="create the pool's miner")
         parser.add_argument(
-            "--within", type=float, default=0.0, metavar="S", help="ask again for so many seconds"
+            "--within", type=float, default=0.0, metavar="S", help="keep trying for this many seconds"
         )
 
         parser.add_argument("--address-file", type=Path, help="write the miner's address there")
@@ -73,13 +73,13 @@ class Command(BaseCommand):
                 addresses = addresses_read(path)
                 miner = pool_miner_prepare(addresses=addresses, client=chain_client())
             except DomainError as error:
-                reason = f"the pool's miner has to wait: {error.reason}"
+                reason = f"the pool's miner cannot be created yet: {error.reason}"
             else:
                 if miner.state == MinerState.ACTIVE:
                     break
                 if miner.state == MinerState.FAILED:
-                    raise CommandError(f"the pool's miner was not made: {miner.error}")
-                reason = "the pool's miner has to wait: its message has not landed yet"
+                    raise CommandError(f"the pool's miner could not be created: {miner.error}")
+                reason = "the pool's miner does not exist yet: its message has not landed"
             if time.monotonic() >= until:
                 raise CommandError(reason)
             time.sleep(ASK_EVERY_S)
@@ -96,7 +96,7 @@ class Command(BaseCommand):
             entry = pool_prepare(var=settings.VAR, url=url)
         except DamagedFile as error:
             raise CommandError(
-                f"{path} is damaged ({error}): restore it, or remove it and a new token will be made"
+                f"{path} is damaged ({error}): restore it, or remove it to have a new token created"
             ) from None
         except OSError as error:
             raise CommandError(f"{error.filename or path} cannot be written: {error.strerror}") from None
@@ -115,7 +115,7 @@ def addresses_read(path: Path) -> dict[str, str]:
         value = json.loads(path.read_text())
         return {"owner": str(value["owner"]), "worker": str(value["worker"]), **value}
     except (OSError, ValueError, KeyError, TypeError):
-        raise NotReachable(f"{path} does not hold the signer's addresses yet") from None
+        raise NotReachable(f"{path} does not contain the signer's addresses yet") from None
 
 
 def wallets_name(addresses: dict[str, str]) -> None:

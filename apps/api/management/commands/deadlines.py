@@ -19,18 +19,16 @@ if TYPE_CHECKING:
 class Command(AnyOrderCommand):
     """List deadlines; compact one once that is confirmed."""
 
-    help = "list f01000; compact f01000 --deadline 3 [0 1] [--dry-run]: without partitions all that can be"
+    help = "list f01000; compact f01000 --deadline 3 [0 1] [--dry-run]: by default all compactable partitions"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
         parser.add_argument("act", choices=["list", "compact"])
-        parser.add_argument("miner", help="its address, such as f01000")
-        parser.add_argument("partitions", nargs="*", type=int, help="of compact: which, such as 0 1")
-        parser.add_argument("--deadline", type=int, default=-1, help="of compact: which")
-        parser.add_argument(
-            "--dry-run", action="store_true", help="say what it does and costs, and do nothing"
-        )
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("miner", help="address of the miner, such as f01000")
+        parser.add_argument("partitions", nargs="*", type=int, help="for compact: partitions, such as 0 1")
+        parser.add_argument("--deadline", type=int, default=-1, help="for compact: index of the deadline")
+        parser.add_argument("--dry-run", action="store_true", help="only show what it would do and cost")
+        parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write a line for each deadline, or for each fact of the compaction."""

@@ -33,10 +33,10 @@ class Command(AnyOrderCommand):
         """Define the arguments."""
         parser.add_argument("act", choices=["list", "retry"])
         parser.add_argument(
-            "fingerprint", nargs="?", default="", help="of retry: the group, as `list` names it"
+            "fingerprint", nargs="?", default="", help="for retry: the group, as shown by `list`"
         )
-        parser.add_argument("--state", help="of retry: an earlier state")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--state", help="for retry: an earlier state")
+        parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""

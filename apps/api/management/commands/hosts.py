@@ -44,20 +44,20 @@ class Command(AnyOrderCommand):
 
     help = (
         "list; show HOST; log HOST; pause, resume, drain, upgrade or measure HOST; "
-        "retire HOST drains it first, --now ends its leases at once; "
+        "retire HOST drains it first, with --now its leases end at once; "
         "set HOST slots.PC1=2 sealing.max_retries=null; group HOST [NAME]; "
-        "set-shared slots.PC1=2 [--tenant NAME [--group NAME]]: of all hosts, a tenant's, or a group's"
+        "set-shared slots.PC1=2 [--tenant NAME [--group NAME]] for all hosts, a tenant's, or a group's"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
         acts = ["list", "show", "log", *ORDERS, "retire", "set", "group", "set-shared"]
         parser.add_argument("act", choices=acts)
-        parser.add_argument("words", nargs="*", help="the host's name or id; of set, set-shared: key=value")
-        parser.add_argument("--now", action="store_true", help="of retire: do not drain it first")
-        parser.add_argument("--tenant", default="", help="of set-shared: whose hosts")
-        parser.add_argument("--group", default="", help="of set-shared: which of its hosts")
-        parser.add_argument("--yes", action="store_true", help="of retire: do not ask")
+        parser.add_argument("words", nargs="*", help="name or ID of the host; for set, set-shared: key=value")
+        parser.add_argument("--now", action="store_true", help="for retire: skip draining")
+        parser.add_argument("--tenant", default="", help="for set-shared: tenant of the hosts")
+        parser.add_argument("--group", default="", help="for set-shared: group of the tenant's hosts")
+        parser.add_argument("--yes", action="store_true", help="for retire: skip the confirmation")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
@@ -68,7 +68,7 @@ class Command(AnyOrderCommand):
             elif act == "set-shared":
                 self._set_shared(words, options)
             elif not words:
-                raise CommandError("name a host: `manage.py hosts list` names them")
+                raise CommandError("name a host: `manage.py hosts list` lists them")
             elif act == "retire":
                 self._retire(host_named(words[0]), options)
             elif act in ORDERS:
@@ -112,7 +112,7 @@ class Command(AnyOrderCommand):
             self.stdout.write(f"retired: {worker.name}")
             return
         worker_retire_drained(worker, actor=SYSTEM.actor, now=clock.now(), by=SYSTEM)
-        self.stdout.write(f"ordered: {worker.name} drains, and is retired then")
+        self.stdout.write(f"ordered: {worker.name} drains and is then retired")
 
     def _set(self, worker: Worker, words: list[str]) -> None:
         values = values_read(checked(ValuesInput, {"values": values_of(words)})["values"], is_shared=False)
@@ -131,7 +131,7 @@ class Command(AnyOrderCommand):
 
     def _set_shared(self, words: list[str], options: dict[str, Any]) -> None:
         if options["group"] and not options["tenant"]:
-            raise CommandError("a group is a tenant's: name it by --tenant")
+            raise CommandError("a group belongs to a tenant: specify --tenant")
         tenant = tenant_by_name(options["tenant"]) if options["tenant"] else None
         values = values_read(checked(ValuesInput, {"values": values_of(words)})["values"])
         row = shared_settings_set(

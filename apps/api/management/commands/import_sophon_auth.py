@@ -34,6 +34,6 @@ class Command(BaseCommand):
             raise CommandError(f"{path}: {error}") from None
         audit_record(principal=SYSTEM, action="import", target=path.name, after=dict(taken.made))
         for sentence in taken.skipped:
-            self.stderr.write(f"left out: {sentence}")
+            self.stderr.write(f"skipped: {sentence}")
         made = ", ".join(f"{count} {name}" for name, count in sorted(taken.made.items()) if count)
         self.stdout.write(f"imported {made or 'nothing new'}")

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 class Command(BaseCommand):
     """Dials for ever; a restart loses nothing, as the market asks again."""
 
-    help = "Have a market behind another gateway get unsealed pieces of our miners' sectors."
+    help = "Serve unsealed pieces of the pool's miners to a market behind another gateway."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Read the token from a file, too: there it stands in no list of processes."""
         parser.add_argument("gateway", help="wss://host:45132, /ip4/…/tcp/45132 or TOKEN:/ip4/…")
-        parser.add_argument("--token-file", help="a file that holds the gateway's token")
-        parser.add_argument("--miner", action="append", default=[], help="f0 address; all if none is named")
+        parser.add_argument("--token-file", help="file that contains the gateway's token")
+        parser.add_argument(
+            "--miner", action="append", default=[], help="f0 address, repeatable; default: all miners"
+        )
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """Serve until it is stopped."""
@@ -44,8 +46,8 @@ class Command(BaseCommand):
                 raise CommandError(f"{given['token_file']}: {error.strerror}") from None
             address = type(address)(http_url=address.http_url, ws_url=address.ws_url, token=token)
         if not named:
-            raise CommandError("there is no miner here yet")
+            raise CommandError("the pool has no miner yet")
         miners = [one.address for one in named]
-        self.stdout.write(f"{', '.join(miners)} at {address.http_url}; Ctrl-C ends it")
+        self.stdout.write(f"{', '.join(miners)} at {address.http_url}; press Ctrl-C to stop")
         with suppress(KeyboardInterrupt):
             asyncio.run(MarketStorage(address, miners).run())

@@ -57,19 +57,21 @@ class Command(AnyOrderCommand):
     help = (
         "target f01000 [in_work=20 until=2027-01-01T00:00Z] or target f01000 end; "
         "batches f01000 [pack_wait_s=600 commit_base_fee_max=null]; "
-        "senders f01000 [post=f01005,f01006 commit=]: who sends what, in order; "
-        "reach f01000: whether clients reach the node that takes its deals; "
-        "waiting f01000 [send]: what waits for others to share a message with, to go with the next head; "
-        "move f01000 [in|out] [height=H|last_number=N|give_numbers=true|cancel]: the steps of a "
-        "move, one act of it"
+        "senders f01000 [post=f01005,f01006 commit=]: which addresses send what, in order; "
+        "reach f01000: whether clients can reach the node that takes its deals; "
+        "waiting f01000 [send]: what is waiting for a batch; send: with the next head; "
+        "move f01000 [in|out] [height=H|last_number=N|give_numbers=true|cancel]: show the steps of a move, "
+        "or do one"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
         parser.add_argument("what", choices=[*PARTS])
-        parser.add_argument("miner", help="its address, such as f01000")
+        parser.add_argument("miner", help="address of the miner, such as f01000")
         parser.add_argument(
-            "values", nargs="*", help="name=value as REST has them, null: as the pool; or `end`, `send`"
+            "values",
+            nargs="*",
+            help="name=value, with the names of the REST API (null: the pool's value); or `end`, `send`",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -93,7 +95,7 @@ class Command(AnyOrderCommand):
         if words == ["send"] and head is not None:
             return batches_ask(miner, head=head, by=SYSTEM)
         if words:
-            raise CommandError("write `send`, once a head is known, or nothing")
+            raise CommandError("use `send`, once a head is known, or nothing")
         return batches_waiting(miner)
 
     def _senders(self, miner: Miner, words: list[str]) -> dict[str, Any]:
@@ -121,7 +123,7 @@ class Command(AnyOrderCommand):
 
     def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words == ["end"]:
-            raise CommandError("settings have no end: write name=null")
+            raise CommandError("`end` does not apply to settings: use name=null")
         if words:
             batch_settings_set(miner, checked(BatchSettingsInput, values_of(words)), by=SYSTEM)
         return settings_body(miner_get(SYSTEM, str(miner.uuid)))

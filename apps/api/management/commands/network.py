@@ -29,7 +29,7 @@ class Command(BaseCommand):
     """Shows, checks and undoes the pool's binding to a network."""
 
     help = (
-        "Say which network the pool is bound to, or would be; --unbind while it has no miner and no message."
+        "Show which network the pool is, or would be, bound to; --unbind it while it has no miner or message."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,16 +39,16 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             if options["unbind"]:
-                self.stdout.write(f"the pool is bound to {network_unbind(principal=SYSTEM)} no more")
+                self.stdout.write(f"the pool is no longer bound to {network_unbind(principal=SYSTEM)}")
                 return
             bound = network_bound() or _wanted()
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
         if options["refuse_public"] and (bound is None or network_is_public(bound.name)):
-            name = "no node says which network it is" if bound is None else f"the network is {bound.name}"
+            name = "no node reports its network" if bound is None else f"the network is {bound.name}"
             raise CommandError(
-                f"POOLSITE_PARAMETER_SEED makes parameters with which anybody can forge proofs, and {name}: "
-                "leave it out"
+                f"POOLSITE_PARAMETER_SEED creates parameters with which anybody can forge proofs, and "
+                f"{name}: unset it"
             )
         self.stdout.write("no node answers" if bound is None else f"{bound.name}, genesis {bound.genesis}")
 

@@ -38,19 +38,21 @@ class Command(AnyOrderCommand):
     help = (
         "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID any|snap-up; "
         "data-cid FILE; add FILE --miner f01000; "
-        "seal --miner f01000 [--dry-run]: begin the sectors of waiting pieces now, part-filled"
+        "seal --miner f01000 [--dry-run]: start sectors for the waiting pieces now, even if part-filled"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
         parser.add_argument("act", choices=["list", "show", "unseal", "purpose", SEAL, *FILES])
         parser.add_argument(
-            "piece", nargs="?", default="", help="its commitment; of data-cid, add: a file of raw bytes"
+            "piece", nargs="?", default="", help="its commitment; for data-cid, add: a file of raw bytes"
         )
         parser.add_argument("purpose", nargs="?", default="", help=f"one of {', '.join(PiecePurpose.values)}")
-        parser.add_argument("--miner", default="", help="of list: only this miner's; of add, seal: whose")
-        parser.add_argument("--state", default="", help="of list: only those in this state")
-        parser.add_argument("--dry-run", action="store_true", help="of seal: only show the sectors")
+        parser.add_argument(
+            "--miner", default="", help="for list: only this miner's pieces; for add, seal: the miner"
+        )
+        parser.add_argument("--state", default="", help="for list: only pieces in this state")
+        parser.add_argument("--dry-run", action="store_true", help="for seal: only show the sectors")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
@@ -80,12 +82,12 @@ class Command(AnyOrderCommand):
             names = ", ".join(str(one.piece_cid) for one in packed.pieces)
             self.stdout.write(f"{packed.used} of {packed.size} bytes: {names}")
         if not plan:
-            self.stdout.write("no piece waits for a new sector")
+            self.stdout.write("no piece is waiting for a new sector")
 
     def _file(self, file: Path, options: dict[str, Any]) -> None:
         """Add a file to a miner's pieces, or print its commitment and sizes."""
         if not file.is_file() or not file.stat().st_size:
-            raise CommandError(f"{file} is no file with bytes in it")
+            raise CommandError(f"{file} is not a file, or is empty")
         size = file.stat().st_size
         with refusals_told():
             if options["act"] == "add":

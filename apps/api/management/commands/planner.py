@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class Command(AnyOrderCommand):
     """Simulate the farm; what is not named is as it is now."""
 
-    help = "[f01000] [hosts=2 slots_PC1=4 s_PC1=9000 …]: the names are those of /api/v1/planner"
+    help = "[f01000] [hosts=2 slots_PC1=4 s_PC1=9000 …]: names as in /api/v1/planner"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("words", nargs="*", help="the miner's address, then name=value")
+        parser.add_argument("words", nargs="*", help="address of the miner, then name=value")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write a line for each fact."""

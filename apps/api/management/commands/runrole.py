@@ -52,7 +52,7 @@ def go_bool(text: str) -> bool:
     """Read a flag as Go's `flag` does."""
     words = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
     if text.lower() not in words:
-        raise ArgumentTypeError(f"{text!r} is no boolean: write true or false")
+        raise ArgumentTypeError(f"{text!r} is not a boolean: use true or false")
     return words[text.lower()]
 
 
@@ -60,7 +60,7 @@ def ip_port(text: str) -> tuple[str, int]:
     """Read IP:PORT."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise ArgumentTypeError(f"{text!r} is no IP:PORT, such as 192.168.1.50:1357")
+        raise ArgumentTypeError(f"{text!r} is not IP:PORT, such as 192.168.1.50:1357")
     return host.strip("[]"), int(port)
 
 
@@ -69,7 +69,7 @@ def only_miner() -> str:
     found = [miner.address for miner in miners_visible(SYSTEM) if miner.address]
     if len(found) != 1:
         known = ", ".join(found[:5]) or "none"
-        raise CommandError(f"say for which miner, by --miner=f0…: there are {len(found)} here: {known}")
+        raise CommandError(f"specify the miner with --miner=f0…: there are {len(found)}: {known}")
     return found[0]
 
 
@@ -82,30 +82,36 @@ def kinds_wanted(options: dict[str, Any]) -> set[RoleKind]:
 class Command(BaseCommand):
     """Assign this host its roles, hold them until SIGTERM, and print what changes."""
 
-    help = "Run as one machine of a miner: --window-post, --winning-post, --p2p, --sctype, --sclisten."
+    help = (
+        "Hold a miner's roles for this machine: --window-post, --winning-post, --p2p, --sctype, --sclisten."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define filguard's flags as it does: `--p2p=false`; one without a value is on."""
-        parser.add_argument("--miner", help="address of the miner, such as f01000; where there are several")
+        parser.add_argument(
+            "--miner", help="address of the miner, such as f01000; needed if there are several"
+        )
         parser.add_argument("--host", default=socket.gethostname()[:100], help="name of this machine")
         for flag, what in (
             ("window-post", "compute WindowPoSt"),
             ("winning-post", "mine blocks"),
-            ("p2p", "take deals and seal"),
+            ("p2p", "accept deals and seal"),
         ):
             parser.add_argument(f"--{flag}", nargs="?", const=True, default=True, type=go_bool, help=what)
             parser.add_argument(f"--no-{flag}", dest=flag.replace("-", "_"), action="store_false")
         parser.add_argument(
-            "--sctype", choices=["alloce", "get"], help="give sector numbers out, or get them"
+            "--sctype", choices=["alloce", "get"], help="allocate sector numbers (alloce), or get them (get)"
         )
-        parser.add_argument("--sclisten", type=ip_port, help="IP:PORT of the sector numbers")
-        parser.add_argument("--group", default="", help="label: the roles are of all hosts with it")
-        parser.add_argument("--once", action="store_true", help="set the roles and end")
+        parser.add_argument("--sclisten", type=ip_port, help="IP:PORT of the sector number service")
+        parser.add_argument(
+            "--group", default="", help="label: assign the roles to all hosts with this label"
+        )
+        parser.add_argument("--once", action="store_true", help="set the roles and exit")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run; SIGTERM hands back the roles of this machine."""
         if (options["sctype"] is None) != (options["sclisten"] is None):
-            raise CommandError("--sctype and --sclisten go together")
+            raise CommandError("--sctype and --sclisten must be used together")
         stop = threading.Event()
         if not options["once"]:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -182,7 +188,7 @@ class Command(BaseCommand):
         has = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
         for kind in sorted(has & set(kinds)):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=clock.now())
-            self.stdout.write(f"{kind}: handed back")
+            self.stdout.write(f"{kind}: released")
 
     def _step(self, miner: Miner, host: str) -> None:
         """Prolong what this process holds; a database that is away is tried again."""
@@ -191,7 +197,7 @@ class Command(BaseCommand):
             host_roles_renew(miner.tenant_id, host, kinds=OURS, now=clock.now())
             self._tell(miner, host)
         except DatabaseError as error:
-            self.stderr.write(f"roles not prolonged: {str(error).strip()}")
+            self.stderr.write(f"roles not renewed: {str(error).strip()}")
 
     def _token(self, miner: Miner, host: str) -> int:
         row = roles_of(miner).filter(host=host, kind=RoleKind.ALLOCATOR).first()
@@ -211,7 +217,7 @@ class Command(BaseCommand):
             if self._told.get(kind) != words:
                 self.stdout.write(f"{kind}: {words}")
         for kind in self._told.keys() - told.keys():
-            self.stdout.write(f"{kind}: taken away")
+            self.stdout.write(f"{kind}: removed")
         self._told = told
 
     def _server_look(self, address: tuple[str, int]) -> None:
@@ -219,7 +225,7 @@ class Command(BaseCommand):
         try:
             socket.create_connection(address, timeout=CONNECT_S).close()
         except OSError as error:
-            self.stderr.write(f"no answer from {_shown(address)}: {error}")
+            self.stderr.write(f"no response from {_shown(address)}: {error}")
         else:
             self.stdout.write(f"sector numbers from {_shown(address)}")
 

@@ -56,14 +56,16 @@ class Command(AnyOrderCommand):
 
     help = (
         "jobs: what each host does now; workers: the hosts; "
-        "info [MINER] [--all]: miners with power and balances, and all else that is known of them"
+        "info [MINER] [--all]: miners with power and balances, with --all everything known about them"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
         parser.add_argument("what", choices=["jobs", "workers", "info"])
-        parser.add_argument("miner", nargs="?", default="", help="of info: its address; without it all")
-        parser.add_argument("--all", action="store_true", help="of info: and all else that is known of them")
+        parser.add_argument(
+            "miner", nargs="?", default="", help="for info: address of the miner; default: all"
+        )
+        parser.add_argument("--all", action="store_true", help="for info: everything known about them")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write it, a line for each fact."""
@@ -115,7 +117,7 @@ def chain_lines() -> Iterator[str]:
     """Return how far the chain is, and its base fee."""
     head, network = head_current(), network_known()
     if head is None or network is None:
-        yield "Chain: no head is known yet"
+        yield "Chain: no head known yet"
         return
     behind = (clock.now().timestamp() - head.timestamp) / network.epoch_s
     sync = "ok" if behind < SYNC_OK else "slow" if behind < SYNC_SLOW else f"behind by {behind:.0f} epochs"

@@ -32,10 +32,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
         parser.add_argument("act", choices=["export", "import", "lotus"])
-        parser.add_argument("what", help="the miner's address; of import: the file")
-        parser.add_argument("--to", type=Path, help="of lotus: the file that is written")
-        parser.add_argument("--all", action="store_true", help="of lotus: sectors that it has sealed, too")
-        parser.add_argument("--dry-run", action="store_true", help="say what it tells, and write nothing")
+        parser.add_argument("what", help="address of the miner; for import: the file")
+        parser.add_argument("--to", type=Path, help="for lotus: the output file")
+        parser.add_argument("--all", action="store_true", help="for lotus: include sealed sectors")
+        parser.add_argument("--dry-run", action="store_true", help="only show what would be imported")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Export or import."""
@@ -70,7 +70,7 @@ class Command(BaseCommand):
                     out.write(entry)
         except OSError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"{file} holds {count} entries of {miner}")
+        self.stdout.write(f"{count} entries of {miner} written to {file}")
 
     def _import(self, name: str, *, is_trial: bool) -> None:
         try:

@@ -37,10 +37,12 @@ class Command(BaseCommand):
         parser.add_argument("act", choices=["begin", "retry", "abort"])
         parser.add_argument("--miner", required=True, help="address of the miner, such as f01000")
         parser.add_argument("--number", required=True, type=int)
-        parser.add_argument("--dry-run", action="store_true", help="of begin: say what it costs")
-        parser.add_argument("--piece", action="append", default=[], help="of snap-up: commitment; repeatable")
-        parser.add_argument("--state", help="of retry: an earlier state to go on from")
-        parser.add_argument("--reason", default="", help="of abort")
+        parser.add_argument("--dry-run", action="store_true", help="for begin: only show what it would cost")
+        parser.add_argument(
+            "--piece", action="append", default=[], help="for snap-up: piece commitment; repeatable"
+        )
+        parser.add_argument("--state", help="for retry: an earlier state to continue from")
+        parser.add_argument("--reason", default="", help="for abort: recorded reason")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write what came of it, a line for each fact."""

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class Command(BaseCommand):
     """Write or read `$LOTUS_STORAGE_PATH/sectorid`, which holds one number."""
 
-    help = "export: write the file and give no more numbers here; import: go on after the number in the file."
+    help = (
+        "export: write the file and stop allocating numbers here; import: continue after the file's number."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments: export or import, the miner and the file."""
@@ -38,11 +40,11 @@ class Command(BaseCommand):
             if options["way"] == "export":
                 taken = numbers_allocated(chain_client(), miner.address)
                 if file.exists() and file.read_text().strip():
-                    raise CommandError(f"{file} is there already: it may hold the number of another miner")
+                    raise CommandError(f"{file} already exists: it may hold the number of another miner")
                 file.touch()  # numbers are given up only once there is a place where they go on
                 number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=taken)
                 file.write_text(f"{number}\n")
-                self.stdout.write(f"{file} holds {number}; the pool gives no more numbers of {miner}")
+                self.stdout.write(f"{file} holds {number}; the pool no longer allocates numbers of {miner}")
                 return
             text = file.read_text().strip()
             if not text.isascii() or not text.isdigit():

@@ -84,20 +84,22 @@ class Command(AnyOrderCommand):
         )
         parser.add_argument("miner", help="address of the miner, such as f01000")
         parser.add_argument("numbers", nargs="*", help="sector numbers, such as 5 7-9")
-        parser.add_argument("--state", help="of list: only these, with commas; of retry, set-state: which")
-        parser.add_argument("--count", type=int, default=1, help="of pledge: how many")
         parser.add_argument(
-            "--cutoff", type=int, default=CUTOFF, help="of check-expire: epochs from the head on"
+            "--state", help="for list: only these states, comma-separated; for retry, set-state: the state"
         )
-        parser.add_argument("--expiration", type=int, help="epoch; without it as long as the chain takes")
-        parser.add_argument("--drop-claims", action="store_true", help="give up claims that end sooner")
+        parser.add_argument("--count", type=int, default=1, help="for pledge: how many")
+        parser.add_argument(
+            "--cutoff", type=int, default=CUTOFF, help="for check-expire: epochs from the head"
+        )
+        parser.add_argument("--expiration", type=int, help="epoch; default: as late as the chain allows")
+        parser.add_argument("--drop-claims", action="store_true", help="drop claims that end sooner")
         expiring_arguments(parser)
-        parser.add_argument("--reason", default="", help="kept in the timeline and the audit log")
+        parser.add_argument("--reason", default="", help="recorded in the timeline and the audit log")
         parser.add_argument(
-            "--force", action="store_true", help="of restore: without the clients' data that it had"
+            "--force", action="store_true", help="for restore: without the clients' data that it had"
         )
-        parser.add_argument("--dry-run", action="store_true", help="say what it costs, and do nothing")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--dry-run", action="store_true", help="only show what it would do and cost")
+        parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print what it is about, ask where it is for good, do it."""
@@ -116,7 +118,7 @@ class Command(AnyOrderCommand):
             return
         kind = ChangeKind(options["act"].upper())
         if kind is ChangeKind.TERMINATE and (options["expiration"] or options["drop_claims"]):
-            raise CommandError("a termination has no new expiration")
+            raise CommandError("a termination takes no expiration or claims")
         wanted = ChangeRequest(
             kind=kind,
             expiration=options["expiration"],
@@ -227,7 +229,7 @@ class Command(AnyOrderCommand):
         while row.state == AdoptionState.ROWS:
             adoption_follow(row, sealing_context_now())
             row = adoption_get(miner, str(row.uuid))
-            self.stdout.write(f"{row.written} of {row.total} have their row")
+            self.stdout.write(f"{row.written} of {row.total} in the database")
 
     def _restore(self, sectors: list[Sector], options: dict[str, Any]) -> None:
         """Print where each would go, ask, bring those back that can be."""
@@ -248,16 +250,18 @@ class Command(AnyOrderCommand):
     def _change(self, sectors: list[Sector], wanted: ChangeRequest, options: dict[str, Any]) -> None:
         head, network, client = head_current(), network_current(), chain_client()
         if head is None:
-            raise CommandError("no head of the chain is known yet")
+            raise CommandError("no chain head is known yet")
         plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
         if is_by_epochs(options) and (short := too_short(plan, tolerance=options["tolerance"])):
-            self.stdout.write(f"left out: {plural(len(short), 'sector')} that would gain too few epochs")
+            self.stdout.write(
+                f"left out: {plural(len(short), 'sector')} with fewer epochs gained than --tolerance"
+            )
             sectors = [one for one in sectors if one.pk not in short]
             plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
         for line in plan_lines(plan):
             self.stdout.write(line)
         if options["max_fee"] is not None and (plan.gas_max or 0) > fil_parse(options["max_fee"]):
-            raise CommandError(f"the gas may cost {fil(plan.gas_max or 0)} FIL, more than --max-fee")
+            raise CommandError(f"gas may cost up to {fil(plan.gas_max or 0)} FIL, more than --max-fee")
         if options["dry_run"]:
             return
         count = len(plan.accepted)
@@ -272,7 +276,7 @@ class Command(AnyOrderCommand):
             now=clock.now(),
             count=count or None,
         )
-        self.stdout.write(f"{plural(len(made), 'sector')}: the message follows with the next heads")
+        self.stdout.write(f"{plural(len(made), 'sector')}: messages follow with the next heads")
 
     def _remove(self, options: dict[str, Any]) -> None:
         """Print what gets free, ask, have it removed."""
@@ -293,7 +297,7 @@ class Command(AnyOrderCommand):
             )
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
-        self.stdout.write(f"{plural(count, 'sector')}: its hosts remove the files")
+        self.stdout.write(f"{plural(count, 'sector')}: the hosts remove the files")
 
 
 def sectors_of(address: str, words: list[str]) -> list[Sector]:
@@ -303,7 +307,7 @@ def sectors_of(address: str, words: list[str]) -> list[Sector]:
     for word in words:
         first, dash, last = word.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise CommandError(f"{word} is no sector number")
+            raise CommandError(f"{word} is not a sector number")
         numbers += range(int(first), int(last if dash else first) + 1)
     found = sectors_by_numbers(SYSTEM, [(miner.pk, number) for number in numbers])
     for number in numbers:

@@ -43,7 +43,7 @@ CHECKS_SHOWN = 10
 EVERY_STORE = "all"
 """Confirms that missing sectors of every store are dropped."""
 CONFIRM_HELP = (
-    f"of forget, redeclare --drop-missing: the store's name once more, {EVERY_STORE} for every store"
+    f"for forget and redeclare --drop-missing: the store's name again, or {EVERY_STORE} for every store"
 )
 
 
@@ -53,14 +53,16 @@ class Command(AnyOrderCommand):
     help = (
         "list; show NAME; attach /path --host HOST [--new]; detach NAME --host HOST; "
         "change NAME weight=2 read_only=true labels=a,b; move NAME --to NAME --count 5; "
-        "check NAME [--bytes-s 104857600] has its sectors' files read, checks NAME lists what came of it; "
-        "scan NAME lists what lies there (--cancel ends that), found NAME what differs from the rows, "
-        "adopt NAME mends these; "
-        "redeclare NAME, or all without a name: scans, and rows follow what lies there (--drop-missing: rows "
-        "of missing sectors name it no more, with --confirm NAME, or all; --dry-run: only what is known); "
-        "remove-leftovers NAME [s-t01000-5 …] has a host remove what a scan found (--dry-run: only says it); "
-        "leftovers --host HOST lists what lies in its sealing folders, remove-leftovers --host HOST [NAME …] "
-        "removes it; find f01000-5; forget NAME (without --confirm NAME it only says what is lost)"
+        "check NAME [--bytes-s 104857600] verifies its sectors' files, checks NAME lists the results; "
+        "scan NAME lists the store's contents (--cancel stops the scan), found NAME lists differences from "
+        "the database, adopt NAME updates the database from them; "
+        "redeclare [NAME] scans one store, or all, and updates the database to match (--drop-missing: "
+        "missing sectors are no longer recorded in the store, needs --confirm NAME, or all; --dry-run: only "
+        "show what is known); "
+        "remove-leftovers NAME [s-t01000-5 …] has a host remove leftovers that a scan found (--dry-run: only "
+        "show them); leftovers --host HOST lists leftovers in its sealing folders, remove-leftovers --host "
+        "HOST [NAME …] removes them; find f01000-5; forget NAME (without --confirm NAME only shows what "
+        "would be lost)"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -70,33 +72,43 @@ class Command(AnyOrderCommand):
             "name",
             nargs="?",
             default="",
-            help="name or uuid of the store; of attach: the path; of find: a sector",
+            help="name or uuid of the store; for attach: the path; for find: a sector",
         )
         parser.add_argument(
             "values",
             nargs="*",
-            help="of change: name=value as REST has them; of remove-leftovers: their names",
+            help="for change: name=value, with the names of the REST API; for remove-leftovers: their names",
         )
         parser.add_argument(
-            "--host", default="", help="of attach, detach, leftovers, remove-leftovers: its name or id"
+            "--host",
+            default="",
+            help="for attach, detach, leftovers, remove-leftovers: name or ID of the host",
         )
         parser.add_argument(
-            "--new", action="store_true", help="of attach: mark an empty folder as a new store"
+            "--new", action="store_true", help="for attach: mark an empty folder as a new store"
         )
-        parser.add_argument("--to", default="", help="of move: the other store")
-        parser.add_argument("--count", type=int, default=0, help="of move: how many sectors")
-        parser.add_argument("--bytes-s", type=int, default=PACE, help="of check: most bytes read in a second")
-        parser.add_argument("--cancel", action="store_true", help="of scan: end the one that runs")
-        parser.add_argument("--tenant", default="", help="of the store, where two have one of this name")
+        parser.add_argument("--to", default="", help="for move: the target store")
+        parser.add_argument("--count", type=int, default=0, help="for move: how many sectors")
+        parser.add_argument(
+            "--bytes-s", type=int, default=PACE, help="for check: read at most this many bytes per second"
+        )
+        parser.add_argument("--cancel", action="store_true", help="for scan: cancel the running one")
+        parser.add_argument(
+            "--tenant", default="", help="tenant of the store, if several stores have this name"
+        )
         parser.add_argument("--confirm", default="", help=CONFIRM_HELP)
         parser.add_argument(
-            "--drop-missing", action="store_true", help="of redeclare: rows of missing sectors follow, too"
+            "--drop-missing",
+            action="store_true",
+            help="for redeclare: also drop the store from missing sectors",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="of redeclare, remove-leftovers: only say what is known"
+            "--dry-run",
+            action="store_true",
+            help="for redeclare, remove-leftovers: only show what would be done",
         )
-        parser.add_argument("--reason", default="", help="of remove-leftovers: for the audit log")
-        parser.add_argument("--yes", action="store_true", help="of remove-leftovers: ask nothing")
+        parser.add_argument("--reason", default="", help="for remove-leftovers: reason for the audit log")
+        parser.add_argument("--yes", action="store_true", help="for remove-leftovers: skip the confirmation")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
@@ -135,7 +147,7 @@ class Command(AnyOrderCommand):
             self.stdout.write(f"{name}: {getattr(lost, name)}")
         for sector in lost.named:
             self.stdout.write(f"sector: {sector.miner.address} {sector.number} {sector.state}")
-        self.stdout.write(f"forgotten: {'yes' if options['confirm'] else 'no, it was only asked'}")
+        self.stdout.write(f"forgotten: {'yes' if options['confirm'] else 'no, this was a dry run'}")
 
     def _list(self) -> None:
         now = clock.now()
@@ -175,7 +187,7 @@ class Command(AnyOrderCommand):
         elif act == "adopt":
             for one in findings_adopt(store, uuids=None, now=now, by=SYSTEM):
                 self.stdout.write(
-                    f"{one.finding.name}: {one.refusal or 'its comm_r is compared, then it is adopted'}"
+                    f"{one.finding.name}: {one.refusal or 'its comm_r is compared before adoption'}"
                 )
         else:
             target = self._store(options["to"], options["tenant"])
@@ -195,7 +207,7 @@ class Command(AnyOrderCommand):
             names = [name for name in (options["name"], *names) if name]
             host_leftovers_remove(worker, names, write=write, options=options)
         elif options["act"] == "leftovers":
-            raise CommandError("name the host by --host; of a store it is found NAME")
+            raise CommandError("name the host with --host; for a store, use found NAME")
         else:
             store = self._store(options["name"], options["tenant"])
             store_leftovers_remove(store, names, write=write, options=options)
@@ -205,7 +217,7 @@ class Command(AnyOrderCommand):
         now, name, is_one = clock.now(), options["name"], bool(options["name"])
         drops, confirm = options["drop_missing"], options["confirm"]
         if drops and not is_one and not options["dry_run"] and confirm != EVERY_STORE:
-            raise CommandError(f"--drop-missing of every store wants --confirm {EVERY_STORE}")
+            raise CommandError(f"--drop-missing for every store requires --confirm {EVERY_STORE}")
         found = [self._store(name, options["tenant"])] if is_one else stores_visible(SYSTEM, now=now)
         for store in found:
             if options["tenant"] not in ("", store.tenant.name):
@@ -214,9 +226,7 @@ class Command(AnyOrderCommand):
                 plan = redeclaration_plan(store, now=now)
                 words = f"{store.name}: {plan.host}, {plan.sectors} proving sectors"
                 if plan.missing is not None:
-                    words += (
-                        f", by the last scan {plan.missing} missing, {plan.elsewhere} found from elsewhere"
-                    )
+                    words += f", in the last scan {plan.missing} missing, {plan.elsewhere} recorded elsewhere"
                 if not options["dry_run"]:
                     typed = confirm if is_one else store.name
                     scan = redeclaration_begin(store, drops_missing=drops, confirm=typed, now=now, by=SYSTEM)
@@ -231,13 +241,11 @@ class Command(AnyOrderCommand):
         """Begin a scan, or cancel the one that runs."""
         if not is_cancelled:
             scan = scan_begin(store, now=clock.now(), by=SYSTEM)
-            self.stdout.write(
-                f"ordered: {scan.worker.name} lists what lies in {store.name}, scan {scan.uuid}"
-            )
+            self.stdout.write(f"ordered: {scan.worker.name} scans {store.name}, scan {scan.uuid}")
             return
         running = scans_of(store).filter(state=ScanState.RUNNING).first()
         if running is None:
-            raise CommandError(f"no scan of {store.name} runs")
+            raise CommandError(f"no scan of {store.name} is running")
         scan_cancel(running, now=clock.now(), by=SYSTEM)
         self.stdout.write(f"cancelled: scan {running.uuid} of {store.name}")
 
@@ -246,7 +254,7 @@ class Command(AnyOrderCommand):
         checks = list(checks_of(store)[:CHECKS_SHOWN])
         waits = checks_wait(checks, now=clock.now())
         for check in checks:
-            words = f"{check.done} of {check.total}, {check.bad} bad, {check.unread} not read"
+            words = f"{check.done} of {check.total}, {check.bad} bad, {check.unread} not readable"
             wait = waits[check.pk] or check.error
             self.stdout.write(f"check: {check.uuid} {check.state} {words}{wait and f': {wait}'}")
         before = None
@@ -262,7 +270,7 @@ class Command(AnyOrderCommand):
         for scan in scans_of(store)[:1]:
             words = ", ".join(f"{count} {kind}" for kind, count in scan.counts.items())
             self.stdout.write(
-                f"scan: {scan.uuid} {scan.state} {scan.known} as the rows say; {words}{scan.error}"
+                f"scan: {scan.uuid} {scan.state} {scan.known} match the database; {words}{scan.error}"
             )
         after = 0
         while rows := findings_page(store, after=after, limit=1_000):
@@ -277,5 +285,5 @@ class Command(AnyOrderCommand):
             if name in (store.name, str(store.uuid)) and tenant in ("", store.tenant.name)
         ]
         if len(rows) != 1:
-            raise CommandError(f"{len(rows)} stores are called {name}: name the tenant or the uuid")
+            raise CommandError(f"{len(rows)} stores are called {name}: specify --tenant or the uuid")
         return rows[0]

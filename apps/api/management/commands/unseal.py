@@ -38,12 +38,12 @@ class Command(BaseCommand):
         """Define the arguments."""
         parser.add_argument("miner", help="address of the miner, such as f01000")
         parser.add_argument("number", type=int, help="the sector's number")
-        parser.add_argument("--piece", help="its commitment; needed where the sector has several")
-        parser.add_argument("--offset", type=int, default=0, help="bytes from the piece's beginning")
-        parser.add_argument("--size", type=int, help="bytes; without it all")
+        parser.add_argument("--piece", help="its commitment; needed if the sector has several pieces")
+        parser.add_argument("--offset", type=int, default=0, help="bytes from the start of the piece")
+        parser.add_argument("--size", type=int, help="bytes; default: all")
         where = parser.add_mutually_exclusive_group()
-        where.add_argument("--output", help="a file that is made here, with the raw bytes")
-        where.add_argument("--to", help="http://…, https://… or market://…, with zeros behind the raw bytes")
+        where.add_argument("--output", help="local file to create with the raw bytes")
+        where.add_argument("--to", help="http://…, https://… or market://…: the raw bytes, zero-padded")
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """List, or bring the bytes."""
@@ -65,7 +65,7 @@ class Command(BaseCommand):
     def _only(self, miner: Any, number: int) -> str:
         pieces = pieces_of_sector(miner, number)
         if len(pieces) != 1:
-            raise CommandError(f"sector {number} holds {len(pieces)} pieces here: name one by --piece")
+            raise CommandError(f"sector {number} has {len(pieces)} pieces: name one with --piece")
         return str(pieces[0].piece_cid)
 
     def _file(self, piece: Piece, path: Path, *, first: int, size: int | None) -> None:

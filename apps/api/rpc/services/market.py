@@ -104,10 +104,10 @@ async def post_forward(url: str, *, version: str, body: bytes, token: str, names
         status, answer = await asyncio.get_running_loop().run_in_executor(THREADS, asked)
     except AnswerTooLarge as error:
         log.warning("market_answer_too_large", url=url, limit=error.limit)
-        return 502, f"the market's answer is larger than {error.limit} bytes\n"
+        return 502, f"the market's response is larger than {error.limit} bytes\n"
     except (OSError, HTTPException) as error:
         log.warning("market_away", url=url, reason=str(error) or type(error).__name__)
-        return 502, "the market does not answer\n"
+        return 502, "the market does not respond\n"
     finally:
         market.close()
     return status, answer.decode(errors="replace")
@@ -148,10 +148,10 @@ async def sockets_join(market: ClientConnection, state: SocketState, receive: Re
         watch.remove(state)
         for task in tasks:
             task.cancel()
-        words = "the market is gone"
+        words = "the market disconnected"
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(ended, ConnectionClosed) and ended.sent and ended.sent.code == MESSAGE_TOO_BIG:
-                words = f"the market's answer is larger than {settings.NODE_RESPONSE_MAX_BYTES} bytes"
+                words = f"the market's response is larger than {settings.NODE_RESPONSE_MAX_BYTES} bytes"
                 log.warning("market_answer_too_large", limit=settings.NODE_RESPONSE_MAX_BYTES)
             if isinstance(ended, Exception) and not isinstance(ended, Closed | WebSocketException | OSError):
                 log.warning("market_socket_failed", reason=repr(ended))

@@ -61,7 +61,7 @@ def request_of(wish: dict[str, Json]) -> AddressRequest:
     """Read a change, with the members of REST.  Raises BadValue."""
     unknown = sorted(set(wish) - MEMBERS)
     if unknown:
-        raise BadValue(f"there is no such member; known: {', '.join(sorted(MEMBERS))}", field=unknown[0])
+        raise BadValue(f"unknown member; known: {', '.join(sorted(MEMBERS))}", field=unknown[0])
     named = wish.get("addresses")
     if named is not None and not _is_texts(named):
         raise BadValue("must be a list of addresses", field="addresses")

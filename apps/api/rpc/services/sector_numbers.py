@@ -45,7 +45,9 @@ def own_miner(call: Call) -> Miner:
     rows = [row for row in miners_visible(call.principal) if row.tenant_id == call.principal.tenant_id]
     rows = [row for row in rows if row.actor_id is not None and call.principal.may_mine(row.actor_id)]
     if len(rows) != 1:
-        raise BadValue(f"the token is for {len(rows)} miners: limit one to a single miner", field="miner")
+        raise BadValue(
+            f"the token is for {len(rows)} miners: use one limited to a single miner", field="miner"
+        )
     return rows[0]
 
 

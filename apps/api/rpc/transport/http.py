@@ -85,7 +85,7 @@ async def post_answer(asked: RpcRequest, body: ReadBody, who: Authenticate) -> R
     try:
         text = token_text(asked.authorization, asked.query_token)
         if not text:
-            raise TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
+            raise TokenRefused("a token is required: send 'Authorization: Bearer <token>'")
         principal = await who(text, asked.source)
     except TokenRefused as error:
         number = request_number(await body("")) if 0 < asked.length <= STRANGERS_BYTES_MAX else None

@@ -55,7 +55,7 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
         await handshake_refuse(scope, send, error.reason)
         return
     if revocation_watch().by_tenant[principal.tenant_name] >= SOCKETS_MAX:
-        reason = f"user {principal.tenant_name} holds {SOCKETS_MAX} sockets here: no more"
+        reason = f"user {principal.tenant_name} already has {SOCKETS_MAX} sockets, the maximum"
         log.warning("rpc_socket_refused", source=source, reason=reason)
         await handshake_refuse(scope, send, reason, status=429)
         return
@@ -90,7 +90,7 @@ async def market_run(
         return
     market = await market_open(url, version=version, token=token, namespace=named)
     if market is None:
-        await handshake_refuse(scope, send, "the market does not answer", status=502)
+        await handshake_refuse(scope, send, "the market does not respond", status=502)
         return
     await send({"type": "websocket.accept"})
     await sockets_join(market, SocketState(principal, send), receive)

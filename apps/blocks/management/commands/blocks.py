@@ -15,7 +15,7 @@ from apps.blocks.producer import BlockProducer
 class Command(BaseCommand):
     """Make blocks until SIGTERM or SIGINT."""
 
-    help = "Make blocks: a round per epoch for every miner with power, by one leader."
+    help = "Make blocks: one round per epoch for every miner with power; one instance leads, others stand by."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run; a second instance stands by until the first is gone."""

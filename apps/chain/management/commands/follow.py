@@ -17,7 +17,7 @@ from apps.chain.steps import Steps, tasks_due
 class Command(BaseCommand):
     """Follow the chain until SIGTERM or SIGINT."""
 
-    help = "Follow the chain: write heads, run the clock of epochs, enqueue the steps of both."
+    help = "Follow the chain: store heads, run the epoch clock, and enqueue the tasks that they make due."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run; a second instance stands by until the first is gone."""

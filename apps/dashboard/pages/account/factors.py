@@ -65,7 +65,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
         try:
             totp_confirm(person, code=form.cleaned_data["code"], now=clock.now())
         except WrongCode as refusal:
-            error = say("{reason} Is the phone's clock right?").format(reason=refusal.reason)
+            error = say("{reason} Check that the phone's clock is correct.").format(reason=refusal.reason)
         else:
             changed(viewer, "person.totp.add")
             return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
@@ -101,8 +101,8 @@ def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
 def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Forget the app."""
     if not is_confirm_submitted(request):
-        text = "Nobody is asked for its codes any more. Without another second factor your password lets in."
-        return confirm_page_render(request, viewer, account_ask(_("Remove the app"), text, _("Remove it")))
+        text = "Its codes stop working. Without another second factor, your password alone signs you in."
+        return confirm_page_render(request, viewer, account_ask(_("Remove the app"), text, _("Remove")))
     if totp_remove(person_before(request)):
         changed(viewer, "person.totp.remove")
     recovery_codes_drop_unneeded(person_before(request))
@@ -124,7 +124,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         if not has_second_factor(person_before(request)):
             return redirect("account")
         if recovery_codes_left(person_before(request)) and not is_confirm_submitted(request):
-            text = "The codes that you have now open nothing any more."
+            text = "Your current recovery codes stop working."
             return confirm_page_render(
                 request, viewer, account_ask(_("Generate new recovery codes"), text, _("Generate codes"))
             )
@@ -185,11 +185,11 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
     """Forget one passkey."""
     row = passkeys_of(person_before(request)).filter(pk=pk).first()
     if row is not None and not is_confirm_submitted(request):
-        text = "It lets you in no longer; a copy on your device opens nothing."
+        text = "You can no longer sign in with it, even if your device keeps a copy."
         return confirm_page_render(
             request,
             viewer,
-            account_ask(say("Remove the passkey {name}").format(name=row.name), text, _("Remove it")),
+            account_ask(say("Remove the passkey {name}").format(name=row.name), text, _("Remove")),
         )
     name = passkey_remove(person_before(request), pk=pk)
     if not name:

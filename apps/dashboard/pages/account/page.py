@@ -110,7 +110,7 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Confirm once more who it is, and go on to the page that is only shown then."""
     error = ""
     if request.method == "POST":
-        error = credentials_check(request) if is_submitted(request) else "Your password is needed."
+        error = credentials_check(request) if is_submitted(request) else "Enter your password."
         if not error:
             return redirect(next_page(request))
     return reauthentication_page(request, viewer, error=error)

@@ -109,8 +109,8 @@ def luck_course(spans: Sequence[MiningSpan], *, now_s: float) -> LuckCourse | No
         y_ticks=height_ticks(top, ["0", f"{top / 2:.0f}", f"{top:.0f}"] if top > 1 else ["0", "1"]),
         label=(
             say(
-                "{wins} of {expected:.1f} expected; half of all pools with this power have {half_low} "
-                "to {half_high}, nine of ten {most_low} to {most_high}"
+                "{wins}, {expected:.1f} expected; 50 % of pools with this power have {half_low} "
+                "to {half_high}, 90 % {most_low} to {most_high}"
             ).format(
                 wins=formatting.plural(wins[-1], "win"),
                 expected=expected[-1],
@@ -174,7 +174,7 @@ def vesting_area(rewards: Sequence[tuple[datetime, int]], *, now_s: float, epoch
     ticks = list(time_ticks(now_s, now_s + period_s))
     return area(
         points,
-        label=say("{points} vest until {label}").format(
+        label=say("{points} vesting until {label}").format(
             points=formatting.amount_text(round(points[0][1])), label=ticks[-1].label
         ),
         x_ticks=ticks,

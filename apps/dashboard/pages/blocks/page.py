@@ -91,8 +91,8 @@ def luck_band(luck: Luck) -> LuckBand:
         return round(100 * low / most, 2), round(100 * (high - low) / most, 2)
 
     label = say(
-        "{wins}, {expected:.1f} expected; half of all spans have {half_low} to {half_high}, nine of "
-        "ten {most_low} to {most_high}"
+        "{wins}, {expected:.1f} expected; 50 % of such periods have {half_low} to {half_high}, 90 % "
+        "{most_low} to {most_high}"
     ).format(
         wins=plural(luck.wins, "win"),
         expected=luck.expected,
@@ -271,7 +271,7 @@ def day_verdict(data: PageData) -> Verdict:
     reward, locked = rewards_since(data.miners, since=since)
     brought, vests = map(formatting.amount_text, (reward, locked))
     lost = say("{wins} lost").format(wins=plural(counts.lost, "win")) if counts.lost else "none lost"
-    rest = say("{brought} in 24 hours, {vests} of it vests over {span}.").format(
+    rest = say("{brought} earned in 24 hours; {vests} of it vests over {span}.").format(
         brought=brought, vests=vests, span=data.vesting_text
     )
     return Verdict(
@@ -309,45 +309,45 @@ def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
     until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
     why = lease.reason
     if lease.runs_at(now):
-        later = say("; it could not be renewed: {reason}").format(reason=why) if why else ""
+        later = say("; renewal failed: {reason}").format(reason=why) if why else ""
         if why and lease.failing_since is None:
-            later = say("; no other is asked for: {reason}").format(reason=why)
+            later = say("; it will not be renewed: {reason}").format(reason=why)
         if not runs:
-            return say("a node will vote for it until instance {until}, once F3 runs there{later}").format(
+            return say("a node will vote for it until instance {until}, once it runs F3{later}").format(
                 until=until, later=later
             )
-        return say("a node votes for it until instance {until}, now {instance}{later}").format(
+        return say("a node votes for it until instance {until}, currently {instance}{later}").format(
             until=until, instance=instance, later=later
         )
     if why and lease.failing_since is None:
-        return say("no lease is asked for: {reason}").format(reason=why)
+        return say("no lease is requested: {reason}").format(reason=why)
     if lease.is_in_doubt and lease.restored_until is not None:
-        return say("waits until instance {until} is over, now {instance}: {reason}").format(
+        return say("waiting for instance {until} to end, currently {instance}: {reason}").format(
             until=formatting.whole(lease.restored_until), instance=instance, reason=why
         )
     if not lease.is_known_at(now):
-        return say("whether a node votes for it is not known: {reason}").format(
-            reason=why or say("no node was asked lately")
+        return say("unknown whether a node votes for it: {reason}").format(
+            reason=why or say("no node was queried recently")
         )
-    return say("no node votes for it: {reason}").format(reason=why or say("its lease has ended"))
+    return say("no node votes for it: {reason}").format(reason=why or say("its lease has expired"))
 
 
 def finality_text(said: F3Participation, names: dict[str, str]) -> str:
     """Put one node's part in F3 into words."""
     if not said.is_running:
-        return said.reason or say("F3 does not run at this node")
+        return said.reason or say("this node does not run F3")
     own = [names[str(actor_id)] for actor_id in said.miners if str(actor_id) in names]
     part = (
-        say("takes part for {own}").format(own=", ".join(own))
+        say("participates for {own}").format(own=", ".join(own))
         if own
-        else say("takes part for none of these miners")
+        else say("participates for none of these miners")
     )
     final = (
         ""
         if said.finalized is None
-        else say("final up to epoch {finalized}; ").format(finalized=formatting.whole(said.finalized))
+        else say("finalized through epoch {finalized}; ").format(finalized=formatting.whole(said.finalized))
     )
-    return say("runs, instance {instance}; {final}{part}").format(
+    return say("running, instance {instance}; {final}{part}").format(
         instance=said.instance, final=final, part=part
     )
 

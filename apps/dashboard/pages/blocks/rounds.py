@@ -39,7 +39,7 @@ def timeline_of(row: Round) -> Gantt:
         GanttRow(
             stage=STEP_WORDS.get(name, name),
             took=f"{length:,} ms",
-            text=say("{step_words}: from {start} ms, {length} ms").format(
+            text=say("{step_words}: starts at {start} ms, takes {length} ms").format(
                 step_words=STEP_WORDS.get(name, name), start=start, length=length
             ),
             bars=(gantt_bar(max(start, 0) / end, (start + length) / end, tone=_step_tone(name)),),

@@ -108,7 +108,7 @@ def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     return page_render(
         request,
         "chain/sender.html",
-        title=_("Messages that wait"),
+        title=_("Pending messages"),
         section="chain",
         data=data,
         verdict=verdict_of(mine, error=error, base_fee=base_fee),
@@ -144,7 +144,7 @@ def pending_now() -> tuple[list[SignedMessage], str]:
 def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Verdict:
     """Return in one sentence how full the pool is."""
     if error:
-        return Verdict(_("No node tells its message pool."), error)
+        return Verdict(_("The message pool is unavailable:"), error)
     senders = len({signed.message.from_ for signed in pending})
     low = sum(signed.message.gas_fee_cap < base_fee for signed in pending)
     rest = say("The base fee is {base_fee}").format(base_fee=formatting.fee_text(base_fee))
@@ -155,11 +155,11 @@ def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Ve
     )
     if not pending:
         return Verdict(
-            _("No message waits."),
+            _("No messages pending."),
             say("The base fee is {base_fee}.").format(base_fee=formatting.fee_text(base_fee)),
         )
     return Verdict(
-        say("{messages} of {senders} wait.").format(
+        say("{messages} pending from {senders}.").format(
             messages=plural(len(pending), "message"), senders=plural(senders, "sender")
         ),
         rest,

@@ -74,7 +74,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
     """Lay out a node; `upgrade`: the next one of the network."""
     ready = None if upgrade is None or not node.is_enabled else readiness(node, upgrade)
     state = NodeState(node.state)
-    word = str(state.label) if node.is_enabled else "switched off"
+    word = str(state.label) if node.is_enabled else "disabled"
     p95 = node.latency_quantile(0.95)
     times = [value for value in node.probes if value is not None]
     behind = f"{node.lag_epochs} ep" + (f", {formatting.time_left(node.lag_s)}" if node.lag_epochs else "")
@@ -94,7 +94,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         version=node.version or formatting.NOTHING,
         upgrade="" if ready is None else upgrade_text(ready),
         upgrade_tone="" if ready is None else READY_TONES[ready.is_ready],
-        spark=spark(times, label=say("answer times of {times} probes").format(times=len(times))),
+        spark=spark(times, label=say("response times of {times} probes").format(times=len(times))),
         actions=node_actions(node) if may_act else (),
     )
 
@@ -177,7 +177,7 @@ class NodeForm(PageForm):
         typed = self.cleaned_data["weight"] or "1"
         weight = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
         if not 0 <= weight <= WEIGHT_MAX:
-            raise ValidationError(_("a whole number from 0 to %(most)s"), params={"most": WEIGHT_MAX})
+            raise ValidationError(_("must be a whole number from 0 to %(most)s"), params={"most": WEIGHT_MAX})
         return weight
 
     def clean_role(self) -> NodeRole:

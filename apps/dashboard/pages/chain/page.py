@@ -104,7 +104,7 @@ def network_facts(context: FragmentContext) -> list[Fact]:
     if coming and context.viewer.is_operator:
         facts += ready_facts(head.height)
     if not coming:
-        facts.append(Fact(_("Next upgrade"), "none is announced by the nodes"))
+        facts.append(Fact(_("Next upgrade"), "none announced by the nodes"))
     return facts
 
 
@@ -112,9 +112,7 @@ def ready_facts(height: int) -> Iterable[Fact]:
     """Return how many nodes are ready for the next upgrade, and why the others are not."""
     nodes = nodes_readiness(height)
     ready = sum(one.is_ready is True for _, one in nodes)
-    yield Fact(
-        "Ready for it", say("{ready} of {nodes}").format(ready=ready, nodes=plural(len(nodes), "node"))
-    )
+    yield Fact("Nodes ready", say("{ready} of {nodes}").format(ready=ready, nodes=plural(len(nodes), "node")))
     for node, one in nodes:
         if not one.is_ready:
             yield Fact("Not ready" if one.is_ready is False else "Unknown", f"{node}: {one.reason}")
@@ -136,8 +134,8 @@ def heads(context: FragmentContext) -> Iterable[str]:  # noqa: ARG001  # the sig
 
 HEIGHT_DIGITS: Final = 16
 UNBIND_TEXT: Final = (
-    "The heads that were followed are forgotten, and the next node that answers binds the pool again. "
-    "Remove or disable the nodes of this network first."
+    "All stored tipsets are deleted, and the pool binds to the network of the next node that responds. "
+    "Remove or disable the nodes of the current network first."
 )
 
 
@@ -164,7 +162,7 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
         facts=network_facts(context),
         may_unbind=may_unbind(viewer),
         wanted=wanted,
-        not_found=say("No tipset is kept at {wanted} or before it.").format(wanted=wanted) if wanted else "",
+        not_found=say("No tipset stored at or before {wanted}.").format(wanted=wanted) if wanted else "",
         status=404 if wanted else 200,
         **chain_context(),
     )

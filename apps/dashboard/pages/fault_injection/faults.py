@@ -21,66 +21,74 @@ PARTS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
         "mining": (
             "Mining",
             "",
-            "on-demand: a block for each message; paused: only the actions above move the chain",
+            "on-demand: one block per message; paused: the chain advances only by the actions above",
         ),
-        "nullLeft": ("Null rounds", "epochs", "so many coming epochs get no block of the built-in miner"),
-        "flapLeft": ("Flapping forks", "tipsets", "each coming tipset is replaced by a heavier fork at once"),
-        "spikeLeft": ("Base fee spike", "epochs", "full blocks: the base fee rises by an eighth each"),
-        "baseFeeFloor": ("Base fee floor", "attoFIL", "blocks are filled while the base fee is below"),
-        "hideMessages": ("Withhold messages", "", "blocks leave pending messages out"),
-        "inclusionDelay": ("Slow inclusion", "epochs", "a new message waits so long for its block"),
+        "nullLeft": ("Null rounds", "epochs", "the built-in miner makes no block in this many coming epochs"),
+        "flapLeft": (
+            "Flapping forks",
+            "tipsets",
+            "a heavier fork immediately replaces each of the coming tipsets",
+        ),
+        "spikeLeft": ("Base fee spike", "epochs", "full blocks: the base fee rises by an eighth per epoch"),
+        "baseFeeFloor": ("Base fee floor", "attoFIL", "blocks are filled while the base fee is below this"),
+        "hideMessages": ("Withhold messages", "", "blocks do not include pending messages"),
+        "inclusionDelay": ("Slow inclusion", "epochs", "a new message is left out of blocks for this long"),
         "withholdPost": ("Withhold proofs", "", "the built-in miner does not prove its sector"),
         "loseSector": (
             "Lose the sector",
             "",
             "the built-in miner declares its sector faulty, then recovers it",
         ),
-        "beaconLateMs": ("Late beacon", "ms", "each epoch's random value, and so its block, comes late"),
+        "beaconLateMs": ("Late beacon", "ms", "each epoch's beacon value, and so its block, is late"),
     },
     "Messages": {
-        "dropNext": ("Lose messages", "messages", "the next ones are accepted and forgotten"),
-        "dropShare": ("Lose a share", "0 to 1", "this share of messages is accepted and forgotten"),
+        "dropNext": ("Drop messages", "messages", "the next messages are accepted, then dropped"),
+        "dropShare": ("Drop a share", "0 to 1", "this share of messages is accepted, then dropped"),
     },
-    "Answers": {
-        "lagMs": ("Lag", "ms", "every answer comes late"),
-        "jitterMs": ("Jitter", "ms", "a random part on top of the lag"),
+    "Responses": {
+        "lagMs": ("Lag", "ms", "every response is delayed"),
+        "jitterMs": ("Jitter", "ms", "a random delay on top of the lag"),
         "lagMethods": (
             "Lagging methods",
             "pattern",
-            "only these come late, such as StateWaitMsg; empty: all",
+            "only matching methods are delayed, such as StateWaitMsg; empty: all",
         ),
-        "stallRandomness": ("Stall randomness", "", "questions for randomness wait until this is off"),
+        "stallRandomness": (
+            "Stall randomness",
+            "",
+            "randomness requests wait until this is off, a minute at most",
+        ),
         "errorMethods": (
-            "Refuse methods",
+            "Fail methods",
             "pattern",
-            "methods that match fail, such as MpoolPush",
+            "matching methods fail, such as MpoolPush",
         ),
-        "errorShare": ("Share that fails", "0 to 1", "of the calls of those methods"),
-        "errorCode": ("Error code", "", "of these refusals"),
-        "errorText": ("Error text", "", "of these refusals"),
+        "errorShare": ("Failure rate", "0 to 1", "share of the calls to those methods that fail"),
+        "errorCode": ("Error code", "", "returned by the calls that fail"),
+        "errorText": ("Error text", "", "returned by the calls that fail"),
         "garbageMethods": (
             "Invalid responses",
             "pattern",
-            "matching methods return what cannot be parsed",
+            "matching methods return garbage",
         ),
     },
-    "What the node claims": {
-        "freezeHead": ("Freeze the head", "", "the node goes on showing the head that it had"),
-        "behind": ("Report lag", "epochs", "the node says that it is so far behind"),
-        "networkName": ("Another network", "name", "the node says that it is on this network"),
-        "duplicateNotifications": ("Duplicate notifications", "", "every frame of ChainNotify comes twice"),
+    "Reported state": {
+        "freezeHead": ("Freeze the head", "", "the node keeps reporting its current head"),
+        "behind": ("Report lag", "epochs", "the node reports that it is this far behind"),
+        "networkName": ("Wrong network", "name", "the node reports this network name"),
+        "duplicateNotifications": ("Duplicate notifications", "", "every ChainNotify frame is sent twice"),
     },
 }
 """By part of the page: each fault's label, unit and effect."""
 ACTION_LABELS: Final[dict[str, tuple[str, str]]] = {
-    "mine": ("Mine", "tipsets to make now"),
-    "advance": ("Advance", "epochs to pass now, at least"),
-    "reorg": ("Reorganise", "a heavier branch replaces the newest tipsets"),
-    "back": ("Set the head back", "tipsets to go back, as ChainSetHead does"),
-    "foreign": ("Foreign messages", "from an address whose key the node has; without one its own miner's"),
-    "fail-next": ("Let messages fail", "the next ones that call a method land with the code; 0: none more"),
-    "drain": ("Drain funds", "an actor keeps at most this much"),
-    "drop-sockets": ("Drop sockets", "breaks all WebSockets of this node"),
+    "mine": ("Mine", "makes this many tipsets now"),
+    "advance": ("Advance", "advances the chain by at least this many epochs now"),
+    "reorg": ("Reorganise", "replaces the newest tipsets with a heavier branch"),
+    "back": ("Set the head back", "moves the head back by this many tipsets, as ChainSetHead does"),
+    "foreign": ("Foreign messages", "sent from an address whose key the node has; empty: its own miner's"),
+    "fail-next": ("Fail messages", "the next messages that call the method land with this code; 0 stops it"),
+    "drain": ("Drain funds", "limits an actor's balance to this amount"),
+    "drop-sockets": ("Drop sockets", "closes all WebSocket connections of this node"),
 }
 """Each action's label and effect."""
 NUMBER_WORDS: Final = {
@@ -93,7 +101,7 @@ NUMBER_WORDS: Final = {
     "code": "Exit code",
     "fil": "FIL",
 }
-SWITCH_WORDS: Final = {"messages": "keep the messages"}
+SWITCH_WORDS: Final = {"messages": "include messages"}
 TEXT_MAX: Final = 200
 """Longest text of a fault."""
 
@@ -115,10 +123,10 @@ class Value(Text):
                 return float(text)
             return int(text) if isinstance(self.quiet, int) else text[:TEXT_MAX]
         except KeyError:
-            raise ValidationError(_("on or off is needed")) from None
+            raise ValidationError(_("must be on or off")) from None
         except ValueError:
             is_whole = isinstance(self.quiet, int)
-            words = _("a whole number is needed") if is_whole else _("a number is needed")
+            words = _("must be a whole number") if is_whole else _("must be a number")
             raise ValidationError(words) from None
 
     def prepare_value(self, value: Any) -> str:
@@ -198,7 +206,7 @@ class Count(Text):
         """Read it.  Raises ValidationError."""
         text = super().clean(value)
         if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise ValidationError(_("a whole number is needed"))
+            raise ValidationError(_("must be a whole number"))
         return int(text)
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-GONE: Final = Verdict(_("The devnet's node does not answer."), _("Its faults are shown once it does."))
+GONE: Final = Verdict(_("The devnet node does not respond."), _("Its faults are shown once it does."))
 
 
 def devnet_nodes(viewer: Principal) -> list[Node]:

@@ -78,7 +78,9 @@ def queue_rows(
     return [
         {
             "what": what_text(cost.to, cost.method, kind=cost.kind, data=data),
-            "sub": "gas is guessed: none landed lately" if cost.is_guess else cost.kind.replace("_", " "),
+            "sub": "rough gas estimate: none landed recently"
+            if cost.is_guess
+            else cost.kind.replace("_", " "),
             "cost": cost,
             "now": cost.cost(base_fee),
             "cheap": None if window is None else cost.cost(window.mean),
@@ -132,11 +134,11 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
     """Return in one sentence whether gas is cheap now and when it will be."""
     report = data.report_of(Topic.GAS)
     if not forecast.history:
-        return verdict_by(report, Verdict("", _("No head of the chain is known yet.")))
+        return verdict_by(report, Verdict("", _("No chain head yet.")))
     rank = forecast.rank or 0.0
     is_level = max(one.high for one in forecast.history) == min(one.low for one in forecast.history)
     if is_level:
-        strong, rest = "Gas is stable:", "the base fee has not moved in the hours that are known."
+        strong, rest = "Gas is stable:", "the base fee has not changed in the recorded hours."
     elif rank >= CHEAP_SHARE:
         strong, rest = (
             "Gas is cheap now:",
@@ -155,7 +157,7 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
         )
     if forecast.window is not None and not is_level:
         start = forecast.window.next_start_s(data.at.timestamp())
-        rest += say(" The cheap hours begin at {start}.").format(start=clock_text(start))
+        rest += say(" The cheapest hours start at {start}.").format(start=clock_text(start))
     return verdict_by(report, Verdict(strong, rest))
 
 
@@ -172,7 +174,7 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
             "base-fee",
             "Base fee",
             fee,
-            "of the newest head",
+            "at the newest head",
             f"{here}#h-base-fee",
             unit=unit,
         ),
@@ -180,9 +182,9 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
             "cheap",
             "Cheapest two hours",
             formatting.NOTHING if window is None else clock_text(window.start_s),
-            "six hours of history are needed"
+            "needs six hours of history"
             if window is None
-            else say("{mean}, the day {day_mean}").format(
+            else say("{mean}, day average {day_mean}").format(
                 mean=formatting.fee_text(window.mean), day_mean=formatting.fee_text(window.day_mean)
             ),
             f"{here}#h-base-fee",
@@ -190,9 +192,9 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
         Stat("spent", "Gas spent today", formatting.fil(spent), "UTC day", f"{here}#h-spend", unit="FIL"),
         Stat(
             "queue",
-            "The queue will cost",
+            "Estimated queue cost",
             formatting.fil(forecast.cost_now),
-            say("{messages} at this base fee").format(messages=plural(many, "message")),
+            say("{messages} at the current base fee").format(messages=plural(many, "message")),
             f"{here}#h-queue",
             unit="FIL",
         ),

@@ -70,13 +70,13 @@ def guard_row(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardRow:
             if guard.hold_epochs
             else ""
         )
-        hold = gettext("while the base fee is over {hold_base_fee}{end}").format(
+        hold = gettext("while the base fee is above {hold_base_fee}{end}").format(
             hold_base_fee=formatting.fee_text(int(guard.hold_base_fee)), end=end
         )
     pct = min(100 * (spent or 0) // int(guard.daily_budget), 100) if guard.daily_budget else 0
     return GuardRow(
         key=str(guard.uuid),
-        whose=guard.tenant.name if guard.tenant else "everybody",
+        whose=guard.tenant.name if guard.tenant else "all tenants",
         what=", ".join(part for part in parts if part) or "all messages",
         cap=f"{formatting.fil(int(guard.max_fee))} FIL" if guard.max_fee else formatting.NOTHING,
         budget=f"{formatting.fil(int(guard.daily_budget))} FIL" if guard.daily_budget else formatting.NOTHING,
@@ -100,12 +100,12 @@ class AutoBumpLine:
 def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
     """Lay out one rule."""
     limit = (
-        gettext(", for at most {max_fee} FIL").format(max_fee=formatting.fil(int(rule.max_fee)))
+        gettext(", up to {max_fee} FIL").format(max_fee=formatting.fil(int(rule.max_fee)))
         if rule.max_fee
         else ""
     )
     say = gettext(
-        "{within_epochs} epochs before the deadline closes, and again every {every_epochs}{limit}"
+        "{within_epochs} epochs before the deadline closes, then every {every_epochs} epochs{limit}"
     ).format(
         within_epochs=formatting.whole(rule.within_epochs),
         every_epochs=formatting.whole(rule.every_epochs),

@@ -64,7 +64,7 @@ def rule_text(row: ActorRules) -> str:
         ),
         (row.gas_over_premium, f"premium × {row.gas_over_premium:g}"),
     ]
-    return ", ".join(say for value, say in parts if value) or "nothing"
+    return ", ".join(say for value, say in parts if value) or "nothing set"
 
 
 def method_rule_rows() -> list[MethodRuleRow]:
@@ -150,7 +150,7 @@ def rule_page(
         viewer,
         "gas/method_rule.html",
         form,
-        title=_("Fee rule of a method"),
+        title=_("Method rule"),
         section="gas",
         rule=rule,
         receivers=picker(viewer, "miner", value=form.typed.get("to", "")),

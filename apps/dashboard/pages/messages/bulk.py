@@ -35,18 +35,18 @@ BULK_WORDS: Final = {
         "Raise fees",
         "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
     ),
-    "republish": ("Publish again", "Sends them to every node once more; nothing is signed."),
+    "republish": ("Publish again", "Sends them to every node again; nothing new is signed."),
     "retry-now": (
         "Retry",
-        "Retries failed attempts at this head; what fails again starts its back-off over.",
+        "Retries failed attempts at this head; messages that fail again restart their back-off.",
     ),
     "cancel": (
         "Cancel",
-        "A zero transfer replaces each at its nonce for a higher premium, unless it lands first.",
+        "A zero-value transfer replaces each at its nonce for a higher premium, unless it lands first.",
     ),
     "mark-bad": (
         "Mark as failed",
-        "Signed messages may still land; gap fillers take the nonces that no node has.",
+        "Signed messages may still land; gap fillers take the nonces of those that no node has.",
     ),
 }
 """Title and effect of what can be done to a whole queue."""
@@ -88,7 +88,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     return page_render(
         request,
         "messages/bulk.html",
-        title=say("{title} messages").format(title=title),
+        title=f"{title}: {plural(count, 'message')}",
         section="messages",
         data=PageData(viewer),
         status=status,
@@ -114,9 +114,9 @@ def price_text(action: str, rows: list[Message]) -> str:
     except DomainError as refusal:
         return say("Cost unknown: {reason}.").format(reason=refusal.reason)
     if price is None:
-        return "It costs nothing." if rows else ""
+        return "This costs nothing." if rows else ""
     return say(
-        "At the present base fee their gas costs {now} FIL instead of {before} FIL, at most {most} FIL."
+        "At the current base fee, gas costs {now} FIL instead of {before} FIL, at most {most} FIL."
     ).format(
         now=formatting.fil(price.now), before=formatting.fil(price.before), most=formatting.fil(price.most)
     )

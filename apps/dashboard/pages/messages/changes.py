@@ -36,7 +36,7 @@ def head_needed() -> Head:
     """Return the newest head.  Raises BadValue before the first one."""
     head = head_current()
     if head is None:
-        raise BadValue(gettext("there is no chain yet"))
+        raise BadValue(gettext("there is no chain head yet"))
     return head
 
 

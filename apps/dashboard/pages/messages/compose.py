@@ -49,7 +49,7 @@ class TransferForm(PageForm):
         try:
             return int(fil_parse(self.cleaned_data["value"]))
         except BadAmount:
-            raise ValidationError(_("write an amount in FIL, such as 1.5")) from None
+            raise ValidationError(_("enter an amount in FIL, such as 1.5")) from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -100,9 +100,9 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
         title=_("Review the transfer")
         if is_own
         else gettext("Send from a key of {whose}").format(whose=whose),
-        text=_("A transfer that has landed cannot be taken back.") if is_own else text,
+        text=_("A transfer cannot be undone once it has landed.") if is_own else text,
         label=gettext("Send {value}").format(value=fil_format(value))
-        + ("" if is_own else gettext(" of {whose}").format(whose=whose)),
+        + ("" if is_own else gettext(" from {whose}").format(whose=whose)),
         back=reverse("message-compose"),
         page=_("Send"),
         section="messages",
@@ -129,21 +129,23 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
     """
     head = head_current()
     if head is None:
-        return (("Gas", "not known: no node has answered yet"),)
+        return (("Gas", "unknown: no node has answered yet"),)
     try:
         run = message_dry_run(item, principal=viewer, client=chain_client(), head=head)
     except (NodeUnavailable, NodeRefused) as refusal:
-        return (("Gas", gettext("not known: {reason}").format(reason=refusal.reason)),)
+        return (("Gas", gettext("unknown: {reason}").format(reason=refusal.reason)),)
     if run.balance_after < 0 and not run.gas_limit:
         raise BadValue(
-            gettext("the sender has {balance}, less than this takes").format(balance=fil_format(run.balance)),
+            gettext("the sender has {balance}, less than this transfer needs").format(
+                balance=fil_format(run.balance)
+            ),
             field="value",
         )
     if not run.gas_limit:
         return (
             (
                 "Gas",
-                gettext("not known, the trial failed: {error}").format(
+                gettext("unknown, the dry run failed: {error}").format(
                     error=run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
                 ),
             ),
@@ -158,7 +160,7 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
         ),
         ("Sender pays", gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))),
         (
-            "Balance after it and all in flight",
+            "Balance after this and all in flight",
             gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
         ),
     )

@@ -128,9 +128,9 @@ def chain_facts(message: Message) -> Iterable[Fact]:
         yield Fact(_("Epoch"), formatting.whole(message.height))
         yield Fact(_("Exit code"), f"{message.exit_code}, {exit_code_text(message.exit_code)}")
         if message.error:
-            yield Fact(_("The actor said"), message.error)
+            yield Fact(_("Actor error"), message.error)
         yield Fact(_("Gas used"), formatting.whole(message.gas_used))
-        yield Fact(_("Returned"), _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
+        yield Fact(_("Return value"), _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
 
 
 def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:

@@ -42,19 +42,19 @@ class Finding:
 
 
 EVIDENCE: Final[dict[str, str]] = {
-    "attempts": "tries so far",
-    "text": "in detail",
+    "attempts": "attempts",
+    "text": "reason",
     "next_try_height": "next try at epoch",
     "balance": "balance",
     "in_flight": "in flight",
-    "quota": "quota of the sender",
+    "quota": "sender's quota",
     "gap": "missing nonce",
-    "earlier_nonce": "nonce that comes first",
+    "earlier_nonce": "earlier nonce",
     "held_above": "held while the base fee is above (attoFIL)",
-    "held_until": "it goes at the latest at epoch",
-    "budget": "budget of the day",
-    "spent_today": "spent of it, with what is in flight",
-    "expire_epoch": "it was to be sent by epoch",
+    "held_until": "held at most until epoch",
+    "budget": "daily budget",
+    "spent_today": "spent today, including in flight",
+    "expire_epoch": "had to be sent by epoch",
     "address": "address",
 }
 """Figures of a diagnosis in words; those that the checks show anyway are left out."""
@@ -87,14 +87,14 @@ def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Find
     age_s = (data.head.arrived_at - since).total_seconds()
     if age_s < LATE_EPOCHS * data.network.epoch_s:
         return None
-    held = gettext("No block has taken it for {age_s}, although its fee cap is over the base fee.").format(
+    held = gettext("Not included in a block for {age_s}, although its fee cap is above the base fee.").format(
         age_s=formatting.time_left(age_s)
     )
     return Finding(
         tone="warn",
         title=held,
-        text="Blocks may be full of what pays a higher premium, or our nodes do not spread it:"
-        " raise its fees, publish it again, and look at the nodes (page Chain).",
+        text="Blocks may be full of messages with a higher premium, or the nodes do not propagate it."
+        " Raise its fees, publish it again, and check the nodes (page Chain).",
     )
 
 
@@ -103,8 +103,8 @@ def refusal_of(message: Message) -> Finding:
     words = exit_code_text(message.exit_code)
     return Finding(
         tone="bad",
-        title=gettext("The chain refused it with exit code {exit_code}.").format(exit_code=message.exit_code),
-        text=gettext("{first}{rest}. Its nonce and its gas are spent; only a new message helps.").format(
+        title=gettext("It failed on chain with exit code {exit_code}.").format(exit_code=message.exit_code),
+        text=gettext("{first}{rest}. Its nonce and gas are spent; send a new message.").format(
             first=words[:1].upper(), rest=words[1:]
         ),
     )
@@ -116,11 +116,11 @@ def when_text(diagnosis: Diagnosis, data: PageData) -> str:
         return ""
     epochs = diagnosis.next_epoch - data.head.height
     if epochs <= 1 or data.network is None:
-        return gettext(" Next look: epoch {next_epoch}, the next head.").format(
+        return gettext(" Next check: epoch {next_epoch}, the next head.").format(
             next_epoch=formatting.whole(diagnosis.next_epoch)
         )
     in_text = formatting.time_left(epochs * data.network.epoch_s)
-    return gettext(" Next look: epoch {next_epoch}, in about {in_text}.").format(
+    return gettext(" Next check: epoch {next_epoch}, in about {in_text}.").format(
         next_epoch=formatting.whole(diagnosis.next_epoch), in_text=in_text
     )
 
@@ -133,9 +133,9 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
     elif diagnosis.reason not in USUAL_WAITS:
         tone = "warn"
     earlier = str(diagnosis.evidence.get("earlier_id", ""))
-    action, href = ("Look at that message", reverse("message", args=[earlier])) if earlier else ("", "")
+    action, href = ("Open that message", reverse("message", args=[earlier])) if earlier else ("", "")
     if diagnosis.reason == Wait.POLICY and any(row.address == message.from_addr for row in data.wallets):
-        action, href = "Look at the signing policy", reverse("policy", args=[message.from_addr])
+        action, href = "Open the signing policy", reverse("policy", args=[message.from_addr])
     if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
         action, href = "Raise fee…", reverse("message-replace", args=[message.id])
     return Finding(
@@ -197,13 +197,13 @@ CLICKS: Final[dict[str, str]] = {
     "raise-fee": "If you raise its fee",
     "fee-rules": "If you change fee rules or guards",
     "quota": "If you raise the sender's quota",
-    "start-sender": "If you let the sender go on",
-    "republish": "If you publish again",
+    "start-sender": "If you resume the sender",
+    "republish": "If you publish it again",
     "replace": "If you raise its fees",
     "replace-earlier": "If you replace the earlier one",
     "cancel": "If you cancel it",
     "retry-now": "Retry now",
-    "mark-bad": "If you give it up",
+    "mark-bad": "If you mark it as failed",
 }
 """Actions as the first words of a sentence."""
 
@@ -232,7 +232,7 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
     if wallet is None or not wallet.is_served(data.at):
         yield Check("Signer is connected", "no connected signer holds the key", "bad", "no")
     elif message.wait == Wait.SIGNER_AWAY and message.tenant is not None:
-        say = gettext("that of {account}; it does not serve {tenant} (page Gateway)").format(
+        say = gettext("{account} is, but it does not serve {tenant} (page Gateway)").format(
             account=wallet.account, tenant=message.tenant.name
         )
         yield Check("Signer is connected", say, "bad", "no")
@@ -247,11 +247,13 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
         say = gettext("{gas_fee_cap}, base fee {base_fee}").format(
             gas_fee_cap=formatting.fee_text(message.gas_fee_cap), base_fee=formatting.fee_text(base_fee)
         )
-        yield Check("Fee cap is over the base fee", say, "ok" if enough else "bad", "yes" if enough else "no")
+        yield Check(
+            "Fee cap is above the base fee", say, "ok" if enough else "bad", "yes" if enough else "no"
+        )
     if message.expire_epoch:
         yield Check(
             "Not expired",
-            gettext("sent by epoch {expire_epoch}").format(
+            gettext("to be sent by epoch {expire_epoch}").format(
                 expire_epoch=formatting.whole(message.expire_epoch)
             ),
             "ok",
@@ -263,21 +265,21 @@ def funds_check(message: Message, wallet: Wallet) -> Check:
     """Whether the sender can pay value and the most that the gas may cost."""
     need = message.value + message.gas_fee_cap * message.gas_limit
     enough = (wallet.balance or 0) >= need
-    say = gettext("{balance} FIL held, {need} FIL needed at most").format(
+    say = gettext("{balance} FIL available, at most {need} FIL needed").format(
         balance=formatting.fil(wallet.balance), need=formatting.fil(need)
     )
-    what = "Balance covers the most it may cost" if message.gas_fee_cap else "Balance covers its value"
+    what = "Balance covers the maximum cost" if message.gas_fee_cap else "Balance covers its value"
     return Check(what, say, "ok" if enough else "bad", "yes" if enough else "no")
 
 
 def nonce_check(message: Message, wallet: Wallet | None) -> Check:
     """Whether the chain wants this nonce next."""
     if message.nonce is None:
-        return Check("Nonce is the next one", "given when it is signed", "idle", "not yet")
+        return Check("Nonce is the next one", "assigned when it is signed", "idle", "not yet")
     if wallet is None or wallet.nonce is None:
-        return Check("Nonce is the next one", formatting.whole(message.nonce), "idle", "not known")
+        return Check("Nonce is the next one", formatting.whole(message.nonce), "idle", "unknown")
     ahead = message.nonce - wallet.nonce
-    say = gettext("{nonce}, the chain wants {next}").format(
+    say = gettext("{nonce}; next on chain is {next}").format(
         nonce=formatting.whole(message.nonce), next=formatting.whole(wallet.nonce)
     )
     if ahead <= 0:
@@ -286,5 +288,5 @@ def nonce_check(message: Message, wallet: Wallet | None) -> Check:
         "Nonce is the next one",
         say,
         "idle",
-        gettext("{ahead} come first").format(ahead=formatting.whole(ahead)),
+        gettext("{ahead} earlier").format(ahead=formatting.whole(ahead)),
     )

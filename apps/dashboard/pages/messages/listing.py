@@ -268,9 +268,7 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pag
     return BulkBar(
         actions=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
         csv=reverse("messages-csv"),
-        count=say("more than {count}").format(count=formatting.whole(count))
-        if is_more
-        else formatting.whole(count),
+        count=say("{count}+").format(count=formatting.whole(count)) if is_more else formatting.whole(count),
         until=now().isoformat(),
         state=wanted,
     )

@@ -98,9 +98,9 @@ class Moment(Text):
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            raise ValidationError(_("not a time")) from None
+            raise ValidationError(_("not a valid time")) from None
         if moment.tzinfo is None:
-            raise ValidationError(_("the time has no zone"))
+            raise ValidationError(_("the time has no time zone"))
         return moment
 
 

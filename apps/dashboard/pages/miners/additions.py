@@ -15,6 +15,7 @@ from apps.chain.client import chain_client
 from apps.chain.selectors import network_current
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render, new_key
 from apps.dashboard.page_data import PageData
@@ -115,17 +116,23 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     facts.append(
         (
             "Owner pays",
-            gettext("{total} and the gas of {word} message(s)").format(
-                total=fil_format(plan.total), word=2 if plan.worker_fund else 1
+            gettext("{total} and the gas of {messages}").format(
+                total=fil_format(plan.total), messages=plural(2 if plan.worker_fund else 1, "message")
             ),
         )
     )
     facts.append(
-        ("Signer's policy", "its owner names the new miner in it once it exists; its page proposes that")
+        (
+            "Signer's policy",
+            "its owner adds the new miner once it exists; the miner's page proposes the change",
+        )
     )
     ask = ConfirmPage(
         title=gettext("Create miner {wish}").format(wish=wish.name),
-        text=_("Check the owner and the sector size: neither can be chosen again."),
+        text=_(
+            "Check the owner and the sector size. Only the owner's key can change the owner later; "
+            "the size is final."
+        ),
         label=_("Send transfer and create miner") if plan.worker_fund else _("Create miner"),
         back=reverse("miner-new"),
         page=_("Add a miner"),
@@ -157,12 +164,10 @@ def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
     )
 
 
-IMPORTED: Final = (
-    "The pool no longer shows or proves it. On the chain nothing changes; it can be imported again."
-)
+IMPORTED: Final = "The pool no longer shows or proves it. Nothing changes on chain; it can be imported again."
 NEVER_MADE: Final = (
-    "It was never made. Its message and what that cost stay where they are; should the chain have the "
-    "miner after all, import it by its address."
+    "It was never created. Its message and its cost stay on record. If the chain has the miner "
+    "after all, import it by its address."
 )
 
 

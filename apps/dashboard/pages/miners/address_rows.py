@@ -58,7 +58,7 @@ def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
     yield AddressRow(_("Worker"), now.worker, _("signs blocks, sends proofs and commits"))
     for address in now.control:
         yield AddressRow(_("Control"), address, _("sends proofs and commits"))
-    term = _("the owner itself, without limit")
+    term = _("the owner, without limit")
     if now.beneficiary != now.owner:
         left = formatting.fil(now.quota - now.used_quota)
         term = _("{left} of {quota} FIL left until epoch {expiration}").format(

@@ -124,7 +124,7 @@ def change_cards(
             AddressChange.CONTROL,
             "control",
             _("Add"),
-            _("Up to ten in all; what is not ticked is no control address any more."),
+            _("At most ten. Addresses that are not ticked are removed."),
         ),
         (
             AddressChange.WORKER,
@@ -136,13 +136,13 @@ def change_cards(
             AddressChange.OWNER,
             "owner",
             _("New owner"),
-            _("It must confirm with its key. The present owner withdraws a proposal."),
+            _("It must confirm with its own key. Choose the current owner to withdraw a proposal."),
         ),
         (
             AddressChange.BENEFICIARY,
             "owner",
             _("New beneficiary"),
-            _("It and the present one must approve. The owner itself has neither quota nor end."),
+            _("It and the current one must approve. The owner itself has neither quota nor end."),
         ),
     ):
         chosen = typed["addresses"].split() if typed["change"] == change else []
@@ -164,15 +164,15 @@ def change_cards(
             AddressChange.MULTIADDRS,
             _("All multiaddresses"),
             _(
-                "Where clients reach the node that takes deals, as /ip4/203.0.113.7/tcp/24001; "
-                "with nothing typed none are announced. The worker sends it."
+                "Where clients reach the node for deals, such as /ip4/203.0.113.7/tcp/24001; "
+                "if empty, none are announced. The worker sends it."
             ),
             "\n".join(now.multiaddrs),
         ),
         (
             AddressChange.PEER_ID,
             _("New peer id"),
-            _("That node's, which begins with 12D3Koo or Qm. The worker sends it."),
+            _("The deal node's id; begins with 12D3Koo or Qm. The worker sends it."),
             now.peer_id,
         ),
     ):
@@ -190,7 +190,7 @@ def control_rows(
             one,
             f"{one}, {wallet_choice(held[one], viewer=data.viewer)}"
             if one in held
-            else _("{one}, no wallet of the pool's").format(one=one),
+            else _("{one}, not a wallet of the pool").format(one=one),
             one in chosen,
         )
         for one in now.control
@@ -205,7 +205,7 @@ def control_rows(
 def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
     """Return what a change does and costs."""
     return (
-        (_("On chain now"), plan.was),
+        (_("Currently on chain"), plan.was),
         (_("Change"), plan.says),
         (_("Sent by"), str(plan.item.from_)),
         *price_facts(plan.run),
@@ -262,7 +262,7 @@ def confirm_of(miner: Miner, wish: AddressRequest, plan: ChangePlan, form: Addre
     kept: dict[str, Any] = {name: form.typed[name] for name in ("addresses", "quota", "expiration")}
     return ConfirmPage(
         title=str(AddressChange(wish.change).label),
-        text=_("One message. What it changes is on chain once it has landed."),
+        text=_("This sends one message. The change is on chain once it has landed."),
         label=_("Send message"),
         back=reverse("miner-addresses", args=[miner.address]),
         page=_("Addresses"),

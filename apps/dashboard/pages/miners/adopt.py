@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 10
 """Adoptions on the page, the newest first."""
 STATES: Final = {
-    AdoptionState.ROWS: StateLabel("run", _("writing rows")),
+    AdoptionState.ROWS: StateLabel("run", _("adding sectors")),
     AdoptionState.FILES: StateLabel("run", _("finding files")),
     AdoptionState.DONE: StateLabel("ok", _("done")),
     AdoptionState.CANCELLED: StateLabel("idle", _("cancelled")),
@@ -57,24 +57,24 @@ class AdoptForm(PageForm):
 def adoption_text(row: SectorAdoption) -> str:
     """Return how far an adoption is."""
     words = [
-        gettext("{written} of {sectors} have their row").format(
+        gettext("{written} of {sectors} added").format(
             written=formatting.whole(row.written), sectors=plural(row.total, "sector")
         )
     ]
     if row.absent:
         words.append(
-            gettext("{count} ended on the chain, or got a row, before it came to them").format(
+            gettext("{count} ended on chain, or were added, in the meantime").format(
                 count=formatting.whole(row.absent)
             )
         )
     if row.unplaced:
         words.append(
-            gettext("the files of {sectors} of the miner are in no store that was read").format(
+            gettext("files of {sectors} of the miner not found in the stores that were read").format(
                 sectors=plural(row.unplaced, "sector")
             )
         )
     if row.unread:
-        words.append(gettext("not read: {stores}").format(stores=", ".join(row.unread[:SHOWN])))
+        words.append(gettext("stores not read: {stores}").format(stores=", ".join(row.unread[:SHOWN])))
     return "; ".join(words)
 
 
@@ -99,8 +99,8 @@ def adoption_rows(miner: Miner, viewer: Principal) -> list[dict[str, object]]:
 def unlisted_text(miner: Miner) -> str:
     """Return how many sectors have no row."""
     if not miner.unlisted_sectors:
-        return gettext("Every live sector of the chain has its row.")
-    return gettext("{sectors} of the chain without a row, as counted last.").format(
+        return gettext("Every live sector on chain is in the database.")
+    return gettext("{sectors} on chain not in the database, as of the last count.").format(
         sectors=plural(miner.unlisted_sectors, "live sector")
     )
 
@@ -160,16 +160,16 @@ def review(
     facts = [(gettext("Sectors"), formatting.whole(len(plan.numbers)))]
     facts.append((gettext("Numbers"), numbers_text(plan.numbers)))
     if plan.listed:
-        facts.append((gettext("Have a row already"), formatting.whole(plan.listed)))
+        facts.append((gettext("Already in the database"), formatting.whole(plan.listed)))
     if plan.absent:
-        facts.append((gettext("Not live on the chain"), numbers_text(plan.absent)))
+        facts.append((gettext("Not live on chain"), numbers_text(plan.absent)))
     ask = ConfirmPage(
         title=gettext("Adopt {sectors} of {miner}").format(
             sectors=plural(len(plan.numbers), "sector"), miner=miner.address
         ),
         text=_(
-            "Each gets a row with what the chain says of it, and its number is never given again. Then the "
-            "stores are scanned, and a host compares comm_r before a row names a store."
+            "Each is added with its data on chain, and its number is never assigned again. Then the stores "
+            "are scanned; a store is recorded for a sector once a host has compared its comm_r."
         ),
         label=_("Adopt"),
         back=reverse("miner-adopt", args=[miner.address]),

@@ -75,9 +75,9 @@ def send(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
 
 def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
     return ConfirmPage(
-        title=_("Send what waits"),
+        title=_("Send waiting sectors now"),
         text=refusal
-        or _("It goes with the next head, whatever the base fee is, in as few messages as hold it."),
+        or _("They are sent at the next head, whatever the base fee, in as few messages as possible."),
         label=_("Send"),
         back=reverse("miner-batches", args=[miner.address]),
         page=_("Batches"),
@@ -119,7 +119,7 @@ def _seal_question(miner: Miner, refusal: str = "") -> ConfirmPage:
     return ConfirmPage(
         title=_("Seal waiting pieces now"),
         text=refusal
-        or _("Their sectors begin with the next head; what room pieces leave in them stays zeros."),
+        or _("Their sectors start at the next head; space that no piece fills is padded with zeros."),
         label=_("Seal now"),
         back=reverse("miner-batches", args=[miner.address]),
         page=_("Batches"),

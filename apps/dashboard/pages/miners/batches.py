@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 YES_NO: Final = ("yes", "no")
 POREPS: Final[dict[ChallengeRule, StrOrPromise]] = {
     ChallengeRule.INTERACTIVE: _("interactive: the proof answers a seed drawn after the pre-commit"),
-    ChallengeRule.SYNTHETIC: _("synthetic: layers leave the disk before the pre-commit"),
-    ChallengeRule.NON_INTERACTIVE: _("non-interactive: no pre-commit, no seed, one proof for each message"),
+    ChallengeRule.SYNTHETIC: _("synthetic: layers are deleted before the pre-commit"),
+    ChallengeRule.NON_INTERACTIVE: _("non-interactive: no pre-commit, no seed, one proof per message"),
 }
 GROUPS: Final[tuple[tuple[StrOrPromise, str, tuple[tuple[str, StrOrPromise], ...]], ...]] = (
     (
@@ -45,8 +45,8 @@ GROUPS: Final[tuple[tuple[StrOrPromise, str, tuple[tuple[str, StrOrPromise], ...
         (
             ("precommit_batch_max", _("Sectors in one message")),
             ("precommit_wait_epochs", _("Wait for others, epochs")),
-            ("precommit_backlog_epochs", _("Wait under a backlog, epochs")),
-            ("precommit_slack_epochs", _("Go at once with so few epochs of a ticket or deposit left")),
+            ("precommit_backlog_epochs", _("Wait during a backlog, epochs")),
+            ("precommit_slack_epochs", _("Send at once if a ticket or deposit expires within, epochs")),
         ),
     ),
     (
@@ -55,9 +55,9 @@ GROUPS: Final[tuple[tuple[StrOrPromise, str, tuple[tuple[str, StrOrPromise], ...
         (
             ("commit_batch_max", _("Sectors in one message")),
             ("commit_wait_epochs", _("Wait for others, epochs")),
-            ("commit_backlog_epochs", _("Wait under a backlog, epochs")),
+            ("commit_backlog_epochs", _("Wait during a backlog, epochs")),
             ("commit_batch_bytes", _("Bytes of proofs in one message")),
-            ("aggregate_wait_s", _("Wait for the one proof, seconds")),
+            ("aggregate_wait_s", _("Wait for the aggregate proof, seconds")),
         ),
     ),
     (
@@ -88,16 +88,16 @@ GROUPS: Final[tuple[tuple[StrOrPromise, str, tuple[tuple[str, StrOrPromise], ...
         _("Clients' data"),
         "",
         (
-            ("pack_wait_s", _("A piece waits for others, seconds")),
-            ("pack_start_slack_epochs", _("Begin with so few epochs until a piece must be active")),
+            ("pack_wait_s", _("Wait for other pieces, seconds")),
+            ("pack_start_slack_epochs", _("Start at once if a piece must be active within, epochs")),
         ),
     ),
     (
-        _("Life and pledge"),
+        _("Lifetime and pledge"),
         "",
         (
-            ("sector_life_epochs", _("Wished life of new sectors, epochs")),
-            ("funds_margin_percent", _("Sent on top of the pledge, per cent")),
+            ("sector_life_epochs", _("Lifetime of new sectors, epochs")),
+            ("funds_margin_percent", _("Sent on top of the pledge, percent")),
         ),
     ),
     (
@@ -105,19 +105,19 @@ GROUPS: Final[tuple[tuple[StrOrPromise, str, tuple[tuple[str, StrOrPromise], ...
         "",
         (
             ("attempts_max", _("Temporary failures of a stage before it is paused")),
-            ("pause_s", _("First pause after one, seconds")),
+            ("pause_s", _("First pause, seconds")),
             ("pause_max_s", _("Longest pause, seconds")),
         ),
     ),
 )
 """Title, kind of batch as in `BASE_FEES`, and fields."""
 CHOICES: Final[dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]] = {
-    "aggregate_commits": (_("One proof for four commits and more"), _("where cheaper"), _("never")),
+    "aggregate_commits": (_("Aggregate proof for four or more commits"), _("where cheaper"), _("never")),
     "snap_up_first": (_("Pieces that are due"), _("committed sectors first"), _("new sectors")),
     "send_funds": (
         _("Deposits and pledge"),
         _("the miner's balance, then the sender"),
-        _("the miner's balance alone"),
+        _("the miner's balance only"),
     ),
 }
 """Of what is chosen: label, word for yes and for no."""
@@ -132,7 +132,7 @@ class Own(Text):
         if not text:
             return None
         if not text.isascii() or not text.isdigit() or len(text) > 9:
-            raise ValidationError(_("write a whole number"))
+            raise ValidationError(_("enter a whole number"))
         return int(text)
 
 

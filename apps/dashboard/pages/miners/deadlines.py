@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORECASTS: Final[dict[str, StateLabel]] = {
     Forecast.NOTHING: StateLabel("idle", _("nothing to prove")),
     Forecast.LATER: StateLabel("idle", _("upcoming")),
-    Forecast.ELSEWHERE: StateLabel("idle", _("another program's")),
+    Forecast.ELSEWHERE: StateLabel("idle", _("proven elsewhere")),
     Forecast.WILL_LAND: StateLabel("run", _("will land")),
     Forecast.AT_RISK: StateLabel("bad", _("at risk")),
     Forecast.LANDED: StateLabel("ok", _("landed")),
@@ -208,7 +208,7 @@ def _entry(index: int, deadline: Deadline | None, *, posts: Sequence[WindowPost]
         return StripEntry(
             tone="idle",
             share=0.0,
-            title=gettext("deadline {index}: nothing was to be proved").format(index=index),
+            title=gettext("deadline {index}: nothing to prove").format(index=index),
         )
     if deadline is None or not deadline.live:
         return StripEntry(

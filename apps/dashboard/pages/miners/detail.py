@@ -107,7 +107,7 @@ def creation_text(miner: Miner) -> str:
         return ""
     message = messages_by_ids([miner.create_message_id or ""]).get(miner.create_message_id or "")
     why = message_why(message)[0] if message is not None else "it is not pushed yet"
-    return gettext("It is there once its CreateMiner message has landed: {why}.").format(why=why)
+    return gettext("It exists once its CreateMiner message has landed: {why}.").format(why=why)
 
 
 def period_text(start: int | None, *, height: int | None) -> str:
@@ -237,7 +237,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         tone="bad" if miner.available < 0 else "",
     )
     pledge, unit = formatting.amount_short(int(miner.pledge))
-    yield Stat("m-pledge", "Pledge", pledge, "locked while sectors live", here, unit=unit)
+    yield Stat("m-pledge", "Pledge", pledge, "locked while sectors are live", here, unit=unit)
     yield Stat(
         "m-locked",
         "Vesting",
@@ -253,7 +253,7 @@ def live_text(miner: Miner) -> str:
     words = gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors))
     if not miner.unlisted_sectors:
         return words
-    return gettext("{words}, {count} without a row").format(
+    return gettext("{words}, {count} not in the database").format(
         words=words, count=formatting.whole(miner.unlisted_sectors)
     )
 
@@ -287,7 +287,7 @@ def transferred_fragment(noun: str, word: str) -> str:
         icon=noun,
         title=gettext("{word} of another tenant").format(word=word),
         what="It was transferred",
-        text="Messages that you pushed for it stay with you, and the audit log.",
+        text="Messages that you pushed for it and the audit log stay with you.",
         action=gettext("All {noun}").format(noun=noun),
         href=reverse(noun),
     )

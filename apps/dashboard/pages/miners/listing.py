@@ -75,7 +75,7 @@ def miner_label(miner: Miner, deadlines: Sequence[Deadline]) -> StateLabel:
         return StateLabel("bad", _("deadline at risk"))
     if miner.active_sectors:
         return StateLabel("ok", _("proving"))
-    return StateLabel("idle", _("no active sector"))
+    return StateLabel("idle", _("no active sectors"))
 
 
 def miner_row(miner: Miner, *, data: PageData, in_work: int) -> MinerRow:
@@ -114,7 +114,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     """Return in one sentence what the miners have."""
     report = data.report_of(Topic.MINERS)
     if not data.miners:
-        return verdict_by(report, Verdict("", _("No miner yet.")))
+        return verdict_by(report, Verdict("", _("No miners yet.")))
     power = " ".join(formatting.size(sum(miner.qa_power for miner in data.miners)))
     faulty = sum(miner.faulty_sectors for miner in data.miners)
     rest = "" if report.found or faulty else "No faults."

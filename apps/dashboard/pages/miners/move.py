@@ -221,21 +221,21 @@ def review(
     facts: tuple[tuple[str, str], ...] = ()
     if act == "cancel":
         title = gettext("Cancel the height of {miner}").format(miner=miner.address)
-        text = gettext("Whoever had the miner before keeps it: its windows and its blocks.")
+        text = gettext("Whoever ran the miner before keeps its windows and its blocks.")
     elif act == "numbers" and way == Way.IN:
         if number < 0:
-            raise BadValue(gettext("write the highest number that lotus-miner gave"), field="sectorid")
-        title = gettext("Give {miner}'s sector numbers out here, from {number} on").format(
+            raise BadValue(gettext("enter the highest number that lotus-miner assigned"), field="sectorid")
+        title = gettext("Assign {miner}'s sector numbers here, from {number} on").format(
             miner=miner.address, number=whole(number + 1)
         )
-        text = gettext("lotus-miner must give none from now on: end its pledges and its deals first.")
+        text = gettext("lotus-miner must assign none from now on: stop its pledges and deals first.")
     elif act == "numbers":
         title = gettext("Give {miner}'s sector numbers back").format(miner=miner.address)
-        text = gettext("The pool pledges nothing more for it. Sectors in work go on to their end.")
+        text = gettext("The pool pledges no more sectors for it. Those in progress are finished.")
     elif act == "height":
         if height <= now.height:
             raise BadValue(
-                gettext("write a height above {height}, the head's").format(height=whole(now.height)),
+                gettext("enter a height above the head's, {height}").format(height=whole(now.height)),
                 field="height",
             )
         title, text = height_words(miner, way, height)
@@ -261,22 +261,23 @@ def height_words(miner: Miner, way: Way, height: int) -> tuple[str, str]:
     if way == Way.IN:
         title = gettext("The pool proves {miner} from height {height} on")
         text = gettext(
-            "lotus-miner must run until its last window before that height has landed, "
-            "and must have stopped at it."
+            "lotus-miner must run until the proof of its last window before that height has landed, "
+            "and must be stopped by that height."
         )
     else:
         title = gettext("The pool stops proving {miner} at height {height}")
         text = gettext(
-            "lotus-miner must run when the first window from that height on opens, and not before the height."
+            "lotus-miner must be running when the first window from that height on opens, "
+            "and not before that height."
         )
     return title.format(miner=miner.address, height=at), text
 
 
 def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
     """Yield which windows within a proving period are whose, once the height is set."""
-    first, later = (gettext("lotus-miner's"), gettext("The pool's"))
+    first, later = (gettext("Proven by lotus-miner"), gettext("Proven by the pool"))
     if now.way == Way.OUT:
-        first, later = gettext("The pool's"), gettext("lotus-miner's")
+        first, later = gettext("Proven by the pool"), gettext("Proven by lotus-miner")
     for name, is_later in ((first, False), (later, True)):
         found = [one for one in now.windows if (one.open >= height) == is_later]
         near = found[:WINDOWS_TOLD] if is_later else found[-WINDOWS_TOLD:]
@@ -288,8 +289,8 @@ def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
         ]
         if len(near) < len(found):
             words.append(gettext("{count} more").format(count=whole(len(found) - len(near))))
-        yield name, ", ".join(words) or gettext("no window with sectors within a proving period")
-    yield gettext("Left until then"), plural(height - now.height, "epoch")
+        yield name, ", ".join(words) or gettext("no windows with sectors within a proving period")
+    yield gettext("Time until then"), plural(height - now.height, "epoch")
     if now.left:
         left = [step.title for step in now.left if step.key != "height"]
         yield gettext("Not done yet"), ", ".join(left) or gettext("nothing")

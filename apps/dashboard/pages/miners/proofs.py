@@ -34,11 +34,11 @@ POST_STATES: Final[dict[str, StateLabel]] = {
     PostState.SENT: StateLabel("run", _("sent")),
     PostState.LANDED: StateLabel("ok", _("landed")),
     PostState.MISSED: StateLabel("bad", _("missed")),
-    PostState.NOTHING: StateLabel("bad", _("cannot be read")),
+    PostState.NOTHING: StateLabel("bad", _("unreadable")),
 }
 WHO_IS_ASKED: Final = {
-    AttemptKind.FIRST: "a prover is asked",
-    AttemptKind.BACKUP: "another prover is asked",
+    AttemptKind.FIRST: "waiting for a prover",
+    AttemptKind.BACKUP: "waiting for a backup prover",
 }
 """What is said of an attempt that no host has claimed."""
 
@@ -99,7 +99,7 @@ def _attempts_words(post: WindowPost) -> str:
         if attempt is not None:
             job = attempt.work
             far = progress_text(job)
-            words.append(f"{job.worker.name}{': ' if far else ' is at it'}{far}" if job.worker else asked)
+            words.append(f"{job.worker.name}: {far or 'in progress'}" if job.worker else asked)
     return "; ".join(words)
 
 
@@ -114,13 +114,13 @@ def _next_try(
             return _attempts_words(post), None
         last = last_try_epoch(post, network)
         if clock.epoch > last:
-            return "too late to try again", None
+            return "too late to retry", None
         then = post.try_epoch or 0
         until = clock.starts_at(then) if then > clock.epoch else None
-        return gettext("tried again until epoch {last}").format(last=formatting.whole(last)), until
+        return gettext("retried until epoch {last}").format(last=formatting.whole(last)), until
     if post.state == PostState.PROVED:
         sends = better_until(post, network) if post.skipped else post.open_epoch
-        wait = "sent with what is readable by then" if post.skipped else "sent"
+        wait = "sent with the sectors readable by then" if post.skipped else "sent"
         return wait, clock.starts_at(sends) if sends > clock.epoch else None
     return ("waits for a block", None) if post.state == PostState.SENT else ("", None)
 

@@ -42,20 +42,20 @@ if TYPE_CHECKING:
 
 CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
     "remove": (
-        "Take the role {kind} from {host}",
-        "A standby takes it over if there is one. Sectors that the host has begun stay its own. Where a label"
-        " of the host has the role, too, the host keeps it by that.",
-        "Take the role",
+        "Remove the role {kind} from {host}",
+        "A host on standby takes over if there is one. The host keeps the sectors it has started. If one of"
+        " its labels also has the role, it keeps the role through that label.",
+        "Remove role",
     ),
     "remove-group": (
-        "Take {kind} from the group {group}",
-        "Its hosts lose it, except those that have it by another label; a host of another group or with a"
-        " role of its own may take it over.",
-        "Take the role",
+        "Remove the role {kind} from the group {group}",
+        "Its hosts lose the role unless they have it through another label; a host of another group or with a"
+        " role of its own may take over.",
+        "Remove role",
     ),
     "fail-over": (
         "Fail {kind} over{to}",
-        "What the present holder has in hand for it ends; what it still reports is refused.",
+        "The current holder's jobs for this role end; results it still reports are refused.",
         "Fail over",
     ),
     "combine": (

@@ -136,12 +136,12 @@ def role_label(role: Role, *, now: datetime, restored_at: datetime | None) -> St
         return StateLabel("idle", "parked", "pause")
     if role.state == RoleState.STANDBY:
         is_there = role_is_heard(role, now=now)
-        return StateLabel("idle", "standby") if is_there else StateLabel("warn", "standby, away")
+        return StateLabel("idle", "standby") if is_there else StateLabel("warn", "standby, offline")
     if role_is_restored(role, restored_at):
-        return StateLabel("bad", "of a backup")
+        return StateLabel("bad", "from a backup")
     if not role_is_in_force(role, now=now, restored_at=restored_at):
-        return StateLabel("bad", "lease ran out")
-    return StateLabel("ok", "holds it" if role.is_exclusive else "shared")
+        return StateLabel("bad", "lease expired")
+    return StateLabel("ok", "holder" if role.is_exclusive else "shared")
 
 
 def role_row(
@@ -184,7 +184,7 @@ def role_actions(role: Role) -> Iterable[Action]:
     if role.kind == RoleKind.SEAL and role.state == RoleState.HELD:
         yield act_link(role, "test", _("Test…"), host=role.host)
     if not role.group:
-        yield act_link(role, "remove", _("Take away…"), kind=role.kind, host=role.host)
+        yield act_link(role, "remove", _("Remove…"), kind=role.kind, host=role.host)
 
 
 def act_link(role: Role, act: str, label: StrOrPromise, **given: str) -> Action:
@@ -198,12 +198,12 @@ def test_text(test: RoleTest) -> str:
     number = gettext("sector {number}").format(number=test.sector.number)
     if not test.is_highest:
         return gettext(
-            "{number} is below {highest}: another program gives numbers out, import its sectorid file"
+            "{number} is below {highest}: another program assigns numbers, import its sectorid file"
         ).format(number=number, highest=test.highest)
     begun = (
-        "sealing has begun"
+        "sealing has started"
         if test.has_begun
-        else gettext("{host} has not begun it yet").format(host=test.host or "the host")
+        else gettext("{host} has not started it yet").format(host=test.host or "the host")
     )
     return gettext("{number} is the highest, {begun}").format(number=number, begun=begun)
 
@@ -217,7 +217,7 @@ def reservation_row(row: NumberReservation) -> ReservationRow:
         count=formatting.whole(row.count),
         tone=tone,
         word=str(ReservationState(row.state).label).lower(),
-        until=str(time_html(row.expires_at)) if row.expires_at else str(_("no end")),
+        until=str(time_html(row.expires_at)) if row.expires_at else str(_("no expiry")),
     )
 
 
@@ -231,10 +231,8 @@ def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | N
         str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind in given - in_force
     ]
     if missing:
-        return gettext("Nobody holds {missing}: such jobs wait.").format(missing=", ".join(missing))
-    return gettext("{hosts} work for it by role.").format(
-        hosts=plural(len({row.host for row in rows}), "host")
-    )
+        return gettext("No host holds {missing}: those jobs wait.").format(missing=", ".join(missing))
+    return gettext("{hosts} with roles for it.").format(hosts=plural(len({row.host for row in rows}), "host"))
 
 
 def group_row(row: RoleGroup, roles: Sequence[Role]) -> GroupRow:
@@ -248,7 +246,7 @@ def group_row(row: RoleGroup, roles: Sequence[Role]) -> GroupRow:
         label=str(RoleKind(row.kind).label),
         holder=str(_("all of them")) if row.kind not in EXCLUSIVE_ROLES else next(iter(held), ""),
         hosts=plural(len(theirs), "host"),
-        remove=Action(key="remove-group", label=str(_("Take away…")), href=f"{href}?{query}", icon=""),
+        remove=Action(key="remove-group", label=str(_("Remove…")), href=f"{href}?{query}", icon=""),
     )
 
 

@@ -83,10 +83,10 @@ def use_cards(miner: Miner, form: SendersForm) -> Iterator[UseCard]:
     """Yield what can be chosen."""
     texts = {
         "precommit": _("None ticked: the worker, then the owner."),
-        "commit": _("Updates with data too. None ticked: the worker, then the owner."),
+        "commit": _("Also updates with data. None ticked: the worker, then the owner."),
         "post": _(
-            "Declared faults and recoveries too. Then control addresses that are ticked nowhere, the worker, "
-            "the owner."
+            "Also declared faults and recoveries. Fallback: control addresses ticked nowhere, then the "
+            "worker, then the owner."
         ),
         "terminate": _("None ticked: the worker, then the owner."),
         "extend": _("None ticked: the worker, then the owner."),

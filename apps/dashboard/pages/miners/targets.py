@@ -46,10 +46,10 @@ class Bytes(Text):
             count = Decimal(number) * (1 << UNITS[unit.upper()])
         except (InvalidOperation, KeyError):
             raise ValidationError(
-                _("write a number and KiB, MiB, GiB, TiB or PiB, such as 1.5 TiB")
+                _("enter a number and KiB, MiB, GiB, TiB or PiB, such as 1.5 TiB")
             ) from None
         if not 1 <= count < 1 << 62:
-            raise ValidationError(_("this is too much or too little"))
+            raise ValidationError(_("must be at least 1 byte and less than 4 EiB"))
         return int(count)
 
     def prepare_value(self, value: Any) -> Any:
@@ -68,7 +68,7 @@ class Day(Text):
         try:
             return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
         except (ValueError, OverflowError):
-            raise ValidationError(_("write a date such as 2026-12-31")) from None
+            raise ValidationError(_("enter a date such as 2026-12-31")) from None
 
     def prepare_value(self, value: Any) -> Any:
         """Write it."""
@@ -110,15 +110,13 @@ def target_of(miner: Miner) -> SealTarget | None:
 def target_text(row: SealTarget | None) -> tuple[str, str]:
     """Return how a target stands: the tone and the sentence."""
     if row is None:
-        return "idle", "There is no target: sectors are pledged by hand alone."
+        return "idle", "No target: sectors are pledged only by hand."
     if row.held_by == Hold.REACHED:
         return "ok", gettext("Reached: {reason}.").format(reason=row.reason)
     if row.held_by:
         return "warn", gettext("Paused: {reason}.").format(reason=row.reason)
     more = missing(row, now=now())
-    return "ok", gettext("{more} more will be pledged.").format(
-        more=more
-    ) if more else "As many sectors as it asks for."
+    return "ok", gettext("{more} more will be pledged.").format(more=more) if more else "On target."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -81,19 +81,19 @@ def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
     from_tenant, to_tenant = wish.miner.tenant.name, wish.to_tenant.name
     yield Fact(
         _("Tenant"),
-        gettext("{to_tenant}, until now {from_tenant}, which no longer sees it").format(
+        gettext("from {from_tenant} to {to_tenant}; {from_tenant} no longer sees it").format(
             to_tenant=to_tenant, from_tenant=from_tenant
         ),
     )
     yield Fact(
-        _("Goes along"),
+        _("Moves with it"),
         gettext("{sectors}, {deadlines} with sectors, all settings").format(
             sectors=plural(plan.sectors, "sector"), deadlines=plural(plan.deadlines, "deadline")
         ),
     )
     yield Fact(
         _("Stays"),
-        gettext("what {from_tenant} pushed, what that cost, and the audit log").format(
+        gettext("messages that {from_tenant} pushed, their costs, and the audit log").format(
             from_tenant=from_tenant
         ),
     )
@@ -108,7 +108,7 @@ def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
         )
     yield Fact(
         _("From now on"),
-        gettext("{to_tenant} signs and pays what the miner sends; its hosts prove and seal").format(
+        gettext("{to_tenant} signs and pays for the miner's messages; its hosts prove and seal").format(
             to_tenant=to_tenant
         ),
     )
@@ -116,20 +116,22 @@ def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
     yield Fact(
         _("Keys"),
         gettext(
-            "{from_tenant} keeps its right to {shown}: take it on its page if nothing else needs it"
+            "{from_tenant} keeps access to {shown}: revoke it on the tenant's page if nothing else needs it"
         ).format(from_tenant=from_tenant, shown=shown),
     )
     if plan.tokens_revoked:
         yield Fact(
             _("Tokens revoked"),
-            gettext("{tokens_revoked}: for this miner alone").format(
+            gettext("{tokens_revoked}: limited to this miner").format(
                 tokens_revoked=", ".join(plan.tokens_revoked)
             ),
         )
     if plan.tokens_kept:
         yield Fact(
-            _("Tokens that lose it"),
-            gettext("{tokens_kept}: for other miners still").format(tokens_kept=", ".join(plan.tokens_kept)),
+            _("Tokens that lose access"),
+            gettext("{tokens_kept}: still valid for other miners").format(
+                tokens_kept=", ".join(plan.tokens_kept)
+            ),
         )
 
 

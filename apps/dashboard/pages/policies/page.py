@@ -83,7 +83,7 @@ def where_text(rule: RuleForm) -> str:
         if values
     ]
     parts += (
-        [say("asked by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
+        [say("called by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
         if rule.callers
         else []
     )
@@ -201,7 +201,7 @@ def verdict_of(state: PolicyState) -> Verdict:
         rules=plural(len(state.rules), "rule"), number=state.number
     )
     if not state.editors:
-        return Verdict(rules, _("Its signer takes no changes from here."))
+        return Verdict(rules, _("The signer accepts no changes from here."))
     return Verdict(rules, say("{editors} may change it here.").format(editors=", ".join(state.editors)))
 
 

@@ -60,7 +60,7 @@ def own_transfers(request: HttpRequest, viewer: Principal, address: str) -> Http
         state = policy_read(viewer, address)
         proposal = transfers_proposal(wallet, state, signer_of(viewer, address))
         if proposal is None:
-            raise BadValue(gettext("this signer holds one key only: there is no other wallet to send to"))
+            raise BadValue(gettext("this signer holds only one key: there is no other wallet to send to"))
         return review(request, viewer, wallet, own_transfers_edit(state.rules, proposal.wallets, **amounts))
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
@@ -73,10 +73,10 @@ def amount_typed(request: HttpRequest, name: str) -> str:
         amount = fil_parse(text)
     except BadAmount as error:
         raise BadValue(
-            gettext("{text!r} is no amount: {error}").format(text=text, error=error), field=name
+            gettext("{text!r} is not an amount: {error}").format(text=text, error=error), field=name
         ) from None
     if amount <= 0:
-        raise BadValue(gettext("write an amount above zero"), field=name)
+        raise BadValue(gettext("enter an amount above zero"), field=name)
     return fil_format(amount)
 
 

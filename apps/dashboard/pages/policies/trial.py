@@ -47,7 +47,7 @@ class TrialForm(PageForm):
         except BadField as error:
             raise ValidationError(str(error)) from None
         except (ValueError, RecursionError):
-            raise ValidationError(_("this is no JSON")) from None
+            raise ValidationError(_("this is not valid JSON")) from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

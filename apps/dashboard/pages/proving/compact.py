@@ -50,18 +50,16 @@ def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -
 def _question(miner: Miner, plan: CompactionPlan) -> ConfirmPage:
     facts = [
         (_("Partitions"), ", ".join(map(str, plan.partitions))),
-        (_("Leave it"), plural(plan.removed, "terminated sector")),
-        (_("May get another partition"), plural(plan.moved, "living sector")),
+        (_("Removed"), plural(plan.removed, "terminated sector")),
+        (_("May change partition"), plural(plan.moved, "live sector")),
         (_("Gas, about"), formatting.amount_text(plan.gas)),
-        (_("Taken until"), say("epoch {last_epoch}").format(last_epoch=formatting.whole(plan.last_epoch))),
+        (_("Accepted until"), say("epoch {last_epoch}").format(last_epoch=formatting.whole(plan.last_epoch))),
     ]
     if plan.refusal:
         facts.append((_("Refused now"), plan.refusal))
     return ConfirmPage(
         title=_("Compact deadline {index}").format(index=plan.deadline),
-        text=_(
-            "Terminated sectors leave the partitions; the others are put together in as few as hold them."
-        ),
+        text=_("Terminated sectors are removed; the others are packed into as few partitions as possible."),
         label=_("Compact"),
         back=reverse("proving-deadline", args=[miner.address, plan.deadline]),
         page=_("Deadline"),

@@ -51,7 +51,7 @@ PRECONDITIONS: Final = {
     "store": "Stores reachable",
     "signer": "Signer connected",
     "balance": "Balance covers gas",
-    "head": "Head in time",
+    "head": "Chain head up to date",
     "nonce": "No nonce gap",
 }
 
@@ -84,7 +84,7 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
 
     return [
         Fact(say("Forecast"), f"{FORECASTS[row.forecast].word}: {row.reason}"),
-        Fact(say("Probability of a miss"), risk_text(row.miss)),
+        Fact(say("Miss probability"), risk_text(row.miss)),
         Fact(say("Fault cutoff"), epoch(row.cutoff_epoch)),
         Fact(say("Challenge"), epoch(row.challenge_epoch)),
         Fact(say("Opens"), epoch(row.open_epoch)),
@@ -242,7 +242,7 @@ def _begun(
 ) -> HttpResponse:
     context, problem = proving_context(), ""
     if context is None:
-        problem = say("there is no chain yet")
+        problem = say("there is no chain head yet")
     else:
         try:
             begin(context)

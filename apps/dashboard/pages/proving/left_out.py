@@ -30,7 +30,7 @@ def left_out_text(post: WindowPost, viewer: Principal) -> str:
     named = [_named(number, known.get(number), viewer) for number in numbers[:NAMED_MAX]]
     if len(numbers) > NAMED_MAX:
         named.append(say("and {count} more").format(count=len(numbers) - NAMED_MAX))
-    return say("{sectors} left out: {named}").format(
+    return say("{sectors} skipped: {named}").format(
         sectors=plural(len(numbers), "sector"), named="; ".join(named)
     )
 
@@ -40,7 +40,7 @@ def _named(number: int, sector: Sector | None, viewer: Principal) -> str:
     places = [] if sector is None else sector_places(sector, viewer=viewer, now=clock.now())
     stored = [place for place in places if place.store]
     if not stored:
-        return say("{number}, in no store that is known").format(number=number)
+        return say("{number}, in no known store").format(number=number)
     return f"{number} " + ", ".join(_where(place) for place in stored)
 
 

@@ -29,7 +29,7 @@ SECTORS_NAMED: Final = 5
 CHECKS: Final[dict[str, StateLabel]] = {
     CheckState.RUNNING: StateLabel("run", "running"),
     CheckState.DONE: StateLabel("ok", "good"),
-    CheckState.FAILED: StateLabel("warn", "not done"),
+    CheckState.FAILED: StateLabel("warn", "not completed"),
 }
 BAD: Final = StateLabel("bad", "bad files")
 SECTOR_WORDS: Final = {
@@ -223,7 +223,7 @@ def dispute_rows(disputes: Iterable[Dispute], data: PageData) -> list[DisputeRow
             index=row.deadline_index,
             href=reverse("proving-deadline", args=[row.miner.address, row.deadline_index]),
             tone="bad" if row.exit_code == 0 else "ok",
-            word="lost" if row.exit_code == 0 else "refused by the chain",
+            word="upheld" if row.exit_code == 0 else "rejected by the chain",
             height=formatting.whole(row.height),
             sender=formatting.shortened(str(row.from_addr)),
         )
@@ -278,7 +278,7 @@ class SectorRow:
 def sector_row(number: int, *, word: StateLabel, checks: list[SectorCheck], address: str) -> SectorRow:
     """Lay out one sector with what was last found of its files."""
     found = next((row for row in checks if not row.is_good), checks[0] if checks else None)
-    files = "not looked at" if found is None else "good" if found.is_good else found.reason
+    files = "not checked" if found is None else "good" if found.is_good else found.reason
     return SectorRow(
         number=number,
         tone=word.tone,

@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 FIELDS: Final[tuple[tuple[str, StrOrPromise, StrOrPromise], ...]] = (
-    ("check_per_s", _("Sectors that a host checks in a second"), _("0: as fast as it can")),
+    ("check_per_s", _("Sectors that a host checks per second"), _("0: as fast as possible")),
     (
         "declare_max",
-        _("Declared faulty for one window"),
-        _("sectors of a deadline; the proof leaves out the rest"),
+        _("Max declared faulty per window"),
+        _("sectors of a deadline; the proof skips the rest"),
     ),
     (
         "recover_max",
-        _("Declared recovered for one window"),
-        _("sectors of a deadline; the rest waits a period"),
+        _("Max declared recovered per window"),
+        _("sectors of a deadline; the rest wait for the next period"),
     ),
-    ("declaration_max", _("In one message"), _("sectors of one partition, faulty or recovered")),
+    ("declaration_max", _("Max in one message"), _("sectors of one partition, faulty or recovered")),
 )
 
 
@@ -59,11 +59,15 @@ class SettingsForm(PageForm):
 def pace_text(miner: Miner | None = None) -> str:
     """Return what is in force, in words."""
     policy = proving_policy(None if miner is None else miner.pk)
-    pace = f"{formatting.whole(policy.check_per_s)} a second" if policy.check_per_s else "no limit a second"
+    pace = (
+        say("{count} per second").format(count=formatting.whole(policy.check_per_s))
+        if policy.check_per_s
+        else say("no limit")
+    )
     declared = say("{declare_max} faulty, {recover_max} recovered").format(
         declare_max=formatting.whole(policy.declare_max), recover_max=formatting.whole(policy.recover_max)
     )
-    return say("Checks of a host: {pace}. For one deadline and window: {declared} at most.").format(
+    return say("Checks per host: {pace}. Per deadline and window: at most {declared}.").format(
         pace=pace, declared=declared
     )
 

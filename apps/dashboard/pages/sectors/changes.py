@@ -124,7 +124,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
     try:
         sectors, head = picked(form, viewer, data), head_required(data)
         if data.network is None:
-            raise BadValue(_("no node has told the network's rules yet"))
+            raise BadValue(_("no node has reported the network parameters yet"))
         wanted = request_of(KINDS[kind], form, clock_required(data))
         client = chain_client()
         if is_confirm_submitted(request):
@@ -187,7 +187,7 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
     if is_end:
         yield _("Termination fee"), f"{formatting.fil(plan.fee)} FIL"
     if plan.gas_expected is None or plan.gas_max is None:
-        yield _("Gas"), plan.trial_error or _("known once a deadline takes changes")
+        yield _("Gas"), plan.trial_error or _("known once a deadline accepts changes")
     else:
         most = formatting.fil(plan.gas_max)
         yield (
@@ -197,7 +197,7 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
             ),
         )
     if plan.burnt is not None:
-        yield _("Gone for good"), f"{formatting.fil(plan.burnt)} FIL"
+        yield _("Total burnt"), f"{formatting.fil(plan.burnt)} FIL"
     if is_end:
         yield _("Pledge released"), f"{formatting.fil(plan.pledge)} FIL"
     else:
@@ -209,7 +209,7 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
     if plan.sends_at > plan.height:
         yield (
             _("Sent"),
-            _("from now on, the last at epoch {sends_at}").format(sends_at=formatting.whole(plan.sends_at)),
+            _("starting now, the last at epoch {sends_at}").format(sends_at=formatting.whole(plan.sends_at)),
         )
 
 

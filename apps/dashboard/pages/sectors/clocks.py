@@ -76,8 +76,8 @@ def _expiring(key: str, label: str, since: int, life: int, *, amber: int, clock:
     return Clock(
         key,
         label,
-        formatting.time_left(clock.left_s(end)) if left > 0 else "over",
-        say("at epoch {end}, began at {since}").format(
+        formatting.time_left(clock.left_s(end)) if left > 0 else "expired",
+        say("at epoch {end}, counted from {since}").format(
             end=formatting.whole(end), since=formatting.whole(since)
         ),
         tone=tone,
@@ -93,7 +93,7 @@ def _seed_coming(paid: int, network: Network, clock: EpochClock) -> Clock:
         return Clock("seed", "Seed", formatting.whole(epoch), foot)
     return Clock(
         "seed",
-        "Seed comes in",
+        "Seed available in",
         formatting.time_left(clock.left_s(read)),
         say("drawn at epoch {epoch}").format(epoch=formatting.whole(epoch)),
         until=clock.starts_at(read),
@@ -106,14 +106,14 @@ def _still(sector: Sector) -> Iterable[Clock]:
 
 
 def _ticket(sector: Sector) -> Clock:
-    foot = "epoch it was drawn at" if sector.ticket_epoch is not None else "drawn before PC1"
+    foot = "epoch it was drawn" if sector.ticket_epoch is not None else "drawn before PC1"
     return Clock("ticket", "Ticket", formatting.whole(sector.ticket_epoch), foot)
 
 
 def _seed(sector: Sector) -> Clock:
     if not sector.is_interactive:
-        return Clock("seed", "Seed", formatting.NOTHING, "none: it is sealed non-interactively")
-    foot = "epoch of the challenge" if sector.seed_epoch is not None else "comes after the pre-commit"
+        return Clock("seed", "Seed", formatting.NOTHING, "none: sealed non-interactively")
+    foot = "epoch of the challenge" if sector.seed_epoch is not None else "follows the pre-commit"
     return Clock("seed", "Seed", formatting.whole(sector.seed_epoch), foot)
 
 

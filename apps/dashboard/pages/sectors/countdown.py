@@ -58,7 +58,7 @@ def sector_countdown(sector: Sector, data: PageData) -> Countdown:
     if is_without_host(sector, data):
         tenant = sector.miner.tenant.name
         return Countdown(
-            gettext("waits for a sealing host of {tenant}: none has registered").format(tenant=tenant),
+            gettext("waiting for a sealing host of {tenant}: none has registered").format(tenant=tenant),
             tone="warn",
         )
     if wait.until_epoch is None or wait.until_epoch <= clock.epoch:

@@ -144,19 +144,23 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
     if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
         return (
             "Paused.",
-            gettext("{capitalize}; it goes on in {stages} once it is retried.").format(
+            gettext("{capitalize}; retry it to continue in {stages}.").format(
                 capitalize=sector.error.capitalize(), stages=STAGES[sector.stage]
             ),
         )
     if sector.paused_at is not None:
         return gettext("{stages} failed:").format(stages=STAGES[sector.stage]), f"{sector.error.rstrip('.')}."
-    files = "its files stay on disk" if sector.removal_asked_at is None else "its hosts remove its files"
+    files = (
+        "its files stay on disk"
+        if sector.removal_asked_at is None
+        else "its hosts were told to remove its files"
+    )
     if sector.state == SectorState.TERMINATED:
-        return "Terminated.", gettext("Its pledge is released and its power gone; {files}.").format(
+        return "Terminated.", gettext("Its pledge is released and its power lost; {files}.").format(
             files=files
         )
     if has_expired(sector, data):
-        return "Expired.", gettext("The chain has ended it; {files}.").format(files=files)
+        return "Expired.", gettext("It has ended on chain; {files}.").format(files=files)
     if sector.stage == Stage.PROVING and sector.active:
         return "Active.", "It is proven in every proving period."
     if sector.stage == Stage.PROVING:
@@ -165,7 +169,7 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
             return "Sealed.", "Its first proof makes it active."
         if is_recovering:
             return "Recovering.", "Its next proof makes it active again."
-        return "Faulty.", "It counts again once its recovery is declared and proven."
+        return "Faulty.", "It regains its power once its recovery is declared and proven."
     odd = row.countdown.say if row.countdown.tone == "warn" else ""
     rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.")
     if sector.error and sector.error[:ERROR_MAX] not in odd:
@@ -180,16 +184,16 @@ def batch_text(sector: Sector, data: PageData) -> str:
     if (kind := kinds.get(SectorState(sector.state))) is None:
         return ""
     most = getattr(policy, f"{kind}_batch_max")
-    full = gettext("{sectors} of at most {most} wait to share the message").format(
+    full = gettext("{sectors} of at most {most} waiting to share a message").format(
         sectors=plural(sectors_sharing(sector), "sector"), most=most
     )
     base_fee = 0 if data.head is None else int(data.head.base_fee)
     if policy.is_held(kind, base_fee):
         limit = formatting.fee_text(getattr(policy, BASE_FEES[kind]))
-        return gettext("{full}; the base fee, {base_fee}, has to fall to {limit} first.").format(
+        return gettext("{full}; on hold until the base fee falls from {base_fee} to {limit}.").format(
             full=full, base_fee=formatting.fee_text(base_fee), limit=limit
         )
-    return gettext("{full}; a lone sector goes at once.").format(full=full)
+    return gettext("{full}; a single sector is sent at once if no others are coming.").format(full=full)
 
 
 def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
@@ -198,7 +202,7 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     key = (sector.miner_id, sector.deadline) if sector.deadline is not None else None
     deadline = data.deadlines.get(key) if key is not None else None
     if sector.state == SectorState.TERMINATED:
-        yield Clock("deadline", "Deadline", formatting.NOTHING, "it is not proven any more")
+        yield Clock("deadline", "Deadline", formatting.NOTHING, "no longer proven")
     elif deadline is not None and data.clock is not None:
         is_ahead = deadline.open_epoch > data.clock.epoch
         epoch = deadline.open_epoch if is_ahead else deadline.close_epoch
@@ -206,7 +210,7 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
             "deadline",
             gettext("Deadline {index}").format(index=deadline.index),
             formatting.time_left(data.clock.left_s(epoch)),
-            gettext("until it {word}, epoch {epoch}").format(
+            gettext("until it {word} at epoch {epoch}").format(
                 word="opens" if is_ahead else "closes", epoch=formatting.whole(epoch)
             ),
             until=data.clock.starts_at(epoch),
@@ -215,7 +219,7 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
         yield Clock("deadline", "Deadline", formatting.NOTHING, "known once the commit has landed")
     if sector.initial_pledge:
         locked, unit = formatting.amount_short(int(sector.initial_pledge))
-        foot = "released" if sector.state == SectorState.TERMINATED else "locked while it lives"
+        foot = "released" if sector.state == SectorState.TERMINATED else "locked for its lifetime"
         yield Clock("pledge", "Pledge", locked, foot, unit=unit)
     else:
         yield Clock("pledge", "Pledge", formatting.NOTHING, "locked when the commit lands")

@@ -160,9 +160,9 @@ def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     told = {}
     try:
         done, refused = failures_retry(key, by=viewer, now=now(), state=request.POST.get("state") or None)
-        told["done"] = say("{sectors} tried again").format(sectors=plural(len(done), "sector"))
+        told["done"] = say("{sectors} retried").format(sectors=plural(len(done), "sector"))
         if refused:
-            told["wrong"] = say("{sectors} not: {refused}").format(
+            told["wrong"] = say("{sectors} not retried: {refused}").format(
                 sectors=plural(len(refused), "sector"), refused=refused[0][1]
             )
     except DomainError as refusal:

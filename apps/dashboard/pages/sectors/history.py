@@ -32,7 +32,7 @@ def pledged_row(sector: Sector) -> Event:
         "idle",
         "plus",
         "Pledged",
-        gettext("{by}number {number} from the allocator").format(by=by, number=sector.number),
+        gettext("{by}sector number {number} allocated").format(by=by, number=sector.number),
     )
 
 
@@ -51,7 +51,7 @@ def event_row(event: JobEvent) -> Event:
         stage = STAGES[(NEXT_STAGE | RUN_NEXT)[event.to_state].stage]
         return Event(at, "idle", "left", gettext("Set back to {stage}").format(stage=stage), sub)
     if event.event == "BEGIN":
-        return Event(at, "idle", "plus", BEGUN.get(event.to_state, "Begun"), sub)
+        return Event(at, "idle", "plus", BEGUN.get(event.to_state, "Started"), sub)
     say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()
     tone = "ok" if event.event in STEP_EVENTS else "warn"
     if event.event == "RETRY":
@@ -60,8 +60,8 @@ def event_row(event: JobEvent) -> Event:
 
 
 BEGUN: Final[dict[str, str]] = {
-    SnapState.PIECES_ASSIGNED: "Snap-up begun",
-    RebuildState.LOST: "Rebuild begun",
+    SnapState.PIECES_ASSIGNED: "Snap-up started",
+    RebuildState.LOST: "Rebuild started",
 }
 
 

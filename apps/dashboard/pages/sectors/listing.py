@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 PROVING: Final = StateLabel("ok", _("proving"))
-NOT_PROVEN: Final = StateLabel("run", _("waits for its first proof"), "wait")
+NOT_PROVEN: Final = StateLabel("run", _("awaiting first proof"), "wait")
 FAULTY: Final = StateLabel("bad", _("faulty"))
 WITHOUT_FILES: Final = StateLabel("bad", _("files lost"))
 EXPIRED: Final = StateLabel("idle", _("expired"))
@@ -181,13 +181,7 @@ def active_text(data: PageData) -> str:
     """Return how many sectors are active, and how many on chain have not been proven yet."""
     active = sum(miner.active_sectors for miner in data.miners)
     unproven = sum(miner.live_sectors - miner.active_sectors - miner.faulty_sectors for miner in data.miners)
-    waits = (
-        gettext(", {unproven} {word} for the first proof").format(
-            unproven=unproven, word="waits" if unproven == 1 else "wait"
-        )
-        if unproven > 0
-        else ""
-    )
+    waits = gettext(", {unproven} awaiting first proof").format(unproven=unproven) if unproven > 0 else ""
     return gettext("{sectors} active{waits}").format(sectors=plural(active, "sector"), waits=waits)
 
 

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-GUESSED: Final = "a guess: none of this miner's has landed yet"
-LEARNT: Final = "what its last ones used, at the present base fee"
+GUESSED: Final = "a guess: no batches of this miner have landed yet"
+LEARNT: Final = "based on its latest batches, at the current base fee"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,14 @@ def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
 
     yield row("Deposit", "with the pre-commit; counts towards the pledge", price.deposit)
     topup = "with the commit, margin included" if price.topup else "the deposit covers it"
-    yield row("Pledge on top", topup, price.topup)
+    yield row("Remaining pledge", topup, price.topup)
     yield row(
         "Gas",
         gettext("two messages, burnt; {guessed}").format(guessed=GUESSED if price.is_guess else LEARNT),
         price.gas,
     )
-    yield row("To pay", "locked and burnt together", price.locked + price.gas, is_sum=True)
-    yield row("Daily fee, at most", "of the miner, in each proving period", price.daily_fee)
+    yield row("Total", "locked plus burnt", price.locked + price.gas, is_sum=True)
+    yield row("Daily fee, at most", "charged to the miner in each proving period", price.daily_fee)
 
 
 def payer_rows(
@@ -117,7 +117,7 @@ def payer_rows(
         yield _balance_row(paying.funds(count), free=paying.own, miner=miner)
     for payer in paying.payers(count):
         taken = formatting.amount_text(payer.promised)
-        promised = gettext("; what is under way takes {taken}").format(taken=taken) if payer.promised else ""
+        promised = gettext("; work in progress takes {taken}").format(taken=taken) if payer.promised else ""
         has = gettext("has {balance}{promised}").format(
             balance=formatting.amount_text(payer.balance), promised=promised
         )
@@ -133,18 +133,18 @@ def payer_rows(
 
 def _balance_row(funds: Funds, *, free: int, miner: Miner) -> PayerRow:
     needed, own, sent = map(formatting.amount_text, (funds.needed, funds.from_balance, funds.sent))
-    say = gettext("has {free} to spare: pays {own} of {needed}, the messages bring {sent}").format(
+    say = gettext("has {free} to spare: pays {own} of {needed}, the messages carry {sent}").format(
         free=formatting.amount_text(free), own=own, needed=needed, sent=sent
     )
     if not free:
-        say = gettext("has nothing to spare: the messages bring {sent}").format(sent=sent)
+        say = gettext("has nothing to spare: the messages carry {sent}").format(sent=sent)
     tone, word = ("ok", "pays first") if funds.from_balance else ("idle", "pays nothing")
     return PayerRow(miner.name or miner.address, miner.address, tone, word, say)
 
 
 def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
     if left < 0:
-        say = gettext("{has}, {amount} too little: the messages would wait for it").format(
+        say = gettext("{has}, {amount} short: the messages would wait for funds").format(
             has=has, amount=formatting.amount_text(-left)
         )
         return PayerRow(name, short, "bad", "cannot pay", say)
@@ -153,7 +153,7 @@ def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
         short,
         "ok",
         "can pay",
-        gettext("{has}, keeps {left}").format(has=has, left=formatting.amount_text(left)),
+        gettext("{has}, {left} remaining").format(has=has, left=formatting.amount_text(left)),
     )
 
 
@@ -161,11 +161,11 @@ def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> s
     """Return at which head it holds, and for how long the sectors would live."""
     life = formatting.time_left(price.life_epochs * epoch_s)
     whose = (
-        "The sector would live"
+        "The sector would expire after"
         if count == 1
-        else gettext("The {sectors} would live").format(sectors=plural(count, "sector"))
+        else gettext("The {sectors} would expire after").format(sectors=plural(count, "sector"))
     )
-    return gettext("As the chain stands at epoch {height}. {whose} {life}.").format(
+    return gettext("Prices as of epoch {height}. {whose} {life}.").format(
         height=formatting.whole(height), whose=whose, life=life
     )
 
@@ -294,7 +294,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
 def hostless_facts(miner: Miner, data: PageData) -> Iterable[tuple[str, str]]:
     """Yield a warning where no host of the miner's tenant seals."""
     if not has_sealing_host(miner.tenant_id, data):
-        words = gettext("{tenant} has no sealing host: the sectors wait until one has joined")
+        words = gettext("{tenant} has no sealing host: the sectors will wait until one joins")
         yield gettext("Hosts"), words.format(tenant=miner.tenant.name)
 
 

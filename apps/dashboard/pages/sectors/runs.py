@@ -65,7 +65,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
     return ConfirmPage(
         title=say("Snap up sector {number}").format(number=row.number),
         text=_(
-            "A host encodes the data into the replica; the sector goes on proving. The old replica is "
+            "A host encodes the data into the replica while the sector keeps proving. The old replica is "
             "cleared once the update is final."
         ),
         label=_("Snap up"),
@@ -73,10 +73,10 @@ def snap_up_question(row: Sector) -> ConfirmPage:
             ("Pieces", ", ".join(str(piece.piece_cid) for piece in pieces)),
             ("Data", f"{plural(len(pieces), 'piece')}, {' '.join(formatting.size(price.packed.used))}"),
             ("Verified", " ".join(formatting.size(price.verified)) if price.verified else "none"),
-            ("More pledge", formatting.amount_text(price.pledge)),
-            ("Of the miner's balance", formatting.amount_text(price.funds.from_balance)),
+            ("Additional pledge", formatting.amount_text(price.pledge)),
+            ("From the miner's balance", formatting.amount_text(price.funds.from_balance)),
             ("Sent with the message", formatting.amount_text(price.funds.sent)),
-            ("Gas, about", formatting.amount_text(price.gas)),
+            ("Gas, estimated", formatting.amount_text(price.gas)),
         ),
         **_page(row),
     )
@@ -97,16 +97,16 @@ def snap_up(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
 def rebuild_question(row: Sector) -> ConfirmPage:
     """Return what a rebuild does.  Raises DomainError."""
     plan = rebuild_plan(row)
-    made = "its ticket and zeros" if not plan.payload else "its ticket and the clients' data"
+    made = "its ticket and zeros" if not plan.payload else "its ticket and the client data"
     return ConfirmPage(
         title=say("Rebuild sector {number}").format(number=row.number),
         text=_(
-            "A host labels and encodes the sector anew and replaces the files in the store; nothing is "
-            "replaced unless CommR is the chain's. A faulty sector is declared recovered then."
+            "A host labels and encodes the sector again, then replaces the files in the store, but only if "
+            "CommR matches the chain's. If the sector is faulty, its recovery is declared afterwards."
         ),
         label=_("Rebuild"),
         facts=(
-            ("Made of", made),
+            ("Made from", made),
             ("Hosts", ", ".join(plan.hosts)),
             ("Store", row.store),
             ("Gas", f"{formatting.fil(plan.gas)} FIL"),
@@ -150,7 +150,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
             title=say("Abort the {lower} of sector {number}").format(
                 lower=RUNS[run_open(row, kind).kind].lower(), number=row.number
             ),
-            text=_("The sector stays as the chain has it. Pieces that were to go in wait for another one."),
+            text=_("The sector stays as it is on chain. Pieces assigned to it wait for another sector."),
             label=_("Abort"),
             **_page(row),
         )

@@ -45,7 +45,7 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 one_alone = sectors[0].uuid if len(sectors) == 1 else None
                 return redirect("sector", one_alone) if one_alone else redirect("sectors")
             plan = refused
-            wrong = say("{sectors} begun; the others are refused by now.").format(
+            wrong = say("{sectors} started; the others were refused.").format(
                 sectors=plural(len(done) - len(refused), "sector")
             )
         elif sectors:
@@ -91,13 +91,13 @@ def _review(request: HttpRequest, plan: list[SnapUp], data: PageData, *, wrong: 
         refused=len(plan) - len(good),
         facts=(
             (_("Data"), f"{plural(pieces, 'piece')}, {' '.join(formatting.size(size))}"),
-            (_("More pledge"), formatting.amount_text(sum(one.pledge for one in good))),
+            (_("Additional pledge"), formatting.amount_text(sum(one.pledge for one in good))),
             (
-                _("Of the miners' balances"),
+                _("From the miners' balances"),
                 formatting.amount_text(sum(one.funds.from_balance for one in good)),
             ),
             (_("Sent with messages"), formatting.amount_text(sum(one.funds.sent for one in good))),
-            (_("Gas, about"), formatting.amount_text(sum(one.gas for one in good))),
+            (_("Gas, estimated"), formatting.amount_text(sum(one.gas for one in good))),
         ),
         rows=rows,
         ids=[str(one.sector.uuid) for one in good],

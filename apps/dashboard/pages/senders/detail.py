@@ -67,12 +67,12 @@ def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
     yield Fact(_("Balance"), f"{formatting.fil(row.balance)} FIL")
     yield Fact(
         _("Runway"),
-        say("{runway}, at what the last {learn_days} days cost").format(
+        say("{runway}, at the gas cost of the last {learn_days} days").format(
             runway=row.runway, learn_days=LEARN_DAYS
         ),
     )
     yield Fact(
-        say("Gas of {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"
+        say("Gas, {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"
     )
     yield Fact(
         _("In flight"),
@@ -82,11 +82,11 @@ def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
     )
     yield Fact(_("Waiting"), formatting.whole(row.lane.waiting))
     yield Fact(_("Next nonce"), formatting.whole(row.lane.next_nonce))
-    yield Fact(_("Chain wants"), formatting.whole(sender.chain_nonce))
+    yield Fact(_("Chain nonce"), formatting.whole(sender.chain_nonce))
     if sender.gap_nonce is not None:
         yield Fact(_("Missing nonce"), formatting.whole(sender.gap_nonce))
     if sender.foreign_at is not None:
-        yield Fact(_("Used elsewhere"), f"{sender.foreign_cid or 'seen in a node pool'}", mono=True)
+        yield Fact(_("Used elsewhere"), sender.foreign_cid or "seen in a node mempool", mono=True)
 
 
 def detail_fragment(context: FragmentContext) -> Iterable[str]:

@@ -57,7 +57,9 @@ def lane_view(lane: Lane) -> LaneView:
     cells = tuple(_cell(one, at=index * place, place=place) for index, one in enumerate(lane.nonces))
     before = sum(one.nonce < lane.chain_nonce for one in lane.nonces)
     say = [
-        gettext("the chain wants {chain_nonce} next").format(chain_nonce=formatting.whole(lane.chain_nonce))
+        gettext("chain expects nonce {chain_nonce} next").format(
+            chain_nonce=formatting.whole(lane.chain_nonce)
+        )
     ]
     say += [
         gettext("{in_flight} in flight").format(in_flight=formatting.whole(lane.in_flight)),
@@ -68,7 +70,7 @@ def lane_view(lane: Lane) -> LaneView:
     if lane.stuck:
         say.append(gettext("{stuck} stuck").format(stuck=lane.stuck))
     more = (
-        gettext("{more} more nonces behind these").format(more=formatting.whole(lane.more))
+        gettext("{more} more nonces after these").format(more=formatting.whole(lane.more))
         if lane.more
         else ""
     )

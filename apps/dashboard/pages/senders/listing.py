@@ -94,15 +94,15 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     if sender.wait:
         return sender.error or str(Wait(sender.wait).label)
     if sender.gap_nonce is not None:
-        return "an empty message closes the gap at the next heads"
+        return "an empty message will fill the gap within a few heads"
     if lane.stuck:
-        return "a fee cap is below the base fee, or no node takes the message"
+        return "a fee cap is below the base fee, or no node accepts the message"
     if stuck:
-        return "the messages' lines say what holds them up"
+        return "see each stuck message for the reason"
     if is_used_elsewhere(sender, now=at):
-        return "somebody else sends from this address too"
+        return "another program also sends from this address"
     if lane.held and lane.held == lane.waiting and not lane.in_flight:
-        return "each message that waits says what holds it up"
+        return "see each waiting message for the reason"
     return ""
 
 
@@ -183,8 +183,8 @@ def list_verdict_of(rows: Sequence[SenderRow], data: PageData) -> Verdict:
     """Return in one sentence whether every address sends."""
     report = data.report_of(Topic.SENDERS)
     if not rows:
-        return verdict_by(report, Verdict("", _("No message was pushed yet.")))
-    rest = "" if report.found else "no nonce gaps and nothing is stuck."
+        return verdict_by(report, Verdict("", _("No messages pushed yet.")))
+    rest = "" if report.found else "no nonce gaps, nothing stuck."
     return verdict_by(report, Verdict(f"{plural(len(rows), 'sender')}{',' if rest else '.'}", rest))
 
 

@@ -57,8 +57,8 @@ UNREAD: Final = StateLabel("warn", _("not all read"))
 WAITS: Final = StateLabel("wait", _("waiting"))
 CONDITIONS: Final = {
     CopyCondition.UNREAD: StateLabel("warn", _("not read")),
-    CopyCondition.NOTED: StateLabel("ok", _("sums recorded")),
-    CopyCondition.GOOD: StateLabel("ok", _("as recorded")),
+    CopyCondition.NOTED: StateLabel("ok", _("checksums recorded")),
+    CopyCondition.GOOD: StateLabel("ok", _("checksums match")),
     CopyCondition.BAD: StateLabel("bad", _("damaged")),
 }
 
@@ -89,7 +89,7 @@ def check_row(check: StoreCheck, wait: str) -> dict[str, object]:
         "label": check_label(check, wait),
         "wait": wait,
         "read": ", ".join(words),
-        "host": say("{worker}, {bytes_s} a second at most").format(
+        "host": say("{worker}, at most {bytes_s} a second").format(
             worker=check.worker.name, bytes_s=bytes_text(check.bytes_s)
         ),
         "error": check.error,
@@ -109,7 +109,7 @@ def checked_cell(told: StoreChecked) -> CheckedCell:
         label = check_label(running, told.wait)
         of = formatting.plural(max(running.total, running.done), "sector")
         done = formatting.whole(running.done)
-        text = told.wait or say("{done} of {sectors} looked at").format(done=done, sectors=of)
+        text = told.wait or say("{done} of {sectors} checked").format(done=done, sectors=of)
     bad = StateLabel("bad", _("{count} bad").format(count=told.text)) if told.bad else None
     return CheckedCell(bad, label, text, told.done_at)
 
@@ -202,8 +202,8 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, check: UUID) -> H
         viewer,
         ConfirmPage(
             title=_("Cancel the check of {store}").format(store=store.name),
-            text=_("What was found so far stays."),
-            label=_("Cancel the check"),
+            text=_("Results so far are kept."),
+            label=_("Cancel check"),
             back=back,
             page=store.name,
             section="stores",
@@ -234,13 +234,13 @@ def sector_check(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResp
                 said = urlencode({"said": error.reason})
                 return redirect(f"{reverse('store', args=[store.uuid])}?{said}")
         return redirect(back)
-    names = ", ".join(store.name for store in stores) or _("none: nobody knows where its files lie")
+    names = ", ".join(store.name for store in stores) or _("none: the location of its files is unknown")
     return confirm_page_render(
         request,
         viewer,
         ConfirmPage(
             title=_("Check the files of sector {number}").format(number=sector.number),
-            text=_("A host reads them and compares their sums with those that were recorded."),
+            text=_("A host reads the files and compares their checksums with the recorded ones."),
             label=_("Check files"),
             back=back,
             page=str(sector.number),

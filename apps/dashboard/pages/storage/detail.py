@@ -125,27 +125,27 @@ def store_facts(store: Store) -> Iterable[Fact]:
     """Return what its mark says, and what hosts measured."""
     rules = store.rules
     yield Fact(_("Weight"), str(rules.get("weight", 1)))
-    yield Fact(_("Takes finished sectors"), "yes" if rules.get("can_store", True) else "no")
+    yield Fact(_("For finished sectors"), "yes" if rules.get("can_store", True) else "no")
     yield Fact(_("For sealing"), "yes" if rules.get("can_seal") else "no")
     yield Fact(_("Read-only"), "yes, set in the store" if rules.get("is_read_only") else "no")
     yield Fact(_("Kept free"), bytes_text(rules.get("reserve_bytes", 0)))
     most = rules.get("max_bytes", 0)
     yield Fact(
-        _("May use"),
-        bytes_text(most) if most else say("the whole disk") if store.is_bounded else say("no bound"),
+        _("Max size"),
+        bytes_text(most) if most else say("the whole disk") if store.is_bounded else say("no limit"),
     )
-    yield Fact(_("On their way here"), bytes_text(store.reserved_bytes))
-    for name, label in (("allow_miners", _("Only miners")), ("deny_miners", _("Not miners"))):
+    yield Fact(_("Incoming"), bytes_text(store.reserved_bytes))
+    for name, label in (("allow_miners", _("Allowed miners")), ("deny_miners", _("Denied miners"))):
         if rules.get(name):
             yield Fact(label, ", ".join(f"f0{one}" for one in rules[name]))
-    for name, label in (("allow_types", _("Only files")), ("deny_types", _("Not files"))):
+    for name, label in (("allow_types", _("Allowed file types")), ("deny_types", _("Denied file types"))):
         if rules.get(name):
             yield Fact(label, ", ".join(rules[name]))
     if rules.get("groups"):
         yield Fact(_("Groups"), ", ".join(rules["groups"]))
     yield Fact(_("Tenant"), store.tenant.name)
     yield Fact(_("Sizes as of"), str(time_html(store.told_at)) if store.told_at else formatting.NOTHING)
-    yield Fact(_("Identity"), store.uid, mono=True)
+    yield Fact(_("Store ID"), store.uid, mono=True)
 
 
 def event_rows(store: Store) -> Iterable[Event]:
@@ -166,7 +166,7 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         return
     for part in ("head", "attachments", "sectors", "checks", "found", "moves", "events"):
         yield fragment(f"storage/_{part}.html", store=store)
-    yield fragment("messages/_facts.html", facts=store.facts, title=_("Rules"), key="store-facts")
+    yield fragment("messages/_facts.html", facts=store.facts, title=_("Settings"), key="store-facts")
 
 
 @require_safe
@@ -213,8 +213,9 @@ def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     )
     if form.is_valid():
         with form.refusals():
-            store_change(row, changes_of(form, row), now=now(), by=viewer)
-            said = {"said": _("The host writes it into the store with its next heartbeat.")}
+            if store_change(row, changes_of(form, row), now=now(), by=viewer) is None:
+                return redirect("store", key)
+            said = {"said": _("A host writes the change to the store at its next heartbeat.")}
             return redirect(f"{reverse('store', args=[key])}?{urlencode(said)}")
     return form_render(
         request,
@@ -274,7 +275,7 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
                 str(one.uuid),
                 say("{one}: {free_bytes} free").format(one=one.name, free_bytes=free_text(one))
                 if one.is_bounded
-                else say("{one}: no bound").format(one=one.name),
+                else say("{one}: no size limit").format(one=one.name),
             )
             for one in others[:200]
         ],
@@ -304,7 +305,7 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
             store_detach(attachment, now=now(), by=viewer)
         except DomainError as error:
             return redirect(f"{back}?{urlencode({'said': error.reason})}")
-        return redirect(f"{back}?{urlencode({'said': _('The host detaches it with its next heartbeat.')})}")
+        return redirect(f"{back}?{urlencode({'said': _('The host detaches it at its next heartbeat.')})}")
     if refusal:
         return redirect(f"{back}?{urlencode({'said': refusal})}")
     return confirm_page_render(
@@ -317,7 +318,7 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
             back=back,
             page=row.name,
             section="stores",
-            facts=(("Path", attachment.path), ("Sectors in it", formatting.whole(row.sectors))),
+            facts=(("Path", attachment.path), ("Sectors", formatting.whole(row.sectors))),
         ),
     )
 

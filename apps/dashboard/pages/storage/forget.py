@@ -44,7 +44,7 @@ def forget(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             lost = store_forget(store, confirm=form.cleaned_data["confirm"], now=now(), by=viewer)
-            said = say("{store} is forgotten; {sectors} without files").format(
+            said = say("{store} forgotten; {sectors} left without files").format(
                 store=store.name, sectors=plural(lost.proving, "proving sector")
             )
             return redirect(f"{reverse('stores')}?{urlencode({'said': said})}")

@@ -58,7 +58,7 @@ def verdict_of(data: PageData, rows: Iterable[StoreRow]) -> Verdict:
     """Return in one sentence what room there is."""
     known = list(rows)
     if not known:
-        return verdict_by(data.report_of(Topic.STORES), Verdict("", _("No host has told of a store yet.")))
+        return verdict_by(data.report_of(Topic.STORES), Verdict("", _("No host has reported a store yet.")))
     return verdict_by(data.report_of(Topic.STORES), Verdict(total_text(known), ""))
 
 

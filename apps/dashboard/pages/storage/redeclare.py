@@ -58,7 +58,7 @@ def redeclare(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
         viewer,
         "storage/redeclare.html",
         form,
-        title=_("Declare {store} again").format(store=store.name),
+        title=_("Redeclare {store}").format(store=store.name),
         section="stores",
         store=store,
         plan=plan,

@@ -36,21 +36,21 @@ CONDITIONS: Final = {
     StoreCondition.READY: StateLabel("ok", _("ready")),
     StoreCondition.READ_ONLY: StateLabel("warn", _("read-only")),
     StoreCondition.FULL: StateLabel("warn", _("full")),
-    StoreCondition.AWAY: StateLabel("bad", _("away")),
-    StoreCondition.REPLACED: StateLabel("bad", _("another store there")),
-    StoreCondition.BAD_MARK: StateLabel("bad", _("mark unreadable")),
+    StoreCondition.AWAY: StateLabel("bad", _("unavailable")),
+    StoreCondition.REPLACED: StateLabel("bad", _("replaced by another store")),
+    StoreCondition.BAD_MARK: StateLabel("bad", _("sectorstore.json unreadable")),
     StoreCondition.TWICE: StateLabel("warn", _("attached twice")),
     DETACHED: StateLabel("bad", _("detached")),
     SILENT: StateLabel("bad", _("hosts offline")),
 }
 SET_READ_ONLY: Final = StateLabel("idle", _("read-only"), "lock")
 """Somebody wants it so."""
-AWAY_TOLD: Final = StateLabel("bad", _("host away"))
+AWAY_TOLD: Final = StateLabel("bad", _("host offline"))
 """Of a store on the page of a host that is silent."""
 MOVES: Final = {
     "QUEUED": StateLabel("idle", _("queued")),
     "COPYING": StateLabel("run", _("copying")),
-    "COPIED": StateLabel("run", _("copied, waits for proofs")),
+    "COPIED": StateLabel("run", _("copied, waiting for proofs")),
     "CLEARING": StateLabel("run", _("removing the old copy")),
     "MOVED": StateLabel("ok", _("moved")),
     "FAILED": StateLabel("bad", _("failed")),
@@ -146,8 +146,8 @@ def bytes_text(count: int) -> str:
 
 
 def free_text(store: Store) -> str:
-    """`1.20 TiB`; `no bound` for a bucket that tells no size."""
-    return bytes_text(store.free_bytes) if store.is_bounded else say("no bound")
+    """`1.20 TiB`; `no limit` for a bucket that tells no size."""
+    return bytes_text(store.free_bytes) if store.is_bounded else say("no limit")
 
 
 def total_of(store: Store) -> str:
@@ -167,7 +167,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     return StoreRow(
         row=store,
         label=store_label(store, status.condition),
-        reason=status.reason or ("" if is_proven else say("no prover of the pool reads it")),
+        reason=status.reason or ("" if is_proven else say("no prover of the pool has it attached")),
         hosts=", ".join(sorted({worker.name for worker in workers})) or formatting.NOTHING,
         used=bytes_text(used),
         total=total_of(store),
@@ -183,10 +183,10 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
 
 
 def rate_text(rate: float | None) -> str:
-    """`1.20 TiB a day`; empty while nothing was measured, or nothing comes."""
+    """`+1.20 TiB a day`; empty while nothing was measured, or nothing comes."""
     if rate is None:
-        return "no rate measured yet"
-    return f"{bytes_text(int(rate))} a day" if rate > 0 else "does not fill"
+        return "fill rate not measured yet"
+    return f"+{bytes_text(int(rate))} a day" if rate > 0 else "not filling"
 
 
 def is_shown(row: StoreRow, chosen: str) -> bool:
@@ -239,14 +239,14 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
         "ATTACHED": ("ok", _("attached to %s")),
         "DETACHED": ("warn", _("detached from %s")),
         "CHANGED": ("idle", _("changed by %s")),
-        "FAILED": ("bad", _("%s could not do it")),
+        "FAILED": ("bad", _("failed on %s")),
         "MOVED": ("ok", _("moved by %s")),
-        "SCANNED": ("idle", _("scanned for %s")),
-        "ADOPTED": ("ok", _("a sector adopted for %s")),
-        "FILES_MISSING": ("bad", _("a missing sector dropped for %s")),
-        "LEFTOVER_REMOVED": ("idle", _("a leftover removed by %s")),
-        "CHECKED": ("ok", _("files checked for %s")),
-        "FILES_DIFFER": ("bad", _("bad files found, checked for %s")),
+        "SCANNED": ("idle", _("scanned, requested by %s")),
+        "ADOPTED": ("ok", _("sector adopted, requested by %s")),
+        "FILES_MISSING": ("bad", _("missing sector dropped, requested by %s")),
+        "LEFTOVER_REMOVED": ("idle", _("leftover removed by %s")),
+        "CHECKED": ("ok", _("files checked, requested by %s")),
+        "FILES_DIFFER": ("bad", _("bad files found, check requested by %s")),
     }
     tone, text = words.get(event.event, ("idle", "%s"))
     return tone, str(text) % event.actor
@@ -257,7 +257,7 @@ def order_row(command: WorkerCommand, store: str) -> dict[str, object]:
     if command.error:
         label = StateLabel("bad", _("failed"))
     elif command.done_at is None:
-        label = StateLabel("wait", _("waits for its heartbeat"))
+        label = StateLabel("wait", _("waiting for heartbeat"))
     else:
         label = StateLabel("ok", _("done"))
     words = str(ORDERS[Operation(command.op)])
@@ -291,11 +291,11 @@ def total_text(rows: Iterable[StoreRow]) -> str:
     bounded = [row for row in known if row.row.is_bounded]
     stores, unbounded = plural(len(known), "store"), len(known) - len(bounded)
     if known and not bounded:
-        return say("{stores} without a bound.").format(stores=stores)
+        return say("{stores} without a size limit.").format(stores=stores)
     free = bytes_text(stores_room(row.row for row in bounded if row.is_readable)[0])
     total = bytes_text(stores_room(row.row for row in bounded)[1])
     if unbounded:
-        return say("{stores}, {free} free of {total} and {unbounded} without a bound.").format(
+        return say("{stores}, {free} free of {total} and {unbounded} without a size limit.").format(
             stores=stores, free=free, total=total, unbounded=unbounded
         )
     return say("{stores}, {free} free of {total}.").format(stores=stores, free=free, total=total)

@@ -54,7 +54,7 @@ SCANS: Final = {
 }
 STATES: Final = {
     FindingState.FOUND: StateLabel("warn", _("found")),
-    FindingState.CHECKING: StateLabel("run", _("comm_r is compared")),
+    FindingState.CHECKING: StateLabel("run", _("comparing comm_r")),
     FindingState.ADOPTED: StateLabel("ok", _("adopted")),
     FindingState.REFUSED: StateLabel("bad", _("not adopted")),
     FindingState.DROPPED: StateLabel("warn", _("dropped")),
@@ -63,11 +63,11 @@ STATES: Final = {
 }
 MISSING: Final = StateLabel("bad", _("missing"))
 WORDS: Final = {
-    FindingKind.ELSEWHERE: _("whole; its row names {store}"),
-    FindingKind.MISSING: _("its row names this store, and it is not there whole"),
-    FindingKind.UNKNOWN: _("whole; no row of the pool, or its sector has ended"),
-    FindingKind.HALF: _("a part of a sector"),
-    FindingKind.OTHER: _("no sector"),
+    FindingKind.ELSEWHERE: _("complete; listed in {store}"),
+    FindingKind.MISSING: _("listed in this store, but missing or incomplete"),
+    FindingKind.UNKNOWN: _("complete; unknown to the pool, or its sector has ended"),
+    FindingKind.HALF: _("incomplete sector"),
+    FindingKind.OTHER: _("not a sector"),
 }
 
 
@@ -79,7 +79,7 @@ def finding_row(finding: StoreFinding) -> dict[str, object]:
     return {
         "name": finding.name if sector is None else f"{sector.miner} / {sector.number}",
         "href": "" if sector is None else reverse("sector", args=[sector.uuid]),
-        "text": str(WORDS[kind]).format(store=store or _("none")),
+        "text": str(WORDS[kind]).format(store=store or _("no store")),
         "bytes": bytes_text(finding.size),
         "label": MISSING if kind == FindingKind.MISSING and is_found else STATES[FindingState(finding.state)],
         "error": finding.error,
@@ -109,11 +109,11 @@ def scan_text(scan: StoreScan) -> str:
     """Return what a scan found, in words."""
     if scan.state != ScanState.DONE:
         return scan.worker.name
-    known = say("{sectors} where the rows say").format(sectors=plural(scan.known, "sector"))
+    known = say("{sectors} as listed").format(sectors=plural(scan.known, "sector"))
     text = ", ".join([known, *counts_text(scan.counts)])
     if not scan.redeclares:
         return text
-    words = say("{text}; rows follow") if scan.settled_at is None else say("{text}; rows have followed")
+    words = say("{text}; updating records") if scan.settled_at is None else say("{text}; records updated")
     return words.format(text=text)
 
 
@@ -134,7 +134,7 @@ def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         viewer,
         ConfirmPage(
             title=_("Scan {store}").format(store=store.name),
-            text=_("A host lists what lies there; where the rows differ is shown. Nothing is changed."),
+            text=_("A host lists the contents; differences from the records are shown. Nothing is changed."),
             label=_("Scan"),
             back=reverse("store", args=[key]),
             page=store.name,
@@ -161,8 +161,8 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, scan: UUID) -> Ht
         viewer,
         ConfirmPage(
             title=_("Cancel the scan of {store}").format(store=store.name),
-            text=_("What the scan before found stays."),
-            label=_("Cancel the scan"),
+            text=_("The findings of the previous scan are kept."),
+            label=_("Cancel scan"),
             back=reverse("store", args=[key]),
             page=store.name,
             section="stores",
@@ -193,7 +193,7 @@ def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         ConfirmPage(
             title=_("Adopt sectors found in {store}").format(store=store.name),
             text=_(
-                "A host compares comm_r and sizes. The rows of those that hold name this store from then on."
+                "A host compares comm_r and sizes. Sectors that match are listed in this store from then on."
             ),
             label=_("Adopt"),
             back=reverse("store", args=[key]),
@@ -268,8 +268,8 @@ def _review(
         place=store.name,
         back=reverse("store", args=[store.uuid]),
         verdict=say(
-            "A host removes them from {name} alone. Sectors on chain stay, except second copies whose own "
-            "copy was checked and is good; so does what is being sealed. Nothing brings removed files back."
+            "A host removes them from {name} only. Sectors on chain or being sealed are kept, except second "
+            "copies whose main copy was checked and is good. Removed files cannot be recovered."
         ).format(name=store.name),
         rows=[finding_row(one) | {"refusal": ""} for one in accepted]
         + [finding_row(one.finding) | {"refusal": one.refusal} for one in refused[:REFUSED_SHOWN]],

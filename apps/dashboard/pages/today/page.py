@@ -47,13 +47,13 @@ def verdict_of(data: PageData) -> Verdict:
     if data.clock is None:
         return Verdict(
             _("No chain yet."),
-            _("The console waits for its first node to answer."),
+            _("Waiting for the first node to answer."),
             checked_text(data.report),
         )
     on_chain = sum(miner.live_sectors for miner in data.miners)
     under_way = sum(data.sector_counts.values())
     if not on_chain and not under_way:
-        return verdict_by(data.report, Verdict(_("All is well:"), _("no sector is active or in progress.")))
+        return verdict_by(data.report, Verdict(_("All is well:"), _("no sectors are active or in progress.")))
     counts = say("{data}, {under_way} in progress, every deadline forecast to land.").format(
         data=active_text(data), under_way=under_way
     )
@@ -78,7 +78,7 @@ def sectors_context(data: PageData) -> dict[str, Any]:
     can_pledge = data.viewer.may("write") and any(miner.address for miner in data.miners)
     return {
         "today_sectors": rows,
-        "sector_counts": "those in progress first",
+        "sector_counts": "in progress first",
         "pledge_label": "Pledge…" if can_pledge else "",
         "pledge_href": reverse("pledge"),
     }

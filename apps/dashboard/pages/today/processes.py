@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WORDS: Final = {
     "running": StateLabel("ok", _("running")),
-    "silent": StateLabel("warn", _("silent")),
+    "silent": StateLabel("warn", _("no heartbeat")),
     "down": StateLabel("bad", _("down")),
 }
 

@@ -96,7 +96,7 @@ def deadline_stat(data: PageData) -> Stat:
             "post",
             "Next deadline",
             formatting.NOTHING,
-            "no sector to prove yet",
+            "no sectors to prove yet",
             href=reverse("miners"),
             tone="idle" if tone == "ok" else tone,
         )
@@ -196,7 +196,7 @@ def wallet_stat(data: PageData) -> Stat:
             "wallets",
             "Lowest wallet",
             formatting.NOTHING,
-            "no signer has come yet",
+            "no signer has connected yet",
             href=reverse("wallets"),
             tone="idle",
         )

@@ -140,17 +140,17 @@ def _difference(row: Recovery | Remembered, seen: Identity, marker: dict[str, An
     """Return how this database differs from the one that was used last; empty if it does not."""
     if row.fingerprint and row.fingerprint != seen.fingerprint:
         names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
-        return gettext("the database was restored or moved: another {names} than it was written in").format(
+        return gettext("the database was restored or moved: its {names} changed").format(
             names=" and ".join(names)
         )
     if not marker:
         return ""
     if marker.get("pool") != str(row.pool):
         has_rows = not row.fingerprint and Message.objects.exists()
-        return "the database is not the one that was used here last" if has_rows else ""
+        return "the database is not the one last used here" if has_rows else ""
     is_same = all(marker.get(name) == value for name, value in seen.fingerprint.items())
     if is_same and int(marker.get("position", 0)) > seen.position:
-        return "the database is an older copy of the one that was used here last"
+        return "the database is an older copy of the one last used here"
     return ""
 
 

@@ -196,7 +196,9 @@ class _Rows:
         )
         self.made.append(row)
         self.named[row.push_id, row.tenant_id] = self._once(row)
-        self._event(row, "recovered", "its row was missing after a restore; the signer knows it")
+        self._event(
+            row, "recovered", "missing from the restored database; recovered from the signer's records"
+        )
         return row
 
     def note(self, row: Message, one: Sent) -> None:
@@ -211,7 +213,7 @@ class _Rows:
                 "landed_at": self.now,
                 "landed_cid": one.cid,
                 "wait": str(Wait.NONE),
-                "error": "another message landed",
+                "error": "another message landed with its nonce",
             }
             self.states[rival.pk] = MessageState.REPLACED
         filled = self._filled(one)

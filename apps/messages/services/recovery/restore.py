@@ -176,7 +176,7 @@ def unmatched_decide(
     with transaction.atomic():
         row = UnmatchedMessage.objects.select_for_update().get(pk=row.pk)
         if row.decided_at is not None:
-            raise BadValue(gettext("it was decided already"), field="id")
+            raise BadValue(gettext("already decided"), field="id")
         if message_id:
             _decided_row(row, message_id, landed, now=now)
             _foreign_forget(Sender.objects.get(address=row.from_addr))
@@ -198,13 +198,13 @@ def _decided_row(row: UnmatchedMessage, message_id: str, landed: Landed | None, 
     waiting = list(named.filter(from_addr=row.from_addr, state=MessageState.UNFILLED)[:2])
     if len(waiting) != 1:
         if waiting:
-            words = gettext("more than one message {message} of {address} waits")
+            words = gettext("{address} has more than one pending message {message}")
         else:
-            words = gettext("no message {message} of {address} waits")
+            words = gettext("{address} has no pending message {message}")
         raise BadMessage(words.format(message=message_id, address=row.from_addr), field="message")
     if landed is None or landed.cid != row.cid:
         raise BadMessage(
-            gettext("{cid} is not on chain now: decide when it landed").format(cid=row.cid), field="id"
+            gettext("{cid} is not on chain now: decide once it has landed").format(cid=row.cid), field="id"
         )
     match_write(waiting[0], Sent(row.cid, landed.message, landed=landed), now=now)
 

@@ -83,8 +83,8 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
         ("10.0.0.1/24={file}", "has host bits set"),
         ("worker-1={file}", "does not appear to be an IPv4 or IPv6 network"),
         ("10.0.0.7={file}.none", "No such file or directory"),
-        ("10.0.0.7", "it holds no token|Is a directory"),
-        ("10.0.0.7={empty}", "it holds no token"),
+        ("10.0.0.7", "it contains no token|Is a directory"),
+        ("10.0.0.7={empty}", "it contains no token"),
     ],
 )
 def test_a_mistake_is_named_at_the_start(tmp_path: Path, word: str, said: str) -> None:

@@ -122,7 +122,7 @@ def test_without_any_node_the_reason_is_said(client):
     error = call(client, "Filecoin.ChainHead").json()["error"]
 
     assert error["code"] == 1
-    assert "no node" in error["message"]
+    assert "no readable node" in error["message"]
 
 
 def test_an_object_is_asked_for_once_and_the_head_each_time(client, node):

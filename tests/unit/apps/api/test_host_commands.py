@@ -80,11 +80,11 @@ def test_settings_of_a_host_a_group_and_all(host: Worker) -> None:
     ("words", "reason"),
     [
         (("pause",), "name a host"),
-        (("pause", "nobody"), "no host is called nobody: `manage.py hosts list` names them"),
-        (("pause", "twin"), "2 hosts are called twin: name its id"),
-        (("set", "sealer-9", "slots.PC1"), "slots.PC1 is no name=value"),
+        (("pause", "nobody"), "no host is called nobody: `manage.py hosts list` lists them"),
+        (("pause", "twin"), "2 hosts are called twin: use the ID"),
+        (("set", "sealer-9", "slots.PC1"), "slots.PC1 is not name=value"),
         (("set", "sealer-9", "slots.PC9=1"), "PC9"),
-        (("set-shared", "slots.PC1=1", "--group", "cellar"), "name it by --tenant"),
+        (("set-shared", "slots.PC1=1", "--group", "cellar"), "specify --tenant"),
     ],
 )
 def test_a_mistake_is_named_and_changes_nothing(host: Worker, words: tuple[str, ...], reason: str) -> None:

@@ -85,9 +85,9 @@ def test_other_flags_later_take_roles_away() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("run --p2p=maybe", "no boolean"),
-        ("run --sctype=get", "go together"),
-        ("run --sctype=get --sclisten=1357", "no IP:PORT"),
+        ("run --p2p=maybe", "not a boolean"),
+        ("run --sctype=get", "must be used together"),
+        ("run --sctype=get --sclisten=1357", "not IP:PORT"),
     ],
 )
 def test_bad_flags_are_refused(line: str, words: str) -> None:
@@ -104,7 +104,7 @@ def test_pasted_flags_need_no_miner_where_there_is_one() -> None:
     assert kinds_of("h") == {"window", "winning", "allocator"}
 
     factories.miner(2002)
-    with pytest.raises(CommandError, match="for which miner, by --miner=f0…: there are 2 here"):
+    with pytest.raises(CommandError, match="specify the miner with --miner=f0…: there are 2:"):
         call_command("runrole", "--host=h", "--once", stdout=io.StringIO())
 
 
@@ -120,8 +120,8 @@ def test_a_clean_stop_hands_back_every_role(monkeypatch: pytest.MonkeyPatch) -> 
 
     call_command("runrole", "--miner=f02001", "--host=h", "--p2p=false", stdout=out)
 
-    assert "window: handed back" in out.getvalue()
-    assert "winning: handed back" in out.getvalue()
+    assert "window: released" in out.getvalue()
+    assert "winning: released" in out.getvalue()
     assert kinds_of("h") == set()
     host_roles_renew(miner.tenant_id, "standby", kinds=[RoleKind.WINDOW], now=clock.now())
     other.refresh_from_db()
@@ -163,14 +163,14 @@ def test_allocator_answers_under_a_token_while_it_holds_the_role(monkeypatch: py
         assert ask("SectorCounter.Next", by="x.y.z") == "this token is not registered here"
         assert ask("SectorCounter.Next", by=people.token("sign", of="bob")) == "there is no miner f02001 here"
         assert ask("SectorCounter.Next", by=people.token("sign", scopes=["prover"])).startswith(
-            "the token is"
+            "the token lacks the scope"
         )
         assert ask("nothing").startswith("method nothing")
         counter.token = lambda: 7
-        assert ask("SectorCounter.Next") == "h holds allocator under token 1; 7 is of an earlier lease"
+        assert ask("SectorCounter.Next") == "h holds allocator under token 1; 7 is from an earlier lease"
         away = Mock(side_effect=OperationalError("the connection is lost"))
         monkeypatch.setattr("apps.api.sector_counter.numbers_reserve", away)
-        assert ask("SectorCounter.Next") == "the pool's database does not answer: ask again"
+        assert ask("SectorCounter.Next") == "the pool's database does not respond: try again"
     finally:
         server.shutdown()
         server.server_close()
@@ -188,7 +188,7 @@ def test_sectorid_file_goes_out_and_comes_back(tmp_path: Path, monkeypatch: pyte
 
     call_command("sectorid", "export", "--miner=f02001", str(file))
     assert file.read_text() == "4\n"
-    with pytest.raises(CommandError, match="is there already"):
+    with pytest.raises(CommandError, match="already exists"):
         call_command("sectorid", "export", "--miner=f02001", str(file))
     file.write_text("9")
     call_command("sectorid", "import", "--miner=f02001", str(file))

@@ -192,7 +192,7 @@ def test_waiting_pieces_are_sealed_now() -> None:
     assert said("pieces", "seal", miner="f02001") == shown
     assert AuditEntry.objects.filter(action="miner.pieces-seal").exists()
     Piece.objects.update(state="PACKED", sector_number=7, offset=0)
-    assert said("pieces", "seal", miner="f02001", dry_run=True) == "no piece waits for a new sector\n"
+    assert said("pieces", "seal", miner="f02001", dry_run=True) == "no piece is waiting for a new sector\n"
     with pytest.raises(CommandError, match="no piece"):
         said("pieces", "seal", miner="f02001")
 
@@ -212,7 +212,7 @@ def test_a_file_is_named_by_its_commitment_and_added(tmp_path: Path, settings: A
     file.write_bytes(bytes(2033))
     with pytest.raises(CommandError, match="at most 2032 bytes"):
         said("pieces", "add", str(file), miner="f02001")
-    with pytest.raises(CommandError, match="is no file"):
+    with pytest.raises(CommandError, match="is not a file"):
         said("pieces", "data-cid", str(tmp_path))
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-IN_DOUBT = "the database was restored: no node in sync has said yet which instance runs"
+IN_DOUBT = "the database was restored: no node in sync has reported the current instance yet"
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_another_node_votes_only_once_the_first_ones_lease_is_over(world: World)
 
         waiting = participate(world, link)  # the first node is away
         assert (waiting.node, waiting.ends) == (first.node, first.ends)
-        assert f"another may from instance {first.ends + 1} on" in waiting.reason
+        assert f"another may vote from instance {first.ends + 1} on" in waiting.reason
         assert link.call("F3ListParticipants", []) == []
 
         other.advance(first.ends + 1 - other.head.height)
@@ -115,7 +115,7 @@ def test_without_a_node_the_lease_says_since_when_it_fails(world: World) -> None
 
     assert leases_renew()
     failing = F3Lease.objects.get()
-    assert failing.reason == "no node that runs F3 answers"
+    assert failing.reason == "no node that runs F3 responds"
     assert failing.failing_since is not None
     leases_renew()
     assert F3Lease.objects.get().failing_since == failing.failing_since
@@ -142,10 +142,10 @@ def test_a_lease_that_is_no_longer_wanted_says_so_and_goes(world: World, setting
     renewed = F3Lease.objects.get()
     if how == "BLOCK_F3":
         settings.BLOCK_F3 = 0
-        because = "BLOCK_F3 is 0: another program leases for it"
+        because = "BLOCK_F3 is 0: another program manages its F3 lease"
     else:
         MinerGrant.objects.update(open_mining=False)
-        because = "no block is made for it"
+        because = "no blocks are made for this miner"
 
     assert not leases_renew()
     lease = F3Lease.objects.get()

@@ -136,8 +136,8 @@ def test_pages_hear_of_each_change_of_a_lease_and_of_nothing_else(monkeypatch: p
     assert told == [own], "nothing changed"
     node.instance += 1
     participate(miner, node)
-    f3_stop([], list, reason="no block is made for it", now=clock.now())
-    f3_stop([], list, reason="no block is made for it", now=clock.now())
+    f3_stop([], list, reason="no blocks are made for this miner", now=clock.now())
+    f3_stop([], list, reason="no blocks are made for this miner", now=clock.now())
 
     assert told == [own] * 3
 
@@ -150,7 +150,7 @@ def test_a_stopped_miners_ticket_goes_a_day_and_its_instances_later() -> None:
 
     def stopped(*nodes: Any, days: int) -> bool:
         at = clock.now() + timedelta(days=days)
-        f3_stop([], lambda: nodes, reason="no block is made for it", now=at)
+        f3_stop([], lambda: nodes, reason="no blocks are made for this miner", now=at)
         return not F3Lease.objects.exists()
 
     assert not stopped(node, days=0)
@@ -190,7 +190,7 @@ def test_where_all_nodes_are_away_the_miner_is_a_finding() -> None:
 
     assert [found(0), found(4)] == [[], []]
     [detail] = found(6)
-    assert "could not be renewed for 6 min 00 s: no node that runs F3 answers" in detail
+    assert "lease renewal has been failing for 6 min 00 s: no node that runs F3 responds" in detail
 
 
 def test_an_instance_that_no_database_keeps_stops_no_other_miner() -> None:
@@ -205,7 +205,7 @@ def test_an_instance_that_no_database_keeps_stops_no_other_miner() -> None:
     participate_all(miners, second, first, now=clock.now())
 
     rows = F3Lease.objects.order_by("miner__actor_id").values_list("reason", flat=True)
-    assert list(rows) == ["the node's answer cannot be read", ""]
+    assert list(rows) == ["the node's response could not be parsed", ""]
 
 
 def test_the_end_of_a_ticket_is_read_from_it() -> None:

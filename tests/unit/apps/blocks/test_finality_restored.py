@@ -102,7 +102,7 @@ def test_two_nodes_that_vote_are_both_left_alone(nodes: tuple[Node, Node]) -> No
             node.instance += 1
         if lease.instance == 100:
             wanted = (
-                "the database was restored and 2 nodes vote for it: a lease is asked for from instance 108 on"
+                "the database was restored and 2 nodes vote for it: a lease is requested from instance 108 on"
             )
             assert lease.reason == wanted
     lease = participate(miner, *nodes)

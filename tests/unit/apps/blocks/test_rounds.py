@@ -178,7 +178,7 @@ async def test_a_wrong_signature_is_never_submitted(world):
     world.providers.sign = wrong
     row = await won(world)
 
-    assert (row.state, "signature is wrong" in row.reason) == (RoundState.SIGNER_REFUSED, True)
+    assert (row.state, "invalid signature" in row.reason) == (RoundState.SIGNER_REFUSED, True)
 
 
 async def test_a_miner_that_was_barred_is_not_eligible(world, monkeypatch):

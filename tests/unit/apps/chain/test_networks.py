@@ -116,8 +116,8 @@ def test_what_nobody_tells_is_refused_before_anything_is_bound(
     assert nodes_for_publishing() == []
     today = text_of(signed_in("olga").get("/"))
     assert "SupportedProofTypes: set NETWORK_PARAMS" in today
-    assert "are not known" in today
-    assert "another chain" not in today
+    assert "the network parameters of node" in today
+    assert "on another network" not in today
 
 
 def test_known_secrets_are_for_devnets_alone(lotus: tuple[LotusNode, str], settings: Any) -> None:
@@ -126,11 +126,11 @@ def test_known_secrets_are_for_devnets_alone(lotus: tuple[LotusNode, str], setti
     call_command("network", refuse_public=True)
 
     node.network = "calibrationnet"
-    with pytest.raises(CommandError, match="forge proofs, and the network is calibrationnet: leave it out"):
+    with pytest.raises(CommandError, match="forge proofs, and the network is calibrationnet: unset it"):
         call_command("network", refuse_public=True)
 
     settings.CHAIN_URLS = []
-    with pytest.raises(CommandError, match="no node says which network it is"):
+    with pytest.raises(CommandError, match="no node reports its network"):
         call_command("network", refuse_public=True)
 
 
@@ -184,7 +184,7 @@ def test_a_mistaken_binding_is_undone_while_nothing_hangs_on_it(lotus: tuple[Lot
 def test_a_binding_stays_while_a_miner_or_a_message_hangs_on_it() -> None:
     factories.head(1000)
     message = factories.message("held")
-    with pytest.raises(Conflict, match="messages of localnet-poolsite-test"):
+    with pytest.raises(Conflict, match="messages on localnet-poolsite-test"):
         network_unbind(principal=SYSTEM)
     message.delete()
     factories.miner()
@@ -223,7 +223,7 @@ def test_the_page_offers_no_unbinding_while_a_miner_hangs_on_the_network() -> No
     refused = olga.post(page, {"sure": "yes"})
 
     assert refused.status_code == 422
-    assert "the pool holds a miner" in text_of(refused)
+    assert "the pool has a miner" in text_of(refused)
     assert Network.objects.exists()
 
 
@@ -235,7 +235,7 @@ def test_an_operator_unbinds_over_rest_and_leaves_a_line() -> None:
     again = Client().delete("/api/v1/chain/network", headers=people.bearer(token))
 
     assert (gone.status_code, gone.json()) == (200, {"network": factories.NETWORK})
-    assert (again.status_code, again.json()["message"]) == (409, "the pool is bound to no network")
+    assert (again.status_code, again.json()["message"]) == (409, "the pool is not bound to a network")
     assert AuditEntry.objects.filter(action="chain.unbind").count() == 1
 
 

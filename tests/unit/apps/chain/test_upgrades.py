@@ -66,11 +66,11 @@ def test_the_next_upgrade_comes_first_and_most_nodes_are_right():
 @pytest.mark.parametrize(
     ("heights", "is_ready", "words"),
     [
-        ({"FireHorse": 1060}, True, "its release knows it"),
-        ({"GoldenWeek": 5}, False, "its release does not know it: install a newer one"),
-        ({"FireHorse": UNDATED}, False, "its release has no date for it: install a newer one"),
+        ({"FireHorse": 1060}, True, "its release supports it"),
+        ({"GoldenWeek": 5}, False, "its release does not support it: install a newer one"),
+        ({"FireHorse": UNDATED}, False, "its release has no epoch for it: install a newer one"),
         ({"FireHorse": 1090}, False, "it expects it at epoch 1,090, not 1,060"),
-        ({}, None, "it does not tell which upgrades it knows"),
+        ({}, None, "it does not report which upgrades it supports"),
     ],
 )
 def test_a_node_is_ready_if_its_release_knows_the_upgrade(heights, is_ready, words):
@@ -101,7 +101,7 @@ def test_probes_find_the_node_that_will_leave_the_chain():
         [(node, found)] = nodes_unready(1)
         assert node.url == second
         assert found.is_ready is False
-        assert "does not know it" in found.reason
+        assert "does not support it" in found.reason
         Node.objects.filter(url=second).update(is_enabled=False)
         assert nodes_unready(1) == []
         assert nodes_unready(1060) == []

@@ -177,7 +177,7 @@ def test_delivery_is_retried_with_backoff_in_order_until_it_works(hook: Hook) ->
     assert notifications_deliver(now=lambda: at) == 0
     assert len(hook.got) == 1, "the second waits for the first, and that for its backoff"
     row = Notification.objects.order_by("pk")[0]
-    assert (row.attempts, row.error, row.next_try_at) == (1, "it answered 503", at + deliver.BACKOFF)
+    assert (row.attempts, row.error, row.next_try_at) == (1, "HTTP status 503", at + deliver.BACKOFF)
 
     hook.status = 204
     assert notifications_deliver(now=lambda: at + deliver.BACKOFF) == 2
@@ -232,11 +232,11 @@ def test_email_names_check_and_page(settings: Any) -> None:
     assert message.to == ["ops@example.com"]
     assert message.subject == "[testnet] Critical: fee_debt is wrong"
     assert message.body.splitlines() == [
-        "No miner owes fees: not so since 2026-11-21 12:00 UTC",
+        "Check failing since 2026-11-21 12:00 UTC: No miner owes fees",
         "",
         "- fee_debt is wrong",
         "",
-        "Page of the console: /miners/",
+        "Details: /miners/",
     ]
 
 

@@ -101,10 +101,10 @@ def test_who_waits_and_who_comes_is_told_that_the_database_hangs(silent: socket.
         later = await Call(watch, "/api/v1/sectors", method="POST").answer()
 
         assert page[0] == posted[0] == later[0] == 503
-        assert "The database does not answer" in page[1]
+        assert "The database is not responding" in page[1]
         assert "http-equiv" in page[1]
-        assert "What was asked may still be done" in posted[1]
-        assert "may still be done" not in later[1]
+        assert "Your request may still be carried out" in posted[1]
+        assert "may still be carried out" not in later[1]
         assert app.asked == 2
         app.go_on.set()
         await asyncio.gather(*(call.task for call in waiting))

@@ -56,7 +56,7 @@ def test_new_work_is_refused_below_the_reserve_with_what_to_do(free: Any) -> Non
     disk_require()
 
     free(1 * GIB)
-    with pytest.raises(DiskFull, match=r"1024 MiB are left .* make room"):
+    with pytest.raises(DiskFull, match=r"1024 MiB free .* free up space"):
         disk_require()
 
 
@@ -87,7 +87,7 @@ def test_a_database_on_a_full_disk_is_answered_with_what_to_do(free: Any) -> Non
 
     assert answer.status_code == 503
     assert "is full" in answer.content.decode()
-    assert "Make room" in answer.content.decode()
+    assert "Free up space" in answer.content.decode()
 
 
 def test_browser_gets_a_page_that_asks_again_unless_it_sent_a_form(free: Any, rf: Any) -> None:

@@ -15,18 +15,18 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
     [
         ({}, "idle", "waiting for jobs"),
         ({"is_paused": True}, "paused", "paused by operator"),
-        ({"is_draining": True}, "draining", "takes no new sectors"),
+        ({"is_draining": True}, "draining", "accepts no new sectors"),
         (
             {"hardware": {"kernels_done": 3, "kernels_total": 8}},
             "warming up",
-            "compiles its kernels: 3 of 8 are ready",
+            "compiling kernels: 3 of 8 ready",
         ),
         ({"hardware": {"kernels_done": 8, "kernels_total": 8}}, "idle", "waiting for jobs"),
         ({"hardware": {"cpus": 2}}, "idle", "waiting for jobs"),
         (
             {"hardware": {"parameters_done": 250, "parameters_total": 1000}},
             "idle",
-            "prepares Groth16 parameters: 25\u202f%; until then its proofs are vanilla",
+            "preparing Groth16 parameters: 25\u202f%; until then its proofs are vanilla",
         ),
         (
             {
@@ -34,7 +34,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
                 | {"proofs": ["vanilla", "groth16"], "winning_form": "vanilla"}
             },
             "idle",
-            "prepares Groth16 parameters of WinningPoSt: 70\u202f%",
+            "preparing Groth16 parameters for WinningPoSt: 70\u202f%",
         ),
         (
             {"hardware": {"parameters_error": "the parameters of window_post are missing"}},

@@ -19,4 +19,4 @@ def test_more_words_than_are_taken_are_refused_and_not_cut() -> None:
     assert len(Words().clean(many)) == WORDS_MAX
     with pytest.raises(ValidationError, match="at most") as refused:
         Words().clean(f"{many} 100")
-    assert refused.value.messages == ["write at most 100, not 101"]
+    assert refused.value.messages == ["enter at most 100 values, not 101"]

@@ -122,7 +122,7 @@ def test_a_provers_proof_is_verified(hub: Hub) -> None:
     found = connection_test.prover_test(factories.prover_connection(MINER), asked_for())
 
     assert found.is_good, found.words
-    assert found.words.endswith("and the proof holds")
+    assert found.words.endswith("and it is valid")
 
 
 def test_a_proof_for_something_else_does_not_hold(hub: Hub) -> None:
@@ -131,16 +131,16 @@ def test_a_proof_for_something_else_does_not_hold(hub: Hub) -> None:
     found = connection_test.prover_test(factories.prover_connection(MINER), asked_for())
 
     assert not found.is_good
-    assert found.words.startswith("its proof does not hold: ")
+    assert found.words.startswith("its proof is invalid: ")
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ([], "it answered without a proof"),
-        ("proof", "it answered without a proof"),
-        ([{"PoStProof": 5}], "its proof does not hold: 'ProofBytes'"),
-        ([{"PoStProof": 5, "ProofBytes": "?"}], "its proof does not hold: "),
+        ([], "it returned no proof"),
+        ("proof", "it returned no proof"),
+        ([{"PoStProof": 5}], "its proof is invalid: 'ProofBytes'"),
+        ([{"PoStProof": 5, "ProofBytes": "?"}], "its proof is invalid: "),
         (NoAnswer("no answer in time"), "no answer in time"),
     ],
 )

@@ -203,9 +203,9 @@ def test_a_message_that_the_chain_refused_says_why(pool: Pool) -> None:
 
     found = diagnosed(pool, "one")
 
-    assert found.evidence == {"exit_code": 16, "text": "a parameter is wrong"}
-    assert found.words == "the chain refused it with exit code 16: a parameter is wrong"
-    assert "only a new message helps" in found.by_itself
+    assert found.evidence == {"exit_code": 16, "text": "a parameter is invalid"}
+    assert found.words == "it failed on chain with exit code 16: a parameter is invalid"
+    assert "push a new message to try again" in found.by_itself
 
 
 def test_every_action_says_what_it_does_and_what_it_costs(pool: Pool) -> None:

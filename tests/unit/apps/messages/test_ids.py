@@ -61,7 +61,7 @@ def test_an_operator_names_one_of_two_by_its_uid_or_is_told_of_both():
     with pytest.raises(MessageIdAmbiguous) as caught:
         message_get(operator(), "pay-7")
     assert hers.pk in caught.value.reason
-    assert f"{his.pk} of bob" in caught.value.reason
+    assert f"{his.pk} (bob)" in caught.value.reason
     assert isinstance(messages_seen([(operator(), "pay-7")])[0], MessageIdAmbiguous)
     assert message_get(operator(), his.pk).pk == his.pk
     assert message_get(operator(), "pay-8").pk == lone.pk

@@ -323,7 +323,7 @@ def test_a_restore_that_nobody_noticed_shows_by_the_chain(
     recovery = recovery_now()
     assert recovery is not None
     assert "one" in recovery.reason
-    assert "which no row knows" in recovery.reason
+    assert "of which the database has no record" in recovery.reason
     heads(pool, 3)
 
     assert paid(pool, address) == [5, 6, 9]
@@ -340,7 +340,10 @@ def test_what_a_restored_pool_finds_to_be_its_own_is_no_foreign_use(
 
     sender, recovery = Sender.objects.get(address=address), Recovery.objects.get()
     assert (recovery.since, recovery.matched) == (None, 2)
-    first = "a message like one, which waits here, landed with nonce 1, of which no row knows"
+    first = (
+        "a message identical to one, which is pending here, landed with nonce 1, "
+        "of which the database has no record"
+    )
     assert recovery.reason == first, "what is found after it follows from it"
     assert (sender.foreign_at, sender.foreign_cid) == (None, "")
     assert paid(pool, address) == [5, 6, 9]

@@ -70,7 +70,7 @@ def test_a_node_that_does_not_tell_changes_nothing(refused: Pool) -> None:
 
     assert refused.row("one").error == ""
     words = message_diagnose(refused.row("one"), head=refused.head).words
-    assert words == "the chain refused it with exit code 16: a parameter is wrong"
+    assert words == "it failed on chain with exit code 16: a parameter is invalid"
 
 
 def test_a_reverted_landing_forgets_what_was_said(refused: Pool) -> None:

@@ -83,7 +83,7 @@ def test_a_manual_replacement_takes_the_given_fees(pool: Pool) -> None:
         (NewFees(is_auto=False, premium=200_000, fee_cap=100_000), "must bigger or equal than gas premium"),
         (NewFees(is_auto=False, premium=105_000, fee_cap=200_000), "is below 110001"),
         (NewFees(is_auto=False, premium=200_000, fee_cap=200_000, max_fee=1), "more than the max fee"),
-        (NewFees(max_fee=1_000_000), "max fee 1000000 allows 0"),
+        (NewFees(max_fee=1_000_000), "max fee 1000000 allows a fee cap of 0"),
     ],
     ids=["premium", "cap", "cap below premium", "rule", "limit", "auto limit"],
 )

@@ -277,7 +277,7 @@ def test_an_expired_message_is_given_up(pool: Pool) -> None:
 
     row = pool.row("one")
     assert (row.state, row.wait) == (MessageState.FAILED, Wait.EXPIRED)
-    with pytest.raises(BadMessage, match="epoch 2 has passed: push it anew"):
+    with pytest.raises(BadMessage, match="epoch 2 has passed: push it again"):
         message_retry(message=row, now=pool.now)
     assert pool.row("one").state == MessageState.FAILED, "whoever pushed it may have pushed another"
 

@@ -107,11 +107,11 @@ def test_a_nonce_that_another_message_used_is_given_up_after_some_epochs(pool: P
     pool.node.pool[(address, 0)] = foreign
 
     pool.choose()
-    assert "which another message" in pool.row("one").error
+    assert "which another message (" in pool.row("one").error
     heads(pool, 3)
     row = pool.row("one")
     assert (row.state, row.wait) == (MessageState.UNFILLED, Wait.SIGNED_BEFORE)
-    assert "another message has used" in row.error
+    assert "since used by another message" in row.error
 
     heads(pool, DEAD_EPOCHS + 3)
     assert (pool.row("one").state, pool.row("one").nonce) == (MessageState.LANDED, 1)

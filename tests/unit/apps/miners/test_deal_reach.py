@@ -54,11 +54,11 @@ def here_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("says", "more", "state", "words"),
     [
-        (HELLO, "", ReachState.REACHED, "a libp2p node answers"),
+        (HELLO, "", ReachState.REACHED, "a libp2p node responds"),
         (HELLO + b"\x03ls\n", f"/p2p/{PEER}", "reached", "a libp2p node"),
-        (b"HTTP/1.1 400 Bad Request\r\n", "", ReachState.FAILED, "what answers there is no libp2p node"),
-        (b"", "", ReachState.FAILED, "nothing answers: look at the port's forward"),
-        (None, "/ws", ReachState.OPEN, "more than TCP is not tried"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "", ReachState.FAILED, "something responds, but it is not a libp2p node"),
+        (b"", "", ReachState.FAILED, "no response: check the port forwarding"),
+        (None, "/ws", ReachState.OPEN, "only TCP was tested"),
     ],
 )
 def test_a_port_is_looked_at_as_a_client_does(says: bytes, more: str, state: str, words: str) -> None:
@@ -78,7 +78,7 @@ def test_a_closed_port_and_a_name_are_said() -> None:
     with listening(HELLO) as port:
         assert address_reach(f"/dns4/localhost/tcp/{port}").state is ReachState.REACHED
     unknown = address_reach("/dns4/nobody.invalid/tcp/1")
-    assert (unknown.state, unknown.says.partition(":")[0]) == ("failed", "no such name")
+    assert (unknown.state, unknown.says.partition(":")[0]) == ("failed", "name lookup failed")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,6 @@ def test_only_so_many_are_tried_and_none_is_waited_for_without_end(monkeypatch: 
     goes_on.set()
 
     assert [one.address for one in found] == names
-    assert {one.says for one in found[:TRIED_MAX]} == {"nothing answers in time"}
+    assert {one.says for one in found[:TRIED_MAX]} == {"no response in time"}
     assert [one.state for one in found[TRIED_MAX:]] == [ReachState.NOT_TRIED] * 2
     assert addresses_reach([]) == []

@@ -79,13 +79,13 @@ def test_nothing_moves_in_without_its_key() -> None:
 
 def test_only_what_is_elsewhere_moves_in_and_what_is_here_moves_out() -> None:
     miner = moving()
-    with pytest.raises(MoveRefused, match="another program has it already"):
+    with pytest.raises(MoveRefused, match="another program already proves this miner"):
         move_out(miner, 1010, by=SYSTEM)
     Miner.objects.update(works_until=None)
-    with pytest.raises(MoveRefused, match="the pool has it already"):
+    with pytest.raises(MoveRefused, match="the pool already proves this miner"):
         move_in(miner, 1010, by=SYSTEM)
     Miner.objects.update(works_from=1020)
-    with pytest.raises(MoveRefused, match="from height 1\u202f020 on: cancel that instead"):
+    with pytest.raises(MoveRefused, match="at height 1\u202f020: cancel that instead"):
         move_out(miner, 1030, by=SYSTEM)
 
 
@@ -115,7 +115,7 @@ def test_a_window_whose_proof_has_begun_stays_the_pools() -> None:
 def test_a_height_is_cancelled_while_it_is_to_come() -> None:
     miner = moving()
     signed_for(miner)
-    with pytest.raises(MoveRefused, match="no height is set"):
+    with pytest.raises(MoveRefused, match="no future height is set"):
         move_cancel(miner, by=SYSTEM)
 
     move_in(miner, 1010, by=SYSTEM)
@@ -124,11 +124,11 @@ def test_a_height_is_cancelled_while_it_is_to_come() -> None:
 
     move_in(miner, 1010, by=SYSTEM)
     begun(miner, 1010)
-    with pytest.raises(MoveRefused, match="move it out instead"):
+    with pytest.raises(MoveRefused, match="move out instead"):
         move_cancel(miner, by=SYSTEM)
 
     factories.head(1010)
-    with pytest.raises(MoveRefused, match="no height is set"):
+    with pytest.raises(MoveRefused, match="no future height is set"):
         move_cancel(miner, by=SYSTEM)
     move_out(miner, 1030, by=SYSTEM)
     move_cancel(miner, by=SYSTEM)

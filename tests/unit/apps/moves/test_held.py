@@ -184,7 +184,7 @@ def test_blocks_are_not_started_before_the_height() -> None:
 
     for heights in ((None, 0), (1002, None), (None, 1001)):
         miner.works_from, miner.works_until = heights
-        with pytest.raises(Conflict, match="two that do are slashed"):
+        with pytest.raises(Conflict, match="if both did, the miner would be slashed"):
             mining_set(miner, is_on=True, principal=SYSTEM)
     miner.works_from, miner.works_until = 1001, None
     assert mining_set(miner, is_on=True, principal=SYSTEM)

@@ -102,11 +102,11 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     assert "none reads s2" in found["provers"].figure
     Sector.objects.filter(number=9).update(store="s1")
 
-    assert steps(miner, Way.IN)["looks"].figure == "0 of 3 sectors that must be proven looked at"
+    assert steps(miner, Way.IN)["looks"].figure == "opened files of 0 of 3 sectors that must be proven"
     looked(miner, bad={9}, at=990)
     found = steps(miner, Way.IN)
     assert found["looks"].state == StepState.TO_DO
-    assert found["looks"].figure == ("3 of 3 sectors that must be proven looked at; 1 missing or damaged: 9")
+    assert found["looks"].figure == ("opened files of 3 of 3 sectors that must be proven; 1 missing or damaged: 9")
     looked(miner, bad=set(), at=3870)
     assert state(miner, "looks") == StepState.DONE
 
@@ -141,13 +141,13 @@ def test_the_height_and_lotus_miners_last_window(chain: MovingChain, monkeypatch
     assert "reached in" in found["height"].figure
     assert "deadline 5, opens at 1\u202f010" in found["stop"].figure
     factories.head(1011)
-    assert "is open and not proven: let it run" in steps(miner, Way.IN)["stop"].figure
+    assert "is open and not proven yet: keep it running" in steps(miner, Way.IN)["stop"].figure
     chain.proven[5] = (0,)
     assert "has landed: stop it now" in steps(miner, Way.IN)["stop"].figure
     Deadline.objects.filter(index=5).update(open_epoch=1070, close_epoch=1080)
     factories.head(1025)
     found = steps(miner, Way.IN)
-    assert "deadline 5 at 1\u202f010, is over: stop it now" in found["stop"].figure
+    assert "deadline 5 at 1\u202f010, has closed: stop it now" in found["stop"].figure
     assert found["stop"].state == StepState.TO_DO
     assert move_of(Miner.objects.get(), SYSTEM).is_pending
 
@@ -236,7 +236,7 @@ def test_new_sectors_end_before_anything_leaves(chain: MovingChain) -> None:
     factories.sector(miner, state="PRECOMMIT_LANDED")
     factories.message(miner.worker, to="f01000", state="FILLED")
     found = steps(miner, Way.OUT)
-    assert found["work"].figure == "in work: 1 sector, 1 message"
+    assert found["work"].figure == "in progress: 1 sector, 1 message"
     assert (found["work"].state, found["height"].state) == (StepState.TO_DO, StepState.BLOCKED)
 
 
@@ -259,7 +259,7 @@ def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -
     Block.objects.create(actor_id=1000, height=1019, parents=b"p" * 32, unsigned=b"", reserved_at=clock.now())
     found = steps(miner, Way.OUT)
     assert {found[key].state for key in ("proofs", "blocks")} == {StepState.DONE}
-    assert "its last one is at 1\u202f019" in found["blocks"].figure
+    assert "the last one was at 1\u202f019" in found["blocks"].figure
     assert (found["start"].state, found["window"].state) == (StepState.TO_DO, StepState.BLOCKED)
     assert "before deadline 1 opens at 1\u202f030" in found["start"].figure
     assert "sector_records lotus f01000" in found["start"].command

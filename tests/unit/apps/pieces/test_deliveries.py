@@ -170,7 +170,7 @@ def test_what_may_pass_is_tried_again(piece: Piece, market: PieceStore, status: 
 
     assert len(market.puts) == tries
     row = PieceDelivery.objects.get()
-    assert (row.state, row.error.strip()) == ("FAILED", f"it answered {status}")
+    assert (row.state, row.error.strip()) == ("FAILED", f"the destination answered {status}")
 
 
 def test_a_registered_market_gets_a_token_that_is_gone_then(
@@ -263,7 +263,7 @@ def test_a_market_that_drips_holds_no_delivery(
         deliveries_send(now=clock.now())
 
     row = PieceDelivery.objects.get()
-    assert (row.state, row.attempts, row.error) == ("WAITING", 1, "it takes the bytes too slowly")
+    assert (row.state, row.attempts, row.error) == ("WAITING", 1, "the destination receives too slowly")
 
 
 def test_slow_deliveries_hold_up_neither_others_nor_later_ones(
@@ -401,7 +401,7 @@ def test_a_token_that_no_header_holds_is_not_logged(piece: Piece, market: PieceS
         deliveries_send(now=clock.now())
 
     row = PieceDelivery.objects.get()
-    assert (row.state, row.error) == ("FAILED", "its address or its token cannot be sent")
+    assert (row.state, row.error) == ("FAILED", "its address or token is malformed")
     assert "secret" not in str(logs)
 
 
@@ -427,7 +427,7 @@ def test_what_is_no_destination_is_refused(dest: str) -> None:
     ("offset", "size"), [(0, SIZE), (SIZE - 1, 2), (SIZE, SIZE + 1), (SIZE, 0), (SIZE, -1)]
 )
 def test_bytes_of_another_piece_are_not_sent(piece: Piece, offset: int, size: int) -> None:
-    with pytest.raises(BadValue, match="are not in a piece of 127"):
+    with pytest.raises(BadValue, match="are outside a piece of 127"):
         ask(piece, "http://h", offset=offset, size=size)
 
 
@@ -464,7 +464,7 @@ def test_the_command_lists_a_sector_and_writes_a_file(
     with pytest.raises(CommandError, match="the piece has 100 bytes"):
         said("--output", str(tmp_path / "more"), "--offset", "99", "--size", "2")
     factories.piece(piece.miner, state="ACTIVE", sector_number=7, offset=0)
-    with pytest.raises(CommandError, match="holds 2 pieces here: name one by --piece"):
+    with pytest.raises(CommandError, match="has 2 pieces: name one with --piece"):
         said("--output", str(out))
 
 
@@ -478,5 +478,5 @@ def test_the_command_brings_bytes_to_a_market(
     assert said("--to", market.url, "--offset", "90").split() == ["uploading", "finished"]
     assert [body for _, _, body in market.puts] == [DATA[90:] + bytes(SIZE - 100)]
     market.status = 403
-    with pytest.raises(CommandError, match="it answered 403"):
+    with pytest.raises(CommandError, match="the destination answered 403"):
         said("--to", f"{market.url}/refused")

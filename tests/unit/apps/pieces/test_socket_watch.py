@@ -117,7 +117,7 @@ def test_a_paused_watch_ends_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_handshake_of_tls_that_drips_ends(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.PIECE_URLS_PRIVATE = True
     monkeypatch.setattr(sources, "SLOW_S", 0.5)
-    with dripping_handshake() as url, pytest.raises(SourceAway, match="gives the bytes too slowly"):
+    with dripping_handshake() as url, pytest.raises(SourceAway, match="the source sends too slowly"):
         downloaded(url)
 
 
@@ -154,12 +154,12 @@ def test_a_download_that_drips_ends(monkeypatch: pytest.MonkeyPatch, settings: A
     monkeypatch.setattr(sources, "SLOW_S", 0.5)
     with (
         dripping_market(dripping, None) as url,
-        pytest.raises(SourceAway, match="gives the bytes too slowly"),
+        pytest.raises(SourceAway, match="the source sends too slowly"),
     ):
         downloaded(url)
 
 
 def test_a_download_that_breaks_off_is_not_taken_for_whole(settings: Any) -> None:
     settings.PIECE_URLS_PRIVATE = True
-    with dripping_market("short", None) as url, pytest.raises(SourceAway, match="990 bytes before its end"):
+    with dripping_market("short", None) as url, pytest.raises(SourceAway, match="990 bytes early"):
         downloaded(url)

@@ -59,7 +59,7 @@ def test_what_hangs_on_one_host_is_proved_by_another() -> None:
     assert attempts(row) == [("FIRST", "CANCELLED"), ("BACKUP", "TAKEN")]
     assert words(row) == [
         "no progress on ill since epoch 958 (0 of 2 sectors): offered to well",
-        "the proof of well is taken",
+        "using the proof from well",
     ]
 
 
@@ -157,7 +157,7 @@ def test_the_pages_say_who_stands_still_and_who_was_asked() -> None:
 
     row = scene.passes(STALLED)
 
-    why = "no progress on ill since epoch 958 (0 of 2 sectors), given to well"
+    why = "no progress on ill since epoch 958 (0 of 2 sectors); also running on well"
     assert stall_of(row) == why
     deadline = row.miner.deadlines.get()
     judged = ForecastContext(height=STALLED, window=10, provers=2, message_waits={})
@@ -206,7 +206,7 @@ def test_an_offer_that_nobody_takes_is_the_first_host_s_too() -> None:
     hands_in(takes(scene.ill))
     scene.lands(964)
     assert words(scene.row)[-1] == (
-        "no progress on ill since epoch 958 (0 of 2 sectors): nobody has taken it over, asked anew"
+        "no progress on ill since epoch 958 (0 of 2 sectors): no other prover claimed it, now offered to all"
     )
 
 
@@ -346,7 +346,7 @@ def test_a_host_that_stands_still_alone_is_asked_anew_by_a_job_of_its_own() -> N
     assert not beats(scene.ill, scene.first), "it hears that this attempt is over"
     with pytest.raises(LeaseLost):
         hands_in(scene.first)
-    assert "no progress on ill since epoch 958 (0 of 2 sectors): asked anew" in words(row)
+    assert "no progress on ill since epoch 958 (0 of 2 sectors): cancelled and offered again" in words(row)
     hands_in(takes(scene.ill))
     scene.lands(964)
 
@@ -360,7 +360,7 @@ def test_a_host_that_counts_nothing_is_not_told_to_begin_anew() -> None:
 
     assert (
         stall_of(row)
-        == "nothing heard of ill's proof since epoch 958: no other prover with its store is there"
+        == "no progress reported by ill since epoch 958: no other prover with its store is connected"
     )
     hands_in(scene.first)
     scene.lands(966)

@@ -124,7 +124,7 @@ def test_declaration_thrown_out_by_a_reorg_is_followed_again() -> None:
 @pytest.mark.parametrize(
     ("state", "data", "words"),
     [
-        (MessageState.LANDED, {"exit_code": 16}, "a parameter is wrong"),
+        (MessageState.LANDED, {"exit_code": 16}, "a parameter is invalid"),
         (MessageState.FAILED, {"error": "marked bad"}, "marked bad"),
         (MessageState.REPLACED, {}, "replaced"),
     ],
@@ -180,7 +180,7 @@ def test_cutoff_ends_what_is_not_declared() -> None:
 
     row = advanced(row.cutoff_epoch)
 
-    assert (row.state, row.error) == (RecoveryState.FAILED, "the cut-off came first")
+    assert (row.state, row.error) == (RecoveryState.FAILED, "the cutoff passed before the declaration landed")
     assert Job.objects.get().state == JobState.FAILED
 
 

@@ -163,7 +163,7 @@ def test_skipped_sector_is_rechecked_before_the_proof_is_sent() -> None:
     posts_advance(look(chain))
 
     assert sent(row) == {0: []}
-    assert "sector 2 can be read again: proved anew with them" in words(row)
+    assert "sector 2 can be read again: proving again with them" in words(row)
     assert attempts(row) == [
         ("FIRST", "FAILED"),
         ("FIRST", "TAKEN"),
@@ -203,7 +203,7 @@ def test_each_look_that_finds_nothing_is_followed_by_a_longer_pause() -> None:
         row.refresh_from_db()
         assert (job_of(row, AttemptKind.RECHECK) is not None, row.message_id) == (again, "")
 
-    assert words(row) == ["looked again at sector 2: it cannot be read"] * 4
+    assert words(row) == ["checked sector 2 again: it still cannot be read"] * 4
     assert (row.tries, row.try_epoch) == (4, 962)
 
 

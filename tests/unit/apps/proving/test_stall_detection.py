@@ -47,8 +47,8 @@ def doubted(height: int, *, network: Network = MAINNET, last: int = LAST, **job:
     return ("", False) if stall is None else (stall.words.split(" since")[0], stall.is_stalled)
 
 
-STILL, SILENT = "no progress on p", "nothing heard of p's proof"
-SLOW, LONG = "p is too slow to end in time, at it", "p has been at it"
+STILL, SILENT = "no progress on p", "no progress reported by p"
+SLOW, LONG = "p is too slow to finish in time; proving", "p has been proving"
 
 
 @pytest.mark.parametrize(

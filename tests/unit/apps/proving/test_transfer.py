@@ -247,8 +247,8 @@ REFUSED: list[tuple[Callable[[TransferCase], None], str, str]] = [
     (receiver_lacks_a_named_sender, "signer", "bob may not sign with f1"),
     (nobody_may_sign, "signer", "bob may not sign with f3"),
     (keys_are_not_known, "miner", "its keys are not known yet"),
-    (signer_serves_others, "gateway", "no signer that holds f3"),
-    (signer_is_gone, "gateway", "no signer that holds f3"),
+    (signer_serves_others, "gateway", "no connected signer holds f3"),
+    (signer_is_gone, "gateway", "no connected signer holds f3"),
     (prover_is_gone, "prover", "bob has no prover connected"),
     (prover_has_another_store, "prover", f"no connected prover of bob has the store {STORE}"),
     (sector_is_half_made, "sectors", "1 sector lies half made on hosts of alice"),
@@ -278,11 +278,11 @@ def test_what_stands_in_the_way_is_said_at_its_field_and_nothing_moves(
 
 
 def test_transfer_refuses_same_tenant_and_stale_owner(pool: TransferCase) -> None:
-    with pytest.raises(TransferRefused, match="it is alice's already") as caught:
+    with pytest.raises(TransferRefused, match="it already belongs to alice") as caught:
         pool.go(to_tenant=people.tenant("alice"))
     assert caught.value.field == "tenant"
 
-    with pytest.raises(MinerMoved, match="it is alice's, not carol's") as moved:
+    with pytest.raises(MinerMoved, match="it belongs to alice, not to carol") as moved:
         pool.go(from_tenant="carol")
     assert moved.value.field == "from_tenant"
 

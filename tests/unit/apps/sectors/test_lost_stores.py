@@ -293,7 +293,7 @@ def test_the_command_says_what_is_lost_before_it_forgets():
 
     assert said("list")[0].endswith("alice disk SILENT 3")
     assert "PROVING: 2" in said("show", "disk")
-    assert said("forget", "disk")[-1] == "forgotten: no, it was only asked"
+    assert said("forget", "disk")[-1] == "forgotten: no, this was a dry run"
     with pytest.raises(CommandError, match="type disk"):
         said("forget", "disk", "--confirm", "disc")
     assert said("forget", "disk", "--confirm", "disk")[-1] == "forgotten: yes"

@@ -176,16 +176,16 @@ def test_a_threads_settings_are_its_hosts_alone():
 @pytest.mark.parametrize(
     ("key", "text", "words"),
     [
-        ("sealing.enable_deals", "maybe", "write true or false"),
-        ("threads.1.allowed_sizes", "3GiB", "write sizes of 2KiB"),
-        ("threads.1.plan", "wdpost", "write one of sealer"),
-        ("sealing.seal_interval", "5", "write a time"),
-        ("sealing.max_retries", "-1", "write a whole number from 0"),
+        ("sealing.enable_deals", "maybe", "use true or false"),
+        ("threads.1.allowed_sizes", "3GiB", "use sizes of 2KiB"),
+        ("threads.1.plan", "wdpost", "use one of sealer"),
+        ("sealing.seal_interval", "5", "use a duration"),
+        ("sealing.max_retries", "-1", "use a whole number from 0"),
         ("sealing.most_deals", "1", "there is no setting sealing.most_deals"),
-        ("sealing.max_deals", "0", "write a whole number from 1"),
-        ("sealing.min_deal_space", "16 Gi", "write a size of at most 64GiB"),
-        ("threads.1.min_deal_space", "65GiB", "write a size of at most 64GiB"),
-        ("sealing.recover_interval", "8d", "write a time of at most 7d"),
+        ("sealing.max_deals", "0", "use a whole number from 1"),
+        ("sealing.min_deal_space", "16 Gi", "use a size of at most 64GiB"),
+        ("threads.1.min_deal_space", "65GiB", "use a size of at most 64GiB"),
+        ("sealing.recover_interval", "8d", "use a duration of at most 7d"),
     ],
 )
 def test_a_rule_that_is_none_is_refused_with_what_to_write(key, text, words):

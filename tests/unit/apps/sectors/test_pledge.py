@@ -94,7 +94,7 @@ def test_nothing_is_pledged_on_a_full_disk(settings: Any) -> None:
     miner = factories.miner()
     settings.DISK_RESERVE_BYTES = 1 << 62
 
-    with pytest.raises(DiskFull, match="make room"):
+    with pytest.raises(DiskFull, match="free up space"):
         pledge_create(miner, count=1, actor="ann", now=NOON)
 
     assert not Sector.objects.exists()

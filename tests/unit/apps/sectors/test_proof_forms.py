@@ -111,7 +111,7 @@ def test_the_console_checks_by_no_key_that_the_network_does_not_publish(
 
     network.name = "mainnet"
     network.save()
-    with pytest.raises(BadVerifyingKey, match="is not the file that the public networks' list names"):
+    with pytest.raises(BadVerifyingKey, match="is not the file in the public networks' list"):
         proof_verifier().keys.get(circuit)
 
 

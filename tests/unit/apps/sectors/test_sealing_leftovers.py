@@ -157,11 +157,11 @@ def test_the_command_lists_and_removes_once_the_number_is_typed(monkeypatch: pyt
         call_command("stores", *words, "--host", worker.name, stdout=out)
         return out.getvalue().splitlines()
 
-    assert said("leftovers") == [f"{one}: 1 GiB, no row of the pool, found" for one in ids(7, 8, 9)]
+    assert said("leftovers") == [f"{one}: 1 GiB, not in the database, found" for one in ids(7, 8, 9)]
     dry = said("remove-leftovers", "--dry-run")
     assert dry == [
         f"{FOLDER}/s-t01000-7: frees 1 GiB",
-        f"{FOLDER}/s-t01000-8: stays: the chain has the sector",
+        f"{FOLDER}/s-t01000-8: kept: the chain has the sector",
         f"{FOLDER}/s-t01000-9: frees 1 GiB",
         "2 leftovers, 2 GiB",
     ]

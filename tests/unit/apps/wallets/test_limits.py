@@ -51,11 +51,11 @@ def test_header_of_the_tokens_miner_is_signed():
 
 
 def test_header_of_another_miner_with_the_same_key_is_refused():
-    with pytest.raises(NotAllowed, match="not for blocks of f01005"):
+    with pytest.raises(NotAllowed, match="may not sign blocks of f01005"):
         check(header(1005))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80", bytes(32)])
 def test_bytes_that_are_no_header_are_refused(data):
-    with pytest.raises(NotAllowed, match="no block header"):
+    with pytest.raises(NotAllowed, match="not a block header"):
         check(data)

@@ -111,5 +111,5 @@ def test_a_wrong_signature_is_never_passed_on(alice, monkeypatch):
 
     monkeypatch.setattr(sign, "wallet_sign_all", answer)
 
-    with pytest.raises(SignerRefused, match="the signer's signature is wrong"):
+    with pytest.raises(SignerRefused, match="the signer returned an invalid signature"):
         message_sign(message(), tenant_id=alice)

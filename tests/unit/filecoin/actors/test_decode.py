@@ -138,7 +138,7 @@ def test_exit_codes_as_go_prints_them_and_in_words() -> None:
     assert exit_code_name(16) == "ErrIllegalArgument(16)"
     assert exit_code_name(0) == "Ok(0)"
     assert exit_code_name(99) == "99"
-    assert exit_code_text(18) == "the caller or the moment does not allow it"
+    assert exit_code_text(18) == "not allowed for this caller or at this time"
     assert exit_code_text(33, actor="evm") == "the contract reverted"
     assert exit_code_text(1234) == "the actor failed with its own code 1234"
     assert all("unknown" not in exit_code_text(code) for code in ExitCode if "RESERVED" not in code.name)

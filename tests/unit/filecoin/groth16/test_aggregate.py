@@ -107,7 +107,7 @@ def test_bytes_that_are_no_aggregate_are_refused_with_the_reason() -> None:
     two = AGGREGATES[2]
     count_at = 5 * TARGET_BYTES + 48
     for data, reason in (
-        (b"", "0 bytes are no aggregate"),
+        (b"", "0 bytes are not an aggregate"),
         (two[:-1], "5235 bytes for 2 proofs, not 5236"),
         (two + b"x", "5237 bytes"),
         (two[:count_at] + struct.pack("<I", 3) + two[count_at + 4 :], "a power of two"),
@@ -138,9 +138,9 @@ def test_a_damaged_set_up_is_refused(powers: Path, tmp_path: Path) -> None:
     data, path = powers.read_bytes(), tmp_path / "other.srs"
     second = data.index(data[4:52], 52)
     for changed, reason in (
-        (data[:-1], "bytes where its lists take"),
-        (data + b"x", "bytes where its lists take"),
-        (b"", "cut off"),
+        (data[:-1], "that its lists take"),
+        (data + b"x", "that its lists take"),
+        (b"", "truncated"),
         (data[:4] + bytes(48) + data[52:], "bad point"),
         (data[:second] + data[52:100] + data[second + 48 :], "begin with different points"),
     ):
@@ -153,7 +153,7 @@ def test_a_damaged_set_up_is_refused(powers: Path, tmp_path: Path) -> None:
 def test_another_set_up_accepts_nothing(powers: Path, tmp_path: Path) -> None:
     data, path = powers.read_bytes(), tmp_path / "other.srs"
     path.write_bytes(data[:52] + data[100:148] + data[100:])  # the square of alpha for alpha
-    with pytest.raises(BadAggregate, match="key v is not of the set-up"):
+    with pytest.raises(BadAggregate, match="key v does not belong to the set-up"):
         verify(AGGREGATES[2], path, count=2)
 
 

@@ -50,7 +50,7 @@ def test_a_file_of_another_digest_or_of_no_list_is_refused_by_name() -> None:
     published_check(name, "0c7b4aac1c40fdb7eb82bc355b41addf")
     with pytest.raises(ForeignParameters, match=rf"{name} .* is {'00' * 16}, not 0c7b4aac1c40fdb7"):
         published_check(name, "00" * 16)
-    with pytest.raises(ForeignParameters, match=r"other\.vk is in no list"):
+    with pytest.raises(ForeignParameters, match=r"other\.vk is not in the public networks' parameter list"):
         published_check("other.vk", "00" * 16)
 
 
@@ -67,7 +67,7 @@ def test_a_key_that_is_not_of_the_list_proves_nothing_on_a_public_network(
     (tmp_path / verifying_key_name(circuit)).write_bytes(data)
     assert VerifyingKeys(tmp_path).get(circuit) is not None
     public = VerifyingKeys(tmp_path, must_be_published=True)
-    with pytest.raises(BadVerifyingKey, match=f"{verifying_key_name(circuit)} is not the file that"):
+    with pytest.raises(BadVerifyingKey, match=f"{verifying_key_name(circuit)} is not the file in"):
         public.get(circuit)
     monkeypatch.setitem(PUBLISHED, verifying_key_name(circuit), data_digest(data))
     assert public.get(circuit) is not None

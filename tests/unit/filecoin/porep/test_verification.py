@@ -95,7 +95,7 @@ def first_hash(node):
 WRONG = {
     "data leaf": (in_field("comm_d_proof", with_value("leaf", OTHER)), "comm_d"),
     "data leaf no scalar": (in_field("comm_d_proof", with_value("leaf", NOT_A_SCALAR)), "comm_d"),
-    "data root": (in_field("comm_d_proof", with_value("root", bytes(32))), "another root"),
+    "data root": (in_field("comm_d_proof", with_value("root", bytes(32))), "unexpected root"),
     "data path": (in_field("comm_d_proof", first_hash(OTHER)), "comm_d"),
     "data rows missing": (in_field("comm_d_proof", with_value("base", ())), "rows"),
     "data sub row": (in_field("comm_d_proof", with_value("sub", (PathElement((), 0),))), "rows"),

@@ -88,9 +88,9 @@ def test_randomness_that_is_no_scalar_is_refused():
 
 
 def test_the_kinds_of_proof_are_not_exchanged():
-    with pytest.raises(BadPoSt, match="no WindowPoSt"):
+    with pytest.raises(BadPoSt, match="not a WindowPoSt"):
         verify_window(proofs_of(WINNING, [3]), post_proof=WINNING, sectors=sectors_of([3]))
-    with pytest.raises(BadPoSt, match="no WinningPoSt"):
+    with pytest.raises(BadPoSt, match="not a WinningPoSt"):
         verify_winning(proofs_of(WINDOW, [3]), post_proof=WINDOW)
 
 
@@ -121,13 +121,13 @@ def first_inclusion(**values):
 
 WRONG = {
     "sector number": (with_value("sector_number", 4), "proof is for sector 4"),
-    "comm_r": (with_value("comm_r", OTHER), "another comm_r"),
+    "comm_r": (with_value("comm_r", OTHER), "comm_r does not match"),
     "comm_c": (with_value("comm_c", OTHER), "comm_r is not the hash"),
     "comm_c no scalar": (with_value("comm_c", NOT_A_SCALAR), NOT_A_SCALAR.hex()),
     "comm_r_last": (with_value("comm_r_last", OTHER), "comm_r is not the hash"),
     "no inclusion proofs": (with_value("inclusion_proofs", ()), "0 inclusion proofs instead of 10"),
     "leaf": (first_inclusion(leaf=OTHER), "does not hash to the root"),
-    "root": (first_inclusion(root=OTHER), "another root"),
+    "root": (first_inclusion(root=OTHER), "unexpected root"),
     "rows": (first_inclusion(base=()), "rows"),
 }
 

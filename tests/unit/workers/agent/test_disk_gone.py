@@ -47,7 +47,7 @@ def test_nothing_is_made_where_the_disk_was(host: Host, act: str) -> None:
 def test_no_sector_begins_without_its_sealing_folder(host: Host) -> None:
     path_remove(host.runner.folder / "sealing")
 
-    with pytest.raises(StoreAway, match="sealing is not there: its disk is not mounted"):
+    with pytest.raises(StoreAway, match="sealing is not available: its disk is not mounted"):
         host.runner.paths("j0", GIVEN)
 
     assert not (host.runner.folder / "sealing").exists()

@@ -94,11 +94,11 @@ def test_nothing_is_written_under_a_disk_that_is_away(tmp_path: Path) -> None:
     host.begin("j1", inputs(1))
     (tmp_path / "disk0").rename(tmp_path / "gone")
 
-    with pytest.raises(StoreAway, match=r"disk0/sealing is not there.*is its disk mounted"):
+    with pytest.raises(StoreAway, match=r"disk0/sealing, which .* is not available: is its disk mounted"):
         host.begin("j1", inputs(1))
-    with pytest.raises(StoreAway, match="no location of a sealing thread is there"):
+    with pytest.raises(StoreAway, match="no sealing thread's location is available"):
         host.begin("j2", inputs(2))
-    with pytest.raises(StoreAway, match="disk0 is not there, and may have files"):
+    with pytest.raises(StoreAway, match="disk0 is not available and may contain files"):
         host.places.roots("j9")
     assert not (tmp_path / "disk0").exists()
 
@@ -158,7 +158,7 @@ def test_a_new_sector_begins_in_a_thread_that_takes_it(tmp_path: Path) -> None:
     host = Host(tmp_path, "sealer", "sealer")
     host.rules(allowed_miners_0="f01001", disable_cc_1="true")
 
-    with pytest.raises(NoThread, match="no sealing thread takes the sector"):
+    with pytest.raises(NoThread, match="no sealing thread's rules allow this sector"):
         host.begin("j1", inputs(1))
     piece = Piece(size=2048, comm_p=bytes(32))
     assert host.begin("j2", replace(inputs(2), pieces=(piece,))) == "disk1"

@@ -241,7 +241,7 @@ def test_a_later_name_that_asks_is_waited_for(
         assert len(looks) > 2
         assert sorted(os.listdir(folder)) == [f"a~8~{HERE}", f"a~8~{HERE}~held"]
     else:
-        with pytest.raises(RoomPromised, match=r"8 bytes of disk needed, 2 bytes free beside 8 bytes"):
+        with pytest.raises(RoomPromised, match=r"8 bytes of disk needed, 2 bytes free besides 8 bytes"):
             Promises().make(tmp_path, promise_of("a", 8), room=room)
         assert not [name for name in os.listdir(folder) if name.startswith("a~")]
 

@@ -97,7 +97,7 @@ def test_a_sector_that_has_a_job_by_then_stays(leftovers: SealingLeftovers, tmp_
     assert found(leftovers) == [(1000, 1)]
     leftovers.journal.work_write("j1", Work(token=1, inputs=inputs("PC1")))
 
-    assert order(leftovers, 1, folder=tmp_path / "sealing") == "a job of this host has the sector"
+    assert order(leftovers, 1, folder=tmp_path / "sealing") == "a job on this host is working on the sector"
 
     assert all(file.exists() for file in files)
 
@@ -114,7 +114,7 @@ def test_a_sector_of_a_job_that_the_console_never_had_may_go(
     assert found(leftovers) == [(1000, 1)]
     with leftovers.journal.at_work("foreign"):
         busy = order(leftovers, 1, folder=tmp_path / "sealing", id="busy")
-    assert busy == "a process of this host still works on the sector"
+    assert busy == "a process on this host is still working on the sector"
     assert leftovers.journal.jobs() == ["broken", "foreign"], "its record stays until its files go"
 
     assert order(leftovers, 1, folder=tmp_path / "sealing") == ""
@@ -130,7 +130,7 @@ def test_a_sector_of_a_known_job_beside_an_unknown_one_stays(
     leftovers.unknown_jobs = lambda: frozenset({"foreign"})
 
     assert found(leftovers) == []
-    assert order(leftovers, 1, folder=tmp_path / "sealing") == "a job of this host has the sector"
+    assert order(leftovers, 1, folder=tmp_path / "sealing") == "a job on this host is working on the sector"
 
 
 def test_only_sealing_folders_of_the_host_are_touched(leftovers: SealingLeftovers, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_only_sealing_folders_of_the_host_are_touched(leftovers: SealingLeftover
     refusal = order(leftovers, 5, folder=tmp_path / "store")
 
     assert refusal is not None
-    assert "is no sealing folder of this host now" in refusal
+    assert "is not a sealing folder of this host at the moment" in refusal
     assert all(file.exists() for file in files)
 
 

@@ -75,7 +75,7 @@ def test_weight_times_free_room_decides_where_a_sector_begins(host: Host) -> Non
     host.mark("b", DenyMiners=[1000])
     assert (host.begin("j2", inputs(2)), host.begin("j3", inputs(3, miner=1001))) == ("a", "b")
     host.mark("a", AllowMiners=["f01001"])
-    with pytest.raises(BadInput, match=r"no sealing store of this host takes sectors of f01000: see AllowMi"):
+    with pytest.raises(BadInput, match=r"no sealing store of this host accepts sectors of f01000: see"):
         host.begin("j4", inputs(4))
     host.mark("b", DenyMiners=[], ReserveBytes=1 << 60)
     with pytest.raises(NotEnoughSpace, match=r"b: .* of disk needed"):
@@ -134,10 +134,10 @@ def test_nothing_is_written_where_a_disk_is_gone_and_the_store_is_named(host: Ho
     (tmp_path / "b").rename(tmp_path / "unmounted")
     (tmp_path / "b").mkdir()
 
-    with pytest.raises(StoreAway, match=r"b/sealing is not there, and the sector's files lie in it"):
+    with pytest.raises(StoreAway, match=r"b/sealing, which contains the sector's files, is not available"):
         host.begin("j1", inputs(1))
     assert host.begin("j2", inputs(2)) == "a", "new ones begin elsewhere"
-    with pytest.raises(StoreAway, match=r"b is not there, and may have files of the sector"):
+    with pytest.raises(StoreAway, match=r"b is not available and may contain files of the sector"):
         host.places.roots("j9")
     told = host.places.stores.told(host.places.sectors_by_store())
     assert "is its disk mounted?" in told[str(tmp_path / "b")].reason
@@ -155,7 +155,7 @@ def test_without_any_store_that_is_there_no_sector_begins(host: Host, tmp_path: 
         shutil.rmtree(tmp_path / name)
 
     assert host.places.rooms(1) == 0
-    with pytest.raises(StoreAway, match="no sealing store is there to begin a sector in"):
+    with pytest.raises(StoreAway, match="no sealing store is available for a new sector"):
         host.begin("j1", inputs(1))
 
 
@@ -168,7 +168,7 @@ def test_a_read_only_disk_takes_no_new_sector(tmp_path: Path) -> None:
 
         assert host.begin("j1", inputs(1)) == "b"
         told = host.places.stores.told({})
-        assert "read-only: no sector begins there" in told[str(root)].reason
+        assert "read-only: no new sectors start there" in told[str(root)].reason
 
 
 def test_stores_on_one_disk_have_its_room_once(host: Host) -> None:

@@ -97,7 +97,7 @@ def test_finalize_waits_for_a_store_that_is_away_and_then_takes_another(
 
     assert isinstance(first, Failure)
     assert first.level is Level.TEMPORARY
-    assert "which is away: mount its disk; after 60 s another store is taken" in first.error
+    assert "which is unavailable: mount its disk; after 60 s another store is used" in first.error
     assert not (tmp_path / "b" / "sealed").exists()
 
     monkeypatch.setattr(storing, "AWAY_S", 0.0)
@@ -134,7 +134,7 @@ def test_finalize_counts_only_the_store_that_persist_named(host: Host, tmp_path:
     first = host.run(token=2)
 
     assert isinstance(first, Failure)
-    assert "which is away" in first.error
+    assert "which is unavailable" in first.error
     assert host.files.sealed.exists(), "nothing else has the sector whole"
 
 
@@ -239,7 +239,7 @@ def test_where_no_store_takes_it_the_broken_one_is_named(
     assert isinstance(failed, Failure)
     assert failed.level is Level.TEMPORARY
     assert failed.error == (
-        f"{tmp_path / 'a'}: Read-only file system, and no other store takes the sector: page Storage"
+        f"{tmp_path / 'a'}: Read-only file system, and no other store accepts the sector: see page Storage"
     )
     assert host.stores.reserved_bytes(host.stores.attached()[0]) == 0
 
@@ -284,7 +284,7 @@ def test_a_broken_store_is_named_where_the_others_refuse(
 def test_an_update_waits_for_the_store_it_belongs_to(host: Host) -> None:
     update = replace(GIVEN, state="SNAP_ENCODED", is_update=True)
 
-    with pytest.raises(StoreAway, match="goes beside what it was encoded over"):
+    with pytest.raises(StoreAway, match="must be stored with the old one"):
         host.runner.storing._choose("job", update, 1, {})
 
 

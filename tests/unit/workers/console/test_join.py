@@ -96,14 +96,14 @@ def test_what_the_console_refuses_is_said(line: type[Line], tmp_path: Path) -> N
     line.answers[:] = [ConsoleRefused(status=409, code="join_token_used", reason="another host", field="")]
 
     with pytest.raises(
-        TokenRefused, match=r"https://pool does not take this join token: another host\. .*Join a"
+        TokenRefused, match=r"https://pool does not accept this join token: another host\. .*Join a"
     ):
         joined(config_of(tmp_path, "--token", "once"), stop=threading.Event())
     assert not (tmp_path / "token").exists()
 
 
 def test_without_any_token_it_says_where_there_is_one(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match="give --token"):
+    with pytest.raises(BadConfig, match="pass --token"):
         config_of(tmp_path)
 
 
@@ -129,7 +129,7 @@ def test_another_size_that_is_told_later_is_for_the_next_start(line: type[Line],
 def test_a_second_program_in_a_folder_says_how_to_give_it_another(tmp_path: Path) -> None:
     with (
         owned(tmp_path, name="sealer"),
-        pytest.raises(AlreadyRunning, match="own, --dir FOLDER"),
+        pytest.raises(AlreadyRunning, match="own with --dir FOLDER"),
         owned(tmp_path, name="sealer"),
     ):
         pass

@@ -78,7 +78,7 @@ def test_a_token_that_is_not_taken_ends_the_start(tmp_path: Path, status: int) -
         leases.register_until_known()
         leases.console.close()
 
-    with pytest.raises(TokenRefused, match=r"does not take this token: .*revoked"):
+    with pytest.raises(TokenRefused, match=r"does not accept this token: .*revoked"):
         leases.require_accepted()
 
 
@@ -124,7 +124,7 @@ def test_the_sealer_says_so_and_leaves_nothing_behind(
         code = main([*words, "--console", url])
 
     assert code == 1
-    assert f"the console {url} does not take this token" in capsys.readouterr().err
+    assert f"the console {url} does not accept this token" in capsys.readouterr().err
 
 
 def test_a_disk_that_cannot_be_read_now_ends_no_registration(
@@ -169,7 +169,8 @@ def test_a_sealer_whose_disk_is_gone_ends_and_writes_nothing_in_its_place(
         taking.join()
 
     assert code == 1
-    assert f"{folder} is not the folder of the start any more: mount its disk" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{folder} is no longer the folder that this worker started in: mount its disk" in said
     assert list(folder.rglob("*")) == []
     assert folder.exists() == leaves_bare_folder
 

@@ -436,7 +436,7 @@ def test_a_processor_that_is_not_started_anew_leaves_its_work_to_the_other(tmp_p
         time.sleep(0.01)
 
     assert pool.call("c2", task).proof == b"gpu1"
-    with pytest.raises(ChildLost, match="auto_restart is false: start the host again"):
+    with pytest.raises(ChildLost, match="auto_restart is false: restart the host"):
         alone.call("c2", task)
 
 

@@ -85,7 +85,7 @@ def test_a_damaged_sector_gets_no_winning_post(sealed):
 def test_a_proof_type_of_another_kind_is_refused(sealed):
     _, replica = sealed
 
-    with pytest.raises(BadInput, match="no window proof"):
+    with pytest.raises(BadInput, match="not a window proof"):
         window_post.run(WindowPostTask(1000, 0, (replica,), SEED))
     with pytest.raises(BadInput, match="registered PoSt proof 99"):
         window_post.run(WindowPostTask(1000, 99, (replica,), SEED))

@@ -83,7 +83,7 @@ def test_other_seal_proofs_and_commitments_are_refused(sealed, tmp_path):
     sector, _, output = sealed
     task = task_of(sector, output)
 
-    with pytest.raises(BadProof, match="of another sector"):
+    with pytest.raises(BadProof, match="to another sector"):
         synthetic.run(task_of(sector, Pc2Output(sector.name, bytes(32), output.comm_d)))
     with pytest.raises(BadInput, match="not the root of tree-d"):
         synthetic.run(task_of(sector, Pc2Output(sector.name, output.comm_r, bytes(32))))

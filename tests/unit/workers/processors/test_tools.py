@@ -104,9 +104,9 @@ def test_sealing_again_keeps_what_is_there(sealed, tmp_path, capsys):
     ("change", "message"),
     [
         ({"ticket": "ff" * 32}, "ticket is not a field element"),
-        ({"size": "3KiB"}, "there are no sectors of 3072 bytes"),
-        ({"layers": 3}, "a column has 2 or 11 layers"),
-        ({"number": -1}, "-1 is no sector number"),
+        ({"size": "3KiB"}, "3072 bytes is not a sector size"),
+        ({"layers": 3}, "a sector must have 2 or 11 layers"),
+        ({"number": -1}, "-1 is not a sector number"),
     ],
 )
 def test_seal_refuses_what_no_sector_can_have(tmp_path, capsys, change, message):
@@ -149,10 +149,10 @@ def test_seal_refuses_a_disk_that_is_too_full(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": "2KB"}, "no sector size"),
+        ({"size": "2KB"}, "not a sector size"),
         ({"ticket": "zz"}, "not hex"),
         ({"ticket": "00"}, "1 bytes instead of 32"),
-        ({"miner": "f3abc"}, "no id address"),
+        ({"miner": "f3abc"}, "not an ID address"),
         ({"proof": "V9"}, "invalid choice"),
     ],
 )
@@ -276,7 +276,7 @@ def test_prove_update_refuses_what_fits_not_and_the_sectors_own_folder(sealed, t
     code, _, err = run(prove, capsys, "update", sector, "--pieces", large, "--out", tmp_path / "new")
     assert (code, "Piece is larger than sector." in err) == (1, True)
     code, _, err = run(prove, capsys, "update", sector, "--pieces", small, "--out", sector)
-    assert (code, "name another folder" in err) == (1, True)
+    assert (code, "choose another folder" in err) == (1, True)
     assert (sector / "sealed").read_bytes() == before
 
 
@@ -344,7 +344,7 @@ def test_bench_prints_its_lines_as_data(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [("3MiB", "there are no sectors of"), ("64GiB", "128.0 GiB of memory needed")]
+    ("size", "message"), [("3MiB", "is not a sector size"), ("64GiB", "128.0 GiB of memory needed")]
 )
 def test_bench_refuses_a_size_that_it_cannot_time(capsys, monkeypatch, size, message):
     monkeypatch.setattr(memory, "available_bytes", lambda: 20 << 30)
@@ -380,4 +380,4 @@ def test_bench_names_a_line_that_there_is_not(capsys, monkeypatch):
     monkeypatch.setattr(bench, "pin", lambda: None)
 
     assert bench.main(["nothing"]) == 1
-    assert "there is no line 'nothing'" in capsys.readouterr().err
+    assert "unknown case 'nothing'" in capsys.readouterr().err

@@ -47,4 +47,4 @@ def test_wins_whose_time_is_over_are_not_proven(asked: list[int], proven: list[i
 
     assert begun == proven
     assert {at for at, error in answers.items() if not error} == set(proven)
-    assert all("time is over" in error for error in answers.values() if error)
+    assert all("is too late" in error for error in answers.values() if error)

@@ -134,7 +134,7 @@ def test_a_good_second_copy_does_not_hide_a_loss(moving: Moving, tmp_path: Path)
 
 def test_a_check_of_a_store_that_is_away_says_nothing(moving: Moving, tmp_path: Path) -> None:
     (tmp_path / "a").rename(tmp_path / "gone")
-    with pytest.raises(OSError, match="is away"):
+    with pytest.raises(OSError, match="is unavailable"):
         sectors_locate(moving.stores, MINER, [moving.proven], uid=moving.sector.from_uid)
 
 

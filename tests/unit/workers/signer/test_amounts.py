@@ -49,7 +49,7 @@ def test_nothing_that_was_asked_makes_a_days_sum_smaller(signer):
     with pytest.raises(NotUnderstood):
         sign(signer, message(nonce=20, value=-20 * FIL))
 
-    with pytest.raises(Denied, match="value of the day"):
+    with pytest.raises(Denied, match="value per day"):
         sign(signer, message(nonce=21))
 
 
@@ -145,7 +145,7 @@ def test_a_ceiling_holds_for_what_a_withdrawal_pays_out(signer, of, exported):
     with pytest.raises(NotUnderstood, match="amount"):
         sign(signer, withdrawal(-FIL, of=of, exported=exported))
     sign(signer, replace(withdrawal(FIL, of=of, exported=exported), nonce=1))
-    with pytest.raises(Denied, match="value of the day 3 FIL is above 2 FIL"):
+    with pytest.raises(Denied, match="value per day 3 FIL is above 2 FIL"):
         sign(signer, replace(withdrawal(FIL, of=of, exported=exported), nonce=2))
 
 

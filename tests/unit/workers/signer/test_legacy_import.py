@@ -80,9 +80,9 @@ def test_a_row_under_another_address_is_refused(store):
 def test_another_file_is_refused(tmp_path):
     (tmp_path / "x").write_text("no database at all, but long enough to be looked at" * 20)
 
-    with pytest.raises(DamagedStore, match="no venus-wallet key store"):
+    with pytest.raises(DamagedStore, match="not a venus-wallet key store"):
         keys_read(tmp_path / "x", "secret")
-    with pytest.raises(SignerError, match="there is no file"):
+    with pytest.raises(SignerError, match="does not exist"):
         keys_read(tmp_path / "y", "secret")
 
 

@@ -133,5 +133,5 @@ def test_a_method_that_nothing_fits_is_refused():
     message = message_from_cbor(MESSAGE)
     strange = replace(message, method=16, params=b"\x01")
 
-    with pytest.raises(NotUnderstood, match="is not known"):
+    with pytest.raises(NotUnderstood, match="with these parameters is unknown"):
         read("message", strange.cid.data, message_to_cbor(strange))

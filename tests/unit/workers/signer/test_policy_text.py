@@ -96,15 +96,15 @@ def test_a_form_shows_what_it_wrote():
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (PolicyEdit(op=REMOVE, name="nobody"), "there is no rule 'nobody' any more"),
+        (PolicyEdit(op=REMOVE, name="nobody"), "rule 'nobody' no longer exists"),
         (PolicyEdit(op=PUT, rule=RuleForm(name="")), "every rule needs a name"),
-        (PolicyEdit(op=PUT, rule=RuleForm(name="blocks")), "there is a rule 'blocks' already"),
+        (PolicyEdit(op=PUT, rule=RuleForm(name="blocks")), "rule 'blocks' already exists"),
         (PolicyEdit(op=PUT, rule=RuleForm(name="x", value_max="much")), "rule 'x': value_max"),
         (PolicyEdit(op=PUT, rule=RuleForm(name="x", hours="8-9")), "rule 'x': hours"),
-        (PolicyEdit(op=PUT, rule=RuleForm(name="x", hours="08:00+02:00-09:00")), "without a time zone"),
+        (PolicyEdit(op=PUT, rule=RuleForm(name="x", hours="08:00+02:00-09:00")), "must not have a time zone"),
         (PolicyEdit(op=PUT, rule=RuleForm(name="x", types=("nonsense",))), "is not one of"),
-        (PolicyEdit(op=PUT, rule=RuleForm(name="half \ud800")), "half a character"),
-        (PolicyEdit(op=REPLACE, text="version = 2"), "must have version = 1"),
+        (PolicyEdit(op=PUT, rule=RuleForm(name="half \ud800")), "an incomplete character"),
+        (PolicyEdit(op=REPLACE, text="version = 2"), "must contain version = 1"),
     ],
 )
 def test_what_cannot_be_done_says_why(edit, complaint):
@@ -115,14 +115,14 @@ def test_what_cannot_be_done_says_why(edit, complaint):
 def test_a_text_that_cannot_be_cut_is_left_to_people():
     text = 'version = 1\nrule = [{name = "one"}, {name = "two"}]\n'
 
-    with pytest.raises(BadPolicy, match="no form can change"):
+    with pytest.raises(BadPolicy, match="cannot be edited with the form"):
         put(text, name="three")
 
 
 def test_a_header_inside_a_string_is_not_taken_for_one():
     text = 'version = 1\n[[rule]]\nname = """\n[[rule]]\n"""\n'
 
-    with pytest.raises(BadPolicy, match="no form can change"):
+    with pytest.raises(BadPolicy, match="cannot be edited with the form"):
         put(text, name="three")
 
 

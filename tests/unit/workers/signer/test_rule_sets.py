@@ -117,7 +117,7 @@ def test_a_rehearsal_names_what_would_be_decided_otherwise(signer):
     assert (same.asked, same.changes) == (4, [])
     [change] = found.changes
     assert change.before == "signed by 'small transfers'"
-    assert "value of the day 1.5 FIL is above 1 FIL" in change.after
+    assert "value per day 1.5 FIL is above 1 FIL" in change.after
     assert wider.changes == []
     assert backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC)).asked == 0
 
@@ -186,7 +186,7 @@ def test_the_command_line_tries_takes_and_lists_policies(signer, tmp_path, capsy
     candidate.write_text(DEFAULT.replace('methods = ["Send"]', 'methods = ["nothing"]') + SETS)
 
     assert main(["policy", *folder, "--try", str(candidate)]) == 0
-    assert "1 asked in 30 days, 1 would be decided otherwise" in capsys.readouterr().out
+    assert "1 requests in 30 days, 1 decisions would change" in capsys.readouterr().out
     assert main(["policy", *folder, "--take", str(candidate), "--by", "ann"]) == 0
     assert main(["policy", *folder, "--history"]) == 0
     assert " ann" in capsys.readouterr().out

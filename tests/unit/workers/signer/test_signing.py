@@ -58,7 +58,7 @@ def test_a_days_limit_counts_what_was_signed(signer):
     for nonce in range(20):
         sign(signer, message(nonce=nonce))
 
-    with pytest.raises(Denied, match="value of the day"):
+    with pytest.raises(Denied, match="value per day"):
         sign(signer, message(nonce=20))
 
 
@@ -126,7 +126,7 @@ def test_a_thing_that_is_asked_for_twice_counts_once_in_a_day(signer):
             sign(signer, message(nonce=nonce), caller=caller)
 
     assert signer.records.spent(rule="small transfers", address=str(SENDER), day=today(signer))[0] == 20 * FIL
-    with pytest.raises(Denied, match="value of the day 21 FIL"):
+    with pytest.raises(Denied, match="value per day 21 FIL"):
         sign(signer, message(nonce=20))
 
 
@@ -239,7 +239,7 @@ def test_a_rule_for_bytes_without_meaning_signs_none_that_have_one(signer, addre
     asked: dict[str, Any] = {"address": str(address), "meta_type": "unknown", "extra": b"", "caller": "test"}
     signer.sign(**asked, to_sign=b"hello")
 
-    with pytest.raises(Denied, match=f"these are the bytes of {words}: ask for it by its type"):
+    with pytest.raises(Denied, match=f"these are the bytes of {words}: request it by its type"):
         signer.sign(**asked, to_sign=data())
 
     assert [bool(error) for _, _, error in rows(signer)] == [True, False]

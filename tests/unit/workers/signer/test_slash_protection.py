@@ -328,7 +328,7 @@ def command(signer: Signer, capsys: Any, *words: str) -> tuple[int, str]:
 
 
 def test_signed_blocks_are_listed(signer, capsys):
-    assert command(signer, capsys) == (0, "no block was signed")
+    assert command(signer, capsys) == (0, "no blocks were signed")
     sign(signer, block(100))
     sign(signer, block(101))
     sign(signer, block(7, miner=id_address(1001)))
@@ -351,7 +351,7 @@ def test_closed_heights_are_refused_though_nothing_is_known_of_them(signer, caps
 
     assert command(signer, capsys, "--miner", "f01000", "--close", "200", "--by", "ann") == (0, "success")
 
-    assert "f01000 signs no block up to height 200: closed by ann" in refused(signer, block(200))
+    assert "f01000 must not sign blocks up to height 200: closed by ann" in refused(signer, block(200))
     assert sign(signer, block(100)), "the same block again makes no fault"
     assert sign(signer, block(201))
     assert sign(signer, block(150, miner=id_address(1001)))
@@ -382,12 +382,12 @@ def test_a_new_chain_begins_where_somebody_says_so_and_the_records_say_who(signe
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--forget",), "give --miner, --by"),
-        (("--forget", "--miner", "f01000"), "give --miner, --by"),
-        (("--close", "5", "--by", "ann"), "give --miner, --by"),
-        (("--close", "5", "--forget", "--miner", "f01000", "--by", "ann"), "give --miner, --by and one of"),
-        (("--close", "-2", "--miner", "f01000", "--by", "ann"), "-2 is no height"),
-        (("--close", str(2**63), "--miner", "f01000", "--by", "ann"), "is no height"),
+        (("--forget",), "pass --miner, --by"),
+        (("--forget", "--miner", "f01000"), "pass --miner, --by"),
+        (("--close", "5", "--by", "ann"), "pass --miner, --by"),
+        (("--close", "5", "--forget", "--miner", "f01000", "--by", "ann"), "pass --miner, --by and either"),
+        (("--close", "-2", "--miner", "f01000", "--by", "ann"), "-2 is not a valid height"),
+        (("--close", str(2**63), "--miner", "f01000", "--by", "ann"), "is not a valid height"),
         (("--miner", "nonsense"), "--miner: "),
     ],
 )

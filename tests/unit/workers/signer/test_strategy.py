@@ -276,7 +276,7 @@ def test_the_command_line_has_the_old_verbs(signer, capsys):
     assert "SubmitWindowedPoSt" in run("methods").splitlines()
     assert run("newGroup", "x", "nobody") == "refused: keybind name not exists:nobody"
     assert run("newStToken") == "refused: newStToken needs: group"
-    assert run("burn").startswith("refused: there is no verb 'burn'")
+    assert run("burn").startswith("refused: unknown command 'burn'")
 
 
 def test_a_damaged_book_is_told(signer):

@@ -58,5 +58,5 @@ def test_a_vote_is_one_whatever_the_node_calls_it(meta_type, data, words):
 )
 def test_other_bytes_are_no_vote(data):
     assert read("unknown", data).type == "unknown"
-    with pytest.raises(NotUnderstood, match="no vote of fast finality"):
+    with pytest.raises(NotUnderstood, match="not a fast-finality vote"):
         read("f3", data)

@@ -83,7 +83,7 @@ def test_a_set_up_from_a_seed_is_marked_and_works(tmp_path: Path) -> None:
 def test_what_is_wrong_is_refused(powers: Path, tmp_path: Path) -> None:
     with pytest.raises(BadGroth16Proof, match="bad point"):
         proofs_aggregate([PROOFS[0], bytes(192)], powers=powers_read(powers, proofs=2), include=INCLUDE)
-    with pytest.raises(ValueError, match="powers for 2 proofs where 4 are aggregated"):
+    with pytest.raises(ValueError, match="powers are for 2 proofs, but 4 are aggregated"):
         proofs_aggregate(PROOFS[:4], powers=powers_read(powers, proofs=2), include=INCLUDE)
     data = bytearray(powers.read_bytes())
     data[4 + 48] ^= 0xE0

@@ -97,7 +97,7 @@ def test_damaged_conversion_is_noticed_and_made_again(with_parameters, task, mon
 
 def test_missing_parameters_fail_the_stage_by_name(folder, task, monkeypatch):
     monkeypatch.setenv(SNARK_VARIABLE, "groth16")
-    with pytest.raises(BadInput, match=f"{WINDOW.parameters_name}, 11,501,496 bytes, looked for in {folder}"):
+    with pytest.raises(BadInput, match=f"{WINDOW.parameters_name}, 11,501,496 bytes, expected in {folder}"):
         window_post.run(task)
 
 
@@ -234,7 +234,7 @@ def test_a_listed_key_before_other_points_is_refused_by_name(with_parameters, mo
         PUBLISHED, WINDOW.verifying_key_name, data_digest(ParameterFile(path).verifying_key())
     )
     digest = file_digest(path)
-    refused = f"{path.name} is not the file that the public networks' list names: its digest is {digest}"
+    refused = f"{path.name} is not the file in the public networks' list: its digest is {digest}"
     with pytest.raises(BadParameters, match=refused):
         key_open(WINDOW)
     assert not is_converted(WINDOW)
@@ -250,7 +250,7 @@ def test_host_says_when_it_can_prove_no_update(folder, monkeypatch):
         host = HostProofs(Snark(snark), (), 2 * KIB, has_updates=True)
         return host.update_error(needs_groth16=needs_groth16)
 
-    named = f"{UPDATE.parameters_name}, 655,789,464 bytes, looked for in {folder}"
+    named = f"{UPDATE.parameters_name}, 655,789,464 bytes, expected in {folder}"
     for needs_groth16 in (False, True):
         assert named in error("groth16", needs_groth16=needs_groth16)
         assert (named in error("auto", needs_groth16=needs_groth16)) is needs_groth16
@@ -295,7 +295,7 @@ def test_parameters_are_prepared_listed_and_checked_by_hand(folder, capsys):
     assert [step["done"] for step in steps] == sorted(step["done"] for step in steps)
     assert (steps[-1]["done"], last["ready"]) == (1000, True)
     assert warned.startswith("TOXIC parameters")
-    assert f"{WINDOW.parameters_name}: 11,501,496 bytes, as many again converted" in warned
+    assert f"{WINDOW.parameters_name}: 11,501,496 bytes, the same again converted" in warned
     assert last["circuits"][0]["proof_seconds"] > 0
     assert params.main(["list", *size]) == 0
     (window, *_) = json.loads(capsys.readouterr().out)["circuits"]
@@ -306,7 +306,7 @@ def test_parameters_are_prepared_listed_and_checked_by_hand(folder, capsys):
     assert params.main(["check", "window_post", *size, "--network", "localnet-poolsite-2k"]) == 0
     assert json.loads(capsys.readouterr().out)["origin"] == "seed"
     assert params.main(["check", "window_post", *size, "--network", "mainnet"]) == 1
-    assert f"{WINDOW.parameters_name} is not the file that" in capsys.readouterr().err
+    assert f"{WINDOW.parameters_name} is not the file in" in capsys.readouterr().err
     assert params.main(["check", "winning_post", *size]) == 1
     assert "47,299,128 bytes" in capsys.readouterr().err
     assert params.main(["make", "window_post", *size, "--seed", "x"]) == 1

@@ -107,7 +107,7 @@ def test_a_disk_that_keeps_other_bytes_is_found_out(
 ) -> None:
     monkeypatch.setattr(moves, "disk_digest", lambda _path: "rot")
 
-    with pytest.raises(DamagedFile, match="is not what was written"):
+    with pytest.raises(DamagedFile, match="does not match what was written"):
         sector_copy(stores, sector_of(stores))
 
     assert has(tmp_path / "a")
@@ -130,7 +130,7 @@ def test_a_copy_that_fails_leaves_nothing_behind(
         return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", until_full)
-    with pytest.raises(NotEnoughSpace, match="no space left; nothing of the copy is left"):
+    with pytest.raises(NotEnoughSpace, match="no space left; nothing from the copy is left"):
         sector_copy(stores, sector_of(stores))
 
     assert has(tmp_path / "a")
@@ -149,7 +149,7 @@ def test_a_half_copy_that_may_be_the_last_one_is_left_and_named(
         return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", loses_the_source)
-    with pytest.raises(FileNotFoundError, match=f"2 of 3 files that were copied are left in {tmp_path}/b"):
+    with pytest.raises(FileNotFoundError, match=f"2 of 3 copied files are left in {tmp_path}/b"):
         sector_copy(stores, sector_of(stores))
 
     assert len(sector_files(tmp_path / "b", NAME)) == 2
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_not_written_over_a_good_copy(stores: Stores, tmp_path
     good = (there / "sealed" / NAME).read_bytes()
     (here / "sealed" / NAME).write_bytes(good[:-1] + b"?")
 
-    with pytest.raises(DamagedFile, match="is not what was recorded: rebuild the sector"):
+    with pytest.raises(DamagedFile, match="does not match its recorded checksum: rebuild the sector"):
         sector_copy(stores, sector_of(stores))
 
     assert has(there), "what was there before stays whole"
@@ -192,11 +192,11 @@ def test_what_was_not_copied_is_not_removed(stores: Stores, tmp_path: Path) -> N
     late.parent.mkdir()
     late.write_bytes(b"data")
 
-    with pytest.raises(DamagedFile, match=f"b/unsealed/{NAME} is not what"):
+    with pytest.raises(DamagedFile, match=f"b/unsealed/{NAME} does not match"):
         sector_remove(stores, sector)
     late.unlink()
     (tmp_path / "b" / "cache" / NAME / "t_aux").write_bytes(b"")
-    with pytest.raises(DamagedFile, match=f"b/cache/{NAME}/t_aux is not what"):
+    with pytest.raises(DamagedFile, match=f"b/cache/{NAME}/t_aux does not match"):
         sector_remove(stores, sector)
 
     assert has(tmp_path / "a")
@@ -213,7 +213,7 @@ def test_the_old_copy_stays_if_the_new_one_has_another_sum(
     copy = tmp_path / "b" / "sealed" / NAME
     copy.write_bytes(copy.read_bytes()[:-1] + b"?")
 
-    with pytest.raises(DamagedFile, match="has another sum"):
+    with pytest.raises(DamagedFile, match="have different checksums"):
         sector_remove(stores, sector)
 
     assert has(tmp_path / "a")
@@ -256,7 +256,7 @@ def test_a_half_copy_is_not_dropped_if_the_old_one_is_not_whole(stores: Stores, 
     sector_copy(stores, sector)
     (tmp_path / "a" / "sealed" / NAME).write_bytes(b"short")
 
-    with pytest.raises(DamagedFile, match="3 of 3 files that were copied are left"):
+    with pytest.raises(DamagedFile, match="3 of 3 copied files are left"):
         copy_drop(stores, sector)
 
     assert has(tmp_path / "b")
@@ -279,7 +279,7 @@ def test_stores_that_share_a_folder_keep_it(stores: Stores, tmp_path: Path, kind
 def test_another_sector_or_a_store_that_is_away_is_not_moved(stores: Stores, tmp_path: Path) -> None:
     sector = sector_of(stores)
     wrong = MovedSector("m", 1000, 7, PROOF, bytes(32), sector.from_uid, sector.to_uid)
-    with pytest.raises(DamagedFile, match="comm_r that the chain has"):
+    with pytest.raises(DamagedFile, match="with the comm_r on chain"):
         sector_copy(stores, wrong)
 
     (tmp_path / "b").rename(tmp_path / "gone")

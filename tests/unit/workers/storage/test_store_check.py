@@ -160,7 +160,7 @@ def test_damaged_files_are_not_copied_under_a_new_sum(stores: Stores, tmp_path: 
     path = tmp_path / "a" / SEALED
     path.write_bytes(path.read_bytes()[:-1] + b"?")
 
-    with pytest.raises(DamagedFile, match="is not what was recorded"):
+    with pytest.raises(DamagedFile, match="does not match its recorded checksum"):
         sector_copy(stores, MovedSector("m", 1000, 7, PROOF, one.comm_r, first.uid, second.uid))
 
     assert not list((tmp_path / "b").rglob(NAME))
@@ -331,7 +331,7 @@ def test_what_is_no_sectors_is_told_with_its_bytes(stores: Stores, tmp_path: Pat
 
 def test_only_what_is_no_whole_sector_is_removed_unless_that_is_said(stores: Stores, tmp_path: Path) -> None:
     store, args = stores.attached()[0].store, {"miner_id": "1000", "number": "7"}
-    with pytest.raises(DamagedFile, match="is whole"):
+    with pytest.raises(DamagedFile, match="is complete"):
         leftover_remove(store, args)
     assert (tmp_path / "a" / SEALED).exists()
 
@@ -364,7 +364,7 @@ def test_a_leftover_of_a_store_that_shares_its_folder_stays(stores: Stores, tmp_
 
     watch._carry_out(remove)
 
-    assert "are one: the stores share it by a link" in str(watch.order(remove))
+    assert "are one folder: the stores share it through a link" in str(watch.order(remove))
     assert (tmp_path / "a" / SEALED).exists(), "it was no second copy"
 
 
@@ -376,7 +376,7 @@ def test_a_leftover_stays_while_a_store_that_may_share_it_is_away(stores: Stores
 
     watch._carry_out(remove)
 
-    assert "is away and may share files" in str(watch.order(remove))
+    assert "is unavailable and may share files" in str(watch.order(remove))
     assert (tmp_path / "a" / SEALED).exists()
     (other,) = (one for one in stores.attached() if one.path.endswith("/b"))
     stores.detach(other.uid)
@@ -393,5 +393,5 @@ def test_a_leftover_that_is_to_go_no_more_stays(stores: Stores, tmp_path: Path) 
 
     watch._carry_out(remove)
 
-    assert watch.order(remove) == "it is ordered no more"
+    assert watch.order(remove) == "the command was withdrawn"
     assert (tmp_path / "a" / SEALED).exists()

@@ -45,7 +45,7 @@ def test_a_lotus_store_is_read(tmp_path: Path) -> None:
 
     assert (mark.name, mark.weight, mark.groups) == ("3b1c", 10, ("a",))
     mark.takes(miner_id=1001)
-    with pytest.raises(StoreRefuses, match="3b1c does not take sectors of f01002: see AllowMiners"):
+    with pytest.raises(StoreRefuses, match="3b1c does not accept sectors of f01002: see AllowMiners"):
         mark.takes(miner_id=1002)
 
 
@@ -54,7 +54,7 @@ def test_a_damocles_store_is_read(tmp_path: Path) -> None:
 
     assert mark.name == Store(tmp_path).name() == "p1"
     mark.takes(miner_id=1000)
-    with pytest.raises(StoreRefuses, match="does not take sectors of f01002"):
+    with pytest.raises(StoreRefuses, match="does not accept sectors of f01002"):
         mark.takes(miner_id=1002)
 
 
@@ -63,8 +63,8 @@ def test_a_damocles_store_is_read(tmp_path: Path) -> None:
     [
         ({"ReadOnly": True}, "is read-only: set ReadOnly to false"),
         ({"CanStore": False}, "is for sealing only: set CanStore to true"),
-        ({"DenyTypes": ["cache"]}, "does not take sealed files and caches"),
-        ({"AllowTypes": ["unsealed"]}, "does not take sealed files and caches"),
+        ({"DenyTypes": ["cache"]}, "does not accept sealed files and caches"),
+        ({"AllowTypes": ["unsealed"]}, "does not accept sealed files and caches"),
     ],
 )
 def test_a_store_that_may_not_take_a_sector_says_why(
@@ -77,13 +77,13 @@ def test_a_store_that_may_not_take_a_sector_says_why(
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ("{", "is no JSON"),
-        ("[]", "is no object"),
-        ({"Weight": -1}, "Weight is -1: write a whole number"),
-        ({"ReadOnly": "no"}, "ReadOnly is 'no': write true or false"),
-        ({"Groups": "a"}, "Groups is 'a': write a list of texts"),
+        ("{", "is not JSON"),
+        ("[]", "is not an object"),
+        ({"Weight": -1}, "Weight is -1: use a whole number"),
+        ({"ReadOnly": "no"}, "ReadOnly is 'no': use true or false"),
+        ({"Groups": "a"}, "Groups is 'a': use a list of strings"),
         ({"DenyMiners": ["bob"]}, "DenyMiners is .* as .1000."),
-        ({"Name": 7}, "Name is 7: write a text"),
+        ({"Name": 7}, "Name is 7: use a string"),
     ],
 )
 def test_a_mark_with_a_mistake_is_refused_by_key(tmp_path: Path, facts: object, words: str) -> None:

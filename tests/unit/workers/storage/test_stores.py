@@ -89,7 +89,7 @@ def test_a_file_in_the_folders_place_or_a_broken_mark_is_named(stores: Stores, t
 
     assert condition(stores, tmp_path / "a") is StoreCondition.AWAY
     assert condition(stores, tmp_path / "b") is StoreCondition.BAD_MARK
-    with pytest.raises(StoreAway, match="no store can take the sector now"):
+    with pytest.raises(StoreAway, match="no store can accept the sector now"):
         stores.choose(miner_id=1000, needs_bytes=1)
 
 
@@ -159,11 +159,11 @@ def test_a_damocles_mark_gets_an_identity_and_keeps_its_keys(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "init", "words"),
     [
-        ("absent", True, "is no folder on this host"),
+        ("absent", True, "is not a folder on this host"),
         ("bare", False, "attach it as a new store"),
         ("home", True, r"is not empty \(mail\)"),
         ("worker/x", True, "in this worker's own folder"),
-        ("a-again", False, "is attached as"),
+        ("a-again", False, "is already attached as"),
     ],
 )
 def test_what_cannot_be_attached_is_refused_with_the_remedy(
@@ -280,7 +280,7 @@ def test_orders_are_carried_out_once_and_faults_are_told(stores: Stores, tmp_pat
         ends.append(end)
 
     assert ends[1:] == ["", ""]
-    assert "is no folder on this host" in ends[0]
+    assert "is not a folder on this host" in ends[0]
     found = mark_read(tmp_path / "a" / "sectorstore.json")
     assert (found.weight, found.read_only, len(stores.attached())) == (7, True, 1)
 

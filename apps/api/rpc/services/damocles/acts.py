@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
     from poolsite.wire.jsonrpc.messages import Json
 
-REASON: Final = "by damocles' command line"
+REASON: Final = "through damocles' command line"
 """Of acts for which a method takes none."""
 
 
@@ -119,7 +119,7 @@ def simulate_wd_post(
     """
     context = proving_context()
     if context is None:
-        raise RpcError("there is no chain yet")
+        raise RpcError("no chain head is known yet")
     miner = miner_get(call.principal, str(address))
     deadline_dry_run(miner, deadline, principal=call.principal, context=context, only=partition)
 

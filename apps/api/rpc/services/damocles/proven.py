@@ -85,8 +85,8 @@ def unseal_piece(call: Call, name: SectorName, cid: str, _offset: int, _size: in
     """Refuse, with where the bytes are to be had.  Raises NotDamocles, RpcError."""
     sector_find(call.principal, name)
     raise RpcError(
-        f"the console unseals by itself: read GET /api/v1/pieces/{cid}/data,"
-        " or have a market fetch them with Gateway.SectorsUnsealPiece"
+        f"the console unseals pieces itself: use GET /api/v1/pieces/{cid}/data,"
+        " or let a market fetch them with Gateway.SectorsUnsealPiece"
     )
 
 

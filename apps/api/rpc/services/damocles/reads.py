@@ -85,7 +85,9 @@ def find_sector_with_piece(call: Call, side: str, cid: str) -> Json:
 def import_sector(call: Call, side: str, record: dict[str, Any], override: bool) -> bool:
     """Fill in what a record tells of a proving sector; whether it told anything.  Raises RpcError."""
     if side != SectorSide.OFFLINE or override:
-        raise RpcError("only what is not known of sectors that prove is filled in: offline, no override")
+        raise RpcError(
+            "an import only fills in missing data of proving sectors: use offline, without override"
+        )
     (done,) = records_import([record], by=call.principal)
     if done.refusal:
         raise RpcError(done.refusal)

@@ -28,7 +28,7 @@ CHANNELS_MAX: Final = 4_000
 def providers_of(call: Call) -> Providers:
     """Return the channels of this socket.  Raises RpcError over POST."""
     if call.connection is None:
-        raise RpcError("this method needs a websocket")
+        raise RpcError("this method requires a websocket")
     providers: Providers = call.connection.attachments.setdefault(PROVIDERS, {})
     return providers
 
@@ -45,7 +45,7 @@ def quota_check(call: Call) -> None:
     """Refuse one channel too many.  Raises RpcError."""
     name = call.principal.tenant_name
     if hub_node().channels[name] >= CHANNELS_MAX:
-        raise RpcError(f"user {name} holds {CHANNELS_MAX} channels here: no more")
+        raise RpcError(f"user {name} already has {CHANNELS_MAX} channels, the maximum")
 
 
 async def listen(call: Call, provider: Provider) -> AsyncIterator[Json]:

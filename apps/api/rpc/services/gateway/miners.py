@@ -63,7 +63,7 @@ async def listen_miner(call: Call, miner: Address, purpose: str, *, host: str = 
         raise RpcError("the miner must be an ID address")
     name = call.principal.tenant_name
     if not call.principal.may_mine(miner.actor_id):
-        raise RpcError(f"the token is not for the miner {miner}")
+        raise RpcError(f"the token may not use the miner {miner}")
     if not await hub_database(miner_granted, tenant_id=call.principal.own_id, actor_id=miner.actor_id):
         fault = f"verify miner:{miner} failed:miner:{miner} not exist in user:{name}"
         raise RpcError(f"{fault}, please bind it on 'sophon-auth'")
@@ -109,7 +109,7 @@ async def compute_proof(
 async def miner_check(call: Call, miner: Address) -> None:
     """Refuse another tenant's miner, and one that the token is not for."""
     if not call.principal.may_mine(miner.actor_id):
-        raise NotAllowed(f"the token is not for the miner {miner}")
+        raise NotAllowed(f"the token may not use the miner {miner}")
     if call.principal.is_operator:
         return
     if not await hub_database(miner_granted, tenant_id=call.principal.own_id, actor_id=miner.actor_id):

@@ -25,7 +25,7 @@ def head_known() -> Head:
     """Return the newest head.  Raises NetworkUnknown before the first one."""
     head = head_current()
     if head is None:
-        raise NetworkUnknown("no head of the chain is known yet")
+        raise NetworkUnknown("no chain head is known yet")
     return head
 
 
@@ -54,7 +54,7 @@ def signer_check(call: Call, address: Address) -> str:
         user = call.principal.tenant_name
         raise NotAllowed(f"signer {words} not exist in user {user}: permission deny")
     if not call.principal.may_sign_with(words):
-        raise NotAllowed(f"the token is not for the signer {words}")
+        raise NotAllowed(f"the token may not use the signer {words}")
     return words
 
 
@@ -64,7 +64,7 @@ def sender_check(call: Call, address: Address) -> str:
     Raises NotAllowed.
     """
     if call.principal.miners:
-        raise NotAllowed("the token is for some miners only")
+        raise NotAllowed("this token is limited to certain miners")
     return signer_check(call, address)
 
 

@@ -64,7 +64,7 @@ def moment(value: Any) -> datetime:
     except ValueError:
         raise BadParam(f"parsing time {value!r}: not RFC 3339") from None
     if found.tzinfo is None:
-        raise BadParam(f"parsing time {value!r}: the zone is missing")
+        raise BadParam(f"parsing time {value!r}: the time zone is missing")
     return found
 
 

@@ -166,7 +166,7 @@ def net_connect(call: Call, peer: Any) -> None:  # noqa: ARG001  # the wire's fo
 def _no_host(call: Call, method: str) -> DomainError:
     """Return the refusal of what needs a libp2p host."""
     operator_check(call, method)
-    return NotServed("there is no libp2p host: messages are published by RPC to every node")
+    return NotServed("there is no libp2p host: messages are published to every node by RPC")
 
 
 def set_log_level(call: Call, subsystem: str, level: str) -> None:

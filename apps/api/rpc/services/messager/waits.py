@@ -114,7 +114,7 @@ class MessageWaits:
     async def _listen(self) -> None:
         layer = get_channel_layer()
         if layer is None:
-            raise NotReachable("there is no channel layer to wait on")
+            raise NotReachable("no channel layer is configured to wait on")
         while True:
             try:
                 channel = await layer.new_channel()

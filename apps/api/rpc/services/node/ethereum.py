@@ -100,7 +100,7 @@ async def subscribe(call: Call, *params: Json) -> Json:
         raise RpcError("connection doesn't support callbacks")
     running: dict[str, asyncio.Task[None]] = call.connection.attachments.setdefault(KEY, {})
     if len(running) >= SUBSCRIPTIONS_MAX:
-        raise RpcError(f"a socket holds at most {SUBSCRIPTIONS_MAX} subscriptions")
+        raise RpcError(f"a socket can have at most {SUBSCRIPTIONS_MAX} subscriptions")
     params_text("EthSubscribe", list(params))
     socket, name = await node_subscribe(call.version, "EthSubscribe", list(params))
     name = str(name)

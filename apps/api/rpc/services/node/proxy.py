@@ -167,7 +167,7 @@ async def subscribe(version: str, method: str, params: list[Json]) -> tuple[Node
 
     Raises RpcError with a node's refusal, or because no node can be reached.
     """
-    reason = "the pool has no node that may be read"
+    reason = "the pool has no readable node"
     for address in await in_database(NODES.addresses, version):
         try:
             socket = await node_socket_open(address)

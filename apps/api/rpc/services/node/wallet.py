@@ -86,9 +86,9 @@ def miner_create_block(call: Call, *params: Json) -> Json:
         return node_call(call, "MinerCreateBlock", list(params))
     miner = miner_read(template.get("miner"))
     if not principal.may_mine(miner):
-        raise RpcError(f"the token is not for the miner f0{miner}")
+        raise RpcError(f"the token may not use the miner f0{miner}")
     if not principal.is_operator and not miner_granted(tenant_id=principal.own_id, actor_id=miner):
-        raise RpcError(f"the miner f0{miner} is not one of this account")
+        raise RpcError(f"the miner f0{miner} does not belong to this account")
     return node_call(call, "MinerCreateBlock", list(params))
 
 

@@ -88,7 +88,7 @@ def test_an_aborted_sector_is_restored_where_the_chain_allows_it(
     assert entry.after is not None
     assert (entry.target, entry.after["reason"]) == (
         f"f02001 / {sector.number}",
-        "by damocles' command line",
+        "through damocles' command line",
     )
 
 
@@ -245,4 +245,4 @@ def test_one_partitions_proof_is_simulated(
     run = CheckRun.objects.get()
     assert (run.kind, run.partitions, run.sectors) == ("DRY_RUN", [1], [2])
     assert audited("proving.dry_run") == 1
-    assert "running already" in words(line, "SimulateWdPoSt", *asked)
+    assert "already running" in words(line, "SimulateWdPoSt", *asked)

@@ -168,8 +168,8 @@ def test_a_node_says_how_it_stands_to_the_next_upgrade(send):
     rows = {row["id"]: row["upgrade"] for row in send("GET", "nodes").json()}
 
     upgrade = {"name": "FireHorse", "height": 1060, "network_version": 28}
-    assert rows[ready.pk] == {**upgrade, "is_ready": True, "reason": "its release knows it"}
-    words = "its release does not know it: install a newer one"
+    assert rows[ready.pk] == {**upgrade, "is_ready": True, "reason": "its release supports it"}
+    words = "its release does not support it: install a newer one"
     assert rows[unready.pk] == {**upgrade, "is_ready": False, "reason": words}
 
 

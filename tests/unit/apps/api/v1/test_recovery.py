@@ -91,7 +91,7 @@ def test_today_and_the_page_say_why_nothing_is_signed() -> None:
     page = signed_in("olga")
 
     today = text_of(page.get("/"))
-    assert "no message is signed: the pool recovers from a restored backup" in today.lower()
+    assert "no message is signed: the pool is recovering from a restored backup" in today.lower()
     assert reverse("recovery") in today
     assert "no message is signed" in text_of(page.get(reverse("messages"))).lower()
     text = text_of(page.get(reverse("recovery")))
@@ -127,17 +127,17 @@ def test_pledges_with_a_lost_key_wait_for_the_operators_word(client: Client) -> 
     operator_person()
     page = signed_in("olga")
 
-    assert "pledges with an idempotency key are held" in text_of(page.get("/"))
+    assert "pledges with an idempotency key are refused" in text_of(page.get("/"))
     text = text_of(page.get(reverse("recovery")))
-    assert "Pledges with a key are not taken." in text
+    assert "Pledges with a key are refused." in text
     assert str(row) in text
     asked = page.post(reverse("recovery"), {"settle": "pledges"})
-    assert "makes its sectors a second time" in text_of(asked)
+    assert "creates its sectors a second time" in text_of(asked)
     assert ask(client, "get", operator_token()).json()["sectors_unpledged"] == 1
 
     assert page.post(reverse("recovery"), {"settle": "pledges", "sure": "yes"}).status_code == 302
     assert ask(client, "get", operator_token()).json()["sectors_unpledged"] == 0
-    assert "are held" not in text_of(page.get("/"))
+    assert "key are refused" not in text_of(page.get("/"))
 
 
 def test_rest_allows_pledges_with_a_key(client: Client) -> None:
@@ -170,10 +170,10 @@ def test_heights_of_moved_miners_wait_for_the_operators_look(client: Client) -> 
     assert "Confirm who proves moved miners after the restore." in text
     assert "the pool, from height 960 on" in text
     assert f"another program, from height {whole(1200)} on" in text
-    assert "another program: it was not moved in yet" in text
+    assert "another program: not moved in yet" in text
     assert len(ask(client, "get", operator_token()).json()["miners_with_restored_moves"]) == 3
     asked = text_of(page.post(reverse("recovery"), {"settle": "moves"}))
-    assert "Go on only if you have looked" in asked
+    assert "Continue only if you have checked" in asked
     assert "the pool, from height 960 on" in asked
 
     assert page.post(reverse("recovery"), {"settle": "moves", "sure": "yes"}).status_code == 302

@@ -86,10 +86,10 @@ def test_a_look_does_not_wait_for_a_long_listing(
         (
             "AWS_ACCESS_KEY_ID",
             "AKIAWRONG",
-            "InvalidAccessKeyId: there is no such key: mend aws_access_key_id",
+            "InvalidAccessKeyId: the access key is unknown: fix aws_access_key_id",
         ),
         ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNotMatch: the secret is wrong"),
-        ("AWS_SECRET_ACCESS_KEY", "", "the worker has no AWS_SECRET_ACCESS_KEY: set"),
+        ("AWS_SECRET_ACCESS_KEY", "", "AWS_SECRET_ACCESS_KEY is not set: set"),
     ],
 )
 def test_a_wrong_key_is_told_with_the_remedy(
@@ -107,7 +107,7 @@ def test_a_wrong_key_is_told_with_the_remedy(
 def test_a_wrong_bucket_is_told_with_the_remedy(server: S3Server, tmp_path: Path) -> None:
     stores = Stores(tmp_path / "w")
 
-    with pytest.raises(StoreAway, match="NoSuchBucket: check the store's url"):
+    with pytest.raises(StoreAway, match="NoSuchBucket: check the store's URL"):
         stores.attach("s3://sectorz/p", init=True, settings=settings_of(server))
 
 
@@ -136,7 +136,7 @@ def test_attached_by_its_url_it_stays_reachable_after_a_start(
     again.open()
     assert [one.uid for one in again.here()] == [found.uid]
     assert server.secret not in (tmp_path / "w" / "stores.json").read_text()
-    with pytest.raises(NotAttached, match="write a bucket and a prefix"):
+    with pytest.raises(NotAttached, match="use a bucket and a prefix"):
         stores.attach("s3://x", init=True)
 
 
@@ -165,7 +165,7 @@ def test_a_server_that_is_gone_or_hangs_ends_in_the_state_of_a_folder(
         for name, value in own.environment.items():
             monkeypatch.setenv(name, value)
         told = store_look(one, stores, sector_bytes=2048)
-        assert (told.condition, "put the mark of" in told.reason) == (StoreCondition.AWAY, True)
+        assert (told.condition, "restore the sectorstore.json" in told.reason) == (StoreCondition.AWAY, True)
     finally:
         own.kill()
 
@@ -174,8 +174,8 @@ def test_a_server_that_is_gone_or_hangs_ends_in_the_state_of_a_folder(
     ("text", "mode", "words"),
     [
         ("[default]\naws_access_key_id = a\naws_secret_access_key = b\n", 0o644, "chmod 600"),
-        ("[default]\naws_access_key_id = a\n", 0o600, "has no aws_secret_access_key below [default]"),
-        ("aws_access_key_id = a\n", 0o600, "line 1 is no key = value: write [default]"),
+        ("[default]\naws_access_key_id = a\n", 0o600, "has no aws_secret_access_key under [default]"),
+        ("aws_access_key_id = a\n", 0o600, "line 1 is not key = value: use [default]"),
         ("[default]\naws_access_key_id = a\naws_secret_access_key = b\n", 0o600, ""),
     ],
 )

@@ -61,7 +61,7 @@ def test_paths_of_a_bucket_answer_as_those_of_a_folder(root: Path, tmp_path: Pat
     assert str(root).startswith("s3://sectors/")
     with pytest.raises(FileNotFoundError):
         (root / "a" / "nothing").read_bytes()
-    with pytest.raises(io.UnsupportedOperation, match="lies in a bucket"):
+    with pytest.raises(io.UnsupportedOperation, match="is in a bucket"):
         os.stat(root / "a")
     with pytest.raises(FileExistsError):
         write_new(root / "a" / "t", b"other")
