@@ -34,19 +34,6 @@ LOST_COUNTED_MAX: Final = 200
 """Sectors out of reach that are counted row by row; beyond it hosts' own counts are used."""
 
 
-def stores_unread(data: CheckData) -> list[str]:
-    """Return the names of stores that no host reads now, sorted."""
-    known = {name for worker in data.workers for name in worker.stores} | {
-        store.name for store in data.stores
-    }
-    away = _workers_away(data)
-    return sorted(known - {name for worker in data.workers if worker not in away for name in worker.stores})
-
-
-def _workers_away(data: CheckData) -> list[Worker]:
-    return [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
-
-
 def stores_away(data: CheckData) -> Iterator[Finding]:
     """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
     away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]

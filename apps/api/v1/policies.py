@@ -102,7 +102,7 @@ class PolicyDraftView(PolicyDocumentView):
     )
     def post(self, _request: Request, address: str) -> Response:
         """Return the policy that the change would produce, and which past decisions it would have changed."""
-        return answer_of(policy_draft(self.principal, address, self.read(PolicyEdit)))
+        return answer_of(policy_draft(self.principal, address, edit=self.read(PolicyEdit)))
 
 
 class PolicyTrialView(PolicyDocumentView):

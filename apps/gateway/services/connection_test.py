@@ -107,7 +107,7 @@ def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> Connection
     took = gettext("proof computed in {time:.0f} ms").format(time=(time.monotonic() - start) * 1000)
     if not isinstance(proofs, list) or not proofs:
         return ConnectionTestResult(False, gettext("it returned no proof"))
-    return proof_finding(row.actor_id, request, proofs[0], took)
+    return proof_finding(row.actor_id, request, answer=proofs[0], took=took)
 
 
 def proof_finding(

@@ -104,7 +104,7 @@ def _store(
     event_record(
         row,
         "cancelled",
-        gettext("nonce {nonce} reassigned to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
+        text=gettext("nonce {nonce} reassigned to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
         now=now,
     )
     event_record(transfer, "cancels", text=row.pk, now=now)

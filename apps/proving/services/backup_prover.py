@@ -130,7 +130,7 @@ def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) ->
         note_record(
             post,
             context,
-            gettext("{attempt} is making progress again").format(attempt=_host(attempt)),
+            words=gettext("{attempt} is making progress again").format(attempt=_host(attempt)),
             is_error=False,
         )
         if attempt.state == AttemptState.STALLED:
@@ -145,7 +145,7 @@ def _unclaimed_monitor(
     if first.work.state == JobState.READY:
         # Its host is not heard of any more: the other one is at it, or anybody may be.
         going = backup if backup.work.state == JobState.READY else first
-        attempt_drop(post, going, context, reason="its host stopped sending heartbeats")
+        attempt_drop(post, going, context=context, reason="its host stopped sending heartbeats")
         publish_post(post)
         return
     stall, others = _stall(first.work, post, context), backup_hosts(post, context)
@@ -165,7 +165,9 @@ def _unclaimed_monitor(
             note_record(
                 post,
                 context,
-                gettext("{words}: no other prover claimed it, now offered to all").format(words=stall.words),
+                words=gettext("{words}: no other prover claimed it, now offered to all").format(
+                    words=stall.words
+                ),
             )
         publish_post(post)
         return
@@ -220,7 +222,7 @@ def _stalled_cancel(
                 words=gettext("{words}: cancelled and offered again").format(words=stall.words),
             )
         else:
-            note_record(post, context, gettext("{words}: cancelled").format(words=stall.words))
+            note_record(post, context, words=gettext("{words}: cancelled").format(words=stall.words))
     publish_post(post)
 
 

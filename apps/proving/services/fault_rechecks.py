@@ -84,7 +84,9 @@ def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None
     if fallback is None:
         return
     with transaction.atomic():
-        note_record(post, context, gettext("{why}: using the proof without these sectors").format(why=why))
+        note_record(
+            post, context, words=gettext("{why}: using the proof without these sectors").format(why=why)
+        )
         kept = {"proof": fallback.proof, "partitions": fallback.partitions, "skipped": fallback.skipped}
         advance(post, "FALLBACK", updated_at=context.now, **kept)
         attempts_cancel(post, context, AttemptKind.FIRST, AttemptKind.BACKUP)

@@ -179,7 +179,7 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
             post_update(post, landed_height=message.height)
     elif context.head.height < post.close_epoch and not proven_onchain(post, context) >= set(post.partitions):
         words = "the chain no longer has the proof"
-        note_record(post, context, words)
+        note_record(post, context, words=words)
         data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
         publish_post(post)

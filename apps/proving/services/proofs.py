@@ -84,7 +84,7 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
             # Its time is reckoned by the clock, the window by epochs: the chain or the clock jumped.
-            attempt_drop(post, first, context, reason="no host claimed it in time")
+            attempt_drop(post, first, context=context, reason="no host claimed it in time")
             publish_post(post)
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
@@ -106,7 +106,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
         note_record(
             part,
             context,
-            gettext("proving separately from partition {partition}: {error}").format(
+            words=gettext("proving separately from partition {partition}: {error}").format(
                 partition=post.partitions[0], error=post.error
             ),
         )
@@ -118,7 +118,7 @@ def _empty(post: WindowPost, context: ProvingContext) -> None:
         fallback_use(post, context, why="no sectors can be read now")
         return
     words = "no sectors in these partitions can be proved"
-    note_record(post, context, words)
+    note_record(post, context, words=words)
     # Two failures at least: a store that is away is not back within the same head.
     advance(post, "EMPTY", error=words, updated_at=context.now, **paused(post, context, least=2))
     publish_post(post)
@@ -176,7 +176,7 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
         attempt_failed(
             post,
             attempt,
-            context,
+            context=context,
             words=gettext("invalid proof from {host}: {bad}").format(host=host, bad=bad),
         )
         return
@@ -196,7 +196,10 @@ def _faults_collect(
     if len(attempts_running(post)) == 2 and faults >= _is_requested(attempt.work):
         # The other host has not given up: perhaps it is this one that cannot read the store.
         attempt_failed(
-            post, attempt, context, words=gettext("{host} cannot read any of the sectors").format(host=host)
+            post,
+            attempt,
+            context=context,
+            words=gettext("{host} cannot read any of the sectors").format(host=host),
         )
         return
     facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
@@ -205,7 +208,7 @@ def _faults_collect(
         attempt_failed(
             post,
             attempt,
-            context,
+            context=context,
             words=gettext("{host} reports sectors outside this proof").format(host=host),
         )
         return
@@ -228,7 +231,7 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
         proof_results_store(post, job, numbers=_is_requested(job), context=context)
         if len(attempts_running(post)) == 2:
             words = gettext("using the proof from {host}").format(host=_prover_name(job))
-            note_record(post, context, words, is_error=False)
+            note_record(post, context, words=words, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
         attempts_cancel(post, context, besides=attempt)

@@ -99,7 +99,7 @@ def chain_has(post: WindowPost, context: ProvingContext) -> bool:
     if not done:
         return False
     if done >= set(post.partitions):
-        note_record(post, context, "the chain already has the proof", is_error=False)
+        note_record(post, context, words="the chain already has the proof", is_error=False)
         landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
         with transaction.atomic():
             advance(post, "LAND", updated_at=context.now, **landed)
@@ -194,7 +194,7 @@ def message_follow(post: WindowPost, message: Message, *, context: ProvingContex
         message, context
     ):
         words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        note_record(post, context, gettext("resending: {words}").format(words=words))
+        note_record(post, context, words=gettext("resending: {words}").format(words=words))
         advance(post, "RESEND", error=words[:2000], updated_at=context.now)
         publish_post(post)
 

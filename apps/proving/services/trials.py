@@ -51,7 +51,7 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
     places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
     if not places:
         raise CannotLook(gettext("no online host that checks sectors has its store"))
-    onchain = sectors_onchain(context.client, miner, [number], context.head.key)
+    onchain = sectors_onchain(context.client, miner, numbers=[number], key=context.head.key)
     if number not in onchain:
         raise NotFound(
             gettext("sector {number} of {miner} is not on chain").format(number=number, miner=miner)

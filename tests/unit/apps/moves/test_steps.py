@@ -106,7 +106,9 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     looked(miner, bad={9}, at=990)
     found = steps(miner, Way.IN)
     assert found["looks"].state == StepState.TO_DO
-    assert found["looks"].figure == ("opened files of 3 of 3 sectors that must be proven; 1 missing or damaged: 9")
+    assert found["looks"].figure == (
+        "opened files of 3 of 3 sectors that must be proven; 1 missing or damaged: 9"
+    )
     looked(miner, bad=set(), at=3870)
     assert state(miner, "looks") == StepState.DONE
 
