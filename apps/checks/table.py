@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import blocks, chain, fault_clocks, messages, proving, roles, sealing
 from apps.checks.acts import PRICED_OUT
+from apps.checks.findings import blocks, chain, fault_clocks, messages, proving, roles, sealing
 from apps.checks.results import Check, Link, Severity, Topic
 from apps.checks.table_hosts import HOST_CHECKS
 from apps.checks.table_sectors import SECTOR_CHECKS

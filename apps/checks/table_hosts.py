@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import hosts, stopped, stores
+from apps.checks.findings import hosts, stopped, stores
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import sealing, stopped, unclaimed
+from apps.checks.findings import sealing, stopped, unclaimed
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
-from apps.users import audit
+from apps.users import audit_search
 from apps.wallets.models import SignRecord
 from tests import people
 from tests.query_plans import blocks_of
@@ -76,9 +76,9 @@ EVERYBODY = ("the operator", "its tenant", "another tenant")
     + [("audit/state", "users_auditentry", "the operator")],
 )
 def test_no_list_reads_more_of_a_longer_table(client, address, table, who, monkeypatch, pool_redis):
-    redis_client().delete(audit.CHECKED)
-    monkeypatch.setattr(audit, "LOOKED", 1_000)
-    monkeypatch.setattr(audit, "STEP", 500)
+    redis_client().delete(audit_search.CHECKED)
+    monkeypatch.setattr(audit_search, "LOOKED", 1_000)
+    monkeypatch.setattr(audit_search, "STEP", 500)
     token = people.operator_token() if who == "the operator" else people.token(of=who[:4].strip())
     tenant, seen = people.tenant("its").pk, []
 

@@ -17,7 +17,7 @@ from apps.api.v1.pagination import Pages, number
 from apps.api.v1.serializers import QuerySerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
-from apps.users.audit import YEARS, AuditQuestion, audit_page, chain_look
+from apps.users.audit_search import YEARS, AuditQuestion, audit_page, chain_look
 
 
 class AuditQuery(QuerySerializer):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.fault_injection import FAULT_DEFAULTS, READ_TIMEOUT_S, FaultValue, devnet_state
+from apps.chain.devnet_node import FAULT_DEFAULTS, READ_TIMEOUT_S, FaultValue, devnet_state
 from apps.chain.link import link_to
 from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish

@@ -22,7 +22,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.users.audit import (
+from apps.users.audit_search import (
     LOOKED,
     YEARS,
     AuditQuestion,

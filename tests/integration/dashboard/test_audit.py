@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
 from apps.dashboard.pages.audit import ChangeRow, change_rows
-from apps.users import audit
+from apps.users import audit_search
 from apps.users.services.audit import audit_record
 from tests import people
 from tests.people import PASSWORD
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _nothing_checked(pool_redis: str) -> None:
-    redis_client().delete(audit.CHECKED)
+    redis_client().delete(audit_search.CHECKED)
 
 
 def signed_in(name: str) -> Client:
@@ -124,7 +124,7 @@ def test_pages_follow_one_another_without_a_gap():
 
 
 def test_a_search_stops_after_so_many_lines_and_goes_on_when_asked(monkeypatch):
-    monkeypatch.setattr(audit, "LOOKED", 20)
+    monkeypatch.setattr(audit_search, "LOOKED", 20)
     people.person("aud", role="AUDITOR")
     did(target="the needle")
     for number in range(50):
@@ -162,7 +162,7 @@ def blocks(client: Client, address: str) -> int:
 @pytest.mark.parametrize("query", ["", "who=nobody", "since=2026-01-02&until=2026-01-02&what=node"])
 @pytest.mark.parametrize("name", ["olga", "aud", "bill"])
 def test_no_search_reads_more_of_a_longer_log(query, name, monkeypatch):
-    monkeypatch.setattr(audit, "LOOKED", 1_000)
+    monkeypatch.setattr(audit_search, "LOOKED", 1_000)
     people.operator_person()
     people.person("aud", role="AUDITOR")
     people.person("bill", of="bob")
@@ -195,7 +195,7 @@ def test_both_exports_hold_whole_lines_whose_hashes_can_be_computed_again():
 
 def test_the_page_says_how_far_the_chain_holds_and_goes_on_from_there(monkeypatch):
     people.operator_person()
-    monkeypatch.setattr(audit, "STEP", 2)
+    monkeypatch.setattr(audit_search, "STEP", 2)
     rows = [did(target=str(number)) for number in range(5)]
     client = signed_in("olga")
 

@@ -13,9 +13,9 @@ import pytest
 from django.urls import reverse
 
 from apps.blocks.f3 import F3Participation
-from apps.checks.chain import f3_stalled
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate, evaluate_some
+from apps.checks.findings.chain import f3_stalled
 from apps.checks.results import Finding, Report, Result, Severity, Topic
 from apps.checks.table import CHECKS, CHECKS_BY_NAME
 from apps.core.clock import now

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import Client
 
-from apps.chain.fault_injection import FAULT_DEFAULTS
+from apps.chain.devnet_node import FAULT_DEFAULTS
 from apps.chain.models import Node
 from apps.chain.services.fault_injection import ACTIONS
 from apps.chain.services.nodes import nodes_sync

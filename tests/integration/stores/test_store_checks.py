@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from apps.checks.data import CheckData
-from apps.checks.stores import copies_bad
+from apps.checks.findings.stores import copies_bad
 from apps.sectors.models import SectorCopy, StoreCheck, WorkerCommand
 from apps.sectors.services.stores import checks as store_checks
 from apps.users.models import AuditEntry

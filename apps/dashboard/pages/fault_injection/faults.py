@@ -8,12 +8,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from apps.chain.fault_injection import FAULT_DEFAULTS
+from apps.chain.devnet_node import FAULT_DEFAULTS
 from apps.chain.services.fault_injection import ACTIONS, Number
 from apps.dashboard.forms import PageForm, Text
 
 if TYPE_CHECKING:
-    from apps.chain.fault_injection import DevnetState, FaultValue
+    from apps.chain.devnet_node import DevnetState, FaultValue
 
 
 PARTS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {

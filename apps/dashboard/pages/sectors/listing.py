@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.checks.findings.sealing import expires_soon
 from apps.checks.results import Topic
-from apps.checks.sealing import expires_soon
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict

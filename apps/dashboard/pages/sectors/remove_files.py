@@ -10,7 +10,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_http_methods
 
-from apps.checks.sealing import files_left
+from apps.checks.findings.sealing import files_left
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural

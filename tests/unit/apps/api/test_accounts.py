@@ -10,8 +10,8 @@ from django.db.utils import InternalError
 
 from apps.core import clock
 from apps.core.redis_clients import redis_client
-from apps.users import audit
-from apps.users.audit import chain_check
+from apps.users import audit_search
+from apps.users.audit_search import chain_check
 from apps.users.models import AuditEntry, Tenant, Token
 from apps.users.services.audit import audit_record
 from tests import people
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _nothing_checked(pool_redis: str) -> None:
-    redis_client().delete(audit.CHECKED)
+    redis_client().delete(audit_search.CHECKED)
 
 
 def send(client: Any, method: str, path: str, token: str, body: Any = None) -> Any:
@@ -219,7 +219,7 @@ def test_the_audit_log_is_searched_by_actor_action_target_and_time(client, admin
 
 @pytest.mark.parametrize("query", ["limit=1", "limit=7", "limit=40", "limit=41", "actor=adam&limit=7"])
 def test_pages_of_the_audit_log_follow_one_another_without_a_gap(client, admin, query, monkeypatch):
-    monkeypatch.setattr(audit, "LOOKED", 10)
+    monkeypatch.setattr(audit_search, "LOOKED", 10)
     for number in range(40):
         did(f"object-{number:02}")
         did("a stranger's", of="bob")
@@ -228,7 +228,7 @@ def test_pages_of_the_audit_log_follow_one_another_without_a_gap(client, admin, 
 
 
 def test_a_search_of_the_audit_log_stops_after_so_many_lines_and_goes_on(client, admin, monkeypatch):
-    monkeypatch.setattr(audit, "LOOKED", 10)
+    monkeypatch.setattr(audit_search, "LOOKED", 10)
     did("needle")
     for number in range(25):
         did(f"object-{number:02}")

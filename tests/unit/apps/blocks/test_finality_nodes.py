@@ -16,7 +16,7 @@ from apps.blocks.models import F3Lease
 from apps.blocks.services import finality
 from apps.blocks.services.finality import WORDS, f3_stop, ticket_end
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.checks import blocks
+from apps.checks.findings import blocks
 from apps.core import clock
 from apps.core.live import Change
 from poolsite.devnet.participation import Lease, ticket_of

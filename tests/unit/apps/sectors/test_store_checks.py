@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.checks.data import CheckData
-from apps.checks.stores import copies_bad
+from apps.checks.findings.stores import copies_bad
 from apps.core.errors import BadValue
 from apps.miners.models import Miner
 from apps.sectors.errors import StoreRefused
