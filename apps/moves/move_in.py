@@ -115,13 +115,7 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         key="files",
         title=gettext("Files found in stores"),
         is_done=(files.rows > 0 and not files.unplaced) or not miner.live_sectors,
-        figure=gettext("{count} without a store: {numbers}").format(
-            count=_at_most(files.unplaced), numbers=numbers_text(files.unplaced)
-        )
-        if files.unplaced
-        else gettext("every sector has a store")
-        if files.rows
-        else gettext("no sector adopted yet"),
+        figure=_unplaced_text(files),
         risk=gettext("A sector whose files are not found is left out of its proof and becomes faulty."),
         needs=("provers", "rows"),
         command=f".venv/bin/python manage.py stores find {miner.address}-{files.unplaced.first}"
@@ -134,16 +128,7 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         key="looks",
         title=gettext("Files opened by a prover"),
         is_done=not files.bad and files.looked >= files.expected,
-        figure=gettext("opened files of {looked} of {sectors} that must be proven").format(
-            looked=whole(files.looked), sectors=plural(files.expected, "sector")
-        )
-        + (
-            gettext("; {count} missing or damaged: {numbers}").format(
-                count=_at_most(files.bad), numbers=numbers_text(files.bad)
-            )
-            if files.bad
-            else ""
-        ),
+        figure=_looked_text(files),
         risk=gettext(
             "Each deadline's sectors are checked two windows ahead, whoever proves them, so all are "
             "checked within a proving period. Repair damaged ones while lotus-miner still has its "
@@ -152,6 +137,25 @@ def _sectors(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterat
         needs=("files",),
         link=Link("proving"),
         button=gettext("Proving"),
+    )
+
+
+def _unplaced_text(files: SectorFiles) -> str:
+    if files.unplaced:
+        return gettext("{count} without a store: {numbers}").format(
+            count=_at_most(files.unplaced), numbers=numbers_text(files.unplaced)
+        )
+    return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
+
+
+def _looked_text(files: SectorFiles) -> str:
+    looked = gettext("opened files of {looked} of {sectors} that must be proven").format(
+        looked=whole(files.looked), sectors=plural(files.expected, "sector")
+    )
+    if not files.bad:
+        return looked
+    return looked + gettext("; {count} missing or damaged: {numbers}").format(
+        count=_at_most(files.bad), numbers=numbers_text(files.bad)
     )
 
 
@@ -330,12 +334,15 @@ def _blocks(read: MoveReadings) -> Iterator[Step]:
         link=Link("blocks"),
         button=gettext("Start making blocks, warm up…"),
     )
-    if start is None:
-        return
+    if start is not None:
+        yield _first_window(read, start)
+
+
+def _first_window(read: MoveReadings, start: int) -> Step:
     _, after = read.windows_at(start)
     opens = "" if after is None else whole(after.open)
     is_landed = _has_landed(read)
-    yield Step(
+    return Step(
         key="window",
         title=gettext("First window proven by the pool"),
         is_done=is_landed or after is None,

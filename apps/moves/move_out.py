@@ -156,7 +156,7 @@ def _proofs_text(read: MoveReadings, *, waiting: int, states: set[str]) -> str:
 
 
 def _old_program(read: MoveReadings) -> Iterator[Step]:
-    miner, until = read.miner, read.miner.works_until
+    until = read.miner.works_until
     if not until:
         return
     _, after = read.windows_at(until)
@@ -167,7 +167,6 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
             deadline=after.deadline, opens=whole(after.open), left=time_left(read.seconds_until(after.open))
         )
     )
-    file = f"{miner.address}.lotus"
     is_proven = _proves(read)
     yield Step(
         key="start",
@@ -180,21 +179,7 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
             "upgraded here."
         ),
         needs=("proofs", "blocks"),
-        command="\n".join(
-            [
-                f".venv/bin/python manage.py sector_records lotus {miner.address} --to {file}",
-                "# first remove RemoteBackend from lotus' config.toml and restart the node:",
-                *(
-                    f".venv/bin/python -m workers signer export {address} > KEY && lotus wallet "
-                    f"import KEY && shred -u KEY"
-                    for address in read.keys_held()
-                ),
-                f"lotus-shed --repo ~/.lotusminer datastore import --repo-type StorageMiner "
-                f"--really-do-it /metadata {file}",
-                "lotus-miner run  # then storage attach: each folder in which the pool stored sectors",
-                "lotus-miner sectors list; lotus-miner proving deadlines",
-            ]
-        ),
+        command="\n".join(_start_commands(read)),
     )
     yield Step(
         key="window",
@@ -224,6 +209,23 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
         link=Link("gateway"),
         button=gettext("Signers"),
     )
+
+
+def _start_commands(read: MoveReadings) -> list[str]:
+    miner, file = read.miner.address, f"{read.miner.address}.lotus"
+    return [
+        f".venv/bin/python manage.py sector_records lotus {miner} --to {file}",
+        "# first remove RemoteBackend from lotus' config.toml and restart the node:",
+        *(
+            f".venv/bin/python -m workers signer export {address} > KEY && lotus wallet "
+            f"import KEY && shred -u KEY"
+            for address in read.keys_held()
+        ),
+        f"lotus-shed --repo ~/.lotusminer datastore import --repo-type StorageMiner "
+        f"--really-do-it /metadata {file}",
+        "lotus-miner run  # then storage attach: each folder in which the pool stored sectors",
+        "lotus-miner sectors list; lotus-miner proving deadlines",
+    ]
 
 
 def _first_text(read: MoveReadings) -> str:

@@ -99,6 +99,11 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
     )
 
 
+def _children(config: SealerConfig, broker: str) -> Children:
+    commands = [broker_command(config.folder, socket_path(config.folder)), celery_command(config, broker)]
+    return Children(commands, log_folder=config.folder / "log")
+
+
 def sealing_folders(config: SealerConfig) -> tuple[Path, ...]:
     """Return the folders in which sectors are sealed, as far as they are there."""
     locations = (Path(one.path) for one in config.locations)
@@ -111,10 +116,8 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     Return the exit code; UPGRADE_EXIT ends the program.  Call it from the main thread.
     Raises ProgramMissing, TokenRefused, BadMark, FolderGone.
     """
-    socket = socket_path(config.folder)
-    broker = f"redis+socket://{socket}"
-    commands = [broker_command(config.folder, socket), celery_command(config, broker)]
-    children = Children(commands, log_folder=config.folder / "log")
+    broker = f"redis+socket://{socket_path(config.folder)}"
+    children = _children(config, broker)
     console = Console(config.console, config.token)
     leases = LeaseKeeper(config, console, kinds=STAGED, slots=dict(config.slots))
     leases.settings = config.settings

@@ -114,12 +114,9 @@ class AddressForm(PageForm):
         )
 
 
-def change_cards(
-    form: AddressForm, now: MinerAddresses, miner: Miner, data: PageData
-) -> Iterable[ChangeCard]:
-    """Return the forms of the changes that a person begins; what was chosen stays in its own."""
-    typed = form.typed
-    for change, kind, label, text in (
+def picked_changes() -> Iterable[tuple[AddressChange, str, str, str]]:
+    """Return the changes to an address that is picked: which, the kind of its picker, label and help."""
+    return (
         (
             AddressChange.CONTROL,
             "control",
@@ -144,7 +141,15 @@ def change_cards(
             _("New beneficiary"),
             _("It and the current one must approve. The owner itself has neither quota nor end."),
         ),
-    ):
+    )
+
+
+def change_cards(
+    form: AddressForm, now: MinerAddresses, miner: Miner, data: PageData
+) -> Iterable[ChangeCard]:
+    """Return the forms of the changes that a person begins; what was chosen stays in its own."""
+    typed = form.typed
+    for change, kind, label, text in picked_changes():
         chosen = typed["addresses"].split() if typed["change"] == change else []
         value = next(iter(chosen), "")
         omit = miner.worker if change == AddressChange.WORKER else ""

@@ -129,6 +129,10 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     size, unit = formatting.size(miner.sector_size)
     came = came_text(miner.transfers.select_related("from_tenant").first()) if data.viewer.is_operator else ""
     may_pledge = data.viewer.may("write") and miner.state == MinerState.ACTIVE
+
+    def page(name: str) -> str:
+        return reverse(f"miner-{name}", args=[miner.address]) if miner.state == MinerState.ACTIVE else ""
+
     return MinerDetail(
         row=row,
         say=" ".join(
@@ -151,27 +155,15 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
         if may_remove(data.viewer, miner)
         else "",
-        addresses_href=reverse("miner-addresses", args=[miner.address])
-        if miner.state == MinerState.ACTIVE
-        else "",
-        senders_href=reverse("miner-senders", args=[miner.address])
-        if miner.state == MinerState.ACTIVE
-        else "",
-        batches_href=reverse("miner-batches", args=[miner.address])
-        if miner.state == MinerState.ACTIVE
-        else "",
-        adopt_href=reverse("miner-adopt", args=[miner.address])
-        if miner.state == MinerState.ACTIVE and miner.unlisted_sectors
-        else "",
-        target_href=reverse("miner-target", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
-        roles_href=reverse("miner-roles", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
-        move_href=reverse(f"miner-move-{way_of(miner)}", args=[miner.address])
-        if miner.state == MinerState.ACTIVE
-        else "",
+        addresses_href=page("addresses"),
+        senders_href=page("senders"),
+        batches_href=page("batches"),
+        adopt_href=page("adopt") if miner.unlisted_sectors else "",
+        target_href=page("target"),
+        roles_href=page("roles"),
+        move_href=page(f"move-{way_of(miner)}"),
         is_moving_in=way_of(miner) == Way.IN,
-        transfer_href=reverse("miner-transfer", args=[miner.address])
-        if may_transfer(data.viewer) and miner.state == MinerState.ACTIVE
-        else "",
+        transfer_href=page("transfer") if may_transfer(data.viewer) else "",
         signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(
