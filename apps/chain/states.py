@@ -8,12 +8,12 @@ from django.db import models
 class NodeState(models.TextChoices):
     """What the last probe of a node found."""
 
-    UNKNOWN = "UNKNOWN", "not asked yet"
+    UNKNOWN = "UNKNOWN", "not probed yet"
     HEALTHY = "HEALTHY", "healthy"
     LAGGING = "LAGGING", "behind"
-    WRONG_NETWORK = "WRONG_NETWORK", "another network"
-    RULES_MISSING = "RULES_MISSING", "its network's rules are not known"
-    AWAY = "AWAY", "does not answer"
+    WRONG_NETWORK = "WRONG_NETWORK", "on another network"
+    RULES_MISSING = "RULES_MISSING", "network parameters unknown"
+    AWAY = "AWAY", "not responding"
 
 
 class NodeRole(models.TextChoices):

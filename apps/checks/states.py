@@ -16,6 +16,6 @@ class AlertEvent(models.TextChoices):
     """What a notification tells of."""
 
     STARTED = "STARTED", "started failing"
-    REPEATED = "REPEATED", "still fails"
+    REPEATED = "REPEATED", "still failing"
     ENDED = "ENDED", "passes again"
     TEST = "TEST", "test"

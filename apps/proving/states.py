@@ -18,7 +18,7 @@ class PostState(models.TextChoices):
     LANDED = "LANDED", "Landed"
     MISSED = "MISSED", "Missed"
     """The window closed without it."""
-    NOTHING = "NOTHING", "Nothing to prove"
+    NOTHING = "NOTHING", "No sector can be proven"
     """No sector of these partitions can be proved now."""
 
 
@@ -77,7 +77,7 @@ class AttemptState(models.TextChoices):
     """Its host makes no progress, and is no longer waited for alone."""
     KEPT = "KEPT", "Kept"
     """A fallback that may still be sent."""
-    TAKEN = "TAKEN", "Taken"
+    TAKEN = "TAKEN", "Used"
     """What it brought is used."""
     FAILED = "FAILED", "Failed"
     """It brought nothing that can be used."""
@@ -207,7 +207,7 @@ class Forecast(models.TextChoices):
 
     NOTHING = "nothing", "Nothing to prove"
     LATER = "later", "Not challenged yet"
-    ELSEWHERE = "elsewhere", "Another program's"
+    ELSEWHERE = "elsewhere", "Proven by another program"
     WILL_LAND = "will_land", "Will land"
     AT_RISK = "at_risk", "At risk"
     LANDED = "landed", "Landed"

@@ -195,7 +195,7 @@ STORE_CHECK_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class CopyCondition(models.TextChoices):
     """What is known of a sector's files in a store."""
 
-    NOTED = "NOTED", "Sums recorded"
+    NOTED = "NOTED", "Checksums recorded"
     """Every file was read; some for the first time."""
     GOOD = "GOOD", "Good"
     """Every file has the sum that was recorded."""
@@ -249,15 +249,15 @@ OPEN_ADOPTIONS: Final = (str(AdoptionState.ROWS), str(AdoptionState.FILES))
 class FindingKind(models.TextChoices):
     """What a scan found."""
 
-    ELSEWHERE = "ELSEWHERE", "Of the pool, said to lie elsewhere"
+    ELSEWHERE = "ELSEWHERE", "Known sector, recorded in another store"
     """Whole files of a proving sector whose row names another store, or none."""
     MISSING = "MISSING", "Missing"
     """A row names this store, and no whole files are there."""
-    UNKNOWN = "UNKNOWN", "Without a row"
+    UNKNOWN = "UNKNOWN", "Not in the database"
     """Whole files of a sector that the pool has no row for, or whose row has ended."""
-    HALF = "HALF", "Half a sector"
+    HALF = "HALF", "Incomplete sector"
     """A part of a sector whose row does not name this store."""
-    OTHER = "OTHER", "No sector"
+    OTHER = "OTHER", "Not a sector"
 
 
 class FindingState(models.TextChoices):

@@ -39,7 +39,7 @@ class Factor(models.TextChoices):
     """How a person proved who they are."""
 
     PASSWORD = "PASSWORD", "Password"
-    TOTP = "TOTP", "Password and app"
+    TOTP = "TOTP", "Password and authenticator app"
     RECOVERY = "RECOVERY", "Password and recovery code"
     PASSKEY = "PASSKEY", "Passkey"
 

@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
                 ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ('epoch', models.BigIntegerField()),
                 ('base_height', models.BigIntegerField()),
-                ('state', models.CharField(choices=[('NOT_ELIGIBLE', 'Not eligible'), ('NO_WIN', 'No win'), ('WON', 'Won'), ('SUBMITTED', 'Submitted'), ('INCLUDED', 'Included'), ('ORPHANED', 'Orphaned'), ('LATE', 'Late'), ('PROOF_TIMEOUT', 'No proof in time'), ('PROOF_REFUSED', 'Proof refused'), ('SIGNER_AWAY', 'Signer away'), ('SIGNER_REFUSED', 'Signer refused'), ('BASE_CHANGED', 'Base changed'), ('NODE_AWAY', 'Node away'), ('NODE_REFUSED', 'Node refused'), ('SLASH_GUARD', 'Slash guard'), ('INTERRUPTED', 'Interrupted')], max_length=16)),
+                ('state', models.CharField(choices=[('NOT_ELIGIBLE', 'Not eligible'), ('NO_WIN', 'No win'), ('WON', 'Won'), ('SUBMITTED', 'Submitted'), ('INCLUDED', 'Included'), ('ORPHANED', 'Orphaned'), ('LATE', 'Late'), ('PROOF_TIMEOUT', 'No proof in time'), ('PROOF_REFUSED', 'Proof refused'), ('SIGNER_AWAY', 'Signer offline'), ('SIGNER_REFUSED', 'Signer refused'), ('BASE_CHANGED', 'Base changed'), ('NODE_AWAY', 'Node unavailable'), ('NODE_REFUSED', 'Node refused'), ('SLASH_GUARD', 'Slash guard'), ('INTERRUPTED', 'Interrupted')], max_length=16)),
                 ('why_not', models.CharField(blank=True, choices=[('no_power', 'no power at the lookback, or no sector before finality'), ('barred', 'no power now, in debt, or barred by a consensus fault')], max_length=16)),
                 ('expected', models.FloatField(default=0.0)),
                 ('win_count', models.SmallIntegerField(default=0)),

@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(blank=True, default='', max_length=100)),
                 ('position', models.PositiveIntegerField(default=0)),
                 ('is_enabled', models.BooleanField(default=True)),
-                ('state', models.CharField(choices=[('UNKNOWN', 'not asked yet'), ('HEALTHY', 'healthy'), ('LAGGING', 'behind'), ('WRONG_NETWORK', 'another network'), ('RULES_MISSING', "its network's rules are not known"), ('AWAY', 'does not answer')], default='UNKNOWN', max_length=20)),
+                ('state', models.CharField(choices=[('UNKNOWN', 'not probed yet'), ('HEALTHY', 'healthy'), ('LAGGING', 'behind'), ('WRONG_NETWORK', 'on another network'), ('RULES_MISSING', "network parameters unknown"), ('AWAY', 'not responding')], default='UNKNOWN', max_length=20)),
                 ('error', models.CharField(blank=True, default='', max_length=500)),
                 ('version', models.CharField(blank=True, default='', max_length=100)),
                 ('head_height', models.BigIntegerField(null=True)),

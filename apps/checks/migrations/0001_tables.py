@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('uuid', models.UUIDField(default=uuid.uuid4, unique=True)),
-                ('event', models.CharField(choices=[('STARTED', 'started failing'), ('REPEATED', 'still fails'), ('ENDED', 'passes again'), ('TEST', 'test')], max_length=16)),
+                ('event', models.CharField(choices=[('STARTED', 'started failing'), ('REPEATED', 'still failing'), ('ENDED', 'passes again'), ('TEST', 'test')], max_length=16)),
                 ('text', models.TextField()),
                 ('body', models.JSONField()),
                 ('created_at', models.DateTimeField()),

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='deadline',
             name='forecast',
-            field=models.CharField(choices=[('nothing', 'Nothing to prove'), ('later', 'Not challenged yet'), ('elsewhere', "Another program's"), ('will_land', 'Will land'), ('at_risk', 'At risk'), ('landed', 'Landed'), ('missed', 'Missed')], default='nothing', max_length=16),
+            field=models.CharField(choices=[('nothing', 'Nothing to prove'), ('later', 'Not challenged yet'), ('elsewhere', "Proven by another program"), ('will_land', 'Will land'), ('at_risk', 'At risk'), ('landed', 'Landed'), ('missed', 'Missed')], default='nothing', max_length=16),
         ),
     ]

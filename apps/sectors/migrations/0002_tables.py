@@ -182,7 +182,7 @@ class Migration(migrations.Migration):
             name='SectorCopy',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('condition', models.CharField(choices=[('NOTED', 'Sums recorded'), ('GOOD', 'Good'), ('BAD', 'Damaged'), ('UNREAD', 'Not read')], max_length=16)),
+                ('condition', models.CharField(choices=[('NOTED', 'Checksums recorded'), ('GOOD', 'Good'), ('BAD', 'Damaged'), ('UNREAD', 'Not read')], max_length=16)),
                 ('files', models.JSONField(default=list)),
                 ('file_count', models.BigIntegerField(default=0)),
                 ('size', models.BigIntegerField(default=0)),

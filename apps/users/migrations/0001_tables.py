@@ -175,7 +175,7 @@ class Migration(migrations.Migration):
                 ('key', models.CharField(max_length=40, unique=True)),
                 ('device', models.CharField(blank=True, max_length=200)),
                 ('source', models.CharField(blank=True, max_length=64)),
-                ('factor', models.CharField(choices=[('PASSWORD', 'Password'), ('TOTP', 'Password and app'), ('RECOVERY', 'Password and recovery code'), ('PASSKEY', 'Passkey')], default='PASSWORD', max_length=16)),
+                ('factor', models.CharField(choices=[('PASSWORD', 'Password'), ('TOTP', 'Password and authenticator app'), ('RECOVERY', 'Password and recovery code'), ('PASSKEY', 'Passkey')], default='PASSWORD', max_length=16)),
                 ('started_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),

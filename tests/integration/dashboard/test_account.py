@@ -94,7 +94,7 @@ def test_a_password_alone_does_not_let_in_whoever_has_an_app():
     assert second["Location"] == "/hosts/"
     assert is_in(client)
     assert AuditEntry.objects.get(action="login").after == {"factor": "TOTP"}
-    assert "Password and app" in text_of(client.get("/account/"))
+    assert "Password and authenticator app" in text_of(client.get("/account/"))
 
 
 def test_a_recovery_code_replaces_the_app():

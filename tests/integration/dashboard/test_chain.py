@@ -211,8 +211,8 @@ class LyingNode(FakeNode):
 @pytest.mark.parametrize(
     ("trouble", "word", "reason"),
     [
-        (None, "does not answer", "http"),
-        (answers_garbage, "does not answer", "could not be parsed"),
+        (None, "not responding", "http"),
+        (answers_garbage, "not responding", "could not be parsed"),
         (goes_behind, "behind", "4 epochs behind the newest head"),
         (changes_network, "another network", "mainnet"),
     ],

@@ -71,9 +71,9 @@ def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **d
         ),
         (
             [PostState.SENT],
-            {"height": 986, "waits": {"m": "no signer holds this key at the moment"}},
+            {"height": 986, "waits": {"m": "no connected signer has this key"}},
             Forecast.AT_RISK,
-            "not landed yet, 4 epochs left: no signer holds this key at the moment",
+            "not landed yet, 4 epochs left: no connected signer has this key",
         ),
     ],
 )
