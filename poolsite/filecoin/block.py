@@ -1,7 +1,7 @@
 """Blocks and tipsets: headers, the message lists beside them, their CIDs and order.
 
 Source: lotus chain/types/blockheader.go, blockmsg.go, tipset.go, tipset_key.go, electionproof.go;
-build/buildconstants/params_shared_vals.go (limits); spec sections Block and Tipset.
+build/buildconstants/params_shared_vals.go (limits); Filecoin spec, sections Block and Tipset.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An aggregate of Groth16 proofs (SnarkPack, version 2): its parts, its bytes, its challenges.
 
-Source: spec proofs section 13; filecoin-project/bellperson src/groth16/aggregate/{proof,prove,transcript}.rs;
+Source: filecoin-project/bellperson src/groth16/aggregate/{proof,prove,transcript}.rs;
 FIP-0013.
 """
 
