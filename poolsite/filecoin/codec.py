@@ -62,6 +62,7 @@ class Field:
     json: str
     """Name of the JSON member, Go's casing."""
     kind: Kind
+    """How its value is written and read."""
     in_json: bool = True
     """False for fields that Go leaves out of the JSON object."""
     in_cbor: bool = True
@@ -188,7 +189,9 @@ def from_json(cls: type[T], value: Json) -> T:
 
 
 Uint64: TypeAlias = Annotated[int, UINT64]
+"""0 to 2^64 - 1."""
 Int64: TypeAlias = Annotated[int, INT64]
+"""-2^63 to 2^63 - 1."""
 TokenAmount: TypeAlias = Annotated[int, AMOUNT]
 """A big integer: attoFIL, or units of a token or of data cap with 18 decimals."""
 

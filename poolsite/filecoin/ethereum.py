@@ -69,19 +69,26 @@ class Transaction:
     chain_id: int
     """The network it names; 0 for a legacy transaction that names none."""
     nonce: int
+    """Number of messages that the sender sent before."""
     premium: int
     """attoFIL per gas for the miner; the gas price of a legacy transaction."""
     fee_cap: int
     """Most attoFIL per gas; the gas price of a legacy transaction."""
     gas_limit: int
+    """Most units of gas; the message's gas limit."""
     to: bytes
     """20 bytes; none for a deployment."""
     value: int
+    """attoFIL to the receiver."""
     data: bytes
     """Call data."""
     v: int = 0
+    """Which of two keys signed: 0 or 1; in a legacy transaction one of HOMESTEAD_V, or EIP155_V + 2 N and
+    that bit for network N."""
     r: int = 0
+    """First half of the signature, below CURVE_ORDER; 0 while unsigned."""
     s: int = 0
+    """Second half, likewise."""
 
     @property
     def unsigned_bytes(self) -> bytes:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Matrix = tuple[tuple[int, ...], ...]
+"""Rows of scalars."""
 
 FULL_ROUNDS = 8
 """Rounds with an S-box on every element: half before, half after the partial rounds."""

@@ -26,7 +26,9 @@ _MONTGOMERY: Final = 1 << 384
 _FROM_MONTGOMERY: Final = pow(_MONTGOMERY, -1, FIELD_MODULUS)
 
 Fp2 = tuple[int, int]
+"""c0 + c1 · u, each below the modulus of the base field."""
 Fp6 = tuple[Fp2, Fp2, Fp2]
+"""c0 + c1 · v + c2 · v²."""
 
 _ZERO: Final[Fp2] = (0, 0)
 _V: Final[Fp6] = (_ZERO, (1, 0), _ZERO)
