@@ -315,6 +315,7 @@ def tipset_new(blocks: Iterable[BlockHeader]) -> Tipset:
 
 
 def _block_order(block: BlockHeader) -> tuple[bytes, bytes]:
+    """Return what blocks of a tipset are sorted by: the ticket's hash, then the CID."""
     return (block.ticket.digest if block.ticket else b"", block.cid.data)
 
 

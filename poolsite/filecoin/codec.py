@@ -255,6 +255,7 @@ def _fields_of(cls: type[Any]) -> tuple[Field, ...]:
 
 
 def _field_of(name: str, annotation: Any) -> Field:
+    """Return the row of a field: its JSON name from JsonName, or the attribute's in Go's casing."""
     marks = annotation.__metadata__ if get_origin(annotation) is Annotated else ()
     names = [mark.name for mark in marks if isinstance(mark, JsonName)]
     json = names[0] if names else "".join(_INITIALS.get(word, word.capitalize()) for word in name.split("_"))
@@ -262,6 +263,7 @@ def _field_of(name: str, annotation: Any) -> Field:
 
 
 def _kind_of(annotation: Any) -> Kind:
+    """Return how an annotation's values are written.  Raises TypeError for a type that has no form."""
     arguments = get_args(annotation)
     origin = get_origin(annotation)
     if origin is Annotated:

@@ -238,6 +238,7 @@ def message_check_for_inclusion(message: Message, *, min_gas: int = 0) -> None:
 
 
 def _check_gas(message: Message, min_gas: int) -> None:
+    """Raise MessageRefused, in lotus' words, unless limit and prices fit each other and the block."""
     if message.gas_fee_cap < 0:
         raise MessageRefused("'GasFeeCap' field cannot be negative")
     if message.gas_premium < 0:

@@ -133,6 +133,7 @@ def multiaddr_encode(parts: tuple[Part, ...]) -> bytes:
 
 
 def _value_bytes(part: Part) -> bytes:
+    """Return a value in binary; those of varying length begin with it."""
     match part.name:
         case "ip4" | "ip6":
             return ipaddress.ip_address(part.value).packed
@@ -157,6 +158,7 @@ def multiaddr_decode(data: bytes) -> tuple[Part, ...]:
 
 
 def _parts(data: bytes) -> Iterator[Part]:
+    """Yield the protocols of a binary multiaddress.  Raises BadMultiaddr, BadVarint."""
     at = 0
     while at < len(data):
         code, at = uvarint_read(data, at)
@@ -174,6 +176,7 @@ def _parts(data: bytes) -> Iterator[Part]:
 
 
 def _value_text(name: str, value: bytes) -> str:
+    """Return a value as its protocol writes it in text."""
     match name:
         case "ip4" | "ip6":
             return str(ipaddress.ip_address(value))

@@ -157,6 +157,7 @@ def _self_shrunk(chunk: int) -> str:
 
 
 def _round_constants(width: int, partial: int) -> tuple[int, ...]:
+    """Return the constants of all rounds: candidates of 255 bits, those not below r left out."""
     wanted = (FULL_ROUNDS + partial) * width
     constants: list[int] = []
     pending = ""

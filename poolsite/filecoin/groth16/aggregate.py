@@ -176,6 +176,7 @@ def aggregate_decode(data: bytes) -> Aggregate:
 
 
 def _read(reader: _Reader, rounds: range) -> Aggregate:
+    """Return an aggregate whose length fits its rounds.  Raises BadPoint."""
     commitment_ab, commitment_c = reader.commitment(), reader.commitment()
     product_ab, sum_c = reader.target(), reader.g1()
     reader.take(4)
@@ -250,6 +251,7 @@ class Challenges:
 
 
 def _round_parts(left: Half, right: Half) -> list[bytes]:
+    """Return what the challenge of a round is drawn from, in the order of bellperson's transcript."""
     targets = (
         *left.commitment_ab,
         *right.commitment_ab,

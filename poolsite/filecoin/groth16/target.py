@@ -137,6 +137,7 @@ def _negative(value: Fp6) -> Fp6:
 
 
 def _times2(left: Fp2, right: Fp2) -> Fp2:
+    """Return a product in Fp2, where u² = -1."""
     a, b = left
     c, d = right
     return (a * c - b * d) % FIELD_MODULUS, (a * d + b * c) % FIELD_MODULUS
@@ -158,6 +159,7 @@ def _times_v3(value: Fp2) -> Fp2:
 
 
 def _times(left: Fp6, right: Fp6) -> Fp6:
+    """Return a product in Fp6, where v³ = u + 1."""
     a, b, c = left
     d, e, f = right
     return (
