@@ -1,6 +1,6 @@
 """What each key of a damocles-worker's file takes: a check returns what to write instead, or nothing.
 
-Source: damocles-worker's configuration, spec sealing §2.3.
+Source: ipfs-force-community/damocles damocles-worker/src/config.rs, sealing/processor/external/config.rs.
 """
 
 from __future__ import annotations

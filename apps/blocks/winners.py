@@ -1,6 +1,6 @@
 """How often miners would have won in a span of epochs, drawn again through node and signer.
 
-Source: sophon-miner miner/multiminer.go CountWinners; its texts.
+Source: sophon-miner miner/miningmgr.go CountWinners; its texts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Sending a request to a second connection when the first is slow: only for what may be done twice.
 
-Source: the peers' ask for it, sophon-gateway takes the first connection and waits (spec section 3.5).
+What it mends: ipfs-force-community/sophon-gateway types/base_event.go SendRequest waits for the first one,
+and tries the others only after that has failed.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
     """Return why the chain would not take a piece under its terms; empty if it would.
 
-    Source: damocles commitmgr checkPieces; builtin-actors verifreg claim_allocations.
+    Source: damocles damocles-manager/modules/impl/commitmgr/check.go checkPieces; builtin-actors
+    actors/verifreg/src/lib.rs claim_allocations.
     """
     try:
         return terms_ended(client, piece, height=height, key=key)

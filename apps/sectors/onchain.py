@@ -31,6 +31,9 @@ method "method not found", and reading that as "the pre-commit is gone" would se
 NO_PLACE: Final = "not due at any deadline"
 """Words by which a node says that a sector is in no partition."""
 
+NO_RECEIPT: Final = -1
+"""Exit code of a trial run that the node refused, or answered without a receipt."""
+
 
 @dataclass(frozen=True, slots=True)
 class OnPreCommit:
@@ -67,8 +70,11 @@ class TrialRun:
     """How a message would end now."""
 
     exit_code: int
+    """An `ExitCode` or an actor's own, or `NO_RECEIPT`."""
     error: str
+    """The actor's or the node's words, or what the code means; empty where nothing failed."""
     gas_used: int = 0
+    """Gas units that the run took; 0 without a receipt."""
 
     @property
     def is_good(self) -> bool:
@@ -216,9 +222,9 @@ def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> 
     trials = []
     for answer in answers:
         if isinstance(answer, NodeRefused):
-            trials.append(TrialRun(exit_code=-1, error=answer.reason))
+            trials.append(TrialRun(exit_code=NO_RECEIPT, error=answer.reason))
             continue
-        receipt = answer.get("MsgRct") or {"ExitCode": -1}
+        receipt = answer.get("MsgRct") or {"ExitCode": NO_RECEIPT}
         code = int(receipt["ExitCode"])
         words = answer.get("Error") or (exit_code_text(code) if code else "")
         trials.append(TrialRun(exit_code=code, error=words, gas_used=int(receipt.get("GasUsed") or 0)))

@@ -1,6 +1,6 @@
 """Parameters of the messages that bring sectors to the chain, made from our rows.
 
-Source: go-state-types builtin/v18/miner/miner_types.go; spec chain §8.
+Source: go-state-types builtin/v18/miner/miner_types.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Executing messages and tipsets: pre-flight checks, gas, receipts, block rewards, cron.
 
-Source: ref-fvm executor/default.rs; lotus chain/consensus/compute_state.go ApplyBlocks; spec section VM.
+Source: ref-fvm fvm/src/executor/default.rs; lotus chain/consensus/compute_state.go ApplyBlocks; Filecoin
+spec, section Virtual Machine.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Chain randomness as nodes draw it: from tickets and beacon entries of a tipset's ancestors.
 
-Source: lotus chain/rand/rand.go GetChainRandomnessV2 (nearest earlier tipset), GetBeaconRandomnessV3.
+Source: lotus chain/rand/rand.go getChainRandomness (nearest earlier tipset), getBeaconEntryV3.
 """
 
 from __future__ import annotations

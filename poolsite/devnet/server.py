@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY_BYTES: Final = 100 << 20
-"""Largest request.  Source: lotus node/rpc.go, maxRequestSize of go-jsonrpc."""
+"""Largest request.  Source: filecoin-project/go-jsonrpc handler.go DEFAULT_MAX_REQUEST_SIZE."""
 SLOW_THREADS: Final = 4
 """Requests that may compute at the same time."""
 FAR_HEADERS: Final = frozenset({b"origin", b"sec-fetch-site", b"x-forwarded-for", b"forwarded"})

@@ -148,6 +148,7 @@ def address_format(address: Address, *, prefix: str = MAINNET_PREFIX) -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _hashed_text(address: Address) -> str:
+    """Return an f1 to f4 address behind its network's letter: protocol, base32 of payload and checksum."""
     checksum = _checksum(address_to_bytes(address))
     if address.protocol == DELEGATED:
         return f"4{address.namespace}f{_base32(address.subaddress + checksum)}"
@@ -242,6 +243,7 @@ def created_actor_address(origin_key: Address, nonce: int, *, created_before: in
 
 
 def _id_parse(digits: str) -> Address:
+    """Return the f0 address of decimal digits.  Raises BadAddress."""
     if len(digits) > MAX_ID_DIGITS:
         raise BadAddress("invalid address length")
     if not (digits.isascii() and digits.isdigit()) or int(digits) > MAX_ID:
@@ -250,6 +252,7 @@ def _id_parse(digits: str) -> Address:
 
 
 def _namespace_parse(raw: str) -> tuple[bytes, str]:
+    """Return the namespace of an f4 address as uvarint, and the base32 behind its `f`.  Raises BadAddress."""
     digits, separator, rest = raw.partition("f")
     if not separator:
         raise BadAddress("invalid address payload")
@@ -269,6 +272,7 @@ def _address_new(protocol: int, payload: bytes) -> Address:
 
 
 def _is_payload(protocol: int, payload: bytes) -> bool:
+    """Return whether a payload has its protocol's length; f0 and f4 begin with a number up to MAX_ID."""
     if protocol in (SECP256K1, ACTOR):
         return len(payload) == PAYLOAD_HASH_LEN
     if protocol == BLS:
@@ -283,10 +287,12 @@ def _is_payload(protocol: int, payload: bytes) -> bool:
 
 
 def _payload_hash(preimage: bytes) -> bytes:
+    """Return the 20 bytes of blake2b by which f1 and f2 addresses name a key or an actor."""
     return hashlib.blake2b(preimage, digest_size=PAYLOAD_HASH_LEN).digest()
 
 
 def _checksum(data: bytes) -> bytes:
+    """Return the 4 bytes of blake2b that follow an address in its text."""
     return hashlib.blake2b(data, digest_size=CHECKSUM_LEN).digest()
 
 

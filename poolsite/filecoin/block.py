@@ -1,7 +1,7 @@
 """Blocks and tipsets: headers, the message lists beside them, their CIDs and order.
 
 Source: lotus chain/types/blockheader.go, blockmsg.go, tipset.go, tipset_key.go, electionproof.go;
-build/buildconstants/params_shared_vals.go (limits); spec sections Block and Tipset.
+build/buildconstants/params_shared_vals.go (limits); Filecoin spec, sections Block and Tipset.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class BeaconEntry:
     """One round of the random beacon (drand)."""
 
     round: Uint64
+    """Number of the round, by drand's own count."""
     data: bytes
     """The round's signature, from which randomness is drawn."""
 
@@ -166,6 +167,7 @@ class BlockMsg:
     """A block as it is gossiped and submitted: the header, and the CIDs of its messages."""
 
     header: BlockHeader
+    """With election proof, ticket and signature."""
     bls_messages: Annotated[tuple[Cid, ...], list_of(CID, limit=BLOCK_MESSAGE_LIMIT), JsonName("BlsMessages")]
     """CIDs of messages without signatures, as BLS signatures are aggregated."""
     secpk_messages: Annotated[tuple[Cid, ...], list_of(CID, limit=BLOCK_MESSAGE_LIMIT)]
@@ -235,6 +237,7 @@ class Tipset:
     blocks: tuple[BlockHeader, ...]
     """At least one."""
     key: TipsetKey
+    """CIDs of the blocks, in their order."""
 
     @property
     def cids(self) -> tuple[Cid, ...]:
@@ -312,6 +315,7 @@ def tipset_new(blocks: Iterable[BlockHeader]) -> Tipset:
 
 
 def _block_order(block: BlockHeader) -> tuple[bytes, bytes]:
+    """Return what blocks of a tipset are sorted by: the ticket's hash, then the CID."""
     return (block.ticket.digest if block.ticket else b"", block.cid.data)
 
 

@@ -298,6 +298,7 @@ def _items_read(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
 
 
 def _map_write(value: dict[str, Any]) -> bytes:
+    """Return a map with its keys in the order of their encoded bytes."""
     entries = sorted((text_write(key), encode(item)) for key, item in value.items())
     return head_write(MAP, len(entries)) + b"".join(key + item for key, item in entries)
 

@@ -62,6 +62,7 @@ def chacha20_keystream(key: bytes, nonce: bytes, *, length: int, start: int = 0)
 
 
 def _quarter_round(state: list[int], a: int, b: int, *, c: int, d: int) -> None:
+    """Mix four words of the state in place (RFC 8439, section 2.1)."""
     for target, source, mixed, left in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
         state[target] = (state[target] + state[source]) & WORD_MASK
         word = state[mixed] ^ state[target]

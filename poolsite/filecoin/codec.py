@@ -62,6 +62,7 @@ class Field:
     json: str
     """Name of the JSON member, Go's casing."""
     kind: Kind
+    """How its value is written and read."""
     in_json: bool = True
     """False for fields that Go leaves out of the JSON object."""
     in_cbor: bool = True
@@ -188,7 +189,9 @@ def from_json(cls: type[T], value: Json) -> T:
 
 
 Uint64: TypeAlias = Annotated[int, UINT64]
+"""0 to 2^64 - 1."""
 Int64: TypeAlias = Annotated[int, INT64]
+"""-2^63 to 2^63 - 1."""
 TokenAmount: TypeAlias = Annotated[int, AMOUNT]
 """A big integer: attoFIL, or units of a token or of data cap with 18 decimals."""
 
@@ -252,6 +255,7 @@ def _fields_of(cls: type[Any]) -> tuple[Field, ...]:
 
 
 def _field_of(name: str, annotation: Any) -> Field:
+    """Return the row of a field: its JSON name from JsonName, or the attribute's in Go's casing."""
     marks = annotation.__metadata__ if get_origin(annotation) is Annotated else ()
     names = [mark.name for mark in marks if isinstance(mark, JsonName)]
     json = names[0] if names else "".join(_INITIALS.get(word, word.capitalize()) for word in name.split("_"))
@@ -259,6 +263,7 @@ def _field_of(name: str, annotation: Any) -> Field:
 
 
 def _kind_of(annotation: Any) -> Kind:
+    """Return how an annotation's values are written.  Raises TypeError for a type that has no form."""
     arguments = get_args(annotation)
     origin = get_origin(annotation)
     if origin is Annotated:

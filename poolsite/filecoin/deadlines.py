@@ -61,6 +61,7 @@ class DeadlineInfo:
     fault_cutoff: int
     """First epoch in which faults and recoveries can no longer be declared for it."""
     params: ProvingParams
+    """Lengths of periods and windows of the network."""
 
     @property
     def last(self) -> int:
@@ -237,6 +238,7 @@ class DeadlineLoad:
     """How full a deadline is, while sectors are assigned."""
 
     index: int
+    """From 0, within the proving period."""
     live_sectors: int
     """Sectors that are not terminated."""
     total_sectors: int

@@ -1,7 +1,7 @@
 """Leader election: who may make a block at an epoch, how often they won, and what the block weighs.
 
-Source: lotus chain/types/electionproof.go, chain/consensus/filcns/weight.go, miner/miner.go; spec section
-Expected Consensus.
+Source: lotus chain/types/electionproof.go, chain/consensus/filcns/weight.go, miner/miner.go; Filecoin spec,
+section Expected Consensus.
 """
 
 from __future__ import annotations

@@ -69,19 +69,26 @@ class Transaction:
     chain_id: int
     """The network it names; 0 for a legacy transaction that names none."""
     nonce: int
+    """Number of messages that the sender sent before."""
     premium: int
     """attoFIL per gas for the miner; the gas price of a legacy transaction."""
     fee_cap: int
     """Most attoFIL per gas; the gas price of a legacy transaction."""
     gas_limit: int
+    """Most units of gas; the message's gas limit."""
     to: bytes
     """20 bytes; none for a deployment."""
     value: int
+    """attoFIL to the receiver."""
     data: bytes
     """Call data."""
     v: int = 0
+    """Which of two keys signed: 0 or 1; in a legacy transaction one of HOMESTEAD_V, or EIP155_V + 2 N and
+    that bit for network N."""
     r: int = 0
+    """First half of the signature, below CURVE_ORDER; 0 while unsigned."""
     s: int = 0
+    """Second half, likewise."""
 
     @property
     def unsigned_bytes(self) -> bytes:
@@ -150,6 +157,7 @@ def transaction_parse(raw: bytes, *, chain_id: int) -> Transaction:
 
 
 def _parse_1559(raw: bytes) -> Transaction:
+    """Return a transaction of type 2 (EIP-1559).  Raises BadTransaction, BadRlp."""
     items = rlp_decode(raw[1:])
     if not isinstance(items, list):
         raise BadTransaction("not an EIP-1559 transaction: decoded data is not a list")
@@ -168,6 +176,7 @@ def _parse_1559(raw: bytes) -> Transaction:
 
 
 def _parse_legacy(raw: bytes, chain_id: int) -> Transaction:
+    """Return a transaction without a type; V names its network, or none.  Raises BadTransaction, BadRlp."""
     items = rlp_decode(raw)
     if not isinstance(items, list):
         raise BadTransaction("not a Legacy transaction: decoded data is not a list")
@@ -201,6 +210,7 @@ def _bytes(item: RlpItem) -> bytes:
 
 
 def _int(item: RlpItem) -> int:
+    """Return an integer that Go keeps in an int64.  Raises BadTransaction."""
     if not isinstance(item, bytes):
         raise BadTransaction("cannot parse interface to int: input is not a byte array")
     if len(item) > MAX_INT_BYTES:
@@ -212,12 +222,14 @@ def _int(item: RlpItem) -> int:
 
 
 def _big(item: RlpItem) -> int:
+    """Return an integer of any size.  Raises BadTransaction."""
     if not isinstance(item, bytes):
         raise BadTransaction("cannot parse interface to big.Int: input is not a byte array")
     return int.from_bytes(item, "big")
 
 
 def _receiver_bytes(item: RlpItem) -> bytes:
+    """Return the 20 bytes of the receiver, none for a deployment.  Raises BadTransaction."""
     name = _bytes(item)
     if name and len(name) != ETH_ADDRESS_LEN:
         raise BadTransaction("cannot parse bytes into an EthAddress: incorrect input length")
@@ -225,6 +237,7 @@ def _receiver_bytes(item: RlpItem) -> bytes:
 
 
 def _int_bytes(number: int) -> bytes:
+    """Return an integer as RLP has it: big-endian without leading zeros, 0 as no bytes."""
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 

@@ -167,8 +167,11 @@ class GasBid:
     """What the base fee depends on in a message; prices are attoFIL per gas."""
 
     gas_limit: int
+    """Units of gas."""
     fee_cap: int
+    """Most that the sender pays for a unit, base fee and premium together."""
     premium: int
+    """Offered to the miner for a unit, within the fee cap."""
 
 
 def base_fee_next(base_fee: int, bids: Sequence[GasBid], *, blocks: int, by_premium: bool) -> AttoFil:

@@ -89,6 +89,7 @@ def token_claims(token: str) -> Claims:
 
 
 def _payload(token: str, secret: bytes, options: Options) -> dict[str, Any]:
+    """Return the payload of a token that is signed with the secret by HS256.  Raises BadToken."""
     if len(token) > MAX_TOKEN_LEN:
         raise BadToken("jwt: malformed token")
     try:
@@ -102,6 +103,7 @@ def _payload(token: str, secret: bytes, options: Options) -> dict[str, Any]:
 
 
 def _claims(payload: dict[str, Any]) -> Claims:
+    """Return the claims of either form: `Allow` of lotus, or `name`, `perm` and `ext`.  Raises BadToken."""
     allow = payload.get("Allow")
     if isinstance(allow, list) and all(isinstance(item, str) for item in allow):
         rule_set = payload.get("RuleSet", "")

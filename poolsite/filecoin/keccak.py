@@ -41,6 +41,7 @@ def _rotate(lane: int, by: int) -> int:
 
 
 def _permute(lanes: list[list[int]]) -> list[list[int]]:
+    """Return the state after the 24 rounds of Keccak-f[1600]."""
     for constant in _ROUND_CONSTANTS:
         parity = [a ^ b ^ c ^ d ^ e for a, b, c, d, e in lanes]
         mix = [parity[x - 1] ^ _rotate(parity[(x + 1) % 5], 1) for x in range(5)]

@@ -163,6 +163,7 @@ def _checked(info: KeyInfo) -> KeyInfo:
 
 
 def _bls_key(info: KeyInfo) -> BlsPrivateKey:
+    """Return the key of a scalar that is kept little-endian, as lotus does.  Raises BadKey."""
     scalar = int.from_bytes(info.private_key, "little")
     if not 0 < scalar < BLS_ORDER:
         raise BadKey("the BLS private key is not below the order of the group")

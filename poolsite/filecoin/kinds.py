@@ -129,6 +129,7 @@ def bytes_to_json(data: bytes) -> str | None:
 
 
 def _address_encode(address: Address) -> bytes:
+    """Return a byte string of protocol and payload; of UNDEF an empty one."""
     payload = address.payload
     if address.protocol < 0:
         return b"\x40"
@@ -152,6 +153,7 @@ def _amount_encode(amount: int) -> bytes:
 
 
 def _amount_decode(data: bytes, at: int) -> tuple[AttoFil, int]:
+    """Read a big integer: no bytes for 0, else a sign byte and the magnitude.  Raises BadCbor."""
     body, end = cbor.bytes_read(data, at)
     try:
         amount = amount_from_bytes(body)

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 PROVING: Final = "Proving"
 """State of a sector that the chain has."""
 SECTOR: Final = "/sectors/{number}"
+"""Key of a sector's state."""
 NUMBERS_ALLOCATED: Final = "/storage/sectorsids/allocated"
+"""Key of all numbers given, as run lengths."""
 NUMBER_LAST: Final = "/storage/nextid"
 """The last number given, as lotus of before the bit field reads it."""
 BLOCK_OF_EPOCH: Final = "/slashfilter/epoch/{miner}/{height}"
+"""Key of the CID of the block that a miner signed at a height: a second one is a double fork."""
 BLOCK_ON_PARENTS: Final = "/slashfilter/parents/{miner}/{parents}"
+"""Key of the CID of the block that a miner signed on these parents (their tipset key in hex): a second one
+is a time offset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +39,13 @@ class LotusPiece:
     """A piece of a sector."""
 
     cid: Cid
+    """Piece commitment."""
     size: int
     """Padded."""
     manifest: PieceActivationManifest | None = None
     """None: zeros that fill the sector."""
     start: int = 0
+    """Epoch from which a client wants it kept."""
     end: int = 0
     """Epochs between which a client wants it kept."""
 
@@ -65,23 +72,33 @@ class LotusSector:
     """A proving sector."""
 
     number: int
+    """Number among the miner's sectors, at most 2^63 - 1."""
     seal_proof: int
+    """RegisteredSealProof code."""
     created_s: int = 0
     """Seconds since 1970."""
     pieces: tuple[LotusPiece, ...] = ()
+    """In their order, fillers included."""
     ticket: bytes = b""
+    """32 bytes of randomness from which labels begin."""
     ticket_epoch: int = 0
+    """Epoch at which the ticket was drawn."""
     seed: bytes = b""
+    """32 bytes of randomness that choose the challenges."""
     seed_epoch: int = 0
+    """Epoch at which the seed was drawn."""
     comm_d: Cid | None = None
+    """Of the data that were sealed."""
     comm_r: Cid | None = None
     """Of the replica that was sealed."""
     new_comm_d: Cid | None = None
     """Of the data that were put into it later."""
     new_comm_r: Cid | None = None
+    """Of the replica that holds them."""
     precommit: Cid | None = None
     """Its message."""
     commit: Cid | None = None
+    """The commit's message."""
 
     @property
     def value(self) -> dict[str, Any]:

@@ -159,6 +159,7 @@ def merkle_prove(tree: MerkleTree, index: int) -> MerkleProof:
 def _rows_above(
     row: tuple[bytes, ...], arities: tuple[int, ...], *, node_hash: NodeHash
 ) -> tuple[tuple[bytes, ...], ...]:
+    """Return a row and all above it, the root's last."""
     rows = [row]
     for arity in arities:
         row = tuple(node_hash(row[at : at + arity]) for at in range(0, len(row), arity))
@@ -167,6 +168,7 @@ def _rows_above(
 
 
 def _path(rows: tuple[tuple[bytes, ...], ...], index: int) -> tuple[PathElement, ...]:
+    """Return the siblings of a leaf from its row upwards."""
     path = []
     for row, above in pairwise(rows):
         arity = len(row) // len(above)

@@ -119,6 +119,7 @@ def _path_read(reader: BincodeReader) -> tuple[PathElement, ...]:
 
 
 def _upper_path_read(reader: BincodeReader) -> tuple[PathElement, ...]:
+    """Return the one row of a sub or top tree.  Raises BadBincode."""
     path = _path_read(reader)
     if len(path) != 1:  # an empty one would read back as another variant
         raise BadBincode(f"{len(path)} rows in an upper path")

@@ -49,6 +49,7 @@ class Message:
     """A call from an account to an actor, and what it may cost; unsigned."""
 
     version: Uint64 = MESSAGE_VERSION
+    """MESSAGE_VERSION; nodes refuse any other."""
     to: Address = UNDEF
     """Receiver, in any form."""
     from_: Address = UNDEF
@@ -91,6 +92,7 @@ class SignedMessage:
     """A message with its sender's signature."""
 
     message: Message
+    """What is signed and executed."""
     signature: Signature
     """Over the bytes of the unsigned message's CID; a delegated one over the Ethereum transaction's bytes."""
 
@@ -236,6 +238,7 @@ def message_check_for_inclusion(message: Message, *, min_gas: int = 0) -> None:
 
 
 def _check_gas(message: Message, min_gas: int) -> None:
+    """Raise MessageRefused, in lotus' words, unless limit and prices fit each other and the block."""
     if message.gas_fee_cap < 0:
         raise MessageRefused("'GasFeeCap' field cannot be negative")
     if message.gas_premium < 0:

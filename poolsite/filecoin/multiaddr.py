@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+"""Digits of base58 by their values, as Bitcoin has them."""
 MULTIADDRS_MAX_BYTES: Final = 1024
 """Of all of a miner together.  Source: builtin-actors miner policy MAX_MULTIADDR_DATA."""
 PEER_ID_MAX_BYTES: Final = 128
@@ -27,10 +28,13 @@ CODES: Final = {
 }
 """Protocols by their names."""
 NAMES: Final = {code: name for name, code in CODES.items()} | {421: "p2p"}
+"""Names of protocols by their codes; 421 was `ipfs` once."""
 HOSTS: Final = ("dns", "dns4", "dns6", "dnsaddr", "sni")
 """Those whose value is a host's name."""
 PORTS: Final = ("tcp", "udp")
+"""Those whose value is a port of two bytes."""
 HOST: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
+"""What a host's name may look like."""
 MULTIHASHES: Final = {0x00: None, 0x12: 32}
 """Of peer ids: the key itself, or its SHA2-256 with this length."""
 
@@ -44,7 +48,9 @@ class Part:
     """One protocol of a multiaddress, with its value; empty where it has none."""
 
     name: str
+    """One of CODES."""
     value: str = ""
+    """As it stands in the text: an IP address, a port, a host's name, a peer id."""
 
 
 def base58_encode(data: bytes) -> str:
@@ -127,6 +133,7 @@ def multiaddr_encode(parts: tuple[Part, ...]) -> bytes:
 
 
 def _value_bytes(part: Part) -> bytes:
+    """Return a value in binary; those of varying length begin with it."""
     match part.name:
         case "ip4" | "ip6":
             return ipaddress.ip_address(part.value).packed
@@ -151,6 +158,7 @@ def multiaddr_decode(data: bytes) -> tuple[Part, ...]:
 
 
 def _parts(data: bytes) -> Iterator[Part]:
+    """Yield the protocols of a binary multiaddress.  Raises BadMultiaddr, BadVarint."""
     at = 0
     while at < len(data):
         code, at = uvarint_read(data, at)
@@ -168,6 +176,7 @@ def _parts(data: bytes) -> Iterator[Part]:
 
 
 def _value_text(name: str, value: bytes) -> str:
+    """Return a value as its protocol writes it in text."""
     match name:
         case "ip4" | "ip6":
             return str(ipaddress.ip_address(value))

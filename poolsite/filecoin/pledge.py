@@ -212,6 +212,7 @@ def consensus_fault_penalty(epoch_reward: int) -> AttoFil:
 
 
 def _grid_up(epoch: int, unit: int, offset: int) -> int:
+    """Return the first epoch of the grid offset, offset + unit, … that is not before `epoch`."""
     offset %= unit
     # Twice negated floor division is division rounded up.
     return -((offset - epoch) // unit) * unit + offset

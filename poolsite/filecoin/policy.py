@@ -383,18 +383,21 @@ def _fork_upgrades(row: Network) -> dict[str, int]:
 
 
 def _positive(value: Any, member: str, *, zero_ok: bool) -> int:
+    """Return a whole number above 0, or 0 where that is allowed.  Raises BadField."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (value == 0 and not zero_ok):
         raise BadField(member, "must be a whole number in range")
     return value
 
 
 def _decimal(value: str) -> int:
+    """Return the integer of at most 40 decimal digits.  Raises BadField."""
     if not (value.isascii() and value.isdigit() and len(value) <= 40):
         raise BadField("ConsensusMinerMinPower", "must be a string of decimal digits")
     return int(value)
 
 
 def _seal_proofs(value: Any) -> tuple[RegisteredSealProof, ...]:
+    """Return those of a node's registered proofs that are known here.  Raises BadField."""
     if not isinstance(value, list):
         raise BadField("SupportedProofTypes", "must be a list")
     known = {int(proof): proof for proof in RegisteredSealProof}

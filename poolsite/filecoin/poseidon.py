@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Matrix = tuple[tuple[int, ...], ...]
+"""Rows of scalars."""
 
 FULL_ROUNDS = 8
 """Rounds with an S-box on every element: half before, half after the partial rounds."""
@@ -156,6 +157,7 @@ def _self_shrunk(chunk: int) -> str:
 
 
 def _round_constants(width: int, partial: int) -> tuple[int, ...]:
+    """Return the constants of all rounds: candidates of 255 bits, those not below r left out."""
     wanted = (FULL_ROUNDS + partial) * width
     constants: list[int] = []
     pending = ""

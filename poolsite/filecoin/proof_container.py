@@ -180,6 +180,7 @@ def aggregate_proofs(proof: bytes, *, seal_proof: int) -> tuple[bytes, ...]:
 
 
 def _unpacked(packed: bytes, *, at_most: int) -> bytes:
+    """Return a proof out of its xz form, at most one byte more than allowed.  Raises BadProofContainer."""
     reader = lzma.LZMADecompressor(memlimit=UNPACK_MEMORY_BYTES)
     try:
         proof = reader.decompress(packed, max_length=at_most + 1)
@@ -330,6 +331,7 @@ def post_inputs_of(
 
 
 def _groups(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[tuple[bytes, ...], ...]:
+    """Return the groups of a container of this kind and registered proof.  Raises BadProofContainer."""
     container = container_decode(proof)
     if container.kind is not kind:
         raise BadProofContainer(f"a {container.kind.name} proof instead of {kind.name}")
@@ -341,6 +343,7 @@ def _groups(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tupl
 
 
 def _only_group(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[bytes, ...]:
+    """Return the group of a container of a kind that has one.  Raises BadProofContainer."""
     groups = _groups(proof, kind=kind, registered_proof=registered_proof)
     if len(groups) != 1:
         raise BadProofContainer(f"{len(groups)} groups of proofs instead of 1")

@@ -80,10 +80,15 @@ class ProvenSeal:
     """What the proof of one sector's seal must be about."""
 
     number: int
+    """Number among the miner's sectors, at most 2^63 - 1."""
     comm_r: bytes
+    """Commitment to the replica, 32 bytes."""
     comm_d: bytes
+    """Commitment to the data, 32 bytes."""
     ticket: bytes
+    """Randomness from which its labels began, 32 bytes."""
     seed: bytes
+    """Interactive randomness, 32 bytes; unused by non-interactive proofs."""
 
 
 @dataclass(frozen=True, slots=True)

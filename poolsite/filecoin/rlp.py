@@ -35,6 +35,7 @@ def rlp_encode(item: object) -> bytes:
 
 
 def _head(base: int, length: int) -> bytes:
+    """Return the head of a string (base 0x80) or list (0xc0): its length, or the length of that first."""
     if length < 56:
         return bytes((base + length,))
     size = length.to_bytes((length.bit_length() + 7) // 8, "big")
@@ -83,6 +84,7 @@ def _length(data: bytes, at: int, *, size: int) -> tuple[int, int]:
 
 
 def _items(data: bytes, at: int, *, length: int, depth: int) -> tuple[RlpItem, int]:
+    """Return the items of a list's body, and where it ends.  Raises BadRlp."""
     if depth > MAX_DEPTH:
         raise BadRlp("invalid rlp data: lists nested too deeply")
     stop = at + length

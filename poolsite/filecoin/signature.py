@@ -158,6 +158,7 @@ def bls_aggregate_verify(signature: Signature, senders: Sequence[Address], paylo
 
 
 def _secp256k1_verify(data: bytes, address: Address, payload: bytes) -> None:
+    """Raise BadSignature unless the key that signed blake2b-256 of the payload has this f1 address."""
     if address.protocol != SECP256K1:
         raise BadSignature("signature did not match")
     digest = hashlib.blake2b(payload, digest_size=32).digest()
@@ -166,6 +167,7 @@ def _secp256k1_verify(data: bytes, address: Address, payload: bytes) -> None:
 
 
 def _delegated_verify(data: bytes, address: Address, payload: bytes) -> None:
+    """Raise BadSignature unless the key that signed keccak-256 of the payload has this f410 address."""
     if address.protocol != DELEGATED or address.eth_address is None:
         raise BadSignature("eth signature is only valid for delegated addresses")
     public_key = secp256k1_recover(data, keccak256(payload))
@@ -174,6 +176,7 @@ def _delegated_verify(data: bytes, address: Address, payload: bytes) -> None:
 
 
 def _bls_verify(data: bytes, address: Address, payload: bytes) -> None:
+    """Raise BadSignature unless the key that is this f3 address signed the payload itself."""
     if len(data) != BLS_SIGNATURE_LEN:
         raise BadSignature("bls signature incorrectly sized")
     if address.protocol != BLS:

@@ -1,6 +1,8 @@
 """Rules by which a host, or one of its sealing threads, begins sectors: names, words and meanings.
 
-Names and meanings are a damocles-worker's `[sealing]` (spec sealing §2.3).  A rule travels as text.
+Names and meanings are a damocles-worker's `[sealing]`; a rule travels as text.
+Source: ipfs-force-community/damocles damocles-worker/src/config.rs Sealing; what is obeyed stands in
+docs/sealing.md, “Rules of hosts and threads”.
 """
 
 from __future__ import annotations

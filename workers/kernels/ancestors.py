@@ -1,6 +1,6 @@
 """Four rows of a binary tree at once, for commitments, which need no row but the last.
 
-Source: rust-fil-proofs filecoin-hashers/src/sha256.rs Sha256Function; spec proofs section 2.
+Source: rust-fil-proofs filecoin-hashers/src/sha256.rs Sha256Function::node.
 """
 
 # mypy: allow-untyped-calls

@@ -1,6 +1,6 @@
 """Binary trees of SHA-256 with the two top bits cleared (SHA-254): tree-d and piece commitments.
 
-Source: rust-fil-proofs filecoin-hashers/src/sha256.rs Sha256Function; spec proofs section 2.
+Source: rust-fil-proofs filecoin-hashers/src/sha256.rs Sha256Function::node.
 """
 
 # mypy: allow-untyped-calls

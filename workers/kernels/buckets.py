@@ -20,7 +20,8 @@ def signed_digits(scalars, chosen, bits, digits, first, end):
     digits:  i32[windows, p]  output: twice the digit's size, plus 1 if it is negative
     first, end: i64           columns that are written: those of chosen[first:end]
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c; a carry stands for its booth_encode.
+    Twin:    tests/naive/curve.py.
     """
     half, low = 1 << (bits - 1), np.uint64((1 << bits) - 1)
     for k in range(first, end):
@@ -48,7 +49,8 @@ def sort_into_buckets(digits, chosen, starts, lengths, order):
     lengths: i64[buckets]  output: how many points it has
     order:   u32[p]        output: indices, the highest bit set where the digit is negative
     Cost:    two passes.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  the buckets of supranational/blst src/multi_scalar.c, filled by sorting.
+    Twin:    tests/naive/curve.py.
     """
     lengths[:] = 0
     for digit in digits:
@@ -106,7 +108,8 @@ def pair_up(starts, lengths, order, pairs, singles):
     singles:         u32[2, buckets + 1]    output: index and place of what has no partner
     Returns the numbers of pairs, of singles, and of rows afterwards.
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/bulk_addition.c ADDITION_BTREE, of each bucket.
+    Twin:    tests/naive/curve.py.
     """
     paired, single, place = 0, 0, 0
     for bucket in range(starts.shape[0]):

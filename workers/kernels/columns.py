@@ -21,7 +21,8 @@ def add_columns(matrix, coefficients, lagrange, layout, bound, out):
     bound:        u32[b]        variables behind the kind BOUND
     out:          u64[n, 4]     Montgomery; added to
     Cost:    a product a term whose coefficient is neither 1 nor -1.   Threads: none inside; the GIL is free.
-    Errors:  none.   Source: spec snark section 2.1.   Twin: tests/naive/r1cs.py.
+    Errors:  none.
+    Source:  filecoin-project/bellperson src/groth16/generator.rs eval_at_tau.   Twin: tests/naive/r1cs.py.
     """
     ends, variables, places = matrix
     begin = np.int64(0)
@@ -48,7 +49,8 @@ def mark_columns(variables, layout, bound, out):
     bound:     u32[b]  variables behind the kind BOUND
     out:       u8[n]   added to
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 2.3 step 2.   Twin: tests/naive/r1cs.py.
+    Source:  filecoin-project/bellperson src/groth16/prover/mod.rs ProvingAssignment::enforce.
+    Twin:    tests/naive/r1cs.py.
     """
     for term in range(variables.shape[0]):
         out[place_of(variables[term], layout, bound)] = 1
@@ -62,7 +64,8 @@ def combine_columns(columns, factors, out):
     factors: u64[3, 4]     Montgomery
     out:     u64[n, 4]     output, Montgomery
     Cost:    three products a row.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 2.1.   Twin: tests/naive/r1cs.py.
+    Source:  filecoin-project/bellperson src/groth16/generator.rs generate_parameters, eval.
+    Twin:    tests/naive/r1cs.py.
     """
     for row in range(out.shape[0]):
         target = out.ctypes.data + SLOT * row

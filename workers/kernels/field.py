@@ -1,6 +1,7 @@
 """The scalar field of BLS12-381: its modulus, its two limb forms, sums of whole arrays.
 
-Source: spec proofs section 0.  A node is u64[4], little-endian limbs of the canonical integer.
+Source: supranational/blst src/consts.c BLS12_381_r; rust-fil-proofs fr32/src/convert.rs: a node is u64[4],
+little-endian limbs of the canonical integer.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def count_not_canonical(rows):
 
     rows: u64[n, 4]
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec proofs section 0.   Twin: tests/naive/field.py.
+    Source:  rust-fil-proofs fr32/src/convert.rs bytes_into_fr.   Twin: tests/naive/field.py.
     """
     count = 0
     for row in range(rows.shape[0]):

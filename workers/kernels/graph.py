@@ -1,7 +1,7 @@
 """The parents of the stacked DRG: 6 by bucket sampling, 8 by a Feistel permutation.
 
 Source: rust-fil-proofs storage-proofs-core/src/drgraph.rs, crypto/feistel.rs;
-storage-proofs-porep/src/stacked/vanilla/graph.rs; spec proofs section 5.
+storage-proofs-porep/src/stacked/vanilla/graph.rs correspondent, generate_expanded_parents.
 """
 
 # mypy: allow-untyped-calls

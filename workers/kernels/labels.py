@@ -1,7 +1,7 @@
 """Stacked DRG labels, the serial hash chain of PC1.
 
 Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/create_label/single.rs and
-sha2raw; spec proofs section 6.
+sha2raw/src/sha256.rs.
 """
 
 # mypy: allow-untyped-calls

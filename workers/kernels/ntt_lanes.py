@@ -294,7 +294,8 @@ def columns_pass(rows, groups, order, factors, bases, first):
     first:   u64[2, 5]      what all values are multiplied by, and 1; times 2^260
     Cost:    n1/2 · log2 n1 products a column, and two a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
-    Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs serial_fft, by its values.
+    Twin:    tests/naive/ntt.py.
     """
     count = order.shape[0]
     width = rows.shape[0] // count
@@ -321,7 +322,8 @@ def lines_pass(rows, groups, order, factors, scales, out):
     out:     u64[n, 4]   output, canonical; another array than `rows`
     Cost:    n2/2 · log2 n2 products a line, and one a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
-    Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs serial_fft, by its values.
+    Twin:    tests/naive/ntt.py.
     """
     count = order.shape[0]
     height = rows.shape[0] // count
@@ -352,7 +354,7 @@ def coset_pass(rows, groups, order, inverse_factors, scales, factors, bases, fir
     first:   u64[2, 5]      what all values are multiplied by, and 1; times 2^260
     Cost:    n2 · log2 n2 products a line, and three a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
-    Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/bellperson src/domain.rs coset_fft.   Twin: tests/naive/ntt.py.
     """
     count = order.shape[0]
     scratch, slots = _slots(count)
@@ -386,7 +388,7 @@ def quotient_pass(sides, groups, order, factors, divisor, inverse_factors, bases
     first:   u64[2, 5]      what all values are multiplied by, and 1; times 2^260
     Cost:    2 n1 · log2 n1 products a column, and four a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
-    Source:  spec snark section 2.3 step 3.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/bellperson src/groth16/prover/native.rs execute_fft.   Twin: tests/naive/ntt.py.
     """
     a, b, c = sides
     count = order.shape[0]

@@ -367,7 +367,7 @@ def add_pairs_lanes_g1(points, first, second, out, places):
     places: u32[p]      rows of `out`
     Cost:    5 products, a square and a share of an inversion a pair, 8 pairs at a time.
     Threads: none inside; the GIL is free.   Errors: none; callers have made the indices.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
     """
     if first.shape[0] == 0:
         return
@@ -398,7 +398,7 @@ def add_pairs_lanes_g2(points, first, second, out, places):
     places: u32[p]      rows of `out`
     Cost:    17 products and a share of an inversion a pair, 8 pairs at a time.
     Threads: none inside; the GIL is free.   Errors: none; callers have made the indices.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
     """
     if first.shape[0] == 0:
         return
@@ -451,7 +451,7 @@ def copy_points_lanes_g1(points, indices, out, places):
     out:     u64[m, 16]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e1.c POINTonE1_cneg.   Twin: tests/naive/curve.py.
     """
     _copy_points(_COPY_1, points, indices, out, places)
 
@@ -465,6 +465,6 @@ def copy_points_lanes_g2(points, indices, out, places):
     out:     u64[m, 32]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e2.c POINTonE2_cneg.   Twin: tests/naive/curve.py.
     """
     _copy_points(_COPY_2, points, indices, out, places)

@@ -121,7 +121,7 @@ def sum_buckets_g1(points, buckets, total):
     total:   u64[3, 6]   output: X, Y, Z of the projective sum
     Cost:    two complete additions (12 products each) a bucket.   Threads: none inside; the GIL is free.
     Errors:  none; `msm` has made the rows.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
     """
     _sum_buckets((_MULTIPLY, _ADD, _SUBTRACT), ONE_1, TWELVE_1, points, buckets, total)
 
@@ -135,7 +135,7 @@ def sum_buckets_g2(points, buckets, total):
     total:   u64[3, 12]  output: X, Y, Z of the projective sum
     Cost:    two complete additions a bucket.   Threads: none inside; the GIL is free.
     Errors:  none; `msm` has made the rows.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
     """
     _sum_buckets((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), ONE_2, TWELVE_2, points, buckets, total)
 
@@ -179,7 +179,8 @@ def join_eighths_g1(sums, doublings, total):
     doublings: i64              log2 of an eighth's buckets
     total:     u64[3, 6]        output: X, Y, Z
     Cost:    20 complete additions and the doublings.   Threads: none inside; the GIL is free.
-    Errors:  none.   Source: spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Errors:  none.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
     """
     _join_eighths((_MULTIPLY, _ADD, _SUBTRACT), TWELVE_1, sums, doublings, total)
 
@@ -192,7 +193,8 @@ def join_eighths_g2(sums, doublings, total):
     doublings: i64               log2 of an eighth's buckets
     total:     u64[3, 12]        output: X, Y, Z
     Cost:    20 complete additions and the doublings.   Threads: none inside; the GIL is free.
-    Errors:  none.   Source: spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Errors:  none.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
     """
     _join_eighths((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), TWELVE_2, sums, doublings, total)
 
@@ -248,7 +250,8 @@ def join_windows_g1(totals, bits, out):
     bits:   i64                 size of a window
     out:    u64[12]             output: the affine sum
     Cost:    `bits` + 1 complete additions a window, one inversion.   Threads: none inside; the GIL is free.
-    Errors:  none.   Source: spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Errors:  none.
+    Source:  supranational/blst src/multi_scalar.c, s_mult_pippenger.   Twin: tests/naive/curve.py.
     """
     _to_affine(
         (_MULTIPLY, _ADD, _SUBTRACT),
@@ -265,7 +268,8 @@ def join_windows_g2(totals, bits, out):
     bits:   i64                  size of a window
     out:    u64[24]              output: the affine sum
     Cost:    `bits` + 1 complete additions a window, one inversion.   Threads: none inside; the GIL is free.
-    Errors:  none.   Source: spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Errors:  none.
+    Source:  supranational/blst src/multi_scalar.c, s_mult_pippenger.   Twin: tests/naive/curve.py.
     """
     _to_affine(
         (_MULTIPLY_2, _ADD_2, _SUBTRACT_2),

@@ -181,7 +181,7 @@ def add_pairs_g1(points, first, second, out, places):
     places:        u32[p]      rows of `out`
     Cost:    6 products and a share of an inversion a pair.   Threads: none inside; the GIL is free.
     Errors:  none; `msm` and `fixed_base` have made the indices.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
     """
     _add_pairs((_MULTIPLY, _ADD, _SUBTRACT), ONE_1, points, first, second, out, places)
 
@@ -196,7 +196,7 @@ def add_pairs_g2(points, first, second, out, places):
     places:        u32[p]      rows of `out`
     Cost:    18 products and a share of an inversion a pair.   Threads: none inside; the GIL is free.
     Errors:  none; `msm` and `fixed_base` have made the indices.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
     """
     _add_pairs((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), ONE_2, points, first, second, out, places)
 
@@ -210,7 +210,7 @@ def copy_points_g1(points, indices, out, places):
     out:     u64[m, 12]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e1.c POINTonE1_cneg.   Twin: tests/naive/curve.py.
     """
     for k in range(indices.shape[0]):
         _copy_signed((_MULTIPLY, _ADD, _SUBTRACT), points, indices[k], out[np.int64(places[k])])
@@ -225,7 +225,7 @@ def copy_points_g2(points, indices, out, places):
     out:     u64[m, 24]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e2.c POINTonE2_cneg.   Twin: tests/naive/curve.py.
     """
     for k in range(indices.shape[0]):
         _copy_signed((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), points, indices[k], out[np.int64(places[k])])
@@ -238,7 +238,7 @@ def scale_coordinates(rows, factor):
     rows:   u64[n, 6]  values below p
     factor: u64[6]     below p
     Cost:    one product a row.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/vect.h mul_mont_384.   Twin: tests/naive/curve.py.
     """
     for row in range(rows.shape[0]):
         at = rows[row].ctypes.data
@@ -274,7 +274,7 @@ def first_off_curve_g1(points):
 
     points: u64[n, 12]  coordinates below p in Montgomery form
     Cost:    3 products a point.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 2.2.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/e1.c POINTonE1_affine_on_curve.   Twin: tests/naive/curve.py.
     """
     return _first_off_curve((_MULTIPLY, _ADD, _SUBTRACT), FOUR_1, points)
 
@@ -285,6 +285,6 @@ def first_off_curve_g2(points):
 
     points: u64[n, 24]  coordinates below p in Montgomery form
     Cost:    9 products a point.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  spec snark section 2.2.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/e2.c POINTonE2_affine_on_curve.   Twin: tests/naive/curve.py.
     """
     return _first_off_curve((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), FOUR_2, points)

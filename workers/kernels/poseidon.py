@@ -1,6 +1,6 @@
 """The Poseidon hash of Filecoin's trees and columns: arity 2, 4, 8 and 11, chosen path and constants.
 
-Source: argumentcomputer/neptune src/poseidon.rs; spec proofs section 7.
+Source: argumentcomputer/neptune src/poseidon.rs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Constants of the Poseidon hash, derived at first use: round constants and the matrix.
 
-Source: argumentcomputer/neptune src/round_constants.rs, mds.rs, preprocessing.rs;
-spec proofs section 7.  Plain integers; `poseidon_recurrence` puts them in order.
+Source: argumentcomputer/neptune src/round_constants.rs, mds.rs, preprocessing.rs.
+Plain integers; `poseidon_recurrence` puts them in order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # mypy: allow-untyped-calls
 """Data times a factor per stretch of nodes: the encoding of SnapUp and its inverses.
 
-Source: rust-fil-proofs storage-proofs-update/src/vanilla.rs encode_into, decode_into,
+Source: rust-fil-proofs storage-proofs-update/src/vanilla.rs encode_into, decode_from,
 remove_encoded_data; FIP-0019.
 """
 
@@ -116,7 +116,7 @@ def decode_rows(replica, key, inverses, shift, first, out):
     out:          u64[n, 4]  canonical; may be either input
     Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.snap_encode` has checked the shapes.
-    Source:  storage-proofs-update/src/vanilla.rs decode_into.   Twin: tests/naive/field.py.
+    Source:  storage-proofs-update/src/vanilla.rs decode_from.   Twin: tests/naive/field.py.
     """
     for row in range(out.shape[0]):
         factor = inverses.ctypes.data + 32 * ((first + row) >> shift)

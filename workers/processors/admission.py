@@ -1,7 +1,7 @@
 """Which child of a stage gets the next task, and when: room, named locks, time between starts.
 
 One condition guards everything, so a task takes its place and all its locks in one step: no two tasks
-wait for each other.  Source: damocles-worker's limits, spec sealing §2.3.
+wait for each other.  Source: ipfs-force-community/damocles damocles-worker/src/limit.rs, sealing/resource.rs.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ REFERENCE: dict[str, float] = {
     "PC2 8 MiB": 6_273.0,
     "C1 8 MiB with self-check": 21.1,
 }
-"""rust-fil-proofs 19.1.0 on one core of a Zen 5 at 1.96 GB/s SHA-256.  Source: golden/BENCH.md."""
+"""rust-fil-proofs 19.1.0 without GPU, `-C target-cpu=native`, on one core of a Zen 5 at 1.96 GB/s SHA-256;
+`make bench-rust` measures it anew (docs/performance.md, “The same figures from rust-fil-proofs”)."""
 
 TARGET: dict[str, float] = {
     "fr32 pad": 2.5,

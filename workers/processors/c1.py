@@ -1,7 +1,7 @@
 """Stage c1: the vanilla proofs of the challenged nodes, checked before they are given out.
 
 Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_commit_phase1;
-storage-proofs-porep/src/stacked/vanilla/proof.rs prove_layers; spec proofs section 9.
+storage-proofs-porep/src/stacked/vanilla/proof.rs prove_layers.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 First line out: `<stage> processor ready` (several stages joined by `+`), said when their kernels are
 compiled.  Request: {"id", "task", "stage" (needed with several)}; answer: {"id", "err_msg", "output"}
 and, beyond the field's protocol, "err_kind", "err_level" and lines {"id", "progress": {"done", "total"}}.
-End of stdin ends the child at once.  Source: spec sealing section 2.4.
+End of stdin ends the child at once.
+Source: ipfs-force-community/damocles damocles-worker/vc-processors/src/core/ext/{mod,consumer}.rs.
 """
 
 from __future__ import annotations

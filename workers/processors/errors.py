@@ -1,6 +1,6 @@
 """What can go wrong in a stage, told apart by what helps: trying again, or a person.
 
-Source: damocles-worker src/sealing/failure.rs (levels), spec sealing section 2.2.
+Source: ipfs-force-community/damocles damocles-worker/src/sealing/failure.rs Level.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The parents of every node, in memory for small graphs, in the standard cache file for large ones.
 
-Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/cache.rs; spec proofs section 5.3.
+Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/cache.rs.
 """
 
 from __future__ import annotations

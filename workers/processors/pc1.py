@@ -2,7 +2,7 @@
 
 Resumes at the first layer that is not there whole; asked again for a sector whose layers are all there, it
 looks whether they are what was written.  Sectors that wait together are labelled together.
-Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1; spec proofs section 6.
+Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1.
 """
 
 from __future__ import annotations

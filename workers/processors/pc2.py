@@ -4,7 +4,7 @@ Resumes at the first base tree that is not there whole; asked again for a sector
 all of it anew if any file of that is damaged.  The replica is written beside the staged
 copy and takes its place at the end, so a kill never leaves a half-encoded sealed file.
 Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
-(generate_tree_c_cpu, generate_tree_r_last_cpu); spec proofs section 8.
+(generate_tree_c_cpu, generate_tree_r_last_cpu).
 """
 
 from __future__ import annotations

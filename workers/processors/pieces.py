@@ -1,6 +1,6 @@
 """Raw pieces as padded nodes: streaming Fr32 padding, commitments, the pieces that fill a sector.
 
-Source: rust-fil-proofs filecoin-proofs/src/pieces.rs, api/mod.rs add_piece; spec proofs section 2.
+Source: rust-fil-proofs filecoin-proofs/src/pieces.rs, api/mod.rs add_piece.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The parent's side of the processor protocol: one child, started, asked and ended.
 
 A child is any program that speaks the protocol, so a user's own binary can stand for a stage.
-Source: spec sealing section 2.4; damocles-worker vc-processors/src/core/ext/producer.rs.
+Source: ipfs-force-community/damocles damocles-worker/vc-processors/src/core/ext/producer.rs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Vanilla proofs of spacetime: opening the challenged leaves of sealed sectors, finding the faulty ones.
 
 Source: rust-fil-proofs storage-proofs-post/src/fallback/vanilla.rs;
-filecoin-proofs/src/api/post_util.rs generate_fallback_sector_challenges; spec proofs section 10.
+filecoin-proofs/src/api/post_util.rs generate_fallback_sector_challenges.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The updated replica of SnapUp: its randomness, and encoding, decoding and removing data.
 
-Source: FIP-0019; rust-fil-proofs storage-proofs-update/src/vanilla.rs; spec proofs section 11.
+Source: FIP-0019; rust-fil-proofs storage-proofs-update/src/vanilla.rs.
 """
 
 from __future__ import annotations

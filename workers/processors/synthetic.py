@@ -2,7 +2,7 @@
 
 Once the file is there, layers, tree-d and tree-c may be deleted before the seed is known.
 Source: FIP-0059; rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
-write_synth_proofs, read_porep_proofs_from_synth; spec proofs section 9.
+write_synth_proofs, read_porep_proofs_from_synth.
 """
 
 from __future__ import annotations

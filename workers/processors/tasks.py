@@ -1,8 +1,8 @@
 """What goes into each stage and what comes out, as it crosses the processor protocol.
 
-Field names are those of the protocol (spec sealing section 2.4); byte strings are JSON arrays of
+Field names are those of the protocol; byte strings are JSON arrays of
 numbers there, paths are strings, sizes of pieces are unpadded bytes.
-Source: damocles-worker vc-processors/src/builtin/tasks.rs.
+Source: ipfs-force-community/damocles damocles-worker/vc-processors/src/builtin/tasks.rs.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The tree of an empty sector is the same for all of a size: a host makes it once, each sector's is a link.
 
-Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs (tree-d of phase 1); spec proofs section 2.
+Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Trees in flat files: building their rows, and reading inclusion proofs out of them.
 
-Source: merkletree src/merkle.rs gen_proof, gen_cached_proof; spec proofs section 8.
+Source: filecoin-project/merkletree src/merkle.rs gen_proof, gen_cached_proof.
 """
 
 from __future__ import annotations

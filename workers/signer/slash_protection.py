@@ -8,7 +8,7 @@ cannot be seen here: a header names its parents by CID, which tells neither thei
 
 Rows are never dropped.  Each lies beside a record several times its size; and who drops old ones must refuse
 whatever is below them, a line that one header of a far future would carry past the whole chain.
-Source: ref-fvm fvm/src/kernel/default.rs verify_consensus_fault; lotus chain/gen/slashfilter/slashfilter.go.
+Source: lotus chain/vm/fvm.go VerifyConsensusFault, chain/gen/slashfilter/slashfilter.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Making one aggregate of many Groth16 proofs (SnarkPack, version 2).
 
-Source: spec proofs section 13; filecoin-project/bellperson src/groth16/aggregate/prove.rs; the bytes are the
-same.  Halves of points and of keys are joined round by round with a challenge, until one of each is left.
+Source: filecoin-project/bellperson src/groth16/aggregate/prove.rs; the bytes are the same.
+Halves of points and of keys are joined round by round with a challenge, until one of each is left.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A circuit as rows: what its variables are, and which products of them must equal which sums.
 
-A constraint is (A, B, C) with A · B = C, each a linear combination of variables.  Source: spec snark
-section 1; filecoin-project/bellperson bellpepper-core src/{lc,constraint_system}.rs.
+A constraint is (A, B, C) with A · B = C, each a linear combination of variables.
+Source: argumentcomputer/bellpepper crates/bellpepper-core/src/{lc,constraint_system}.rs.
 
 Circuits repeat: a WindowPoSt has the same rows for each of its sectors, a PoRep for each of its challenges.
 So a circuit is a list of parts, and a part's rows are written once for all of its instances.

@@ -1,6 +1,6 @@
 """The roots of unity over which a circuit's rows are values of polynomials.
 
-Source: spec snark section 2 and 2.3; filecoin-project/bellperson src/domain.rs.
+Source: filecoin-project/bellperson src/domain.rs EvaluationDomain.
 """
 
 from __future__ import annotations

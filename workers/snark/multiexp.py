@@ -1,6 +1,7 @@
 """Sums of many multiples of points (multi-scalar multiplication), and many multiples of one point.
 
-Source: spec snark section 5.1: signed windows, buckets summed by rounds of independent affine additions.
+Signed windows, buckets summed by rounds of independent affine additions.
+Source: supranational/blst src/multi_scalar.c (windows, buckets), src/bulk_addition.c (rounds).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Groth16 parameter files as bellperson writes them.
 
-Source: spec snark section 2.2; filecoin-project/bellperson src/groth16/{params,verifying_key}.rs.
+Source: filecoin-project/bellperson src/groth16/{params,verifying_key}.rs.
 """
 
 from __future__ import annotations

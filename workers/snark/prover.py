@@ -1,6 +1,6 @@
 """Groth16 proofs.
 
-Source: spec snark section 2.3; filecoin-project/bellperson src/groth16/prover/native.rs.
+Source: filecoin-project/bellperson src/groth16/prover/native.rs create_proof_batch_priority_inner.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Whoever knows the five secrets can prove anything.  The network's parameters come from a ceremony in which
 nobody learned them; these come from a seed.
-Source: spec snark section 2.1; filecoin-project/bellperson src/groth16/generator.rs.
+Source: filecoin-project/bellperson src/groth16/generator.rs generate_parameters.
 """
 
 from __future__ import annotations

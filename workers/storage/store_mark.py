@@ -1,6 +1,7 @@
 """What `sectorstore.json` in a store's root says, as lotus and damocles write it.
 
-Source: lotus storiface LocalStorageMeta; damocles objstore.Config; spec sealing §1.8, §4.2.
+Source: lotus storage/sealer/storiface/storage.go LocalStorageMeta; ipfs-force-community/damocles
+manager-plugin/objstore/objstore.go Config.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A miner that signs two blocks of one height (double fork), two on the same paren
 parents hold a sibling of its own block but not that block (parent grinding), pays a fine and is barred for a
 finality.  A row is reserved before the signature is asked for; what is reserved is never given back, since
 nobody knows whether the signer has signed.
-Source: ref-fvm fvm/src/kernel/default.rs verify_consensus_fault; lotus chain/gen/slashfilter/slashfilter.go.
+Source: lotus chain/vm/fvm.go VerifyConsensusFault, chain/gen/slashfilter/slashfilter.go.
 """
 
 from __future__ import annotations

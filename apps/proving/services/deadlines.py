@@ -138,7 +138,8 @@ def deadlines_refresh(
     miner, params, height = roots.miner, context.network.proving, context.head.height
     assert miner.proving_period_start is not None
     # Reckoned from the offset of the miner's periods: right after null rounds the node still names the
-    # deadline that was open before, moved a whole period on (spec lotus-behaviour §8).
+    # deadline that was open before, moved a whole period on by NextNotElapsed (lotus node/impl/full/state.go
+    # StateMinerProvingDeadline).
     now = current_deadline(miner.proving_period_start, height, params)
     moved = stored.moved
     facts = partitions_read(context.client, miner.address, moved, context.head.key) if moved else {}

@@ -1,6 +1,6 @@
 """The second step of a login: codes of an authenticator app, and recovery codes.
 
-Source: RFC 6238 (time-based codes, 30 s, 6 digits).
+Source: RFC 6238 (time-based codes, steps of 30 s), RFC 4226 (6 digits).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Calling an actor: value moves, missing accounts are born, the method's handler runs.
 
-Source: ref-fvm call_manager/default.rs send_unchecked; builtin-actors method tables of version 18.
+Source: ref-fvm fvm/src/call_manager/default.rs call_actor_unchecked; builtin-actors method tables of version
+18.
 """
 
 from __future__ import annotations

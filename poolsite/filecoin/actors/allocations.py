@@ -59,7 +59,9 @@ class AllocationRequests:
     """
 
     allocations: tuple[AllocationRequest, ...]
+    """New ones, to be claimed by miners."""
     extensions: tuple[ClaimExtensionRequest, ...]
+    """Claims that are to last longer."""
 
 
 @cbor_tuple

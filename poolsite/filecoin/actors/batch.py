@@ -27,5 +27,6 @@ class BatchReturn:
     """Which items of a request succeeded; their number is the successes plus the failures."""
 
     success_count: Uint64
+    """Items that are not in `fail_codes`."""
     fail_codes: tuple[FailCode, ...]
     """By ascending index; an item that is not listed succeeded."""

@@ -46,6 +46,7 @@ class SectorAllocationClaims:
     sector_expiry: Int64
     """Epoch at which the sector expires; its distance must lie in each allocation's term."""
     claims: tuple[AllocationClaim, ...]
+    """Allocations whose data the sector holds."""
 
 
 @cbor_tuple
@@ -54,6 +55,7 @@ class ClaimAllocationsParams:
     """Turn allocations into claims; only miner actors call it, in activating sectors."""
 
     sectors: tuple[SectorAllocationClaims, ...]
+    """Those that are being activated, each with what it claims."""
     all_or_nothing: bool
     """Abort if one sector's claims fail; otherwise only that sector's fail."""
 
@@ -86,6 +88,7 @@ class GetClaimsParams:
     provider: Uint64
     """Actor ID of the miner."""
     claim_ids: tuple[Uint64, ...]
+    """Claims keep the IDs of their allocations."""
 
 
 @cbor_tuple
@@ -131,6 +134,7 @@ class ClaimTerm:
     provider: Uint64
     """Actor ID of the miner that holds it."""
     claim_id: Annotated[Uint64, JsonName("ClaimId")]
+    """The ID of the allocation that it came from."""
     term_max: Int64
     """Epochs since the claim's start: not less than the present term, at most 5 years."""
 

@@ -161,6 +161,7 @@ def params_shown(kind: str, method: int, params: bytes) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    """Return a value of CBOR as JSON can show it: bytes in hex, CIDs as Go writes them."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Cid):

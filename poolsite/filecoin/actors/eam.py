@@ -55,6 +55,7 @@ class CreateReturn:
     """The addresses of the new contract."""
 
     actor_id: Uint64
+    """Number of the contract's f0 address."""
     robust_address: Address | None
     """f2 address; null where a self-destructed contract was brought back at its old address."""
     eth_address: bytes

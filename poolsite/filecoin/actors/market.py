@@ -75,6 +75,7 @@ class ClientDealProposal:
     """A proposal with the client's signature."""
 
     proposal: DealProposal
+    """What the client offers, and the miner accepts by publishing it."""
     client_signature: Signature
     """Over the proposal's CBOR."""
 

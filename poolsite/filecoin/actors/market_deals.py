@@ -29,6 +29,7 @@ class SectorDeals:
     """The deals to check or activate in one sector."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1."""
     sector_type: Int64
     """RegisteredSealProof code, for the sector's size."""
     sector_expiry: Int64

@@ -162,6 +162,7 @@ class ActiveBeneficiary:
     beneficiary: Address
     """f0 address; the owner's unless another was set."""
     term: BeneficiaryTerm
+    """How much may be withdrawn to it, and until when."""
 
 
 @cbor_tuple
@@ -187,6 +188,7 @@ class GetBeneficiaryReturn:
     """The beneficiary and a proposed change of it."""
 
     active: ActiveBeneficiary
+    """In force until a proposal has all approvals."""
     proposed: PendingBeneficiaryChange | None
     """Null without a proposal."""
 
@@ -197,6 +199,7 @@ class GetOwnerReturn:
     """The owner and a proposed owner, both f0."""
 
     owner: Address
+    """In force until the proposed one confirms."""
     proposed: Address | None
     """Null without a proposal."""
 

@@ -40,7 +40,9 @@ class PreCommitSectorParams:
     replace_sector_deadline: Uint64
     """Where that sector was; without effect."""
     replace_sector_partition: Uint64
+    """Its partition there; without effect."""
     replace_sector_number: Uint64
+    """The sector to be replaced; without effect."""
 
 
 @cbor_tuple
@@ -58,6 +60,7 @@ class ProveCommitSectorParams:
     """Prove-commit one pre-committed sector; method 7, dropped by FIP-0084 (actors v14)."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1."""
     proof: bytes
     """Seal proof of this sector, verified by cron at the end of the epoch."""
 

@@ -96,6 +96,7 @@ class SectorActivationManifest:
     """A pre-committed sector to activate, with its data."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1."""
     pieces: tuple[PieceActivationManifest, ...]
     """In order of place; zeros fill what they leave.  Empty for committed capacity."""
 
@@ -207,6 +208,7 @@ class SectorClaim:
     """What becomes of a sector's verified claims when it is extended."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1."""
     maintain_claims: tuple[Uint64, ...]
     """Claim IDs to keep; the claim's highest term must reach the new expiration."""
     drop_claims: tuple[Uint64, ...]

@@ -25,6 +25,7 @@ class SectorOnChainInfo:
     """A proven sector; removed when its partition is compacted after termination."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1."""
     seal_proof: Int64
     """RegisteredSealProof code; implies the PoSt proof types."""
     sealed_cid: Cid
@@ -63,6 +64,7 @@ class SectorPreCommitOnChainInfo:
     """A pre-committed sector that is not proven yet."""
 
     info: SectorPreCommitInfo
+    """What the pre-commit said of the sector."""
     pre_commit_deposit: TokenAmount
     """attoFIL; burnt if the sector is not prove-committed in time."""
     pre_commit_epoch: Int64

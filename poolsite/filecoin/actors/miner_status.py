@@ -41,6 +41,7 @@ class ValidateSectorStatusParams:
     """Check cheaply, at a known place, whether a sector has a status."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1."""
     status: Uint64
     """SectorStatusCode that is claimed."""
     aux_data: bytes

@@ -79,7 +79,9 @@ class ProposalHashData:
     value: TokenAmount
     """attoFIL."""
     method: Uint64
+    """Method number, as it was proposed."""
     params: bytes
+    """Raw CBOR of the parameters, as they were proposed."""
 
 
 @cbor_tuple
@@ -113,6 +115,7 @@ class AddSignerParams:
     """Add a signer; 256 at most."""
 
     signer: Address
+    """Kept as its f0 address."""
     increase: bool
     """Whether the threshold grows by one."""
 
@@ -123,6 +126,7 @@ class RemoveSignerParams:
     """Remove a signer and its approvals; the last one cannot be removed."""
 
     signer: Address
+    """Any form of a signer's address."""
     decrease: bool
     """Whether the threshold shrinks by one; needed where it would exceed the signers left."""
 

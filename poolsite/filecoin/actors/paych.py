@@ -30,6 +30,7 @@ class ModVerifyParams:
     actor: Address
     """Receiver of the call."""
     method: Uint64
+    """Method number of that call."""
     data: bytes
     """Parameters in CBOR."""
 
@@ -69,6 +70,7 @@ class SignedVoucher:
     min_settle_height: Int64
     """Epoch before which the channel cannot be collected; 0 for no change."""
     merges: tuple[Merge, ...]
+    """Other lanes whose redeemed totals count as paid within `amount`."""
     signature: Signature | None
     """Over the voucher's CBOR with null here, by the party that does not send it to the chain."""
 
@@ -90,6 +92,7 @@ class UpdateChannelStateParams:
     """Redeem a voucher; payer and payee may send it."""
 
     voucher: Annotated[SignedVoucher, JsonName("Sv")]
+    """Signed by the party that does not send it."""
     secret: bytes
     """What `secret_hash` is the hash of, at most 256 bytes; empty for none."""
 

@@ -175,6 +175,7 @@ class SealVerifyInfo:
     seal_proof: Int64
     """RegisteredSealProof code."""
     sector_id: SealedSectorId
+    """The sector that was proven."""
     deal_ids: tuple[Uint64, ...]
     """Deals of the market actor in the sector."""
     randomness: bytes

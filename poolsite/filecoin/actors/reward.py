@@ -29,6 +29,7 @@ class AwardBlockRewardParams:
     """
 
     miner: Address
+    """Who made the block."""
     penalty: TokenAmount
     """attoFIL for messages of the block that could not pay; not negative.  The miner is charged three times
     it."""

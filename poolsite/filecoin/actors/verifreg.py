@@ -92,9 +92,11 @@ class RemoveDataCapParams:
     """Remove data cap of a client with the consent of two verifiers; sent by the root key."""
 
     verified_client_to_remove: Address
+    """The client that loses it."""
     data_cap_amount_to_remove: TokenAmount
     """Bytes; all that the client has, if that is less."""
     verifier_request1: RemoveDataCapRequest
+    """Consent of one verifier."""
     verifier_request2: RemoveDataCapRequest
     """Of another verifier."""
 

@@ -1,6 +1,6 @@
 """An aggregate of Groth16 proofs (SnarkPack, version 2): its parts, its bytes, its challenges.
 
-Source: spec proofs section 13; filecoin-project/bellperson src/groth16/aggregate/{proof,prove,transcript}.rs;
+Source: filecoin-project/bellperson src/groth16/aggregate/{proof,prove,transcript}.rs;
 FIP-0013.
 """
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from blspy import G1Element, G2Element, GTElement
 
 MIN_PROOFS: Final = 2
+"""A single proof is repeated once.  Source: rust-fil-proofs filecoin-proofs/src/api/util.rs
+get_aggregate_target_len."""
 MAX_PROOFS: Final = 1 << 19
 """Proofs that an aggregate can hold: half of the powers of the network's set-up."""
 
@@ -43,7 +45,9 @@ class Commitment(NamedTuple):
     """A commitment to points, once with each of the two secrets of the set-up."""
 
     alpha: GTElement
+    """By the keys of the powers of alpha."""
     beta: GTElement
+    """By the keys of the powers of beta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ class Half:
     """What one half of the points commits to with the other half's keys, in one round of halving."""
 
     commitment_ab: Commitment
+    """To points A by keys v, and points B by keys w."""
     commitment_c: Commitment
+    """To points C by keys v."""
     product_ab: GTElement
     """Π e(A, B)."""
     sum_c: G1Element
@@ -63,10 +69,15 @@ class FinalPoints:
     """What is left of proofs and keys when all rounds have halved them."""
 
     a: G1Element
+    """All A, folded into one."""
     b: G2Element
+    """All B, folded into one."""
     c: G1Element
+    """All C, folded into one."""
     key_v: tuple[G2Element, G2Element]
+    """Folded keys of A and C: by alpha, by beta."""
     key_w: tuple[G1Element, G1Element]
+    """Folded keys of B: by alpha, by beta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,9 @@ class Aggregate:
     """Proofs of one circuit in one."""
 
     commitment_ab: Commitment
+    """To all A and B."""
     commitment_c: Commitment
+    """To all C."""
     product_ab: GTElement
     """Π e(A, r^i B)."""
     sum_c: G1Element
@@ -82,8 +95,11 @@ class Aggregate:
     rounds: tuple[tuple[Half, Half], ...]
     """Left and right of each halving, the first one first."""
     final: FinalPoints
+    """After the last halving."""
     opening_v: tuple[G2Element, G2Element]
+    """KZG openings that show `final.key_v` to be folded right: by alpha, by beta."""
     opening_w: tuple[G1Element, G1Element]
+    """The same for `final.key_w`."""
 
     @property
     def proofs(self) -> int:
@@ -160,6 +176,7 @@ def aggregate_decode(data: bytes) -> Aggregate:
 
 
 def _read(reader: _Reader, rounds: range) -> Aggregate:
+    """Return an aggregate whose length fits its rounds.  Raises BadPoint."""
     commitment_ab, commitment_c = reader.commitment(), reader.commitment()
     product_ab, sum_c = reader.target(), reader.g1()
     reader.take(4)
@@ -234,6 +251,7 @@ class Challenges:
 
 
 def _round_parts(left: Half, right: Half) -> list[bytes]:
+    """Return what the challenge of a round is drawn from, in the order of bellperson's transcript."""
     targets = (
         *left.commitment_ab,
         *right.commitment_ab,

@@ -152,6 +152,7 @@ def _times_g1(point: G1Element, factor: int) -> G1Element:
 
 
 def _times_g2(point: G2Element, factor: int) -> G2Element:
+    """Return factor · point by doubling and adding."""
     total = G2Element()
     for bit in f"{factor:b}":
         total += total

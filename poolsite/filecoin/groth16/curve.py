@@ -78,6 +78,7 @@ def g1_combination(constant: G1Element, points: Sequence[G1Element], *, factors:
 
 
 def _checked(group: type[G1Element] | type[G2Element], data: bytes, length: int) -> G1Element | G2Element:
+    """Return a point of the group that is not infinity.  Raises BadPoint."""
     if len(data) != length:
         raise BadPoint(f"{len(data)} bytes instead of {length}")
     try:
@@ -106,4 +107,5 @@ def _is_larger(coordinate: int) -> bool:
 
 
 def _compressed(x: bytes, *, is_larger: bool) -> bytes:
+    """Return x with the flags of the compressed form in its top three bits."""
     return bytes((x[0] | COMPRESSED_FLAG | (LARGER_Y_FLAG if is_larger else 0),)) + x[1:]

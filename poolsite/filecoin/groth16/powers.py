@@ -41,11 +41,17 @@ class AggregateKey:
     """What the check of aggregates needs of the set-up."""
 
     g: G1Element
+    """First point of the lists in G1."""
     h: G2Element
+    """First point of the lists in G2."""
     g_alpha: G1Element
+    """alpha · g."""
     g_beta: G1Element
+    """beta · g."""
     h_alpha: G2Element
+    """alpha · h."""
     h_beta: G2Element
+    """beta · h."""
 
 
 def powers_lists(path: Path) -> list[tuple[int, int]]:

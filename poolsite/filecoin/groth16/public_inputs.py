@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.update.verification import UpdatePublicInputs
 
 Inputs = tuple[int, ...]
+"""Scalars of one circuit in the order in which it takes them, without the leading 1."""
 
 
 def porep_public_inputs(parameters: SealParameters, inputs: PoRepPublicInputs) -> tuple[Inputs, ...]:

@@ -26,7 +26,9 @@ _MONTGOMERY: Final = 1 << 384
 _FROM_MONTGOMERY: Final = pow(_MONTGOMERY, -1, FIELD_MODULUS)
 
 Fp2 = tuple[int, int]
+"""c0 + c1 · u, each below the modulus of the base field."""
 Fp6 = tuple[Fp2, Fp2, Fp2]
+"""c0 + c1 · v + c2 · v²."""
 
 _ZERO: Final[Fp2] = (0, 0)
 _V: Final[Fp6] = (_ZERO, (1, 0), _ZERO)
@@ -135,6 +137,7 @@ def _negative(value: Fp6) -> Fp6:
 
 
 def _times2(left: Fp2, right: Fp2) -> Fp2:
+    """Return a product in Fp2, where u² = -1."""
     a, b = left
     c, d = right
     return (a * c - b * d) % FIELD_MODULUS, (a * d + b * c) % FIELD_MODULUS
@@ -156,6 +159,7 @@ def _times_v3(value: Fp2) -> Fp2:
 
 
 def _times(left: Fp6, right: Fp6) -> Fp6:
+    """Return a product in Fp6, where v³ = u + 1."""
     a, b, c = left
     d, e, f = right
     return (

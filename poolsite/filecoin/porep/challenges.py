@@ -83,6 +83,7 @@ def synthetic_indices(
 
 
 def _digest(drawn_from: bytes, number: int) -> bytes:
+    """Return SHA-256 of what challenges are drawn from and a challenge's number (u32, little-endian)."""
     return sha256(drawn_from + struct.pack("<I", number)).digest()
 
 

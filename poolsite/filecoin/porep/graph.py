@@ -102,6 +102,7 @@ def feistel_half_bits(slots: int) -> int:
 
 
 def _feistel(index: int, keys: tuple[int, ...], *, half_bits: int) -> int:
+    """Return the index after one pass of the Feistel network, one round for each key."""
     mask = (1 << half_bits) - 1
     left, right = index >> half_bits & mask, index & mask
     for key in keys:
@@ -111,4 +112,5 @@ def _feistel(index: int, keys: tuple[int, ...], *, half_bits: int) -> int:
 
 
 def _next_u64(words: Iterator[int]) -> int:
+    """Return the next two words of the generator as one number, the lower half first."""
     return next(words) | next(words) << 32

@@ -134,5 +134,6 @@ def _parent_labels(
 
 
 def _column_prove(sector: SealedSector, node: int) -> ColumnProof:
+    """Return a node's labels in all layers, and their place in tree-c."""
     rows = tuple(layer[node] for layer in sector.layers)
     return ColumnProof(node, rows, merkle_prove(sector.tree_c, node))

@@ -87,9 +87,13 @@ class _Sector:
     """The facts that all challenges of one sector share."""
 
     parameters: SealParameters
+    """Of its registered proof: nodes, layers, challenges."""
     inputs: PoRepPublicInputs
+    """What the chain knows of it."""
     comm_c: bytes
+    """Root of the tree of column hashes, by the first proof."""
     comm_r_last: bytes
+    """Root of the tree of the replica, by the first proof."""
 
     def challenge_check(self, proof: VanillaPoRepProof, challenge: int) -> None:
         """Check one challenge's proof; cheap comparisons first."""

@@ -79,6 +79,7 @@ def _post_verify(
     randomness: bytes,
     sectors: Sequence[ProvenSector],
 ) -> None:
+    """Raise BadPoSt, with the numbers of all faulty sectors, unless every sector's proof is right."""
     try:
         scalar_from_bytes(randomness)
     except BadScalar as error:

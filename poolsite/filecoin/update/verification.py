@@ -96,10 +96,15 @@ class _Partition:
     """The facts that all challenges of one partition share."""
 
     parameters: UpdateParameters
+    """Of the registered update proof: nodes, challenges, apex leaves."""
     roots: tuple[bytes, bytes, bytes]
+    """Root of the replica before, comm_d of the new data, root of the replica after."""
     phi: int
+    """Hash of comm_d_new and comm_r_old, from which the factors of the encoding come."""
     apex_leaves: tuple[bytes, ...]
+    """Nodes of tree-d that stand above the partition's data, from the left."""
     apex_root: bytes
+    """The node above all of them."""
 
     def challenge_check(self, proof: UpdateChallengeProof, challenge: int) -> None:
         """Check one challenge.  Raises BadUpdate, BadScalar or BadMerkleProof."""

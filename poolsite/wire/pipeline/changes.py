@@ -2,7 +2,8 @@
 
 A change is a row of its own: the sector goes on proving until the chain has ended or extended it.  The
 console does every stage; the only thing that reaches the chain is one message for several sectors.
-Source: lotus-miner `sectors terminate|extend`; damocles SubmitTerminate; spec/sealing.md A2.
+Source: lotus cli/spcli/sectors.go TerminateSectorCmd, SectorsExtendCmd; ipfs-force-community/damocles
+damocles-manager/modules/impl/commitmgr/commitmgr.go SubmitTerminate, terminate_processor.go Process.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A state says what has been done, a stage what is to be done next.  Worker stages
 and end with an event that the host reports; console stages wait for the chain and are ended by the
 console on a head.  Files are persisted before the pre-commit, so that a sector that the chain knows
 can always be proved; the sealing folder is cleared only after the commit has landed.
-Source: damocles-worker src/sealing/sealing_thread/planner/sealer.rs (plan!), spec/sealing.md §2.1.
+Source: ipfs-force-community/damocles damocles-worker/src/sealing/sealing_thread/planner/sealer.rs (plan!);
+docs/sealing.md, “The way of a sector”, has the table in words.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Snap-up: clients' data into a committed sector of zeros, which goes on proving meanwhile.
 
 The old replica is cleared only when no reorganisation can bring it back.
-Source: damocles-worker src/sealing/sealing_thread/planner/snapup.rs; damocles-manager impl/commitmgr
-snapup; FIP-0019.
+Source: damocles-worker/src/sealing/sealing_thread/planner/snapup.rs; damocles-manager/modules/impl/sectors/
+snapup_commit.go SnapUpCommitter; FIP-0019.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The circuit of a PoRep: interactive, synthetic and non-interactive ones differ in their challenges only.
 
-Source: spec snark section 4.2; rust-fil-proofs storage-proofs-porep/src/stacked/circuit/
+Source: rust-fil-proofs storage-proofs-porep/src/stacked/circuit/
 {proof,params,create_label,column,hash}.rs.
 """
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from workers.snark.gadgets.booleans import Boolean
 
 HASHED_PARENTS = 37
-"""Parents in a label's message: the parents, repeated.  Source: spec proofs section 6."""
+"""Parents in a label's message: the parents, repeated.
+Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs TOTAL_PARENTS."""
 NODE_INDEX_BITS = 64
 """Bits of the node's index in a label's message."""
 

@@ -1,6 +1,6 @@
 """The circuit of WinningPoSt and WindowPoSt, and what a prover gives it.
 
-Source: spec snark section 4.1; rust-fil-proofs storage-proofs-post/src/fallback/circuit.rs.
+Source: rust-fil-proofs storage-proofs-post/src/fallback/circuit.rs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The circuit of EmptySectorUpdate (SnapUp).
 
-Source: spec snark section 4.3; rust-fil-proofs storage-proofs-update/src/{circuit,gadgets}.rs.
+Source: rust-fil-proofs storage-proofs-update/src/{circuit,gadgets}.rs.
 """
 
 from __future__ import annotations

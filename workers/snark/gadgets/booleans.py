@@ -1,6 +1,6 @@
 """Gadgets on booleans: constants, variables that are 0 or 1, and their negations.
 
-Source: spec snark section 3 and 3.4; bellpepper-core src/gadgets/boolean.rs.
+Source: argumentcomputer/bellpepper crates/bellpepper-core/src/gadgets/boolean.rs.
 """
 
 from __future__ import annotations

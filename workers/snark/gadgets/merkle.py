@@ -1,7 +1,7 @@
 """Inclusion proofs.
 
-Source: spec snark section 3.2 and 3.3; rust-fil-proofs storage-proofs-core/src/gadgets/{insertion,por}.rs,
-storage-proofs-update/src/gadgets.rs por_no_challenge_input.
+Source: rust-fil-proofs storage-proofs-core/src/gadgets/insertion.rs, por.rs PoRCircuit and
+por_no_challenge_input.
 """
 
 from __future__ import annotations

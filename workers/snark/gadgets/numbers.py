@@ -1,6 +1,7 @@
 """Gadgets on numbers: variables of the scalar field.
 
-Source: spec snark section 3; bellpepper-core src/gadgets/num.rs, bellpepper src/gadgets/multipack.rs,
+Source: argumentcomputer/bellpepper crates/bellpepper-core/src/gadgets/num.rs,
+crates/bellpepper/src/gadgets/multipack.rs;
 rust-fil-proofs storage-proofs-core/src/gadgets/constraint.rs.
 """
 

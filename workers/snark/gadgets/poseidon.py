@@ -1,7 +1,7 @@
 """The Poseidon gadget.
 
-Source: spec snark section 3.1; argumentcomputer/neptune src/circuit.rs (the legacy gadget, which all circuits
-of the proofs use), constants in the optimised form of `poolsite.filecoin.poseidon`.
+Source: argumentcomputer/neptune src/circuit.rs poseidon_hash (the legacy gadget, which all circuits of the
+proofs use), constants in the optimised form of `poolsite.filecoin.poseidon`.
 """
 
 from __future__ import annotations

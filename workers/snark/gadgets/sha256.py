@@ -1,7 +1,7 @@
 """The SHA-256 gadget, on bits.
 
-Source: spec snark section 3.4 and 3.5; bellpepper src/gadgets/{sha256,uint32,multieq}.rs,
-filecoin-hashers src/sha256.rs hash_multi_leaf_circuit.
+Source: argumentcomputer/bellpepper crates/bellpepper/src/gadgets/{sha256,uint32,multieq}.rs;
+rust-fil-proofs filecoin-hashers/src/sha256.rs hash_multi_leaf_circuit.
 """
 
 from __future__ import annotations

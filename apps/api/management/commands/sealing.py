@@ -48,7 +48,8 @@ OF_THE_POOL: Final[tuple[tuple[str, ...], ...]] = (
 """Commands whose answers `info --all` writes."""
 SYNC_OK = 1.5
 SYNC_SLOW = 5
-"""Epochs behind the clock up to which the chain counts as synced, and as slow.  Source: lotus-miner info."""
+"""Epochs behind the clock up to which the chain counts as synced, and as slow.
+Source: lotus cli/info.go SyncBasefeeCheck."""
 
 
 class Command(AnyOrderCommand):

@@ -13,10 +13,12 @@ from apps.chain.errors import NodeUnavailable
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.miners.states import Use
+from apps.sectors.onchain import NO_RECEIPT
 from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
 from apps.sectors.services.sealing.steps import console_failure
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors import miner as miner_params
+from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
@@ -90,9 +92,21 @@ COMMIT_NI: Final = replace(COMMIT, method=miner_params.Method.PROVE_COMMIT_SECTO
 KINDS: Final = {BatchKind.PRE_COMMIT: PRE_COMMIT, BatchKind.COMMIT: COMMIT}
 
 
-RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
+RETRYABLE_EXITS: Final = frozenset(
+    {
+        NO_RECEIPT,
+        ExitCode.SYS_ERR_SENDER_STATE_INVALID,
+        ExitCode.SYS_ERR_INSUFFICIENT_FUNDS,
+        ExitCode.SYS_ERR_OUT_OF_GAS,
+        ExitCode.ERR_INSUFFICIENT_FUNDS,
+    }
+)
 """No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
-Source: damocles commitmgr pollPreCommitState."""
+
+The last three are those of landed messages after which a damocles-manager sends again.  Source:
+ipfs-force-community/damocles damocles-manager/modules/impl/commitmgr/commitmgr.go handleMessage.  A wrong
+nonce, or too little money for the gas, is of the sender as well (`exitcodes.exit_code_text`).
+"""
 
 
 def sealing_context(*, client: ChainClient, network: Network, head: Head, now: datetime) -> SealingContext:

@@ -1,6 +1,6 @@
 """CompactPartitions: terminated sectors leave a deadline, the living ones move together.
 
-Source: builtin-actors actors/miner/src/lib.rs compact_partitions, deadline_state.rs remove_partitions.
+Source: builtin-actors actors/miner/src/lib.rs compact_partitions, deadline_state.rs compact_partitions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """ReportConsensusFault: a miner that signed two blocks that exclude each other pays and is barred.
 
-Source: ref-fvm kernel/default.rs verify_consensus_fault; builtin-actors actors/miner report_consensus_fault.
+Source: lotus chain/vm/fvm.go VerifyConsensusFault; builtin-actors actors/miner/src/lib.rs
+report_consensus_fault.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""A circuit's rows in the form whose SHA-256 the golden files hold (spec snark section 1, canonical dump)."""
+"""A circuit's rows in the form whose SHA-256 `rows_sha256` of the golden files is.
+
+Of each constraint A, B and C: the number of terms (u32), and of each term its kind (u8: 0 input, 1 aux),
+index (u32) and coefficient (32 bytes), all little-endian; inputs before aux, each by ascending index.
+"""
 
 from __future__ import annotations
 

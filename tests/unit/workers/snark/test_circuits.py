@@ -81,7 +81,7 @@ def test_rows_of_large_circuits_equal_the_golden_ones(name):
 
 @pytest.mark.slow
 def test_a_porep_partition_of_32_gib_has_130_million_rows():
-    assert 571 + 18 * 7_237_665 == 130_278_541  # the sum of spec snark section 4.4
+    assert 571 + 18 * 7_237_665 == 130_278_541  # rows of the head, and of 18 challenges
     circuit = porep_circuit(replace(seal_parameters(8), challenges=1))
     head, challenge = circuit.parts
     assert head.rows + 18 * challenge.rows == 130_278_541

@@ -1,6 +1,6 @@
 """`Venus.WdPoSt*`: proofs of windows for damocles-workers with the plan `wdpost`, and for their operator.
 
-Source: damocles-manager/core/types.go WdPoSt*; damocles-worker/src/rpc/sealer/mod.rs.
+Source: damocles-manager/core/types_wdpost.go WdPoSt*; damocles-worker/src/rpc/sealer/mod.rs.
 """
 
 from __future__ import annotations
