@@ -112,9 +112,7 @@ class OutOfOrder(Conflict):
     code = "out_of_order"
 
     def __init__(self, *, expected: int) -> None:
-        super().__init__(
-            gettext("the next event is number {expected}").format(expected=expected), field="seq"
-        )
+        super().__init__(gettext("expected event number {expected}").format(expected=expected), field="seq")
 
 
 class OtherReport(Conflict):
@@ -123,7 +121,7 @@ class OtherReport(Conflict):
     code = "conflict"
 
     def __init__(self) -> None:
-        super().__init__(gettext("this number was used for another event"), field="seq")
+        super().__init__(gettext("this number was already used for a different event"), field="seq")
 
 
 class StateDiffers(Conflict):
@@ -141,7 +139,7 @@ class WorkerReplaced(Conflict):
     code = "worker_replaced"
 
     def __init__(self) -> None:
-        super().__init__(gettext("another start of this worker is registered"), field="boot_id")
+        super().__init__(gettext("a newer instance of this worker has registered"), field="boot_id")
 
 
 class WorkerRetired(Conflict):
@@ -150,9 +148,7 @@ class WorkerRetired(Conflict):
     code = "worker_retired"
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            gettext("worker {name} was taken out of service").format(name=name), field="worker_id"
-        )
+        super().__init__(gettext("worker {name} was retired").format(name=name), field="worker_id")
 
 
 class UpgradeUnknown(Conflict):
@@ -163,8 +159,8 @@ class UpgradeUnknown(Conflict):
     def __init__(self, name: str, version: str) -> None:
         super().__init__(
             gettext(
-                "{name} runs {version}, which does not know this command: restart its service by hand"
-                " once, on the version of this console"
+                "{name} runs {version}, which does not support this command: restart its service "
+                "manually once, with the version of this console"
             ).format(name=name, version=version),
             field="op",
         )
@@ -176,7 +172,7 @@ class C1Missing(NotFound):
     code = "c1_missing"
 
     def __init__(self) -> None:
-        super().__init__(gettext("the output of C1 is not here"), field="job")
+        super().__init__(gettext("the console has no C1 output for this job"), field="job")
 
 
 class BadReport(BadValue):
@@ -197,7 +193,9 @@ class KeyReused(Conflict):
     code = "key_reused"
 
     def __init__(self) -> None:
-        super().__init__(gettext("this key was used for another request"), field="Idempotency-Key")
+        super().__init__(
+            gettext("this key was already used for a different request"), field="Idempotency-Key"
+        )
 
 
 class PledgeUnsettled(Conflict):
@@ -209,9 +207,9 @@ class PledgeUnsettled(Conflict):
         named = ", ".join(str(number) for number in numbers[:5]) + (", …" if len(numbers) > 5 else "")
         super().__init__(
             gettext(
-                "sectors {named} of {miner} were made after the backup, and which pledge made them is"
-                " lost: if this is that pledge, do not repeat it; if not, the operator allows it on page"
-                " Recovery"
+                "sectors {named} of {miner} were created after the backup, and the record of which "
+                "pledge created them is lost: if it was this pledge, do not repeat it; if not, the "
+                "operator can allow it on the Recovery page"
             ).format(named=named, miner=miner),
             field="Idempotency-Key",
         )
@@ -266,12 +264,12 @@ class ProofFormMissing(Conflict):
     def __init__(self, network: str, form: str, *, missing: Sequence[str] = ()) -> None:
         words = (
             gettext(
-                "the network {network} takes {form} proofs, and no {programs} here makes them: nothing is"
-                " pledged, so that no deposit is locked."
+                "the network {network} requires {form} proofs, and no {programs} here makes them: "
+                "nothing is pledged, so no deposit is locked."
             ).format(network=network, form=form, programs=gettext(" and no ").join(missing))
             if missing
             else gettext(
-                "the network {network} takes {form} proofs: nothing is pledged, so that no deposit is locked."
+                "the network {network} requires {form} proofs: nothing is pledged, so no deposit is locked."
             ).format(network=network, form=form)
         )
         remedy = gettext("Start them with --snark groth16 and the circuits' parameters (docs/snark.md)")
@@ -342,7 +340,7 @@ class RunUnknown(NotFound):
     code = "run_unknown"
 
     def __init__(self, kind: str) -> None:
-        super().__init__(gettext("no {kind} of this sector is under way").format(kind=kind), field="sector")
+        super().__init__(gettext("no {kind} in progress for this sector").format(kind=kind), field="sector")
 
 
 class RunUnderWay(Conflict):

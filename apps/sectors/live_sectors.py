@@ -224,9 +224,9 @@ def extended(
     if sector.expiration < now:
         raise BadExpiration(gettext("it has expired"))
     if sector.is_faulty:
-        raise BadExpiration(gettext("it is faulty: the chain extends it once it is recovered"))
+        raise BadExpiration(gettext("it is faulty: extend it once it has recovered"))
     if expiration == sector.expiration:
-        raise BadExpiration(gettext("it ends at epoch {expiration} already").format(expiration=expiration))
+        raise BadExpiration(gettext("it already expires at epoch {expiration}").format(expiration=expiration))
     extension_check(
         expiration,
         sector=sector.number,
@@ -240,12 +240,12 @@ def extended(
         last = min(claim.last for claim in short)
         raise BadExpiration(
             gettext(
-                "claim {claim} lasts until epoch {last} only: extend to that epoch, or drop the claim"
+                "claim {claim} lasts only until epoch {last}: extend to that epoch, or drop the claim"
             ).format(claim=short[0].id, last=last)
         )
     if short and sector.expiration - now > CLAIM_DROP_PERIOD:
         raise BadExpiration(
-            gettext("claim {claim} can be dropped in the sector's last 30 days only").format(
+            gettext("claim {claim} can be dropped only in the sector's last 30 days").format(
                 claim=short[0].id
             )
         )

@@ -143,7 +143,7 @@ def policy_check() -> None:
     ceilings = (*BASE_FEES.values(), BASE_FEE_OF_ALL)
     for name, value in settings.SEALING.items():
         if name not in known:
-            raise ImproperlyConfigured(f"SEALING: there is no {name}; there are {', '.join(known)}")
+            raise ImproperlyConfigured(f"SEALING: unknown name {name}; known are {', '.join(known)}")
         least, most = LIMITS.get(name, (0, 2**63 - 1) if name in ceilings else (1, 2**31 - 1))
         is_flag = isinstance(known[name], bool)
         is_alike = isinstance(value, bool) if is_flag else type(value) is int

@@ -127,8 +127,8 @@ def parameters_error(hardware: dict[str, Any]) -> str:
     if network is None or network.set_up is not SetUp.PUBLISHED:
         return ""
     return gettext(
-        "{reason}: {network} refuses every proof made with them; put the network's own"
-        " parameter files in their place and start the host again"
+        "{reason}: {network} rejects every proof made with them; replace them with the network's own "
+        "parameter files and restart the host"
     ).format(reason=_files_refused(hardware), network=network.name)
 
 
@@ -138,7 +138,7 @@ def _files_refused(hardware: dict[str, Any]) -> str:
     named = f" ({names})" if names else ""
     if TOXIC_GROTH16 in hardware.get("proofs", ()):
         return gettext("its Groth16 parameters come from a known seed") + named
-    return gettext("its Groth16 parameters are not the files that the network's list names") + named
+    return gettext("its Groth16 parameters are not the files published for the network") + named
 
 
 def proof_form_check(network: Network, proof: bytes) -> None:
@@ -159,8 +159,9 @@ def update_refusal(hardware: dict[str, Any], sector_bytes: int) -> str:
         return error
     number, unit = size(sector_bytes)
     return gettext(
-        "the vanilla proofs of an update of {size} do not fit into a message, and it makes none by Groth16:"
-        " have POOLSITE_SNARK=auto or groth16 there, and the parameters made: make params SECTOR_SIZE={name}"
+        "the vanilla proofs of an update of {size} do not fit into a message, and it makes no Groth16 "
+        "proofs: set POOLSITE_SNARK=auto or groth16 there, and create the parameters with make params "
+        "SECTOR_SIZE={name}"
     ).format(size=f"{number} {unit}", name=f"{number}{unit}")
 
 

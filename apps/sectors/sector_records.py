@@ -208,26 +208,26 @@ def record_read(body: Mapping[str, Any]) -> SectorRecord:
         )
     except (KeyError, TypeError, IndexError) as error:
         raise BadValue(
-            gettext("this is not a sector's record: {kind} {error}").format(
+            gettext("not a valid sector record: {kind} {error}").format(
                 kind=type(error).__name__, error=error
             ),
             field="records",
         ) from None
     except (BadCid, BadAddress, BadBase64, ValueError) as error:
         raise BadValue(
-            gettext("this is not a sector's record: {error}").format(error=error), field="records"
+            gettext("not a valid sector record: {error}").format(error=error), field="records"
         ) from None
 
 
 def _piece_read(body: Mapping[str, Any]) -> RecordPiece:
     piece, deal = body["Piece"], body.get("DealInfo") or {}
     if not isinstance(deal, dict):
-        raise TypeError("DealInfo is no object")
+        raise TypeError("DealInfo is not an object")
     deal_id, allocation = _count(deal.get("DealID") or 0), _count(deal.get("AllocationID") or 0)
     client = address_parse(deal["Client"]) if deal.get("Client") else None
     size, is_data = _count(piece["Size"]), bool(deal_id or allocation)
     if size < PIECE_MIN or size & (size - 1):
-        raise ValueError(f"{size} is no size of a piece")
+        raise ValueError(f"{size} is not a valid piece size")
     return RecordPiece(
         comm_p=cid_to_commd(cid_parse(piece["PieceCID"]["/"])),
         size=size,
@@ -240,12 +240,12 @@ def _piece_read(body: Mapping[str, Any]) -> RecordPiece:
 
 def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= COUNT_MAX:
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a valid number")
     return value
 
 
 def _randomness(value: Any) -> bytes:
     found = b64decode(value, validate=True)
     if len(found) != RANDOMNESS_BYTES:
-        raise ValueError("a ticket or seed has 32 bytes")
+        raise ValueError("a ticket or seed must have 32 bytes")
     return found

@@ -34,9 +34,9 @@ def network_unbind(*, principal: Principal) -> str:
     if row is None:
         raise Conflict(gettext("the pool is not bound to a network"))
     if Miner.objects.exists():
-        raise Conflict(gettext("the pool has a miner on {name}: it stays bound to it").format(name=row.name))
+        raise Conflict(gettext("the pool has a miner on {name}: it cannot be unbound").format(name=row.name))
     if Message.objects.exists():
-        raise Conflict(gettext("the pool has messages on {name}: it stays bound to it").format(name=row.name))
+        raise Conflict(gettext("the pool has messages on {name}: it cannot be unbound").format(name=row.name))
     network_forget()
     Tracker.objects.update(height=-1, key="")
     audit_record(

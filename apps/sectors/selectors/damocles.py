@@ -115,10 +115,10 @@ def _why_unprovable(
     if row.state != SectorState.PROVING:
         return gettext("the sector is {state}").format(state=row.state.lower())
     if comm_r is not None and comm_r != bytes(row.comm_r or b""):
-        return gettext("its comm_r is not the one that is asked for")
+        return gettext("its comm_r is not the one requested")
     if row.store not in read:
         return (
-            gettext("no prover reads its store {store}").format(store=row.store)
+            gettext("no prover can read its store {store}").format(store=row.store)
             if row.store
             else gettext("no store has its files")
         )

@@ -52,22 +52,29 @@ NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|
 """What differs from sector to sector in the words of one error."""
 ADVICE: Final = (
     (r"no space|disk full|ENOSPC", _("free disk space on the host, then retry")),
-    (r"the chain would refuse|message ended with|exit code", _("see why the chain refuses it, then retry")),
+    (
+        r"the chain would refuse|message ended with|exit code",
+        _("find out why the chain refuses it, then retry"),
+    ),
     (r"nonce|base fee|funds|balance|insufficient", _("fund the sender, then retry")),
     (
         r"damaged|corrupt|mismatch|differs|wrong",
-        _("go back to an earlier stage: the files are made anew; if one host does it again, test its memory"),
+        _("go back to an earlier stage to remake the files; if it recurs on one host, test its memory"),
     ),
-    (r"no such file|not found|missing", _("bring the files back, or go back to an earlier stage")),
-    (PAUSED_BY, _("retry when it may go on")),
+    (r"no such file|not found|missing", _("restore the files, or go back to an earlier stage")),
+    (PAUSED_BY, _("retry when it may continue")),
     (r"gave up|killed|signal|memory", _("give the host more memory or fewer slots, then retry")),
 )
 """What helps against errors with such words; the first that fits."""
 ADVICE_OF_ENDED: Final = {
-    JobKind.UNSEAL: _("see that the sector's store can be read, then retry; a damaged replica is rebuilt"),
-    MOVE: _("see that both stores answer and have room, then retry; the sector lies where it was"),
-    COMPACT: _("see why the chain refuses it, then compact the deadline again"),
-    **dict.fromkeys(CHANGES, _("see why the chain refuses it, then ask for it again at its price of now")),
+    JobKind.UNSEAL: _("make sure that the sector's store can be read, then retry; rebuild a damaged replica"),
+    MOVE: _(
+        "make sure that both stores respond and have room, then retry; the sector is still in its old store"
+    ),
+    COMPACT: _("find out why the chain refuses it, then compact the deadline again"),
+    **dict.fromkeys(
+        CHANGES, _("find out why the chain refuses it, then request it again at the current price")
+    ),
 }
 """What helps where no stage can be gone back to."""
 

@@ -64,22 +64,20 @@ class OwnStores:
         Good is what a check found so lately, after the last scan there, in a store that a host reads now.
         """
         if not sector.store:
-            return gettext("its row names no store: adopt it here")
+            return gettext("it is not recorded in any store: adopt it here")
         own = self.read_store(sector)
         if own is None:
-            return gettext("no host that is there reads {store}, which its row names").format(
-                store=sector.store
-            )
+            return gettext("no online host can read {store}, where it is recorded").format(store=sector.store)
         if (sector.pk, own.pk) in self._missing:
-            return gettext("it is missing in {store}, which its row names").format(store=own.name)
+            return gettext("it is missing in {store}, where it is recorded").format(store=own.name)
         condition, at = self._copies.get((sector.pk, own.pk), ("", None))
         if condition == CopyCondition.NOTED:
             return gettext(
-                "its files in {store} were read once, and their sums recorded: check them there again"
+                "its files in {store} were read only once, to record their checksums: check them there again"
             ).format(store=own.name)
         if condition != CopyCondition.GOOD or at is None:
             return gettext(
-                "its row names {store}, where its files have not been checked: check them there first"
+                "it is recorded in {store}, where its files have not been checked: check them there first"
             ).format(store=own.name)
         if self.now - at > CHECK_HOLDS:
             return gettext(
@@ -87,7 +85,8 @@ class OwnStores:
             ).format(store=own.name, days=CHECK_HOLDS.days)
         if (scanned_at := self._scanned.get(own.pk)) is not None and at < scanned_at:
             return gettext(
-                "its files in {store} have not been checked since it was scanned: check them there first"
+                "its files in {store} have not been checked since the store was scanned: check them "
+                "there first"
             ).format(store=own.name)
         return ""
 

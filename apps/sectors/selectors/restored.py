@@ -44,7 +44,7 @@ def read_back_require(miner: Miner) -> None:
     """Raise MinerNotReady while a miner's sectors are read back after a restore."""
     if miner.pk in miners_unrecovered():
         reason = gettext(
-            "its sectors are read back from the chain after a restore: wait until page Recovery is done"
+            "its sectors are being read back from the chain after a restore: wait until recovery is complete"
         )
         raise MinerNotReady(reason, field="miner")
 

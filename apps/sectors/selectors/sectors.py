@@ -270,7 +270,7 @@ class SectorWait:
 ERROR_MAX: Final = 200
 """Of an error in a wait's words; the sector has the whole."""
 WAIT_WORDS: Final = {
-    SectorState.TREE_D_BUILT: _("a ticket with the next head"),
+    SectorState.TREE_D_BUILT: _("a ticket from the next head"),
     SectorState.PRECOMMIT_SENT: _("the pre-commit to land"),
     SectorState.COMMIT_SENT: _("the commit to land"),
 }
@@ -282,11 +282,11 @@ def sector_wait(
 ) -> SectorWait | None:
     """Return what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
     if sector.paused_at is not None:
-        return SectorWait(gettext("a decision: retry, go back or give up"))
+        return SectorWait(gettext("a decision: retry, go back or abort"))
     if sector.not_before is not None and sector.not_before > now:
         failed = sector.error[:ERROR_MAX]
         return SectorWait(
-            gettext("its next try at {time}; the last one failed: {failed}").format(
+            gettext("its next attempt at {time}; the last one failed: {failed}").format(
                 time=f"{sector.not_before:%H:%M:%S}", failed=failed
             ),
             is_odd=True,
@@ -307,7 +307,7 @@ def sector_wait(
         return SectorWait(gettext("the seed"), sector.precommit_epoch + challenge_delay + seed_confidence)
     if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
         if sector.job.is_portable:
-            return SectorWait(gettext("any host with a free slot for it: the console has what it needs"))
+            return SectorWait(gettext("any host with a free slot: the console has all its inputs"))
         return _host_wait(sector.job.sticky_worker, sector.stage, now=now)
     return None
 
@@ -329,7 +329,7 @@ def _host_wait(holder: Worker | None, stage: str, *, now: datetime) -> SectorWai
     if holder is not None and stage in (Stage.PERSIST, Stage.FINALIZE) and not holder.stores:
         return SectorWait(
             gettext(
-                "a store: its host {host} reads none now; bring one back or attach another (page Storage)"
+                "a store: its host {host} can read none now; bring one back or attach another (Storage page)"
             ).format(host=holder.name),
             is_odd=True,
         )

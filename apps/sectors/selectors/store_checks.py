@@ -33,15 +33,15 @@ COPIES_SHOWN: Final = 50
 FILES_NAMED: Final = 3
 """Bad files of a sector that are named."""
 FILE_WORDS: Final = {
-    FileState.GOOD: _("is as recorded"),
-    FileState.NOTED: _("is recorded now"),
-    FileState.NOT_KEPT: _("was read, its sum cannot be recorded: the store cannot be written"),
-    FileState.NOT_READ: _("is there"),
-    FileState.DIFFERS: _("has another sum than was recorded"),
+    FileState.GOOD: _("matches its recorded checksum"),
+    FileState.NOTED: _("has its checksum recorded now"),
+    FileState.NOT_KEPT: _("was read, but its checksum cannot be recorded: the store is not writable"),
+    FileState.NOT_READ: _("exists"),
+    FileState.DIFFERS: _("does not match its recorded checksum"),
     FileState.MISSING: _("is missing"),
-    FileState.WRONG_SIZE: _("has a wrong size"),
+    FileState.WRONG_SIZE: _("has the wrong size"),
     FileState.UNREADABLE: _("cannot be read"),
-    FileState.WRONG_COMM_R: _("makes another comm_r than the sector has"),
+    FileState.WRONG_COMM_R: _("gives a different comm_r from the sector's"),
 }
 
 
@@ -68,13 +68,13 @@ def checks_wait(checks: Collection[StoreCheck], *, now: datetime) -> dict[int, s
     found = dict.fromkeys((check.pk for check in checks), "")
     for check in running:
         if worker_is_away(check.worker, now=now):
-            found[check.pk] = gettext("waits for {host}, which is away").format(host=check.worker.name)
+            found[check.pk] = gettext("waiting for {host}, which is offline").format(host=check.worker.name)
         elif (check.worker_id, check.store_id) not in read:
-            found[check.pk] = gettext("waits until {host} reads {store} again").format(
+            found[check.pk] = gettext("waiting until {host} can read {store} again").format(
                 host=check.worker.name, store=check.store.name
             )
         elif check.waits_until is not None and now < check.waits_until:
-            found[check.pk] = gettext("tries again in a moment")
+            found[check.pk] = gettext("retrying shortly")
     return found
 
 

@@ -150,11 +150,13 @@ def store_status(store: Store, *, now: datetime) -> StoreStatus:
     """Return the condition of a store as a whole."""
     attached = attachments_of(store)
     if not attached:
-        return StoreStatus(DETACHED, gettext("no host has it attached: attach it where its disk is"))
+        return StoreStatus(
+            DETACHED, gettext("not attached to any host: attach it on the host that has its disk")
+        )
     heard = [row for row in attached if not worker_is_away(row.worker, now=now)]
     if not heard:
         names = ", ".join(sorted({row.worker.name for row in attached}))
-        return StoreStatus(SILENT, gettext("not heard of {hosts}: start it again").format(hosts=names))
+        return StoreStatus(SILENT, gettext("no heartbeat from {hosts}: start it again").format(hosts=names))
     best = min(heard, key=lambda row: BEST_FIRST.index(StoreCondition(row.condition)))
     return StoreStatus(best.condition, best.reason)
 

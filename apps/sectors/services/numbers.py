@@ -53,8 +53,8 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
         when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"
         raise NumbersElsewhere(
             gettext(
-                "{miner}'s sector numbers are given out elsewhere since {when}: import its sectorid file"
-                " first"
+                "another program assigns {miner}'s sector numbers since {when}: import its sectorid "
+                "file first"
             ).format(miner=miner, when=when),
             field="miner",
         )

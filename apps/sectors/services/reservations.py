@@ -101,7 +101,7 @@ def numbers_reserve(
         miner=miner, name=request.name, is_lease=False, state=ReservationState.RESERVED
     ).exists():
         raise NumbersTaken(
-            gettext("{name} has numbers reserved already: release them first").format(name=request.name),
+            gettext("{name} already has numbers reserved: release them first").format(name=request.name),
             field="name",
         )
     if request.numbers is None:
@@ -147,20 +147,20 @@ def _named(row: SectorNumbers, numbers: BitField, *, taken: Sequence[range]) -> 
         raise BadValue(gettext("must name a number, such as 100-199"), field="numbers")
     if numbers.first < row.next_number:
         raise NumbersTaken(
-            gettext("numbers below {number} were given out already").format(number=row.next_number),
+            gettext("numbers below {number} were already assigned").format(number=row.next_number),
             field="numbers",
         )
     end = numbers.ranges[-1][1]
     if end > min(row.next_number + AHEAD_MAX, NUMBER_MAX):
         most = row.next_number + AHEAD_MAX - 1
-        reason = gettext("must be {limit} at most: after a restore only so many are passed over").format(
-            limit=most
-        )
+        reason = gettext(
+            "must be at most {limit}: after a restore, only that many numbers are skipped"
+        ).format(limit=most)
         raise BadValue(reason, field="numbers")
     both = numbers & numbers_barred(row, taken=taken)
     if both:
         raise NumbersTaken(
-            gettext("{numbers} are taken: reserved, on a host or on the chain").format(
+            gettext("already taken (reserved, on a host or on chain): {numbers}").format(
                 numbers=numbers_text(both)
             ),
             field="numbers",
@@ -255,11 +255,11 @@ def numbers_parse(text: str) -> BitField:
     for part in text.replace(" ", "").split(","):
         first, mark, last = part.partition("-")
         if not (first.isascii() and first.isdigit() and (not mark or (last.isascii() and last.isdigit()))):
-            raise BadValue(gettext("write numbers such as 100-199,205"), field="numbers")
+            raise BadValue(gettext("enter numbers such as 100-199,205"), field="numbers")
         start, end = int(first), int(last or first) + 1
         if not start < end <= NUMBER_MAX:
             raise BadValue(
-                gettext("{part} is not a range of sector numbers").format(part=part), field="numbers"
+                gettext("{part} is not a valid range of sector numbers").format(part=part), field="numbers"
             )
         spans.append(BitField(((start, end),)))
     return bitfield_union(spans)
@@ -267,4 +267,4 @@ def numbers_parse(text: str) -> BitField:
 
 def _require_allowed(principal: Principal) -> None:
     if not principal.may("sign"):
-        raise NotAllowed(gettext("giving sector numbers out needs the permission sign"))
+        raise NotAllowed(gettext("assigning sector numbers requires the sign permission"))

@@ -38,16 +38,16 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
     count = begun.exclude(state__in=[*FINAL_STATES, SectorState.ALLOCATED]).count()
     if count:
         words = ngettext(
-            "{count} sector lies half made on hosts of {tenant}: let the work end, or abort it",
-            "{count} sectors lie half made on hosts of {tenant}: let the work end, or abort it",
+            "{count} sector is half sealed on hosts of {tenant}: let it finish, or abort it",
+            "{count} sectors are half sealed on hosts of {tenant}: let them finish, or abort them",
             count,
         )
         raise TransferRefused(words.format(count=count, tenant=miner.tenant.name), field="sectors")
     moves = StoreMove.objects.filter(sector__miner=miner, state__in=OPEN_MOVES).count()
     if moves:
         words = ngettext(
-            "{count} sector moves to another store of {tenant}: let that end, or cancel it",
-            "{count} sectors move to another store of {tenant}: let that end, or cancel it",
+            "{count} sector is being moved to another store of {tenant}: let it finish, or cancel it",
+            "{count} sectors are being moved to another store of {tenant}: let them finish, or cancel them",
             moves,
         )
         raise TransferRefused(words.format(count=moves, tenant=miner.tenant.name), field="sectors")

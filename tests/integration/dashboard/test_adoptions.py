@@ -141,7 +141,7 @@ def test_the_page_counts_reviews_orders_and_cancels(chain: Chain) -> None:
     refused = browser.post(page, {"numbers": "x"})
     assert refused.status_code == 422
     nothing = browser.post(page, {"numbers": ""})
-    assert "every sector that the chain has of f01000 has its row" in text_of(nothing)
+    assert "all sectors of f01000 on chain are already recorded here" in text_of(nothing)
     assert AuditEntry.objects.filter(action="sector.adopt", actor__contains="ann").count() == 2
 
 

@@ -58,7 +58,8 @@ def test_a_newer_host_that_is_refused_says_what_to_upgrade(ann):
     unknown_field_note(told, field="colour", uuid="", tenant_id=worker.tenant_id, now=now())
 
     remedy = "this host runs a newer version (poolsite/9.1.0) than the console (poolsite/0.3.0): upgrade the"
-    assert f"{remedy} console first; until then it is refused" in text_of(signed_in().get(reverse("hosts")))
+    shown = text_of(signed_in().get(reverse("hosts")))
+    assert f"{remedy} console first; until then its requests are refused" in shown
     page = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
     assert page.count(f"T{remedy[1:]}") == 1
 
@@ -196,7 +197,7 @@ def test_a_setting_is_changed_on_the_page_and_shown_as_pending(ann):
     assert "5 with its next heartbeat" in text_of(browser.get(reverse("host", args=[worker.uuid])))
     refused = browser.post(reverse("host-setting", args=[worker.uuid]), {"key": "slots.PC1", "value": "x"})
     assert refused.status_code == 422
-    assert "takes a whole number" in text_of(refused)
+    assert "must be a whole number" in text_of(refused)
 
 
 def test_retire_asks_first_and_says_what_would_be_missed(ann):
@@ -299,7 +300,7 @@ def test_a_wrong_shared_setting_is_refused_beside_its_field(ann):
     refused = browser.post(here, {"place": f"{worker.tenant_id}|", "key": "slots.PC1", "value": "many"})
 
     assert refused.status_code == 422
-    assert "takes a whole number from 0 to" in text_of(refused)
+    assert "must be a whole number from 0 to" in text_of(refused)
     assert browser.post(here, {"place": "7777|", "key": "slots.PC1", "value": "1"}).status_code == 404
     assert not SharedSettings.objects.exists()
 

@@ -150,7 +150,7 @@ def no_prover(pool: TransferCase) -> None:
     ("spoil", "words", "helps"),
     [
         (lacks_grant, "bob may not sign with", "Tenant bob"),
-        (half_made, "1 sector lies half made", "Sectors"),
+        (half_made, "1 sector is half sealed", "Sectors"),
         (no_prover, "bob has no prover connected", "Hosts"),
     ],
 )

@@ -182,6 +182,6 @@ def test_a_network_that_refuses_our_proofs_is_said_before_and_after_asking(ann, 
     after = client.post(reverse("pledge"), pledge_form(miner))
 
     for answer in (before, after):
-        assert "the network mainnet takes groth16 proofs" in text_of(answer)
+        assert "the network mainnet requires groth16 proofs" in text_of(answer)
     assert after.status_code == 422
     assert not Sector.objects.exists()

@@ -56,7 +56,7 @@ def states() -> list[str]:
 def test_rest_says_where_it_would_go_and_brings_it_back(chain: Known) -> None:
     sector = aborted(7, pieces=DATA)
     refused = rest(sector, {}, query="?dry_run=true").json()
-    assert (refused["state"], "without them" in refused["refusal"]) == ("", True)
+    assert (refused["state"], "without the data" in refused["refusal"]) == ("", True)
     assert rest(sector, {}).json()["code"] == "restore_refused"
     dry = rest(sector, {"force": True}, query="?dry_run=true").json()
     assert (dry["state"], dry["refusal"], dry["has_files"]) == ("ALLOCATED", "", False)
@@ -85,7 +85,7 @@ def test_the_page_shows_what_the_chain_allows_first(chain: Known) -> None:
         "crumb, cancel"
     )
     chain.used = {7}
-    assert "has used its number up" in text_of(browser.get(page))
+    assert "its number was used up" in text_of(browser.get(page))
     refused = browser.post(page, {"sure": "yes"})
     assert (refused.status_code, states()) == (422, ["ABORTED"])
     chain.used = set()

@@ -50,7 +50,7 @@ def test_a_rebuild_is_asked_about_begun_retried_and_aborted(sector):
     assert "Rebuild started" in page(sector)
     assert "Snap up…" not in page(sector)
     again = client.post(address, {"sure": "yes"})
-    assert (again.status_code, "made again, already" in text_of(again)) == (422, True)
+    assert (again.status_code, "already in progress" in text_of(again)) == (422, True)
 
     run_failed(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
     assert "Rebuild stopped at Add piece: the disk is full." in page(sector)

@@ -102,8 +102,8 @@ def test_waiting_pieces_go_into_the_sectors_in_their_order(miner: Miner) -> None
     assert {one["pledge"] for one in plan if not one["refusal"]} == {"999"}
     assert {str(piece.piece_cid) for piece in pieces} == {cid for one in plan for cid in one["pieces"]}
     assert [one["refusal"] for one in plan if one["refusal"]] == [
-        "the chain does not have it as active",
-        "no piece waits for it",
+        "it is not active on chain",
+        "no piece is waiting for it",
     ]
     assert not PipelineRun.objects.exists()
 
@@ -141,7 +141,7 @@ def test_the_page_shows_the_price_first_and_begins_then(miner: Miner, ann: None)
     shown = text_of(browser.post(page, {"all": "1", "state": "", "q": ""}))
 
     assert "Snap up 1 sector" in shown
-    assert "left out: no piece waits for it" in shown
+    assert "left out: no piece is waiting for it" in shown
     assert not PipelineRun.objects.exists()
     first = next(one for one in sectors if f'value="{one.uuid}"' in shown)
     done = browser.post(page, {"id": str(first.uuid), "sure": "yes"})

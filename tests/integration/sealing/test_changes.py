@@ -75,7 +75,7 @@ def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(
 
     plan, changes = ask(sectors, TERMINATE)
     assert {change.state for change in changes} == {"TERMINATE_QUEUED"}
-    with pytest.raises(Exception, match="is under way"):
+    with pytest.raises(Exception, match="is already in progress"):
         ask(sectors, TERMINATE)
     world.until(lambda: {fresh(one).state for one in sectors} == {"TERMINATED"}, epochs=PERIOD)
     world.epoch(2)
@@ -95,7 +95,7 @@ def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(
     assert entry.after["reason"] == "the disk is needed"
     notes = list(JobEvent.objects.filter(job__sector=sectors[0]).values_list("event", flat=True))
     assert notes[-3:] == ["TERMINATE_REQUEST", "TERMINATE_SEND", "TERMINATE"]
-    assert "terminated already" in plan_of(sectors, TERMINATE).sectors[0].refusal
+    assert "already terminated" in plan_of(sectors, TERMINATE).sectors[0].refusal
 
 
 def test_a_sector_is_extended_as_far_as_was_shown(world: World, pair: tuple[Miner, list[Sector]]) -> None:
@@ -328,7 +328,7 @@ def test_rest_asks_with_the_price_first(
     path = f"/api/v1/sectors/{one.uuid}/terminate"
 
     price = client.post(path, params={"dry_run": "true"}, json={}).json()
-    assert "was not asked: " in price["signer"], "no signer is connected"
+    assert "could not be asked: " in price["signer"], "no signer is connected"
     monkeypatch.setattr(change_signing, "policy_try", tried)
     price = client.post(path, params={"dry_run": "true"}, json={}).json()
     [(sender, method, to)] = asked

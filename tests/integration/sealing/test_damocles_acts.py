@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
 def test_a_sector_is_terminated_and_removed(world: World, lone: tuple[Miner, Sector]) -> None:
     _, sector = lone
     line, name = Line(Client(), token("sign", of="alice")), named(sector)
-    assert line.answer("RemoveSector", name)["error"]["message"] == "the chain has it"
+    assert line.answer("RemoveSector", name)["error"]["message"] == "it is still live on chain"
 
     assert line.call("TerminateSector", name) == {"Res": 1, "Desc": None}
     assert line.call("TerminateSector", name) == {"Res": 2, "Desc": "duplicate submit"}
@@ -37,7 +37,7 @@ def test_a_sector_is_terminated_and_removed(world: World, lone: tuple[Miner, Sec
     found = world.ask("StateSearchMsg", [], told["TerminateCid"], -1, True)
     assert found["Receipt"]["ExitCode"] == 0
     assert told["TerminatedAt"] == found["Height"] - 1, "the next tipset tells what came of it"
-    assert "terminated already" in line.answer("TerminateSector", name)["error"]["message"]
+    assert "already terminated" in line.answer("TerminateSector", name)["error"]["message"]
     final = told["TerminatedAt"] + network_current().chain_finality
     refused = line.answer("RemoveSector", name)["error"]
     assert (refused["code"], refused["message"]) == (1, f"its termination is final at epoch {final}")

@@ -88,7 +88,7 @@ def test_data_are_snapped_by_a_damocles_worker_lost_and_made_again(
 
     finished(world, thread)
 
-    assert any("no prover has looked" in error for error in thread.errors), "it waited to be seen"
+    assert any("no prover has checked" in error for error in thread.errors), "it waited to be seen"
     run = PipelineRun.objects.get()
     assert steps_of(run) == [(event, NAME) for event in ("SNAP_ENCODE", "SNAP_PROVE", "PERSIST")]
     assert not run.job.events.filter(is_error=True).exists(), "which is no failure of the worker"
@@ -99,7 +99,7 @@ def test_data_are_snapped_by_a_damocles_worker_lost_and_made_again(
     assert info["SectorKeyCID"]["/"] == str(commr_cid(old))
     world.until(lambda: PipelineRun.objects.get().error, epochs=2 * PERIOD, stride=SKIP)
     run.refresh_from_db()
-    words = "the data are in, and the old replica stays: no sealing host has its store"
+    words = "the data is in, but the old replica is not cleared: no sealing host has its store"
     assert (run.state, run.paused_at, words in run.error) == ("UPDATE_LANDED", None, True)
     assert fresh(sector).active
     del world.hosts_work  # the pool's own hosts again: one of them clears the old replica

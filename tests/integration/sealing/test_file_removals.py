@@ -86,7 +86,7 @@ def test_files_go_when_the_end_is_final_and_somebody_says_so(
     assert not WorkerCommand.objects.filter(op="remove").exists()
     with TestCase.captureOnCommitCallbacks(execute=True):
         assert client.post(path, json={"reason": "full"}).status_code == 200
-    assert client.post(path, json={}).json()["message"] == "its hosts were told already"
+    assert client.post(path, json={}).json()["message"] == "its hosts were already told to remove its files"
     assert "Remove files of 1 sector" in text_of(browser.get(page))
     sure = {"id": str(other.uuid), "sure": "yes", "count": "1", "reason": "full"}
     assert browser.post(page, {**sure, "confirm": "remove"}).status_code == 422
@@ -112,10 +112,10 @@ def test_the_command_does_the_same(world: World, pair: tuple[Miner, list[Sector]
     numbers = [str(one.number), str(other.number)]
 
     call_command("sectors", "remove-files", miner.address, *numbers, "--dry-run", stdout=said)
-    assert f"{miner.address} / {other.number}: left out: the chain has it" in said.getvalue()
+    assert f"{miner.address} / {other.number}: left out: it is still live on chain" in said.getvalue()
     assert fresh(one).removal_asked_at is None
     call_command("sectors", "remove-files", miner.address, *numbers, "--yes", stdout=said)
     assert fresh(one).removal_asked_at is not None
     assert fresh(other).removal_asked_at is None
-    with pytest.raises(CommandError, match="told already"):
+    with pytest.raises(CommandError, match="already told to remove its files"):
         call_command("sectors", "remove-files", miner.address, str(one.number), "--yes", stdout=said)

@@ -108,7 +108,7 @@ def test_without_a_prover_that_aggregates_groth16_commits_wait_and_say_so(groth1
     groth16.until(lambda: bool(fresh(sector).error), epochs=30)
 
     assert (sector.state, sector.paused_at) == ("C2_DONE", None)
-    assert "no prover makes the one proof" in sector.error
+    assert "no prover can make the aggregate" in sector.error
 
 
 @pytest.fixture

@@ -261,16 +261,16 @@ def test_it_waits_and_says_for_what(world: World, miner: Miner) -> None:
         assert words in text_of(browser.get(reverse("miner-target", args=[miner.address])))
 
     holds({"base_fee_max": "1"}, "PRICE", "the base fee is")
-    holds({"balance_min": str(10**30)}, "BALANCE", "that are to stay")
+    holds({"balance_min": str(10**30)}, "BALANCE", "on top of the")
     report = evaluate(CheckData(principal("alice")))
     [found] = next(one for one in report.results if one.check.name == "targets_paused").findings
-    assert "that are to stay" in found.reason
+    assert "on top of the" in found.reason
     full = {"disk_free_bytes": 1, "disk_total_bytes": 100}
     Worker.objects.update(hardware=full)
     holds({}, "DISK", "1 sealing host short of disk")
     Worker.objects.update(is_draining=True)
-    holds({}, "DISK", "no sealing host takes new sectors")
-    holds({"until": "2020-01-01T00:00:00Z"}, "REACHED", "it was to end at 2020-01-01")
+    holds({}, "DISK", "no sealing host accepts new sectors")
+    holds({"until": "2020-01-01T00:00:00Z"}, "REACHED", "its end date, 2020-01-01")
     put(world, miner, {}, status=400)
     put(world, miner, {"in_work": 1, "day_bytes": miner.sector_size}, status=400)
     put(world, miner, {"day_bytes": 1}, status=400)

@@ -92,10 +92,10 @@ def test_every_bad_file_is_named_wherever_somebody_looks(farm: Farm) -> None:
     assert (finding.say, finding.count) == (f"2 sectors in {name} with bad files", 2)
     person("ann", of="alice")
     text = text_of(signed_in("ann").get(reverse("store", args=[farm.row.uuid])))
-    for words in ("sealed/s-t01000-1 has another sum than was recorded", "2 with bad files"):
+    for words in ("sealed/s-t01000-1 does not match its recorded checksum", "2 with bad files"):
         assert words in text, words
     text = text_of(signed_in("ann").get(reverse("sector", args=[other.uuid])))
-    assert "cache/s-t01000-2/p_aux makes another comm_r than the sector has" in text
+    assert "cache/s-t01000-2/p_aux gives a different comm_r from the sector's" in text
     said = StringIO()
     call_command("stores", "checks", name, stdout=said)
     assert f"bad: {farm.miner.address} 1: sealed/s-t01000-1 has another sum" in said.getvalue()
@@ -123,7 +123,7 @@ def test_a_store_that_goes_away_in_between_makes_nothing_bad(
     assert check.queue == [[farm.sectors[1].pk, 1]], "tried once, and not lost"
     assert "is its disk mounted?" in check.error
     told = farm.ask("GET", f"checks/{check.uuid}", perm="read").json()
-    assert told["waits"] == f"waits until box reads {farm.row.name} again"
+    assert told["waits"] == f"waiting until box can read {farm.row.name} again"
 
     aside.rename(farm.root)
     farm.beats(is_over)
@@ -169,4 +169,4 @@ def test_one_sector_is_checked_and_strangers_may_not(farm: Farm, client: Any) ->
     assert asked.status_code == 404
     assert client.delete(paths[1], headers=bearer(token("write", of="alice"))).status_code == 403
     over = client.delete(paths[1], headers=bearer(token("sign", of="alice")))
-    assert (over.status_code, over.json()["message"]) == (409, "the check has ended")
+    assert (over.status_code, over.json()["message"]) == (409, "the check has already ended")

@@ -119,7 +119,7 @@ def test_the_command_removes_leftovers_once_their_number_was_typed(
     typed = ["yes", "remove 1", "remove 1"]
     monkeypatch.setattr("builtins.input", lambda _text: typed.pop(0))
     said = StringIO()
-    with pytest.raises(CommandError, match="the last scan has none of them"):
+    with pytest.raises(CommandError, match="the last scan has no such findings"):
         call_command("stores", "remove-leftovers", farm.row.name, stdout=said)
     call_command("stores", "scan", farm.row.name, stdout=said)
     farm.beats(is_over)
@@ -174,7 +174,7 @@ def test_a_scan_is_cancelled_by_rest_by_the_page_and_by_the_command(farm: Farm, 
     assert client.delete(full, headers=weak).status_code == 403
     assert farm.ask("DELETE", path).json()["state"] == "CANCELLED"
     again = farm.ask("DELETE", path)
-    assert (again.status_code, again.json()["message"]) == (409, "the scan has ended")
+    assert (again.status_code, again.json()["message"]) == (409, "the scan has already ended")
 
     person("ann", of="alice")
     browser = signed_in("ann")

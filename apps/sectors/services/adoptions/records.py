@@ -61,7 +61,7 @@ def records_import(
     What is no record, as of a sector without a replica, is refused alone.  Raises NotAllowed, BadValue.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     if len(records) > RECORDS_MAX:
         raise BadValue(
             gettext("at most {limit} records at a time").format(limit=RECORDS_MAX), field="records"
@@ -89,7 +89,10 @@ def _import(record: SectorRecord, *, by: Principal, now: datetime, is_trial: boo
     done: dict[str, Any] = {"miner_id": record.miner_id, "number": record.number}
     found = sectors_visible(by).filter(miner__actor_id=record.miner_id, number=record.number).first()
     if found is None:
-        return RecordImport(**done, refusal=gettext("there is no such sector here: import its miner first"))
+        return RecordImport(
+            **done,
+            refusal=gettext("there is no such sector here: import its miner or adopt the sector first"),
+        )
     try:
         with transaction.atomic():
             _job, sector = job_locked(found.pk)
@@ -129,7 +132,9 @@ def _fit(sector: Sector, record: SectorRecord) -> None:
     """Refuse a record that is not of this replica.  Raises BadValue."""
     if sector.state != SectorState.PROVING:
         raise BadValue(
-            gettext("it is {state}: only proving sectors are filled in").format(state=sector.state),
+            gettext("it is {state}: records can be imported for proving sectors only").format(
+                state=sector.state
+            ),
             field="records",
         )
     if record.seal_proof != sector.seal_proof:
@@ -139,20 +144,20 @@ def _fit(sector: Sector, record: SectorRecord) -> None:
         )
     latest = record.comm_r if record.new_comm_r is None else record.new_comm_r
     if bytes(sector.comm_r or b"") != latest:
-        raise BadValue(gettext("the chain has another replica"), field="CommR")
+        raise BadValue(gettext("the chain has a different replica"), field="CommR")
     if sector.key_comm_r is not None and bytes(sector.key_comm_r) != record.comm_r:
-        raise BadValue(gettext("the chain has another sector key"), field="CommR")
+        raise BadValue(gettext("the chain has a different sector key"), field="CommR")
     if sector.ticket is not None and bytes(sector.ticket) != record.ticket:
-        raise BadValue(gettext("the sector has another ticket"), field="Ticket")
+        raise BadValue(gettext("the sector has a different ticket"), field="Ticket")
     if sector.comm_d is not None and bytes(sector.comm_d) != record.data_comm_d:
-        raise BadValue(gettext("the sector has other data"), field="CommD")
+        raise BadValue(gettext("the sector has different data"), field="CommD")
     column = pieces_column(map(_wire_piece, _whole(sector, record)))
     try:
         data = comm_d_of(sector, pieces=column) if column else zeros_of(sector)
     except BadPiece as bad:
         raise BadValue(str(bad), field="Pieces") from None
     if data != record.data_comm_d:
-        raise BadValue(gettext("its pieces do not make its CommD"), field="Pieces")
+        raise BadValue(gettext("its pieces do not match its CommD"), field="Pieces")
 
 
 def _pieces(sector: Sector, record: SectorRecord, *, now: datetime) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 PORTIONS_AT_ONCE: Final = 10
 """Portions of `ASKED_MAX` sectors that are written with one head."""
-NOTE: Final = "adopted: the chain had it, and the pool no row"
+NOTE: Final = "adopted: it was on chain, but not recorded here"
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ def adoption_begin(
     Raises NotAllowed, MinerNotReady, AdoptionRefused, NodeRefused, NodeUnavailable.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(
             gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
@@ -145,13 +145,14 @@ def adoption_begin(
         locked = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
         if locked.tenant_id != miner.tenant_id:
             raise MinerNotReady(
-                gettext("{miner} went to another tenant meanwhile").format(miner=miner), field="miner"
+                gettext("{miner} was transferred to another tenant in the meantime").format(miner=miner),
+                field="miner",
             )
         row = locked.adoptions.select_for_update().filter(state__in=OPEN_ADOPTIONS).first()
         if row is not None and row.state == AdoptionState.ROWS:
             if plan.numbers - bitfield_of_runs(row.runs):
                 raise AdoptionRefused(
-                    gettext("another adoption of this miner is under way: wait for it, or cancel it")
+                    gettext("another adoption of this miner is in progress: wait for it, or cancel it")
                 )
             return row
         if not plan.numbers:
@@ -172,17 +173,17 @@ def adoption_begin(
 def _nothing_text(miner: Miner, listed: int, absent: int) -> str:
     """Return why there is nothing to adopt."""
     if absent:
-        return gettext("{sectors} of these do not live on the chain").format(sectors=plural(absent, "sector"))
+        return gettext("{sectors} not live on chain").format(sectors=plural(absent, "sector"))
     if listed:
-        return gettext("these sectors have their rows already")
-    return gettext("every sector that the chain has of {miner} has its row").format(miner=miner)
+        return gettext("these sectors are already recorded here")
+    return gettext("all sectors of {miner} on chain are already recorded here").format(miner=miner)
 
 
 @transaction.atomic
 def adoption_cancel(miner: Miner, row: SectorAdoption, *, by: Principal, now: datetime) -> SectorAdoption:
     """End an adoption; the rows that it has written stay.  Raises NotAllowed, WrongState, LostRace."""
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     advance(row, "CANCEL", updated_at=now)
     after = {"written": plural(row.written, "sector"), "of": plural(row.total, "sector")}
     audit_record(principal=by, action="sector.adopt-cancel", target=miner.address, after=after)

@@ -68,7 +68,7 @@ def aggregates_held(miner: Miner, due: Sequence[Sector]) -> dict[int, tuple[list
         if held and len(held) == len(wanted):
             found[held[0].seal_proof] = held, row.reason
         else:
-            aggregate_end(miner, row.seal_proof, why=gettext("a sector of it does not wait any more"))
+            aggregate_end(miner, row.seal_proof, why=gettext("one of its sectors is no longer waiting"))
     return found
 
 
@@ -89,26 +89,26 @@ def aggregate_make(
     seal_proof = sectors[0].seal_proof
     hosts = _hosts(miner, proofs, work, is_needed=is_needed)
     if not hosts:
-        aggregate_end(miner, seal_proof, why=gettext("these sectors go with single proofs"))
+        aggregate_end(miner, seal_proof, why=gettext("these sectors are sent with single proofs"))
         return Aggregated()
     digest = _digest(sectors, proofs)
     rows = CommitAggregate.objects.filter(miner=miner, seal_proof=seal_proof, is_over=False)
     row = rows.select_related("job").first()
     if row is None or row.digest != digest:
-        aggregate_end(miner, seal_proof, why=gettext("other sectors go together now"))
+        aggregate_end(miner, seal_proof, why=gettext("a different set of sectors is sent now"))
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work)
         return Aggregated(waits=True)
     job = row.job
     is_open = job.state in (JobState.READY, JobState.LEASED)
     if is_open and is_needed and (again := _hosts_again(row, hosts, work)) is not None:
-        aggregate_end(miner, seal_proof, why=gettext("it is late: another host is asked"))
+        aggregate_end(miner, seal_proof, why=gettext("it is late: requesting it from another host"))
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work, offered_to=again)
         return Aggregated(waits=True)
     if is_open and (is_needed or not _is_late(row, reason=reason, work=work)):
         return Aggregated(waits=True)
     proof = _checked(job, sectors) if job.state == JobState.DONE else b""
     if is_needed and not proof:
-        aggregate_end(miner, seal_proof, why=gettext("it failed: it is asked for again"))
+        aggregate_end(miner, seal_proof, why=gettext("it failed: requesting it again"))
     return Aggregated(proof=proof, error=job.error)
 
 

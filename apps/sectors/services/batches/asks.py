@@ -53,10 +53,10 @@ def batches_ask(miner: Miner, *, head: Head, by: Principal) -> dict[str, list[in
     Raises NotAllowed, NothingWaits.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     waiting = {kind: numbers for kind, numbers in batches_waiting(miner).items() if numbers}
     if not waiting:
-        raise NothingWaits(gettext("no sector of {miner} waits for a message").format(miner=miner))
+        raise NothingWaits(gettext("no sector of {miner} is waiting for a message").format(miner=miner))
     with transaction.atomic():
         row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
         row.send_asked_height = head.height

@@ -290,7 +290,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
             continue
         if sector.final_proof.seed_epoch != sector.seed_epoch:
             step_console(
-                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is for another seed")
+                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is for a different seed")
             )
             continue
         value = 0
@@ -346,7 +346,7 @@ def _write(
             gas_saved=form.gas_saved,
         )
         if kind is not PRE_COMMIT:
-            aggregate_end(miner, chosen[0].sector.seal_proof, why=gettext("its batch was written"))
+            aggregate_end(miner, chosen[0].sector.seal_proof, why=gettext("its batch was created"))
         reference: dict[str, Any] = {kind.column: batch}
         note = "; ".join(filter(None, (form.text, funds_text(value=needed - own, from_balance=own))))
         for (_, sector), job in zip(kept, locked, strict=True):

@@ -118,7 +118,7 @@ def sealing_context_now() -> SealingContext:
     """Return what a person's act works with: the newest head.  Raises NetworkUnknown, NodeUnavailable."""
     head = head_current()
     if head is None:
-        raise NodeUnavailable(gettext("no head was read yet"))
+        raise NodeUnavailable(gettext("no chain head has been read yet"))
     return sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
 
 

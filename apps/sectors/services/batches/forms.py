@@ -56,7 +56,7 @@ class BatchForm:
         sectors = plural(len(self.parts), "sector")
         if not self.gas_saved:
             return gettext("one proof for {sectors}").format(sectors=sectors)
-        return gettext("one proof for {sectors}, {gas} gas less than with a proof each").format(
+        return gettext("one proof for {sectors}, saving {gas} gas over single proofs").format(
             sectors=sectors, gas=f"{self.gas_saved:,}"
         )
 

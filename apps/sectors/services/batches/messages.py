@@ -145,7 +145,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
     elif last_epoch(batch, network=work.network) < work.head.height:
-        batch_fail(batch, error=gettext("too old before it was sent"), exit_code=None, work=work)
+        batch_fail(batch, error=gettext("expired before it was sent"), exit_code=None, work=work)
     else:
         batch_push(batch, network=work.network)
 
@@ -194,7 +194,7 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
     for sector in absent:
         _sector_failed(
             sector,
-            error=gettext("the message landed, but the chain does not know the sector"),
+            error=gettext("the message landed, but the sector is not on chain"),
             kind=kind,
             work=work,
         )

@@ -19,7 +19,7 @@ from poolsite.wire.pipeline import SnapState
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
 
-BALANCE_GONE: Final = "the miner's balance no longer pays its part"
+BALANCE_GONE: Final = "the miner's balance no longer covers its share"
 
 
 def balance_read(miner: Miner, work: SealingContext) -> int:
@@ -102,6 +102,6 @@ def funds_text(*, value: int, from_balance: int) -> str:
     if not from_balance:
         return ""
     own = formatting.amount_text(from_balance)
-    return gettext("{balance} of the miner's balance, {amount} sent with it").format(
+    return gettext("{balance} from the miner's balance, {amount} sent with the message").format(
         balance=own, amount=formatting.amount_text(value)
     )

@@ -33,8 +33,8 @@ DEADLINES_AHEAD: Final = 6
 """How far the deadline of new sectors is ahead, so that it can still be changed when the message lands.
 Source: damocles-manager SealingSectorDeadlineDelayNi."""
 NOBODY: Final = (
-    "no prover makes the one proof that its commit needs: prepare the set-up of aggregates on one "
-    "(workers params), or have its miner seal interactively"
+    "no prover can make the aggregate that its commit needs: prepare the aggregation parameters on "
+    "one (workers params), or have its miner seal interactively"
 )
 
 
@@ -91,7 +91,7 @@ def _parts(
     for sector in rows.order_by("number"):
         if sector.final_proof.seed_epoch != sector.seed_epoch:
             step_console(
-                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is of another ticket")
+                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is for a different ticket")
             )
             continue
         proof = bytes(sector.final_proof.proof)

@@ -26,7 +26,7 @@ def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by
     Raises BadValue naming the field, NotAllowed.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     for name, value in values.items():
         if name not in BATCH_FIELDS:
             raise BadValue(gettext("there is no such setting"), field=name)

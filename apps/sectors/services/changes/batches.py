@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.changes.plans import SectorPrice
 
 log = structlog.get_logger(__name__)
-ON_CHAIN_ALREADY: Final = "the chain has done it already, by a message that was sent before"
+ON_CHAIN_ALREADY: Final = "already done on chain by an earlier message"
 
 
 def changes_advance(work: SealingContext) -> None:
@@ -303,7 +303,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
     elif last is not None and last < work.head.height:
-        _requeue(batch, error=gettext("its deadline took no changes any more before it was sent"), work=work)
+        _requeue(batch, error=gettext("its deadline stopped accepting changes before it was sent"), work=work)
     else:
         change_batch_push(batch, work)
 
@@ -320,7 +320,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
         words = message.error or gettext("the message was {state}").format(state=message.state.lower())
         if batch.error and batch.error != words:
-            words = gettext("{words}; until then: {error}").format(words=words, error=batch.error)
+            words = gettext("{words}; before that: {error}").format(words=words, error=batch.error)
         if _was_never_sent(message):
             _requeue(batch, error=words, work=work)
         else:
@@ -356,7 +356,7 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
         if there is None if change.kind == ChangeKind.TERMINATE else is_extended:
             change_step(change, ChangeEvent.LAND, now=work.now, error="", exit_code=0)
         else:
-            error = gettext("the message landed, but the chain has the sector as it was")
+            error = gettext("the message landed, but the sector is unchanged on chain")
             change_step(change, ChangeEvent.FAIL, now=work.now, note=error, error=error)
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))

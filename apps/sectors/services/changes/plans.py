@@ -195,15 +195,15 @@ def _state_refusal(sector: Sector, under_way: str | None) -> str:
     """Return why a sector cannot be changed by its state here."""
     if under_way is not None:
         word = "termination" if under_way == ChangeKind.TERMINATE else "extension"
-        return gettext("its {word} is under way").format(word=word)
+        return gettext("its {word} is already in progress").format(word=word)
     if sector.state == SectorState.TERMINATED:
-        return gettext("it is terminated already")
+        return gettext("it is already terminated")
     if sector.state == SectorState.ABORTED:
         return gettext("it was aborted")
     return gettext("it is not proven yet: wait for its commit, or abort it")
 
 
-GONE: Final = "the chain has ended it already"
+GONE: Final = "it has already ended on chain"
 
 
 def _terminations(
@@ -213,7 +213,7 @@ def _terminations(
     if reward is None:
         raise NetworkUnknown(
             gettext(
-                "the fee cannot be estimated: no node answered with the network's rewards; try again later"
+                "the fee cannot be estimated: no node returned the network's reward estimate; try again later"
             )
         )
     live = _live(miner, sectors, client=client, head=head)
@@ -338,5 +338,5 @@ def accepted_required(plan: ChangePlan) -> None:
         one = plan.sectors[0]
         why = gettext("sector {number}: {refusal}").format(number=one.sector.number, refusal=one.refusal)
     else:
-        why = gettext("no sector was named")
+        why = gettext("no sectors were given")
     raise ChangeRefused(why, refused={one.sector.uuid: one.refusal or why for one in plan.sectors})

@@ -45,7 +45,7 @@ def signers_refusal(plan: ChangePlan, *, by: Principal) -> str:
         try:
             refused = policy_try(by, sender, message=message).error
         except DomainError as error:
-            return gettext("the signer of {sender} was not asked: {reason}").format(
+            return gettext("the signer of {sender} could not be asked: {reason}").format(
                 sender=sender, reason=error.reason
             )
         if refused:

@@ -62,7 +62,7 @@ def changes_request(
     accepted_required(plan)
     if count is not None and len(plan.accepted) != count:
         raise ChangeRefused(
-            gettext("it can be done for {sectors} now, not for {count}").format(
+            gettext("this now applies to {sectors}, not {count}: review it and confirm again").format(
                 sectors=plural(len(plan.accepted), "sector"), count=count
             )
         )
@@ -73,7 +73,7 @@ def changes_request(
             if (change := _change_write(price, plan, by=by, now=now)) is not None
         ]
         if not made:
-            raise ChangeRefused(gettext("somebody else was faster: look at the sectors again"))
+            raise ChangeRefused(gettext("the sectors changed in the meantime: reload and try again"))
         _request_audit(plan, made, by=by)
     return plan, made
 
@@ -193,7 +193,7 @@ def change_cancel(change: SectorChange, *, by: Principal, now: datetime) -> None
     """Withdraw a change whose message was not sent yet.  Raises ChangeSent."""
     if change.state not in QUEUED or not change_step(change, ChangeEvent.CANCEL, now=now, actor=by.actor):
         raise ChangeSent(
-            gettext("its message was sent, or it has ended: it cannot be cancelled"), field="change"
+            gettext("it cannot be cancelled: its message was sent, or it has ended"), field="change"
         )
     target = f"{change.sector.miner} / {change.sector.number}"
     after = {"cancelled": change.kind.lower()}

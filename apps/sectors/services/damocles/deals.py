@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import DamoclesSector, Job, Sector
     from apps.sectors.sector_records import PlacedPiece
 
-WITHOUT_DATA: Final = "its worker takes no clients' data: set enable_deals there"
+WITHOUT_DATA: Final = "its worker does not accept client data: set enable_deals there"
 BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})
 """Steps of a worker in which it may yet ask for the sector's pieces."""
 

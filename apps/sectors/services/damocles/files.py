@@ -78,7 +78,7 @@ def look_end(look: Job | None, *, now: datetime) -> None:
         return
     with suppress(LostRace):  # it was ended this moment, which is as good
         advance(
-            look, "FAIL", worker=None, lease_until=None, error=gettext("not needed any more"), updated_at=now
+            look, "FAIL", worker=None, lease_until=None, error=gettext("no longer needed"), updated_at=now
         )
 
 
@@ -113,7 +113,7 @@ def seen_text(told: DamoclesTold, store: str) -> str:
 
 def unseen_text(store: str) -> str:
     """Return that nobody has looked yet."""
-    return gettext("no prover has looked at its files in store {store} yet").format(store=store)
+    return gettext("no prover has checked its files in store {store} yet").format(store=store)
 
 
 def is_unseen(error: str) -> bool:
@@ -133,7 +133,7 @@ def files_wait(one: Held) -> str:
     """
     sector = one.sector
     if not sector.store:
-        return gettext("it lies in no store yet: submit where its files are first")
+        return gettext("it is not in a store yet: submit the location of its files first")
     if one.told.looked_at is not None:
         return ""
     if sector.paused_at is not None:

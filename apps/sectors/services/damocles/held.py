@@ -104,7 +104,7 @@ class Held:
             return
         if holder.host != self.principal.source[:100]:
             raise NotDamocles(
-                gettext("{name} was given to {host} since: its files are kept").format(
+                gettext("{name} has since been given to {host}: its files are kept").format(
                     name=name, host=holder.name
                 )
             )
@@ -175,7 +175,7 @@ def sector_find(principal: Principal, name: SectorName) -> Sector:
     row = rows.first() if principal.may_mine(name.miner_id) else None
     if row is None:
         raise NotDamocles(
-            gettext("{name} is not a sector of this token: nothing is changed or removed").format(name=name)
+            gettext("{name} is not a sector of this token: nothing was changed or removed").format(name=name)
         )
     return row
 

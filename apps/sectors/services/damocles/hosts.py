@@ -152,7 +152,7 @@ def damocles_pings_forget(principal: Principal, name: str) -> None:
     Raises NotAllowed, WorkerUnknown.
     """
     if principal.is_partial:
-        raise NotAllowed(gettext("this token is for some miners or signers only"))
+        raise NotAllowed(gettext("this token is limited to some miners or signers"))
     own = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES], retired_at=None)
     row = own.select_for_update(no_key=True).filter(uid=f"{NAMED}{name}"[:100]).first()
     if row is None or PINGS not in row.hardware:
@@ -186,8 +186,8 @@ def _namesakes_note(worker: Worker, ping: Ping, *, source: str, now: datetime) -
         return ping.busy
     places = gettext(" and from ").join(sorted((place, *beside)))
     worker.last_error = gettext(
-        "{count} damocles-workers ping as {name}, from {places}: set worker.name in each one's"
-        " file, and start them again"
+        "{count} damocles-workers ping as {name}, from {places}: set a unique worker.name in each "
+        "one's file, and restart them"
     ).format(count=len(beside) + 1, name=ping.name, places=places)
     counts = [ping.busy, *(one["busy"] for one in beside.values())]
     return None if None in counts else sum(counts)
@@ -241,6 +241,6 @@ def _commands_obey(worker: Worker, *, now: datetime) -> None:
         elif command.op == Operation.RESUME:
             worker.is_paused = worker.is_draining = False
         else:
-            command.error = "a damocles-worker does not take this order"
+            command.error = "damocles-workers do not support this command"
         command.done_at = now
         command.save(update_fields=["done_at", "error"])

@@ -114,10 +114,10 @@ class JobHeld:
         if self.run is not None and not self.run.is_open and not self.is_accepted:
             return gettext("the job was aborted")
         if self.job.state == JobState.FAILED:
-            return self.job.error or gettext("the job was given up")
+            return self.job.error or gettext("the job failed")
         if self.job.lease_token != self.told.token and not self.is_accepted:
             host = gettext("another host") if self.job.worker is None else self.job.worker.name
-            return gettext("it was given to {host} since").format(host=host)
+            return gettext("it has since been given to {host}").format(host=host)
         return ""
 
     @property
@@ -131,7 +131,7 @@ class JobHeld:
             raise SectorGone(f"sector state not found: {name}: {self.loss}")
         if not self.is_of_caller:
             raise NotDamocles(
-                gettext("{name} was given to {host} since: its files are kept").format(
+                gettext("{name} has since been given to {host}: its files are kept").format(
                     name=name, host=self.told.worker
                 )
             )
@@ -359,7 +359,7 @@ def job_held(
     rows = DamoclesJob.objects.filter(sector=sector, job__kind__in=kinds)
     newest = rows.order_by("-pk").values_list("job_id", flat=True).first()
     if newest is None:
-        raise NotDamocles(gettext("no damocles-worker was given this job over {name}").format(name=name))
+        raise NotDamocles(gettext("no damocles-worker has such a job for {name}").format(name=name))
     with transaction.atomic():
         jobs = Job.objects.select_for_update(of=("self",)).select_related("miner", "worker")
         job = jobs.get(pk=newest)
@@ -385,7 +385,7 @@ def job_report(
         if one.told.finished_at is not None:
             return True, "" if one.is_accepted else one.loss
         if one.loss or _is_anothers(one.told, worker, reported, source=principal.source):
-            return True, one.loss or gettext("{host} does it").format(host=one.told.worker)
+            return True, one.loss or gettext("{host} is doing it").format(host=one.told.worker)
         one.told.worker = worker
         one.told.location, one.told.step = reported.location[:500], reported.step[:40]
         one.told.save()
@@ -426,7 +426,9 @@ def job_finish(principal: Principal, name: SectorName, *, now: datetime) -> None
             return
         if one.told.finished_at is None and not one.loss and not one.is_accepted:
             raise NotThatFar(
-                gettext("{name}: what it has made was not submitted, or nobody has seen it").format(name=name)
+                gettext("{name}: its output was not submitted, or no prover has checked it yet").format(
+                    name=name
+                )
             )
         one.end()
 

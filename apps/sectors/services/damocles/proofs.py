@@ -167,7 +167,7 @@ def proof_finish(
     job = _own(principal, uuid)
     try:
         if error or not (proof or faults):
-            words = (error or "the worker gave neither a proof nor a reason")[:TEXT_MAX]
+            words = (error or "the worker returned neither a proof nor a reason")[:TEXT_MAX]
             fail = Fail(token=token, level=Level.TEMPORARY, stage=job.stage, error=words)
             job_fail(uuid, fail, tenant_id=principal.own_id, now=now)
         else:
@@ -234,7 +234,7 @@ def _open(principal: Principal, uuid: str) -> Job:
     found = _own(principal, uuid)
     job = Job.objects.select_for_update(of=("self",)).select_related("miner", "worker").get(pk=found.pk)
     if job.state in ENDED:
-        raise Conflict(gettext("the proof's job is over"))
+        raise Conflict(gettext("the proof's job has already ended"))
     return job
 
 

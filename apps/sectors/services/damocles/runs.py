@@ -108,19 +108,19 @@ def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | s
     if one.is_accepted and bytes(run.comm_r or b"") == made.comm_r:
         return SubmitResult.ACCEPTED, ""
     if one.loss or one.is_accepted:
-        return SubmitResult.REJECTED, one.loss or "another replica was submitted for this sector before"
+        return SubmitResult.REJECTED, one.loss or "a different replica was already submitted for this sector"
     one.require(name)
     if made.pieces != tuple(piece.cid for piece in _pieces_of(run)):
-        return SubmitResult.REJECTED, "these are not the pieces that it was given"
+        return SubmitResult.REJECTED, "these are not the pieces it was given"
     if made.store != sector.store:
-        words = gettext("its files go beside the sector's own, into store {store}")
+        words = gettext("its files must go into store {store}, next to the sector's own")
         return SubmitResult.REJECTED, words.format(store=sector.store)
     one.begin()
     outputs = StageOutputs(comm_d=made.comm_d, comm_r=made.comm_r, proof=made.proof, store=made.store)
     if run.state != SnapState.SNAP_PROVED:
         one.forward(SnapState.SNAP_PROVED, outputs)
     elif bytes(run.comm_r or b"") != made.comm_r:
-        return SubmitResult.REJECTED, "another replica was submitted for this sector before"
+        return SubmitResult.REJECTED, "a different replica was already submitted for this sector"
     stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
     reason = "" if one.told.looked_at is not None else look_read(one.told, stored, now=one.now)
     if reason is None:
@@ -152,10 +152,10 @@ def rebuild_submit(
             return True
         one.require(name)
         if is_update != (one.sector.key_comm_r is not None):
-            raise NotThatFar(gettext("{name}: the other replica of it was lost").format(name=name))
+            raise NotThatFar(gettext("{name}: its other replica was lost").format(name=name))
         if not provers_of_store(store, now=now):
             raise NotThatFar(
-                gettext("no prover that is there reads store {store}: attach it to one first").format(
+                gettext("no online prover can read store {store}: attach it to one first").format(
                     store=store.name
                 )
             )

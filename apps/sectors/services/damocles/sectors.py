@@ -141,7 +141,7 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
         sector.refresh_from_db()
     if sector.ticket is None:
         raise NotThatFar(
-            gettext("{name} gets no ticket now: {error}").format(
+            gettext("{name} cannot get a ticket now: {error}").format(
                 name=name, error=sector.error or sector.state
             )
         )
@@ -189,7 +189,7 @@ def _host_note(one: Held, worker: Worker) -> None:
     if before is not None and one.told.location:
         one.note(
             HOST_CHANGED,
-            gettext("{host} had it before, in {location}").format(
+            gettext("previously on {host}, in {location}").format(
                 host=before.name, location=one.told.location
             ),
             is_error=True,
@@ -246,7 +246,7 @@ def damocles_finalize(principal: Principal, name: SectorName, *, now: datetime) 
     with held(principal, name, now=now) as one:
         if one.sector.state != SectorState.PROVING:
             raise NotThatFar(
-                gettext("{name} is {state}: it is finished once it proves").format(
+                gettext("{name} is {state}: it can be finalized once it is proving").format(
                     name=name, state=one.sector.state.lower()
                 )
             )

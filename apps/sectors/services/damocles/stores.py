@@ -66,7 +66,7 @@ def damocles_job_reserve(
         if one.job.kind == JobKind.SNAP_UP:
             if candidates and own not in candidates:
                 raise NotThatFar(
-                    gettext("{name} lies in store {store}: attach that there, not read-only").format(
+                    gettext("{name} is in store {store}: attach that store there, writable").format(
                         name=name, store=own
                     )
                 )

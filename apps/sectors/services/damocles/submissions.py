@@ -65,7 +65,7 @@ def damocles_precommit(
         if not is_first and _is_same(sector, made):
             return SubmitResult.ACCEPTED, ""
         if not is_first and not (anew and sector.state == SectorState.PERSISTED):
-            return SubmitResult.MISMATCHED, "other commitments were submitted for this sector before"
+            return SubmitResult.MISMATCHED, "different commitments were already submitted for this sector"
         refusal = _precommit_refusal(one, made)
         if refusal is not None:
             return refusal
@@ -73,13 +73,13 @@ def damocles_precommit(
         if is_first:
             if not one.forward(SectorState.PERSISTED, **columns, store=""):
                 raise NotThatFar(
-                    gettext("{name} is {state}: the console's step comes first").format(
+                    gettext("{name} is {state}: waiting for the console's step").format(
                         name=name, state=one.sector.state
                     )
                 )
         else:
             Sector.objects.filter(pk=sector.pk).update(**columns, updated_at=now)
-            one.note("REPLACED", "its worker has submitted other commitments")
+            one.note("REPLACED", "its worker has submitted different commitments")
         return SubmitResult.ACCEPTED, ""
 
 
@@ -94,18 +94,21 @@ def _precommit_refusal(one: Held, made: PreCommitted) -> Submitted | None:
     """Return why commitments are not taken; a sector whose thread had stopped goes on.  Raises NotThatFar."""
     sector = one.sector
     if sector.paused_at is not None and not one.told.is_failed_there:
-        raise NotThatFar(gettext("the sector waits: {error}").format(error=sector.error))
+        raise NotThatFar(gettext("the sector is waiting: {error}").format(error=sector.error))
     if made.seal_proof != sector.seal_proof:
         return SubmitResult.MISMATCHED, gettext("the sector's proof type is {seal_proof}").format(
             seal_proof=sector.seal_proof
         )
     if made.comm_d != comm_d_of(sector):
-        return SubmitResult.MISMATCHED, "this is not the commitment of the sector's pieces"
+        return SubmitResult.MISMATCHED, "the commitment does not match the sector's pieces"
     if (bytes(sector.ticket or b""), sector.ticket_epoch) != (made.ticket, made.ticket_epoch):
         # On a rejection the worker wipes its files: only those that the chain never takes.
         if _is_stale(sector, made.ticket_epoch):
-            return SubmitResult.REJECTED, "the ticket is not the sector's: it was too old for the chain"
-        return SubmitResult.MISMATCHED, "the ticket is not the sector's"
+            return (
+                SubmitResult.REJECTED,
+                "the ticket does not match the sector's: it was too old for the chain",
+            )
+        return SubmitResult.MISMATCHED, "the ticket does not match the sector's"
     if sector.paused_at is not None:
         one.go_on()
     return None
@@ -134,7 +137,7 @@ def precommit_status(principal: Principal, name: SectorName, *, now: datetime) -
         if sector.paused_at is not None:
             return OnChainState.PENDING, sector.error
         return OnChainState.FAILED, gettext(
-            "the sector went back, it is {state}: submit the pre-commit again"
+            "the sector went back to {state}: submit the pre-commit again"
         ).format(state=sector.state)
     sent = sector.state == SectorState.PRECOMMIT_SENT
     return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
@@ -163,13 +166,13 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
             return True
         if sector.store and not one.is_before(SectorState.COMMIT_LANDED):
             raise NotThatFar(
-                gettext("{name} is proven out of store {store}: move it there").format(
+                gettext("{name} is proven from store {store}: use a store move to change that").format(
                     name=name, store=sector.store
                 )
             )
         if not provers_of_store(store, now=now):
             raise NotThatFar(
-                gettext("no prover that is there reads store {store}: attach it to one first").format(
+                gettext("no online prover can read store {store}: attach it to one first").format(
                     store=store.name
                 )
             )
@@ -255,7 +258,7 @@ def _proof_again(one: Held, proof: bytes, *, anew: bool) -> Submitted:
     if known is not None and bytes(known.proof) == proof:
         return SubmitResult.ACCEPTED, ""
     if not anew or sector.state != SectorState.C2_DONE:
-        return SubmitResult.MISMATCHED, "another proof was submitted for this sector before"
+        return SubmitResult.MISMATCHED, "a different proof was already submitted for this sector"
     return _proof_take(sector, proof)
 
 
@@ -266,13 +269,13 @@ def _proof_first(one: Held, proof: bytes) -> Submitted | str:
     one.go_on()
     waits = files_wait(one)
     if waits or one.sector.paused_at is not None:
-        return gettext("sector {number} waits: {waits}").format(
+        return gettext("sector {number} is waiting: {waits}").format(
             number=one.sector.number, waits=waits or one.sector.error
         )
     taken = _proof_take(one.sector, proof)
     if taken[0] is SubmitResult.ACCEPTED and not one.forward(SectorState.C2_DONE):
         raise NotThatFar(
-            gettext("sector {number} is {state}: the console's step comes first").format(
+            gettext("sector {number} is {state}: waiting for the console's step").format(
                 number=one.sector.number, state=one.sector.state
             )
         )
@@ -305,9 +308,9 @@ def proof_status(principal: Principal, name: SectorName, *, now: datetime) -> On
             return OnChainState.PERM_FAILED, SEED_AGAIN
         if sector.paused_at is not None:
             return OnChainState.PENDING, sector.error
-        return OnChainState.FAILED, gettext(
-            "the sector went back, it is {state}: submit the proof again"
-        ).format(state=sector.state)
+        return OnChainState.FAILED, gettext("the sector went back to {state}: submit the proof again").format(
+            state=sector.state
+        )
     sent = sector.state == SectorState.COMMIT_SENT
     return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
 

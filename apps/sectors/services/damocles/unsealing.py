@@ -41,7 +41,9 @@ def _piece_named(one: JobHeld, name: SectorName, cid: str) -> Piece:
     piece = _piece_of(one.job)
     if piece.piece_cid != cid:
         raise NotDamocles(
-            gettext("{name}: piece {cid} is not what was to be unsealed last").format(name=name, cid=cid)
+            gettext("{name}: piece {cid} is not the one last requested for unsealing").format(
+                name=name, cid=cid
+            )
         )
     return piece
 
@@ -96,6 +98,8 @@ def unseal_achieve(principal: Principal, name: SectorName, *, cid: str, error: s
             one.fail(error[:TEXT_MAX], is_paused=True)
             return
         if not piece.has_data:
-            raise NotThatFar(gettext("{name}: the bytes of {cid} have not come").format(name=name, cid=cid))
+            raise NotThatFar(
+                gettext("{name}: the bytes of {cid} have not arrived").format(name=name, cid=cid)
+            )
         _uploading(one)
         one.step(StageOutputs())

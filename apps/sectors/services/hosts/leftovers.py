@@ -133,7 +133,7 @@ def sealing_leftovers_plan(
     """
     found = [one for one in sealing_leftovers(worker) if ids is None or one.id in ids]
     if not found:
-        raise BadLeftovers(gettext("the host tells of none of them"))
+        raise BadLeftovers(gettext("the host reports none of them"))
     plan = {one.id: PlannedLeftover(one, why) for one, why in _refusals(worker, found, now=work.now)}
     by_miner: dict[int, list[Leftover]] = defaultdict(list)
     for planned in plan.values():
@@ -145,7 +145,7 @@ def sealing_leftovers_plan(
         known = numbers_on_chain(miner_id, [one.number for one in theirs], work=work)
         for one in theirs:
             if one.number in known:
-                plan[one.id] = PlannedLeftover(one, gettext("the chain has the sector"))
+                plan[one.id] = PlannedLeftover(one, gettext("the sector is on chain"))
     return list(plan.values())
 
 
@@ -173,7 +173,7 @@ def sealing_leftovers_remove(
         plan = [
             one
             if one.refusal
-            else PlannedLeftover(one.leftover, again.get(one.leftover.id, gettext("it is gone")))
+            else PlannedLeftover(one.leftover, again.get(one.leftover.id, gettext("it no longer exists")))
             for one in plan
         ]
         chosen = [one.leftover for one in plan if not one.refusal]
@@ -181,7 +181,7 @@ def sealing_leftovers_remove(
             raise BadLeftovers(plan[0].refusal)
         if count is not None and len(chosen) != count:
             raise BadLeftovers(
-                gettext("it can be done for {leftovers} now, not for {count}").format(
+                gettext("this now applies to {leftovers}, not {count}: review it and confirm again").format(
                     leftovers=plural(len(chosen), "leftover"), count=count
                 )
             )
@@ -237,7 +237,7 @@ def _refusals(
     With `is_ordered` the orders themselves keep them from nothing.
     """
     if sectors_recovery() is not None:
-        why = gettext("sectors are read back after a restore: wait until that is done")
+        why = gettext("sectors are being read back after a restore: wait until recovery is complete")
         return [(one, why) for one in found]
     sectors = [one.sector for one in found if one.sector is not None]
     own = OwnStores(sectors, now=now)
@@ -269,7 +269,7 @@ def _refusal(
 ) -> str:
     """Return why a leftover stays; empty: it may go."""
     if one.miner_id not in miners:
-        return gettext("f0{miner_id} is no miner of {tenant}: remove it on the host").format(
+        return gettext("f0{miner_id} is not a miner of {tenant}: remove it on the host").format(
             miner_id=one.miner_id, tenant=worker.tenant.name
         )
     if one.is_ordered or (str(one.miner_id), str(one.number)) in removals:
@@ -278,7 +278,7 @@ def _refusal(
     if sector is None:
         return ""
     if sector.state == SectorState.TERMINATED and sector.removal_asked_at is None:
-        return gettext("its files are removed with *Remove files…* on its own page")
+        return gettext("remove its files with *Remove files…* on its own page")
     if sector.removal_asked_at is None and sector.state not in (SectorState.PROVING, SectorState.ABORTED):
         return gettext("it is being sealed")
     if sector.pk in changes:

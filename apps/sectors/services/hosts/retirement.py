@@ -37,13 +37,16 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     roles = worker_labels_sync(worker, group="", by=by, now=now)
     # No lock on its key: reports hold a job while its new event refers to this row.
     row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
-    ended = leases_end(row, now=now, reason=gettext("the worker was taken out of service"))
+    ended = leases_end(row, now=now, reason=gettext("the worker was retired"))
     moves_end(row, now=now)
     checks_end(row, now=now)
     findings_end(row, now=now)
     scans_end(row, now=now)
     is_revoked = host_token_revoke(tenant_id=row.tenant_id, uid=row.uid)
-    after = {"retired": True, "token": "revoked" if is_revoked else "made on Tokens: revoke it there"}
+    after = {
+        "retired": True,
+        "token": "revoked" if is_revoked else "created on the Tokens page: revoke it there",
+    }
     worker_audit(
         by,
         "worker.retire",
@@ -66,7 +69,7 @@ def worker_retire_drained(
     row.retire_asked_at = row.retire_asked_at or now
     row.save(update_fields=["retire_asked_at", "updated_at"])
     command = WorkerCommand.objects.create(worker=row, op=Operation.DRAIN, actor=actor)
-    worker_audit(by, "worker.retire_drained", worker=row, after={"retired": "once it has nothing left to do"})
+    worker_audit(by, "worker.retire_drained", row, after={"retired": "once it has no work left"})
     publish(Change("worker", row.pk, row.tenant_id))
     return command
 

@@ -49,7 +49,7 @@ def values_read(given: Mapping[str, Any], *, is_shared: bool = True) -> Values:
         key = f"{SLOTS}{stage.upper()}" if f"{prefix}." == SLOTS else name
         if key not in SETTABLE:
             raise BadSettings(
-                gettext("there is no setting {name}; there are {known}").format(
+                gettext("unknown setting {name}; known are {known}").format(
                     name=name, known=", ".join(SETTABLE)
                 )
             )
@@ -57,13 +57,13 @@ def values_read(given: Mapping[str, Any], *, is_shared: bool = True) -> Values:
         text = "" if value is None else str(value).strip()
         if text and not (text.isascii() and text.isdigit() and int(text) <= most):
             raise BadSettings(
-                gettext("{key} takes a whole number from 0 to {most}, not {text}").format(
+                gettext("{key} must be a whole number from 0 to {most}, not {text}").format(
                     key=key, most=most, text=text
                 )
             )
         values[key] = int(text) if text else None
     if not values:
-        raise BadSettings(gettext("name at least one setting"))
+        raise BadSettings(gettext("give at least one setting"))
     return values
 
 
@@ -109,9 +109,9 @@ def threads_check(worker: Worker, values: Values) -> None:
     told = {one["key"].split(".")[1] for one in report.settings if one["key"].startswith(THREADS)}
     if unknown := sorted(named - told):
         raise BadSettings(
-            gettext("{host} has no sealing thread {number}: its file has {count} [[sealing_thread]]").format(
-                host=worker.name, number=unknown[0], count=len(told)
-            )
+            gettext(
+                "{host} has no sealing thread {number}: its configuration file has {count} [[sealing_thread]]"
+            ).format(host=worker.name, number=unknown[0], count=len(told))
         )
 
 

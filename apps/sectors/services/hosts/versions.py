@@ -53,7 +53,7 @@ def unknown_field_note(told: object, *, field: str, uuid: str, tenant_id: int, n
         "this host is newer than the console ({console}): upgrade the console first"
     ).format(console=VERSION)
     if worker is not None:
-        error = gettext("{text}; until then it is refused, as {field} is unknown").format(
+        error = gettext("{text}; until then its requests are refused, as {field} is unknown").format(
             text=text, field=field[:NAME_MAX]
         )
         if rows.exclude(last_error=error).update(last_error=error, updated_at=now):

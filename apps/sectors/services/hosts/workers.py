@@ -107,7 +107,7 @@ def worker_register(
     before = None if is_new else {"boot": worker.boot_id, "version": worker.version, "host": worker.host}
     is_started = is_new or worker.boot_id != register.boot_id
     if is_started and not is_new:
-        leases_end(worker, now=now, reason=gettext("the worker was started again"))
+        leases_end(worker, now=now, reason=gettext("the worker was restarted"))
         worker.restarts += 1
         worker.registered_at = now
         upgrades_end(worker, now=now)

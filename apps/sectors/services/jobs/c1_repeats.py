@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 REPEATS_MAX: Final = 3
 """Of one sector: a host that hands nothing over would do C1 for ever."""
 BACK: Final = f"{BACK_TO}{SectorState.SEED_ASSIGNED}"
-NOTE: Final = "its host has no slot for C2 any more: C1 is done again, and its output goes to another host"
+NOTE: Final = "its host no longer has a slot for C2: C1 is repeated, and its output goes to another host"
 STUCK: Final = (
-    "its host has no slot for C2, and what C1 gave has never come here: give the host a slot, then retry"
+    "its host has no slot for C2, and its C1 output never reached the console: give the host a slot, "
+    "then retry"
 )
 
 

@@ -151,9 +151,9 @@ def _data_check(sector: Sector, columns: dict[str, Any]) -> None:
     if "pieces" in columns:
         put = [(piece["size"], piece["comm_p"]) for piece in columns.pop("pieces")]
         if put != [(piece["size"], piece["comm_p"]) for piece in sector.pieces]:
-            raise BadReport(gettext("these are not the sector's pieces"), field="outputs.pieces")
+            raise BadReport(gettext("these are not the pieces of the sector"), field="outputs.pieces")
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(sector):
-        raise BadReport(gettext("this is not the commitment of the sector's pieces"), field="outputs.comm_d")
+        raise BadReport(gettext("the commitment does not match the sector's pieces"), field="outputs.comm_d")
 
 
 def proof_check(sector: Sector, proof: bytes) -> None:
@@ -219,7 +219,7 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
     """
     job = job_for_report(job_id, token=complete.token, tenant_id=tenant_id)
     if job.kind in STAGED:
-        raise BadReport(gettext("a sealing job ends with its events"), field="kind")
+        raise BadReport(gettext("a job with stages ends with its events, not with a result"), field="kind")
     if len(complete.proof) > sealing_policy().proof_max_bytes:
         raise BadReport(
             gettext("must have at most {limit} bytes").format(limit=sealing_policy().proof_max_bytes),

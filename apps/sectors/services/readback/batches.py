@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-OVERTAKEN: Final = "the chain has its sectors already, read back after a restore"
+OVERTAKEN: Final = "its sectors were already on chain; read back after a restore"
 NO_SEED: Final = -1
 """Seed epoch of a proof that was read back: where its message fails, the host makes it again."""
 

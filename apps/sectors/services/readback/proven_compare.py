@@ -33,7 +33,7 @@ ASKED_MAX: Final = 500
 """Proven sectors of one question to the node."""
 SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 """Moves after which the row names the new store."""
-UPDATED: Final = "the chain has data in it, by a message that nobody here knows: which they are is not known"
+UPDATED: Final = "the chain has data in it, from a message unknown here: which data is not known"
 
 
 def proven_compare(miner: Miner, *, live: BitField, work: SealingContext) -> int:
@@ -108,7 +108,7 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
             to_state=row.state,
             at=work.now,
             actor="console",
-            note=gettext("{note}: its files lie in {store}, not in {before}").format(
+            note=gettext("{note}: its files are in {store}, not in {before}").format(
                 note=NOTE, store=store, before=row.store
             ),
         )

@@ -62,7 +62,7 @@ def may_assign(principal: Principal) -> bool:
 def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
     """Lock a miner's roles for an act; what a backup brought back counts for nothing.  Raises NotAllowed."""
     if not may_assign(principal):
-        raise NotAllowed(gettext("giving and taking roles needs the permission sign"))
+        raise NotAllowed(gettext("changing roles requires the sign permission"))
     for lost in roles_restored_lose(miner, now=now):
         role_jobs_end(lost, now=now)
 
@@ -165,7 +165,7 @@ def _idle_require(miner: Miner, *, besides: str, now: datetime) -> None:
     if tasks:
         kind = next(iter(tasks))
         raise RoleBusy(
-            gettext("{tasks} in progress: let them end first").format(tasks=_tasks_text(tasks)), field=kind
+            gettext("{tasks} in progress: let them finish first").format(tasks=_tasks_text(tasks)), field=kind
         )
 
 

@@ -124,7 +124,9 @@ def group_roles_separate(miner: Miner, *, principal: Principal, now: datetime) -
 
 def _separate_require(rows: list[Role]) -> list[Role]:
     if is_combined(rows):
-        raise RolesNotCombined(gettext("one host does everything for this miner: separate its roles first"))
+        raise RolesNotCombined(
+            gettext("the roles of this miner are combined on one host: separate them first")
+        )
     return rows
 
 

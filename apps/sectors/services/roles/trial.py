@@ -69,7 +69,7 @@ def role_test(
     workers = workers_of_host(miner.tenant_id, host).filter(seen_at__gte=since, is_paused=False)
     sealer = next((one for one in workers.order_by("-seen_at") if JobKind.SEAL in one.kinds), None)
     if sealer is None:
-        raise NoStandby(gettext("no sealer on {host} was heard of lately").format(host=host), field="host")
+        raise NoStandby(gettext("no sealer on {host} is online").format(host=host), field="host")
     ours = Sector.objects.filter(miner=miner).aggregate(top=Max("number"))["top"]
     highest = max([-1 if ours is None else ours, *(span.stop - 1 for span in taken)])
     pledge = pledge_create(miner, count=1, actor=principal.actor, now=now, taken=taken, by=principal)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Since then every host was heard."""
 FIRST: Final = {JobKind.SNAP_UP: SnapState.PIECES_ASSIGNED, JobKind.REBUILD: RebuildState.LOST}
-NOTE: Final = "its host goes on no more: others of the sector's store begin again"
+NOTE: Final = "its host is no longer available: other hosts with the sector's store start over"
 
 
 def gone_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:

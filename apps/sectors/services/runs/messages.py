@@ -194,7 +194,7 @@ def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContex
 
 def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
     """Note once that nobody clears the old replica, and look for a host again and again."""
-    error = gettext("the data are in, and the old replica stays: {reason}").format(reason=reason)
+    error = gettext("the data is in, but the old replica is not cleared: {reason}").format(reason=reason)
     again = work.now + CLEAR_AGAIN
     if run.error == error:
         PipelineRun.objects.filter(pk=run.pk).update(not_before=again)

@@ -51,7 +51,9 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
     """
     read_back_require(sector.miner)
     if sector.state != SectorState.PROVING:
-        raise NotRebuildable(gettext("it is not proven yet: set it back instead"), field="sector")
+        raise NotRebuildable(
+            gettext("it is not proven yet: go back to an earlier stage instead"), field="sector"
+        )
     if sector.ticket is None or sector.comm_r is None or sector.comm_d is None:
         raise NotRebuildable(gettext("the pool does not know its ticket or commitments"), field="sector")
     zeros = sha254_zero(sector.sector_size)
@@ -62,7 +64,7 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
     lost = [piece for piece in placed if not piece.has_data]
     if lost:
         raise PiecesGone(
-            gettext("no copy of the bytes of {piece} is kept").format(piece=lost[0].piece_cid),
+            gettext("no copy of the bytes of {piece} is available").format(piece=lost[0].piece_cid),
             field="sector",
         )
     names = Worker.objects.filter(pk__in=hosts_of_run(sector, kind=JobKind.REBUILD)).order_by("pk")
@@ -102,5 +104,7 @@ def rebuild_begin(sector: Sector, *, by: Principal, now: datetime, key: str | No
             target, after = f"{sector.miner} / {sector.number}", {"run": str(run.uuid)}
             audit_record(principal=by, action="sector.rebuild", target=target, after=after)
     except IntegrityError:
-        raise RunUnderWay(gettext("data go into it, or it is made again, already"), field="sector") from None
+        raise RunUnderWay(
+            gettext("a snap-up or rebuild of it is already in progress"), field="sector"
+        ) from None
     return run

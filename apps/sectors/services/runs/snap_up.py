@@ -121,20 +121,22 @@ def sector_require(sector: Sector, work: SealingContext) -> None:
     """
     read_back_require(sector.miner)
     if sector.state != SectorState.PROVING or not sector.active:
-        raise NotCommittedCapacity(gettext("the chain does not have it as active"), field="sector")
+        raise NotCommittedCapacity(gettext("it is not active on chain"), field="sector")
     zeros = sha254_zero(sector.sector_size)
     if has_data(sector) or sector.key_comm_r is not None or bytes(sector.comm_d or b"") != zeros:
         raise NotCommittedCapacity(
-            gettext("it holds data: only a sector of zeros can be updated"), field="sector"
+            gettext("it holds data: only a sector without data can be updated"), field="sector"
         )
     if sector.comm_r is None or sector.ticket is None:
-        raise NotCommittedCapacity(gettext("its comm_r or its ticket is not known here"), field="sector")
+        raise NotCommittedCapacity(gettext("its comm_r or ticket is not known here"), field="sector")
     unchanged_require(sector)
     left = (sector.expiration or 0) - work.head.height
     least = LIFE_PERIODS * work.network.proving.period
     if left < least:
         raise LifeTooShort(
-            gettext("it ends in {left} epochs; {least} are the least").format(left=left, least=least),
+            gettext("it expires in {left} epochs; at least {least} are required").format(
+                left=left, least=least
+            ),
             field="sector",
         )
     hosts_of_run(sector, kind=JobKind.SNAP_UP)
@@ -159,7 +161,7 @@ def pieces_choose(
     unknown = sorted(set(piece_cids) - {str(piece.piece_cid) for piece in waiting})
     if unknown:
         raise NoPieces(
-            gettext("{piece} does not wait for a sector of {miner}").format(
+            gettext("{piece} is not waiting for a sector of {miner}").format(
                 piece=unknown[0], miner=sector.miner
             ),
             field="pieces",
@@ -171,10 +173,10 @@ def pieces_choose(
         [piece for piece in waiting if piece.pk not in refused], sector_size=sector.sector_size
     )
     if not plan:
-        words = next(iter(refused.values()), "no piece waits for a sector")
+        words = next(iter(refused.values()), "no piece is waiting for a sector")
         raise NoPieces(words, field="pieces")
     if piece_cids and len(plan) > 1:
-        raise NoPieces(gettext("they do not fit into one sector"), field="pieces")
+        raise NoPieces(gettext("the pieces do not fit into one sector"), field="pieces")
     return plan[0]
 
 
@@ -192,7 +194,7 @@ def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
     if int(row["TermMin"]) <= left <= int(row["TermMax"]):
         return ""
     return gettext(
-        "allocation {allocation} is for {least} to {most} epochs, and sector {number} lives {left}"
+        "allocation {allocation} is for {least} to {most} epochs, but sector {number} has {left} left"
     ).format(
         allocation=piece.allocation,
         least=row["TermMin"],
@@ -224,7 +226,9 @@ def snap_up_begin(
     try:
         return _begin(sector, packed, by=by, work=work, key=key)
     except IntegrityError:
-        raise RunUnderWay(gettext("data go into it, or it is made again, already"), field="sector") from None
+        raise RunUnderWay(
+            gettext("a snap-up or rebuild of it is already in progress"), field="sector"
+        ) from None
 
 
 @transaction.atomic
@@ -235,7 +239,7 @@ def _begin(
     keys = [piece.pk for piece in packed.pieces]
     locked = Piece.objects.select_for_update().filter(pk__in=keys, state=PieceState.READY).order_by("pk")
     if len(locked) != len(keys):
-        raise NoPieces(gettext("a piece went into another sector meanwhile"), field="pieces")
+        raise NoPieces(gettext("a piece was put into another sector in the meantime"), field="pieces")
     filled = pieces_filled(packed.pieces, sector_size=sector.sector_size)
     run = run_begin(
         sector,

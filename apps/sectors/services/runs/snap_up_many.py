@@ -131,5 +131,5 @@ def _waiting(sector: Sector) -> dict[int, Piece]:
 
 def _packed(sector: Sector, pieces: Sequence[Piece], work: SealingContext) -> PackedSector:
     if not pieces:
-        raise NoPieces(gettext("no piece waits for it"), field="pieces")
+        raise NoPieces(gettext("no piece is waiting for it"), field="pieces")
     return pieces_choose(sector, among=pieces, work=work)

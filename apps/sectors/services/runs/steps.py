@@ -155,9 +155,9 @@ def _snap_take(
 ) -> tuple[str, dict[str, Any]]:
     """Return the event and the columns of a report of a snap-up.  Raises BadReport."""
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(run.sector, pieces=run.pieces):
-        raise BadReport(gettext("this is not the commitment of the pieces"), field="outputs.comm_d")
+        raise BadReport(gettext("the commitment does not match the pieces"), field="outputs.comm_d")
     if columns.pop("store", run.sector.store) != run.sector.store:
-        raise BadReport(gettext("the sector lies in another store"), field="outputs.store")
+        raise BadReport(gettext("the sector is in another store"), field="outputs.store")
     if event.outputs.proof is not None and run.step.stage == SnapStage.SNAP_PROVE:
         columns["proof"] = event.outputs.proof
         _update_proof_check(run, event.outputs.proof)
@@ -202,7 +202,7 @@ def _rebuild_take(
     made = columns["comm_r"]
     if made == wanted:
         return event.event, {}
-    words = gettext("it came out with comm_r {made}, and the chain has {wanted}").format(
+    words = gettext("the rebuild produced comm_r {made}, but the chain has {wanted}").format(
         made=made.hex(), wanted=(wanted or b"").hex()
     )
     return RebuildState.COMM_R_DIFFERS, {"error": words, "paused_at": now}

@@ -88,7 +88,7 @@ def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
     """Have the piece of a job that failed unsealed at once.  Raises NotUnsealed."""
     piece = Piece.objects.select_related("miner__tenant").filter(uuid=job.inputs["piece"]).first()
     if piece is None:
-        raise NotUnsealed(gettext("the piece is gone"), field="piece_cid")
+        raise NotUnsealed(gettext("the piece no longer exists"), field="piece_cid")
     made = unseal_request(piece, now=now, is_retry=True)
     after = {"miner": piece.miner.address, "sector": piece.sector_number}
     audit_record(principal=by, action="piece.unseal-retry", target=str(piece.piece_cid), after=after)
@@ -99,7 +99,7 @@ def hosts_of_unsealing(job: Job) -> list[int]:
     """Return the keys of the hosts that may do a job of unsealing.  Raises NotUnsealed."""
     sector = Sector.objects.filter(uuid=job.inputs["sector"]).select_related("miner").first()
     if sector is None or not sector.store:
-        raise NotUnsealed(gettext("its sector is not stored any more"), field="piece_cid")
+        raise NotUnsealed(gettext("its sector is no longer stored"), field="piece_cid")
     return _hosts_of_store(sector)
 
 
@@ -128,7 +128,7 @@ def unseal_step(job: Job, event: Event, *, digest: str, now: datetime) -> EventA
             field="event",
         )
     if spec.stage == UnsealStage.UPLOAD and not _piece_of(job).has_data:
-        raise BadReport(gettext("the bytes have not come"), field="event")
+        raise BadReport(gettext("the bytes have not arrived"), field="event")
     step = UNSEAL_NEXT[spec.next]
     actor = job.worker.name if job.worker is not None else ""
     JobEvent.objects.create(

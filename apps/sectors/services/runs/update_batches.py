@@ -108,11 +108,9 @@ def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -
     for run in runs:
         there = found[run.sector.number]
         if there is None:
-            run_console_failure(
-                run, error=gettext("the chain does not have the sector any more"), now=work.now
-            )
+            run_console_failure(run, error=gettext("the sector is no longer on chain"), now=work.now)
         elif is_updated(run, there):  # by a message that was given up and landed all the same
-            run_console_step(run, "SEND_UPDATE", now=work.now, note=gettext("the chain has it already"))
+            run_console_step(run, "SEND_UPDATE", now=work.now, note=gettext("it is already on chain"))
         elif there.expiration <= work.head.height:
             run_console_failure(run, error=gettext("it has expired"), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries

@@ -204,7 +204,7 @@ def precommits_check(
             if sector.pk in proven:
                 continue  # by a commit that was given up: the next batch finds it
             if there is None:
-                note = gettext("the pre-commit is not on the chain any more")
+                note = gettext("the pre-commit is no longer on chain")
                 count += step_console(sector, SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
             elif there.epoch != sector.precommit_epoch:
                 count += _precommit_moved(sector, epoch=there.epoch, now=now)
@@ -212,7 +212,7 @@ def precommits_check(
 
 
 def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
-    note = gettext("the pre-commit stands at epoch {epoch} instead of {precommit_epoch}").format(
+    note = gettext("the pre-commit is at epoch {epoch} instead of {precommit_epoch}").format(
         epoch=epoch, precommit_epoch=sector.precommit_epoch
     )
     if sector.state == SectorState.PRECOMMIT_LANDED:

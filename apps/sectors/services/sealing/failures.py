@@ -94,7 +94,7 @@ def change_of(group: FailureGroup) -> ChangeRequest:
 
 def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Sector], list[tuple[Sector, str]]]:
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     request, work = change_of(group), sealing_context_now()
     chosen, beyond = group.sectors[:CHANGES_MAX], group.sectors[CHANGES_MAX:]
     late = gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX)
@@ -109,7 +109,7 @@ def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Sector],
         return [], [*((one, refusal.refused[one.uuid]) for one in chosen), *left]
     written = {change.sector_id for change in made}
     why = {one.sector.pk: one.refusal for one in plan.refused}
-    other = gettext("somebody else was faster: look at the sectors again")
+    other = gettext("the sectors changed in the meantime: reload and try again")
     done = [one for one in chosen if one.pk in written]
     refused = [(one, why.get(one.pk, other)) for one in chosen if one.pk not in written]
     return done, [*refused, *left]
@@ -123,9 +123,9 @@ def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, 
     made.  The reason is kept.  Raises BadValue, Conflict for one that has ended.
     """
     if not reason.strip():
-        raise BadValue(gettext("give a reason: the history keeps it"), field="reason")
+        raise BadValue(gettext("give a reason: it is kept in the history"), field="reason")
     if state not in list(SectorState) or state in ENDED_SECTORS:
-        raise BadValue(gettext("there is no such state, or nobody sets it by hand"), field="state")
+        raise BadValue(gettext("unknown state, or one that cannot be set manually"), field="state")
     job, fresh = job_locked(sector.pk)
     if fresh.state in ENDED_SECTORS:
         raise Conflict(
@@ -135,7 +135,7 @@ def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, 
             field="state",
         )
     if fresh.state == state:
-        raise BadValue(gettext("it is in this state already"), field="state")
+        raise BadValue(gettext("it is already in this state"), field="state")
     before = copy(fresh)
     sector_step(fresh, f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None)
     sector_audit(by, "sector.state-set", before=before, after=fresh, note=reason)

@@ -151,10 +151,10 @@ def packing_ask(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSec
     Raises NotAllowed, NothingWaits.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     plan = packing_plan(miner)
     if not plan:
-        raise NothingWaits(gettext("no piece of {miner} waits for a new sector").format(miner=miner))
+        raise NothingWaits(gettext("no piece of {miner} is waiting for a new sector").format(miner=miner))
     with transaction.atomic():
         row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
         row.pack_asked_at = now

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.miners.models import Miner
 
-ON_CHAIN: Final = "a message that was given up has landed"
+ON_CHAIN: Final = "a message marked failed has landed"
 
 
 def landed_reconcile(
@@ -91,6 +91,6 @@ def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: dat
     for sector in sectors:
         if sector.precommit_epoch is not None and height > sector.precommit_epoch + life:
             error = gettext(
-                "the chain waited for its proof until epoch {precommit_epoch}: give it up"
+                "the chain accepted its proof only until epoch {precommit_epoch}: abort it"
             ).format(precommit_epoch=sector.precommit_epoch + life)
             console_failure(sector, error=error, level=Level.PERMANENT, now=now)

@@ -86,7 +86,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
         return False
     host = stranded.sticky_worker
     if fresh.state == SectorState.COMMIT_LANDED:
-        note = gettext("{host} is out of service: what it has of the sector stays there").format(host=host)
+        note = gettext("{host} was retired: its files of the sector stay there").format(host=host)
         sector_step(fresh, SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
         return True
     _release(fresh, job, host=host)
@@ -111,8 +111,8 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
 
 
 def _note(host: Worker) -> str:
-    text = gettext("{host} is out of service") if host.retired_at is not None else gettext("{host} is away")
-    return gettext("{why}: another host begins it").format(why=text.format(host=host))
+    text = gettext("{host} was retired") if host.retired_at is not None else gettext("{host} is offline")
+    return gettext("{why}: another host starts it over").format(why=text.format(host=host))
 
 
 def _release(sector: Sector, job: Job, *, host: Worker) -> None:

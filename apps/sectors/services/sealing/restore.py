@@ -79,14 +79,14 @@ def restoration_plan(sector: Sector, *, force: bool, work: SealingContext) -> Re
         proven = sectors_proven_read(client, miner.address, numbers, key)
         return _proving(sector, there, proven.get(sector.number))
     if sector.state == SectorState.TERMINATED:
-        return Restoration(sector, "the chain has ended it: that is for good")
+        return Restoration(sector, "it has ended on chain: this cannot be undone")
     if precommits_read(client, miner.address, numbers, key)[sector.number] is not None:
         reason = gettext(
-            "the chain has its pre-commit, and its files were given up: it expires with its deposit"
+            "its pre-commit is on chain, but its files were abandoned: it will expire and its deposit is lost"
         )
         return Restoration(sector, reason)
     if any(sector.number in one for one in numbers_allocated(client, miner.address, key)):
-        return Restoration(sector, "the chain has used its number up, and has no sector under it")
+        return Restoration(sector, "its number was used up on chain, without a sector")
     refusal = _anew_refusal(sector, force=force)
     return Restoration(sector, refusal) if refusal else Restoration(sector, state=SectorState.ALLOCATED)
 
@@ -96,10 +96,10 @@ def _early_refusal(sector: Sector) -> str:
     if sector.state not in GONE:
         return gettext("it is neither aborted nor terminated: there is nothing to restore")
     if sector.miner.state != MinerState.ACTIVE:
-        return gettext("its miner does not exist on the chain")
+        return gettext("its miner does not exist on chain")
     if sector.miner_id in miners_unrecovered():
         return gettext(
-            "its sectors are read back from the chain after a restore: wait until page Recovery is done"
+            "its sectors are being read back from the chain after a restore: wait until recovery is complete"
         )
     return _leftover_refusal(sector)
 
@@ -117,10 +117,10 @@ def _leftover_refusal(sector: Sector) -> str:
 def _proving(sector: Sector, live: LiveSector, proven: OnSector | None) -> Restoration:
     """Return a sector that lives on the chain as the chain has it."""
     if proven is None:
-        return Restoration(sector, "the node does not tell its replica: try again")
+        return Restoration(sector, "the node did not return its replica: try again")
     comm_r = cid_to_commr(cid_parse(proven.sealed_cid))
     if sector.comm_r is not None and bytes(sector.comm_r) != comm_r:
-        return Restoration(sector, "the chain has another replica under its number")
+        return Restoration(sector, "the chain has a different replica under its number")
     facts: dict[str, Any] = {
         "comm_r": comm_r,
         "key_comm_r": cid_to_commr(cid_parse(proven.key_cid)) if proven.key_cid else None,
@@ -154,10 +154,10 @@ def _anew_refusal(sector: Sector, *, force: bool) -> str:
         return gettext("its pre-commit may still land: wait for its message")
     if has_data(sector) and not force:
         return gettext(
-            "it had clients' data, which wait for another sector: with force it is sealed without them"
+            "it had client data, which is waiting for another sector: use force to seal it without the data"
         )
     if job.sticky_worker is not None and DAMOCLES in job.sticky_worker.kinds:
-        return gettext("a damocles-worker had it, and may still have its files: pledge another one")
+        return gettext("a damocles-worker had it, and may still have its files: pledge a new sector instead")
     open_orders = _removals(job).filter(done_at=None, worker__retired_at=None)
     if order := open_orders.select_related("worker").first():
         return gettext("{host} has yet to remove its files").format(host=order.worker.name)
@@ -181,7 +181,7 @@ def sector_restore(
             raise RestoreRefused(refusal, field="sector")
         if fresh.state != sector.state or fresh.tenant_id != sector.tenant_id:
             raise RestoreRefused(
-                gettext("somebody else was faster: look at the sector again"), field="sector"
+                gettext("the sector changed in the meantime: reload and try again"), field="sector"
             )
         before = copy(fresh)
         if plan.state == SectorState.PROVING:

@@ -116,14 +116,14 @@ def _remove(miner: Miner, *, by: Principal) -> bool:
 
 def _may_set(by: Principal) -> None:
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
 
 
 def _values_check(given: dict[str, Any], miner: Miner) -> None:
     in_work, day = given["in_work"], given["day_bytes"]
     if (in_work is None) == (day is None):
         raise BadValue(
-            gettext("set either the sectors in progress or the bytes a day, not both"), field="in_work"
+            gettext("set either the sectors in progress or the bytes per day, not both"), field="in_work"
         )
     if in_work is not None and not 1 <= in_work <= IN_WORK_MAX:
         raise BadValue(gettext("must be from 1 to {limit}").format(limit=IN_WORK_MAX), field="in_work")
@@ -187,9 +187,9 @@ def _claim(row: SealTarget, *, now: datetime) -> bool:
 def _over(row: SealTarget, work: SealingContext) -> str:
     """Return in words that a target was reached; empty if it was not."""
     if row.until is not None and work.now >= row.until:
-        return gettext("it was to end at {time} UTC").format(time=f"{row.until:%Y-%m-%d %H:%M}")
+        return gettext("its end date, {time} UTC, has passed").format(time=f"{row.until:%Y-%m-%d %H:%M}")
     if row.power_max is not None and not power_room(row):
-        return gettext("the power of {size} is reached").format(size=_size(row.power_max))
+        return gettext("the power limit of {size} is reached").format(size=_size(row.power_max))
     return ""
 
 
@@ -219,11 +219,11 @@ def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str
         if payer.needs and payer.left < keep:
             text = (
                 gettext(
-                    "{payer} has {balance} FIL, {promised} of them promised; a sector needs {needs} beside"
-                    " the {keep} that are to stay"
+                    "{payer} has {balance} FIL, {promised} of it committed; a sector needs {needs} on "
+                    "top of the {keep} to keep"
                 )
                 if keep
-                else gettext("{payer} has {balance} FIL, {promised} of them promised; a sector needs {needs}")
+                else gettext("{payer} has {balance} FIL, {promised} of it committed; a sector needs {needs}")
             )
             words = text.format(
                 payer=payer.address,
@@ -244,7 +244,7 @@ def _hostless(miner: Miner, *, now: datetime) -> str:
     seals = Q(kinds__contains=[str(JobKind.SEAL)]) | Q(kinds__contains=[DAMOCLES])
     hosts = [host for host in rows.filter(seals) if not worker_is_away(host, now=now)]
     if not hosts:
-        return gettext("no sealing host takes new sectors")
+        return gettext("no sealing host accepts new sectors")
     if all(is_short_of_disk(host.hardware) for host in hosts):
         return gettext("{hosts} short of disk").format(hosts=plural(len(hosts), "sealing host"))
     return ""

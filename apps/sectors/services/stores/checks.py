@@ -59,8 +59,8 @@ CHECKED: Final = "CHECKED"
 """Event of a store whose check has ended."""
 FILES_DIFFER: Final = "FILES_DIFFER"
 """The same where files differ."""
-NOTHING_TOLD: Final = "the host reported nothing of it"
-MOVES_HERE: Final = "it was moved here while it was read"
+NOTHING_TOLD: Final = "the host did not report on it"
+MOVES_HERE: Final = "it was moved here during the check"
 
 
 @transaction.atomic
@@ -73,11 +73,13 @@ def check_begin(
     """
     if not PACE_LEAST <= bytes_s <= PACE_MOST:
         raise BadValue(
-            gettext("must be from {least} to {most} bytes a second").format(least=PACE_LEAST, most=PACE_MOST),
+            gettext("must be from {least} to {most} bytes per second").format(
+                least=PACE_LEAST, most=PACE_MOST
+            ),
             field="bytes_s",
         )
     if sector is not None and sector.tenant_id != store.tenant_id:
-        raise BadValue(gettext("is another tenant's"), field="sector")
+        raise BadValue(gettext("belongs to another tenant"), field="sector")
     locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
     running = locked.checks.select_for_update(of=("self",)).select_related("worker", "store")
     same = running.filter(state=StoreCheckState.RUNNING, sector=sector).first()
@@ -90,15 +92,15 @@ def check_begin(
     ahead = 0 if sector is None else _single(host).filter(store__name__in=host.stores).count()
     if ahead >= SINGLE_MAX:
         raise StoreRefused(
-            gettext("{host} has {ahead} single sectors to check: let it do these first").format(
+            gettext("{host} still has {ahead} single sectors to check: wait for those first").format(
                 host=host.name, ahead=ahead
             )
         )
     total = 1 if sector is not None else sum(one.count() for one in _sectors_of(locked))
     if not total:
-        raise StoreRefused(gettext("no sector's row names {store}").format(store=locked.name))
+        raise StoreRefused(gettext("no sectors are recorded in {store}").format(store=locked.name))
     if same is not None:
-        _end(same, "FAIL", error=gettext("{host} is away").format(host=same.worker.name), now=now)
+        _end(same, "FAIL", error=gettext("{host} is offline").format(host=same.worker.name), now=now)
     check = StoreCheck.objects.create(
         store=locked,
         worker=host,
@@ -127,11 +129,11 @@ def reader(store: Store, *, now: datetime) -> Worker:
     """Return the host that reads a store for a check, rather one without proofs.  Raises StoreRefused."""
     hosts = hosts_of_store(store, READABLE, now=now)
     if not hosts:
-        raise StoreRefused(gettext("no host that is there reads {store}").format(store=store.name))
+        raise StoreRefused(gettext("no online host can read {store}").format(store=store.name))
     able = [host for host in hosts if host.version not in WITHOUT_UPGRADE]
     if not able:
         raise StoreRefused(
-            gettext("{host} runs {version}, which cannot do it: upgrade it first").format(
+            gettext("{host} runs {version}, which does not support this: upgrade it first").format(
                 host=hosts[0].name, version=hosts[0].version
             )
         )
@@ -143,7 +145,7 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     """End a check; sectors that its host was told of are read to their end.  Raises StoreRefused."""
     row = StoreCheck.objects.select_for_update(of=("self",)).select_related("store").get(pk=check.pk)
     if row.state != StoreCheckState.RUNNING:
-        raise StoreRefused(gettext("the check has ended"))
+        raise StoreRefused(gettext("the check has already ended"))
     told = gettext("{done} of {sectors}").format(done=row.done, sectors=plural(row.total, "sector"))
     store_audit(by, "store.check_cancel", target=row.store.name, before={"checked": told})
     _end(row, "CANCEL", now=now)
@@ -155,13 +157,13 @@ def checks_end(worker: Worker, *, now: datetime) -> None:
         worker=worker, state=StoreCheckState.RUNNING
     )
     for row in rows.select_related("store").order_by("pk"):
-        _end(row, "FAIL", error=gettext("its host is retired"), now=now)
+        _end(row, "FAIL", error=gettext("its host was retired"), now=now)
 
 
 def _end(check: StoreCheck, event: str, *, now: datetime, error: str = "") -> None:
     advance(check, event, error=error or check.error, queue=[], updated_at=now)
     _orders(check).delete()
-    note = gettext("{done} of {total} sectors looked at, {bad} with bad files").format(
+    note = gettext("{done} of {total} sectors checked, {bad} with bad files").format(
         done=check.done, total=check.total, bad=check.bad
     )
     note += gettext(", {unread} could not be read").format(unread=check.unread) if check.unread else ""

@@ -66,7 +66,7 @@ def removals_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Fi
 
 
 def _planned(sector: Sector, work: SealingContext, *, is_live: bool) -> FileRemoval:
-    refusal = gettext("the chain has it") if is_live else _refusal(sector, work)
+    refusal = gettext("it is still live on chain") if is_live else _refusal(sector, work)
     hosts = () if refusal else tuple(hosts_with_files(sector, job=sector.job))
     if not refusal and not hosts:
         refusal = gettext("no sealing host has its store {store}").format(store=sector.store).rstrip()
@@ -76,15 +76,15 @@ def _planned(sector: Sector, work: SealingContext, *, is_live: bool) -> FileRemo
 def _refusal(sector: Sector, work: SealingContext) -> str:
     """Return why the files of a sector that the chain does not have stay; empty if they may go."""
     if sector.state == SectorState.ABORTED:
-        return gettext("it was aborted: its hosts were told then")
+        return gettext("it was aborted: its hosts were already told to remove its files")
     if sector.removal_asked_at is not None:
-        return gettext("its hosts were told already")
+        return gettext("its hosts were already told to remove its files")
     if sector.state not in (SectorState.TERMINATED, SectorState.PROVING):
         return gettext("it is being sealed")
     if sector.runs.exclude(state__in=RUN_FINAL).exists():
-        return gettext("its snap-up or rebuild is under way: abort that first")
+        return gettext("its snap-up or rebuild is in progress: abort that first")
     if sector.moves.filter(state__in=OPEN_MOVES).exists():
-        return gettext("it moves to another store: cancel that first")
+        return gettext("it is being moved to another store: cancel that first")
     return _early(sector, work)
 
 
@@ -92,12 +92,12 @@ def _early(sector: Sector, work: SealingContext) -> str:
     """Return until when a reorganisation may bring a sector back; empty where none can any more."""
     finality, height = work.network.chain_finality, work.head.height
     if sector.active:
-        return gettext("the chain had it as active a moment ago")
+        return gettext("it was active on chain a moment ago")
     if sector.state == SectorState.PROVING:
         if sector.expiration is None:
-            return gettext("the chain has not ended it")
+            return gettext("it has not ended on chain")
         final = sector.expiration + work.network.proving.period + finality
-        return gettext("it expires for good at epoch {epoch}").format(epoch=final) if final > height else ""
+        return gettext("its expiry is final at epoch {epoch}").format(epoch=final) if final > height else ""
     landed = landed_termination(sector)
     if landed is not None:
         final = landed + finality
@@ -130,10 +130,10 @@ def removals_request(
     plan = removals_plan(sectors, work=work)
     accepted = [one.sector for one in plan if not one.refusal]
     if not accepted:
-        raise FilesKept(next((one.refusal for one in plan), "no sector was named"), field="sectors")
+        raise FilesKept(next((one.refusal for one in plan), "no sectors were given"), field="sectors")
     if count is not None and len(accepted) != count:
         raise FilesKept(
-            gettext("it can be done for {sectors} now, not for {count}").format(
+            gettext("this now applies to {sectors}, not {count}: review it and confirm again").format(
                 sectors=plural(len(accepted), "sector"), count=count
             )
         )
@@ -143,7 +143,9 @@ def removals_request(
             if _order(sector, by=by, work=work, reason=reason):
                 told[sector.miner].append(sector.number)
         if not told:
-            raise FilesKept(gettext("somebody else was faster: look at the sectors again"), field="sectors")
+            raise FilesKept(
+                gettext("the sectors changed in the meantime: reload and try again"), field="sectors"
+            )
         for miner, numbers in told.items():
             after = {"sectors": sorted(numbers), "bytes": len(numbers) * miner.sector_size}
             audit_record(

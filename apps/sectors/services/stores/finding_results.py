@@ -80,7 +80,7 @@ def _files_refusal(files: Collection[CheckedFile] | None) -> str:
 def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str:
     """Record the store in the sector's row; return why not, or an empty text."""
     if finding.sector is None:
-        return gettext("its row is gone")
+        return gettext("its record no longer exists")
     job, sector = job_locked(finding.sector.pk)
     try:
         unchanged_lock(sector)
@@ -89,15 +89,15 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
     is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
     is_same &= sector.store == order.args.get("store") and sector.tenant_id == finding.store.tenant_id
     if not is_same or sector.state != SectorState.PROVING:
-        return gettext("the sector was changed meanwhile: scan again")
+        return gettext("the sector changed in the meantime: scan again")
     name, before = finding.store.name, sector.store
     Sector.objects.filter(pk=sector.pk).update(store=name, files_lost_at=None, lost_uid="", updated_at=now)
     copies_forget(sector.pk, name)
     copies_forget(sector.pk, before)
     note = (
-        gettext("its files lie in {store}, not in {before}").format(store=name, before=before)
+        gettext("its files are in {store}, not in {before}").format(store=name, before=before)
         if before
-        else gettext("its files lie in {store}").format(store=name)
+        else gettext("its files are in {store}").format(store=name)
     )
     JobEvent.objects.create(
         job=job, event=ADOPTED, from_state="", to_state="", at=now, actor=order.actor, note=note
@@ -130,5 +130,5 @@ def findings_end(worker: Worker, *, now: datetime) -> None:
     for finding in findings_locked(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
         if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
             event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
-            advance(finding, event, error=gettext("its host is retired"), updated_at=now)
+            advance(finding, event, error=gettext("its host was retired"), updated_at=now)
     orders.delete()

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 FINDINGS_AT_ONCE: Final = 200
 """Findings of one request: a host is told of all at once."""
 REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
-NONE_WAITS: Final = "the last scan has none of them that waits for somebody"
-FASTER: Final = "somebody else was faster"
+NONE_WAITS: Final = "the last scan has no such findings that need a decision"
+FASTER: Final = "changed in the meantime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,21 @@ def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[P
 def _adoption_refusal(finding: StoreFinding, own: OwnStores, changes: Mapping[int, str]) -> str:
     sector, store = finding.sector, finding.store
     if finding.kind != FindingKind.ELSEWHERE or sector is None:
-        return gettext("it is no sector of the pool that is said to lie elsewhere")
+        return gettext("it is not a sector of the pool recorded elsewhere")
     if sector.tenant_id != store.tenant_id:
-        return gettext("it is another tenant's")
+        return gettext("it belongs to another tenant")
     if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:
         return gettext("it is not proving")
     if sector.store == store.name:
-        return gettext("its row names {store} already").format(store=store.name)
+        return gettext("it is already recorded in {store}").format(store=store.name)
     if sector.pk in changes:
         return changes[sector.pk]
     named = own.read_store(sector)
     if named is None or own.is_lost(sector, named):
         return ""
     return gettext(
-        "a second copy: {store}, which its row names, is read, and nothing says that it is bad there"
+        "a second copy: {store}, where it is recorded, can be read, and its files there are not known "
+        "to be bad"
     ).format(store=named.name)
 
 
@@ -163,7 +164,7 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
         known = numbers_on_chain(miner_id, numbers, work=work)
         for finding in theirs:
             if finding.number in known:
-                plan[finding.pk] = Planned(finding, "the chain has the sector")
+                plan[finding.pk] = Planned(finding, "the sector is on chain")
     return list(plan.values())
 
 
@@ -218,22 +219,20 @@ def _removal_refusal(
     store, sector = finding.store, finding.sector
     if finding.kind in (FindingKind.OTHER, FindingKind.MISSING):
         return (
-            gettext("nothing of it is a sector's leftover here")
-            if finding.kind == FindingKind.OTHER
-            else "it is missing"
+            gettext("it is not a sector's leftover") if finding.kind == FindingKind.OTHER else "it is missing"
         )
     if (finding.miner_id, store.tenant_id) not in miners:
-        return gettext("f0{miner_id} is no miner of {tenant}: remove it on the host").format(
+        return gettext("f0{miner_id} is not a miner of {tenant}: remove it on the host").format(
             miner_id=finding.miner_id, tenant=store.tenant.name
         )
     if sector is None:
         same = Sector.objects.filter(miner__actor_id=finding.miner_id, miner__tenant=store.tenant_id)
         is_new = finding.number is not None and same.filter(number=finding.number).exists()
-        return gettext("the pool has a row for it meanwhile: scan again") if is_new else ""
+        return gettext("the pool has a record of it by now: scan again") if is_new else ""
     if sector.state == SectorState.TERMINATED or sector.removal_asked_at is not None:
-        return gettext("its files are removed with *Remove files…* on its own page")
+        return gettext("remove its files with *Remove files…* on its own page")
     if sector.state not in (SectorState.PROVING, SectorState.ABORTED) or sector.store == store.name:
-        return gettext("it is being sealed, or its row names this store")
+        return gettext("it is being sealed, or is recorded in this store")
     if sector.state == SectorState.PROVING and (fault := own.fault(sector)):
         return fault
     try:
@@ -241,7 +240,7 @@ def _removal_refusal(
     except DomainError as error:
         return error.reason
     drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, args__sector=str(sector.uuid))
-    return gettext("a host has yet to remove what it had copied of it") if drops.exists() else ""
+    return gettext("a host still has to remove its partial copy of it") if drops.exists() else ""
 
 
 def leftovers_remove(
@@ -269,10 +268,10 @@ def leftovers_remove(
         changed = {one.pk: FASTER for one in rows if one.state not in ACTABLE}
         told = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
         if not told:
-            raise StoreRefused(gettext("somebody else was faster: look at the findings again"))
+            raise StoreRefused(gettext("the findings changed in the meantime: reload and try again"))
         if count is not None and len(told) != count:
             raise StoreRefused(
-                gettext("it can be done for {leftovers} now, not for {count}").format(
+                gettext("this now applies to {leftovers}, not {count}: review it and confirm again").format(
                     leftovers=plural(len(told), "leftover"), count=count
                 )
             )
@@ -333,7 +332,7 @@ def _orders_open(host: Worker) -> int:
 
 
 def _full_text(host: Worker) -> str:
-    return gettext("{host} is told of {limit} findings at a time: ask again once these are done").format(
+    return gettext("{host} handles {limit} findings at a time: try again once these are done").format(
         host=host.name, limit=FINDINGS_AT_ONCE
     )
 

@@ -119,14 +119,14 @@ def _refusal(store: Store, *, now: datetime) -> str:
     readable = store.attachments.filter(condition__in=READABLE, worker__retired_at=None)
     for row in readable.select_related("worker"):
         if not worker_is_away(row.worker, now=now):
-            return gettext("{host} reads it: move its sectors or detach it instead").format(
+            return gettext("{host} can read it: move its sectors or detach it instead").format(
                 host=row.worker.name
             )
         read_at = max(read_at, row.worker.seen_at)
     if now < read_at + LOST_AFTER:
         until = f"{read_at + LOST_AFTER:%Y-%m-%d %H:%M} UTC"
         return gettext(
-            "a host read it at {time} UTC, it may come back: it cannot be forgotten before {until}"
+            "a host read it at {time} UTC, so it may come back: it cannot be forgotten before {until}"
         ).format(time=f"{read_at:%H:%M}", until=until)
     return ""
 
@@ -209,7 +209,7 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
     Sector.objects.filter(pk__in=[pk for pk, _, _ in known]).update(
         store=store.name, files_lost_at=None, lost_uid="", updated_at=now
     )
-    note = gettext("it was forgotten and is read again, with {sectors}").format(
+    note = gettext("it was forgotten and can be read again, with {sectors}").format(
         sectors=plural(len(live), "sector")
     )
     event_write(store, CHANGED, actor=actor, note=note, now=now)

@@ -38,9 +38,9 @@ def missing_plan(findings: Sequence[StoreFinding]) -> dict[int, str]:
 def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
     sector, store = finding.sector, finding.store
     if finding.kind != FindingKind.MISSING or sector is None:
-        return gettext("it is no sector that is missing")
+        return gettext("it is not a missing sector")
     if sector.tenant_id != store.tenant_id or sector.store != store.name:
-        return gettext("its row does not name this store any more")
+        return gettext("it is no longer recorded in this store")
     if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:
         return gettext("it is not proving")
     return changes.get(sector.pk, "")
@@ -58,7 +58,7 @@ def missing_drop(
     if all(one.state != FileState.MISSING for one in files):
         return gettext("its files are there: scan again")
     if finding.sector is None:
-        return gettext("its row is gone")
+        return gettext("its record no longer exists")
     job, sector = job_locked(finding.sector.pk)
     try:
         unchanged_lock(sector)
@@ -67,7 +67,7 @@ def missing_drop(
     is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
     is_same &= sector.store == finding.store.name and sector.tenant_id == finding.store.tenant_id
     if not is_same or sector.state != SectorState.PROVING or sector.removal_asked_at is not None:
-        return gettext("the sector was changed meanwhile: scan again")
+        return gettext("the sector changed in the meantime: scan again")
     # No `lost_uid`: the store is still there, and its next look would name it again.
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
     copies_forget(sector.pk, finding.store.name)

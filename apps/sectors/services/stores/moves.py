@@ -49,7 +49,7 @@ ROOM_AGAIN: Final = timedelta(minutes=1)
 ROOM_WAIT: Final = timedelta(hours=24)
 """How long it waits for that room, from its first try, before the move fails."""
 PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
-BEING_CHANGED: Final = "the sector is being changed meanwhile"
+BEING_CHANGED: Final = "a snap-up or rebuild of the sector is in progress"
 TOLD: Final = (MoveState.COPYING, MoveState.CLEARING)
 
 
@@ -76,14 +76,14 @@ def moves_begin(
     else:
         count, rows = len(numbers), rows.filter(uuid__in=[uuid for uuid in numbers if is_uuid(uuid)])
     if not 0 < count <= MOVES_MAX:
-        raise StoreRefused(gettext("from 1 to {limit} sectors at a time").format(limit=MOVES_MAX))
+        raise StoreRefused(gettext("must be from 1 to {limit} sectors at a time").format(limit=MOVES_MAX))
     made = StoreMove.objects.bulk_create(
         StoreMove(sector=sector, worker=worker, from_store=source, to_store=target, actor=by.actor)
         for sector in rows.order_by("pk")[:count]
     )
     if not made:
         raise StoreRefused(
-            gettext("none of them is proving in {source} and without another change under way").format(
+            gettext("none of them is proving in {source} without another change in progress").format(
                 source=source.name
             )
         )
@@ -110,10 +110,10 @@ def changes_open(sectors: Collection[Sector]) -> dict[int, str]:
         for pk, order in removals_open(sectors).items()
     }
     moving = StoreMove.objects.filter(sector__in=pks, state__in=OPEN_MOVES).values_list("sector", flat=True)
-    found |= dict.fromkeys(moving, "it moves to another store: try again when it is there")
+    found |= dict.fromkeys(moving, "it is being moved to another store: try again once it is there")
     runs = PipelineRun.objects.filter(sector__in=pks).exclude(state__in=RUNS_OVER)
     return found | dict.fromkeys(
-        runs.values_list("sector", flat=True), "data go into it, or it is made again, already"
+        runs.values_list("sector", flat=True), "a snap-up or rebuild of it is already in progress"
     )
 
 
@@ -129,23 +129,21 @@ def mover(source: Store, target: Store, *, now: datetime) -> Worker:
     Refused, too, where no prover reads the new one: windows would be missed.
     """
     if source.tenant_id != target.tenant_id or source.pk == target.pk:
-        raise StoreRefused(gettext("a sector moves to another store of the same tenant"))
+        raise StoreRefused(gettext("the target must be another store of the same tenant"))
     if not target.rules.get("can_store", True):
-        raise StoreRefused(gettext("{target} is not for finished sectors").format(target=target.name))
+        raise StoreRefused(gettext("{target} does not accept finished sectors").format(target=target.name))
     readers = hosts_of_store(source, READABLE, now=now)
     writers = {worker.pk for worker in hosts_of_store(target, [StoreCondition.READY], now=now)}
     both = [worker for worker in readers if worker.pk in writers]
     if not both:
         raise StoreRefused(
-            gettext("no host that is there reads {source} and writes {target}").format(
+            gettext("no online host can read {source} and write to {target}").format(
                 source=source.name, target=target.name
             )
         )
     if not provers_of_store(target, now=now):
         raise StoreRefused(
-            gettext("no prover that is there reads {target}: attach it to one first").format(
-                target=target.name
-            )
+            gettext("no online prover can read {target}: attach it to one first").format(target=target.name)
         )
     return min(both, key=lambda worker: str(JobKind.WINDOW_POST) in worker.kinds)  # proofs come first there
 
@@ -157,7 +155,7 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     known = list(rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"))
     ended = [row for row in known if row.state == MoveState.QUEUED or _is_orphan(row, now=now)]
     for row in ended:
-        _end(row, why=gettext("its host is away"), now=now)
+        _end(row, why=gettext("its host is offline"), now=now)
     if ended:
         store_audit(by, "store.moves_cancel", target=source.name, before={"open": plural(len(ended), "move")})
         publish(Change("store", str(source.uuid), source.tenant_id))
@@ -172,7 +170,7 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
     """End all moves of a host that is retired; call it in a transaction."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
     for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
-        _end(row, why=gettext("its host is retired"), now=now, comes_back=False)
+        _end(row, why=gettext("its host was retired"), now=now, comes_back=False)
 
 
 def moves_locked(store: Store) -> list[StoreMove]:
@@ -193,7 +191,7 @@ def moves_lose(moves: Collection[StoreMove], lost: Store, *, now: datetime) -> N
             here = Sector.objects.filter(pk=row.sector_id, tenant_id=lost.tenant_id, store=lost.name)
             here.update(store=kept.name)
             publish(Change("sector", str(row.sector.uuid), row.sector.tenant_id))
-        _end(row, why=gettext("the store {store} is lost").format(store=lost.name), now=now, noted_in=kept)
+        _end(row, why=gettext("the store {store} was lost").format(store=lost.name), now=now, noted_in=kept)
         publish(Change("store", str(kept.uuid), kept.tenant_id))
 
 
@@ -209,7 +207,7 @@ def _end(
         advance(move, "CANCEL", updated_at=now)
         return
     if move.state == MoveState.COPYING:
-        error = gettext("{why}: the copy was not finished, what there is of it is left in {store}").format(
+        error = gettext("{why}: the copy was not finished, its partial files are left in {store}").format(
             why=why, store=move.to_store.name
         )
         if comes_back:
@@ -303,7 +301,7 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
         return
     if command.op == Operation.DROP_COPY:
         note = gettext("sector {number}: {error}").format(
-            number=move.sector.number, error=error or gettext("what was copied of it is removed")
+            number=move.sector.number, error=error or gettext("its partial copy was removed")
         )
         event = FAILED if error else CHANGED
         event_write(move.to_store, event, actor=command.worker.name, note=note, now=now)
@@ -316,9 +314,9 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
         error = error or _switch(move)
         until = _room_until(move, now=now) if ROOM_PROMISED in error else now
         if until > now:
-            error = gettext("waits for room, tries each minute and gives up at {until} UTC: {error}").format(
-                until=f"{until:%Y-%m-%d %H:%M}", error=error
-            )
+            error = gettext(
+                "waiting for room; retries every minute and gives up at {until} UTC: {error}"
+            ).format(until=f"{until:%Y-%m-%d %H:%M}", error=error)
             advance(move, "WAIT", error=error, updated_at=now)
             return
         advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
@@ -344,7 +342,7 @@ def _switch(move: StoreMove) -> str:
     same = Sector.objects.filter(pk=move.sector_id, store=move.from_store.name, state=SectorState.PROVING)
     same = same.filter(tenant_id=move.from_store.tenant_id)
     if not same.update(store=move.to_store.name):
-        return gettext("the sector has ended, or lies elsewhere meanwhile, or is another tenant's")
+        return gettext("the sector has ended, is in another store by now, or belongs to another tenant")
     copies_forget(move.sector_id, move.to_store.name)  # of another copy, or of what was there before
     publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
     return ""

@@ -99,20 +99,20 @@ def detach_refusal(attachment: StoreAttachment, *, now: datetime) -> str:
     under_way = _lying_in(store).exclude(state=SectorState.PROVING).filter(job__sticky_worker=worker).count()
     if under_way:
         many = plural(under_way, "sector")
-        return gettext("{many} under way on {worker} lie in {store}: let them end first").format(
+        return gettext("{store} holds {many} in progress on {worker}: let them finish first").format(
             many=many, worker=worker.name, store=store.name
         )
     if JobKind.WINDOW_POST not in worker.kinds:
         return ""
     if any(other.pk != worker.pk for other in provers_of_store(store, now=now)):
         return ""
-    without = gettext("and no other prover that is there has it: attach it to another one first")
+    without = gettext("and no other online prover has it: attach it to another one first")
     if count := _lying_in(store).count():
         return gettext("{sectors} in {store} must be proven, {without}").format(
             sectors=plural(count, "sector"), store=store.name, without=without
         )
     if count := store.moves_here.filter(state__in=OPEN_MOVES).count():
-        return gettext("{sectors} on the way to {store} must be proven there, {without}").format(
+        return gettext("{sectors} being moved to {store} must be proven there, {without}").format(
             sectors=plural(count, "sector"), store=store.name, without=without
         )
     return ""
@@ -149,9 +149,9 @@ def store_change(
     host = next((row.worker for row in rows if not worker_is_away(row.worker, now=now)), None)
     if host is None:
         raise StoreRefused(
-            gettext("no host that is there can read {store}: it is written into the store itself").format(
-                store=store.name
-            )
+            gettext(
+                "no online host can read {store}: these settings are written into the store itself"
+            ).format(store=store.name)
         )
     args, before = {"uid": store.uid, **rules}, _rules_shown(store, rules)
     return _order(host, Operation.SET_STORE, args, by=by, target=store.name, before=before)
@@ -167,7 +167,7 @@ def _labels_read(labels: list[str]) -> list[str]:
     found = sorted({label.strip() for label in labels if label.strip()})
     if len(found) > LABELS_MAX or any(len(label) > LABEL_MAX for label in found):
         raise BadValue(
-            gettext("must be {limit} of {characters} characters at most").format(
+            gettext("must be at most {limit}, each of at most {characters} characters").format(
                 limit=LABELS_MAX, characters=LABEL_MAX
             ),
             field="labels",

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 NOTHING_THERE: Final = (
-    "none of the sectors that should lie here does: nothing was dropped; mount what is missing, "
-    "or forget the store"
+    "none of the sectors recorded here was found: nothing was dropped; mount what is missing, or "
+    "forget the store"
 )
-CANCELLED: Final = "its scan was cancelled: declare the store again"
-ANOTHER_SCAN: Final = "another scan of the store began: declare it again"
+CANCELLED: Final = "its scan was cancelled: redeclare the store"
+ANOTHER_SCAN: Final = "another scan of the store was started: redeclare it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def redeclaration_begin(
     To drop what is missing wants the store's name as `confirm`.  Raises NotAllowed, BadValue, StoreRefused.
     """
     if not by.may("sign"):
-        raise NotAllowed(gettext("this is for those who sign for the store's tenant"))
+        raise NotAllowed(gettext("requires permission to sign for the store's tenant"))
     if drops_missing and (confirm or "").strip() != store.name:
         raise BadValue(gettext("type {store} to confirm").format(store=store.name), field="confirm")
     scan = scan_begin(store, redeclares=True, drops_missing=drops_missing, now=now, by=by)

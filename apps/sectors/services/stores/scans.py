@@ -66,7 +66,7 @@ def scan_begin(
         return same
     host = reader(locked, now=now)
     if same is not None:
-        _fail(same, gettext("{host} is away").format(host=same.worker.name), now=now)
+        _fail(same, gettext("{host} is offline").format(host=same.worker.name), now=now)
     asked = {"redeclares": redeclares, "drops_missing": drops_missing}
     scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **asked)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
@@ -84,8 +84,8 @@ def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
     rows = StoreScan.objects.select_for_update(of=("self",)).select_related("store", "worker")
     row = rows.get(pk=scan.pk)
     if row.state != ScanState.RUNNING:
-        raise StoreRefused(gettext("the scan has ended"))
-    store_audit(by, "store.scan_cancel", target=row.store.name, before={"host": row.worker.name})
+        raise StoreRefused(gettext("the scan has already ended"))
+    store_audit(by, "store.scan_cancel", row.store.name, before={"host": row.worker.name})
     _end(row, "CANCEL", now=now)
 
 
@@ -93,7 +93,7 @@ def scans_end(worker: Worker, *, now: datetime) -> None:
     """End the scans of a host that is retired; call it in a transaction."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
     for scan in rows.filter(told__isnull=True).select_related("store").order_by("pk"):
-        _fail(scan, "its host is retired", now=now)
+        _fail(scan, "its host was retired", now=now)
 
 
 def _fail(scan: StoreScan, error: str, *, now: datetime) -> None:
@@ -165,7 +165,7 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
     if told_of > SECTORS_MAX:
         _fail(
             scan,
-            gettext("the host told of {count} sectors, and {limit} are read at most").format(
+            gettext("the host reported {count} sectors; at most {limit} are read").format(
                 count=told_of, limit=SECTORS_MAX
             ),
             now=now,
@@ -189,7 +189,7 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
     advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
     note = ", ".join(
         [
-            gettext("{sectors} where the rows say").format(sectors=plural(scan.known, "sector")),
+            gettext("{sectors} as recorded").format(sectors=plural(scan.known, "sector")),
             *counts_text(scan.counts),
         ]
     )

@@ -159,7 +159,7 @@ def test_allocator_answers_under_a_token_while_it_holds_the_role(monkeypatch: py
         assert ask("SectorCounter.Next") == 0
         assert ask("SectorCounter.Next", {"count": 2, "holder": "sealer"}) == [3, 4]
         assert ask("SectorCounter.Current") == 5
-        assert ask("SectorCounter.Next", by=people.token("read")).endswith("needs the permission sign")
+        assert ask("SectorCounter.Next", by=people.token("read")).endswith("requires the sign permission")
         assert ask("SectorCounter.Next", by="x.y.z") == "this token is not registered here"
         assert ask("SectorCounter.Next", by=people.token("sign", of="bob")) == "there is no miner f02001 here"
         assert ask("SectorCounter.Next", by=people.token("sign", scopes=["prover"])).startswith(

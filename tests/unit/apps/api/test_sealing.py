@@ -376,7 +376,7 @@ def test_what_a_newer_host_tells_more_is_refused_with_the_remedy(
     assert answer.json()["message"].endswith(remedy)
     row = asked(client, f"workers/{worker_id}", text).json()
     assert remedy in row["last_error"]
-    assert row["last_error"].endswith("until then it is refused, as colour is unknown")
+    assert row["last_error"].endswith("until then its requests are refused, as colour is unknown")
     assert (row["version"], Worker.objects.get().boot_id) == ("1", "b1")
 
 

@@ -188,7 +188,7 @@ def test_a_binding_stays_while_a_miner_or_a_message_hangs_on_it() -> None:
         network_unbind(principal=SYSTEM)
     message.delete()
     factories.miner()
-    with pytest.raises(Conflict, match="a miner of localnet-poolsite-test"):
+    with pytest.raises(Conflict, match="a miner on localnet-poolsite-test"):
         network_unbind(principal=SYSTEM)
 
     assert Network.objects.exists()

@@ -105,7 +105,7 @@ def test_a_window_whose_proof_has_begun_stays_the_pools() -> None:
     miner = moving(works_until=None)
     begun(miner, 1010)
 
-    with pytest.raises(MoveRefused, match="deadline 5, which opens at 1\u202f010, has begun"):
+    with pytest.raises(MoveRefused, match="deadline 5, which opens at 1\u202f010, has already started"):
         move_out(miner, 1010, by=SYSTEM)
     move_out(miner, 1011, by=SYSTEM)
 

@@ -99,16 +99,15 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     Sector.objects.filter(number=9).update(store="s2")
     found = steps(miner, Way.IN)
     assert (found["files"].state, found["provers"].state) == (StepState.DONE, StepState.TO_DO)
-    assert "none reads s2" in found["provers"].figure
+    assert "none can read s2" in found["provers"].figure
     Sector.objects.filter(number=9).update(store="s1")
 
     assert steps(miner, Way.IN)["looks"].figure == "opened files of 0 of 3 sectors that must be proven"
     looked(miner, bad={9}, at=990)
     found = steps(miner, Way.IN)
     assert found["looks"].state == StepState.TO_DO
-    assert found["looks"].figure == (
-        "opened files of 3 of 3 sectors that must be proven; 1 missing or damaged: 9"
-    )
+    looked_at = "opened files of 3 of 3 sectors that must be proven; 1 missing or damaged: 9"
+    assert found["looks"].figure == looked_at
     looked(miner, bad=set(), at=3870)
     assert state(miner, "looks") == StepState.DONE
 
@@ -233,7 +232,7 @@ def test_new_sectors_end_before_anything_leaves(chain: MovingChain) -> None:
     number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=[range(42)])
     found = steps(miner, Way.OUT)
     assert (found["numbers"].state, number) == (StepState.DONE, 42)
-    assert "goes on with 42" in found["numbers"].figure
+    assert "continues at 42" in found["numbers"].figure
 
     factories.sector(miner, state="PRECOMMIT_LANDED")
     factories.message(miner.worker, to="f01000", state="FILLED")

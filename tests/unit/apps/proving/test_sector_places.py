@@ -68,7 +68,7 @@ def test_what_checks_found_of_each_copy_is_told(client: Client) -> None:
     own, second = client.get(url, headers=reader).json()["results"]
     assert (own["store"], own["is_counted"], own["condition"]) == ("cold", True, "GOOD")
     assert (second["store"], second["is_counted"], second["condition"]) == ("other", False, "BAD")
-    assert second["reason"] == "sealed/s-t02001-5 has another sum than was recorded"
+    assert second["reason"] == "sealed/s-t02001-5 does not match its recorded checksum"
     assert second["path"].endswith("/sealed/s-t02001-5")
     copies = client.get(f"/api/v1/sectors/{sector.uuid}/copies", headers=reader).json()["results"]
     names = ("store", "is_counted", "condition", "checked_at")

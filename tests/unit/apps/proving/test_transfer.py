@@ -251,8 +251,8 @@ REFUSED: list[tuple[Callable[[TransferCase], None], str, str]] = [
     (signer_is_gone, "gateway", "no connected signer holds f3"),
     (prover_is_gone, "prover", "bob has no prover connected"),
     (prover_has_another_store, "prover", f"no connected prover of bob has the store {STORE}"),
-    (sector_is_half_made, "sectors", "1 sector lies half made on hosts of alice"),
-    (sector_waits_for_the_chain, "sectors", "1 sector lies half made on hosts of alice"),
+    (sector_is_half_made, "sectors", "1 sector is half sealed on hosts of alice"),
+    (sector_waits_for_the_chain, "sectors", "1 sector is half sealed on hosts of alice"),
     (sector_is_just_begun, "sectors", "s1 is making a sector for it: try again when that is done"),
     (proof_is_made, "window", "p1 is making a proof for it: try again when that is done"),
 ]

@@ -127,16 +127,16 @@ def test_asked_again_it_is_the_same_and_then_there_is_nothing(miner: Miner) -> N
     chain = chain_of(6, 7, 8)
     made = begin(miner, chain, [6, 7])
     assert begin(miner, chain, [7]).pk == made.pk
-    with pytest.raises(AdoptionRefused, match="another adoption of this miner is under way"):
+    with pytest.raises(AdoptionRefused, match="another adoption of this miner is in progress"):
         begin(miner, chain)
     adoptions_follow(at_head(chain))
-    with pytest.raises(AdoptionRefused, match="these sectors have their rows already"):
+    with pytest.raises(AdoptionRefused, match="these sectors are already recorded here"):
         begin(miner, chain, [6, 7])
-    with pytest.raises(AdoptionRefused, match="do not live on the chain"):
+    with pytest.raises(AdoptionRefused, match="not live on chain"):
         begin(miner, chain, [77])
     begin(miner, chain)
     adoptions_follow(at_head(chain))
-    with pytest.raises(AdoptionRefused, match="every sector that the chain has of f01000"):
+    with pytest.raises(AdoptionRefused, match="all sectors of f01000 on chain"):
         begin(miner, chain)
     assert numbers() == [6, 7, 8]
 

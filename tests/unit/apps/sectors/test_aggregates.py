@@ -138,7 +138,7 @@ def test_four_proofs_go_as_one_that_a_host_has_made() -> None:
     assert [one.sector_number for one in params.sector_activations] == [97, 98, 99, 100]
     assert batch.commits.count() == 4
     notes = {event.note for event in JobEvent.objects.filter(event="SEND_COMMIT")}
-    assert notes == {"one proof for 4 sectors, 320,000,000 gas less than with a proof each"}
+    assert notes == {"one proof for 4 sectors, saving 320,000,000 gas over single proofs"}
     assert CommitAggregate.objects.get().is_over
     assert Job.objects.get(kind=JobKind.AGGREGATE).inputs == {}, "the proofs are not kept twice"
     batches_close(work(chain, 203))

@@ -185,7 +185,7 @@ def test_a_sector_says_that_any_host_may_go_on() -> None:
     wait = sector_wait(sector, height=10, challenge_delay=150, seed_confidence=5, now=NOON)
 
     assert wait is not None
-    assert wait.what == "any host with a free slot for it: the console has what it needs"
+    assert wait.what == "any host with a free slot: the console has all its inputs"
 
 
 def stranded(worker: Worker) -> None:
@@ -235,4 +235,4 @@ def test_a_host_that_hands_nothing_over_is_not_asked_for_ever() -> None:
     Job.objects.update(state="READY", stage="C2", worker=None, lease_until=None)
 
     assert repeat() == 0
-    assert "never come here" in Sector.objects.get().error
+    assert "never reached the console" in Sector.objects.get().error

@@ -108,7 +108,7 @@ def test_what_expired_without_a_nonce_goes_with_the_next_message(changes: Change
     changes.is_open = True
     changes.step(20)
 
-    words = "epoch 1010 has passed; until then: the signer is away"
+    words = "epoch 1010 has passed; before that: the signer is away"
     assert changes.states == [f"{kind}_QUEUED"] * 2
     assert set(SectorChange.objects.values_list("error", flat=True)) == {words}
     assert Batch.objects.get().state == BatchState.FAILED

@@ -72,7 +72,7 @@ def test_files_stay_where_the_node_has_no_answer(place: Any) -> None:
 def test_files_of_an_active_sector_stay() -> None:
     no_place = NodeRefused(1, "sector 7 not due at any deadline")
 
-    assert refusal(expired(active=True), no_place) == "the chain had it as active a moment ago"
+    assert refusal(expired(active=True), no_place) == "it was active on chain a moment ago"
 
 
 def test_files_of_a_sector_that_moves_stay() -> None:
@@ -81,4 +81,4 @@ def test_files_of_a_sector_that_moves_stay() -> None:
     ways = {"from_store": factories.store(worker, "a"), "to_store": factories.store(worker, "b")}
     StoreMove.objects.create(sector=row, worker=worker, state="COPYING", actor="ann", **ways)
 
-    assert refusal(row, no_place) == "it moves to another store: cancel that first"
+    assert refusal(row, no_place) == "it is being moved to another store: cancel that first"

@@ -77,7 +77,7 @@ def test_a_start_and_resume_end_an_upgrade() -> None:
 def test_a_version_that_does_not_know_upgrade_is_not_told() -> None:
     worker = host("u1", version="poolsite/0.1.0")
 
-    with pytest.raises(UpgradeUnknown, match=r"u1 runs poolsite/0.1.0, which does not know this command"):
+    with pytest.raises(UpgradeUnknown, match=r"u1 runs poolsite/0.1.0, which does not support this command"):
         order(worker, Operation.UPGRADE)
     assert ops(worker) == []
     order(host("u1", "b2", version=VERSION), Operation.UPGRADE)

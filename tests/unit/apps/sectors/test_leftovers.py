@@ -55,7 +55,7 @@ def test_a_second_copy_stays_unless_its_own_is_checked_read_and_there(
     checked(sector, condition="BAD")
     assert "have not been checked: check them there first" in refusal(store, at_work)
     checked(sector, condition="NOTED")
-    assert "were read once, and their sums recorded: check them there again" in refusal(store, at_work)
+    assert "were read only once, to record their checksums: check them there again" in refusal(store, at_work)
     checked(sector)
     assert refusal(store, at_work) == ""
 
@@ -63,15 +63,15 @@ def test_a_second_copy_stays_unless_its_own_is_checked_read_and_there(
     assert "for 30 days" in refusal(store, at_work)
     checked(sector)
     lost = StoreFinding.objects.create(store=own, kind="MISSING", name=COPY, sector=sector)
-    assert refusal(store, at_work) == "it is missing in b, which its row names"
+    assert refusal(store, at_work) == "it is missing in b, where it is recorded"
     lost.delete()
     scan = StoreScan.objects.create(store=own, worker=worker, state="DONE")
     StoreScan.objects.filter(pk=scan.pk).update(updated_at=NOON + timedelta(minutes=1))
-    assert "since it was scanned" in refusal(store, at_work)
+    assert "since the store was scanned" in refusal(store, at_work)
     checked(sector, checked_at=NOON + timedelta(minutes=2))
     assert refusal(store, at_work) == ""
     StoreAttachment.objects.filter(store=own).update(condition="AWAY")
-    assert refusal(store, at_work) == "no host that is there reads b, which its row names"
+    assert refusal(store, at_work) == "no online host can read b, where it is recorded"
 
 
 def test_nothing_changes_a_sector_of_which_a_leftover_is_being_removed(
@@ -115,7 +115,7 @@ def test_a_removal_is_withdrawn_once_its_sectors_own_files_are_found_bad(
     assert worker_heartbeat(worker, quiet, now=NOON).commands == ()
     finding = store.findings.get(name=COPY)
     assert finding.state == "FOUND"
-    assert finding.error.startswith("withdrawn: its row names b, where its files have not been checked")
+    assert finding.error.startswith("withdrawn: it is recorded in b, where its files have not been checked")
     assert not worker.commands.filter(done_at=None).exists()
     unchanged_lock(sector)
 
@@ -142,12 +142,12 @@ def test_a_sector_that_is_moved_meanwhile_is_told_of_and_not_counted(
         return plan
 
     monkeypatch.setattr(store_findings, "leftovers_plan", planned_then_moved)
-    with pytest.raises(StoreRefused, match="for 1 leftover now, not for 2"):
+    with pytest.raises(StoreRefused, match="now applies to 1 leftover, not 2"):
         removed(store, at_work, COPY, "s-t01000-9", count=2)
     assert not worker.commands.filter(done_at=None).exists()
     StoreMove.objects.all().delete()
     told = {one.finding.name: one.refusal for one in removed(store, at_work, COPY, "s-t01000-9", count=1)}
-    assert told == {COPY: "it moves to another store: try again when it is there", "s-t01000-9": ""}
+    assert told == {COPY: "it is being moved to another store: try again once it is there", "s-t01000-9": ""}
 
 
 def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
@@ -161,7 +161,7 @@ def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
     refused = {one.finding.number or 0: one.refusal.partition(":")[0] for one in plan}
     assert sorted(refused) == [3, 4, 5]
     assert refused[3] == "a second copy"
-    assert sorted(refused[number] for number in (4, 5)) == ["", "u1 is told of 1 findings at a time"]
+    assert sorted(refused[number] for number in (4, 5)) == ["", "u1 handles 1 findings at a time"]
     assert worker.commands.filter(done_at=None).count() == 1
     with pytest.raises(StoreRefused, match="of 1 findings at a time"):
         findings_adopt(store, uuids=None, now=NOON, by=principal())

@@ -236,7 +236,7 @@ def test_moves_of_a_lost_store_end_with_it(move: str) -> None:
     assert not StoreMove.objects.exists()
     assert [one.event for one in other.events.all()] == ([event] if event else [])
     if event:
-        assert "the store disk is lost" in other.events.get().note
+        assert "the store disk was lost" in other.events.get().note
         assert order.done_at is not None
 
 

@@ -52,7 +52,7 @@ def test_a_message_carries_only_what_the_balance_lacks(available: int, value: in
     assert chain.values == [max(100 - available, 0)] * 2, "each is tried with what it would carry alone"
     [note] = set(JobEvent.objects.filter(event="SEND_PRECOMMIT").values_list("note", flat=True))
     sent = f"{value} aFIL" if value else "0 FIL"
-    assert note == (f"{own} aFIL of the miner's balance, {sent} sent with it" if own else "")
+    assert note == (f"{own} aFIL from the miner's balance, {sent} sent with the message" if own else "")
 
 
 def test_two_batches_do_not_count_on_the_same_balance() -> None:
@@ -132,7 +132,7 @@ def test_what_the_balance_pays_no_more_is_sent_with_a_new_batch(
         assert Batch.objects.get().state == BatchState.SENT
         return
     old, new = Batch.objects.order_by("pk")
-    assert (old.state, old.error) == (BatchState.FAILED, "the miner's balance no longer pays its part")
+    assert (old.state, old.error) == (BatchState.FAILED, "the miner's balance no longer covers its share")
     assert Message.objects.get(pk=old.message_id).state == "FAILED"
     assert (new.value, new.from_balance) == (100 - available, available)
     assert int(Message.objects.get(pk=new.message_id).value) == new.value

@@ -116,7 +116,7 @@ def test_a_copy_waits_for_room_that_others_were_promised(worker: Worker) -> None
 
     move = StoreMove.objects.get()
     assert (move.state, Sector.objects.get(pk=row.pk).store) == ("QUEUED", "a")
-    assert move.error.startswith("waits for room, tries each minute and gives up at 2")
+    assert move.error.startswith("waiting for room; retries every minute and gives up at 2")
     assert fault in move.error
     minutes = [NOON + timedelta(minutes=n) for n in (1, 2)]
     assert beat(worker, at=minutes[0] - timedelta(seconds=20)) == []
@@ -228,14 +228,14 @@ def test_a_prover_keeps_the_store_that_sectors_are_on_their_way_to() -> None:
     begin()
     row = prover.attachments.get(store__name="b")
 
-    with pytest.raises(StoreRefused, match="1 sector on the way to b must be proven there"):
+    with pytest.raises(StoreRefused, match="1 sector being moved to b must be proven there"):
         store_detach(row, now=NOON, by=principal())
 
 
 def test_a_sector_either_moves_or_changes(worker: Worker) -> None:
     row = sector()
     begin()
-    with pytest.raises(RunUnderWay, match="moves to another store"):
+    with pytest.raises(RunUnderWay, match="is being moved to another store"):
         rebuild_plan(with_seal(row))
 
     job = factories.proof_job(row.miner, worker=worker)
@@ -245,7 +245,7 @@ def test_a_sector_either_moves_or_changes(worker: Worker) -> None:
 
     assert beat(worker) == []
     move = StoreMove.objects.get()
-    assert (move.state, move.error) == ("CANCELLED", "the sector is being changed meanwhile")
+    assert (move.state, move.error) == ("CANCELLED", "a snap-up or rebuild of the sector is in progress")
 
 
 def test_a_move_that_begins_meanwhile_keeps_a_rebuild_from_beginning(
@@ -254,7 +254,7 @@ def test_a_move_that_begins_meanwhile_keeps_a_rebuild_from_beginning(
     row = with_seal(sector())
     monkeypatch.setattr("apps.sectors.services.runs.rebuild.rebuild_plan", lambda _sector: begin())
 
-    with pytest.raises(RunUnderWay, match="moves to another store"):
+    with pytest.raises(RunUnderWay, match="is being moved to another store"):
         rebuild_begin(row, by=principal(), now=NOON)
     assert not PipelineRun.objects.exists()
 
@@ -329,11 +329,11 @@ def test_refused_without_a_host_or_a_prover_for_both() -> None:
     sealer = host("s1")
     beat(sealer)
     sector()
-    with pytest.raises(StoreRefused, match="no prover that is there reads b"):
+    with pytest.raises(StoreRefused, match="no online prover can read b"):
         begin()
 
     beat(sealer, stores=(told("a"), told("b", StoreCondition.FULL)))
-    with pytest.raises(StoreRefused, match="no host that is there reads a and writes b"):
+    with pytest.raises(StoreRefused, match="no online host can read a and write to b"):
         begin()
     with pytest.raises(StoreRefused, match="another store"):
         moves_begin(stores()[0], stores()[0], numbers=1, now=NOON, by=principal())
@@ -359,7 +359,7 @@ def test_moves_of_a_host_that_is_gone_end(worker: Worker, is_retired: bool) -> N
     assert [row.state for row in rows] == ["MOVED", "FAILED", "MOVED", "CANCELLED"]
     assert [row.error.partition(": ")[2] for row in rows] == [
         "the old copy is left in a",
-        f"the copy was not finished, what there is of it is left in b{'' if is_retired else UNTIL}",
+        f"the copy was not finished, its partial files are left in b{'' if is_retired else UNTIL}",
         "the old copy is left in a",
         "",
     ]
@@ -383,7 +383,7 @@ def test_a_half_copy_goes_before_the_sector_is_copied_there_again(worker: Worker
     assert beat(worker, at=later) == [("copy_sector", "7")]
 
     notes = Store.objects.get(name="b").events.values_list("note", flat=True)
-    assert "sector 7: what was copied of it is removed" in notes
+    assert "sector 7: its partial copy was removed" in notes
 
 
 @pytest.mark.parametrize("is_retired", [False, True])
@@ -428,7 +428,7 @@ def test_a_miner_with_open_moves_is_not_transferred(worker: Worker) -> None:
     row = sector()
     begin()
 
-    with pytest.raises(TransferRefused, match="1 sector moves to another store"):
+    with pytest.raises(TransferRefused, match="1 sector is being moved to another store"):
         unfinished_check(row.miner, now=NOON)
     moves_cancel(stores()[0], by=principal(), now=NOON)
     unfinished_check(row.miner, now=NOON)

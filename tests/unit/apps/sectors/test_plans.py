@@ -147,7 +147,8 @@ def test_a_thread_that_the_host_has_not_is_refused():
     worker, _ = registered("b1")
     values = values_read({"threads.1.plan": "snapup"}, is_shared=False)
 
-    with pytest.raises(BadValue, match=r"sealer has no sealing thread 1: its file has 0 \[\[sealing_thread"):
+    words = r"sealer has no sealing thread 1: its configuration file has 0 \[\[sealing_thread"
+    with pytest.raises(BadValue, match=words):
         worker_settings_set(worker, values, actor="ann")
 
     threads_tell(worker, 1)
@@ -169,7 +170,7 @@ def test_a_threads_settings_are_its_hosts_alone():
         "host.sealing.max_retries": "3",
         "thread.threads.2.allowed_miners": "f01000 f01001",
     }
-    with pytest.raises(BadValue, match=r"there is no setting threads\.2\.max_retries"):
+    with pytest.raises(BadValue, match=r"unknown setting threads\.2\.max_retries"):
         values_read({"threads.2.max_retries": "3"})
 
 
@@ -181,7 +182,7 @@ def test_a_threads_settings_are_its_hosts_alone():
         ("threads.1.plan", "wdpost", "use one of sealer"),
         ("sealing.seal_interval", "5", "use a duration"),
         ("sealing.max_retries", "-1", "use a whole number from 0"),
-        ("sealing.most_deals", "1", "there is no setting sealing.most_deals"),
+        ("sealing.most_deals", "1", "unknown setting sealing.most_deals"),
         ("sealing.max_deals", "0", "use a whole number from 1"),
         ("sealing.min_deal_space", "16 Gi", "use a size of at most 64GiB"),
         ("threads.1.min_deal_space", "65GiB", "use a size of at most 64GiB"),

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.django_db
 
 def test_groth16_is_made_once_a_sealer_and_a_prover_say_so() -> None:
     assert proof_form_for(DEMO) == ProofForm.VANILLA
-    with pytest.raises(ProofFormMissing, match="takes groth16 proofs, and no sealer and no prover here"):
+    with pytest.raises(ProofFormMissing, match="requires groth16 proofs, and no sealer and no prover here"):
         proof_form_for(MAINNET)
     factories.worker(hardware={"proofs": ["vanilla", "groth16"]})
     with pytest.raises(ProofFormMissing, match="and no prover here makes them: nothing is pledged"):
@@ -55,7 +55,7 @@ def test_toxic_parameters_prove_nothing_on_a_public_network() -> None:
         factories.worker(kinds=kinds, hardware={"proofs": ["vanilla", "groth16_toxic"]})
     toxic = {"proofs": ["groth16_toxic"]}
 
-    with pytest.raises(ProofFormMissing, match="takes groth16 proofs, and no sealer and no prover here"):
+    with pytest.raises(ProofFormMissing, match="requires groth16 proofs, and no sealer and no prover here"):
         proof_form_for(MAINNET)
     own_devnet = replace(MAINNET, name="localnet-0f3c")
     assert proof_form_for(own_devnet) == ProofForm.GROTH16
@@ -64,7 +64,7 @@ def test_toxic_parameters_prove_nothing_on_a_public_network() -> None:
 
     factories.network("mainnet")
     assert not makes_proofs_here(toxic)
-    assert "mainnet refuses every proof made with them" in parameters_error(toxic)
+    assert "mainnet rejects every proof made with them" in parameters_error(toxic)
     assert parameters_error({"proofs": ["groth16"]}) == ""
 
 
@@ -77,7 +77,7 @@ def test_a_public_network_takes_no_files_but_its_list_s() -> None:
     factories.network("mainnet")
     assert not makes_proofs_here(foreign)
     refused = parameters_error(foreign)
-    assert "not the files that the network's list names (v28-one.params, v28-two.params): mainnet" in refused
+    assert "not the files published for the network (v28-one.params, v28-two.params): mainnet" in refused
     toxic = {"proofs": ["groth16_toxic"], "parameters_foreign": "v28-one.params"}
     assert "come from a known seed (v28-one.params)" in parameters_error(toxic)
 

@@ -178,7 +178,7 @@ def test_a_key_whose_pledge_may_be_lost_waits_for_a_person(miner: Miner) -> None
     restored()
     recover(Chain(precommits={7: (150, DIGEST)}))
 
-    with pytest.raises(PledgeUnsettled, match=rf"sectors 7 of {miner} were made after the backup"):
+    with pytest.raises(PledgeUnsettled, match=rf"sectors 7 of {miner} were created after the backup"):
         pledge("lost")
     assert pledge("known") == known
     assert pledge(None).count == 1, "whoever gives no key has no promise"

@@ -57,7 +57,7 @@ def test_a_sector_moved_since_the_backup_is_found_in_its_new_store(miner: Miner)
 
     assert places() == {1: "a", 2: "b", 3: "a"}
     notes = JobEvent.objects.filter(job__sector__number=2).values_list("note", flat=True)
-    assert list(notes)[-1] == "read back after a restore: its files lie in b, not in a"
+    assert list(notes)[-1] == "read back after a restore: its files are in b, not in a"
 
 
 def test_a_store_that_everything_left_is_known_to_be_empty(miner: Miner) -> None:

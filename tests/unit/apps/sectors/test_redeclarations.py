@@ -207,7 +207,7 @@ def test_findings_of_an_unread_store_are_left(worker: Worker) -> None:
 
     redeclarations_follow(now=NOON)
 
-    assert "no host that is there reads a" in StoreScan.objects.get().error
+    assert "no online host can read a" in StoreScan.objects.get().error
 
 
 def test_a_redeclaration_ends_with_its_cancelled_scan(worker: Worker) -> None:

@@ -79,7 +79,7 @@ def test_a_silent_hosts_sectors_wait_once_they_are_labelled(state: str) -> None:
     orders = [order.args for order in WorkerCommand.objects.filter(op="remove")]
     assert [order["job"] for order in orders] == [str(name)] * (state in EARLY), "once it is heard again"
     assert all("keeps_store" in order for order in orders)
-    assert JobEvent.objects.filter(job=job, note__contains="is away").count() == (state in EARLY)
+    assert JobEvent.objects.filter(job=job, note__contains="is offline").count() == (state in EARLY)
 
 
 @pytest.mark.parametrize(

@@ -95,14 +95,14 @@ def test_named_numbers_must_be_free_and_not_too_far_ahead() -> None:
 
     with pytest.raises(NumbersTaken, match="below 5 were given"):
         reserve(miner, numbers=numbers_parse("4-8"))
-    with pytest.raises(NumbersTaken, match="20 are taken"):
+    with pytest.raises(NumbersTaken, match=r"already taken \(.*\): 20$"):
         reserve(miner, numbers=numbers_parse("18-22"))
-    with pytest.raises(NumbersTaken, match="30-31 are taken"):
+    with pytest.raises(NumbersTaken, match=r"already taken \(.*\): 30-31$"):
         reserve(miner, numbers=numbers_parse("28-40"), taken=[range(30, 32)])
-    with pytest.raises(BadValue, match=f"must be {AHEAD_MAX + 4} at most"):
+    with pytest.raises(BadValue, match=f"must be at most {AHEAD_MAX + 4}"):
         reserve(miner, numbers=numbers_parse(f"{AHEAD_MAX + 5}"))
     assert reserve(miner, numbers=numbers_parse("5,7-8")) == [5, 7, 8]
-    with pytest.raises(NumbersTaken, match="has numbers reserved already"):
+    with pytest.raises(NumbersTaken, match="already has numbers reserved"):
         reserve(miner, numbers=numbers_parse("10"))
 
 

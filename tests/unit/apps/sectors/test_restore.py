@@ -106,7 +106,7 @@ def test_a_leftover_that_is_to_go_is_waited_for(miner: Miner, chain: Known) -> N
 
 def test_clients_data_are_left_out_with_force_alone(miner: Miner) -> None:
     sector = aborted(miner, pieces=DATA)
-    assert "with force it is sealed without them" in refusal(sector, Known())
+    assert "use force to seal it without the data" in refusal(sector, Known())
 
     restore(sector, Known(), force=True)
 
@@ -140,7 +140,7 @@ def test_what_nobody_was_told_to_remove_keeps_its_store(miner: Miner) -> None:
 def test_a_terminated_sector_that_lives_is_proving_again(miner: Miner) -> None:
     sector = factories.sector(miner, number=7, state="TERMINATED", comm_r=comm_r_of(7), store="s1")
     Job.objects.filter(sector=sector).update(state="DONE", stage="TERMINATED")
-    assert refusal(sector, Known(used={7})) == "the chain has ended it: that is for good"
+    assert refusal(sector, Known(used={7})) == "it has ended on chain: this cannot be undone"
 
     restore(sector, on_chain())
 
@@ -149,9 +149,9 @@ def test_a_terminated_sector_that_lives_is_proving_again(miner: Miner) -> None:
 
 def test_what_the_chain_forbids_stays_with_the_reason(miner: Miner) -> None:
     sector = aborted(miner, comm_r=DIGEST)
-    assert "has used its number up" in refusal(sector, Known(used={7}))
-    assert "has its pre-commit" in refusal(sector, Known(used={7}, precommits={7: (100, DIGEST)}))
-    assert "another replica under its number" in refusal(sector, on_chain())
+    assert "its number was used up" in refusal(sector, Known(used={7}))
+    assert "its pre-commit is on chain" in refusal(sector, Known(used={7}, precommits={7: (100, DIGEST)}))
+    assert "a different replica under its number" in refusal(sector, on_chain())
 
 
 def test_a_pre_commit_on_its_way_is_waited_for(miner: Miner) -> None:

@@ -155,7 +155,7 @@ def test_while_one_host_does_everything_groups_wait() -> None:
     label_set(late, "posts")
     assert "late" not in states(miner)
     for act in (lambda: give(miner, kind=SEAL), lambda: take(miner)):
-        with pytest.raises(RolesNotCombined, match="separate its roles first"):
+        with pytest.raises(RolesNotCombined, match="separate them first"):
             act()
 
     group_roles_separate(miner, principal=person, now=NOON)

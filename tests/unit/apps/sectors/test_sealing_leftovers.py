@@ -161,7 +161,7 @@ def test_the_command_lists_and_removes_once_the_number_is_typed(monkeypatch: pyt
     dry = said("remove-leftovers", "--dry-run")
     assert dry == [
         f"{FOLDER}/s-t01000-7: frees 1 GiB",
-        f"{FOLDER}/s-t01000-8: kept: the chain has the sector",
+        f"{FOLDER}/s-t01000-8: kept: the sector is on chain",
         f"{FOLDER}/s-t01000-9: frees 1 GiB",
         "2 leftovers, 2 GiB",
     ]
@@ -189,7 +189,7 @@ def test_what_the_chain_has_is_not_offered(monkeypatch: pytest.MonkeyPatch, how:
 
     known: Any = {how: (aborted.number, 77)}
 
-    assert set(refusals(worker, work(monkeypatch, **known)).values()) == {"the chain has the sector"}
+    assert set(refusals(worker, work(monkeypatch, **known)).values()) == {"the sector is on chain"}
 
 
 def test_a_proven_sectors_leftover_waits_for_its_own_files(
@@ -199,7 +199,7 @@ def test_a_proven_sectors_leftover_waits_for_its_own_files(
     lost = begun("PROVING", store="")
     told(worker, lost.number)
 
-    assert refusals(worker, asked) == {lost.number: "its row names no store: adopt it here"}
+    assert refusals(worker, asked) == {lost.number: "it is not recorded in any store: adopt it here"}
 
 
 def test_a_strangers_miner_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def test_a_strangers_miner_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> No
     factories.miner(actor_id=1000, of="bob")
     told(worker, 7)
 
-    assert "is no miner of alice: remove it on the host" in refusals(worker, work(monkeypatch))[7]
+    assert "is not a miner of alice: remove it on the host" in refusals(worker, work(monkeypatch))[7]
 
 
 def test_while_sectors_are_read_back_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +246,7 @@ def test_no_news_keeps_what_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert HostReport.objects.get().leftovers == [
         to_builtins(SealingLeftover(miner_id=1000, number=7, folder=FOLDER, size=1 << 30))
     ]
-    with pytest.raises(BadLeftovers, match="the host tells of none of them"):
+    with pytest.raises(BadLeftovers, match="the host reports none of them"):
         sealing_leftovers_plan(worker, ids(9), work=work(monkeypatch))
 
 
@@ -255,7 +255,7 @@ def test_another_number_than_was_confirmed_removes_nothing(monkeypatch: pytest.M
     factories.miner(actor_id=1000)
     told(worker, 7)
 
-    with pytest.raises(BadLeftovers, match="for 1 leftover now, not for 2"):
+    with pytest.raises(BadLeftovers, match="now applies to 1 leftover, not 2"):
         sealing_leftovers_remove(worker, ids(7), by=people.principal("alice"), work=asked, count=2)
 
     assert orders() == []

@@ -81,13 +81,13 @@ def test_a_sector_comes_back_whole_from_its_record(client: Client, is_upgraded: 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda record: record["Pre"]["CommR"].update(record["Pre"]["CommD"]), "not a sector's record"),
+        (lambda record: record["Pre"]["CommR"].update(record["Pre"]["CommD"]), "not a valid sector record"),
         (lambda record: record.update(SectorType=6), "proof type"),
-        (lambda record: record["Pieces"].pop(0), "do not make its CommD"),
-        (lambda record: record["Pieces"][0]["Piece"].update(Size=2**40), "not a sector's record|sector"),
+        (lambda record: record["Pieces"].pop(0), "do not match its CommD"),
+        (lambda record: record["Pieces"][0]["Piece"].update(Size=2**40), "not a valid sector record|sector"),
         (lambda record: record["ID"].update(Number=999), "no such sector"),
         (lambda record: record["Ticket"].update(Ticket="AAAA"), "32 bytes"),
-        (lambda record: record.pop("Pre"), "not a sector's record"),
+        (lambda record: record.pop("Pre"), "not a valid sector record"),
     ],
 )
 def test_a_record_that_does_not_fit_changes_nothing(client: Client, change: Any, words: str) -> None:
@@ -115,7 +115,7 @@ def test_what_is_no_record_is_refused_alone(tmp_path: Path, wrong: Any) -> None:
     call_command("sector_records", "import", str(file), stdout=said)
 
     refused, taken = said.getvalue().splitlines()
-    assert "not a sector's record" in refused
+    assert "not a valid sector record" in refused
     assert taken == f"f02001 {sector.number}: nothing new"
 
 
@@ -123,9 +123,9 @@ def test_another_ticket_or_replica_is_refused(client: Client) -> None:
     sector = sealed()
     record = json.loads(json.dumps(record_of(sector)))
     Sector.objects.filter(pk=sector.pk).update(ticket=bytes(32))
-    assert "another ticket" in imported(client, record).json()["results"][0]["refusal"]
+    assert "a different ticket" in imported(client, record).json()["results"][0]["refusal"]
     Sector.objects.filter(pk=sector.pk).update(comm_r=NEW)
-    assert "another replica" in imported(client, record).json()["results"][0]["refusal"]
+    assert "a different replica" in imported(client, record).json()["results"][0]["refusal"]
 
 
 def test_only_those_who_sign_import_and_only_into_their_own(client: Client) -> None:

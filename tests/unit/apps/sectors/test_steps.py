@@ -99,16 +99,16 @@ def test_a_sector_that_the_chain_has_proven_is_not_given_up(state: str) -> None:
     ("state", "data", "what", "epoch"),
     [
         ("ALLOCATED", {}, "a worker with a free slot", None),
-        ("TREE_D_BUILT", {}, "a ticket with the next head", None),
+        ("TREE_D_BUILT", {}, "a ticket from the next head", None),
         ("PERSISTED", {"ready_height": 50}, "a batch", 70),
         ("PRECOMMIT_SENT", {}, "the pre-commit to land", None),
         ("PRECOMMIT_LANDED", {"precommit_epoch": 50}, "the seed", 53),
         ("COMMIT_SENT", {}, "the commit to land", None),
-        ("PC1_DONE", {"paused_at": NOON}, "a decision: retry, go back or give up", None),
+        ("PC1_DONE", {"paused_at": NOON}, "a decision: retry, go back or abort", None),
         (
             "PC1_DONE",
             {"not_before": NOON + timedelta(seconds=20), "error": "the disk is full"},
-            "its next try at 12:00:20; the last one failed: the disk is full",
+            "its next attempt at 12:00:20; the last one failed: the disk is full",
             None,
         ),
     ],
@@ -158,7 +158,7 @@ def test_a_landed_sector_whose_host_reads_no_store_says_so() -> None:
     assert wait is not None
     assert wait.is_odd
     assert wait.what == (
-        "a store: its host box reads none now; bring one back or attach another (page Storage)"
+        "a store: its host box can read none now; bring one back or attach another (Storage page)"
     )
 
 

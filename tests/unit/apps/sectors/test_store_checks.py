@@ -115,7 +115,7 @@ def test_a_stores_sectors_are_checked_a_few_at_a_time(
     assert rows == {0: "GOOD", 1: "BAD", 2: "GOOD"}
     [finding] = copies_bad(CheckData(principal()))
     assert finding.say == "1 sector in a with bad files"
-    assert "sealed/x has another sum than was recorded" in finding.reason
+    assert "sealed/x does not match its recorded checksum" in finding.reason
     assert Store.objects.get(name="a").events.filter(event="FILES_DIFFER").exists()
 
     again = begin(sector=Sector.objects.get(number=1))
@@ -132,7 +132,7 @@ def test_while_the_store_is_away_a_check_waits_and_loses_nothing(worker: Worker)
     assert beat(worker, {}, error="it went away", attached=away) == []
     check.refresh_from_db()
     assert (check.state, check.error, check.done, len(check.queue)) == ("RUNNING", "it went away", 0, 3)
-    assert checks_wait([check], now=NOON)[check.pk] == f"waits until {worker.name} reads a again"
+    assert checks_wait([check], now=NOON)[check.pk] == f"waiting until {worker.name} can read a again"
     assert not SectorCopy.objects.exists()
 
     later = NOON + timedelta(minutes=5)
@@ -197,14 +197,15 @@ def test_a_check_whose_host_is_away_goes_to_another(worker: Worker) -> None:
     second = check_begin(Store.objects.get(name="a"), now=later, by=principal())
 
     first.refresh_from_db()
-    assert (first.state, first.error) == ("FAILED", f"{worker.name} is away")
+    assert (first.state, first.error) == ("FAILED", f"{worker.name} is offline")
     assert (second.worker, second.state, worker.commands.count()) == (other, "RUNNING", 0)
 
 
 def test_a_host_that_does_not_know_checks_is_not_asked(worker: Worker) -> None:
     worker.version = "poolsite/0.1.0"
     worker.save()
-    with pytest.raises(StoreRefused, match=r"runs poolsite/0.1.0, which cannot do it: upgrade it first"):
+    words = r"runs poolsite/0.1.0, which does not support this: upgrade it first"
+    with pytest.raises(StoreRefused, match=words):
         begin()
 
 
@@ -298,7 +299,7 @@ def test_a_copy_that_came_while_it_was_read_is_read_again(worker: Worker) -> Non
         "RUNNING",
         0,
         0,
-        "it was moved here while it was read",
+        "it was moved here during the check",
     )
     assert not SectorCopy.objects.exists()
     later = NOON + timedelta(seconds=31)
@@ -351,7 +352,7 @@ def test_what_many_checks_wait_for_is_one_question(worker: Worker) -> None:
 
     assert (waits, len(asked)) == (dict.fromkeys((check.pk for check in checks), ""), 1)
     store.attachments.update(condition=StoreCondition.AWAY)
-    assert set(checks_wait(checks, now=NOON).values()) == {f"waits until {worker.name} reads a again"}
+    assert set(checks_wait(checks, now=NOON).values()) == {f"waiting until {worker.name} can read a again"}
 
 
 def test_stores_tell_their_last_check_the_one_that_runs_and_bad_copies(worker: Worker) -> None:
@@ -397,7 +398,7 @@ def test_checks_of_a_retired_host_end(worker: Worker) -> None:
     begin()
     worker_retire(worker, now=NOON)
     row = StoreCheck.objects.get()
-    assert (row.state, row.error) == ("FAILED", "its host is retired")
+    assert (row.state, row.error) == ("FAILED", "its host was retired")
 
 
 def test_refused_without_a_host_sectors_or_a_pace(worker: Worker) -> None:
@@ -406,10 +407,10 @@ def test_refused_without_a_host_sectors_or_a_pace(worker: Worker) -> None:
     with pytest.raises(StoreRefused, match="no sealed files"):
         begin(sector=factories.sector(Miner.objects.get(), number=11, state="PC1_DONE", comm_r=None))
     Sector.objects.filter(store="a").update(store="b")
-    with pytest.raises(StoreRefused, match="no sector's row names a"):
+    with pytest.raises(StoreRefused, match="no sectors are recorded in a"):
         begin()
     later = NOON + timedelta(hours=1)
-    with pytest.raises(StoreRefused, match="no host that is there reads b"):
+    with pytest.raises(StoreRefused, match="no online host can read b"):
         check_begin(Store.objects.get(name="b"), now=later, by=principal())
     assert worker.commands.count() == 0
 

@@ -78,7 +78,7 @@ def test_what_was_lost_is_adopted_once_its_comm_r_was_seen(worker: Worker) -> No
 
     row = Sector.objects.get(number=5)
     assert (row.store, row.files_lost_at, row.lost_uid) == ("a", None, "")
-    assert JobEvent.objects.get(event="ADOPTED").note == "its files lie in a"
+    assert JobEvent.objects.get(event="ADOPTED").note == "its files are in a"
     assert StoreFinding.objects.get(number=5).state == "ADOPTED"
     assert AuditEntry.objects.filter(action="store.adopt").count() == 1
 
@@ -96,7 +96,7 @@ def test_nothing_is_adopted_whose_files_are_not_the_sectors(worker: Worker, stat
 
 def test_a_second_copy_is_not_adopted_unless_the_first_is_bad_or_gone(worker: Worker) -> None:
     store = scanned(worker)
-    with pytest.raises(StoreRefused, match="a second copy: b, which its row names, is read"):
+    with pytest.raises(StoreRefused, match="a second copy: b, where it is recorded, can be read"):
         findings_adopt(store, uuids=uuids("s-t01000-3"), now=NOON, by=principal())
 
     row, other = Sector.objects.get(number=3), Store.objects.get(name="b")
@@ -115,7 +115,7 @@ def test_a_sector_that_changed_meanwhile_is_not_adopted(worker: Worker) -> None:
     Sector.objects.filter(number=5).update(comm_r=bytes(31) + b"\1")
     beat(worker)
 
-    assert StoreFinding.objects.get(number=5).error == "the sector was changed meanwhile: scan again"
+    assert StoreFinding.objects.get(number=5).error == "the sector changed in the meantime: scan again"
     assert Sector.objects.get(number=5).store == ""
 
 
@@ -129,12 +129,12 @@ def test_leftovers_go_if_the_chain_does_not_have_them(
 
     refused = {one.finding.name: one.refusal for one in plan}
     assert refused == {
-        "s-t01000-8": "the chain has the sector",
+        "s-t01000-8": "the sector is on chain",
         "s-t01000-10": "",
         "s-t01000-9": "",
-        "s-t01000-4": "its row names b, where its files have not been checked: check them there first",
-        "s-t01000-3": "its row names b, where its files have not been checked: check them there first",
-        "s-t05555-9": "f05555 is no miner of alice: remove it on the host",
+        "s-t01000-4": "it is recorded in b, where its files have not been checked: check them there first",
+        "s-t01000-3": "it is recorded in b, where its files have not been checked: check them there first",
+        "s-t05555-9": "f05555 is not a miner of alice: remove it on the host",
     }
     told_now = {one.args["number"]: "whole" in one.args for one in worker.commands.filter(done_at=None)}
     assert told_now == {"10": False, "9": True}
@@ -145,7 +145,7 @@ def test_leftovers_go_if_the_chain_does_not_have_them(
     sector = Sector.objects.get(number=3)
     checked(sector)
     again = {"uuids": uuids("s-t01000-3"), "by": principal(), "work": work(monkeypatch, live=[3])}
-    with pytest.raises(StoreRefused, match="for 1 leftover now, not for 2"):
+    with pytest.raises(StoreRefused, match="now applies to 1 leftover, not 2"):
         leftovers_remove(store, **again, count=2)
     leftovers_remove(store, **again, count=1)
     beat(worker, errors=[Operation.REMOVE_LEFTOVER])
@@ -155,7 +155,7 @@ def test_leftovers_go_if_the_chain_does_not_have_them(
 
 def test_a_precommitted_sector_is_no_leftover(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     store = scanned(worker)
-    with pytest.raises(StoreRefused, match="the chain has the sector"):
+    with pytest.raises(StoreRefused, match="the sector is on chain"):
         leftovers_remove(
             store,
             uuids=uuids("s-t01000-8"),
@@ -178,12 +178,12 @@ def test_a_scan_that_fails_or_whose_host_dies_is_named_and_begun_again(worker: W
     beat(other, at=later)
     third = scan_begin(store, now=later, by=principal())
     second.refresh_from_db()
-    assert (second.state, second.error) == ("FAILED", f"{worker.name} is away")
+    assert (second.state, second.error) == ("FAILED", f"{worker.name} is offline")
     assert (third.worker, worker.commands.count()) == (other, 0)
 
     worker_retire(other, now=later)
     third.refresh_from_db()
-    assert (third.state, third.error) == ("FAILED", "its host is retired")
+    assert (third.state, third.error) == ("FAILED", "its host was retired")
 
 
 def test_a_retired_host_leaves_no_finding_under_way(worker: Worker) -> None:
@@ -191,7 +191,7 @@ def test_a_retired_host_leaves_no_finding_under_way(worker: Worker) -> None:
     findings_adopt(store, uuids=uuids("s-t01000-5"), now=NOON, by=principal())
     worker_retire(worker, now=NOON)
 
-    assert StoreFinding.objects.get(number=5).error == "its host is retired"
+    assert StoreFinding.objects.get(number=5).error == "its host was retired"
     assert worker.commands.filter(done_at=None).count() == 0
 
 
@@ -255,7 +255,7 @@ def test_a_cancelled_scan_lists_nothing_whatever_its_host_tells(worker: Worker) 
     scan.refresh_from_db()
     assert (scan.state, scan.told, worker.commands.count()) == ("CANCELLED", None, 0)
     assert findings() == before, "what the scan before found stays"
-    with pytest.raises(StoreRefused, match="the scan has ended"):
+    with pytest.raises(StoreRefused, match="the scan has already ended"):
         scan_cancel(scan, now=NOON, by=principal())
     assert scan_begin(store, now=NOON, by=principal()) != scan, "another may begin at once"
 

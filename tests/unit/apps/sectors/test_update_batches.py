@@ -179,7 +179,7 @@ def test_the_balance_pays_the_pledge_of_updates_first(available: int, value: int
     assert [int(row.from_balance or 0) for row in rows] == own
     assert cast("Any", work.client).values == [max(needed - available, 0)] * 2, "each is tried alone"
     [note] = set(JobEvent.objects.filter(event="SEND_UPDATE").values_list("note", flat=True))
-    assert ("of the miner's balance" in note) is bool(available)
+    assert ("from the miner's balance" in note) is bool(available)
 
 
 @pytest.mark.parametrize(("available", "is_again"), [(1000, True), (1098, False)])

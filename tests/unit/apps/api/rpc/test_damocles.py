@@ -115,7 +115,7 @@ def test_a_sector_that_went_back_is_submitted_again(line: Line, miner: Miner, ba
     again[2] = True
     if back_to == "ALLOCATED":  # up to its ticket, which the console has to draw first
         message = line.answer("SubmitPreCommit", *again)["error"]["message"]
-        assert "TREE_D_BUILT: the console's step comes first" in message
+        assert "TREE_D_BUILT: waiting for the console's step" in message
         sector.refresh_from_db()
         assert sector.state == "ALLOCATED"
     else:

@@ -67,9 +67,9 @@ def test_an_aborted_sector_is_restored_where_the_chain_allows_it(
     line: Line, client: Client, chain: Known, miner: Miner
 ) -> None:
     sector = aborted(miner, pieces=DATA)
-    assert "without them" in words(line, "RestoreSector", named(sector), False)
+    assert "without the data" in words(line, "RestoreSector", named(sector), False)
     chain.used = {sector.number}
-    assert "used its number up" in words(line, "RestoreSector", named(sector), True)
+    assert "its number was used up" in words(line, "RestoreSector", named(sector), True)
     chain.used = set()
     for stranger in (
         Line(client, people.token("sign", of="bob")),
@@ -186,7 +186,7 @@ def test_a_proving_sector_is_finished_for_a_worker_that_never_said_so(
     told = DamoclesSector.objects.create(
         sector=sector, begun_at=clock.now(), reserved_store="cold", reserved_bytes=4096
     )
-    assert "finished once it proves" in words(line, "FinalizeSector", named(sector))
+    assert "finalized once it is proving" in words(line, "FinalizeSector", named(sector))
     Sector.objects.filter(pk=sector.pk).update(state="PROVING", store="cold")
 
     for _ in range(2):

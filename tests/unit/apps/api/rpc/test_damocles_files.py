@@ -125,7 +125,7 @@ def test_a_look_that_nobody_takes_is_offered_anew(line: Line, miner: Miner, prov
     assert line.call("WaitSeed", named(sector), 5)["ShouldWait"] is True
     assert looks(prover) == 1
     first.refresh_from_db()
-    assert (first.state, first.error) == ("FAILED", "not needed any more")
+    assert (first.state, first.error) == ("FAILED", "no longer needed")
 
 
 def test_files_in_another_store_are_looked_at_there(line: Line, miner: Miner, prover: Worker) -> None:
@@ -138,7 +138,7 @@ def test_files_in_another_store_are_looked_at_there(line: Line, miner: Miner, pr
     assert line.call("SubmitPersisted", named(sector), "other") is True
 
     assert (
-        "no prover has looked" in line.answer("SubmitProof", named(sector), PROOF, False)["error"]["message"]
+        "no prover has checked" in line.answer("SubmitProof", named(sector), PROOF, False)["error"]["message"]
     )
     looks(prover, reason="no sealed file")
     assert line.code("SubmitProof", named(sector), PROOF, False) == 1

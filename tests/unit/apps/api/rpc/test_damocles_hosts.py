@@ -191,7 +191,7 @@ def test_a_sector_that_was_given_to_another_since_is_sealed_once(line: Line, min
     asked: list[tuple[str, list[dict[str, Any]]]] = [("AcquireDeals", [{}]), ("AssignTicket", [])]
     for method, more in asked:
         refused = line.answer(method, named(sector), *more)["error"]["message"]
-        assert "was given to damocles-worker at 10.0.0.2 since: its files are kept" in refused
+        assert "has since been given to damocles-worker at 10.0.0.2: its files are kept" in refused
     told = {"Instance": "w1", "Location": "/mnt/a"}
     change = {"Prev": "Empty", "Next": "Allocated", "Event": "X"}
     stopped = {"Worker": told, "StateChange": change, "Failure": {"Level": "Permanent", "Desc": "refused"}}
@@ -249,7 +249,7 @@ def test_two_processes_of_one_name_are_told_apart_and_named(line: Line, miner: M
     error = ping("10.0.0.1:17890", 1)
 
     assert error.startswith("2 damocles-workers ping as w1, from 127.0.0.1 10.0.0.1:17890 and from")
-    assert "set worker.name in each one's file" in error
+    assert "set a unique worker.name in each one's file" in error
     soon = clock.now() + timedelta(seconds=6)
     assert Job.objects.filter(lease_until__gt=soon).count() == 3, "those of both are at work"
     assert "ping as w1" in text_of(signed_in().get(reverse("hosts")))
@@ -326,7 +326,7 @@ def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Mi
 
     assert Job.objects.filter(worker__name="w2", sticky_worker__name="w2").exists()
     moved = Job.objects.get().events.get(event="HOST_CHANGED")
-    assert (moved.is_error, moved.note) == (True, "w1 had it before, in /mnt/a")
+    assert (moved.is_error, moved.note) == (True, "previously on w1, in /mnt/a")
 
 
 def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Line, miner: Miner) -> None:
@@ -352,7 +352,7 @@ def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Li
     line.call("WorkerPing", info)
     assert line.call("AllocateSector", SPEC) is not None
     assert WorkerCommand.objects.filter(done_at=None).count() == 0
-    assert WorkerCommand.objects.get(op="measure").error == "a damocles-worker does not take this order"
+    assert WorkerCommand.objects.get(op="measure").error == "damocles-workers do not support this command"
 
     line.report({"ID": named(Sector.objects.get())}, "Allocated")
     Job.objects.update(lease_until=clock.now() + timedelta(seconds=5))

@@ -115,7 +115,7 @@ def test_an_update_is_accepted_once_a_prover_has_seen_its_files(
     assert line.call("StoreReserveSpace", named(sector), ROOM, [])["Name"] == "store"
     submit = ("SubmitSnapUpProof", named(sector), made(run))
 
-    assert "no prover has looked" in line.answer(*submit)["error"]["message"]
+    assert "no prover has checked" in line.answer(*submit)["error"]["message"]
     assert line.code(*submit) == 1, "it asks again"
     run.refresh_from_db()
     assert (run.state, bytes(run.comm_r or b"")) == ("SNAP_PROVED", NEW)
@@ -146,7 +146,7 @@ def test_what_is_not_the_update_is_rejected_and_nothing_of_it_stays(
     given = line.call("AllocateSanpUpSector", SNAP_SPEC)["Sector"]
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"Proof": ""}, "empty proof"),
-        ({"CommD": [*OLD]}, "commitment of the pieces"),
+        ({"CommD": [*OLD]}, "commitment does not match the pieces"),
         ({"Pieces": made(run)["Pieces"][:-1]}, "pieces"),
         ({"AccessInstance": "elsewhere"}, "store store"),
     ]
@@ -184,7 +184,7 @@ def test_an_update_goes_beside_its_sector(line: Line, miner: Miner, own: Worker,
     line.call("AllocateSanpUpSector", SNAP_SPEC)
 
     refused = line.answer("StoreReserveSpace", named(sector), ROOM, ["other"])["error"]["message"]
-    assert "lies in store store" in refused
+    assert "is in store store" in refused
     assert line.call("StoreReserveSpace", named(sector), ROOM, ["other", "store"])["Name"] == "store"
     general = Line(line.client, people.token("write", of="alice"))
     kept = {one["Name"]: [kept["Size"] for kept in one["ReservedBy"]] for one in general.call("StoreList")}
@@ -317,7 +317,7 @@ def test_a_piece_is_given_out_brought_and_achieved(
         assert line.call("AcquireUnsealDest", named(sector), cid) == [f"store:///{piece.piece_cid}"]
     other = {"/": factories.piece_cid(9)}
     assert line.code("AcquireUnsealDest", named(sector), other) == 1
-    assert line.code("AchieveUnsealSector", named(sector), cid, "") == 1, "the bytes have not come"
+    assert line.code("AchieveUnsealSector", named(sector), cid, "") == 1, "the bytes have not arrived"
     stranger = Line(client, people.token("write", of="bob", scopes=["sealer"]))
     assert brought(stranger, piece.piece_cid, DATA) == 404
     assert brought(Line(client, people.token("read", of="alice")), piece.piece_cid, DATA) == 403
