@@ -141,7 +141,7 @@ def guard_set(
     for name in AMOUNTS:
         amount = values.get(name, getattr(row, name))
         if not 0 <= amount <= TOTAL_FILECOIN:
-            raise BadMessage(gettext("must be from 0 to the total FIL supply"), field=name)
+            raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field=name)
         setattr(row, name, amount)
     epochs = values.get("hold_epochs", row.hold_epochs)
     if not 0 <= epochs < EPOCHS_MAX:
@@ -191,7 +191,7 @@ def auto_bump_set(
     if not 1 <= every_epochs < EPOCHS_MAX:
         raise BadMessage(gettext("must be at least one epoch between two fee bumps"), field="every_epochs")
     if not 0 <= max_fee <= TOTAL_FILECOIN:
-        raise BadMessage(gettext("must be from 0 to the total FIL supply"), field="max_fee")
+        raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field="max_fee")
     old = AutoBumpRule.objects.filter(tenant=tenant).first()
     values = {
         "is_on": is_on,

@@ -249,7 +249,7 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")
     for name, value in (("max_fee", max_fee), ("gas_fee_cap", gas_fee_cap)):
         if not 0 <= value <= TOTAL_FILECOIN:
-            raise BadMessage(gettext("must be from 0 to the total FIL supply"), field=name)
+            raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field=name)
     fee_cap_check(gas_fee_cap)
     if gas_fee_cap and row.gas_premium > gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_fee_cap")

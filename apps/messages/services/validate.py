@@ -253,13 +253,13 @@ def _wishes_check(row: Message) -> None:
         )
     for name in ("gas_fee_cap", "gas_premium", "max_fee", "hold_base_fee"):
         if not 0 <= getattr(row, name) <= TOTAL_FILECOIN:
-            raise BadMessage(gettext("must be from 0 to the total FIL supply"), field=name)
+            raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field=name)
     if row.gas_fee_cap and row.gas_premium > row.gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_premium")
     fee_cap_check(row.gas_fee_cap)
     for name in ("gas_over_estimation", "gas_over_premium"):
         if not 0 <= getattr(row, name) <= FACTOR_MAX:
-            raise BadMessage(gettext("must be between 0 and {most}").format(most=FACTOR_MAX), field=name)
+            raise BadMessage(gettext("the factor must be between 0 and {most}").format(most=FACTOR_MAX), field=name)
     for name in ("expire_epoch", "hold_until"):
         if not 0 <= getattr(row, name) < 1 << 62:
             raise BadMessage(gettext("not a valid epoch"), field=name)

@@ -230,7 +230,7 @@ def test_faults_that_travel_on_chain_are_sent_from_the_page(operator, devnet):
     ("act", "form", "words"),
     [
         ("drain", {"address": "nobody", "fil": "5"}, "not an address"),
-        ("drain", {"address": "f0999999", "fil": "5"}, "no actor"),
+        ("drain", {"address": "f0999999", "fil": "5"}, "does not exist"),
         ("fail-next", {"method": "16", "code": "0", "messages": "3"}, "from 1 to 999"),
         ("mine", {"count": "0"}, "from 1 to 500"),
         ("mine", {"count": "x"}, "must be a whole number"),
@@ -265,4 +265,4 @@ def test_a_devnet_that_is_gone_is_said_to_be(operator, devnet):
     answer = operator.get("/fault-injection/")
 
     assert answer.status_code == 200
-    assert "does not answer" in answer.content.decode()
+    assert "does not respond" in answer.content.decode()

@@ -154,6 +154,7 @@ def test_strangers_find_nothing(north: Miner, path: str) -> None:
 
 def test_stores_that_no_host_reads_are_not_told_as_whole(north: Miner) -> None:
     whole, unread = "All checked sectors have their files.", "Not checked: sectors in store-1, which"
+    factories.store(Worker.objects.get(), "store-1")
     before = text_of(signed_in().get(reverse("proving")))
     Worker.objects.update(seen_at=now() - timedelta(hours=1))
 

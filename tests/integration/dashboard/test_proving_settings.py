@@ -45,8 +45,8 @@ def test_a_miners_own_are_laid_over_the_pools() -> None:
     assert proving_policy(miner.pk).check_per_s == 7
     entries = AuditEntry.objects.filter(action__endswith=".proving").order_by("pk")
     assert [(one.action, one.after) for one in entries] == [
-        ("pool.proving", {"check_per_s": "7 a second", "recover_max": "9 sectors"}),
-        ("miner.proving", {"check_per_s": "3 a second"}),
+        ("pool.proving", {"check_per_s": "7 per second", "recover_max": "9 sectors"}),
+        ("miner.proving", {"check_per_s": "3 per second"}),
         ("miner.proving", {"check_per_s": None}),
     ]
 

@@ -78,7 +78,7 @@ def test_the_pools_own_tenant_cannot_be_shut_out(olga):
     answer = post(olga, "pool", "close", sure="yes")
 
     assert answer.status_code == 422
-    assert "the pool&#x27;s own account and stays" in text_of(answer)
+    assert "the pool&#x27;s own account: it cannot be disabled" in text_of(answer)
     assert Tenant.objects.get(name="pool").enabled
 
 

@@ -130,7 +130,7 @@ def test_taking_it_from_the_group_takes_it_from_all_its_hosts() -> None:
     labelled("a"), labelled("b"), machine("c")
     host_role_give(miner, RoleGrant(host="c", kind=WINDOW), principal=people.principal(), now=NOON)
     give(miner)
-    with pytest.raises(RoleOfGroup, match="by the group posts"):
+    with pytest.raises(RoleOfGroup, match="through group posts"):
         host_role_remove(miner, host="a", kind=WINDOW, principal=people.principal(), now=NOON)
 
     group_role_remove(miner, group="posts", kind=WINDOW, principal=people.principal(), now=NOON)
@@ -197,7 +197,7 @@ def test_over_rest_and_on_the_pages() -> None:
     given = browser.post("/miners/f02001/roles/give-group/", form)
     assert (given.status_code, set(states(miner))) == (302, {"a", "b"})
     page = text_of(browser.get("/miners/f02001/roles/"))
-    assert "Roles of groups" in page
+    assert "Group roles" in page
     assert "2 hosts" in page
     assert "group posts" in " ".join(text_of(browser.get("/roles/")).split())
 
