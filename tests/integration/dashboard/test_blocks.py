@@ -64,7 +64,7 @@ def test_the_page_shows_rounds_luck_and_wins(won):
     text = signed_in("ann").get("/blocks/").content.decode()
 
     assert "1 block included, 1 win lost." in text
-    assert "4.0000 FIL in 24 hours, 3.0000 FIL of it vests over 6 days." in text, "epochs of one second"
+    assert "4.0000 FIL earned in 24 hours; 3.0000 FIL of it vests over 6 days." in text, "epochs of one second"
     assert "epoch 11: no proof in time: no answer in time" in text
     assert "epoch 10: no win" in text
     assert "2 wins, 0.8 expected" in text
@@ -202,7 +202,7 @@ def test_a_nodes_part_in_f3_is_read(answers, said):
 def test_a_wins_timeline_names_each_step_with_its_milliseconds(won):
     text = signed_in("ann").get(reverse("block-round", args=[won.uuid])).content.decode()
 
-    assert "WinningPoSt: from 830 ms, 95 ms" in text
+    assert "WinningPoSt: starts at 830 ms, takes 95 ms" in text
     assert factories.cid("block") in text
     people.person("bea", of="bob")
     assert signed_in("bea").get(reverse("block-round", args=[won.uuid])).status_code == 404

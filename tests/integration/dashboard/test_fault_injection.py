@@ -265,4 +265,4 @@ def test_a_devnet_that_is_gone_is_said_to_be(operator, devnet):
     answer = operator.get("/fault-injection/")
 
     assert answer.status_code == 200
-    assert "does not answer" in answer.content.decode()
+    assert "does not respond" in answer.content.decode()

@@ -140,7 +140,7 @@ def test_an_account_is_served_by_anothers_signers_once_its_admin_agreed():
     accounts_claim(principal=people.principal("bob"), names=["alice"])
     wish = AccountApproval.objects.get()
 
-    assert "ask to serve" in text_of(signed_in("adam").get("/gateway/"))
+    assert "request to serve" in text_of(signed_in("adam").get("/gateway/"))
     assert signed_in("bill").post(f"/gateway/approvals/{wish.pk}/approve/").status_code == 404
     signed_in("adam").post(f"/gateway/approvals/{wish.pk}/approve/")
     assert AccountApproval.objects.get().approved_at is not None

@@ -29,7 +29,7 @@ LACKING = (
 def test_backtrace_becomes_one_line_with_its_cause() -> None:
     failure = failure_read(REFUSED)
 
-    text = "ErrIllegalArgument (16), a parameter is wrong: unable to resolve worker address f3abc"
+    text = "ErrIllegalArgument (16), a parameter is invalid: unable to resolve worker address f3abc"
     assert (failure.code, failure.text, failure.is_final) == (16, text, True)
 
 

@@ -130,7 +130,7 @@ def test_taking_it_from_the_group_takes_it_from_all_its_hosts() -> None:
     labelled("a"), labelled("b"), machine("c")
     host_role_give(miner, RoleGrant(host="c", kind=WINDOW), principal=people.principal(), now=NOON)
     give(miner)
-    with pytest.raises(RoleOfGroup, match="by the group posts"):
+    with pytest.raises(RoleOfGroup, match="through group posts"):
         host_role_remove(miner, host="a", kind=WINDOW, principal=people.principal(), now=NOON)
 
     group_role_remove(miner, group="posts", kind=WINDOW, principal=people.principal(), now=NOON)
