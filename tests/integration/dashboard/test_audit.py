@@ -199,7 +199,7 @@ def test_the_page_says_how_far_the_chain_holds_and_goes_on_from_there(monkeypatc
     rows = [did(target=str(number)) for number in range(5)]
     client = signed_in("olga")
 
-    for to, words in ((1, "newer entries"), (3, "newer entries"), (4, "it is the latest")):
+    for to, words in ((1, "check newer"), (3, "check newer"), (4, "it is the latest")):
         page = text_of(client.get("/audit/"))
         assert f"Hash chain verified through entry {rows[to].pk}:" in page
         assert words in page

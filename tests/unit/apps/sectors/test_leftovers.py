@@ -163,7 +163,7 @@ def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
     assert refused[3] == "a second copy"
     assert sorted(refused[number] for number in (4, 5)) == ["", "u1 handles 1 findings at a time"]
     assert worker.commands.filter(done_at=None).count() == 1
-    with pytest.raises(StoreRefused, match="of 1 findings at a time"):
+    with pytest.raises(StoreRefused, match="handles 1 findings at a time"):
         findings_adopt(store, uuids=None, now=NOON, by=principal())
     beat(worker)
     findings_adopt(store, uuids=None, now=NOON, by=principal())

@@ -117,7 +117,7 @@ def test_a_store_that_a_host_reads_is_not_lost():
     host = factories.worker("alpha")
     store = factories.store(host, "disk")
 
-    assert "alpha reads it" in lost_store(store, now=now()).refusal
+    assert "alpha can read it" in lost_store(store, now=now()).refusal
     with pytest.raises(StoreRefused):
         store_forget(store, confirm="disk", now=now(), by=principal())
     with pytest.raises(BadValue) as wrong:

@@ -22,7 +22,7 @@ def test_the_variable_changes_the_defaults(settings: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"pack_wait": 1}, "there is no pack_wait"),
+        ({"pack_wait": 1}, "unknown name pack_wait"),
         ({"pack_wait_s": -1}, "pack_wait_s must be a number from 0"),
         ({"pack_wait_s": "600"}, "pack_wait_s must be a number"),
         ({"pack_wait_s": True}, "pack_wait_s must be a number"),

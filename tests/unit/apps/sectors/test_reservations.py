@@ -93,7 +93,7 @@ def test_named_numbers_must_be_free_and_not_too_far_ahead() -> None:
     numbers_allocate(miner, count=5, taken=[])
     factories.sector(miner, number=20)
 
-    with pytest.raises(NumbersTaken, match="below 5 were given"):
+    with pytest.raises(NumbersTaken, match="below 5 were already assigned"):
         reserve(miner, numbers=numbers_parse("4-8"))
     with pytest.raises(NumbersTaken, match=r"already taken \(.*\): 20$"):
         reserve(miner, numbers=numbers_parse("18-22"))

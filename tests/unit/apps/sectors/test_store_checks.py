@@ -390,7 +390,7 @@ def test_a_cancelled_check_orders_no_more(worker: Worker, monkeypatch: pytest.Mo
     check_cancel(check, now=NOON, by=principal())
 
     assert beat(worker) == []
-    with pytest.raises(StoreRefused, match="has ended"):
+    with pytest.raises(StoreRefused, match="has already ended"):
         check_cancel(check, now=NOON, by=principal())
 
 

@@ -69,7 +69,7 @@ def test_a_thread_that_lost_its_job_is_told_to_wipe_it(
     assert claimed(own, JobKind.SNAP_UP, "SNAP_ENCODE") == 1
 
     answer = line.call("SubmitSnapUpProof", named(sector), made(run))
-    assert (answer["Res"], "given to sealer-1 since" in answer["Desc"]) == (4, True)
+    assert (answer["Res"], "since been given to sealer-1" in answer["Desc"]) == (4, True)
     assert line.code("StoreReserveSpace", named(sector), ROOM, ["store"]) == 11001
     told = line.report(given, "SnapProved")
     assert (told["Finalized"], "sealer-1" in told["AbortReason"]) == (True, True)
