@@ -259,7 +259,9 @@ def _wishes_check(row: Message) -> None:
     fee_cap_check(row.gas_fee_cap)
     for name in ("gas_over_estimation", "gas_over_premium"):
         if not 0 <= getattr(row, name) <= FACTOR_MAX:
-            raise BadMessage(gettext("the factor must be between 0 and {most}").format(most=FACTOR_MAX), field=name)
+            raise BadMessage(
+                gettext("the factor must be between 0 and {most}").format(most=FACTOR_MAX), field=name
+            )
     for name in ("expire_epoch", "hold_until"):
         if not 0 <= getattr(row, name) < 1 << 62:
             raise BadMessage(gettext("not a valid epoch"), field=name)

@@ -64,7 +64,9 @@ def test_the_page_shows_rounds_luck_and_wins(won):
     text = signed_in("ann").get("/blocks/").content.decode()
 
     assert "1 block included, 1 win lost." in text
-    assert "4.0000 FIL earned in 24 hours; 3.0000 FIL of it vests over 6 days." in text, "epochs of one second"
+    assert "4.0000 FIL earned in 24 hours; 3.0000 FIL of it vests over 6 days." in text, (
+        "epochs of one second"
+    )
     assert "epoch 11: no proof in time: no answer in time" in text
     assert "epoch 10: no win" in text
     assert "2 wins, 0.8 expected" in text
