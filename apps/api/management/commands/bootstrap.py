@@ -104,7 +104,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Open {entry['url']}")
         if "password" in entry:
             self.stdout.write(
-                f"Log in as {entry['username']} with the password {entry['password']} "
+                f"Sign in as {entry['username']} with the password {entry['password']} "
                 "(valid until you change it)"
             )
 
