@@ -1,4 +1,4 @@
-"""Templates are no wider than an editor, and every text in them can be translated."""
+"""Templates are no wider than an editor and at most 150 lines long, and every text in them can be translated."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[3] / "templates"
 TEMPLATES: Final = sorted(ROOT.rglob("*.html"))
 WIDTH_MAX: Final = 120
+LINES_MAX: Final = 150
 MARKED: Final = re.compile(r"{% blocktranslate .*?{% endblocktranslate %}|{[%{#].*?[%}#]}", re.DOTALL)
 TEXT: Final = re.compile(r"[^\W\d_]{2,}")
 TEXT_ATTRIBUTES: Final = {"aria-label", "alt", "data-label", "placeholder", "title"}
@@ -41,7 +42,9 @@ class Texts(HTMLParser):
 @pytest.mark.parametrize("file", TEMPLATES, ids=[str(file.relative_to(ROOT)) for file in TEMPLATES])
 def test_lines_fit_and_texts_are_marked(file: Path) -> None:
     written = file.read_text()
-    assert [line for line in written.splitlines() if len(line) > WIDTH_MAX] == []
+    lines = written.splitlines()
+    assert len(lines) <= LINES_MAX
+    assert [line for line in lines if len(line) > WIDTH_MAX] == []
 
     texts = Texts()
     texts.feed(MARKED.sub("", written))
