@@ -230,7 +230,7 @@ def test_faults_that_travel_on_chain_are_sent_from_the_page(operator, devnet):
     ("act", "form", "words"),
     [
         ("drain", {"address": "nobody", "fil": "5"}, "not an address"),
-        ("drain", {"address": "f0999999", "fil": "5"}, "no actor"),
+        ("drain", {"address": "f0999999", "fil": "5"}, "does not exist"),
         ("fail-next", {"method": "16", "code": "0", "messages": "3"}, "from 1 to 999"),
         ("mine", {"count": "0"}, "from 1 to 500"),
         ("mine", {"count": "x"}, "must be a whole number"),

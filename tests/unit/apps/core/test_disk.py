@@ -100,5 +100,5 @@ def test_browser_gets_a_page_that_asks_again_unless_it_sent_a_form(free: Any, rf
     assert 'http-equiv="refresh"' in asked
     assert 'href="/sectors/?state=paused"' in asked
     assert 'http-equiv="refresh"' not in sent
-    assert "may not have been done" in sent
+    assert "may not have been carried out" in sent
     assert "<html" not in fragment.content.decode()
