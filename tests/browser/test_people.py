@@ -63,7 +63,7 @@ def test_the_keyboard_alone_leads_from_the_login_to_a_sector(visit: Visit, alice
         keys.press("Enter")
         expect(page.see("h1")).to_have_text("Pledge sectors")
         page.wait_live()
-        page.tab_to("How many")
+        page.tab_to("Number of sectors")
         page.tab_to("Review…")
         keys.press("Enter")
         expect(page.see("h1")).to_contain_text("Pledge 1 sector of")

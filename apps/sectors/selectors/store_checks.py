@@ -41,7 +41,7 @@ FILE_WORDS: Final = {
     FileState.MISSING: _("is missing"),
     FileState.WRONG_SIZE: _("has the wrong size"),
     FileState.UNREADABLE: _("cannot be read"),
-    FileState.WRONG_COMM_R: _("gives a different comm_r from the sector's"),
+    FileState.WRONG_COMM_R: _("does not match the comm_r of the sector"),
 }
 
 

@@ -192,7 +192,7 @@ def test_claims_that_end_count_what_verified_data_earns_more():
 
     assert found.per_day == data.reward_of_power(9 * 1024) > 0
     assert found.count == 2
-    assert "/ 5: claim 17 lasts only until epoch 1500" in found.reason
+    assert "/ 5: claim 17 lasts until epoch 1500" in found.reason
     assert data.clock is not None
     assert found.due_s == pytest.approx(data.clock.starts_at(1500), abs=3)
 

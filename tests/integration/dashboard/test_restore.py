@@ -115,7 +115,7 @@ def test_the_command_names_each_and_brings_back_what_can_be(chain: Known) -> Non
     call_command("sectors", "restore", "f01000", "7-8", "--dry-run", stdout=out)
     lines = out.getvalue().splitlines()
     assert lines[0] == "f01000 / 7: allocated without files"
-    assert lines[1].startswith("f01000 / 8: left out: it had clients' data")
+    assert lines[1].startswith("f01000 / 8: left out: it had client data")
     assert states() == ["ABORTED", "ABORTED"]
 
     call_command("sectors", "restore", "f01000", "7-8", "--yes", stdout=out)

@@ -95,7 +95,7 @@ def test_every_bad_file_is_named_wherever_somebody_looks(farm: Farm) -> None:
     for words in ("sealed/s-t01000-1 does not match its recorded checksum", "2 with bad files"):
         assert words in text, words
     text = text_of(signed_in("ann").get(reverse("sector", args=[other.uuid])))
-    assert "cache/s-t01000-2/p_aux gives a different comm_r from the sector's" in text
+    assert "cache/s-t01000-2/p_aux does not match the comm_r of the sector" in text
     said = StringIO()
     call_command("stores", "checks", name, stdout=said)
     assert f"bad: {farm.miner.address} 1: sealed/s-t01000-1 has another sum" in said.getvalue()
