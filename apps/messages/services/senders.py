@@ -193,7 +193,7 @@ def _fees_set(row: Any, fees: dict[str, Any]) -> None:
 
 def _count(value: int, *, field: str) -> int:
     if not 0 <= value < 1 << 31:
-        raise BadMessage(gettext("not a valid count"), field=field)
+        raise BadMessage(gettext("must be a whole number from 0 to 2147483647"), field=field)
     return value
 
 
