@@ -56,7 +56,12 @@ def here_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (HELLO, "", ReachState.REACHED, "a libp2p node responds"),
         (HELLO + b"\x03ls\n", f"/p2p/{PEER}", "reached", "a libp2p node"),
-        (b"HTTP/1.1 400 Bad Request\r\n", "", ReachState.FAILED, "something responds, but it is not a libp2p node"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n",
+            "",
+            ReachState.FAILED,
+            "something responds, but it is not a libp2p node",
+        ),
         (b"", "", ReachState.FAILED, "no response: check the port forwarding"),
         (None, "/ws", ReachState.OPEN, "only TCP was tested"),
     ],

@@ -56,7 +56,12 @@ def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **d
         ([PostState.SENT], {"height": 982}, Forecast.WILL_LAND, "sent, waiting for a block"),
         ([PostState.SENT], {"height": 986}, Forecast.AT_RISK, "not landed yet, 4 epochs left"),
         ([PostState.LANDED], {}, Forecast.LANDED, "proved"),
-        ([PostState.LANDED, PostState.SENT], {"height": 982}, Forecast.WILL_LAND, "sent, waiting for a block"),
+        (
+            [PostState.LANDED, PostState.SENT],
+            {"height": 982},
+            Forecast.WILL_LAND,
+            "sent, waiting for a block",
+        ),
         ([PostState.MISSED], {}, Forecast.MISSED, "the window closed without a proof"),
         (
             [PostState.NOTHING],
@@ -79,7 +84,7 @@ def test_forecast_and_its_reason(states: list[str], facts: dict[str, Any], forec
 @pytest.mark.parametrize(
     ("state", "facts", "words"),
     [
-        (PostState.PROVING, {"tries": 2, "error": "no proof was made: killed"}, "2 attempts failed: no proof"),
+        (PostState.PROVING, {"tries": 2, "error": "no proof was made: x"}, "2 attempts failed: no proof"),
         (PostState.PROVED, {"skipped": {"0": [7]}}, "1 sector is left out: its files cannot be read"),
         (PostState.NOTHING, {"partitions": [1], "error": "no sector"}, "partition 1: no sector"),
     ],
