@@ -98,7 +98,7 @@ def test_every_bad_file_is_named_wherever_somebody_looks(farm: Farm) -> None:
     assert "cache/s-t01000-2/p_aux does not match the comm_r of the sector" in text
     said = StringIO()
     call_command("stores", "checks", name, stdout=said)
-    assert f"bad: {farm.miner.address} 1: sealed/s-t01000-1 has another sum" in said.getvalue()
+    assert f"bad: {farm.miner.address} 1: sealed/s-t01000-1 does not match its recorded" in said.getvalue()
     assert AuditEntry.objects.filter(action="store.check").count() == 2
     assert not WorkerCommand.objects.filter(op="check_sector").exists()
 

@@ -84,11 +84,7 @@ def test_forecast_and_its_reason(states: list[str], facts: dict[str, Any], forec
 @pytest.mark.parametrize(
     ("state", "facts", "words"),
     [
-        (
-            PostState.PROVING,
-            {"tries": 2, "error": "no proof was made: killed"},
-            "2 attempts failed: no proof",
-        ),
+        (PostState.PROVING, {"tries": 2, "error": "no proof was made: x"}, "2 attempts failed: no proof"),
         (PostState.PROVED, {"skipped": {"0": [7]}}, "1 sector is left out: its files cannot be read"),
         (PostState.NOTHING, {"partitions": [1], "error": "no sector"}, "partition 1: no sector"),
     ],
