@@ -1,4 +1,4 @@
-"""Templates are no wider than an editor and at most 150 lines long, and every text in them can be translated."""
+"""Templates fit an editor, have at most 150 lines, and every text in them can be translated."""
 
 from __future__ import annotations
 
