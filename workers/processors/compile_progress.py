@@ -39,7 +39,13 @@ NOT_STARTED = CompileProgress()
 
 
 def compile_progress_write(path: Path, progress: CompileProgress) -> None:
-    """Write how far a child is; in one step, so that a reader never sees half of it."""
+    """Write how far a child is; nothing if its host has no such file: its folder is gone, or another one."""
+    if path.exists():
+        _file_replace(path, progress)
+
+
+def _file_replace(path: Path, progress: CompileProgress) -> None:
+    """Write the file in one step, so that a reader never sees half of it."""
     fresh = temporary_name(path)
     fresh.write_text(json.dumps(asdict(progress)))
     os.replace(fresh, path)
@@ -53,7 +59,7 @@ class HostCompileProgress:
         self.stages = frozenset(stage.upper() for stage in stages)
         """Stages that need kernels of ours."""
         self._known = NOT_STARTED
-        path.unlink(missing_ok=True)  # of an earlier start
+        _file_replace(path, NOT_STARTED)  # whatever an earlier start said
 
     def read(self) -> CompileProgress:
         """Return what the child wrote last; a host without stages of ours has nothing to compile.

@@ -143,11 +143,11 @@ def test_init_is_repeated_without_change(folder):
         (("--dir", "DIR", "--listen", "127.0.0.1:99999"), "cannot listen on"),
         (
             ("--dir", "DIR", "--listen", "127.0.0.1:0", "--password-file", "DIR/x"),
-            "there is no password file",
+            "does not exist",
         ),
         (
             ("--dir", "DIR", "--console", "ws://a/", "--token-file", "DIR/token", "--gateway-requests", "0"),
-            "are above zero",
+            "must be above zero",
         ),
         (("export", "f01", "--dir", "DIR"), "record not found"),
     ],

@@ -191,7 +191,7 @@ def test_a_scan_is_cancelled_by_rest_by_the_page_and_by_the_command(farm: Farm, 
     said = StringIO()
     call_command("stores", "scan", farm.row.name, "--cancel", stdout=said)
     assert said.getvalue().startswith("cancelled: scan ")
-    with pytest.raises(CommandError, match=r"no scan of .* runs"):
+    with pytest.raises(CommandError, match=r"no scan of .* is running"):
         call_command("stores", "scan", farm.row.name, "--cancel", stdout=said)
     farm.beats(is_over)
     assert set(StoreScan.objects.values_list("state", flat=True)) == {"CANCELLED"}

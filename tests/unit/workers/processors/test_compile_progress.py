@@ -16,7 +16,7 @@ from workers.processors.stages import STAGES
 
 def test_host_claims_nothing_until_its_child_has_compiled(tmp_path):
     path = tmp_path / "compile_progress.json"
-    compile_progress_write(path, CompileProgress(3, 3))
+    path.write_text('{"done": 3, "total": 3}')
 
     host = HostCompileProgress(path, ["pc1", "pc2"])
 
@@ -42,6 +42,18 @@ def test_kernels_stay_compiled_when_the_folder_of_their_host_goes(tmp_path):
     folder.rename(tmp_path / "away")
 
     assert host.uncompiled_stages() == frozenset()
+
+
+def test_a_child_writes_nothing_into_a_folder_that_took_its_hosts_place(tmp_path):
+    folder = tmp_path / "sealer"
+    folder.mkdir()
+    host = HostCompileProgress(folder / "compile_progress.json", ["pc1"])
+    folder.rename(tmp_path / "disk")
+    folder.mkdir()
+
+    compile_progress_write(host.path, CompileProgress(3, 3))
+
+    assert list(folder.iterdir()) == []
 
 
 def test_half_a_file_is_cold(tmp_path):
