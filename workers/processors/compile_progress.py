@@ -40,13 +40,9 @@ NOT_STARTED = CompileProgress()
 
 def compile_progress_write(path: Path, progress: CompileProgress) -> None:
     """Write how far a child is; nothing if its host has no such file: its folder is gone, or another one."""
-    if path.exists():
-        _file_replace(path, progress)
-
-
-def _file_replace(path: Path, progress: CompileProgress) -> None:
-    """Write the file in one step, so that a reader never sees half of it."""
-    fresh = temporary_name(path)
+    if not path.exists():
+        return
+    fresh = temporary_name(path)  # in one step: a reader never sees half of it
     fresh.write_text(json.dumps(asdict(progress)))
     os.replace(fresh, path)
 
@@ -59,7 +55,7 @@ class HostCompileProgress:
         self.stages = frozenset(stage.upper() for stage in stages)
         """Stages that need kernels of ours."""
         self._known = NOT_STARTED
-        _file_replace(path, NOT_STARTED)  # whatever an earlier start said
+        path.write_bytes(b"")  # whatever an earlier start said; an empty file fits on a full disk
 
     def read(self) -> CompileProgress:
         """Return what the child wrote last; a host without stages of ours has nothing to compile.

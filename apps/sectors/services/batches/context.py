@@ -105,7 +105,7 @@ RETRYABLE_EXITS: Final = frozenset(
 
 The last three are those of landed messages after which a damocles-manager sends again.  Source:
 ipfs-force-community/damocles damocles-manager/modules/impl/commitmgr/commitmgr.go handleMessage.  A wrong
-nonce, or too little money for the gas, is of the sender as well (`exitcodes.exit_code_text`).
+nonce or too little money for gas (the second) concerns the sender, not the batch.
 """
 
 
