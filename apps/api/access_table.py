@@ -128,7 +128,8 @@ def table_markdown() -> str:
         "`Filecoin.*` on `/rpc/v0` and `/rpc/v1` is forwarded to the pool's nodes, with the levels of lotus; "
         "methods that change a node or sign with its wallet are for the operator only.  `WalletSign` and "
         "related methods use the tenant's own signers, `MinerCreateBlock` is for the tenant's own miners.  "
-        f"Their Ethereum aliases ({aliases_text()}) are treated as the rows that they stand for.",
+        f"Ethereum aliases of `Filecoin.*` methods ({aliases_text()}) "
+        "are treated as the rows that they stand for.",
         "",
         "`write` covers starting, resuming and pausing work: pledges, data, retries, restores, hosts.  "
         "`sign` covers whatever else spends funds or gives something up, and settings; so messages are "

@@ -49,7 +49,7 @@ class SectorCounter:
     def answer(self, principal: Principal, method: str, params: Json) -> Json:
         """Answer one call.  Raises DomainError."""
         if not principal.has_scope(""):
-            raise NotAllowed("the token lacks the scope for sector numbers")
+            raise NotAllowed("sector numbers require a token without scopes")
         miner = miner_get(principal, self.miner)
         if method == "SectorCounter.Current":
             central = numbers_of(miner)

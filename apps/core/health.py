@@ -137,7 +137,9 @@ def database_away(request: HttpRequest) -> HttpResponse:
 
 def database_hanging(request: HttpRequest, *, is_begun: bool) -> HttpResponse:
     """Answer 503 while the database says nothing at all; what was begun may still be carried out."""
-    reason = gettext("The database is not responding; the pool continues automatically once it is.")
+    reason = gettext(
+        "The database is not responding; the pool continues automatically once it responds again."
+    )
     if is_begun and request.method not in ("GET", "HEAD"):
         reason += " Your request may still be carried out then: check before resubmitting."
     return sorry(request, 503, reason)

@@ -28,7 +28,7 @@ BY_ITSELF: Final[dict[str, str]] = {
     Wait.NONE: "nothing more",
     Wait.NEXT_HEAD: "it will be selected on the next head",
     Wait.QUOTA: "it will be selected once an earlier message of the sender has landed",
-    Wait.BASE_FEE_GATE: "it will be selected when the base fee falls to the gate",
+    Wait.BASE_FEE_GATE: "it will be selected when the base fee falls to the limit",
     Wait.HELD: "it will be selected when the base fee falls, or when its hold period ends",
     Wait.GAS_CAP: "retries automatically with back-off; sent when fees drop below the cap",
     Wait.DAILY_BUDGET: "it will be selected when the budget resets at midnight UTC or is raised",

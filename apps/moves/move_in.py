@@ -64,7 +64,8 @@ def _signing(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
         key="policy",
         title=gettext("Signer's policy covers the miner"),
         is_done=not policy,
-        figure=policy or gettext("every rule covers {miner}").format(miner=miner.address),
+        figure=policy
+        or gettext("no rule for the pool's miners leaves out {miner}").format(miner=miner.address),
         risk=gettext("Otherwise the signer refuses the miner's messages, and its first window is missed."),
         needs=("keys",),
         command=f".venv/bin/python -m workers signer policy --miner {miner.address}" if policy else "",
@@ -149,7 +150,7 @@ def _unplaced_text(files: SectorFiles) -> str:
 
 
 def _looked_text(files: SectorFiles) -> str:
-    looked = gettext("opened files of {looked} of {sectors} that must be proven").format(
+    looked = gettext("files opened for {looked} of {sectors} that must be proven").format(
         looked=whole(files.looked), sectors=plural(files.expected, "sector")
     )
     if not files.bad:

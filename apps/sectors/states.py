@@ -249,11 +249,11 @@ OPEN_ADOPTIONS: Final = (str(AdoptionState.ROWS), str(AdoptionState.FILES))
 class FindingKind(models.TextChoices):
     """What a scan found."""
 
-    ELSEWHERE = "ELSEWHERE", "Known sector, recorded in another store"
+    ELSEWHERE = "ELSEWHERE", "Known sector, not recorded in this store"
     """Whole files of a proving sector whose row names another store, or none."""
     MISSING = "MISSING", "Missing"
     """A row names this store, and no whole files are there."""
-    UNKNOWN = "UNKNOWN", "Not in the database"
+    UNKNOWN = "UNKNOWN", "Unknown or ended sector"
     """Whole files of a sector that the pool has no row for, or whose row has ended."""
     HALF = "HALF", "Incomplete sector"
     """A part of a sector whose row does not name this store."""

@@ -307,7 +307,7 @@ class MinersView(PoolView):
     def get(self, request: Request) -> Response:
         """List the miners on chain, or those in a `state`; `cursor` is the `next` of the previous page.
 
-        A miner that is being created has no address yet: it is only listed by its state.
+        A miner that is being created has no address yet: it is listed only if `state` asks for its state.
         """
         query = request.query_params
         unknown = set(query) - {"state", "cursor", "limit", "token"}

@@ -59,7 +59,7 @@ class RecoveryOutput(serializers.Serializer[Any]):
     miners_unread = serializers.ListField(child=serializers.CharField())
     hosts_unreported = serializers.ListField(child=serializers.CharField())
     sectors_unpledged = serializers.IntegerField(
-        help_text="Sectors of lost pledges since the backup; their miners refuse pledges with a key."
+        help_text="Sectors of lost pledges; their miners' pledges with an idempotency key are refused."
     )
     miners_with_restored_moves = serializers.ListField(
         child=serializers.CharField(),

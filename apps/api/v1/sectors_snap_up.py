@@ -38,7 +38,7 @@ class SnapUpsSectorOutput(serializers.Serializer[Any]):
     pieces = serializers.ListField(child=serializers.CharField())
     pledge = AmountField(help_text="additionally locked attoFIL; dry run only")
     from_balance = AmountField(help_text="attoFIL of it paid from the miner's available balance")
-    sent = AmountField(help_text="attoFIL of its share sent with the message, including the margin")
+    sent = AmountField(help_text="attoFIL sent with the message for this sector, including the margin")
     gas = AmountField(help_text="attoFIL, approximately; dry run only")
     run = serializers.UUIDField(allow_null=True)
 

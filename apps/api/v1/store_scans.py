@@ -52,9 +52,7 @@ class StoreScanOutput(serializers.Serializer[Any]):
     drops_missing = serializers.BooleanField(
         help_text="whether missing sectors are no longer recorded in the store"
     )
-    settled_at = serializers.DateTimeField(
-        allow_null=True, help_text="when the database had been fully updated"
-    )
+    settled_at = serializers.DateTimeField(allow_null=True, help_text="when the database was fully updated")
     error = serializers.CharField(allow_blank=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
@@ -186,7 +184,7 @@ class StoreScansView(PoolView):
 
 
 class RedeclareInput(InputSerializer):
-    """Whether to drop the store from missing sectors, which must be confirmed by its name."""
+    """Whether missing sectors are no longer recorded in the store; confirm with the store's name."""
 
     drop_missing = serializers.BooleanField(required=False, default=False)
     confirm = serializers.CharField(max_length=110, required=False, allow_blank=True, default="")
@@ -217,7 +215,7 @@ class StoreRedeclareView(PoolView):
         parameters=[DRY_RUN],
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Start it and return its scan; `settled_at` says when the database had been fully updated."""
+        """Start it and return its scan; `settled_at` says when the database was fully updated."""
         body = RedeclareInput(data=request.data)
         body.is_valid(raise_exception=True)
         given, now = body.validated_data, clock.now()

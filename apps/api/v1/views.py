@@ -200,7 +200,7 @@ def exception_answer(error: Exception, context: dict[str, Any]) -> Response | No
 def refusal_of(error: Exception) -> DomainError | None:
     """Read Django's and DRF's refusals as ours."""
     if isinstance(error, Http404):
-        return NotFound("there is nothing here")
+        return NotFound(gettext("not found"))
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         return TokenRefused("a token is required: send 'Authorization: Bearer <token>'")
     if isinstance(error, exceptions.PermissionDenied):

@@ -68,7 +68,7 @@ def _reason(roles: Sequence[UnheldRole], data: CheckData) -> str:
         "" if heard is None else say(" for {time}").format(time=time_left((data.at - heard).total_seconds()))
     )
     return say(
-        "assigned to {hosts}, no heartbeat{silent}: restart it, or assign the role to another host"
+        "assigned to {hosts}, no heartbeat{silent}: start its program there, or assign it to another host"
     ).format(hosts=named(hosts), silent=silent)
 
 

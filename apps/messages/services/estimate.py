@@ -162,7 +162,7 @@ def _verdict(
     elif ready.cost > balance:
         wait, text = Wait.FUNDS, shortfall_text(ready.cost, balance)
     elif room is not None and _gas_now(selection, message) > room:
-        wait, text = Wait.DAILY_BUDGET, "its gas would exceed what is left of it"
+        wait, text = Wait.DAILY_BUDGET, "its gas costs more than is left"
     else:
         return Verdict(candidate, ready, is_counted=True)
     return Verdict(candidate, None, wait, text, is_counted=True)

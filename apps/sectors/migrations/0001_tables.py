@@ -369,7 +369,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('kind', models.CharField(choices=[('ELSEWHERE', 'Known sector, recorded in another store'), ('MISSING', 'Missing'), ('UNKNOWN', 'Not in the database'), ('HALF', 'Incomplete sector'), ('OTHER', 'Not a sector')], max_length=16)),
+                ('kind', models.CharField(choices=[('ELSEWHERE', 'Known sector, not recorded in this store'), ('MISSING', 'Missing'), ('UNKNOWN', 'Unknown or ended sector'), ('HALF', 'Incomplete sector'), ('OTHER', 'Not a sector')], max_length=16)),
                 ('state', models.CharField(choices=[('FOUND', 'Found'), ('CHECKING', 'Being checked'), ('ADOPTED', 'Adopted'), ('REFUSED', 'Not adopted'), ('REMOVING', 'Being removed'), ('REMOVED', 'Removed')], default='FOUND', max_length=16)),
                 ('name', models.CharField(max_length=300)),
                 ('miner_id', models.BigIntegerField(null=True)),

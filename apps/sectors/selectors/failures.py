@@ -58,7 +58,7 @@ ADVICE: Final = (
     ),
     (r"nonce|base fee|funds|balance|insufficient", _("fund the sender, then retry")),
     (
-        r"damaged|corrupt|mismatch|differs|wrong",
+        r"damaged|corrupt|mismatch|differs|wrong|incorrect",
         _("go back to an earlier stage to remake the files; if it recurs on one host, test its memory"),
     ),
     (r"no such file|not found|missing", _("restore the files, or go back to an earlier stage")),

@@ -53,7 +53,7 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
         when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"
         raise NumbersElsewhere(
             gettext(
-                "another program assigns {miner}'s sector numbers since {when}: import its sectorid "
+                "another program has assigned {miner}'s sector numbers since {when}: import its sectorid "
                 "file first"
             ).format(miner=miner, when=when),
             field="miner",

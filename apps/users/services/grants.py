@@ -90,7 +90,9 @@ def rate_limit_set(
 ) -> RateLimit:
     """Create a limit, or change the one with this id.  Raises BadLimit."""
     if capacity < 0 or reset_ns < 0 or (capacity and not reset_ns):
-        raise BadLimit(gettext("the capacity must be at least 0, and the reset time above 0"))
+        raise BadLimit(
+            gettext("the capacity must be at least 0, and the reset time above 0 unless the capacity is 0")
+        )
     fields = {"tenant": tenant, "capacity": capacity, "reset_ns": reset_ns, "service": service, "api": api}
     if not limit_id:
         return RateLimit.objects.create(**fields)

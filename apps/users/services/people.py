@@ -54,7 +54,7 @@ def role_check(viewer: Principal, role: str) -> Role:
     if role not in Role.values:
         raise BadValue(gettext("{role!r} is not a role").format(role=role), field="role")
     if role not in roles_assignable(viewer):
-        raise NotAllowed(gettext("only an operator can add operators"), field="role")
+        raise NotAllowed(gettext("only an operator can add or manage operators"), field="role")
     return Role(role)
 
 

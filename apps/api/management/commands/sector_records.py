@@ -34,8 +34,14 @@ class Command(BaseCommand):
         parser.add_argument("act", choices=["export", "import", "lotus"])
         parser.add_argument("what", help="address of the miner; for import: the file")
         parser.add_argument("--to", type=Path, help="for lotus: the output file")
-        parser.add_argument("--all", action="store_true", help="for lotus: include sealed sectors")
-        parser.add_argument("--dry-run", action="store_true", help="only show what would be imported")
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help="for lotus: include every proving sector, also those that lotus-miner itself sealed",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="for import: only show what would be imported"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Export or import."""

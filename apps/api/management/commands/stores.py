@@ -100,12 +100,12 @@ class Command(AnyOrderCommand):
         parser.add_argument(
             "--drop-missing",
             action="store_true",
-            help="for redeclare: also drop the store from missing sectors",
+            help="for redeclare: missing sectors are no longer recorded in the store",
         )
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="for redeclare, remove-leftovers: only show what would be done",
+            help="for redeclare, remove-leftovers: only show what is known or would be removed",
         )
         parser.add_argument("--reason", default="", help="for remove-leftovers: reason for the audit log")
         parser.add_argument("--yes", action="store_true", help="for remove-leftovers: skip the confirmation")

@@ -152,7 +152,7 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
 LIMITS: Final[dict[str, str]] = {
     "max_fee": "max fee",
     "gas_fee_cap": "fee cap",
-    "base_fee": "base fee gate",
+    "base_fee": "base fee limit",
     QUOTA: "quota in flight",
     "daily_budget": "daily budget",
     "hold_base_fee": "hold above base fee",

@@ -102,11 +102,11 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     assert "none can read s2" in found["provers"].figure
     Sector.objects.filter(number=9).update(store="s1")
 
-    assert steps(miner, Way.IN)["looks"].figure == "opened files of 0 of 3 sectors that must be proven"
+    assert steps(miner, Way.IN)["looks"].figure == "files opened for 0 of 3 sectors that must be proven"
     looked(miner, bad={9}, at=990)
     found = steps(miner, Way.IN)
     assert found["looks"].state == StepState.TO_DO
-    looked_at = "opened files of 3 of 3 sectors that must be proven; 1 missing or damaged: 9"
+    looked_at = "files opened for 3 of 3 sectors that must be proven; 1 missing or damaged: 9"
     assert found["looks"].figure == looked_at
     looked(miner, bad=set(), at=3870)
     assert state(miner, "looks") == StepState.DONE
