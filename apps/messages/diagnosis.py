@@ -42,7 +42,7 @@ BY_ITSELF: Final[dict[str, str]] = {
     Wait.SIGNER_AWAY: "it will be signed on the first head after the signer reconnects",
     Wait.SIGNED_BEFORE: "it continues once the chain shows what happened to the nonce it was signed with",
     Wait.RECOVERY: "it will be selected once the pool has read back what was sent since the backup",
-    Wait.POLICY: "retries automatically with back-off; it keeps failing until the policy or grant changes",
+    Wait.POLICY: "retries automatically with back-off; it keeps failing until its cause is fixed",
     Wait.STOPPED: "nothing until the sender is started again",
     Wait.EARLIER_NONCE: "it can land once the earlier message has landed",
     Wait.FEE_CAP: "it lands when the base fee falls below its fee cap",

@@ -216,8 +216,8 @@ def _sealing(read: MoveReadings) -> Iterator[Step]:
         if is_ours
         else gettext("another program assigns them: enter the highest number it has assigned"),
         risk=gettext(
-            "If two programs assign the same number, one of the two sectors is lost. Read it once "
-            "lotus-miner has stopped pledging: “Next free” minus one."
+            "If two programs assign the same number, one of the two sectors is lost. Read the "
+            "highest number only after lotus-miner has stopped pledging: “Next free” minus one."
         ),
         command="" if is_ours else "lotus-miner sectors numbers info",
     )

@@ -201,8 +201,8 @@ def _old_program(read: MoveReadings) -> Iterator[Step]:
         if held
         else gettext("no connected signer holds any of them"),
         risk=gettext(
-            "A pool restored from a backup made before the move would work for the miner again if it "
-            "still had them."
+            "A pool restored from a backup made before the move would work for the miner again if its "
+            "signer still held these keys."
         ),
         needs=("window",),
         command="\n".join(f".venv/bin/python -m workers signer delete {address}" for address in held),

@@ -90,7 +90,7 @@ def _begins_none(data: CheckData, host: Worker, *, room: int) -> str:
     if told := hardware.get("parameters_error"):
         return gettext("cannot make valid proofs: {reason}").format(reason=told)
     if free < room and not seals_elsewhere:
-        return gettext("has {free} of free disk, a new sector needs {room}").format(
+        return gettext("has {free} of disk space free, a new sector needs {room}").format(
             free=" ".join(size(free)), room=" ".join(size(room))
         )
     if not host.slots.get(Stage.ADD_PIECE):

@@ -41,7 +41,10 @@ def move_in(miner: Miner, height: int, *, by: Principal) -> Miner:
         if row.works_from == height and row.works_until is None:
             return row
         if row.works_until is None:
-            raise MoveRefused(gettext("the pool already proves this miner"), field="height")
+            raise MoveRefused(
+                gettext("the pool proves this miner, or will from the height set: cancel that first"),
+                field="height",
+            )
         if row.works_until > head:
             raise MoveRefused(
                 gettext("it moves out at height {height}: cancel that first").format(

@@ -156,7 +156,9 @@ def store_status(store: Store, *, now: datetime) -> StoreStatus:
     heard = [row for row in attached if not worker_is_away(row.worker, now=now)]
     if not heard:
         names = ", ".join(sorted({row.worker.name for row in attached}))
-        return StoreStatus(SILENT, gettext("no heartbeat from {hosts}: start it again").format(hosts=names))
+        return StoreStatus(
+            SILENT, gettext("no heartbeat from {hosts}: restart the worker there").format(hosts=names)
+        )
     best = min(heard, key=lambda row: BEST_FIRST.index(StoreCondition(row.condition)))
     return StoreStatus(best.condition, best.reason)
 

@@ -59,7 +59,7 @@ class Command(AnyOrderCommand):
         "batches f01000 [pack_wait_s=600 commit_base_fee_max=null]; "
         "senders f01000 [post=f01005,f01006 commit=]: which addresses send what, in order; "
         "reach f01000: whether clients can reach the node that takes its deals; "
-        "waiting f01000 [send]: what is waiting for a batch; send: with the next head; "
+        "waiting f01000 [send]: show what is waiting for a batch, or send it with the next head; "
         "move f01000 [in|out] [height=H|last_number=N|give_numbers=true|cancel]: show the steps of a move, "
         "or do one"
     )

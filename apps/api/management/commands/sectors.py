@@ -118,7 +118,7 @@ class Command(AnyOrderCommand):
             return
         kind = ChangeKind(options["act"].upper())
         if kind is ChangeKind.TERMINATE and (options["expiration"] or options["drop_claims"]):
-            raise CommandError("a termination takes no expiration or claims")
+            raise CommandError("a termination takes neither --expiration nor --drop-claims")
         wanted = ChangeRequest(
             kind=kind,
             expiration=options["expiration"],

@@ -203,8 +203,17 @@ def _row(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[d
     return at, Event(str(time_html(at)), tone, icon, say, sub)
 
 
+EVENTS: Final = {
+    "taken back": _("Retried"),
+    "tried by hand": _("Retried manually"),
+    "marked bad": _("Marked as failed"),
+}
+"""Labels of stored events whose names would not tell; all others are their label."""
+
+
 def _event(event: MessageEvent) -> tuple[datetime, Event]:
-    return _row(event.at, "idle", "info", event.event.replace("_", " ").capitalize(), event.text)
+    name = event.event.replace("_", " ")
+    return _row(event.at, "idle", "info", str(EVENTS.get(name, name.capitalize())), event.text)
 
 
 def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:

@@ -81,7 +81,7 @@ def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[P
 def _adoption_refusal(finding: StoreFinding, own: OwnStores, changes: Mapping[int, str]) -> str:
     sector, store = finding.sector, finding.store
     if finding.kind != FindingKind.ELSEWHERE or sector is None:
-        return gettext("it is not a sector of the pool recorded elsewhere")
+        return gettext("it is not a known sector that is recorded in another store or in none")
     if sector.tenant_id != store.tenant_id:
         return gettext("it belongs to another tenant")
     if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:

@@ -82,7 +82,7 @@ def test_only_what_is_elsewhere_moves_in_and_what_is_here_moves_out() -> None:
     with pytest.raises(MoveRefused, match="another program already proves this miner"):
         move_out(miner, 1010, by=SYSTEM)
     Miner.objects.update(works_until=None)
-    with pytest.raises(MoveRefused, match="the pool already proves this miner"):
+    with pytest.raises(MoveRefused, match="the pool proves this miner, or will from the height set"):
         move_in(miner, 1010, by=SYSTEM)
     Miner.objects.update(works_from=1020)
     with pytest.raises(MoveRefused, match="at height 1\u202f020: cancel that instead"):
