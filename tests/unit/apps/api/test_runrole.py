@@ -163,7 +163,7 @@ def test_allocator_answers_under_a_token_while_it_holds_the_role(monkeypatch: py
         assert ask("SectorCounter.Next", by="x.y.z") == "this token is not registered here"
         assert ask("SectorCounter.Next", by=people.token("sign", of="bob")) == "there is no miner f02001 here"
         assert ask("SectorCounter.Next", by=people.token("sign", scopes=["prover"])).startswith(
-            "the token lacks the scope"
+            "sector numbers require a token without scopes"
         )
         assert ask("nothing").startswith("method nothing")
         counter.token = lambda: 7
