@@ -13,7 +13,7 @@ from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.actors.power import BUILT_IN_MINER, claim_of, miners_above
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.lottery import latest_beacon
-from poolsite.devnet.state.rows import MINERS, Miner
+from poolsite.devnet.state.miner_rows import MINERS, Miner
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.election import Eligibility, is_eligible, winning_post_randomness
 from poolsite.filecoin.post.challenges import post_randomness, winning_sector
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from poolsite.devnet.beacon import Beacon
     from poolsite.devnet.chain import Chain
     from poolsite.devnet.consensus import Rules
-    from poolsite.devnet.state.rows import Claim, Sector
+    from poolsite.devnet.state.power_rows import Claim
+    from poolsite.devnet.state.sector_rows import Sector
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.block import BeaconEntry, Tipset

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Frame
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.proofs import ProofChecks
-    from poolsite.devnet.state.rows import Claim
+    from poolsite.devnet.state.power_rows import Claim
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.cids import Cid

@@ -29,25 +29,19 @@ from poolsite.devnet.actors.miner.partitions import sectors_add
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor
 from poolsite.devnet.actors.power import BUILT_IN_MINER
 from poolsite.devnet.actors.reward import BASELINE_POWER, EPOCH_REWARD, REWARD_VELOCITY
+from poolsite.devnet.state.miner_rows import MINERS
+from poolsite.devnet.state.power_rows import CLAIMS, Claim, PowerState, RewardState, Smoothed
 from poolsite.devnet.state.rows import (
     ACTORS,
     ADDRESSES,
-    CLAIMS,
-    EMPTY_PARTITION,
-    MINERS,
     MULTISIGS,
     SYSTEM,
     Actor,
     ActorId,
-    Claim,
-    Deadline,
     InitState,
     Multisig,
-    PowerState,
-    RewardState,
-    Sector,
-    Smoothed,
 )
+from poolsite.devnet.state.sector_rows import EMPTY_PARTITION, Deadline, Sector
 from poolsite.devnet.state.tables import EMPTY_STATE, Draft, State
 from poolsite.filecoin.address import (
     EAM_NAMESPACE,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.faults import Faults
     from poolsite.devnet.mempool import Mempool
     from poolsite.devnet.production import BuiltInMiner
-    from poolsite.devnet.state.rows import Sector
+    from poolsite.devnet.state.sector_rows import Sector
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.deadlines import DeadlineInfo
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.state.records import record_from_bytes
-from poolsite.devnet.state.rows import ROW_CLASSES
+from poolsite.devnet.state.row_classes import ROW_CLASSES
 from poolsite.filecoin.cbor import BadCbor, decode, encode
 
 if TYPE_CHECKING:

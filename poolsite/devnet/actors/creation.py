@@ -25,7 +25,9 @@ from poolsite.devnet.actors.ledger import (
     transfer,
 )
 from poolsite.devnet.actors.vesting import vesting_add
-from poolsite.devnet.state.rows import CLAIMS, MINERS, SYSTEM, BeneficiaryTerm, Claim, Miner, PowerState
+from poolsite.devnet.state.miner_rows import MINERS, BeneficiaryTerm, Miner
+from poolsite.devnet.state.power_rows import CLAIMS, Claim, PowerState
+from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.actors.init import ExecParams, ExecReturn
 from poolsite.filecoin.actors.miner_control import ConstructorParams

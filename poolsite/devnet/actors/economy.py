@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.getters import network_asked
 from poolsite.devnet.actors.ledger import BURNT, RESERVE, REWARD, VERIFREG_ROOT, actor_get
-from poolsite.devnet.state.rows import SYSTEM, PowerState, RewardState
+from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin import pledge
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.power import Estimate
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Machine
-    from poolsite.devnet.state.rows import Sector
+    from poolsite.devnet.state.power_rows import PowerState, RewardState
+    from poolsite.devnet.state.sector_rows import Sector
     from poolsite.devnet.state.tables import Draft, State
 
 OUTSIDE: Final = (REWARD, RESERVE, VERIFREG_ROOT, BURNT)

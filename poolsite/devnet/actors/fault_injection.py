@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.actors.actor_errors import ActorError, bad_argument
 from poolsite.devnet.actors.ledger import RESERVE, actor_get, resolve_existing, transfer
 from poolsite.devnet.actors.power import BUILT_IN_MINER
-from poolsite.devnet.state.rows import MINERS, SYSTEM, InjectedFailure, InjectedFailures, Miner
+from poolsite.devnet.state.miner_rows import MINERS, Miner
+from poolsite.devnet.state.rows import SYSTEM, InjectedFailure, InjectedFailures
 from poolsite.filecoin.address import Address
 from poolsite.filecoin.codec import TokenAmount, Uint64, cbor_tuple
 

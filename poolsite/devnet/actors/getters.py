@@ -8,7 +8,8 @@ from poolsite.devnet.actors.actor_errors import bad_argument, illegal_state, not
 from poolsite.devnet.actors.frames import call_note
 from poolsite.devnet.actors.ledger import actor_get
 from poolsite.devnet.actors.power import claim_of, claim_total, miners_above
-from poolsite.devnet.state.rows import CLAIMS, SYSTEM, PowerState, RewardState
+from poolsite.devnet.state.power_rows import CLAIMS, PowerState, RewardState
+from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin.actors.account import AuthenticateMessageParams
 from poolsite.filecoin.actors.power import (
     CurrentTotalPowerReturn,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poolsite.devnet.actors.call import Call, Machine
-    from poolsite.devnet.state.rows import Claim
+    from poolsite.devnet.state.power_rows import Claim
 
 
 def pubkey_address(call: Call) -> bytes:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.frames import call_note
-from poolsite.devnet.state.rows import CLAIMS, SYSTEM, Claim, PowerState, Smoothed
+from poolsite.devnet.state.power_rows import CLAIMS, Claim, PowerState, Smoothed
+from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin.actors.power import Method, UpdateClaimedPowerParams, UpdatePledgeTotalParams
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.filecoin.codec import to_cbor

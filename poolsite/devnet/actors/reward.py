@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.actors.frames import implicit, passed_on, pay
 from poolsite.devnet.actors.ledger import BURNT, REWARD, actor_get, transfer
 from poolsite.devnet.actors.miner.funds import reward_add
-from poolsite.devnet.state.rows import MINERS, SYSTEM, Miner, RewardState
+from poolsite.devnet.state.miner_rows import MINERS, Miner
+from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin.actors.miner import Method as MinerMethod
 from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
 from poolsite.filecoin.actors.reward import AwardBlockRewardParams, Method
@@ -21,6 +22,7 @@ from poolsite.filecoin.election import BLOCKS_PER_EPOCH
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Machine
+    from poolsite.devnet.state.power_rows import RewardState
 
 PENALTY_MULTIPLIER: Final = 3
 """Miners pay a multiple of the penalties that their block's messages caused."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from poolsite.filecoin.pledge import vesting_schedule
 
 if TYPE_CHECKING:
-    from poolsite.devnet.state.rows import Miner
+    from poolsite.devnet.state.miner_rows import Miner
 
 
 def vesting_add(miner: Miner, amount: int, *, now: int) -> Miner:

@@ -15,22 +15,10 @@ from poolsite.devnet.rpc.forms import actor_id_get, state_get
 from poolsite.devnet.rpc.objects import object_keep
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
 from poolsite.devnet.state.heads import deadlines_object, table_cid
-from poolsite.devnet.state.rows import (
-    ADDRESSES,
-    CLAIMS,
-    CRON,
-    ESCROWS,
-    MINERS,
-    MULTISIGS,
-    SYSTEM,
-    InitState,
-    Miner,
-    Multisig,
-    PowerState,
-    RewardState,
-    precommits_of,
-    sectors_of,
-)
+from poolsite.devnet.state.miner_rows import MINERS, Miner
+from poolsite.devnet.state.power_rows import CLAIMS, PowerState, RewardState
+from poolsite.devnet.state.rows import ADDRESSES, CRON, ESCROWS, MULTISIGS, SYSTEM, InitState, Multisig
+from poolsite.devnet.state.sector_rows import precommits_of, sectors_of
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_of_cbor, cid_to_json

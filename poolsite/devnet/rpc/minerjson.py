@@ -10,7 +10,8 @@ from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.multiaddr import base58_encode
 
 if TYPE_CHECKING:
-    from poolsite.devnet.state.rows import Miner, PreCommit, Sector
+    from poolsite.devnet.state.miner_rows import Miner
+    from poolsite.devnet.state.sector_rows import PreCommit, Sector
 
 
 def peer_text(peer: bytes) -> str | None:

@@ -19,7 +19,7 @@ from poolsite.devnet.rpc.minerjson import (
     precommit_json,
     sector_json,
 )
-from poolsite.devnet.state.rows import CLAIMS, Claim
+from poolsite.devnet.state.power_rows import CLAIMS, Claim
 from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 from poolsite.filecoin.address import UNDEF, id_address
 from poolsite.filecoin.bitfield import (

@@ -12,7 +12,7 @@ from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import panic
 from poolsite.devnet.rpc.forms import tipset_exact
 from poolsite.devnet.rpc.mpool import SIGNED
-from poolsite.devnet.state.rows import MINERS, Miner
+from poolsite.devnet.state.miner_rows import MINERS, Miner
 from poolsite.devnet.validation import BadBlock
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import (

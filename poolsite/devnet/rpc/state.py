@@ -34,7 +34,7 @@ from poolsite.devnet.rpc.forms import (
 )
 from poolsite.devnet.rpc.invocation import compute_json, invocation_json, replay_json
 from poolsite.devnet.search import Lookup, Replaced, UnknownMessage
-from poolsite.devnet.state.rows import ACTORS, SYSTEM, PowerState
+from poolsite.devnet.state.rows import ACTORS, SYSTEM
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.decode import actor_kind, params_decode, params_encode
 from poolsite.filecoin.address import ID, UNDEF, id_address
@@ -42,12 +42,13 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json, receipt_to_json
-from poolsite.filecoin.policy import network_to_params
+from poolsite.filecoin.network_params import network_to_params
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import Param
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
+    from poolsite.devnet.state.power_rows import PowerState
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.cids import Cid

@@ -9,8 +9,8 @@ from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND
 from poolsite.devnet.rpc.forms import state_get
-from poolsite.devnet.state.rows import (
-    ACTORS,
+from poolsite.devnet.state.rows import ACTORS
+from poolsite.devnet.state.verified_rows import (
     VERIFIERS,
     Allocation,
     DataCap,

@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
-from poolsite.devnet.state.rows import (
-    ACTORS,
-    CLAIMS,
-    ESCROWS,
-    MINERS,
-    MULTISIGS,
-    SYSTEM,
-    deadlines_of,
-    partitions_of,
-)
+from poolsite.devnet.state.miner_rows import MINERS
+from poolsite.devnet.state.power_rows import CLAIMS
+from poolsite.devnet.state.rows import ACTORS, ESCROWS, MULTISIGS, SYSTEM
+from poolsite.devnet.state.sector_rows import deadlines_of, partitions_of
 from poolsite.devnet.state.tables import EMPTY_TABLE, MASK, SUM_BITS
 from poolsite.filecoin.address import UNDEF, address_to_bytes
 from poolsite.filecoin.cbor import encode

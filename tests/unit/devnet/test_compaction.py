@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from poolsite.devnet.state.rows import CLAIMS
+from poolsite.devnet.state.power_rows import CLAIMS
 from poolsite.filecoin.actors.miner_proving import (
     CompactPartitionsParams,
     PartitionSectors,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poolsite.devnet.state.heads import deadlines_object
-from poolsite.devnet.state.rows import EMPTY_PARTITION, Deadline, deadlines_of, partitions_of
+from poolsite.devnet.state.sector_rows import EMPTY_PARTITION, Deadline, deadlines_of, partitions_of
 from poolsite.devnet.state.tables import EMPTY_STATE, Draft, State
 from poolsite.filecoin.cbor import decode
 

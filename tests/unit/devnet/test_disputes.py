@@ -7,7 +7,8 @@ import pytest
 from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.profile import Profile
-from poolsite.devnet.state.rows import ACTORS, CLAIMS
+from poolsite.devnet.state.power_rows import CLAIMS
+from poolsite.devnet.state.rows import ACTORS
 from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor

@@ -8,7 +8,8 @@ from poolsite.devnet.actors.miner.extensions import CLAIM_DROP_PERIOD
 from poolsite.devnet.actors.miner.state_editor import Reader, sector_quality
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.forks import reorg
-from poolsite.devnet.state.rows import CLAIMS, data_claims_of
+from poolsite.devnet.state.power_rows import CLAIMS
+from poolsite.devnet.state.verified_rows import data_claims_of
 from poolsite.filecoin.actors.batch import BatchReturn
 from poolsite.filecoin.actors.claims import (
     ClaimTerm,

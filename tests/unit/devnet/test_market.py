@@ -15,7 +15,8 @@ from poolsite.devnet.execution import message_simulate
 from poolsite.devnet.forks import reorg
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.state.deal_rows import DEAL_STATES, DEALS
-from poolsite.devnet.state.rows import ACTORS, allocations_of
+from poolsite.devnet.state.rows import ACTORS
+from poolsite.devnet.state.verified_rows import allocations_of
 from poolsite.filecoin.actors.market import Method
 from poolsite.filecoin.actors.market_deals import (
     BatchActivateDealsParams,

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from poolsite.devnet.state.rows import ACTORS, MINERS, precommits_of
+from poolsite.devnet.state.miner_rows import MINERS
+from poolsite.devnet.state.rows import ACTORS
+from poolsite.devnet.state.sector_rows import precommits_of
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
 from poolsite.filecoin.actors.miner_sectors import (
     PieceActivationManifest,

@@ -13,7 +13,8 @@ from poolsite.devnet.actors.ledger import VERIFREG
 from poolsite.devnet.actors.verified.allocations import EXPIRATION_MAX, TERM_MIN
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.actors.verified.datacap import datacap_of
-from poolsite.devnet.state.rows import CLAIMS, VERIFIERS, allocations_of, data_claims_of
+from poolsite.devnet.state.power_rows import CLAIMS
+from poolsite.devnet.state.verified_rows import VERIFIERS, allocations_of, data_claims_of
 from poolsite.filecoin.actors.allocations import (
     DATACAP_PER_BYTE,
     AllocationRequest,

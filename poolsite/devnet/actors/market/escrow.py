@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from poolsite.devnet.actors.actor_errors import bad_argument, fil
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing
-from poolsite.devnet.state.rows import ESCROWS, MINERS, Escrow, Miner
+from poolsite.devnet.state.miner_rows import MINERS, Miner
+from poolsite.devnet.state.rows import ESCROWS, Escrow
 from poolsite.filecoin.actors.market import (
     AddBalanceParams,
     GetBalanceReturn,

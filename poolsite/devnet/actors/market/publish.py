@@ -25,7 +25,7 @@ from poolsite.devnet.actors.power import claim_total
 from poolsite.devnet.actors.verified.allocations import EXPIRATION_MAX
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.actors.verified.datacap import datacap_of
-from poolsite.devnet.state.rows import MINERS, Miner
+from poolsite.devnet.state.miner_rows import MINERS, Miner
 from poolsite.filecoin.actors.account import AuthenticateMessageParams
 from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.actors.allocations import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import insufficient
 from poolsite.devnet.actors.miner.partitions import sectors_add
-from poolsite.devnet.state.rows import EMPTY_PARTITION, Sector
+from poolsite.devnet.state.sector_rows import EMPTY_PARTITION, Sector
 from poolsite.filecoin.deadlines import DeadlineLoad, NoDeadline, deadlines_assign, is_mutable
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.miner.partitions import sectors_add
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
-from poolsite.devnet.state.rows import EMPTY_PARTITION, partitions_of, sectors_of
+from poolsite.devnet.state.sector_rows import EMPTY_PARTITION, partitions_of, sectors_of
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.deadlines import is_available_for_compaction
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-    from poolsite.devnet.state.rows import Partition, Sector
+    from poolsite.devnet.state.sector_rows import Partition, Sector
 
 
 def compact_partitions(call: Call) -> bytes:

@@ -13,7 +13,7 @@ from poolsite.devnet.actors.actor_errors import bad_argument, forbidden, not_fou
 from poolsite.devnet.actors.miner.funds import debt_repay_wholly
 from poolsite.devnet.actors.miner.partitions import faults_add, joined
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
-from poolsite.devnet.state.rows import Partition
+from poolsite.devnet.state.sector_rows import Partition
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, DeclareFaultsRecoveredParams
 from poolsite.filecoin.gas_model import declare_faults_gas, declare_recovered_gas
 

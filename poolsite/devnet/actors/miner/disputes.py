@@ -15,7 +15,7 @@ from poolsite.devnet.actors.ledger import BURNT, SENDER_KINDS, actor_get
 from poolsite.devnet.actors.miner.funds import debt_payable
 from poolsite.devnet.actors.miner.partitions import faults_add
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, Reader, sector_quality
-from poolsite.devnet.state.rows import PostedProof, posted_proofs_of
+from poolsite.devnet.state.sector_rows import PostedProof, posted_proofs_of
 from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.deadlines import is_available_for_dispute

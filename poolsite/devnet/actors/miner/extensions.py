@@ -18,7 +18,7 @@ from poolsite.devnet.actors.miner.state_editor import (
     numbers_of,
     sector_quality,
 )
-from poolsite.devnet.state.rows import DataClaim, data_claims_of
+from poolsite.devnet.state.verified_rows import DataClaim, data_claims_of
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.filecoin.expiration import BadExpiration, extension_check
 from poolsite.filecoin.gas_model import extend_gas
@@ -26,7 +26,7 @@ from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-    from poolsite.devnet.state.rows import Partition, Sector
+    from poolsite.devnet.state.sector_rows import Partition, Sector
     from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2, SectorClaim
 
 CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET

@@ -16,7 +16,7 @@ from poolsite.filecoin.pledge import locked_reward
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Machine
-    from poolsite.devnet.state.rows import Miner
+    from poolsite.devnet.state.miner_rows import Miner
     from poolsite.devnet.state.tables import Draft
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poolsite.devnet.actors.call import Call
-    from poolsite.devnet.state.rows import Partition
+    from poolsite.devnet.state.sector_rows import Partition
 
 NOWHERE: Final = -1
 """Deadline and partition of a sector that has none."""

@@ -13,7 +13,7 @@ from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.creation import MAX_PEER_ID_BYTES, worker_check
 from poolsite.devnet.actors.ledger import KIND_ACCOUNT, KIND_MULTISIG, actor_get, resolve_existing
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
-from poolsite.devnet.state.rows import BeneficiaryChange, BeneficiaryTerm, Miner
+from poolsite.devnet.state.miner_rows import BeneficiaryChange, BeneficiaryTerm, Miner
 from poolsite.filecoin.actors.miner_control import (
     ActiveBeneficiary,
     ChangeBeneficiaryParams,

@@ -15,7 +15,7 @@ from poolsite.devnet.actors.miner.funds import debt_repay_wholly, unlocked
 from poolsite.devnet.actors.miner.numbers import numbers_allocate
 from poolsite.devnet.actors.miner.prove import SIMPLE_QA_POWER
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
-from poolsite.devnet.state.rows import Sector
+from poolsite.devnet.state.sector_rows import Sector
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.address import id_address

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from poolsite.devnet.state.rows import Partition
+    from poolsite.devnet.state.sector_rows import Partition
 
 Queue = tuple[tuple[int, tuple[int, ...]], ...]
 

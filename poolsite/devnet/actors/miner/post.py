@@ -14,7 +14,7 @@ from poolsite.devnet.actors.actor_errors import bad_argument, illegal_state, not
 from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
 from poolsite.devnet.profile import OPTIMISTIC
-from poolsite.devnet.state.rows import PostedProof, posted_proofs_of
+from poolsite.devnet.state.sector_rows import PostedProof, posted_proofs_of
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.bitfield import bitfield_of

@@ -15,7 +15,7 @@ from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.numbers import numbers_allocate
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.actors.nested import nested_call
-from poolsite.devnet.state.rows import PreCommit, precommits_of
+from poolsite.devnet.state.sector_rows import PreCommit, precommits_of
 from poolsite.filecoin.actors.market import Method
 from poolsite.filecoin.actors.market_deals import (
     SectorDeals,

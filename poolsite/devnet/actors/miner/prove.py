@@ -24,7 +24,7 @@ from poolsite.devnet.actors.miner.pieces import pieces_commitment
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
-from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
+from poolsite.devnet.state.sector_rows import PreCommit, Sector, precommits_of
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params, SectorActivationManifest
 from poolsite.filecoin.address import id_address

@@ -16,11 +16,11 @@ from poolsite.devnet.actors.miner.funds import penalty_apply
 from poolsite.devnet.actors.miner.partitions import faults_add, queue_due, sectors_end
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, sector_quality
 from poolsite.devnet.actors.vesting import vesting_unlock
-from poolsite.devnet.state.rows import precommits_of
+from poolsite.devnet.state.sector_rows import precommits_of
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Machine
-    from poolsite.devnet.state.rows import Partition
+    from poolsite.devnet.state.sector_rows import Partition
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 EXPIRED_PRECOMMIT_CLEAN_UP_DELAY = 8 * 60 * 2

@@ -15,7 +15,7 @@ from poolsite.devnet.actors.ledger import KIND_ACCOUNT, actor_get, key_address
 from poolsite.devnet.actors.miner.funds import available, penalty_apply
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor
 from poolsite.devnet.actors.vesting import vesting_unlock
-from poolsite.devnet.state.rows import SYSTEM, RewardState
+from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
@@ -26,6 +26,7 @@ from poolsite.filecoin.signature import BadSignature, signature_verify
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
+    from poolsite.devnet.state.power_rows import RewardState
 
 REPORTER_SHARE: Final = 4
 """The reporter gets a quarter of one win's reward."""

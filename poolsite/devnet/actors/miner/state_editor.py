@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.actors.actor_errors import bad_argument, illegal_state, not_found
 from poolsite.devnet.actors.ledger import actor_get
 from poolsite.devnet.actors.power import claim_change, pledge_change
-from poolsite.devnet.state.rows import (
+from poolsite.devnet.state.miner_rows import MINERS, Miner
+from poolsite.devnet.state.sector_rows import (
     EMPTY_PARTITION,
-    MINERS,
     Deadline,
-    Miner,
     Partition,
     PreCommit,
     Sector,

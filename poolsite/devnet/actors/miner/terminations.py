@@ -31,7 +31,7 @@ from poolsite.filecoin.gas_model import terminate_gas
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-    from poolsite.devnet.state.rows import Sector
+    from poolsite.devnet.state.sector_rows import Sector
 
 
 def terminate_sectors(call: Call) -> bytes:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poolsite.devnet.actors.call import Call
-    from poolsite.devnet.state.rows import Sector
+    from poolsite.devnet.state.sector_rows import Sector
     from poolsite.filecoin.actors.miner_sectors import SectorUpdateManifest
 
 

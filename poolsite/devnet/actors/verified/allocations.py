@@ -11,7 +11,8 @@ from poolsite.devnet.actors.actor_errors import FORBIDDEN, NOT_FOUND, SERIALIZAT
 from poolsite.devnet.actors.ledger import DATACAP, KIND_MINER, actor_get
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong, datacap_burn_own
-from poolsite.devnet.state.rows import SYSTEM, Allocation, VerifregState, allocations_of
+from poolsite.devnet.state.rows import SYSTEM
+from poolsite.devnet.state.verified_rows import Allocation, VerifregState, allocations_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE, AllocationRequests, AllocationsResponse
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.datacap import Method as TokenMethod

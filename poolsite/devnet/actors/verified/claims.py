@@ -18,7 +18,7 @@ from poolsite.devnet.actors.actor_errors import (
     not_found,
 )
 from poolsite.devnet.actors.nested import nested_send
-from poolsite.devnet.state.rows import Allocation, DataClaim, allocations_of, data_claims_of
+from poolsite.devnet.state.verified_rows import Allocation, DataClaim, allocations_of, data_claims_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.claims import (

@@ -15,7 +15,7 @@ from poolsite.devnet.actors.actor_errors import (
     illegal_state,
 )
 from poolsite.devnet.actors.ledger import resolve_existing
-from poolsite.devnet.state.rows import DATACAPS, DataCap, allowances_of
+from poolsite.devnet.state.verified_rows import DATACAPS, DataCap, allowances_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from poolsite.devnet.actors.ledger import VERIFREG, VERIFREG_ROOT
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.allocations import size_min
 from poolsite.devnet.actors.verified.datacap import datacap_of, holder_of
-from poolsite.devnet.state.rows import REMOVALS, VERIFIERS, Count, DataCap
+from poolsite.devnet.state.verified_rows import REMOVALS, VERIFIERS, Count, DataCap
 from poolsite.filecoin.actors.account import AuthenticateMessageParams
 from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
