@@ -13,9 +13,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded.errors import PortTaken, StartupError
+from poolsite.embedded.options import Options
 from poolsite.embedded.ownership import listening_everywhere, owned, promised, require_free
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.pool import FIRST_WEB, Options, names_that_sign, pool_table
+from poolsite.embedded.pool import FIRST_WEB, names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_make, cluster_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.supervisor import Supervisor

@@ -23,8 +23,8 @@ from django.db import InterfaceError, OperationalError, connections
 from psycopg2 import errors, sql
 
 from poolsite.embedded.children import HOPELESS
+from poolsite.embedded.options import SEED_VARIABLE
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.pool import SEED_VARIABLE
 from poolsite.settings.environment import database_from_url
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
-from poolsite.embedded.pool import COMPAT_PORTS
+from poolsite.embedded.options import COMPAT_PORTS
 from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, port_free, wait_until
 from tests.wire.auth.recordings import CLI, JWT, LOCAL, Replay, masked
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, connections
 
 from poolsite.celery import app
-from poolsite.embedded.pool import WORKER_ENV
+from poolsite.embedded.console_processes import WORKER_ENV
 from tests.integration.pools import SITE
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.embedded.errors import StartupError
+from poolsite.embedded.options import Options
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.pool import Options, names_that_sign, pool_table
+from poolsite.embedded.pool import names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster
 
 if TYPE_CHECKING:
