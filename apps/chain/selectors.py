@@ -17,7 +17,8 @@ from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_FOREIGN, STATES_SE
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
 from poolsite.filecoin.kinds import BadField
-from poolsite.filecoin.policy import UnknownNetwork, network_by_name, network_from_params
+from poolsite.filecoin.network_params import network_from_params
+from poolsite.filecoin.policy import UnknownNetwork, network_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,7 +13,8 @@ from apps.chain.selectors import network_bound, read_again
 from apps.chain.states import NodeState
 from apps.core.errors import Conflict
 from poolsite.filecoin.kinds import BadField
-from poolsite.filecoin.policy import UnknownNetwork, network_from_params, network_is_listed
+from poolsite.filecoin.network_params import network_from_params
+from poolsite.filecoin.policy import UnknownNetwork, network_is_listed
 from poolsite.filecoin.sector import RegisteredSealProof
 
 if TYPE_CHECKING:

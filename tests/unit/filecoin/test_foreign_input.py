@@ -19,6 +19,7 @@ from poolsite.filecoin import (
     keys,
     kinds,
     message,
+    network_params,
     policy,
 )
 
@@ -74,7 +75,7 @@ VALUES: dict[str, tuple[Callable[[Any], Any], tuple[type[Exception], ...]]] = {
     "message": (message.message_from_json, (kinds.BadField,)),
     "receipt": (message.receipt_from_json, (kinds.BadField,)),
     "deadline": (deadlines.deadline_from_json, (kinds.BadField,)),
-    "network": (policy.network_from_params, (kinds.BadField, policy.UnknownNetwork)),
+    "network": (network_params.network_from_params, (kinds.BadField, policy.UnknownNetwork)),
     "bitfield": (bitfield.bitfield_from_json, (kinds.BadField,)),
     "key": (keys.key_from_json, (keys.BadKey,)),
 }

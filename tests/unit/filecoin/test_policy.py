@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from poolsite.filecoin.kinds import BadField
+from poolsite.filecoin.network_params import network_from_params, network_to_params
 from poolsite.filecoin.policy import (
     CALIBNET,
     DEMO,
@@ -20,8 +21,6 @@ from poolsite.filecoin.policy import (
     ProofForm,
     UnknownNetwork,
     network_by_name,
-    network_from_params,
-    network_to_params,
 )
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests.unit.filecoin.golden.files import load
