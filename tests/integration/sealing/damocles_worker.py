@@ -17,7 +17,7 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import Piece, SealInputs
 from tests import people
 from workers.agent.paths import SealingPaths, sealing_paths
-from workers.agent.stages import outputs_of, task_of
+from workers.agent.task_fields import outputs_of, task_of
 from workers.processors import pc1_output
 from workers.processors.tasks import Replica, WindowPostTask
 from workers.storage.files import write_file
