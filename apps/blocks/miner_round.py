@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Round
 from apps.blocks.providers import META_BLOCK, META_DRAW, ProofRefused, ProofTimeout
-from apps.blocks.selectors import worker_granted
+from apps.blocks.selectors.mining_miners import worker_granted
 from apps.blocks.services.guard import (
     Reservation,
     block_signed,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from apps.blocks.nodes import BlockNodes
     from apps.blocks.providers import BlockProviders
     from apps.blocks.selection import MessageSelection
-    from apps.blocks.selectors import MiningMiner
+    from apps.blocks.selectors.mining_miners import MiningMiner
     from apps.blocks.template import Base, BaseInfo, Draw
     from apps.blocks.timing import RoundTimes
     from poolsite.filecoin.block import BlockMsg, PoStProof

@@ -22,7 +22,8 @@ from apps.blocks.miner_round import MinerRound, RoundContext, blocks_database
 from apps.blocks.nodes import BlockNodes
 from apps.blocks.providers import BlockProviders
 from apps.blocks.selection import GATHER_SHARE, MessageSelection
-from apps.blocks.selectors import block_links, f3_links, miners_mining
+from apps.blocks.selectors.mining_miners import miners_mining
+from apps.blocks.selectors.nodes import block_links, f3_links
 from apps.blocks.services.finality import f3_participate, f3_stop
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
@@ -41,7 +42,7 @@ from apps.gateway.hub_client import HubClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from apps.blocks.selectors import MiningMiner
+    from apps.blocks.selectors.mining_miners import MiningMiner
     from apps.blocks.template import Base
     from apps.chain.link import NodeLink
     from poolsite.filecoin.policy import Network

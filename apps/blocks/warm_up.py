@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 
 from apps.blocks.nodes import NO_KEY_ADVICE
 from apps.blocks.providers import META_DRAW
-from apps.blocks.selectors import worker_granted
+from apps.blocks.selectors.mining_miners import worker_granted
 from apps.blocks.template import base_from_json, base_info_from_json, election_draw
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.blocks.providers import META_DRAW
-from apps.blocks.selectors import worker_granted
+from apps.blocks.selectors.mining_miners import worker_granted
 from apps.blocks.template import base_from_json, base_info_from_json, election_draw
 from apps.chain.client import chain_client
 from apps.core.errors import BadValue, DomainError

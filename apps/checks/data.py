@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.blocks.f3 import f3_read
-from apps.blocks.selectors import lucks_shared, miners_unbegun, rounds_undrawn, undrawn_epochs, wins_lost
+from apps.blocks.selectors.luck import lucks_shared
+from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
+from apps.blocks.selectors.rounds import rounds_undrawn, wins_lost
 from apps.chain.chain_status import chain_status_of, clock_of, network_known
 from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
@@ -28,7 +30,8 @@ from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_wait
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate, roles_unheld
 from apps.proving.models import Deadline
-from apps.proving.selectors import disputes_latest, sectors_bad
+from apps.proving.selectors.disputes import disputes_latest
+from apps.proving.selectors.faults import sectors_bad
 from apps.sectors.selectors.expirations import claims_ending
 from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.hosts import workers_read
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from apps.blocks.f3 import F3Participation
     from apps.blocks.luck import Luck
     from apps.blocks.models import F3Lease, Round
-    from apps.blocks.selectors import Undrawn
+    from apps.blocks.selectors.rounds import Undrawn
     from apps.chain.chain_status import ChainStatus, EpochClock
     from apps.chain.models import Head, Node
     from apps.chain.upgrades import Readiness

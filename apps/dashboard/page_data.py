@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
 from apps.core.formatting import DAY_S, plural
-from apps.proving.selectors import posts_opened, sectors_faulty
+from apps.proving.selectors.faults import sectors_faulty
+from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sectors import changes_open
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS

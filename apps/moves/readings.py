@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block
-from apps.blocks.selectors import miners_on
+from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.warm_up import node_has_key
 from apps.chain.chain_status import clock_of
 from apps.chain.client import chain_client

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from apps.pieces.selectors import pieces_of_sector
-from apps.proving.selectors import sector_checks
+from apps.proving.selectors.checks import sector_checks
 from apps.sectors.models import Job
 from apps.sectors.selectors.store_checks import bad_files_text, copies_of
 from apps.sectors.selectors.stores import attachments_of, stores_visible

@@ -167,7 +167,7 @@ def miners_make(first: int, count: int, *, account: str) -> list[Any]:
     """Write the rows of so many miners of one worker key; gives them as the service knows them."""
     database()
     factories = importlib.import_module("tests.factories")
-    selectors = importlib.import_module("apps.blocks.selectors")
+    selectors = importlib.import_module("apps.blocks.selectors.mining_miners")
     worker = str(importlib.import_module("poolsite.filecoin.keys").key_address(keys()))
     importlib.import_module("django.db").connection.ensure_connection()
     return [

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from apps.blocks.selectors import miners_mining
+from apps.blocks.selectors.mining_miners import miners_mining
 from apps.chain.client import chain_client
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
@@ -26,7 +26,7 @@ from tests.real_chain.steps import pool_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.blocks.selectors import MiningMiner
+    from apps.blocks.selectors.mining_miners import MiningMiner
     from tests.acceptance.pool import RunningPool
 
 FUNDS_FIL: Final = 1_000

@@ -28,7 +28,7 @@ from poolsite.filecoin.signature import Signature
 from tests.unit.apps.blocks.world import drawn, in_database
 
 if TYPE_CHECKING:
-    from apps.blocks.selectors import MiningMiner
+    from apps.blocks.selectors.mining_miners import MiningMiner
     from tests.real_chain.node import RealNode
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]

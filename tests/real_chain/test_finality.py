@@ -8,7 +8,7 @@ import pytest
 
 from apps.blocks.f3 import f3_ask
 from apps.blocks.models import F3Lease
-from apps.blocks.selectors import f3_links
+from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import TERM, f3_participate
 from apps.core import clock
 from tests.acceptance.chain import NodeRefused
@@ -16,7 +16,7 @@ from tests.integration.pools import wait_until
 from tests.real_chain.node import STEP_S
 
 if TYPE_CHECKING:
-    from apps.blocks.selectors import MiningMiner
+    from apps.blocks.selectors.mining_miners import MiningMiner
     from tests.real_chain.node import RealNode
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]

@@ -13,7 +13,9 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors import blocks_of, f3_leases, mining_status, rounds_of
+from apps.blocks.selectors.mining_status import mining_status
+from apps.blocks.selectors.nodes import f3_leases
+from apps.blocks.selectors.rounds import blocks_of, rounds_of
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn, RoundState, WhyNot
 from apps.blocks.warm_up import warm_up

@@ -28,7 +28,7 @@ from apps.miners.services.create import MinerSpec, miner_create
 from apps.miners.services.importing import miner_import
 from apps.miners.services.porep import porep_of
 from apps.miners.states import MinerState, ProvenBy, Use
-from apps.proving.selectors import deadlines_of
+from apps.proving.selectors.deadlines import deadlines_of
 from apps.sectors.errors import BadCount
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.sectors import sectors_visible, with_batches

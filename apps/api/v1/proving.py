@@ -17,7 +17,8 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
 from apps.miners.selectors import miner_get
-from apps.proving.selectors import checks_latest, declarations_latest
+from apps.proving.selectors.checks import checks_latest
+from apps.proving.selectors.faults import declarations_latest
 from apps.proving.services.compaction import compaction_plan, compaction_send, partitions_of
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.states import CheckKind, CheckState, DeclarationState

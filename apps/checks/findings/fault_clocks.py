@@ -12,7 +12,8 @@ from apps.checks.links import miner_link
 from apps.checks.results import Finding
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import plural, time_left, whole
-from apps.proving.selectors import faults_of, recover_limits, sectors_bad
+from apps.proving.selectors.faults import faults_of, sectors_bad
+from apps.proving.selectors.settings import recover_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from apps.checks.data import CheckData
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.proving.selectors import Fault
+    from apps.proving.selectors.faults import Fault
 
 PERIODS_LEFT: Final = 7
 """A faulty sector that the chain ends within so many proving periods, of 42, is named."""

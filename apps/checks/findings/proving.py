@@ -13,7 +13,8 @@ from apps.checks.links import miner_link
 from apps.checks.results import Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fil, plural, time_left, whole
-from apps.proving.selectors import recover_limits, windows_missed
+from apps.proving.selectors.posts import windows_missed
+from apps.proving.selectors.settings import recover_limits
 from apps.proving.states import Forecast
 
 if TYPE_CHECKING:

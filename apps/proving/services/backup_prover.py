@@ -18,7 +18,7 @@ from apps.core.transitions import advance
 from apps.miners.selectors import host_roles
 from apps.miners.states import RoleKind
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.selectors import backup_provers
+from apps.proving.selectors.provers import backup_provers
 from apps.proving.services.attempts import attempt_drop, attempt_host, attempts_running
 from apps.proving.services.jobs import job_create, proof_window
 from apps.proving.services.post_updates import publish_post

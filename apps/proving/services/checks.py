@@ -19,7 +19,8 @@ from apps.core.live import Change, publish
 from apps.miners.states import MinerState
 from apps.proving.models import CheckRun, Deadline, SectorCheck
 from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs
-from apps.proving.selectors import provers_online, proving_policy
+from apps.proving.selectors.provers import provers_online
+from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.jobs import check_job_create, proof_window, sectors_onchain
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector, Store

@@ -19,7 +19,7 @@ from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
-from apps.proving.selectors import deadline_of
+from apps.proving.selectors.deadlines import deadline_of
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.sealing.prices import gas_cost

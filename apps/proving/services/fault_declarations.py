@@ -25,7 +25,7 @@ from apps.miners.onchain import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
 from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs
-from apps.proving.selectors import proving_policy
+from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
 from apps.proving.states import OPEN_DECLARATIONS, DeclarationState
 from poolsite.filecoin.actors import miner as miner_actor

@@ -17,12 +17,9 @@ from apps.messages.states import MessageState
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, ProofAttempt, WindowPost
 from apps.proving.policy import ahead_epochs
-from apps.proving.selectors import (
-    ForecastContext,
-    attempts_open,
-    forecast_of,
-    provers_online_count,
-)
+from apps.proving.selectors.forecast import ForecastContext, forecast_of
+from apps.proving.selectors.posts import attempts_open
+from apps.proving.selectors.provers import provers_online_count
 from apps.proving.services.miss_probability import measured, miss_probability
 from apps.proving.services.preconditions import lacks_of, readiness_of
 from apps.proving.states import Forecast, PostState

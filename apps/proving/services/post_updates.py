@@ -7,7 +7,7 @@ from typing import Any
 from apps.core.live import Change, publish
 from apps.core.transitions import update_returning
 from apps.proving.models import WindowPost
-from apps.proving.selectors import deadline_keys
+from apps.proving.selectors.deadlines import deadline_keys
 
 
 def publish_post(post: WindowPost) -> None:

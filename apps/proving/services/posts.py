@@ -19,7 +19,7 @@ from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.proving.due import MOVING
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.selectors import attempts_open
+from apps.proving.selectors.posts import attempts_open
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import faults_recheck
 from apps.proving.services.post_updates import post_update, publish_post

@@ -15,7 +15,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors import role_is_in_force, roles_of, sender_choose
 from apps.miners.states import RoleKind, Use
-from apps.proving.selectors import provers_online
+from apps.proving.selectors.provers import provers_online
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import worker_machine
 from apps.wallets.models import Wallet

@@ -18,7 +18,7 @@ from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
 from apps.proving.models import Deadline, Recovery
-from apps.proving.selectors import proving_policy
+from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
 from apps.proving.services.jobs import (
     BadProof,

@@ -28,7 +28,7 @@ from apps.miners.services.transfer import (
     transfer_repeated,
 )
 from apps.proving.models import Deadline
-from apps.proving.selectors import prover_stores
+from apps.proving.selectors.provers import prover_stores
 from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.sealing.targets import target_transfer

@@ -26,7 +26,7 @@ from apps.dashboard.todo import cost_text, todo_sum
 from apps.messages.models import Sender
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner, RewardEstimate
-from apps.proving.settings_models import ProvingSettings
+from apps.proving.models import ProvingSettings
 from apps.proving.states import Forecast
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM

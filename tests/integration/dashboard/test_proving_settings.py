@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.proving.policy import ProvingPolicy
-from apps.proving.selectors import proving_policy
+from apps.proving.selectors.settings import proving_policy
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.page_client import signed_in, text_of

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.blocks.selectors import miners_on, rounds_of, rounds_won
+from apps.blocks.selectors.mining_miners import miners_on
+from apps.blocks.selectors.rounds import rounds_of, rounds_won
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import LOSSES, RoundState
 from apps.blocks.warm_up import warm_up

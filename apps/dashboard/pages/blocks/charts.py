@@ -17,7 +17,7 @@ from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS, locked_reward
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.blocks.selectors import MiningSpan
+    from apps.blocks.selectors.mining_course import MiningSpan
 
 X_TICKS: Final = 4
 YOUNG_S: Final = 2 * 86_400

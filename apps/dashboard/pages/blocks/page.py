@@ -13,18 +13,12 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.blocks.selectors import (
-    MiningStatus,
-    lucks_shared,
-    miners_on,
-    mining_course,
-    mining_status_of,
-    rewards_by_day,
-    rewards_since,
-    rounds_latest,
-    rounds_won,
-    wins_count,
-)
+from apps.blocks.selectors.luck import lucks_shared
+from apps.blocks.selectors.mining_course import mining_course
+from apps.blocks.selectors.mining_miners import miners_on
+from apps.blocks.selectors.mining_status import MiningStatus, mining_status_of
+from apps.blocks.selectors.rewards import rewards_by_day, rewards_since
+from apps.blocks.selectors.rounds import rounds_latest, rounds_won, wins_count
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn, RoundState
 from apps.checks.results import Topic

@@ -30,7 +30,7 @@ from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState
 from apps.moves.selectors import way_of
 from apps.moves.steps import Way
-from apps.proving.selectors import notes_of, posts_tried
+from apps.proving.selectors.posts import notes_of, posts_tried
 from apps.proving.services.transfer import may_transfer
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.miners.selectors import miners_visible
 from apps.miners.states import MinerState
-from apps.proving.selectors import miners_of_deadlines
+from apps.proving.selectors.deadlines import miners_of_deadlines
 from apps.proving.states import Forecast
 from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES

@@ -22,13 +22,9 @@ from apps.dashboard.pages.proving.left_out import left_out_text
 from apps.dashboard.pages.proving.rows import check_rows, partition_rows, risk_text, sector_row
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
-from apps.proving.selectors import (
-    checks_latest,
-    deadline_index_of,
-    deadline_of,
-    posts_of_deadline,
-    sector_checks,
-)
+from apps.proving.selectors.checks import checks_latest, sector_checks
+from apps.proving.selectors.deadlines import deadline_index_of, deadline_of
+from apps.proving.selectors.posts import posts_of_deadline
 from apps.proving.services.compaction import compactable
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.tasks import proving_context

@@ -10,12 +10,12 @@ from django.utils.translation import gettext as say
 
 from apps.core.formatting import plural
 from apps.dashboard.html_time import time_html
-from apps.proving.selectors import margins_of
+from apps.proving.selectors.posts import margins_of
 
 if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
-    from apps.proving.selectors import Margin
+    from apps.proving.selectors.posts import Margin
 
 PERIODS: Final = 30
 EARLY_SHARE: Final = 2

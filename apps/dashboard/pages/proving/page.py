@@ -34,7 +34,8 @@ from apps.dashboard.pages.proving.settings import pace_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.proving.selectors import checks_latest, hosts_proving
+from apps.proving.selectors.checks import checks_latest
+from apps.proving.selectors.provers import hosts_proving
 from apps.proving.states import Forecast
 from apps.sectors.selectors.stores import stores_unread
 

@@ -12,7 +12,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
-from apps.proving.selectors import sectors_bad
+from apps.proving.selectors.faults import sectors_bad
 from apps.proving.states import CheckState
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from apps.dashboard.pages.miners.batches import Own
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.proving.policy import LIMITS
-from apps.proving.selectors import pool_policy_default, proving_policy, proving_settings_own
+from apps.proving.selectors.settings import pool_policy_default, proving_policy, proving_settings_own
 from apps.proving.services.settings import proving_settings_set
 
 if TYPE_CHECKING:

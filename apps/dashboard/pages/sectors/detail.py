@@ -34,7 +34,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.services.transfer import MOVED
-from apps.proving.selectors import deadline_keys
+from apps.proving.selectors.deadlines import deadline_keys
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.policy import BASE_FEES
 from apps.sectors.selectors.sectors import (

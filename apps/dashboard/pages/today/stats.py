@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 from django.utils.translation import gettext as say
 
-from apps.blocks.selectors import wins_count
+from apps.blocks.selectors.rounds import wins_count
 from apps.checks.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural

@@ -10,7 +10,7 @@ import pytest
 
 from apps.blocks.models import F3Lease
 from apps.blocks.producer import BlockProducer, leases_renew
-from apps.blocks.selectors import f3_links
+from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import f3_participate, refusal_code
 from apps.chain.errors import NodeRefused
 from apps.chain.link import NodeLink

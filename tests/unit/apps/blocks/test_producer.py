@@ -12,7 +12,7 @@ import pytest
 from apps.blocks.models import Block, MiningDay, Round
 from apps.blocks.nodes import BlockNodes
 from apps.blocks.producer import BlockProducer, chores_do, clock_of
-from apps.blocks.selectors import miners_mining
+from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.states import RoundState
 from apps.blocks.timing import EpochClock

@@ -11,7 +11,7 @@ from apps.blocks.miner_round import MinerRound, RoundContext
 from apps.blocks.models import Round
 from apps.blocks.nodes import BlockNodes
 from apps.blocks.selection import MessageSelection
-from apps.blocks.selectors import miners_mining
+from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.services.rounds import rounds_at, rounds_record
 from apps.blocks.timing import RoundTimes
 from apps.chain.client import chain_client

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 from django.db import connection
 
-from apps.blocks.selectors import miners_unbegun, mining_status
+from apps.blocks.selectors.miners_without_rounds import miners_unbegun
+from apps.blocks.selectors.mining_status import mining_status
 from apps.blocks.services.mining import mining_set
 from apps.core import clock
 from apps.core.errors import Conflict

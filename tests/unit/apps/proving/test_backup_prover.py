@@ -9,7 +9,7 @@ import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.proving.selectors import ForecastContext, forecast_of
+from apps.proving.selectors.forecast import ForecastContext, forecast_of
 from apps.proving.services import jobs, proofs
 from apps.proving.services.jobs import BadProof
 from apps.proving.states import AttemptKind, Forecast, PostState

@@ -8,7 +8,8 @@ import pytest
 
 from apps.core import clock
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.selectors import ForecastContext, forecast_of, provers_online_count
+from apps.proving.selectors.forecast import ForecastContext, forecast_of
+from apps.proving.selectors.provers import provers_online_count
 from apps.proving.states import AttemptKind, Forecast, PostState
 from poolsite.wire.jobs import JobKind
 from tests import factories

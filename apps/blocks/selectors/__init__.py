@@ -1,0 +1,1 @@
+"""Reads of block production: who mines, rounds and blocks for a viewer."""

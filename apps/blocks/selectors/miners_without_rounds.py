@@ -1,0 +1,50 @@
+"""Reading which miners should draw rounds and have had none for a while."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Exists, OuterRef
+
+from apps.blocks.models import Round
+from apps.blocks.selectors.mining_miners import miners_on
+from apps.miners.models import Miner
+from apps.sectors.models import Sector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNBEGUN_EPOCHS: Final = 3
+UNBEGUN_S: Final = 60
+"""A service that is restarted has drawn again by then, on a chain of short epochs too."""
+FIRST_ROUND: Final = timedelta(hours=1)
+"""After its first power a miner waits for the lookback of the election."""
+
+
+def miners_unbegun(miners: Sequence[Miner], *, since_epoch: int, now: datetime) -> list[Miner]:
+    """Return those of these miners whose people want blocks and that have no round since an epoch.
+
+    A miner that has never had one counts once it has been proving for `FIRST_ROUND`.
+    """
+    wanted = miners_on(miners)
+    drawn = set(
+        Round.objects.filter(miner__in=wanted, epoch__gt=since_epoch)
+        .order_by()
+        .values_list("miner_id", flat=True)
+        .distinct()
+    )
+    silent = [one for one in miners if one.pk in wanted - drawn and one.works_at(since_epoch)]
+    if not silent:
+        return []
+    earlier = Round.objects.filter(miner=OuterRef("pk"))
+    proving = Sector.objects.filter(miner=OuterRef("pk"), active=True, active_since__lt=now - FIRST_ROUND)
+    due = Miner.objects.filter(Exists(earlier) | Exists(proving), pk__in=[miner.pk for miner in silent])
+    keys = set(due.values_list("pk", flat=True))
+    return [miner for miner in silent if miner.pk in keys]
+
+
+def undrawn_epochs(epoch_s: float) -> int:
+    """Return after how many epochs without a round nobody draws them."""
+    return max(UNBEGUN_EPOCHS, math.ceil(UNBEGUN_S / max(epoch_s, 1)))

@@ -1,0 +1,36 @@
+"""Reading the nodes that blocks are made with, and what votes for miners in fast finality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.blocks.models import F3Lease
+from apps.chain.link import link_to
+from apps.chain.selectors import nodes_enabled, nodes_for_reading
+from apps.chain.states import STATES_FOREIGN, NodeRole
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from apps.chain.link import NodeLink
+    from apps.miners.models import Miner
+
+
+def block_links() -> tuple[list[NodeLink], list[NodeLink]]:
+    """Return the nodes that blocks are made with, those kept for it first, and all that get them."""
+    nodes = nodes_enabled()
+    reading = sorted(nodes_for_reading(nodes), key=lambda node: node.role != NodeRole.WINNING)
+    submit = [node for node in nodes if node.state not in STATES_FOREIGN]
+    return [link_to(node.url, node.token) for node in reading], [
+        link_to(node.url, node.token) for node in submit
+    ]
+
+
+def f3_leases(miners: Collection[Miner]) -> list[F3Lease]:
+    """Return how these miners take part in fast finality, of those that were asked to; by miner."""
+    return list(F3Lease.objects.filter(miner__in=miners).select_related("miner").order_by("miner_id"))
+
+
+def f3_links() -> list[NodeLink]:
+    """Return the nodes that may vote for miners, those kept for blocks first."""
+    return block_links()[0]

@@ -1,0 +1,1 @@
+"""Reading deadlines, partitions, proofs, checks of files and recoveries."""

@@ -1,0 +1,43 @@
+"""Reading deadlines and which sectors they have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Prefetch
+
+from apps.proving.models import Deadline, Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner
+
+
+def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
+    """Return a miner's deadlines by index, with partitions."""
+    partitions = Prefetch("partitions", queryset=Partition.objects.order_by("index"))
+    return Deadline.objects.filter(miner=miner).prefetch_related(partitions).order_by("index")
+
+
+def deadline_keys(miner_id: int, *, index: int) -> list[int]:
+    """Return the key of a miner's deadline; empty before it is known."""
+    return list(Deadline.objects.filter(miner_id=miner_id, index=index).values_list("pk", flat=True))
+
+
+def miners_of_deadlines(keys: Collection[str]) -> QuerySet[Deadline, int]:
+    """Return the keys of the miners whose deadlines these are."""
+    return Deadline.objects.filter(pk__in=keys).values_list("miner_id", flat=True).distinct()
+
+
+def deadline_of(miner: Miner, index: int) -> Deadline | None:
+    """Return one deadline of a miner with its partitions; None before it is known."""
+    return deadlines_of(miner).filter(index=index).first()
+
+
+def deadline_index_of(miner: Miner, number: int) -> int | None:
+    """Return the deadline in which a live sector of a miner is proved."""
+    rows = Partition.objects.filter(deadline__miner=miner, live__contains=[number])
+    return rows.values_list("deadline__index", flat=True).first()

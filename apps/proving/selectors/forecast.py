@@ -1,0 +1,120 @@
+"""Judging whether the next proof of a deadline will land, from what is known now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext, ngettext
+
+from apps.proving.due import WAITS_TO_OPEN
+from apps.proving.states import AttemptKind, AttemptState, Forecast, PostState
+
+if TYPE_CHECKING:
+    from apps.proving.models import Deadline, WindowPost
+
+
+AMBER: Final = 0.05
+"""From this probability of a miss on a deadline is at risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastContext:
+    """What the forecast of a window is judged by."""
+
+    height: int
+    window: int
+    """Length of a window in epochs."""
+    provers: int
+    message_waits: dict[str, str]
+    """Message id to what it waits for, in words, of messages that have not landed."""
+
+
+def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastContext) -> tuple[str, str]:
+    """Judge a deadline's present or next window: the forecast and why."""
+    if deadline.live == 0:
+        return Forecast.NOTHING, "no sectors"
+    if not posts:
+        return _forecast_unproved(deadline, context)
+    states = {post.state for post in posts}
+    if states <= {PostState.LANDED}:
+        left_out = _left_out(posts)
+        return Forecast.LANDED, f"proved, {left_out}" if left_out else "proved"
+    if PostState.MISSED in states:
+        return Forecast.MISSED, "the window closed without a proof"
+    if states <= {PostState.LANDED, PostState.NOTHING}:
+        return Forecast.AT_RISK, "no sector can be proved: files are missing or damaged"
+    for post in posts:
+        risk = _risk_of(post, deadline, context) or _foreseen(deadline)
+        if risk:
+            return Forecast.AT_RISK, risk
+    return Forecast.WILL_LAND, _progress_of(posts, deadline, context)
+
+
+def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[str, str]:
+    if context.height >= deadline.challenge_epoch:
+        return Forecast.WILL_LAND, "about to be proved"
+    risk = _foreseen(deadline) if context.provers else "no prover is connected"
+    if risk:
+        return Forecast.AT_RISK, risk
+    return Forecast.LATER, gettext("challenged at epoch {challenge_epoch}").format(
+        challenge_epoch=deadline.challenge_epoch
+    )
+
+
+def _foreseen(deadline: Deadline) -> str:
+    """Return what the last look ahead found: what is lacking, or that measured times are too long."""
+    if deadline.lacks:
+        return "; ".join(deadline.lacks.values())[:200]
+    if deadline.miss is not None and deadline.miss >= AMBER:
+        return gettext("{miss:.0%} chance of missing the window, from measured times").format(
+            miss=deadline.miss
+        )
+    return ""
+
+
+def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> str:
+    left = deadline.close_epoch - context.height
+    if post.state == PostState.PROVING and context.provers == 0:
+        return "no prover is connected"
+    first = post.attempt(AttemptKind.FIRST) if post.state == PostState.PROVING else None
+    if first is not None and first.work.error:
+        return gettext("proving failed: {error}").format(error=first.work.error)[:200]
+    if first is not None and first.state == AttemptState.STALLED:
+        return gettext("partition {partitions}: {reason}").format(
+            partitions=", ".join(map(str, post.partitions)), reason=first.reason
+        )[:200]
+    if post.state == PostState.PROVING and post.tries:
+        words = ngettext("{tries} attempt failed: {error}", "{tries} attempts failed: {error}", post.tries)
+        return words.format(tries=post.tries, error=post.error)[:200]
+    if post.state == PostState.NOTHING:
+        return gettext("partition {partitions}: {error}").format(
+            partitions=", ".join(map(str, post.partitions)), error=post.error
+        )[:200]
+    if post.state == PostState.PROVED and post.skipped:
+        return _left_out([post])
+    if post.state in (PostState.PROVING, PostState.PROVED) and left <= context.window // 3:
+        return gettext("not sent yet, {left} epochs left").format(left=left)
+    if post.state == PostState.SENT and left <= context.window // 2:
+        why = context.message_waits.get(post.message_id, "")
+        words = gettext("not landed yet, {left} epochs left").format(left=left)
+        return f"{words}: {why}"[:200] if why else words
+    return ""
+
+
+def _left_out(posts: list[WindowPost]) -> str:
+    count = sum(len(numbers) for post in posts for numbers in post.skipped.values())
+    words = ngettext(
+        "{count} sector is left out: its files cannot be read",
+        "{count} sectors are left out: their files cannot be read",
+        count,
+    )
+    return words.format(count=count) if count else ""
+
+
+def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastContext) -> str:
+    if any(post.state == PostState.PROVING for post in posts):
+        return "being proved"
+    if context.height < deadline.open_epoch:
+        return WAITS_TO_OPEN
+    return "sent, waiting for a block"
