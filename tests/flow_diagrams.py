@@ -36,7 +36,9 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.messages.tasks:track", "apps.messages.services.track:messages_track"),
     ),
     "A sector": (
-        Hop("apps.api.v1.miners:MinerSectorsView", "apps.sectors.services.sealing.pledge:pledge_create"),
+        Hop(
+            "apps.api.v1.miner_pledge:MinerSectorsView", "apps.sectors.services.sealing.pledge:pledge_create"
+        ),
         Hop(
             "apps.sectors.services.sealing.pledge:pledge_create",
             "apps.sectors.services.jobs.claims:jobs_claim",

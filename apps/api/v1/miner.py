@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.miners import MinerOutput, miner_body
+from apps.api.v1.miner_output import MinerOutput, miner_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.selectors import network_current

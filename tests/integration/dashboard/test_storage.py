@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from apps.api.v1.stores import store_body
+from apps.api.v1.store_output import store_body
 from apps.core.clock import now
 from apps.sectors.models import SectorCopy, Store, StoreCheck, StoreMove, Worker, WorkerCommand
 from apps.sectors.selectors.stores import stores_visible

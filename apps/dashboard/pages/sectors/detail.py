@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -17,18 +16,19 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.labels import STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.listing import MessageRow, message_row
 from apps.dashboard.pages.miners.detail import transferred_fragment
-from apps.dashboard.pages.sectors.change_rows import change_actions, change_text
+from apps.dashboard.pages.sectors.change_rows import change_text
 from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
 from apps.dashboard.pages.sectors.countdown import expires_in
+from apps.dashboard.pages.sectors.detail_actions import detail_actions
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.history import event_row, pledged_row
 from apps.dashboard.pages.sectors.listing import SectorRow, has_expired, place_text, sector_row
 from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
+from apps.dashboard.pages.sectors.verdict import sector_verdict
 from apps.dashboard.pages.storage.checks import copy_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
@@ -36,27 +36,16 @@ from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.services.transfer import MOVED
 from apps.proving.selectors.deadlines import deadline_keys
 from apps.sectors.errors import SectorUnknown
-from apps.sectors.policy import BASE_FEES
 from apps.sectors.selectors.sectors import (
-    ERROR_MAX,
-    batch_policy,
     changes_newest,
     run_under_way,
     sector_events,
     sector_get,
     sectors_messages,
-    sectors_sharing,
 )
-from apps.sectors.services.batches.context import KINDS
-from apps.sectors.states import PAUSED_BY
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.pipeline import (
-    FINAL_STATES,
-    NEXT_STAGE,
-    SectorState,
-    Stage,
-)
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
     import uuid
@@ -66,7 +55,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.charts import Gantt
     from apps.messages.models import Message
-    from apps.sectors.models import Sector, SectorChange
+    from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
 
@@ -139,63 +128,6 @@ def is_shown(message: Message, sector: Sector, data: PageData) -> bool:
     return data.viewer.is_operator or message.tenant_id == sector.tenant_id
 
 
-def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str, str]:
-    """Return the sentence below a sector's name."""
-    if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
-        return (
-            "Paused.",
-            gettext("{capitalize}; retry it to continue in {stages}.").format(
-                capitalize=sector.error.capitalize(), stages=STAGES[sector.stage]
-            ),
-        )
-    if sector.paused_at is not None:
-        return gettext("{stages} failed:").format(stages=STAGES[sector.stage]), f"{sector.error.rstrip('.')}."
-    files = (
-        "its files stay on disk"
-        if sector.removal_asked_at is None
-        else "its hosts were told to remove its files"
-    )
-    if sector.state == SectorState.TERMINATED:
-        return "Terminated.", gettext("Its pledge is released and its power lost; {files}.").format(
-            files=files
-        )
-    if has_expired(sector, data):
-        return "Expired.", gettext("It has ended on chain; {files}.").format(files=files)
-    if sector.stage == Stage.PROVING and sector.active:
-        return "Active.", "It is proven in every proving period."
-    if sector.stage == Stage.PROVING:
-        is_recovering = data.faults.get((sector.miner_id, sector.number))
-        if is_recovering is None:
-            return "Sealed.", "Its first proof makes it active."
-        if is_recovering:
-            return "Recovering.", "Its next proof makes it active again."
-        return "Faulty.", "It regains its power once its recovery is declared and proven."
-    odd = row.countdown.say if row.countdown.tone == "warn" else ""
-    rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.")
-    if sector.error and sector.error[:ERROR_MAX] not in odd:
-        rest = gettext("{rest} Last failure: {error}").format(rest=rest, error=sector.error).strip()
-    return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
-
-
-def batch_text(sector: Sector, data: PageData) -> str:
-    """Return what a batch that this sector waits in waits for; empty for any other sector."""
-    policy = batch_policy(sector.miner)
-    kinds = {rules.waits_in: rules.kind for rules in KINDS.values()}
-    if (kind := kinds.get(SectorState(sector.state))) is None:
-        return ""
-    most = getattr(policy, f"{kind}_batch_max")
-    full = gettext("{sectors} of at most {most} waiting to share a message").format(
-        sectors=plural(sectors_sharing(sector), "sector"), most=most
-    )
-    base_fee = 0 if data.head is None else int(data.head.base_fee)
-    if policy.is_held(kind, base_fee):
-        limit = formatting.fee_text(getattr(policy, BASE_FEES[kind]))
-        return gettext("{full}; on hold until the base fee falls from {base_fee} to {limit}.").format(
-            full=full, base_fee=formatting.fee_text(base_fee), limit=limit
-        )
-    return gettext("{full}; a single sector is sent at once if no others are coming.").format(full=full)
-
-
 def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     """Yield the epochs that matter to a sector."""
     yield from sealing_clocks(sector, data)
@@ -247,57 +179,6 @@ def sector_facts(sector: Sector) -> Iterable[Fact]:
     yield Fact(_("Activation"), formatting.whole(sector.activation))
     yield Fact(_("Deadline / partition"), place_text(sector))
     yield Fact(_("Store"), sector.store or formatting.NOTHING)
-
-
-def detail_actions(
-    sector: Sector, change: SectorChange | None, *, is_over: bool = False
-) -> tuple[Action, ...]:
-    """Return what a person can do on the sector's own page; `is_over`: its life has ended."""
-    if sector.state == SectorState.TERMINATED or is_over:
-        page = f"{reverse('sectors-remove-files')}?id={sector.uuid}"
-        remove = Action("remove-files", _("Remove files…"), page, icon="close", kind="danger", asks=True)
-        acts = () if sector.removal_asked_at is not None else (remove,)
-        return (*acts, restore_action(sector)) if sector.state == SectorState.TERMINATED else acts
-    if sector.state == SectorState.PROVING:
-        return change_actions(sector, change)
-    here = sector.uuid
-    if sector.state == SectorState.ABORTED:
-        return (restore_action(sector),)
-    if sector.paused_at is None:
-        can_pause = sector.state not in FINAL_STATES
-        page = reverse("sector-pause", args=[here])
-        pause = Action("pause", _("Pause"), page, icon="pause", level="write")
-        return (pause,) if can_pause else ()
-    return (
-        Action(
-            "retry",
-            _("Retry"),
-            reverse("sector-retry", args=[here]),
-            icon="retry",
-            kind="primary",
-            level="write",
-        ),
-        *(
-            Action(
-                f"back-{state}",
-                gettext("Back to {stages}").format(stages=STAGES[NEXT_STAGE[state].stage]),
-                reverse("sector-back", args=[here, state]),
-                icon="left",
-                level="write",
-            )
-            for state in sector.step.resume_at
-        ),
-        Action("state-set", _("Set state…"), reverse("sector-state-set", args=[here]), asks=True),
-        Action(
-            "abort", _("Abort…"), reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
-        ),
-    )
-
-
-def restore_action(sector: Sector) -> Action:
-    """Return what brings a sector back that was given up."""
-    page = reverse("sector-restore", args=[sector.uuid])
-    return Action("restore", _("Restore…"), page, asks=True, level="write")
 
 
 def concerns(context: FragmentContext, row: Sector) -> bool:

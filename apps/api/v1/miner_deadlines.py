@@ -1,0 +1,82 @@
+"""A miner's deadlines over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.views import PoolView
+from apps.miners.selectors import miner_get
+from apps.proving.selectors.deadlines import deadlines_of
+
+if TYPE_CHECKING:
+    from apps.proving.models import Deadline
+
+
+class DeadlineOutput(serializers.Serializer[Any]):
+    """One deadline in its present or next window."""
+
+    index = serializers.IntegerField()
+    open = serializers.IntegerField()
+    close = serializers.IntegerField()
+    challenge = serializers.IntegerField()
+    fault_cutoff = serializers.IntegerField()
+    partitions = serializers.IntegerField()
+    live = serializers.IntegerField()
+    active = serializers.IntegerField()
+    faulty = serializers.IntegerField()
+    recovering = serializers.IntegerField()
+    forecast = serializers.CharField()
+    reason = serializers.CharField()
+    miss = serializers.FloatField(
+        allow_null=True, help_text="probability that the next proof does not land; null if not measured yet"
+    )
+    lacks = serializers.DictField(
+        child=serializers.CharField(), help_text="preconditions that are not met, with the reason"
+    )
+
+
+class DeadlineList(serializers.Serializer[Any]):
+    """All deadlines of a miner by index."""
+
+    results = DeadlineOutput(many=True)
+
+
+def deadline_body(row: Deadline) -> dict[str, Any]:
+    """Write one deadline."""
+    return {
+        "index": row.index,
+        "open": row.open_epoch,
+        "close": row.close_epoch,
+        "challenge": row.challenge_epoch,
+        "fault_cutoff": row.cutoff_epoch,
+        "partitions": row.partitions_count,
+        "live": row.live,
+        "active": row.active,
+        "faulty": row.faulty,
+        "recovering": row.recovering,
+        "forecast": row.forecast,
+        "reason": row.reason,
+        "miss": row.miss,
+        "lacks": row.lacks,
+    }
+
+
+class MinerDeadlinesView(PoolView):
+    """`/miners/{address}/deadlines`: windows and what will become of them."""
+
+    @extend_schema(responses=DeadlineList)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """List the deadlines of a miner."""
+        rows = deadlines_of(miner_get(self.principal, address))
+        return Response({"results": [deadline_body(row) for row in rows]})
+
+
+urlpatterns = [
+    path("miners/<str:address>/deadlines", MinerDeadlinesView.as_view(), name="v1-miner-deadlines"),
+]

@@ -1,0 +1,100 @@
+"""One miner as REST writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import serializers
+
+from apps.miners.selectors import sender_choose
+from apps.miners.services.porep import porep_of
+from apps.miners.states import MinerState, Use
+from poolsite.filecoin.porep.parameters import ChallengeRule
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+
+class MinerOutput(serializers.Serializer[Any]):
+    """One miner as last read from the chain; found by any of its addresses, or by `uuid` without one."""
+
+    uuid = serializers.UUIDField()
+    address = serializers.CharField(allow_null=True)
+    robust = serializers.CharField(allow_null=True)
+    name = serializers.CharField()
+    tenant = serializers.CharField()
+    state = serializers.ChoiceField(choices=MinerState.values)
+    error = serializers.CharField()
+    owner = serializers.CharField()
+    worker = serializers.CharField()
+    control = serializers.ListField(child=serializers.CharField())
+    beneficiary = serializers.CharField(allow_null=True)
+    seal_proof = serializers.IntegerField()
+    porep = serializers.ChoiceField(
+        choices=[str(rule) for rule in ChallengeRule], help_text="how its new sectors are sealed"
+    )
+    post_proof = serializers.IntegerField()
+    sector_size = serializers.IntegerField()
+    raw_power = serializers.CharField()
+    qa_power = serializers.CharField()
+    has_min_power = serializers.BooleanField()
+    balance = serializers.CharField()
+    available = serializers.CharField()
+    locked = serializers.CharField()
+    pledge = serializers.CharField()
+    deposits = serializers.CharField()
+    fee_debt = serializers.CharField()
+    live_sectors = serializers.IntegerField()
+    active_sectors = serializers.IntegerField()
+    faulty_sectors = serializers.IntegerField()
+    unlisted_sectors = serializers.IntegerField(
+        help_text="live sectors not in the database, counted once per proving period"
+    )
+    current_deadline = serializers.IntegerField()
+    refreshed_height = serializers.IntegerField(allow_null=True)
+    works_from = serializers.IntegerField(
+        allow_null=True, help_text="the pool proves and mines from this height on; null: always"
+    )
+    works_until = serializers.IntegerField(
+        allow_null=True,
+        help_text="another program does from this height on; 0: it already does; null: none does",
+    )
+    senders = serializers.DictField(child=serializers.CharField())
+
+
+AMOUNTS = ("raw_power", "qa_power", "balance", "available", "locked", "pledge", "deposits", "fee_debt")
+PLAIN = (
+    "name",
+    "state",
+    "error",
+    "owner",
+    "worker",
+    "control",
+    "seal_proof",
+    "post_proof",
+    "sector_size",
+    "has_min_power",
+    "live_sectors",
+    "active_sectors",
+    "faulty_sectors",
+    "unlisted_sectors",
+    "works_from",
+    "works_until",
+    "current_deadline",
+)
+
+
+def miner_body(miner: Miner) -> dict[str, Any]:
+    """Write one miner."""
+    return {
+        "uuid": str(miner.uuid),
+        "address": miner.address or None,
+        "robust": miner.robust or None,
+        "tenant": miner.tenant.name,
+        "beneficiary": miner.beneficiary or None,
+        "porep": str(porep_of(miner)),
+        "refreshed_height": miner.refreshed_height if miner.refreshed_height >= 0 else None,
+        "senders": {use.value: sender_choose(miner, use).address for use in Use},
+        **{name: getattr(miner, name) for name in PLAIN},
+        **{name: str(getattr(miner, name)) for name in AMOUNTS},
+    }

@@ -1,0 +1,214 @@
+"""Pieces in over REST: raw bytes, whole or in parts, or from a URL."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from django.http import JsonResponse
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.errors import WrongType, error_body
+from apps.api.v1.pagination import header_number
+from apps.api.v1.pieces import PieceOutput, piece_body
+from apps.api.v1.serializers import AddressField, InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.core.errors import BadValue
+from apps.core.streams import STREAM_MAX_BYTES
+from apps.miners.selectors import miner_get
+from apps.pieces.selectors import upload_get
+from apps.pieces.services.retention import piece_fetch_begin
+from apps.pieces.services.uploads import (
+    PieceSpec,
+    part_upload,
+    piece_purpose_set,
+    piece_remove,
+    piece_upload,
+    upload_begin,
+)
+from apps.pieces.states import PiecePurpose
+from poolsite.filecoin.address import ID, address_parse
+
+SPAN: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
+
+
+class TermsInput(InputSerializer):
+    """Under what a piece is to be activated; none of it: as data without a deal."""
+
+    client = AddressField(required=False, help_text="f0 address of the client whose allocation it claims")
+    allocation = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
+    deal = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**63 - 1, help_text="deal ID in the built-in market"
+    )
+    start_epoch = serializers.IntegerField(required=False, min_value=0, max_value=2**53)
+    purpose = serializers.ChoiceField(
+        choices=PiecePurpose.values, required=False, help_text="`snap-up`: into committed sectors only"
+    )
+
+    def validate_client(self, value: str) -> int:
+        """Read the actor's id."""
+        parsed = address_parse(value)
+        if parsed.protocol != ID:
+            raise serializers.ValidationError(gettext("must be an f0 address"))
+        return int(parsed.actor_id)
+
+
+class PurposeInput(InputSerializer):
+    """Which sectors a piece goes into."""
+
+    purpose = serializers.ChoiceField(choices=PiecePurpose.values)
+
+
+class FetchInput(TermsInput):
+    """A piece for the console to download."""
+
+    url = serializers.CharField(max_length=2_000)
+    piece_cid = serializers.CharField(required=False, max_length=100)
+    padded_size = serializers.IntegerField(required=False)
+
+
+TERMS: Final = [
+    OpenApiParameter("client", str),
+    OpenApiParameter("allocation", int),
+    OpenApiParameter("deal", int),
+    OpenApiParameter("start_epoch", int),
+    OpenApiParameter("purpose", str, enum=PiecePurpose.values),
+    OpenApiParameter("Piece-Cid", str, OpenApiParameter.HEADER),
+    OpenApiParameter("Piece-Size", int, OpenApiParameter.HEADER, description="padded bytes"),
+]
+
+
+class UploadView(PoolView):
+    """A route whose body is read as it comes; the same bytes again are the same piece, without any key."""
+
+    body_max_bytes = STREAM_MAX_BYTES
+    write_parameters = None
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answer without a digest of the body, and never parse it."""
+        if request.content_type.startswith("multipart/"):
+            return JsonResponse(error_body(WrongType("send the raw bytes, not a form")), status=415)
+        return self.answer_plain(request, *args, **kwargs)
+
+    def spec(self, request: Request, *, payload_size: int | None) -> PieceSpec:
+        """Read what a caller says of a piece.  Raises BadValue."""
+        terms = TermsInput(data={key: text for key, text in request.query_params.items() if key != "token"})
+        terms.is_valid(raise_exception=True)
+        return PieceSpec(
+            piece_cid=request.headers.get("Piece-Cid", ""),
+            padded_size=header_number(request, "Piece-Size"),
+            payload_size=payload_size,
+            **terms.validated_data,
+        )
+
+
+class MinerPiecesView(UploadView):
+    """`/miners/{address}/pieces`: data for a miner's sectors."""
+
+    @extend_schema(
+        operation_id="v1_miner_pieces_add",
+        parameters=[*TERMS, OpenApiParameter("Upload-Length", int, OpenApiParameter.HEADER)],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses={200: PieceOutput, 201: PieceOutput},
+    )
+    def post(self, request: Request, address: str) -> Response:
+        """Upload a piece: the body is its raw bytes.
+
+        With `Upload-Length` and no body, start a resumable upload; its parts go to `/pieces/uploads/{uuid}`.
+        """
+        miner = miner_get(self.principal, address)
+        announced = header_number(request, "Upload-Length")
+        if announced is not None:
+            spec = self.spec(request, payload_size=announced)
+            return created(piece_body(upload_begin(miner, spec, by=self.principal, is_resumable=True)))
+        length = request.META.get("CONTENT_LENGTH")
+        size = int(length) if length else None
+        piece, is_new = piece_upload(
+            miner, self.spec(request, payload_size=size), source=request._request, by=self.principal
+        )
+        return Response(piece_body(piece), status=201 if is_new else 200)
+
+
+class MinerPiecesFetchView(PoolView):
+    """`/miners/{address}/pieces:fetch`: data that lies elsewhere."""
+
+    @extend_schema(request=FetchInput, responses={201: PieceOutput})
+    def post(self, request: Request, address: str) -> Response:
+        """Download a piece from a URL; its state is FETCHING until all bytes are received."""
+        body = FetchInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = dict(body.validated_data)
+        url = given.pop("url")
+        miner = miner_get(self.principal, address)
+        return created(piece_body(piece_fetch_begin(miner, PieceSpec(**given), url=url, by=self.principal)))
+
+
+class PieceUploadView(UploadView):
+    """`/pieces/uploads/{uuid}`: a piece by the name of its upload."""
+
+    filters = ()
+
+    @extend_schema(responses=PieceOutput)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show its progress: `received` is the offset of the next part."""
+        return Response(piece_body(upload_get(self.principal, uuid)))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("Upload-Offset", int, OpenApiParameter.HEADER),
+            OpenApiParameter("Content-Range", str, OpenApiParameter.HEADER),
+        ],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses=PieceOutput,
+    )
+    def patch(self, request: Request, uuid: str) -> Response:
+        """Upload the next part, which starts at `Upload-Offset`, or where `Content-Range` says."""
+        piece = upload_get(self.principal, uuid)
+        offset = part_offset(request)
+        piece, _ = part_upload(piece, request._request, offset=offset, by=self.principal)
+        return Response(piece_body(piece))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Remove it, unless it is in a sector."""
+        piece_remove(upload_get(self.principal, uuid), by=self.principal)
+        return Response(status=204)
+
+
+class PiecePurposeView(PoolView):
+    """`/pieces/uploads/{uuid}/purpose`: into which sectors a piece goes, until it is in one."""
+
+    @extend_schema(request=PurposeInput, responses=PieceOutput)
+    def put(self, request: Request, uuid: str) -> Response:
+        """Set it."""
+        body = PurposeInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        piece = upload_get(self.principal, uuid)
+        return Response(
+            piece_body(piece_purpose_set(piece, body.validated_data["purpose"], by=self.principal))
+        )
+
+
+def part_offset(request: Request) -> int:
+    """Return where a part begins.  Raises BadValue."""
+    offset = header_number(request, "Upload-Offset")
+    if offset is not None:
+        return offset
+    span = SPAN.fullmatch(request.headers.get("Content-Range", ""))
+    if span is None:
+        raise BadValue(gettext("specify where this part starts"), field="Upload-Offset")
+    return int(span[1])
+
+
+urlpatterns = [
+    path("miners/<str:address>/pieces", MinerPiecesView.as_view(), name="v1-miner-pieces"),
+    path("miners/<str:address>/pieces:fetch", MinerPiecesFetchView.as_view(), name="v1-miner-pieces-fetch"),
+    path("pieces/uploads/<str:uuid>", PieceUploadView.as_view(), name="v1-piece-upload"),
+    path("pieces/uploads/<str:uuid>/purpose", PiecePurposeView.as_view(), name="v1-piece-purpose"),
+]

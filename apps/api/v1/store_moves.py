@@ -1,0 +1,142 @@
+"""Moves of sectors between stores over REST."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import number
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.sectors.selectors.moves import moves_of, removals_awaited
+from apps.sectors.selectors.stores import store_get
+from apps.sectors.services.stores.moves import moves_begin, moves_cancel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.sectors.models import StoreMove
+    from apps.sectors.selectors.moves import Removal
+
+
+class MovesInput(InputSerializer):
+    """The target, and which proving sectors: those with these uuids, or `count` of them."""
+
+    to = serializers.UUIDField()
+    sectors = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
+    count = serializers.IntegerField(required=False, min_value=1, max_value=1000)
+
+
+class AwaitedRemovalOutput(serializers.Serializer[Any]):
+    """An incomplete copy that its host has yet to remove."""
+
+    host = serializers.CharField()
+    name = serializers.CharField(help_text="name of the sector's files in the store, such as s-t01000-7")
+    store = serializers.CharField()
+
+
+class MoveOutput(serializers.Serializer[Any]):
+    """A sector moving from one store to another."""
+
+    uuid = serializers.UUIDField()
+    sector = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+    from_store = serializers.CharField()
+    to_store = serializers.CharField()
+    host = serializers.CharField()
+    state = serializers.CharField()
+    error = serializers.CharField(allow_blank=True)
+    waits_for = AwaitedRemovalOutput(
+        allow_null=True, help_text="copy that must be removed before its next step is ordered"
+    )
+    updated_at = serializers.DateTimeField()
+
+
+class MoveList(serializers.Serializer[Any]):
+    """The newest moves of a store."""
+
+    results = MoveOutput(many=True)
+
+
+class CancelledOutput(serializers.Serializer[Any]):
+    """How many moves were cancelled."""
+
+    cancelled = serializers.IntegerField()
+
+
+def moves_body(moves: Iterable[StoreMove]) -> dict[str, Any]:
+    """Write moves, and what they wait for."""
+    rows = list(moves)
+    awaited = removals_awaited(rows)
+    return {"results": [move_body(row, awaited.get(row.pk)) for row in rows]}
+
+
+def move_body(move: StoreMove, awaited: Removal | None) -> dict[str, Any]:
+    """Write one move."""
+    return {
+        "uuid": str(move.uuid),
+        "sector": str(move.sector.uuid),
+        "miner": move.sector.miner.address,
+        "number": move.sector.number,
+        "from_store": move.from_store.name,
+        "to_store": move.to_store.name,
+        "host": move.worker.name,
+        "state": move.state,
+        "error": move.error,
+        "waits_for": asdict(awaited) if awaited is not None else None,
+        "updated_at": move.updated_at,
+    }
+
+
+class StoreMovesView(PoolView):
+    """`/stores/{uuid}/moves`: sectors on their way out of a store, or into it."""
+
+    filters = ("limit",)
+    whole_methods = ("POST", "DELETE")
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign", "DELETE": "sign"}
+
+    @extend_schema(
+        operation_id="v1_store_moves_list",
+        responses=MoveList,
+        parameters=[OpenApiParameter("limit", int)],
+    )
+    def get(self, request: Request, uuid: str) -> Response:
+        """List them, newest first."""
+        limit = number(request, "limit", least=1, default=100, most=1000)
+        store = store_get(self.principal, uuid, now=clock.now())
+        return Response(moves_body(moves_of(store)[:limit]))
+
+    @extend_schema(request=MovesInput, responses={201: MoveList})
+    def post(self, request: Request, uuid: str) -> Response:
+        """Queue moves; a host copies and verifies each, then the old copy is removed."""
+        body = MovesInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given, now = body.validated_data, clock.now()
+        if ("sectors" in given) == ("count" in given):
+            raise BadValue(gettext("specify the sectors, or a count"), field="sectors")
+        numbers = given["count"] if "count" in given else [str(one) for one in given["sectors"]]
+        source = store_get(self.principal, uuid, now=now)
+        target = store_get(self.principal, str(given["to"]), now=now)
+        made = moves_begin(source, target, numbers=numbers, now=now, by=self.principal)
+        return created(moves_body(moves_of(source).filter(pk__in=[one.pk for one in made])))
+
+    @extend_schema(responses=CancelledOutput)
+    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Cancel moves out of this store that have not started, or whose host is offline."""
+        source = store_get(self.principal, uuid, now=clock.now())
+        return Response({"cancelled": moves_cancel(source, by=self.principal, now=clock.now())})
+
+
+urlpatterns = [
+    path("stores/<str:uuid>/moves", StoreMovesView.as_view(), name="v1-store-moves"),
+]

@@ -1,0 +1,79 @@
+"""Who votes for each miner in F3, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as say
+
+from apps.blocks.f3 import f3_read
+from apps.checks.text import miner_name
+from apps.core import formatting
+from apps.dashboard.cards import Fact
+from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.blocks.f3 import F3Participation
+    from apps.blocks.models import F3Lease
+    from apps.dashboard.page_data import PageData
+
+
+def finality_facts(data: PageData) -> list[Fact]:
+    """List who votes for each miner in F3; for the operator, who knows the nodes, also what each says."""
+    shown, said = data.f3_leases[:STRIPS_MAX], f3_read()
+    runs = not said or any(one.is_running for one in said.values())
+    leases = [Fact(miner_name(lease.miner), lease_text(lease, data.at, runs=runs)) for lease in shown]
+    if not data.viewer.is_operator:
+        return leases
+    names = {str(miner.actor_id): miner.name or miner.address for miner in data.miners}
+    return [*leases, *(Fact(node, finality_text(one, names)) for node, one in said.items())]
+
+
+def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
+    """Return one miner's lease in F3 in words; `runs`: some node is in F3 already."""
+    until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
+    why = lease.reason
+    if lease.runs_at(now):
+        later = say("; renewal failed: {reason}").format(reason=why) if why else ""
+        if why and lease.failing_since is None:
+            later = say("; it will not be renewed: {reason}").format(reason=why)
+        if not runs:
+            return say("a node will vote for it until instance {until}, once it runs F3{later}").format(
+                until=until, later=later
+            )
+        return say("a node votes for it until instance {until}, currently {instance}{later}").format(
+            until=until, instance=instance, later=later
+        )
+    if why and lease.failing_since is None:
+        return say("no lease is requested: {reason}").format(reason=why)
+    if lease.is_in_doubt and lease.restored_until is not None:
+        return say("waiting for instance {until} to end, currently {instance}: {reason}").format(
+            until=formatting.whole(lease.restored_until), instance=instance, reason=why
+        )
+    if not lease.is_known_at(now):
+        return say("unknown whether a node votes for it: {reason}").format(
+            reason=why or say("no node was queried recently")
+        )
+    return say("no node votes for it: {reason}").format(reason=why or say("its lease has expired"))
+
+
+def finality_text(said: F3Participation, names: dict[str, str]) -> str:
+    """Put one node's part in F3 into words."""
+    if not said.is_running:
+        return said.reason or say("this node does not run F3")
+    own = [names[str(actor_id)] for actor_id in said.miners if str(actor_id) in names]
+    part = (
+        say("participates for {own}").format(own=", ".join(own))
+        if own
+        else say("participates for none of these miners")
+    )
+    final = (
+        ""
+        if said.finalized is None
+        else say("finalized through epoch {finalized}; ").format(finalized=formatting.whole(said.finalized))
+    )
+    return say("running, instance {instance}; {final}{part}").format(
+        instance=said.instance, final=final, part=part
+    )

@@ -1,0 +1,135 @@
+"""Each miner's block production: its rounds as a strip, its luck, why it has none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+from django.utils.translation import gettext as say
+
+from apps.blocks.selectors.luck import lucks_shared
+from apps.blocks.selectors.mining_miners import miners_on
+from apps.blocks.selectors.mining_status import MiningStatus, mining_status_of
+from apps.blocks.selectors.rounds import rounds_latest
+from apps.blocks.states import NotDrawn, RoundState
+from apps.checks.text import named
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.charts import Strip, StripEntry, strip
+from apps.dashboard.pages.blocks.luck_bands import LuckBand, luck_band
+from apps.dashboard.pages.blocks.states import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.blocks.luck import Luck
+    from apps.blocks.models import Round
+    from apps.dashboard.page_data import PageData
+    from apps.miners.models import Miner
+
+STRIP_EPOCHS: Final = 120
+STRIPS_MAX: Final = 12
+"""Miners with a strip on the page, those with most power."""
+LUCK_SHOWN: Final = 30
+"""Days."""
+
+
+@dataclass(frozen=True, slots=True)
+class MinerBlocks:
+    """One miner's block production."""
+
+    key: str
+    name: str
+    href: str
+    strip: Strip
+    luck: LuckBand
+    to_win: str
+    """Mean time to the next win."""
+    why_not: str
+    """Why its rounds are not drawn, in words."""
+    is_on: bool
+    may_set: bool
+    set_href: str
+    warm_up_href: str
+
+
+def round_entry(row: Round) -> StripEntry:
+    """Lay out one round on the strip."""
+    label = STATES[row.state]
+    words = say("epoch {epoch}: {label}").format(epoch=row.epoch, label=label.word)
+    if row.reason:
+        words += f": {row.reason}"
+    tone = "none" if row.state == RoundState.NOT_ELIGIBLE else label.tone
+    return StripEntry(tone=tone, share=1.0, title=words)
+
+
+def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
+    """Lay out the latest epochs of a miner; one without a row is told apart from one without a win."""
+    found = {row.epoch: row for row in rows}
+    epochs = range(max(last - STRIP_EPOCHS + 1, 0), last + 1)
+    entries = [
+        round_entry(found[epoch])
+        if epoch in found
+        else StripEntry("none", 0.0, say("epoch {epoch}: no record").format(epoch=epoch))
+        for epoch in epochs
+    ]
+    won = sum(row.win_count > 0 for row in rows)
+    return strip(
+        entries,
+        now=1.0,
+        label=say("the last {entries} epochs: {wins}").format(entries=len(entries), wins=plural(won, "win")),
+    )
+
+
+def miner_blocks(
+    miner: Miner, *, strip: Strip, luck: Luck, status: MiningStatus, data: PageData
+) -> MinerBlocks:
+    """Lay out one miner."""
+    return MinerBlocks(
+        key=str(miner.uuid),
+        name=miner.name or miner.address,
+        href=reverse("miner", args=[miner.address]),
+        strip=strip,
+        luck=luck_band(luck),
+        to_win=formatting.time_left(status.to_win_s),
+        why_not=status.reason,
+        is_on=status.is_on,
+        may_set=data.viewer.may("write"),
+        set_href=reverse("blocks-mining", args=[miner.uuid]),
+        warm_up_href=reverse("blocks-warm-up", args=[miner.uuid]),
+    )
+
+
+def miners_blocks(data: PageData) -> list[MinerBlocks]:
+    """Lay out the miners with most power."""
+    miners = [miner for miner in data.miners if miner.actor_id is not None and miner.qa_power][:STRIPS_MAX]
+    rows = rounds_latest(miners, epochs=STRIP_EPOCHS)
+    last = max((row.epoch for of_miner in rows.values() for row in of_miner), default=0)
+    lucks = lucks_shared(miners, now=data.at)
+    is_on = miners_on(miners)
+    return [
+        miner_blocks(
+            miner,
+            strip=rounds_strip(rows.get(miner.pk, ()), last=last),
+            luck=lucks[miner.pk][LUCK_SHOWN],
+            status=mining_status_of(
+                miner,
+                is_on=miner.pk in is_on,
+                latest=next(iter(reversed(rows.get(miner.pk, ()))), None),
+                is_unbegun=miner in data.unbegun,
+                reward=data.reward,
+                epoch_s=30.0 if data.network is None else data.network.epoch_s,
+                height=data.head.height if data.head else None,
+            ),
+            data=data,
+        )
+        for miner in miners
+    ]
+
+
+def powerless_text(data: PageData) -> str:
+    """Name the miners without power, of whose rounds there is no row."""
+    names = [miner.name or str(miner) for miner in data.miners if not miner.qa_power]
+    why = NotDrawn.NO_POWER.label
+    return f"{named(names)}: {why}" if names else ""

@@ -1,0 +1,68 @@
+"""What a person can do on a sector's own page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.dashboard.cards import Action
+from apps.dashboard.labels import STAGES
+from apps.dashboard.pages.sectors.change_rows import change_actions
+from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, SectorState
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector, SectorChange
+
+
+def detail_actions(
+    sector: Sector, change: SectorChange | None, *, is_over: bool = False
+) -> tuple[Action, ...]:
+    """Return what a person can do on the sector's own page; `is_over`: its life has ended."""
+    if sector.state == SectorState.TERMINATED or is_over:
+        page = f"{reverse('sectors-remove-files')}?id={sector.uuid}"
+        remove = Action("remove-files", _("Remove files…"), page, icon="close", kind="danger", asks=True)
+        acts = () if sector.removal_asked_at is not None else (remove,)
+        return (*acts, restore_action(sector)) if sector.state == SectorState.TERMINATED else acts
+    if sector.state == SectorState.PROVING:
+        return change_actions(sector, change)
+    here = sector.uuid
+    if sector.state == SectorState.ABORTED:
+        return (restore_action(sector),)
+    if sector.paused_at is None:
+        can_pause = sector.state not in FINAL_STATES
+        page = reverse("sector-pause", args=[here])
+        pause = Action("pause", _("Pause"), page, icon="pause", level="write")
+        return (pause,) if can_pause else ()
+    return (
+        Action(
+            "retry",
+            _("Retry"),
+            reverse("sector-retry", args=[here]),
+            icon="retry",
+            kind="primary",
+            level="write",
+        ),
+        *(
+            Action(
+                f"back-{state}",
+                gettext("Back to {stages}").format(stages=STAGES[NEXT_STAGE[state].stage]),
+                reverse("sector-back", args=[here, state]),
+                icon="left",
+                level="write",
+            )
+            for state in sector.step.resume_at
+        ),
+        Action("state-set", _("Set state…"), reverse("sector-state-set", args=[here]), asks=True),
+        Action(
+            "abort", _("Abort…"), reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
+        ),
+    )
+
+
+def restore_action(sector: Sector) -> Action:
+    """Return what brings a sector back that was given up."""
+    page = reverse("sector-restore", args=[sector.uuid])
+    return Action("restore", _("Restore…"), page, asks=True, level="write")

@@ -1,0 +1,79 @@
+"""The sentence below a sector's name: where it stands, and what it waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.labels import STAGES
+from apps.dashboard.pages.sectors.listing import SectorRow, has_expired
+from apps.sectors.policy import BASE_FEES
+from apps.sectors.selectors.sectors import ERROR_MAX, batch_policy, sectors_sharing
+from apps.sectors.services.batches.context import KINDS
+from apps.sectors.states import PAUSED_BY
+from poolsite.wire.pipeline import SectorState, Stage
+
+if TYPE_CHECKING:
+    from apps.dashboard.page_data import PageData
+    from apps.sectors.models import Sector
+
+
+def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str, str]:
+    """Return the sentence below a sector's name."""
+    if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
+        return (
+            "Paused.",
+            gettext("{capitalize}; retry it to continue in {stages}.").format(
+                capitalize=sector.error.capitalize(), stages=STAGES[sector.stage]
+            ),
+        )
+    if sector.paused_at is not None:
+        return gettext("{stages} failed:").format(stages=STAGES[sector.stage]), f"{sector.error.rstrip('.')}."
+    files = (
+        "its files stay on disk"
+        if sector.removal_asked_at is None
+        else "its hosts were told to remove its files"
+    )
+    if sector.state == SectorState.TERMINATED:
+        return "Terminated.", gettext("Its pledge is released and its power lost; {files}.").format(
+            files=files
+        )
+    if has_expired(sector, data):
+        return "Expired.", gettext("It has ended on chain; {files}.").format(files=files)
+    if sector.stage == Stage.PROVING and sector.active:
+        return "Active.", "It is proven in every proving period."
+    if sector.stage == Stage.PROVING:
+        is_recovering = data.faults.get((sector.miner_id, sector.number))
+        if is_recovering is None:
+            return "Sealed.", "Its first proof makes it active."
+        if is_recovering:
+            return "Recovering.", "Its next proof makes it active again."
+        return "Faulty.", "It regains its power once its recovery is declared and proven."
+    odd = row.countdown.say if row.countdown.tone == "warn" else ""
+    rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.")
+    if sector.error and sector.error[:ERROR_MAX] not in odd:
+        rest = gettext("{rest} Last failure: {error}").format(rest=rest, error=sector.error).strip()
+    return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
+
+
+def batch_text(sector: Sector, data: PageData) -> str:
+    """Return what a batch that this sector waits in waits for; empty for any other sector."""
+    policy = batch_policy(sector.miner)
+    kinds = {rules.waits_in: rules.kind for rules in KINDS.values()}
+    if (kind := kinds.get(SectorState(sector.state))) is None:
+        return ""
+    most = getattr(policy, f"{kind}_batch_max")
+    full = gettext("{sectors} of at most {most} waiting to share a message").format(
+        sectors=plural(sectors_sharing(sector), "sector"), most=most
+    )
+    base_fee = 0 if data.head is None else int(data.head.base_fee)
+    if policy.is_held(kind, base_fee):
+        limit = formatting.fee_text(getattr(policy, BASE_FEES[kind]))
+        return gettext("{full}; on hold until the base fee falls from {base_fee} to {limit}.").format(
+            full=full, base_fee=formatting.fee_text(base_fee), limit=limit
+        )
+    return gettext("{full}; a single sector is sent at once if no others are coming.").format(full=full)
