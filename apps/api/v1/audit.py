@@ -12,9 +12,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.accounts import checked
 from apps.api.v1.pagination import Pages, number
-from apps.api.v1.serializers import QuerySerializer
+from apps.api.v1.serializers import QuerySerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
 from apps.users.audit_search import YEARS, AuditQuestion, audit_page, chain_look

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.errors import error_body
-from apps.api.v1.messages import MessageInput, push_item
+from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.serializers import ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client

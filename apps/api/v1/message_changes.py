@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.messages import MessageOutput, message_body
+from apps.api.v1.message_output import MessageOutput, message_body
 from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 from rest_framework.pagination import LimitOffsetPagination
+from rest_framework.response import Response
 
 from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
+
+    from apps.api.v1.views import PoolView
 
 DIGITS: Final = 19
 """Of the largest number that a column holds."""
@@ -32,6 +35,13 @@ class Pages(LimitOffsetPagination):
     def get_offset(self, request: Request) -> int:
         """Read `offset`.  Raises BadValue."""
         return number(request, "offset", least=0, default=0, most=10**9)
+
+
+def page_of(view: PoolView, request: Request, rows: Any, output: Any) -> Response:
+    """Answer one page of a listing."""
+    pages = Pages()
+    found: Any = pages.paginate_queryset(rows, request, view=view)
+    return pages.get_paginated_response(output(found, many=True).data)
 
 
 def number(request: Request, name: str, *, least: int, default: int, most: int) -> int:

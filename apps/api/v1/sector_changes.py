@@ -14,7 +14,14 @@ from rest_framework.response import Response
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.message_changes import head_needed
 from apps.api.v1.pagination import number
-from apps.api.v1.serializers import ErrorSerializer, InputSerializer, RefusedSector
+from apps.api.v1.sector_change_output import (
+    ChangeOutput,
+    ChangePriceOutput,
+    ChangeRefusedOutput,
+    change_body,
+    plan_body,
+)
+from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.chain.selectors import network_current
@@ -29,8 +36,7 @@ from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.sectors.models import Sector, SectorChange
-    from apps.sectors.services.changes.plans import ChangePlan, SectorPrice
+    from apps.sectors.models import Sector
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -64,139 +70,11 @@ class ChangesInput(ExtendInput):
     sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=CHANGES_MAX)
 
 
-class ChangeOutput(serializers.Serializer[Any]):
-    """A termination or an extension of one sector."""
-
-    uuid = serializers.UUIDField()
-    sector = serializers.UUIDField()
-    miner = serializers.CharField()
-    number = serializers.IntegerField()
-    kind = serializers.ChoiceField(choices=[str(kind) for kind in ChangeKind])
-    state = serializers.ChoiceField(choices=[str(state) for state in ChangeState])
-    stage = serializers.CharField()
-    expiration = serializers.IntegerField(allow_null=True)
-    old_expiration = serializers.IntegerField(allow_null=True)
-    fee = serializers.CharField(help_text="termination fee in attoFIL, as of the request")
-    reason = serializers.CharField()
-    message = serializers.CharField(allow_null=True)
-    exit_code = serializers.IntegerField(allow_null=True)
-    error = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
-
-
-class SectorPriceOutput(serializers.Serializer[Any]):
-    """What a change would do to one sector; `refusal` says why it is not possible."""
-
-    sector = serializers.UUIDField()
-    miner = serializers.CharField()
-    number = serializers.IntegerField()
-    refusal = serializers.CharField()
-    fee = serializers.CharField()
-    pledge = serializers.CharField(help_text="attoFIL released once it has ended")
-    sends_at = serializers.IntegerField(help_text="first epoch at which its message may be sent")
-    old_expiration = serializers.IntegerField(allow_null=True)
-    expiration = serializers.IntegerField(allow_null=True)
-    power = serializers.CharField(help_text="current quality-adjusted power, in bytes")
-    new_power = serializers.CharField()
-    daily_fee = serializers.CharField()
-    new_daily_fee = serializers.CharField()
-    dropped_claims = serializers.ListField(child=serializers.IntegerField())
-
-
-class ChangePriceOutput(serializers.Serializer[Any]):
-    """The cost; amounts in attoFIL, null if the node could not simulate a message."""
-
-    fee = serializers.CharField()
-    gas_expected = serializers.CharField(allow_null=True)
-    gas_max = serializers.CharField(allow_null=True)
-    burnt = serializers.CharField(
-        allow_null=True, help_text="fee and expected gas, which are not recoverable"
-    )
-    pledge = serializers.CharField()
-    daily_fee_change = serializers.CharField()
-    power_change = serializers.CharField()
-    messages = serializers.IntegerField()
-    sends_at = serializers.IntegerField()
-    error = serializers.CharField()
-    signer = serializers.CharField(
-        help_text="for a dry run: why a signer would not sign it; empty if it would"
-    )
-    sectors = SectorPriceOutput(many=True)
-    changes = ChangeOutput(many=True)
-
-
-class ChangeRefusedOutput(ErrorSerializer):
-    """A refusal of all requested sectors, each with its own reason."""
-
-    refused = RefusedSector(many=True)
-
-
 class ChangePage(serializers.Serializer[Any]):
     """One page, newest first."""
 
     results = ChangeOutput(many=True)
     next = serializers.CharField(allow_null=True)
-
-
-def change_body(row: SectorChange) -> dict[str, Any]:
-    """Write one change."""
-    plain = ("kind", "state", "stage", "expiration", "old_expiration", "reason", "exit_code", "error")
-    return {
-        "uuid": str(row.uuid),
-        "sector": str(row.sector.uuid),
-        "miner": row.sector.miner.address,
-        "number": row.sector.number,
-        "fee": str(row.fee),
-        "message": None if row.batch is None else row.batch.message_id,
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-        **{name: getattr(row, name) for name in plain},
-    }
-
-
-def price_body(one: SectorPrice) -> dict[str, Any]:
-    """Write what a change does to one sector."""
-    live, after = one.live, one.after
-    return {
-        "sector": str(one.sector.uuid),
-        "miner": one.sector.miner.address,
-        "number": one.sector.number,
-        "refusal": one.refusal,
-        "fee": str(one.fee),
-        "pledge": str(one.pledge),
-        "sends_at": one.sends_at,
-        "old_expiration": None if live is None else live.expiration,
-        "expiration": None if after is None else after.expiration,
-        "power": str(0 if live is None else live.power),
-        "new_power": str(0 if after is None else after.power),
-        "daily_fee": str(0 if live is None else live.daily_fee),
-        "new_daily_fee": str(0 if after is None else after.daily_fee),
-        "dropped_claims": [] if after is None else list(after.dropped),
-    }
-
-
-def plan_body(plan: ChangePlan, changes: Sequence[SectorChange] = ()) -> dict[str, Any]:
-    """Write a price, with the changes that were asked for."""
-
-    def known(amount: int | None) -> str | None:
-        return None if amount is None else str(amount)
-
-    return {
-        "fee": str(plan.fee),
-        "gas_expected": known(plan.gas_expected),
-        "gas_max": known(plan.gas_max),
-        "burnt": known(plan.burnt),
-        "pledge": str(plan.pledge),
-        "daily_fee_change": str(plan.daily_fee_change),
-        "power_change": str(plan.power_change),
-        "messages": plan.messages,
-        "sends_at": plan.sends_at,
-        "error": plan.trial_error,
-        "signer": "",
-        "sectors": [price_body(one) for one in plan.sectors],
-        "changes": [change_body(row) for row in changes],
-    }
 
 
 class ChangingView(PoolView):

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.access import NotConfirmed, is_proved
-from apps.api.v1.sectors import RetryInput, SectorDetail, detail_body
+from apps.api.v1.sector_actions import RetryInput
+from apps.api.v1.sector_output import SectorDetail, detail_body
 from apps.api.v1.serializers import InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock

@@ -36,6 +36,13 @@ class QuerySerializer(InputSerializer):
         return super().to_internal_value(own)
 
 
+def checked(serializer: InputSerializer) -> dict[str, Any]:
+    """Return the checked input."""
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data
+
+
 class AddressField(serializers.CharField):
     """An address with either prefix; read as canonical text with `f`."""
 

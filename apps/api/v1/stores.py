@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.hosts import CommandOutput
+from apps.api.v1.host_commands import CommandOutput
 from apps.api.v1.pagination import cursor_read, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.store_output import StoreDetail, StoreOutput, detail_body, store_body

@@ -1,11 +1,14 @@
-"""REST addresses: one line per room, below /api/v1/."""
+"""REST addresses: one line per module, below /api/v1/."""
 
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", include("apps.api.v1.accounts")),
+    path("", include("apps.api.v1.tenants")),
+    path("", include("apps.api.v1.join_tokens")),
+    path("", include("apps.api.v1.tokens")),
+    path("", include("apps.api.v1.approvals")),
     path("", include("apps.api.v1.adoptions")),
     path("", include("apps.api.v1.audit")),
     path("", include("apps.api.v1.blocks")),
@@ -15,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.message_batches")),
     path("", include("apps.api.v1.message_changes")),
     path("", include("apps.api.v1.message_diagnosis")),
+    path("", include("apps.api.v1.message_replace")),
     path("", include("apps.api.v1.messages")),
     path("", include("apps.api.v1.miner_addresses")),
     path("", include("apps.api.v1.miner")),
@@ -32,6 +36,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.piece_data")),
     path("", include("apps.api.v1.planner")),
     path("", include("apps.api.v1.policies")),
+    path("", include("apps.api.v1.deadline_compaction")),
+    path("", include("apps.api.v1.fault_declarations")),
     path("", include("apps.api.v1.proving")),
     path("", include("apps.api.v1.proving_settings")),
     path("", include("apps.api.v1.recovery")),
@@ -47,6 +53,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.sector_runs")),
     path("", include("apps.api.v1.sectors_snap_up")),
     path("", include("apps.api.v1.sectors")),
+    path("", include("apps.api.v1.sector_actions")),
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.stores")),
     path("", include("apps.api.v1.store_checks")),
@@ -54,9 +61,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.store_moves")),
     path("", include("apps.api.v1.sector_restore")),
     path("", include("apps.api.v1.store_scans")),
+    path("", include("apps.api.v1.store_redeclare")),
+    path("", include("apps.api.v1.store_findings")),
     path("", include("apps.api.v1.wallets")),
+    path("", include("apps.api.v1.worker_join")),
     path("", include("apps.api.v1.workers")),
+    path("", include("apps.api.v1.worker_jobs")),
     path("", include("apps.api.v1.host_settings")),
     path("", include("apps.api.v1.host_leftovers")),
     path("", include("apps.api.v1.hosts")),
+    path("", include("apps.api.v1.host_commands")),
 ]

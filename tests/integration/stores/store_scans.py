@@ -18,7 +18,7 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """The chain has nothing of what it is asked for."""
     work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
     for place in (
-        "apps.api.v1.store_scans",
+        "apps.api.v1.store_findings",
         "apps.dashboard.pages.storage.scans",
         "apps.api.management.leftovers",
     ):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.api.management.words import confirm, facts, refusals_told
-from apps.api.v1.proving import compaction_body, context_require
+from apps.api.v1.deadline_compaction import compaction_body
+from apps.api.v1.proving import context_require
 from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors import miner_get
 from apps.proving.selectors.deadlines import deadlines_of

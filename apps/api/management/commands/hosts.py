@@ -8,8 +8,8 @@ from django.core.management.base import CommandError
 
 from apps.api.management.hosts import host_named
 from apps.api.management.words import checked, confirm, facts, refusals_told, values_of
+from apps.api.v1.host_output import detail_body
 from apps.api.v1.host_settings import GroupInput, ValuesInput
-from apps.api.v1.hosts import detail_body
 from apps.core import clock
 from apps.core.formatting import plural
 from apps.core.management.any_order import AnyOrderCommand

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from apps.api.v1.hosts import detail_body
+from apps.api.v1.host_output import detail_body
 from apps.chain.chain_status import network_known
 from apps.chain.selectors import head_current
 from apps.core import clock

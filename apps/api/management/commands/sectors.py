@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from apps.api.management.expiring import expiring_arguments, expiring_chosen, is_by_epochs, too_short
 from apps.api.management.words import confirm, plan_lines
 from apps.api.v1.sector_epochs import epochs_here, expiring_body, precommit_body
-from apps.api.v1.sectors import detail_body
+from apps.api.v1.sector_output import detail_body
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock

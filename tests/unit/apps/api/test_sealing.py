@@ -259,7 +259,7 @@ def test_only_a_host_of_the_pool_counts_as_the_pools_own_sealer(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    monkeypatch.setattr("apps.api.v1.workers.heartbeat_send", lambda name, **_facts: heard.append(name))
+    monkeypatch.setattr("apps.api.v1.worker_view.heartbeat_send", lambda name, **_facts: heard.append(name))
 
     registered(client, token("write", scopes=["sealer"]))
     assert heard == []

@@ -1,0 +1,74 @@
+"""Approvals over REST: which tenant's signers may serve which account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import Pages, page_of
+from apps.api.v1.serializers import InputSerializer, checked
+from apps.api.v1.views import PoolView
+from apps.core.errors import NotFound
+from apps.gateway.services.connection_test import account_approval_revoke_and_disconnect
+from apps.users.selectors import approval_of, approvals_visible, tenant_by_name
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import account_approve
+
+
+class ApprovalOutput(serializers.Serializer[Any]):
+    """A signer's request to serve an account, granted or pending."""
+
+    signer = serializers.CharField(source="signer_tenant.name")
+    account = serializers.CharField(source="account.name")
+    created_at = serializers.DateTimeField()
+    approved_at = serializers.DateTimeField(allow_null=True)
+
+
+class ApprovalInput(InputSerializer):
+    """A decision on an approval request."""
+
+    signer = serializers.CharField(max_length=50)
+    account = serializers.CharField(max_length=50, required=False)
+    approve = serializers.BooleanField()
+
+
+class ApprovalsView(PoolView):
+    """Which tenants' signers may serve which accounts."""
+
+    pagination_class = Pages
+    filters = ("limit", "offset")
+
+    perms = {**PoolView.perms, "POST": "admin"}
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
+
+    @extend_schema(responses=ApprovalOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List approval requests, pending and granted."""
+        return page_of(self, request, approvals_visible(self.principal), ApprovalOutput)
+
+    @extend_schema(request=ApprovalInput, responses=ApprovalOutput)
+    def post(self, request: Request) -> Response:
+        """Approve that another tenant's signers serve this account, or revoke that."""
+        data = checked(ApprovalInput(data=request.data))
+        name = data.get("account", self.principal.tenant_name)
+        if not self.principal.is_operator and name != self.principal.tenant_name:
+            raise NotFound(gettext("there is no account {name!r}").format(name=name), field="account")
+        pair = {"signer_tenant": tenant_by_name(data["signer"]), "account": tenant_by_name(name)}
+        if data["approve"]:
+            account_approve(**pair)
+        else:
+            account_approval_revoke_and_disconnect(**pair)
+        audit_record(principal=self.principal, action="account.approve", target=name, after=data)
+        return Response(ApprovalOutput(approval_of(**pair)).data)
+
+
+urlpatterns = [
+    path("approvals", ApprovalsView.as_view(), name="api-approvals"),
+]

@@ -1,0 +1,118 @@
+"""Compaction of a deadline over REST: terminated sectors leave its partitions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.proving import PAGE_MAX, context_require, whole
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.miners.selectors import miner_get
+from apps.proving.services.compaction import compaction_plan, compaction_send, partitions_of
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.proving.services.compaction import CompactionPlan
+
+
+class CompactInput(InputSerializer):
+    """Which partitions; by default all with terminated sectors and without faults."""
+
+    partitions = serializers.ListField(
+        child=serializers.IntegerField(min_value=0), required=False, default=list, max_length=PAGE_MAX
+    )
+
+
+class CompactOutput(serializers.Serializer[Any]):
+    """What a compaction does, or would do."""
+
+    deadline = serializers.IntegerField()
+    partitions = serializers.ListField(child=serializers.IntegerField())
+    removed = serializers.IntegerField(
+        allow_null=True,
+        help_text="terminated sectors to remove; null for an idempotency key that was used before",
+    )
+    moved = serializers.IntegerField(
+        allow_null=True, help_text="live sectors whose partition may change; null as above"
+    )
+    gas = serializers.CharField(
+        allow_null=True, help_text="burnt gas in attoFIL, approximately; null as above"
+    )
+    last_epoch = serializers.IntegerField(help_text="last epoch at which the chain accepts it")
+    refusal = serializers.CharField(help_text="why the chain would not accept it now")
+    message = serializers.CharField(allow_null=True)
+
+
+def compaction_body(plan: CompactionPlan, message: Message | None = None) -> dict[str, Any]:
+    """Write a compaction."""
+    return {
+        "deadline": plan.deadline,
+        "partitions": list(plan.partitions),
+        "removed": plan.removed,
+        "moved": plan.moved,
+        "gas": str(plan.gas),
+        "last_epoch": plan.last_epoch,
+        "refusal": plan.refusal,
+        "message": None if message is None else str(message.pk),
+    }
+
+
+def sent_before_body(message: Message, index: int) -> dict[str, Any]:
+    """Write the compaction of a key that was used before."""
+    return {
+        "deadline": index,
+        "partitions": list(partitions_of(message)),
+        "removed": None,
+        "moved": None,
+        "gas": None,
+        "last_epoch": message.expire_epoch,
+        "refusal": "",
+        "message": str(message.pk),
+    }
+
+
+class DeadlineCompactView(PoolView):
+    """`/miners/{address}/deadlines/{index}/compact`: terminated sectors leave its partitions."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    write_parameters = PARAMETERS
+    asks_network = True
+
+    @extend_schema(
+        operation_id="v1_miners_deadlines_compact",
+        request=CompactInput,
+        parameters=[DRY_RUN, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        responses={201: CompactOutput, 200: CompactOutput},
+    )
+    def post(self, request: Request, address: str, index: str) -> Response:
+        """Push the message; with `dry_run`, only return what it would do and cost."""
+        body = CompactInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        miner, wanted = miner_get(self.principal, address), body.validated_data["partitions"]
+        context = context_require()
+        if is_dry_run(request):
+            return Response(
+                compaction_body(compaction_plan(miner, whole(index), partitions=wanted, context=context))
+            )
+        key = request.headers.get("Idempotency-Key")
+        plan, message = compaction_send(
+            miner, whole(index), partitions=wanted, by=self.principal, context=context, key=key
+        )
+        body_out = sent_before_body(message, whole(index)) if plan is None else compaction_body(plan, message)
+        return Response(body_out, status=status.HTTP_201_CREATED)
+
+
+urlpatterns = [
+    path(
+        "miners/<str:address>/deadlines/<str:index>/compact",
+        DeadlineCompactView.as_view(),
+        name="v1-miner-deadline-compact",
+    ),
+]

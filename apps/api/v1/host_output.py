@@ -1,0 +1,168 @@
+"""One host as REST writes it: what it holds, its settings, its work of the last week."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import serializers
+
+from apps.core import clock
+from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
+from apps.sectors.selectors.host_record import host_record
+from apps.sectors.selectors.hosts import host_report, worker_is_away
+from apps.sectors.services.hosts.settings import settings_wanted
+
+if TYPE_CHECKING:
+    from apps.sectors.models import HostReport, Worker
+
+
+class WorkerOutput(serializers.Serializer[Any]):
+    """One worker."""
+
+    uuid = serializers.UUIDField()
+    name = serializers.CharField()
+    host = serializers.CharField()
+    version = serializers.CharField()
+    tenant = serializers.CharField()
+    kinds = serializers.ListField(child=serializers.CharField())
+    slots = serializers.DictField(child=serializers.IntegerField())
+    stores = serializers.ListField(child=serializers.CharField())
+    hardware = serializers.DictField()
+    seen_at = serializers.DateTimeField()
+    registered_at = serializers.DateTimeField()
+    away = serializers.BooleanField()
+    paused = serializers.BooleanField()
+    draining = serializers.BooleanField()
+    retiring = serializers.BooleanField()
+    group = serializers.CharField(allow_blank=True)
+    restarts = serializers.IntegerField()
+    last_error = serializers.CharField()
+    jobs = serializers.ListField(child=serializers.DictField())
+
+
+class SettingOutput(serializers.Serializer[Any]):
+    """A setting in effect on the host, and the level that it comes from."""
+
+    key = serializers.CharField()
+    value = serializers.CharField()
+    origin = serializers.CharField()
+    file = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="The host's configuration file, if the value comes from it.",
+    )
+
+
+class FailureOutput(serializers.Serializer[Any]):
+    """A stage that failed on the host."""
+
+    at = serializers.DateTimeField()
+    stage = serializers.CharField()
+    miner = serializers.CharField()
+    sector = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField()
+
+
+class BoundOutput(serializers.Serializer[Any]):
+    """A limit on concurrent sectors: `have` divided by `each`; for cores, `each` is sectors per core."""
+
+    by = serializers.ChoiceField(choices=BOUNDS)
+    count = serializers.IntegerField()
+    have = serializers.IntegerField()
+    each = serializers.IntegerField()
+    is_of_pc1 = serializers.BooleanField(help_text="It limits only sectors in PC1.")
+
+
+class ParallelOutput(serializers.Serializer[Any]):
+    """How many sectors of the miners' size a host can seal at once."""
+
+    sector_bytes = serializers.IntegerField()
+    sectors = serializers.IntegerField()
+    in_pc1 = serializers.IntegerField()
+    bounds = BoundOutput(many=True, help_text="Strictest first.")
+
+
+class WorkerDetail(WorkerOutput):
+    """One worker with its settings in effect, and its work of the last week."""
+
+    settings = SettingOutput(many=True)
+    wanted = serializers.DictField(child=serializers.CharField())
+    parallel = ParallelOutput(
+        allow_null=True, help_text="Null: it seals nothing, or has not reported enough."
+    )
+    sectors_per_day = serializers.FloatField()
+    failures = FailureOutput(many=True)
+
+
+def parallel_body(worker: Worker, report: HostReport | None) -> dict[str, Any] | None:
+    """Write how many sectors a host can seal at once."""
+    plan = host_parallel_plan(worker, report)
+    if plan is None:
+        return None
+    bounds = [
+        {
+            "by": one.by,
+            "count": one.count,
+            "have": one.have,
+            "each": one.each,
+            "is_of_pc1": one.is_of_labels,
+        }
+        for one in plan.bounds
+    ]
+    return {
+        "sector_bytes": plan.sector_bytes,
+        "sectors": plan.sectors,
+        "in_pc1": plan.labelled,
+        "bounds": bounds,
+    }
+
+
+def detail_body(worker: Worker) -> dict[str, Any]:
+    """Write one worker with its settings and its record."""
+    report, record = host_report(worker), host_record(worker, now=clock.now())
+    failures = [
+        {
+            "at": event.at,
+            "stage": event.stage,
+            "miner": event.job.miner.address,
+            "sector": None if event.job.sector is None else event.job.sector.number,
+            "error": event.note,
+        }
+        for event in record.failures
+    ]
+    return {
+        **worker_body(worker),
+        "settings": [] if report is None else report.settings,
+        "wanted": settings_wanted(worker),
+        "parallel": parallel_body(worker, report),
+        "sectors_per_day": round(record.per_day, 2),
+        "failures": failures,
+    }
+
+
+def worker_body(worker: Worker) -> dict[str, Any]:
+    """Write one worker with the jobs that it holds."""
+    plain = ("name", "host", "version", "kinds", "slots", "stores", "hardware", "seen_at", "registered_at")
+    held = getattr(worker, "held_jobs", ())
+    return {
+        "uuid": str(worker.uuid),
+        "tenant": worker.tenant.name,
+        "away": worker_is_away(worker, now=clock.now()),
+        "paused": worker.is_paused,
+        "draining": worker.is_draining,
+        "retiring": worker.retire_asked_at is not None,
+        "group": worker.group,
+        "restarts": worker.restarts,
+        "last_error": worker.last_error,
+        "jobs": [
+            {
+                "id": str(job.uuid),
+                "kind": job.kind,
+                "stage": job.stage,
+                "miner": job.miner.address,
+                "sector": None if job.sector is None else job.sector.number,
+            }
+            for job in held
+        ],
+        **{name: getattr(worker, name) for name in plain},
+    }

@@ -1,0 +1,194 @@
+"""One sector as REST writes it: its messages, what it waits for, its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import serializers
+
+from apps.api.v1.sector_change_output import ChangeOutput, change_body
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.sectors.selectors.sectors import (
+    SectorMessage,
+    changes_newest,
+    resume_choices,
+    sector_events,
+    sector_wait,
+    sectors_messages,
+)
+from poolsite.wire.pipeline import SectorState, Stage
+
+if TYPE_CHECKING:
+    from apps.sectors.models import JobEvent, Sector
+
+EVENTS_MAX = 500
+
+
+class SectorMessageOutput(serializers.Serializer[Any]):
+    """A message of the sector on its way to the chain."""
+
+    id = serializers.CharField()
+    kind = serializers.CharField()
+    state = serializers.CharField()
+    cid = serializers.CharField(allow_null=True)
+
+
+class WaitOutput(serializers.Serializer[Any]):
+    """What the sector is waiting for."""
+
+    what = serializers.CharField()
+    until_epoch = serializers.IntegerField(allow_null=True)
+
+
+class SectorOutput(serializers.Serializer[Any]):
+    """One sector."""
+
+    uuid = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=[str(state) for state in SectorState])
+    stage = serializers.ChoiceField(choices=[str(stage) for stage in Stage])
+    stage_since = serializers.DateTimeField()
+    progress = serializers.FloatField(allow_null=True)
+    active = serializers.BooleanField()
+    active_since = serializers.DateTimeField(allow_null=True)
+    paused = serializers.BooleanField()
+    error = serializers.CharField()
+    attempts = serializers.IntegerField()
+    worker = serializers.CharField(allow_null=True)
+    store = serializers.CharField(allow_null=True)
+    seal_proof = serializers.IntegerField()
+    sector_size = serializers.IntegerField()
+    comm_d = serializers.CharField(allow_null=True)
+    comm_r = serializers.CharField(allow_null=True)
+    ticket_epoch = serializers.IntegerField(allow_null=True)
+    precommit_epoch = serializers.IntegerField(allow_null=True)
+    seed_epoch = serializers.IntegerField(allow_null=True)
+    activation = serializers.IntegerField(allow_null=True)
+    expiration = serializers.IntegerField(allow_null=True)
+    deadline = serializers.IntegerField(allow_null=True)
+    partition = serializers.IntegerField(allow_null=True)
+    initial_pledge = serializers.CharField()
+    change = ChangeOutput(allow_null=True, help_text="its latest termination or extension")
+    messages = SectorMessageOutput(many=True)
+    wait = WaitOutput(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class SectorEventOutput(serializers.Serializer[Any]):
+    """One step or failure of a sector."""
+
+    at = serializers.DateTimeField()
+    event = serializers.CharField()
+    stage = serializers.CharField()
+    from_state = serializers.CharField()
+    to_state = serializers.CharField()
+    ms = serializers.IntegerField(allow_null=True)
+    actor = serializers.CharField()
+    note = serializers.CharField()
+    is_error = serializers.BooleanField()
+
+
+class SectorDetail(SectorOutput):
+    """One sector with its events, and the states from which it can continue when paused."""
+
+    events = SectorEventOutput(many=True)
+    resume_at = serializers.ListField(child=serializers.CharField())
+
+
+PLAIN = (
+    "number",
+    "state",
+    "stage",
+    "stage_since",
+    "progress",
+    "active",
+    "active_since",
+    "error",
+    "attempts",
+    "seal_proof",
+    "sector_size",
+    "ticket_epoch",
+    "precommit_epoch",
+    "seed_epoch",
+    "activation",
+    "expiration",
+    "deadline",
+    "partition",
+    "created_at",
+)
+
+
+def sectors_body(sectors: Sequence[Sector]) -> list[dict[str, Any]]:
+    """Write sectors with their messages, in two queries for all of them."""
+    messages, changes = sectors_messages(sectors), changes_newest(sectors)
+    head = head_current()
+    height = 0 if head is None else head.height
+    try:
+        network = network_current()
+        delay, confidence = network.pre_commit_challenge_delay, network.confidences.seed
+    except NetworkUnknown:
+        delay = confidence = 0
+    return [
+        sector_body(sector, messages[sector.pk])
+        | {
+            "wait": _wait(sector, height=height, delay=delay, confidence=confidence),
+            "change": change_body(changes[sector.pk]) if sector.pk in changes else None,
+        }
+        for sector in sectors
+    ]
+
+
+def _wait(sector: Sector, *, height: int, delay: int, confidence: int) -> dict[str, Any] | None:
+    wait = sector_wait(
+        sector, height=height, challenge_delay=delay, seed_confidence=confidence, now=clock.now()
+    )
+    return None if wait is None else {"what": wait.what, "until_epoch": wait.until_epoch}
+
+
+def sector_body(sector: Sector, messages: Sequence[SectorMessage]) -> dict[str, Any]:
+    """Write one sector."""
+    worker = sector.job.worker or sector.job.sticky_worker
+    return {
+        "uuid": str(sector.uuid),
+        "miner": sector.miner.address,
+        "paused": sector.paused_at is not None,
+        "worker": None if worker is None else worker.name,
+        "store": sector.store or None,
+        "comm_d": _hex(sector.comm_d),
+        "comm_r": _hex(sector.comm_r),
+        "initial_pledge": str(sector.initial_pledge),
+        "messages": [message_body(one) for one in messages],
+        **{name: getattr(sector, name) for name in PLAIN},
+    }
+
+
+def message_body(one: SectorMessage) -> dict[str, Any]:
+    """Write one of a sector's messages; before the messager has it, it counts as unfilled."""
+    return {
+        "id": one.batch.message_id,
+        "kind": one.kind,
+        "state": "UNFILLED" if one.message is None else one.message.state,
+        "cid": None if one.message is None else one.message.cid or None,
+    }
+
+
+def _hex(value: bytes | memoryview | None) -> str | None:
+    return None if value is None else bytes(value).hex()
+
+
+def event_body(row: JobEvent) -> dict[str, Any]:
+    """Write one step."""
+    names = ("at", "event", "stage", "from_state", "to_state", "ms", "actor", "note", "is_error")
+    return {name: getattr(row, name) for name in names}
+
+
+def detail_body(sector: Sector) -> dict[str, Any]:
+    """Write one sector with its steps."""
+    return sectors_body([sector])[0] | {
+        "events": [event_body(row) for row in sector_events(sector)[:EVENTS_MAX]],
+        "resume_at": list(resume_choices(sector)) if sector.paused_at is not None else [],
+    }

@@ -1,0 +1,91 @@
+"""Tenants over REST."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import Pages, page_of
+from apps.api.v1.serializers import InputSerializer, checked
+from apps.api.v1.views import PoolView, created
+from apps.users.selectors import tenant_by_name, tenants_visible
+from apps.users.services.audit import audit_record
+from apps.users.services.tenants import tenant_create, tenant_update
+
+
+class TenantOutput(serializers.Serializer[Any]):
+    """One tenant."""
+
+    name = serializers.CharField()
+    comment = serializers.CharField()
+    enabled = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+
+
+class TenantInput(InputSerializer):
+    """A new tenant."""
+
+    name = serializers.RegexField(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=50)
+    comment = serializers.CharField(max_length=255, allow_blank=True, default="")
+
+
+class TenantChange(InputSerializer):
+    """Changes to a tenant."""
+
+    comment = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+
+class TenantsView(PoolView):
+    """Tenants: the operator's all, a tenant's its own."""
+
+    pagination_class = Pages
+    filters = ("limit", "offset")
+
+    perms = {**PoolView.perms, "POST": "admin"}
+    operator_methods = ("POST",)
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
+
+    @extend_schema(responses=TenantOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List tenants."""
+        return page_of(self, request, tenants_visible(self.principal), TenantOutput)
+
+    @extend_schema(request=TenantInput, responses={201: TenantOutput})
+    def post(self, request: Request) -> Response:
+        """Create a tenant."""
+        data = checked(TenantInput(data=request.data))
+        tenant = tenant_create(name=data["name"], comment=data["comment"])
+        audit_record(principal=self.principal, action="tenant.create", target=tenant.name, after=data)
+        return created(TenantOutput(tenant).data)
+
+
+class TenantView(PoolView):
+    """One tenant."""
+
+    operator_only = True
+    perms = {**PoolView.perms, "PATCH": "admin"}
+    confirmed_methods = ("PATCH",)
+    whole_methods = ("PATCH",)
+
+    @extend_schema(request=TenantChange, responses=TenantOutput)
+    def patch(self, request: Request, name: str) -> Response:
+        """Change its comment, or disable or enable it."""
+        data = checked(TenantChange(data=request.data))
+        tenant = tenant_by_name(name)
+        before = {"comment": tenant.comment, "enabled": tenant.enabled}
+        changed = tenant_update(tenant=tenant, comment=data.get("comment"), enabled=data.get("enabled"))
+        audit_record(principal=self.principal, action="tenant.update", target=name, before=before, after=data)
+        return Response(TenantOutput(changed).data)
+
+
+urlpatterns = [
+    path("tenants", TenantsView.as_view(), name="api-tenants"),
+    path("tenants/<str:name>", TenantView.as_view(), name="api-tenant"),
+]

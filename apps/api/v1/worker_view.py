@@ -1,0 +1,117 @@
+"""What every route of the workers' protocol shares: who may call, documents, the caller's worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from django.utils.translation import gettext
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.access import caller_of
+from apps.api.v1.views import PoolView
+from apps.core import clock
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.liveness import heartbeat_send
+from apps.sectors.selectors.hosts import worker_of
+from apps.sectors.services.hosts.versions import unknown_field_note
+from apps.users.principals import Principal
+from apps.users.services.bootstrap import POOL
+from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Worker
+
+T = TypeVar("T")
+SCOPE_OF_KIND: Final = {
+    JobKind.SEAL: "sealer",
+    JobKind.UNSEAL: "sealer",
+    JobKind.SNAP_UP: "sealer",
+    JobKind.REBUILD: "sealer",
+    JobKind.WINDOW_POST: "prover",
+    JobKind.SECTOR_CHECK: "prover",
+    JobKind.AGGREGATE: "prover",
+}
+"""Scope that a token needs for jobs of a kind."""
+REPORT_MAX_BYTES: Final = 8 << 20
+"""A report carries a proof; the output of C1 has a way of its own (`DataView`)."""
+
+
+class MayWork(BasePermission):
+    """Lets in tokens of level write that are made for sealers or provers, or for everything."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002  # DRF's signature
+        """Raise NotAllowed that says what is missing, or return True."""
+        principal = caller_of(request)
+        if principal is None:
+            return False
+        if not principal.may("write"):
+            raise NotAllowed(
+                gettext("this requires the level 'write', the caller has '{perm}'").format(
+                    perm=principal.perm
+                )
+            )
+        if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
+            raise NotAllowed(gettext("this requires a token with the scope 'sealer' or 'prover'"))
+        return True
+
+
+class WorkerView(PoolView):
+    """A route of the workers' protocol."""
+
+    permission_classes = [MayWork]
+    scopes = tuple(dict.fromkeys(SCOPE_OF_KIND.values()))
+    body_max_bytes = REPORT_MAX_BYTES
+
+    @property
+    def tenant_id(self) -> int:
+        """Whose workers and miners the caller's are.  Raises NotAllowed for the pool itself."""
+        if self.principal.tenant_id is None:
+            raise NotAllowed(gettext("a worker needs a token that belongs to a tenant"))
+        return self.principal.tenant_id
+
+    def read(self, kind: type[T], *, worker: str = "") -> T:
+        """Read the body, of the worker that its address names.  Raises BadValue naming the field."""
+        try:
+            return document_decode(kind, self.request.data)
+        except BadWire as error:
+            reason = error.reason
+            if reason == UNKNOWN_FIELD:
+                reason = unknown_field_note(
+                    self.request.data,
+                    field=error.field,
+                    uuid=worker,
+                    tenant_id=self.tenant_id,
+                    now=clock.now(),
+                )
+            raise BadValue(reason, field=error.field) from None
+
+    def kinds_check(self, kinds: tuple[JobKind, ...]) -> None:
+        """Refuse kinds of jobs that the token is not made for.  Raises NotAllowed."""
+        for kind in kinds:
+            if not self.principal.has_scope(SCOPE_OF_KIND[kind]):
+                raise NotAllowed(
+                    gettext("this requires a token with the scope '{scope}'").format(
+                        scope=SCOPE_OF_KIND[kind]
+                    ),
+                    field="kinds",
+                )
+
+    def worker(self, uuid: str) -> Worker:
+        """Find the caller's worker.  Raises WorkerUnknown."""
+        return worker_of(self.tenant_id, uuid)
+
+
+def answer_of(document: Any) -> Response:
+    """Answer with a wire document."""
+    return Response(document_encode(document))
+
+
+def heartbeat_note(worker: Worker, *, principal: Principal) -> None:
+    """Note that the pool's own sealer or prover lives, under the name that the supervisor uses."""
+    if principal.tenant_name != POOL:
+        return
+    for name in dict.fromkeys(name for kind, name in SCOPE_OF_KIND.items() if kind in worker.kinds):
+        heartbeat_send(name, detail=worker.name, pid=0)
