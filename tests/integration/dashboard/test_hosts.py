@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate_some
 from apps.core.clock import now
-from apps.dashboard.pages.hosts import ASKED
+from apps.dashboard.pages.hosts.asked import ASKED
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.principals import SYSTEM
@@ -243,7 +243,7 @@ def test_another_tenants_host_has_no_page(ann):
 
 
 def test_the_list_is_paged_and_the_address_has_its_filters(ann, monkeypatch):
-    monkeypatch.setattr("apps.dashboard.pages.host_filters.ROWS", 2)
+    monkeypatch.setattr("apps.dashboard.pages.hosts.filters.ROWS", 2)
     monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
     for number in range(5):
         factories.worker(f"rack-{number}", group="east" if number < 3 else "west")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.dashboard.pages.pieces import list_context
+from apps.dashboard.pages.pieces.rows import list_context
 from apps.users.principals import SYSTEM
 from tests import factories
 from tests.page_client import signed_in, text_of

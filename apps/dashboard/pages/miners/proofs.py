@@ -13,7 +13,7 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.pages.hosts import progress_text
+from apps.dashboard.pages.hosts.job_text import progress_text
 from apps.proving.services.retries import better_until, last_try_epoch
 from apps.proving.states import AttemptKind, AttemptState, PostState
 

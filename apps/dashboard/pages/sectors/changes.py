@@ -22,7 +22,7 @@ from apps.dashboard.forms import PageForm, Text, Ticks, Whole
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required
-from apps.dashboard.pages.sectors.listing import ListFilter, narrowed
+from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.expirations import sectors_ending

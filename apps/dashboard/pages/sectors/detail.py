@@ -26,7 +26,7 @@ from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.detail_actions import detail_actions
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.history import event_row, pledged_row
-from apps.dashboard.pages.sectors.listing import SectorRow, has_expired, place_text, sector_row
+from apps.dashboard.pages.sectors.rows import SectorRow, has_expired, place_text, sector_row
 from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
 from apps.dashboard.pages.sectors.verdict import sector_verdict
 from apps.dashboard.pages.storage.checks import copy_rows

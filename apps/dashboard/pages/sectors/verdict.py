@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.labels import STAGES
-from apps.dashboard.pages.sectors.listing import SectorRow, has_expired
+from apps.dashboard.pages.sectors.rows import SectorRow, has_expired
 from apps.sectors.policy import BASE_FEES
 from apps.sectors.selectors.sectors import ERROR_MAX, batch_policy, sectors_sharing
 from apps.sectors.services.batches.context import KINDS

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.dashboard.pages.hosts import idle_text, worker_label
+from apps.dashboard.pages.hosts.state import idle_text, worker_label
 from apps.sectors.models import Worker
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.host_setting_rows import setting_label, setting_value
+from apps.dashboard.pages.hosts.setting_rows import setting_label, setting_value
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.hosts import host_groups, shared_settings_visible, tenant_of_hosts
 from apps.sectors.services.hosts.settings import SETTABLE, shared_settings_set, values_read

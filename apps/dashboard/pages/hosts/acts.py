@@ -16,7 +16,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.host_detail import host_detail, host_page
+from apps.dashboard.pages.hosts.detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, worker_is_away
 from apps.sectors.services.hosts.retirement import unfinished_jobs, worker_retire, worker_retire_drained

@@ -18,10 +18,11 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.host_leftovers import leftovers_card
-from apps.dashboard.pages.host_machine import disk_rows, host_facts
-from apps.dashboard.pages.host_setting_rows import SettingRow, known_keys, setting_label, setting_rows
-from apps.dashboard.pages.hosts import HostRow, held_jobs, host_row, job_text, kind_text
+from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text
+from apps.dashboard.pages.hosts.leftovers import leftovers_card
+from apps.dashboard.pages.hosts.machine import disk_rows, host_facts
+from apps.dashboard.pages.hosts.rows import HostRow, host_row
+from apps.dashboard.pages.hosts.setting_rows import SettingRow, known_keys, setting_label, setting_rows
 from apps.dashboard.pages.storage.rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import WorkerUnknown

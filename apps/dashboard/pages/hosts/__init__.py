@@ -1,0 +1,1 @@
+"""The hosts, one host, and how one joins."""

@@ -1,0 +1,49 @@
+"""A host's jobs, kinds of work and slots in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as say
+
+from apps.core import formatting
+from apps.dashboard.labels import JOBS, STAGES
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Job, Worker
+
+
+def held_jobs(worker: Worker) -> list[Job]:
+    """Return the jobs that `workers_visible` read along."""
+    return getattr(worker, "held_jobs", [])
+
+
+def job_text(job: Job) -> str:
+    """`f01001 / 3: PC1`, or which deadline is proved."""
+    if job.sector is not None:
+        return f"{job.miner.address} / {job.sector.number}: {STAGES.get(job.stage, job.stage)}"
+    far = progress_text(job)
+    return f"{job.miner.address}: {kind_text(job.kind)}{', ' if far else ''}{far}"
+
+
+def progress_text(job: Job) -> str:
+    """How far a proof is, `5 of 20 sectors`; empty while its host has not told."""
+    if not job.progress_total:
+        return ""
+    unit = job.progress_unit or "steps"
+    return say("{progress_done} of {progress_total} {unit}").format(
+        progress_done=formatting.whole(job.progress_done),
+        progress_total=formatting.whole(job.progress_total),
+        unit=unit,
+    )
+
+
+def slots_text(slots: dict[str, int]) -> str:
+    """`PC1 4, PC2 1`; stages without a slot are left out."""
+    named = ((STAGES.get(stage.upper()) or kind_text(stage.lower()), count) for stage, count in slots.items())
+    return ", ".join(f"{stage} {count}" for stage, count in named if count)
+
+
+def kind_text(kind: str) -> str:
+    """Return a kind of work in words."""
+    return JOBS.get(kind.upper(), kind.replace("_", " ").lower())

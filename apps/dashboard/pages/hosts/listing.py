@@ -1,0 +1,127 @@
+"""Hosts: the workers that seal and prove, pause and resume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.checks.results import Topic
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.hosts.filters import HostFilter, facets, group_facets, hosts_page
+from apps.dashboard.pages.hosts.rows import host_rows
+from apps.dashboard.pages.hosts.state import worker_label
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.sectors.selectors.hosts import is_uuid, worker_get, worker_is_away, workers_visible
+from apps.sectors.selectors.jobs import hosts_of_jobs
+from apps.sectors.services.hosts.workers import worker_command
+from apps.users.services.people import can_manage_people
+from poolsite.wire.hosts import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from apps.users.principals import Principal
+
+
+def list_verdict_of(data: PageData) -> Verdict:
+    """Return in one sentence who is there."""
+    workers, report = data.workers, data.report_of(Topic.HOSTS)
+    if not workers:
+        return verdict_by(report, Verdict("", _("No worker has registered yet.")))
+    away = sum(worker_is_away(worker, now=data.at) for worker in workers)
+    here = say("{workers} online, {away} offline.").format(
+        workers=plural(len(workers) - away, "worker"), away=away
+    )
+    return verdict_by(report, Verdict(here, "" if report.found else _("None is slow or low on disk space.")))
+
+
+def list_verdict(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the changed workers by pk or uuid."""
+    data = context.data
+    known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
+        uuid__in=[key for key in keys if is_uuid(key)]
+    )
+    for row in host_rows(workers_visible(context.viewer).filter(known), data):
+        yield fragment("hosts/_row.html", host=row)
+
+
+def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the workers whose jobs changed."""
+    known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
+        uuid__in=[key for key in keys if is_uuid(key)]
+    )
+    return rows(context, [str(pk) for pk in hosts_of_jobs(known)])
+
+
+@require_safe
+@sign_in_required
+def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return the list, those that need somebody first."""
+    data, wanted = PageData(viewer), HostFilter.of(request.GET)
+    labelled = [
+        (worker, worker_label(worker, now=data.at, pace=data.host_speeds.get(worker.pk)))
+        for worker in data.workers
+    ]
+    shown, pager = hosts_page(labelled, wanted)
+    return page_render(
+        request,
+        "hosts/list.html",
+        title=_("Hosts"),
+        section="hosts",
+        page_key="hosts",
+        data=data,
+        hosts=host_rows(shown, data),
+        has_any=bool(labelled),
+        pager=pager,
+        wanted=wanted,
+        facets=facets(labelled, wanted),
+        groups=group_facets(labelled, wanted),
+        verdict=list_verdict_of(data),
+        may_join=can_manage_people(viewer),
+    )
+
+
+@require_POST
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Pause a worker or let it go on; the command rides on its next heartbeat."""
+    if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("write"):
+        raise Http404
+    worker = worker_get(viewer, str(key))
+    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
+    if not getattr(request, "htmx", False):
+        return redirect("hosts")
+    [row] = host_rows([worker_get(viewer, str(key))], PageData(viewer))
+    return render(request, "hosts/_row.html", {"host": row})
+
+
+NAV: Final = NavItem("hosts", _("Hosts"), "hosts", place=(1, 13))
+urlpatterns: Final = [
+    path("hosts/", hosts, name="hosts"),
+    path("hosts/<uuid:key>/<str:op>/", action, name="host-act"),
+]
+LIVE: Final = {
+    "hosts": LivePage(
+        {"worker": (list_verdict,), "head": (list_verdict,)},
+        rows={"worker": rows, "job": rows_of_jobs},
+        findings=list_verdict,
+    )
+}

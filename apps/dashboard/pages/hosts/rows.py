@@ -1,0 +1,117 @@
+"""One host in a list: what it does, what it was told, its hardware and speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as say
+
+from apps.core import formatting
+from apps.dashboard.cards import Action
+from apps.dashboard.pages.hosts.asked import asked_text
+from apps.dashboard.pages.hosts.filters import order_of
+from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
+from apps.dashboard.pages.hosts.speed import pace_text, record_text
+from apps.dashboard.pages.hosts.state import idle_text, worker_label
+from apps.sectors.hardware import PINGS, disk_share
+from poolsite.wire.hosts import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from apps.dashboard.labels import StateLabel
+    from apps.dashboard.page_data import PageData
+    from apps.sectors.models import Worker
+    from apps.sectors.selectors.host_speed import HostSpeed
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """One worker in a list."""
+
+    row: Worker
+    label: StateLabel
+    kind: str
+    slots: str
+    """Jobs of each stage at a time."""
+    does: str
+    asked: str
+    """What it was told and has not done yet."""
+    hardware: str
+    disk: str
+    """Free space of the folder in which it seals."""
+    pace: str
+    """Its longest stages."""
+    record: str
+    """How many runs that rests on, and what failed."""
+    actions: tuple[Action, ...]
+    other_tenant: str
+    """Its tenant's name, where that is not the viewer's own; else empty."""
+
+
+def disk_text(hardware: dict[str, Any]) -> str:
+    """`41.20 GiB free, 68 %`."""
+    free = disk_share(hardware)
+    if free is None:
+        return ""
+    return say("{disk_free_bytes} free, {free}").format(
+        disk_free_bytes=" ".join(formatting.size(int(hardware["disk_free_bytes"]))),
+        free=formatting.percent(free, 1),
+    )
+
+
+def hardware_text(hardware: dict[str, Any]) -> str:
+    """`2 cores, 23.4 GiB RAM`; what a host did not tell is left out."""
+    parts = []
+    if hardware.get("cpus"):
+        parts.append(say("{cpus} cores").format(cpus=hardware["cpus"]))
+    if hardware.get("ram_bytes"):
+        parts.append(f"{' '.join(formatting.size(int(hardware['ram_bytes'])))} RAM")
+    return ", ".join(parts) or formatting.NOTHING
+
+
+def _does(worker: Worker, jobs: list[str]) -> str:
+    """Return what a host is at, or what went wrong last; two processes of its name stand before all."""
+    if len(worker.hardware.get(PINGS, ())) > 1:
+        return "; ".join(filter(None, (worker.last_error, *jobs)))
+    return "; ".join(jobs) or worker.last_error
+
+
+def host_actions(worker: Worker, asked: str) -> tuple[Action, ...]:
+    """Return what can be done: the opposite of what holds, or was asked for already."""
+    is_paused = asked == Operation.PAUSE if asked in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
+    key, label, icon = ("resume", "Resume", "run") if is_paused else ("pause", "Pause", "pause")
+    return (Action(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
+
+
+def host_row(
+    worker: Worker, *, data: PageData, may_act: bool, paces: Mapping[int, HostSpeed] = MappingProxyType({})
+) -> HostRow:
+    """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
+    pace = paces.get(worker.pk)
+    jobs = [job_text(job) for job in held_jobs(worker)]
+    asked = data.asked.get(worker.pk, "")
+    return HostRow(
+        row=worker,
+        label=worker_label(worker, now=data.at, pace=pace),
+        kind=", ".join(kind_text(kind) for kind in worker.kinds),
+        slots=slots_text(worker.slots),
+        does=_does(worker, jobs) or idle_text(worker, now=data.at),
+        asked=asked_text(worker, asked),
+        hardware=hardware_text(worker.hardware),
+        disk=disk_text(worker.hardware),
+        pace=pace_text(pace),
+        record=record_text(pace),
+        actions=host_actions(worker, asked) if may_act else (),
+        other_tenant=worker.tenant.name if worker.tenant_id != data.viewer.own_id else "",
+    )
+
+
+def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
+    """Lay out workers, those that need somebody first."""
+    may_act = data.viewer.may("write")
+    rows = [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]
+    return sorted(rows, key=lambda row: order_of((row.row, row.label)))

@@ -1,0 +1,1 @@
+"""Pieces: the list, the upload, and what can be done with one."""

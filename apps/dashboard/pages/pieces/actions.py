@@ -1,0 +1,71 @@
+"""What a person does with one piece: unseal it, remove it, set its purpose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404
+from django.shortcuts import redirect
+from django.urls import path
+from django.views.decorators.http import require_POST
+
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.dashboard.pages.pieces.listing import pieces_show
+from apps.dashboard.sessions import sign_in_required
+from apps.pieces.selectors import upload_get
+from apps.pieces.services.uploads import piece_purpose_set, piece_remove
+from apps.sectors.services.runs.unsealing import unseal_request
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.pieces.models import Piece
+    from apps.users.principals import Principal
+
+
+def _acted(
+    request: HttpRequest, viewer: Principal, key: uuid.UUID, action: Callable[[Piece], Any]
+) -> HttpResponse:
+    piece = upload_get(viewer, str(key))
+    try:
+        action(piece)
+    except DomainError as refusal:
+        return pieces_show(request, viewer, error=refusal.reason)
+    return redirect("pieces")
+
+
+@require_POST
+@sign_in_required
+def unseal(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Have a piece unsealed of which no copy is kept."""
+    return _acted(request, viewer, key, lambda piece: unseal_request(piece, now=now()))
+
+
+@require_POST
+@sign_in_required
+def remove(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Remove a piece that is in no sector."""
+    if not viewer.may("write"):
+        raise Http404
+    return _acted(request, viewer, key, lambda piece: piece_remove(piece, by=viewer))
+
+
+@require_POST
+@sign_in_required
+def purpose(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Set into which sectors a piece goes."""
+    if not viewer.may("write"):
+        raise Http404
+    wanted = request.POST.get("purpose", "")
+    return _acted(request, viewer, key, lambda piece: piece_purpose_set(piece, wanted, by=viewer))
+
+
+urlpatterns: Final = [
+    path("pieces/<uuid:key>/unseal/", unseal, name="piece-unseal"),
+    path("pieces/<uuid:key>/purpose/", purpose, name="piece-purpose"),
+    path("pieces/<uuid:key>/remove/", remove, name="piece-remove"),
+]

@@ -1,0 +1,147 @@
+"""Pieces: clients' data, where each is from its upload to an active sector, and the upload itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.checks.results import Topic
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.pieces.rows import list_context
+from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.pickers import picker
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.pieces.selectors import PieceFilter, pieces_by_uuid, pieces_counts, pieces_page
+from apps.pieces.states import PiecePurpose, PieceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.users.principals import Principal
+
+FILTERS: Final = (
+    ("", "All", ""),
+    (PieceState.UPLOADING, "Uploading", "run"),
+    (PieceState.READY, "Waiting", "wait"),
+    (PieceState.PACKED, "In a sector", "run"),
+    (PieceState.ACTIVE, "Active", "ok"),
+    (PieceState.ENDED, "Sector ended", "idle"),
+    (PieceState.FAILED, "Failed", "bad"),
+)
+"""Filters of the list: state, label, tone."""
+
+
+def list_verdict_of(data: PageData) -> Verdict:
+    """Return in one sentence how the pieces stand."""
+    counts = pieces_counts(data.viewer)
+    waiting = counts.get(PieceState.READY, 0)
+    sealing = counts.get(PieceState.PACKED, 0)
+    active = plural(counts.get(PieceState.ACTIVE, 0), "piece")
+    calm = Verdict("Nothing is in progress:", gettext("{active} active.").format(active=active))
+    if waiting or sealing:
+        calm = Verdict(
+            gettext("{pieces} in progress:").format(pieces=plural(waiting + sealing, "piece")),
+            gettext("{sealing} in sectors that are not active.").format(sealing=sealing),
+        )
+    return verdict_by(data.report_of(Topic.PIECES), calm)
+
+
+def list_verdict(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the changed rows; a page shows those that it has."""
+    for row in list_context(pieces_by_uuid(context.viewer, keys), context.viewer):
+        yield fragment("pieces/_row.html", piece=row)
+
+
+class UploadForm(PageForm):
+    """Whose sectors a file goes into; static/js/piece_upload.js sends it over REST."""
+
+    miner = Text()
+    client = Text()
+    allocation = Text()
+    deal = Text()
+    start_epoch = Text()
+    url = Text()
+
+
+@require_safe
+@sign_in_required
+def pieces(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return the list, newest first, and the upload."""
+    return pieces_show(request, viewer)
+
+
+def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
+    """Show the list, with what was refused."""
+    state = request.GET.get("state", "")
+    cursor = cursor_read(request.GET.get("after", ""))
+    data = PageData(viewer)
+    wanted = PieceFilter(
+        state=state if state in PieceState.values else "", before=int(cursor) if cursor else None
+    )
+    shown, pager = page_of(
+        pieces_page(viewer, wanted, limit=ROWS + 1),
+        cursor_of=lambda row: str(row.pk),
+        query=request.GET.dict(),
+        is_first=not cursor,
+    )
+    return page_render(
+        request,
+        "pieces/list.html",
+        title=_("Pieces"),
+        section="pieces",
+        page_key="pieces",
+        data=data,
+        status=422 if error else 200,
+        pieces=list_context(shown, viewer),
+        pager=pager,
+        verdict=list_verdict_of(data),
+        facets=facets(state),
+        filtered=bool(state),
+        here=reverse("pieces"),
+        form=UploadForm(),
+        miners=picker(viewer, "miner"),
+        purposes=[(str(one), one.label) for one in PiecePurpose],
+        can_upload=viewer.may("write"),
+        error=error,
+    )
+
+
+def facets(state: str) -> list[Facet]:
+    """Return the list's filters with their addresses."""
+    here = reverse("pieces")
+    return [
+        Facet(
+            key=str(key),
+            label=label,
+            href=f"{here}?{urlencode({'state': key})}" if key else here,
+            on=key == state,
+            tone=tone,
+            icon=tone,
+        )
+        for key, label, tone in FILTERS
+    ]
+
+
+NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(1, 8))
+urlpatterns: Final = [
+    path("pieces/", pieces, name="pieces"),
+]
+LIVE: Final = {"pieces": LivePage({"piece": (list_verdict,)}, rows={"piece": rows}, findings=list_verdict)}

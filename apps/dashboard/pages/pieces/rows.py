@@ -1,0 +1,157 @@
+"""One piece in the list: its state, its terms, what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
+from apps.sectors.params import has_data
+from apps.sectors.selectors.sectors import sectors_by_numbers
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django_stubs_ext import StrOrPromise
+
+    from apps.pieces.models import Piece
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+LABELS: Final[dict[str, StateLabel]] = {
+    PieceState.UPLOADING: StateLabel("run", "uploading", "up"),
+    PieceState.FETCHING: StateLabel("run", "downloading", "download"),
+    PieceState.RECEIVED: StateLabel("run", "computing commitment"),
+    PieceState.READY: StateLabel("idle", "waiting for a sector"),
+    PieceState.PACKED: StateLabel("run", "being sealed"),
+    PieceState.ACTIVE: StateLabel("ok", "active"),
+    PieceState.ENDED: StateLabel("idle", "sector ended"),
+    PieceState.FAILED: StateLabel("bad", "failed"),
+}
+NOT_ACTIVE: Final = StateLabel("warn", _("sealed, not active"))
+"""Of a piece in a sector that waits for its first proof, or is faulty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeAct:
+    """How a piece gets the other purpose."""
+
+    href: str
+    purpose: str
+    label: StrOrPromise
+
+
+@dataclass(frozen=True, slots=True)
+class PieceRow:
+    """One piece in the list."""
+
+    key: str
+    cid: str
+    short: str
+    miner: str
+    state: str
+    tone: str
+    word: StrOrPromise
+    icon: str
+    say: str
+    """Why it failed, or under what it is activated."""
+    pct: int | None
+    pct_text: str
+    size: str
+    padded: str
+    sector: str
+    sector_href: str
+    offset: str
+    data_href: str
+    """Where its bytes are; empty while there are none to be had."""
+    unseal_href: str
+    remove_href: str
+    purpose: PurposeAct | None
+    made: str
+
+
+def terms_text(piece: Piece) -> str:
+    """Under what a piece is activated: `allocation 3 of f01010; deal 7; by epoch 9000`."""
+    parts = []
+    if piece.allocation is not None:
+        parts.append(
+            gettext("allocation {allocation} of f0{client}").format(
+                allocation=piece.allocation, client=piece.client
+            )
+        )
+    if piece.deal is not None:
+        parts.append(gettext("deal {deal}").format(deal=piece.deal))
+    if piece.last_epoch is not None:
+        parts.append(
+            gettext("active by epoch {start_epoch}").format(start_epoch=formatting.whole(piece.last_epoch))
+        )
+    if piece.purpose == PiecePurpose.SNAP_UP and piece.state in UNPLACED:
+        parts.append("for a snap-up")
+    return "; ".join(parts)
+
+
+def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
+    """Return how a piece that is in no sector gets the other purpose; None for others."""
+    if piece.state not in UNPLACED or not viewer.may("write"):
+        return None
+    is_kept = piece.purpose == PiecePurpose.SNAP_UP
+    return PurposeAct(
+        href=reverse("piece-purpose", args=[piece.uuid]),
+        purpose=str(PiecePurpose.ANY if is_kept else PiecePurpose.SNAP_UP),
+        label=_("Allow new sectors") if is_kept else _("For snap-up"),
+    )
+
+
+def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRow:
+    """Lay out one piece of `pieces_visible`."""
+    is_inactive = piece.state == PieceState.PACKED and sector is not None and is_sealed_in(sector)
+    label = NOT_ACTIVE if is_inactive else LABELS[piece.state]
+    is_coming = piece.state == PieceState.UPLOADING and bool(piece.payload_size)
+    part = piece.received / (piece.payload_size or 1)
+    is_sealed = bool(piece.piece_cid) and not piece.has_data and piece.state == PieceState.ACTIVE
+    may_write = viewer.may("write")
+    return PieceRow(
+        key=str(piece.uuid),
+        cid=piece.piece_cid or piece.announced_cid,
+        short=formatting.shortened(piece.piece_cid or piece.announced_cid) or "not computed yet",
+        miner=str(piece.miner),
+        state=piece.state,
+        tone=label.tone,
+        word=label.word,
+        icon=label.sign,
+        say=piece.error or terms_text(piece),
+        pct=round(100 * part) if is_coming else None,
+        pct_text=formatting.percent(part, 1),
+        size=" ".join(formatting.size(piece.payload_size)).strip(),
+        padded=" ".join(formatting.size(piece.padded_size or None)).strip(),
+        sector=formatting.NOTHING if piece.sector_number is None else str(piece.sector_number),
+        sector_href="" if sector is None else reverse("sector", args=[sector.uuid]),
+        offset=formatting.NOTHING if piece.offset is None else formatting.whole(piece.offset),
+        data_href=reverse("v1-piece-data", args=[piece.piece_cid]) if piece.is_readable else "",
+        unseal_href=reverse("piece-unseal", args=[piece.uuid]) if is_sealed else "",
+        remove_href=reverse("piece-remove", args=[piece.uuid])
+        if may_write and (piece.sector_number is None or piece.state == PieceState.ENDED)
+        else "",
+        purpose=purpose_act(piece, viewer),
+        made=time_html(piece.created_at),
+    )
+
+
+def is_sealed_in(sector: Sector) -> bool:
+    """Return whether a sector that is committed holds data: those of a snap-up come with its update."""
+    return sector.state == SectorState.PROVING and has_data(sector)
+
+
+def list_context(pieces: Sequence[Piece], viewer: Principal) -> list[PieceRow]:
+    """Lay out one page of the list."""
+    wanted = [(piece.miner_id, piece.sector_number) for piece in pieces if piece.sector_number is not None]
+    sectors = sectors_by_numbers(viewer, wanted)
+    return [piece_row(piece, sectors.get((piece.miner_id, piece.sector_number)), viewer) for piece in pieces]

@@ -1,0 +1,1 @@
+"""Sealing: who runs which stage, and what limits the farm."""

@@ -1,0 +1,50 @@
+"""The runs on all hosts as CSV."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sealing.page import report_of, wanted_of
+from apps.dashboard.sessions import sign_in_required
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from django.http import HttpRequest
+
+    from apps.dashboard.csv_export import Download
+    from apps.sectors.selectors.sealing_report import HostLanes, SealingFilter
+    from apps.users.principals import Principal
+
+COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "seconds", "outcome", "capped")
+
+
+@require_safe
+@sign_in_required
+def runs_csv(request: HttpRequest, viewer: Principal) -> Download:
+    """Write the runs of the window as CSV."""
+    wanted = wanted_of(request)
+    report = report_of(viewer, wanted, PageData(viewer))
+    return csv_answer("sealing.csv", COLUMNS, csv_rows(report.hosts, wanted))
+
+
+def csv_rows(hosts: Iterable[HostLanes], wanted: SealingFilter) -> Iterator[tuple[Any, ...]]:
+    """Write each run, by host and slot."""
+    for host in hosts:
+        for lane in host.lanes:
+            for run in lane.runs:
+                if wanted.miner in ("", run.miner):
+                    times = (run.start.isoformat(), run.end.isoformat(), round(run.seconds, 3))
+                    how = "failed" if run.is_error else "done"
+                    slot = (host.worker.name, lane.stage, lane.number)
+                    yield (*slot, run.miner, run.number, *times, how, "yes" if host.is_capped else "no")
+
+
+urlpatterns: Final = [
+    path("sealing.csv", runs_csv, name="sealing-csv"),
+]

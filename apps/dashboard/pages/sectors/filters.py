@@ -1,0 +1,98 @@
+"""What the list of sectors is narrowed to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.checks.findings.sealing import expires_soon
+from apps.miners.errors import MinerUnknown
+from apps.miners.selectors import miner_get
+from apps.sectors.selectors.sectors import of_host, sectors_visible
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db.models import QuerySet
+
+    from apps.dashboard.page_data import PageData
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+STATES: Final = (
+    ("", "All", "", ""),
+    ("work", "In progress", "run", "run"),
+    ("paused", "Failed", "bad", "bad"),
+    ("active", "Active", "ok", "ok"),
+    ("sealed", "Awaiting first proof", "warn", "warn"),
+    ("expiring", "Expires within 30 d", "warn", "warn"),
+    ("changing", "Terminating or extending", "run", "run"),
+    ("terminated", "Terminated", "", ""),
+    ("aborted", "Aborted", "", ""),
+)
+"""Filters of the list: key, label, tone, icon."""
+PLACES: Final = (("miner", _("Miner")), ("host", _("Host")), ("store", _("Store")))
+"""Further filters: name and label."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListFilter:
+    """What the list is narrowed to; the URL has it, so that it is the saved view."""
+
+    state: str = ""
+    q: str = ""
+    miner: str = ""
+    host: str = ""
+    store: str = ""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> ListFilter:
+        """Read it from a query or a form."""
+        return cls(**{name: str(given.get(name) or "").strip()[:110] for name in cls.__slots__})
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Return what is narrowed."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name))}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Return what stands beside state and search."""
+        return {"miner": self.miner, "host": self.host, "store": self.store}
+
+
+def narrowed(viewer: Principal, wanted: ListFilter, *, data: PageData) -> QuerySet[Sector]:
+    """Return the viewer's sectors that fit."""
+    rows = filtered(sectors_visible(viewer), state=wanted.state, q=wanted.q, data=data)
+    if wanted.miner:
+        try:
+            rows = rows.filter(miner=miner_get(viewer, wanted.miner))
+        except MinerUnknown:
+            return rows.none()
+    if wanted.host:
+        rows = rows.filter(of_host(viewer, wanted.host))
+    return rows.filter(store=wanted.store) if wanted.store else rows
+
+
+def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> QuerySet[Sector]:
+    """Apply state and search; each has an index."""
+    if state == "work":
+        rows = rows.exclude(state__in=FINAL_STATES)
+    elif state == "paused":
+        rows = rows.exclude(paused_at=None)
+    elif state == "active":
+        rows = rows.filter(state=SectorState.PROVING, active=True)
+    elif state == "sealed":
+        rows = rows.filter(state=SectorState.PROVING, active=False)
+    elif state == "expiring":
+        rows = rows.filter(expires_soon(data))
+    elif state == "changing":
+        rows = rows.filter(pk__in=list(data.changes))
+    elif state in ("aborted", "terminated"):
+        rows = rows.filter(state=state.upper())
+    if q:
+        rows = rows.filter(number=int(q)) if q.isdecimal() and len(q) < 19 else rows.filter(store=q[:110])
+    return rows
