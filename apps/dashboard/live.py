@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from apps.core.database_threads import in_database
 from apps.core.event_loops import PerLoop
 from apps.core.live import EVERYONE, POOL, group_of
-from apps.core.redis_clients import redis_client
 from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.live_gaps import PROBE_S, GapDetector, server_run
 from apps.dashboard.sessions import PageSession, viewer_of, viewers_of
 from apps.miners.services.transfer import MOVED
 from apps.users.access import AccessChanges
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 BATCH_WINDOW_S: Final = 0.25
 """Pause after a update; what changes meanwhile goes out together at its end."""
-PROBE_S: Final = 1.0
-"""How often a process sends itself a message, to notice that it lost events."""
 RECHECK_S: Final = 20.0
 """How often the people behind the open pages are looked up again without such a hint."""
 MAX_CHANGES: Final = 60
@@ -116,29 +114,6 @@ def channel_layer() -> BaseChannelLayer:
     layer = get_channel_layer()
     assert layer is not None, "CHANNEL_LAYERS has no default"
     return layer
-
-
-class GapDetector:
-    """Detects lost events: the channel layer reports nothing when its connection was interrupted."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.server = ""
-        self.last_at = time.monotonic()
-
-    def has_gap(self, event: dict[str, Any]) -> bool:
-        """Return whether events may be lost: after a silence, a lost probe, or another start of Redis."""
-        silence, self.last_at = time.monotonic() - self.last_at, time.monotonic()
-        if event["type"] != "live.probe":
-            return silence > 3 * PROBE_S
-        expected, self.number = self.number + 1, event["number"]
-        before, self.server = self.server or event["server"], event["server"]
-        return silence > 3 * PROBE_S or self.number != expected or self.server != before
-
-
-def server_run() -> str:
-    """Name this start of Redis: another one has lost what was published in between."""
-    return str(redis_client().info("server")["run_id"])
 
 
 class LiveUpdates:

@@ -22,7 +22,7 @@ from apps.chain.selectors import head_exactly_at
 from apps.core import formatting
 from apps.dashboard.layout import nav_of, page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.messages.listing import message_row
+from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import message_keys_by_cid, messages_visible, senders_visible

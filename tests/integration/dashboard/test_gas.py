@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
-from apps.dashboard.pages.messages.diagnosis import limit_href
+from apps.dashboard.pages.messages.diagnosis_checks import limit_href
 from apps.messages.limits import Limit
 from apps.messages.models import (
     ActorRules,

@@ -19,7 +19,7 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
     for place in (
         "apps.api.v1.store_findings",
-        "apps.dashboard.pages.storage.scans",
+        "apps.dashboard.pages.storage.findings",
         "apps.api.management.leftovers",
     ):
         monkeypatch.setattr(f"{place}.sealing_context_now", lambda: work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,36 +18,27 @@ from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.dashboard.cards import Action, Check, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.diagnosis import Finding, finding_of
-from apps.dashboard.pages.messages.listing import message_label, message_why
+from apps.dashboard.pages.messages.facts import chain_facts, param_facts
+from apps.dashboard.pages.messages.history import history_of
+from apps.dashboard.pages.messages.rows import message_label, message_why
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
-from apps.messages.methods import method_text, receiver_kind
-from apps.messages.selectors import message_events, message_get
-from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.methods import method_text
+from apps.messages.selectors import message_get
 from apps.messages.selectors.stuck import stuck_mark
 from apps.messages.states import MessageState
-from poolsite.filecoin.actors.decode import params_decode
-from poolsite.filecoin.actors.exitcodes import exit_code_text
-from poolsite.filecoin.amounts import fil_format
-from poolsite.filecoin.cbor import BadCbor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from django_stubs_ext import StrOrPromise
 
-    from apps.messages.models import Message, MessageEvent
+    from apps.messages.models import Message
     from apps.users.principals import Principal
-
-
-PARAM_CUT: Final = 400
-"""Characters of one parameter that the page shows; a proof is longer than a screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,108 +103,6 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
         history=tuple(history_of(message)),
         actions=message_actions(message, data.viewer),
     )
-
-
-def chain_facts(message: Message) -> Iterable[Fact]:
-    """Yield what the chain has of it, or will have."""
-    yield Fact(_("CID"), message.cid or formatting.NOTHING, mono=True)
-    yield Fact(_("From"), message.from_addr, mono=True)
-    yield Fact(_("To"), message.to, mono=True)
-    yield Fact(_("Value"), fil_format(int(message.value)))
-    yield Fact(_("Nonce"), formatting.whole(message.nonce))
-    yield Fact(_("Gas limit"), formatting.whole(message.gas_limit or None))
-    fees = f"{formatting.fee_text(message.gas_fee_cap)}, {formatting.fee_text(message.gas_premium)}"
-    yield Fact(_("Fee cap, premium"), fees if message.gas_fee_cap else formatting.NOTHING)
-    if message.state == MessageState.LANDED:
-        yield Fact(_("Epoch"), formatting.whole(message.height))
-        yield Fact(_("Exit code"), f"{message.exit_code}, {exit_code_text(message.exit_code)}")
-        if message.error:
-            yield Fact(_("Actor error"), message.error)
-        yield Fact(_("Gas used"), formatting.whole(message.gas_used))
-        yield Fact(_("Return value"), _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
-
-
-def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
-    """Yield the parameters as readable fields; raw bytes where they do not decode."""
-    encoded = bytes(message.params)
-    if not encoded:
-        yield Fact(_("Parameters"), "none")
-        return
-    kind = receiver_kind(message.to, kind=message.kind, miners=miners)
-    kind = kind or receiver_kinds([message.to]).get(message.to, "")
-    try:
-        fields = params_decode(kind, message.method, encoded)
-    except (BadCbor, KeyError):
-        fields = None
-    if not isinstance(fields, dict):
-        yield Fact(_("Parameters"), _cut(encoded.hex()), mono=True)
-        return
-    for name, value in fields.items():
-        yield Fact(name, _cut(_text(value)) or "none", mono=not isinstance(value, int))
-
-
-def _text(value: Any) -> str:
-    """Return a decoded parameter in one line."""
-    if isinstance(value, list | tuple):
-        return ", ".join(_text(part) for part in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return "" if value is None else str(value)
-
-
-def _cut(text: str) -> str:
-    return (
-        text
-        if len(text) <= PARAM_CUT
-        else gettext("{text}… ({length} characters)").format(text=text[:PARAM_CUT], length=len(text))
-    )
-
-
-def history_of(message: Message) -> Iterable[Event]:
-    """Return what happened to it, newest first."""
-    rows = [
-        _row(
-            message.created_at,
-            "idle",
-            "plus",
-            "Pushed",
-            gettext("by {pushed_by}").format(pushed_by=message.pushed_by or "the pool"),
-        ),
-    ]
-    if message.filled_at is not None:
-        first = message.versions.order_by("pk").first() or message
-        sub = gettext("nonce {nonce}, fee cap {gas_fee_cap}").format(
-            nonce=formatting.whole(message.nonce), gas_fee_cap=formatting.fee_text(first.gas_fee_cap)
-        )
-        rows.append(_row(message.filled_at, "run", "access", "Nonce assigned, signed", sub))
-    if message.published_at is not None:
-        rows.append(_row(message.published_at, "run", "messages", "Accepted by node"))
-    if message.landed_at is not None and message.state == MessageState.LANDED:
-        tone = "bad" if message.exit_code else "ok"
-        sub = gettext("exit code {exit_code}, gas {gas_used}").format(
-            exit_code=message.exit_code, gas_used=formatting.whole(message.gas_used)
-        )
-        say = gettext("Landed in epoch {height}").format(height=formatting.whole(message.height))
-        rows.append(_row(message.landed_at, tone, tone, say, sub))
-    rows += [_event(event) for event in message_events(message)]
-    return [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)]
-
-
-def _row(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[datetime, Event]:
-    return at, Event(str(time_html(at)), tone, icon, say, sub)
-
-
-EVENTS: Final = {
-    "taken back": _("Retried"),
-    "tried by hand": _("Retried manually"),
-    "marked bad": _("Marked as failed"),
-}
-"""Labels of stored events whose names would not tell; all others are their label."""
-
-
-def _event(event: MessageEvent) -> tuple[datetime, Event]:
-    name = event.event.replace("_", " ")
-    return _row(event.at, "idle", "info", str(EVENTS.get(name, name.capitalize())), event.text)
 
 
 def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,11 +16,12 @@ from apps.chain.errors import NetworkUnknown
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import Amount, PageForm, Text, Whole, Words, new_key
+from apps.dashboard.forms import new_key
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.address_cards import ChangeCard, change_cards
+from apps.dashboard.pages.miners.address_form import AddressForm
 from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows, place_rows, way_row
-from apps.dashboard.pickers import picker, wallet_choice
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.address_messages import address_messages
@@ -37,174 +37,14 @@ from apps.miners.states import AddressChange
 from poolsite.wire.proposals import address_changes_rule, rule_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from apps.chain.models import Head
     from apps.dashboard.pages.miners.address_rows import AddressRow, PendingRow, PlaceRow, WayRow
-    from apps.dashboard.pickers import Picker
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
-    from apps.miners.services.address_changes import ChangePlan, MinerAddresses
+    from apps.miners.services.address_changes import ChangePlan
     from apps.users.principals import Principal
-
-
-@dataclass(frozen=True, slots=True)
-class ControlRow:
-    """An address that may be a control address."""
-
-    value: str
-    label: str
-    is_chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeCard:
-    """The form of one change."""
-
-    change: AddressChange
-    label: str
-    help: str
-    value: str
-    """The address in it, if this one was refused."""
-    picker: Picker | None
-    """None: it is no wallet."""
-    present: tuple[ControlRow, ...] = ()
-    """Control addresses that can be kept."""
-
-    @property
-    def is_list(self) -> bool:
-        """Return whether it names all addresses at once: those that are kept, and more."""
-        return self.change == AddressChange.CONTROL
-
-    @property
-    def is_places(self) -> bool:
-        """Return whether it is typed, as no wallet is meant."""
-        return self.change in (AddressChange.MULTIADDRS, AddressChange.PEER_ID)
-
-    @property
-    def takes_others(self) -> bool:
-        """Return whether an address fits that no signer of the tenant's has."""
-        return self.change in (AddressChange.OWNER, AddressChange.BENEFICIARY)
-
-    @property
-    def has_term(self) -> bool:
-        """Return whether it has a quota and an end."""
-        return self.change == AddressChange.BENEFICIARY
-
-
-class AddressForm(PageForm):
-    """A change; the key makes a double click one message."""
-
-    change = Text()
-    addresses = Words()
-    quota = Amount()
-    expiration = Whole()
-    key = Text(initial=new_key)
-
-    def request(self) -> AddressRequest:
-        """Return what is asked."""
-        given = self.cleaned_data
-        key = str(given["key"])
-        return AddressRequest(
-            change=given["change"],
-            addresses=tuple(given["addresses"]),
-            quota=given["quota"],
-            expiration=given["expiration"],
-            key=key[:64] if key.isalnum() else new_key(),
-        )
-
-
-def picked_changes() -> Iterable[tuple[AddressChange, str, str, str]]:
-    """Return the changes to an address that is picked: which, the kind of its picker, label and help."""
-    return (
-        (
-            AddressChange.CONTROL,
-            "control",
-            _("Add"),
-            _("At most ten. Addresses that are not ticked are removed."),
-        ),
-        (
-            AddressChange.WORKER,
-            "next-worker",
-            _("New worker"),
-            _("A BLS key. The owner confirms it once the chain's delay has passed."),
-        ),
-        (
-            AddressChange.OWNER,
-            "owner",
-            _("New owner"),
-            _("It must confirm with its own key. Choose the current owner to withdraw a proposal."),
-        ),
-        (
-            AddressChange.BENEFICIARY,
-            "owner",
-            _("New beneficiary"),
-            _("It and the current one must approve. The owner itself has neither quota nor end."),
-        ),
-    )
-
-
-def change_cards(
-    form: AddressForm, now: MinerAddresses, miner: Miner, data: PageData
-) -> Iterable[ChangeCard]:
-    """Return the forms of the changes that a person begins; what was chosen stays in its own."""
-    typed = form.typed
-    for change, kind, label, text in picked_changes():
-        chosen = typed["addresses"].split() if typed["change"] == change else []
-        value = next(iter(chosen), "")
-        omit = miner.worker if change == AddressChange.WORKER else ""
-        if change != AddressChange.CONTROL:
-            yield ChangeCard(
-                change, label, text, value, picker(data.viewer, kind, value=value, omit=omit, of=miner)
-            )
-            continue
-        offered = picker(data.viewer, kind, of=miner)
-        rows = control_rows(now, offered, data, chosen=chosen if typed["change"] == change else now.control)
-        shown = {row.value for row in rows}
-        yield ChangeCard(
-            change, label, text, " ".join(one for one in chosen if one not in shown), offered, rows
-        )
-    for change, label, text, present in (
-        (
-            AddressChange.MULTIADDRS,
-            _("All multiaddresses"),
-            _(
-                "Where clients reach the node for deals, such as /ip4/203.0.113.7/tcp/24001; "
-                "if empty, none are announced. The worker sends it."
-            ),
-            "\n".join(now.multiaddrs),
-        ),
-        (
-            AddressChange.PEER_ID,
-            _("New peer id"),
-            _("The deal node's id; begins with 12D3Koo or Qm. The worker sends it."),
-            now.peer_id,
-        ),
-    ):
-        kept = "\n".join(typed["addresses"].split()) if typed["change"] == change else present
-        yield ChangeCard(change, label, text, kept, None)
-
-
-def control_rows(
-    now: MinerAddresses, offered: Picker, data: PageData, *, chosen: Collection[str]
-) -> tuple[ControlRow, ...]:
-    """Return the present control addresses, and the wallets of a handful that may become some."""
-    held = {f"f0{row.actor_id}": row for row in data.wallets if row.actor_id is not None}
-    rows = [
-        ControlRow(
-            one,
-            f"{one}, {wallet_choice(held[one], viewer=data.viewer)}"
-            if one in held
-            else _("{one}, not a wallet of the pool").format(one=one),
-            one in chosen,
-        )
-        for one in now.control
-    ]
-    # Owner and worker may send for the miner as they are.
-    there = {str(held[one].address) for one in (now.owner, now.worker, *now.control) if one in held}
-    more = () if offered.is_searched else offered.choices
-    rows += [ControlRow(one.value, one.label, one.value in chosen) for one in more if one.value not in there]
-    return tuple(rows)
 
 
 def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:

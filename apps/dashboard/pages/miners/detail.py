@@ -11,15 +11,16 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.object_reports import report_of_miner
 from apps.core import formatting
-from apps.dashboard.cards import Event, Stat
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.messages.listing import message_why
+from apps.dashboard.pages.messages.rows import message_why
 from apps.dashboard.pages.miners.deadlines import DeadlineRow, deadline_row
 from apps.dashboard.pages.miners.listing import MinerRow, miner_rows
 from apps.dashboard.pages.miners.proofs import ProofRow, note_rows, proof_row
+from apps.dashboard.pages.miners.stats import miner_stats
 from apps.dashboard.pages.miners.transfer import came_text
+from apps.dashboard.pages.miners.transferred import miner_transferred
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.selectors import messages_by_ids
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.dashboard.cards import Event, Stat
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
     from apps.users.principals import Principal
@@ -191,65 +193,6 @@ def before(deadline: Deadline, data: PageData) -> Sequence[WindowPost]:
     return windows.get((deadline.index, deadline.open_epoch - period), [])
 
 
-def miner_stats(miner: Miner) -> Iterable[Stat]:
-    """Yield a miner's vital signs: power and money."""
-    power, unit = formatting.size(miner.qa_power)
-    here = reverse("miner", args=[miner.address or miner.uuid])
-    yield Stat(
-        "m-power",
-        "Power",
-        power,
-        gettext("raw {raw_power}").format(raw_power=" ".join(formatting.size(miner.raw_power))),
-        here,
-        unit=unit,
-    )
-    yield Stat(
-        "m-active",
-        "Active sectors",
-        formatting.whole(miner.active_sectors),
-        live_text(miner),
-        reverse("sectors"),
-    )
-    faulty = miner.faulty_sectors
-    yield Stat(
-        "m-faults",
-        "Faults",
-        formatting.whole(faulty),
-        gettext("fee debt {fee_debt} FIL").format(fee_debt=formatting.fil(miner.fee_debt)),
-        here,
-        tone="bad" if faulty else "ok",
-    )
-    yield Stat(
-        "m-available",
-        "Available",
-        formatting.fil_short(miner.available),
-        gettext("of {balance} FIL").format(balance=formatting.fil(miner.balance)),
-        here,
-        unit="FIL",
-        tone="bad" if miner.available < 0 else "",
-    )
-    pledge, unit = formatting.amount_short(int(miner.pledge))
-    yield Stat("m-pledge", "Pledge", pledge, "locked while sectors are live", here, unit=unit)
-    yield Stat(
-        "m-locked",
-        "Vesting",
-        formatting.fil_short(miner.locked),
-        gettext("deposits {deposits} FIL").format(deposits=formatting.fil(miner.deposits)),
-        here,
-        unit="FIL",
-    )
-
-
-def live_text(miner: Miner) -> str:
-    """How many sectors live on the chain, and how many of them have no row."""
-    words = gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors))
-    if not miner.unlisted_sectors:
-        return words
-    return gettext("{words}, {count} not in the database").format(
-        words=words, count=formatting.whole(miner.unlisted_sectors)
-    )
-
-
 def role_addresses(miner: Miner, data: PageData) -> Iterable[RoleAddress]:
     """Owner, worker and control addresses with what they hold."""
     balances = {wallet.address: wallet.balance for wallet in data.wallets}
@@ -262,27 +205,6 @@ def role_addresses(miner: Miner, data: PageData) -> Iterable[RoleAddress]:
         roles.append(("Beneficiary", miner.beneficiary))
     for role, address in roles:
         yield RoleAddress(role, address, formatting.shortened(address), formatting.fil(balances.get(address)))
-
-
-def miner_transferred(context: FragmentContext) -> Iterable[str]:
-    """Yield the page of a miner that went to another tenant: nothing of it stays to be read."""
-    try:
-        miner_get(context.viewer, context.key)
-    except MinerUnknown:
-        yield transferred_fragment("miners", "Miner")
-
-
-def transferred_fragment(noun: str, word: str) -> str:
-    """Return what stands where an object of these pages was that went to another tenant."""
-    return fragment(
-        "core/_gone.html",
-        icon=noun,
-        title=gettext("{word} of another tenant").format(word=word),
-        what="It was transferred",
-        text="Messages that you pushed for it and the audit log stay with you.",
-        action=gettext("All {noun}").format(noun=noun),
-        href=reverse(noun),
-    )
 
 
 def detail_fragment(context: FragmentContext) -> Iterable[str]:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.client import chain_client
 from apps.core import clock
-from apps.core.errors import BadValue, DomainError
-from apps.core.formatting import plural, time_left, whole
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.move_review import NAMES, PAGES, number_read, review
+from apps.dashboard.pages.miners.move_rows import step_row, window_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.onchain import numbers_allocated
@@ -28,55 +27,15 @@ from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState
 from apps.moves.selectors import move_of
 from apps.moves.services.heights import move_cancel, move_in, move_out
-from apps.moves.steps import StepState, Way, first_text
+from apps.moves.steps import StepState, Way
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from django_stubs_ext import StrOrPromise
-
     from apps.miners.models import Miner
-    from apps.moves.steps import Move, MoveWindow, Step
+    from apps.moves.steps import Move
     from apps.users.principals import Principal
-
-STATES: Final = {
-    StepState.DONE: StateLabel("ok", _("done")),
-    StepState.TO_DO: StateLabel("warn", _("to do")),
-    StepState.BLOCKED: StateLabel("idle", _("blocked")),
-}
-WINDOWS_TOLD: Final = 6
-"""Windows that a review names on each side of the height, those nearest to it."""
-PAGES: Final = {Way.IN: "miner-move-in", Way.OUT: "miner-move-out"}
-NAMES: Final = {Way.IN: _("Move in"), Way.OUT: _("Move out")}
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """One step as the page shows it."""
-
-    key: str
-    title: str
-    label: StateLabel
-    figure: str
-    first: str
-    risk: str
-    command: str
-    href: str
-    button: str
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRow:
-    """A window with sectors."""
-
-    deadline: str
-    opens: str
-    closes: str
-    left: str
-    sectors: str
-    who: StrOrPromise
-    label: StateLabel
 
 
 class MoveForm(PageForm):
@@ -93,45 +52,6 @@ class MoveForm(PageForm):
     def clean_sectorid(self) -> int:
         """Read a sector number."""
         return number_read(self.cleaned_data["sectorid"])
-
-
-def number_read(text: str) -> int:
-    """Return a whole number; -1 for what is none, which no service takes."""
-    plain = text.replace("\u202f", "").replace(" ", "").replace(",", "")
-    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) < 19 else -1
-
-
-def step_row(step: Step) -> StepRow:
-    """Lay out one step."""
-    return StepRow(
-        key=step.key,
-        title=step.title,
-        label=STATES[step.state],
-        figure=step.figure,
-        first=first_text(step),
-        risk="" if step.state == StepState.DONE else step.risk,
-        command="" if step.state == StepState.DONE else step.command,
-        href="" if step.link is None else step.link.address,
-        button=step.button,
-    )
-
-
-def window_row(window: MoveWindow, move: Move, *, epoch_s: float) -> WindowRow:
-    """Lay out one window."""
-    if window.is_proven is None:
-        label = StateLabel("idle", _("upcoming"))
-    else:
-        label = StateLabel("ok", _("proven")) if window.is_proven else StateLabel("run", _("open"))
-    until = window.open if window.is_proven is None else window.close
-    return WindowRow(
-        deadline=str(window.deadline),
-        opens=whole(window.open),
-        closes=whole(window.close),
-        left=time_left((until - move.height) * epoch_s),
-        sectors=whole(window.sectors),
-        who=_("the pool") if window.is_ours else _("the other program"),
-        label=label,
-    )
 
 
 def verdict(move: Move) -> str:
@@ -210,90 +130,6 @@ def act_do(miner: Miner, way: Way, sent: dict[str, object], *, by: Principal) ->
         sectorid_export(miner, principal=by, now=clock.now(), taken=taken)
     else:
         (move_in if way == Way.IN else move_out)(miner, height, by=by)
-
-
-def review(
-    request: HttpRequest, viewer: Principal, miner: Miner, way: Way, sent: dict[str, object]
-) -> HttpResponse:
-    """Show what an act means; the second click does it.  Raises BadValue."""
-    act, height, number = str(sent["act"]), int(str(sent["height"])), int(str(sent["sectorid"]))
-    now = move_of(miner, viewer, way=way)
-    facts: tuple[tuple[str, str], ...] = ()
-    if act == "cancel":
-        title = gettext("Cancel the height of {miner}").format(miner=miner.address)
-        text = gettext("Whoever ran the miner before keeps its windows and its blocks.")
-    elif act == "numbers" and way == Way.IN:
-        if number < 0:
-            raise BadValue(gettext("enter the highest number that lotus-miner assigned"), field="sectorid")
-        title = gettext("Assign {miner}'s sector numbers here, from {number} on").format(
-            miner=miner.address, number=whole(number + 1)
-        )
-        text = gettext("lotus-miner must assign none from now on: stop its pledges and deals first.")
-    elif act == "numbers":
-        title = gettext("Give {miner}'s sector numbers back").format(miner=miner.address)
-        text = gettext("The pool pledges no more sectors for it. Those in progress are finished.")
-    elif act == "height":
-        if height <= now.height:
-            raise BadValue(
-                gettext("enter a height above the head's, {height}").format(height=whole(now.height)),
-                field="height",
-            )
-        title, text = height_words(miner, way, height)
-        facts = tuple(height_facts(now, height))
-    else:
-        raise Http404
-    ask = ConfirmPage(
-        title=title,
-        text=text,
-        label=_("Confirm"),
-        back=reverse(PAGES[way], args=[miner.address]),
-        page=NAMES[way],
-        section="miners",
-        kept=(("act", act), ("height", str(height)), ("sectorid", str(number))),
-        facts=facts,
-    )
-    return confirm_page_render(request, viewer, ask)
-
-
-def height_words(miner: Miner, way: Way, height: int) -> tuple[str, str]:
-    """Return the question before a height is set, and what it means."""
-    at = whole(height)
-    if way == Way.IN:
-        title = gettext("The pool proves {miner} from height {height} on")
-        text = gettext(
-            "lotus-miner must run until the proof of its last window before that height has landed, "
-            "and must be stopped by that height."
-        )
-    else:
-        title = gettext("The pool stops proving {miner} at height {height}")
-        text = gettext(
-            "lotus-miner must be running when the first window from that height on opens, "
-            "and not before that height."
-        )
-    return title.format(miner=miner.address, height=at), text
-
-
-def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
-    """Yield which windows within a proving period are whose, once the height is set."""
-    first, later = (gettext("Proven by lotus-miner"), gettext("Proven by the pool"))
-    if now.way == Way.OUT:
-        first, later = gettext("Proven by the pool"), gettext("Proven by lotus-miner")
-    for name, is_later in ((first, False), (later, True)):
-        found = [one for one in now.windows if (one.open >= height) == is_later]
-        near = found[:WINDOWS_TOLD] if is_later else found[-WINDOWS_TOLD:]
-        words = [
-            gettext("deadline {deadline} ({opens}, {sectors})").format(
-                deadline=one.deadline, opens=whole(one.open), sectors=plural(one.sectors, "sector")
-            )
-            for one in near
-        ]
-        if len(near) < len(found):
-            words.append(gettext("{count} more").format(count=whole(len(found) - len(near))))
-        yield name, ", ".join(words) or gettext("no windows with sectors within a proving period")
-    yield gettext("Time until then"), plural(height - now.height, "epoch")
-    if now.left:
-        left = [step.title for step in now.left if step.key != "height"]
-        yield gettext("Not done yet"), ", ".join(left) or gettext("nothing")
 
 
 def move_fragment(way: Way, context: FragmentContext) -> Iterable[str]:

@@ -17,15 +17,12 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.miners.roles import RoleRow, role_row
+from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.recovery import recovery_row
-from apps.miners.selectors import (
-    miners_visible,
-    roles_seen,
-)
+from apps.miners.selectors import miners_visible, roles_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
 
 from django.urls import path, reverse
 from django.utils.translation import gettext
@@ -14,98 +13,37 @@ from django.views.decorators.http import require_safe
 
 from apps.core import clock, formatting
 from apps.core.formatting import plural
-from apps.dashboard.cards import Action
 from apps.dashboard.forms import PageForm, Text
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
-from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.reservation_rows import (
+    RESERVATIONS_SHOWN,
+    GroupRow,
+    ReservationRow,
+    group_row,
+    reservation_row,
+)
+from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
-from apps.miners.selectors import (
-    miner_get,
-    role_groups_of,
-    role_is_heard,
-    role_is_in_force,
-    role_is_restored,
-    roles_of,
-)
-from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
+from apps.miners.selectors import miner_get, role_groups_of, role_is_in_force, roles_of
+from apps.miners.states import RoleKind, RoleState
 from apps.sectors.selectors.sectors import numbers_of, reservations_of
-from apps.sectors.services.reservations import numbers_text
-from apps.sectors.services.roles.assignments import (
-    hosts_of,
-    may_assign,
-)
+from apps.sectors.services.roles.assignments import hosts_of, may_assign
 from apps.sectors.services.roles.groups import groups_of
 from apps.sectors.services.roles.trial import role_tests
-from apps.sectors.states import ReservationState
-from poolsite.filecoin.bitfield import bitfield_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
-    from django_stubs_ext import StrOrPromise
 
-    from apps.miners.models import Miner, Role, RoleGroup
-    from apps.sectors.models import NumberReservation
-    from apps.sectors.services.roles.trial import RoleTest
+    from apps.miners.models import Miner, Role
     from apps.users.principals import Principal
-
-RESERVATIONS_SHOWN: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class RoleRow:
-    """One host's role."""
-
-    key: str
-    host: str
-    group: str
-    """The label by which the host has it; empty: its own."""
-    kind: str
-    label: str
-    tone: str
-    word: StrOrPromise
-    icon: str
-    since: str
-    until: int | None
-    """When its lease runs out, seconds since 1970; None: it has none."""
-    left: str
-    note: str
-    test: str
-    """What came of the last trial."""
-    test_href: str
-    actions: tuple[Action, ...]
-    """What can be done; each leads to a question first."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReservationRow:
-    """Reserved sector numbers."""
-
-    name: str
-    numbers: str
-    count: str
-    tone: str
-    word: StrOrPromise
-    until: str
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRow:
-    """A role that all hosts with a label have."""
-
-    group: str
-    label: str
-    holder: str
-    """The host of it that holds an exclusive role now, empty: none does; of a shared one that all do."""
-    hosts: str
-    remove: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,97 +68,6 @@ class RolesPage:
     reservations: tuple[ReservationRow, ...]
 
 
-def role_label(role: Role, *, now: datetime, restored_at: datetime | None) -> StateLabel:
-    """Return in words how a role stands."""
-    if role.state == RoleState.PARKED:
-        return StateLabel("idle", "parked", "pause")
-    if role.state == RoleState.STANDBY:
-        is_there = role_is_heard(role, now=now)
-        return StateLabel("idle", "standby") if is_there else StateLabel("warn", "standby, offline")
-    if role_is_restored(role, restored_at):
-        return StateLabel("bad", "from a backup")
-    if not role_is_in_force(role, now=now, restored_at=restored_at):
-        return StateLabel("bad", "lease expired")
-    return StateLabel("ok", "holder" if role.is_exclusive else "shared")
-
-
-def role_row(
-    role: Role,
-    *,
-    now: datetime,
-    restored_at: datetime | None,
-    test: RoleTest | None = None,
-    may_act: bool = False,
-) -> RoleRow:
-    """Lay out one role."""
-    label = role_label(role, now=now, restored_at=restored_at)
-    has_lease = role.state == RoleState.HELD and role.lease_until is not None
-    left = (role.lease_until - now).total_seconds() if has_lease and role.lease_until else None
-    return RoleRow(
-        key=str(role.pk),
-        host=role.host,
-        group=role.group,
-        kind=role.kind,
-        label=str(RoleKind(role.kind).label),
-        tone=label.tone,
-        word=label.word,
-        icon=label.sign,
-        since=str(time_html(role.since)),
-        until=int(role.lease_until.timestamp()) if has_lease and role.lease_until else None,
-        left=formatting.NOTHING if left is None else formatting.time_left(max(left, 0)),
-        note=role.note,
-        test="" if test is None else test_text(test),
-        test_href="" if test is None else reverse("sector", args=[test.sector.uuid]),
-        actions=tuple(role_actions(role)) if may_act else (),
-    )
-
-
-def role_actions(role: Role) -> Iterable[Action]:
-    """Yield what can be done with a role."""
-    if role.is_exclusive and role.state == RoleState.HELD:
-        yield act_link(role, "fail-over", _("Fail over…"), kind=role.kind)
-    if role.is_exclusive and role.state == RoleState.STANDBY:
-        yield act_link(role, "fail-over", _("Make holder…"), kind=role.kind, host=role.host)
-    if role.kind == RoleKind.SEAL and role.state == RoleState.HELD:
-        yield act_link(role, "test", _("Test…"), host=role.host)
-    if not role.group:
-        yield act_link(role, "remove", _("Remove…"), kind=role.kind, host=role.host)
-
-
-def act_link(role: Role, act: str, label: StrOrPromise, **given: str) -> Action:
-    """Return a link to the question before an act."""
-    href = reverse("miner-role-act", args=[role.miner.address, act])
-    return Action(key=act, label=str(label), href=f"{href}?{urlencode(given)}", icon="")
-
-
-def test_text(test: RoleTest) -> str:
-    """Return how far a trial is: its number, whether it is the highest, and whether the host began."""
-    number = gettext("sector {number}").format(number=test.sector.number)
-    if not test.is_highest:
-        return gettext(
-            "{number} is below {highest}: another program assigns numbers, import its sectorid file"
-        ).format(number=number, highest=test.highest)
-    begun = (
-        "sealing has started"
-        if test.has_begun
-        else gettext("{host} has not started it yet").format(host=test.host or "the host")
-    )
-    return gettext("{number} is the highest, {begun}").format(number=number, begun=begun)
-
-
-def reservation_row(row: NumberReservation) -> ReservationRow:
-    """Lay out one reservation."""
-    tone = {"RESERVED": "run", "USED": "ok"}.get(row.state, "idle")
-    return ReservationRow(
-        name=row.name,
-        numbers=numbers_text(bitfield_of_runs(row.runs)),
-        count=formatting.whole(row.count),
-        tone=tone,
-        word=str(ReservationState(row.state).label).lower(),
-        until=str(time_html(row.expires_at)) if row.expires_at else str(_("no expiry")),
-    )
-
-
 def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | None) -> str:
     """Return in a sentence what the roles mean."""
     if not rows:
@@ -233,21 +80,6 @@ def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | N
     if missing:
         return gettext("No host holds {missing}: those jobs wait.").format(missing=", ".join(missing))
     return gettext("{hosts} with roles for it.").format(hosts=plural(len({row.host for row in rows}), "host"))
-
-
-def group_row(row: RoleGroup, roles: Sequence[Role]) -> GroupRow:
-    """Lay out a group's role, with who of the group holds it."""
-    theirs = [role for role in roles if (role.group, role.kind) == (row.group, row.kind)]
-    held = [role.host for role in theirs if role.state == RoleState.HELD]
-    href = reverse("miner-role-act", args=[row.miner.address, "remove-group"])
-    query = urlencode({"group": row.group, "kind": row.kind})
-    return GroupRow(
-        group=row.group,
-        label=str(RoleKind(row.kind).label),
-        holder=str(_("all of them")) if row.kind not in EXCLUSIVE_ROLES else next(iter(held), ""),
-        hosts=plural(len(theirs), "host"),
-        remove=Action(key="remove-group", label=str(_("Remove…")), href=f"{href}?{query}", icon=""),
-    )
 
 
 def roles_page(miner: Miner, viewer: Principal) -> RolesPage:

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
@@ -22,6 +21,7 @@ from apps.dashboard.forms import PageForm, Text, Ticks, Whole
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required
+from apps.dashboard.pages.sectors.change_plan import DAY_S, ROWS_SHOWN, plan_facts, rows_of
 from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
@@ -34,17 +34,13 @@ from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Iterable, Sequence
 
     from apps.chain.chain_status import EpochClock
     from apps.sectors.models import Sector
-    from apps.sectors.services.changes.plans import ChangePlan, SectorPrice
+    from apps.sectors.services.changes.plans import ChangePlan
     from apps.users.principals import Principal
 
 KINDS: Final = {"terminate": ChangeKind.TERMINATE, "extend": ChangeKind.EXTEND}
-DAY_S: Final = 86_400
-ROWS_SHOWN: Final = 100
-"""Sectors that are listed with their price; the sums are of all."""
 
 
 class ChangeForm(PageForm):
@@ -179,67 +175,6 @@ def typed_require(kind: ChangeKind, form: ChangeForm) -> None:
     phrase = phrase_of(form.cleaned_data["count"])
     if form.cleaned_data["confirm"].strip().lower() != phrase:
         raise BadValue(f'type "{phrase}" to confirm', field="confirm")
-
-
-def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
-    """Yield what it does and costs, in all."""
-    is_end = plan.request.kind is ChangeKind.TERMINATE
-    if is_end:
-        yield _("Termination fee"), f"{formatting.fil(plan.fee)} FIL"
-    if plan.gas_expected is None or plan.gas_max is None:
-        yield _("Gas"), plan.trial_error or _("known once a deadline accepts changes")
-    else:
-        most = formatting.fil(plan.gas_max)
-        yield (
-            _("Gas"),
-            _("{gas_expected} FIL expected, at most {most} FIL").format(
-                gas_expected=formatting.fil(plan.gas_expected), most=most
-            ),
-        )
-    if plan.burnt is not None:
-        yield _("Total burnt"), f"{formatting.fil(plan.burnt)} FIL"
-    if is_end:
-        yield _("Pledge released"), f"{formatting.fil(plan.pledge)} FIL"
-    else:
-        yield _("Daily fee"), daily_text(plan.daily_fee_change)
-    change = plan.power_change
-    size = " ".join(formatting.size(abs(change)))
-    yield _("Power"), _("unchanged") if not change else f"{'+' if change > 0 else '-'}{size}"
-    yield _("Messages"), formatting.whole(plan.messages)
-    if plan.sends_at > plan.height:
-        yield (
-            _("Sent"),
-            _("starting now, the last at epoch {sends_at}").format(sends_at=formatting.whole(plan.sends_at)),
-        )
-
-
-def daily_text(change: int) -> str:
-    """Return by how much the fee of each day changes."""
-    if not change:
-        return _("unchanged")
-    return f"{'+' if change > 0 else '-'}{formatting.fil(abs(change))} FIL a day"
-
-
-def rows_of(prices: Sequence[SectorPrice], clock: EpochClock | None) -> list[dict[str, str]]:
-    """Lay out the sectors with their price, refused ones first."""
-
-    def left(epoch: int) -> str:
-        return formatting.time_left(None if clock is None else clock.left_s(epoch))
-
-    ordered = sorted(prices, key=lambda one: not one.refusal)[:ROWS_SHOWN]
-    return [
-        {
-            "name": f"{one.sector.miner.address} / {one.sector.number}",
-            "href": reverse("sector", args=[one.sector.uuid]),
-            "ends": formatting.NOTHING if one.live is None else left(one.live.expiration),
-            "new": "" if one.after is None else left(one.after.expiration),
-            "epoch": "" if one.after is None else formatting.whole(one.after.expiration),
-            "fee": f"{formatting.fil(one.fee)} FIL" if one.fee else "",
-            "dropped": "" if one.after is None else ", ".join(map(str, one.after.dropped)),
-            "refusal": one.refusal,
-        }
-        for one in ordered
-    ]
 
 
 def review(

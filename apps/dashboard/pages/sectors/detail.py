@@ -18,8 +18,8 @@ from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.messages.listing import MessageRow, message_row
-from apps.dashboard.pages.miners.detail import transferred_fragment
+from apps.dashboard.pages.messages.rows import MessageRow, message_row
+from apps.dashboard.pages.miners.transferred import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_text
 from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
 from apps.dashboard.pages.sectors.countdown import expires_in

@@ -18,7 +18,7 @@ from apps.dashboard.cards import Action, Fact
 from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.senders.listing import SenderRow, sender_rows
+from apps.dashboard.pages.senders.rows import SenderRow, sender_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import SenderNotFound, SenderShared

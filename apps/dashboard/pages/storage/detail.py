@@ -5,64 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.clock import now
-from apps.core.errors import DomainError
 from apps.dashboard.cards import Event, Fact
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import Lines, PageForm, Size, Text, Whole, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.attachment_rows import AttachmentRow, attachment_rows
 from apps.dashboard.pages.storage.checks import bad_rows, check_rows
-from apps.dashboard.pages.storage.rows import (
-    AttachmentRow,
-    StoreRow,
-    attachment_rows,
-    bytes_text,
-    event_text,
-    free_text,
-    move_row,
-    store_row,
-)
+from apps.dashboard.pages.storage.order_rows import move_row
+from apps.dashboard.pages.storage.rows import StoreRow, bytes_text, event_text, store_row
 from apps.dashboard.pages.storage.scans import scan_card
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import StoreUnknown
 from apps.sectors.selectors.moves import moves_of, moves_open, removals_awaited
-from apps.sectors.selectors.stores import (
-    COUNTED_MAX,
-    attachment_get,
-    store_get,
-    store_sector_counts,
-    stores_visible,
-)
-from apps.sectors.services.stores.moves import moves_begin, moves_cancel
-from apps.sectors.services.stores.orders import (
-    StoreChanges,
-    detach_refusal,
-    store_change,
-    store_detach,
-)
+from apps.sectors.selectors.stores import COUNTED_MAX, store_get, store_sector_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
+
+    from django.http import HttpRequest, HttpResponse
 
     from apps.sectors.models import Store
     from apps.users.principals import Principal
 
 EVENTS_SHOWN: Final = 30
 MOVES_SHOWN: Final = 20
-EDITED: Final = ("weight", "reserve_bytes", "max_bytes", "is_read_only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,148 +162,7 @@ def store(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     )
 
 
-class StoreForm(PageForm):
-    """What can be changed of a store."""
-
-    weight = Whole()
-    reserve_bytes = Size()
-    max_bytes = Size()
-    labels = Lines(", ")
-    read_only = Text()
-
-
-@sign_in_required
-def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Change weight, room, labels, or whether it takes sectors."""
-    row = store_get(viewer, str(key), now=now())
-    if not viewer.may("sign"):
-        raise Http404
-    rules = row.rules
-    form = StoreForm.of(
-        request,
-        weight=rules.get("weight", 1),
-        reserve_bytes=rules.get("reserve_bytes", 0),
-        max_bytes=rules.get("max_bytes", 0),
-        labels=row.labels,
-        read_only="yes" if rules.get("is_read_only") else "",
-    )
-    if form.is_valid():
-        with form.refusals():
-            if store_change(row, changes_of(form, row), now=now(), by=viewer) is None:
-                return redirect("store", key)
-            said = {"said": _("A host writes the change to the store at its next heartbeat.")}
-            return redirect(f"{reverse('store', args=[key])}?{urlencode(said)}")
-    return form_render(
-        request,
-        viewer,
-        "storage/change.html",
-        form,
-        title=_("Change {store}").format(store=row.name),
-        section="stores",
-        store=row,
-    )
-
-
-def changes_of(form: StoreForm, store: Store) -> StoreChanges:
-    """Return what was changed in the form."""
-    given = form.cleaned_data | {"is_read_only": form.cleaned_data["read_only"] == "yes"}
-    known = {"weight": 1, "reserve_bytes": 0, "max_bytes": 0, "is_read_only": False} | store.rules
-    changed = {name: given[name] if given[name] != known[name] else None for name in EDITED}
-    return StoreChanges(
-        weight=changed["weight"],
-        reserve_bytes=changed["reserve_bytes"],
-        max_bytes=changed["max_bytes"],
-        read_only=changed["is_read_only"],
-        labels=list(given["labels"]),
-    )
-
-
-class MoveForm(PageForm):
-    """Where to, and how many."""
-
-    to = Text()
-    count = Whole()
-
-
-@sign_in_required
-def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Move sectors to another store."""
-    row = store_get(viewer, str(key), now=now())
-    if not viewer.may("sign"):
-        raise Http404
-    form = MoveForm.of(request)
-    if form.is_valid():
-        with form.refusals():
-            target = store_get(viewer, form.cleaned_data["to"], now=now())
-            moves_begin(row, target, numbers=form.cleaned_data["count"], now=now(), by=viewer)
-            return redirect("store", key)
-    others = stores_visible(viewer, now=now()).filter(tenant=row.tenant_id).exclude(pk=row.pk)
-    return form_render(
-        request,
-        viewer,
-        "storage/move.html",
-        form,
-        title=_("Move sectors"),
-        section="stores",
-        store=row,
-        others=[
-            (
-                str(one.uuid),
-                say("{one}: {free_bytes} free").format(one=one.name, free_bytes=free_text(one))
-                if one.is_bounded
-                else say("{one}: no size limit").format(one=one.name),
-            )
-            for one in others[:200]
-        ],
-    )
-
-
-@require_POST
-@sign_in_required
-def cancel(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:  # noqa: ARG001  # a form's button
-    """Cancel the moves out of a store that have not begun."""
-    if not viewer.may("sign"):
-        raise Http404
-    moves_cancel(store_get(viewer, str(key), now=now()), by=viewer, now=now())
-    return redirect("store", key)
-
-
-@sign_in_required
-def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> HttpResponse:
-    """Detach a store from a host, after a confirmation."""
-    row = store_get(viewer, str(key), now=now())
-    if not viewer.may("sign"):
-        raise Http404
-    attachment, back = attachment_get(row, str(host)), reverse("store", args=[key])
-    refusal = detach_refusal(attachment, now=now())
-    if is_confirm_submitted(request):
-        try:
-            store_detach(attachment, now=now(), by=viewer)
-        except DomainError as error:
-            return redirect(f"{back}?{urlencode({'said': error.reason})}")
-        return redirect(f"{back}?{urlencode({'said': _('The host detaches it at its next heartbeat.')})}")
-    if refusal:
-        return redirect(f"{back}?{urlencode({'said': refusal})}")
-    return confirm_page_render(
-        request,
-        viewer,
-        ConfirmPage(
-            title=say("Detach {store} from {worker}").format(store=row.name, worker=attachment.worker.name),
-            text=_("Its files stay where they are; the host no longer reads or writes them."),
-            label=_("Detach"),
-            back=back,
-            page=row.name,
-            section="stores",
-            facts=(("Path", attachment.path), ("Sectors", formatting.whole(row.sectors))),
-        ),
-    )
-
-
 urlpatterns: Final = [
     path("storage/<uuid:key>/", store, name="store"),
-    path("storage/<uuid:key>/change/", change, name="store-change"),
-    path("storage/<uuid:key>/move/", move, name="store-move"),
-    path("storage/<uuid:key>/move/cancel/", cancel, name="store-moves-cancel"),
-    path("storage/<uuid:key>/detach/<uuid:host>/", detach, name="store-detach"),
 ]
 LIVE: Final = {"store": LivePage({"store": (detail_fragments,)})}

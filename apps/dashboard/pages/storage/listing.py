@@ -20,7 +20,8 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.checks import checked_cell
-from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, is_shown, order_row, store_row, total_text
+from apps.dashboard.pages.storage.order_rows import order_row
+from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, is_shown, store_row, total_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by

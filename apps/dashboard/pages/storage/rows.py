@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.urls import reverse
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
@@ -23,14 +22,13 @@ from apps.sectors.selectors.stores import (
     stores_room,
 )
 from poolsite.wire.hosts import Operation
-from poolsite.wire.stores import READABLE, StoreCondition
+from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from apps.sectors.models import Store, StoreAttachment, StoreEvent, StoreMove, WorkerCommand
-    from apps.sectors.selectors.moves import Removal
+    from apps.sectors.models import Store, StoreEvent
 
 CONDITIONS: Final = {
     StoreCondition.READY: StateLabel("ok", _("ready")),
@@ -45,17 +43,6 @@ CONDITIONS: Final = {
 }
 SET_READ_ONLY: Final = StateLabel("idle", _("read-only"), "lock")
 """Somebody wants it so."""
-AWAY_TOLD: Final = StateLabel("bad", _("host offline"))
-"""Of a store on the page of a host that is silent."""
-MOVES: Final = {
-    "QUEUED": StateLabel("idle", _("queued")),
-    "COPYING": StateLabel("run", _("copying")),
-    "COPIED": StateLabel("run", _("copied, waiting for proofs")),
-    "CLEARING": StateLabel("run", _("removing the old copy")),
-    "MOVED": StateLabel("ok", _("moved")),
-    "FAILED": StateLabel("bad", _("failed")),
-    "CANCELLED": StateLabel("idle", _("cancelled"), "close"),
-}
 FILTERS: Final = {
     "": _("All"),
     "ready": _("Ready"),
@@ -67,20 +54,6 @@ ORDERS: Final = {
     Operation.DETACH: _("Detach {store}"),
     Operation.SET_STORE: _("Change {store}"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class AttachmentRow:
-    """A host that has a store."""
-
-    host: str
-    href: str
-    path: str
-    label: StateLabel
-    reason: str
-    since: datetime
-    detach: str
-    """Address of the page that detaches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,38 +171,6 @@ def is_shown(row: StoreRow, chosen: str) -> bool:
     return not chosen or row.tone in ("bad", "warn")
 
 
-def attachment_rows(store: Store) -> tuple[AttachmentRow, ...]:
-    """Lay out the hosts that have a store of `stores_visible`."""
-    return tuple(
-        AttachmentRow(
-            host=row.worker.name,
-            href=reverse("host", args=[row.worker.uuid]),
-            path=row.path,
-            label=store_label(store, row.condition),
-            reason=row.reason,
-            since=row.since,
-            detach=reverse("store-detach", args=[store.uuid, row.worker.uuid]),
-        )
-        for row in attachments_of(store)
-    )
-
-
-def host_store_rows(rows: Iterable[StoreAttachment], *, is_away: bool) -> tuple[dict[str, object], ...]:
-    """Lay out the stores of one host; what one that is away told of them last is not so any more."""
-    return tuple(
-        {
-            "name": row.store.name,
-            "href": reverse("store", args=[row.store.uuid]),
-            "path": row.path,
-            "label": AWAY_TOLD if is_away else store_label(row.store, row.condition),
-            "reason": row.reason,
-            "free": free_text(row.store) if row.condition in READABLE else formatting.NOTHING,
-            "total": total_of(row.store),
-        }
-        for row in rows
-    )
-
-
 def event_text(event: StoreEvent) -> tuple[str, str]:
     """Return the tone and the words of something that happened to a store."""
     if event.event in set(StoreCondition):
@@ -250,39 +191,6 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
     }
     tone, text = words.get(event.event, ("idle", "%s"))
     return tone, str(text) % event.actor
-
-
-def order_row(command: WorkerCommand, store: str) -> dict[str, object]:
-    """Lay out what a host was told to do with a store of this name."""
-    if command.error:
-        label = StateLabel("bad", _("failed"))
-    elif command.done_at is None:
-        label = StateLabel("wait", _("waiting for heartbeat"))
-    else:
-        label = StateLabel("ok", _("done"))
-    words = str(ORDERS[Operation(command.op)])
-    return {
-        "say": words.format(path=command.args.get("path", ""), store=store or say("a store")),
-        "host": command.worker.name,
-        "label": label,
-        "error": command.error,
-        "at": command.created_at,
-        "by": command.actor,
-    }
-
-
-def move_row(move: StoreMove, awaited: Removal | None) -> dict[str, object]:
-    """Lay out a sector on its way to another store."""
-    return {
-        "name": f"{move.sector.miner} / {move.sector.number}",
-        "href": reverse("sector", args=[move.sector.uuid]),
-        "way": f"{move.from_store.name} → {move.to_store.name}",
-        "host": move.worker.name,
-        "label": MOVES[move.state],
-        "error": move.error,
-        "awaited": awaited,
-        "at": move.updated_at,
-    }
 
 
 def total_text(rows: Iterable[StoreRow]) -> str:

@@ -15,7 +15,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.rows import host_row
-from apps.dashboard.pages.messages.listing import message_row
+from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.miners.listing import MinerRow, miner_row, sectors_under_way
 from apps.dashboard.pages.sectors.listing import active_text
 from apps.dashboard.pages.sectors.rows import sector_row

@@ -15,11 +15,11 @@ from apps.dashboard.live import (
     RESYNC,
     Audience,
     AudiencePages,
-    GapDetector,
     LiveConsumer,
     LiveUpdates,
     group_watched,
 )
+from apps.dashboard.live_gaps import GapDetector
 from apps.dashboard.sessions import PageSession
 from apps.users.principals import Principal
 

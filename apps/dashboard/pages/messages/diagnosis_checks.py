@@ -1,0 +1,158 @@
+"""What is checked of a message that waits: limits, evidence, funds, nonces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Check
+from apps.messages.limits import QUOTA, message_limits
+from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
+from apps.messages.states import Wait
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.dashboard.page_data import PageData
+    from apps.messages.diagnosis import Diagnosis
+    from apps.messages.limits import Limit
+    from apps.messages.models import Message
+    from apps.wallets.models import Wallet
+
+EVIDENCE: Final[dict[str, str]] = {
+    "attempts": "attempts",
+    "text": "reason",
+    "next_try_height": "next try at epoch",
+    "balance": "balance",
+    "in_flight": "in flight",
+    "quota": "sender's quota",
+    "gap": "missing nonce",
+    "earlier_nonce": "earlier nonce",
+    "held_above": "held while the base fee is above (attoFIL)",
+    "held_until": "held at most until epoch",
+    "budget": "daily budget",
+    "spent_today": "spent today, including in flight",
+    "expire_epoch": "had to be sent by epoch",
+    "address": "address",
+}
+"""Figures of a diagnosis in words; those that the checks show anyway are left out."""
+LIMITS: Final[dict[str, str]] = {
+    "max_fee": "max fee",
+    "gas_fee_cap": "fee cap",
+    "base_fee": "base fee limit",
+    QUOTA: "quota in flight",
+    "daily_budget": "daily budget",
+    "hold_base_fee": "hold above base fee",
+}
+IN_FIL: Final = ("max_fee", "daily_budget")
+"""Limits that are amounts of money; the others are prices of one unit of gas."""
+
+
+def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iterable[Check]:
+    """Lay out every limit that is set for a message, which one holds, and where it is changed."""
+    for limit in message_limits(message, reason=diagnosis.reason, head=data.head):
+        value = limit_text(limit)
+        tone, word = ("ok", "in force") if limit.binds else ("idle", "not used")
+        if limit.blocks:
+            tone, word, value = "bad", "blocks", f"{value}. {WHERE[limit.level]}"
+        what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
+        yield Check(what, value, tone, word, limit_href(limit, message, data))
+
+
+def limit_text(limit: Limit) -> str:
+    """Return a limit's value with its unit."""
+    if limit.setting == QUOTA:
+        return plural(limit.value, "message")
+    return fil_format(limit.value) if limit.setting in IN_FIL else formatting.fee_text(limit.value)
+
+
+def limit_href(limit: Limit, message: Message, data: PageData) -> str:
+    """Return the page on which a limit is changed; empty where the viewer cannot change it."""
+    if not data.viewer.may("sign"):
+        return ""
+    if limit.level == MESSAGE:
+        return reverse("message-replace", args=[message.id])
+    if limit.level == SENDER:
+        return reverse("sender", args=[limit.target])
+    if limit.level == METHOD:
+        return f"{reverse('gas')}#h-methods" if data.viewer.is_operator else ""
+    return reverse("gas")
+
+
+def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
+    """Yield the figures behind a finding."""
+    for name, value in diagnosis.evidence.items():
+        if name in EVIDENCE and value not in (None, ""):
+            words = formatting.whole(value) if isinstance(value, int) else str(value)
+            yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], words, "idle", "")
+
+
+def message_checks(message: Message, data: PageData) -> Iterable[Check]:
+    """Look at what could hold a message up, in the order in which the chain would refuse."""
+    wallet = next((w for w in data.wallets if w.address == message.from_addr), None)
+    if wallet is None or not wallet.is_served(data.at):
+        yield Check("Signer is connected", "no connected signer holds the key", "bad", "no")
+    elif message.wait == Wait.SIGNER_AWAY and message.tenant is not None:
+        say = gettext("{account} is, but it does not serve {tenant} (page Gateway)").format(
+            account=wallet.account, tenant=message.tenant.name
+        )
+        yield Check("Signer is connected", say, "bad", "no")
+    else:
+        yield Check("Signer is connected", wallet.account, "ok", "yes")
+    if wallet is not None and wallet.balance is not None:
+        yield funds_check(message, wallet)
+    yield nonce_check(message, wallet)
+    base_fee = None if data.head is None else int(data.head.base_fee)
+    if message.gas_fee_cap and base_fee is not None:
+        enough = message.gas_fee_cap >= base_fee
+        say = gettext("{gas_fee_cap}, base fee {base_fee}").format(
+            gas_fee_cap=formatting.fee_text(message.gas_fee_cap), base_fee=formatting.fee_text(base_fee)
+        )
+        yield Check(
+            "Fee cap is above the base fee", say, "ok" if enough else "bad", "yes" if enough else "no"
+        )
+    if message.expire_epoch:
+        yield Check(
+            "Not expired",
+            gettext("to be sent by epoch {expire_epoch}").format(
+                expire_epoch=formatting.whole(message.expire_epoch)
+            ),
+            "ok",
+            "yes",
+        )
+
+
+def funds_check(message: Message, wallet: Wallet) -> Check:
+    """Whether the sender can pay value and the most that the gas may cost."""
+    need = message.value + message.gas_fee_cap * message.gas_limit
+    enough = (wallet.balance or 0) >= need
+    say = gettext("{balance} FIL available, at most {need} FIL needed").format(
+        balance=formatting.fil(wallet.balance), need=formatting.fil(need)
+    )
+    what = "Balance covers the maximum cost" if message.gas_fee_cap else "Balance covers its value"
+    return Check(what, say, "ok" if enough else "bad", "yes" if enough else "no")
+
+
+def nonce_check(message: Message, wallet: Wallet | None) -> Check:
+    """Whether the chain wants this nonce next."""
+    if message.nonce is None:
+        return Check("Nonce is the next one", "assigned when it is signed", "idle", "not yet")
+    if wallet is None or wallet.nonce is None:
+        return Check("Nonce is the next one", formatting.whole(message.nonce), "idle", "unknown")
+    ahead = message.nonce - wallet.nonce
+    say = gettext("{nonce}; next on chain is {next}").format(
+        nonce=formatting.whole(message.nonce), next=formatting.whole(wallet.nonce)
+    )
+    if ahead <= 0:
+        return Check("Nonce is the next one", say, "ok", "yes")
+    return Check(
+        "Nonce is the next one",
+        say,
+        "idle",
+        gettext("{ahead} earlier").format(ahead=formatting.whole(ahead)),
+    )

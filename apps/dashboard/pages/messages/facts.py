@@ -1,0 +1,81 @@
+"""A message on chain and its parameters, as facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.dashboard.cards import Fact
+from apps.messages.methods import receiver_kind
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.states import MessageState
+from poolsite.filecoin.actors.decode import params_decode
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.cbor import BadCbor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.messages.models import Message
+
+PARAM_CUT: Final = 400
+"""Characters of one parameter that the page shows; a proof is longer than a screen."""
+
+
+def chain_facts(message: Message) -> Iterable[Fact]:
+    """Yield what the chain has of it, or will have."""
+    yield Fact(_("CID"), message.cid or formatting.NOTHING, mono=True)
+    yield Fact(_("From"), message.from_addr, mono=True)
+    yield Fact(_("To"), message.to, mono=True)
+    yield Fact(_("Value"), fil_format(int(message.value)))
+    yield Fact(_("Nonce"), formatting.whole(message.nonce))
+    yield Fact(_("Gas limit"), formatting.whole(message.gas_limit or None))
+    fees = f"{formatting.fee_text(message.gas_fee_cap)}, {formatting.fee_text(message.gas_premium)}"
+    yield Fact(_("Fee cap, premium"), fees if message.gas_fee_cap else formatting.NOTHING)
+    if message.state == MessageState.LANDED:
+        yield Fact(_("Epoch"), formatting.whole(message.height))
+        yield Fact(_("Exit code"), f"{message.exit_code}, {exit_code_text(message.exit_code)}")
+        if message.error:
+            yield Fact(_("Actor error"), message.error)
+        yield Fact(_("Gas used"), formatting.whole(message.gas_used))
+        yield Fact(_("Return value"), _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
+
+
+def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
+    """Yield the parameters as readable fields; raw bytes where they do not decode."""
+    encoded = bytes(message.params)
+    if not encoded:
+        yield Fact(_("Parameters"), "none")
+        return
+    kind = receiver_kind(message.to, kind=message.kind, miners=miners)
+    kind = kind or receiver_kinds([message.to]).get(message.to, "")
+    try:
+        fields = params_decode(kind, message.method, encoded)
+    except (BadCbor, KeyError):
+        fields = None
+    if not isinstance(fields, dict):
+        yield Fact(_("Parameters"), _cut(encoded.hex()), mono=True)
+        return
+    for name, value in fields.items():
+        yield Fact(name, _cut(_text(value)) or "none", mono=not isinstance(value, int))
+
+
+def _text(value: Any) -> str:
+    """Return a decoded parameter in one line."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(part) for part in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    return "" if value is None else str(value)
+
+
+def _cut(text: str) -> str:
+    return (
+        text
+        if len(text) <= PARAM_CUT
+        else gettext("{text}… ({length} characters)").format(text=text[:PARAM_CUT], length=len(text))
+    )

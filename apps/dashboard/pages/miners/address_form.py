@@ -1,0 +1,66 @@
+"""The form of a change of a miner's addresses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from apps.dashboard.forms import Amount, PageForm, Text, Whole, Words, new_key
+from apps.miners.services.address_changes import AddressRequest
+from apps.miners.states import AddressChange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class AddressForm(PageForm):
+    """A change; the key makes a double click one message."""
+
+    change = Text()
+    addresses = Words()
+    quota = Amount()
+    expiration = Whole()
+    key = Text(initial=new_key)
+
+    def request(self) -> AddressRequest:
+        """Return what is asked."""
+        given = self.cleaned_data
+        key = str(given["key"])
+        return AddressRequest(
+            change=given["change"],
+            addresses=tuple(given["addresses"]),
+            quota=given["quota"],
+            expiration=given["expiration"],
+            key=key[:64] if key.isalnum() else new_key(),
+        )
+
+
+def picked_changes() -> Iterable[tuple[AddressChange, str, str, str]]:
+    """Return the changes to an address that is picked: which, the kind of its picker, label and help."""
+    return (
+        (
+            AddressChange.CONTROL,
+            "control",
+            _("Add"),
+            _("At most ten. Addresses that are not ticked are removed."),
+        ),
+        (
+            AddressChange.WORKER,
+            "next-worker",
+            _("New worker"),
+            _("A BLS key. The owner confirms it once the chain's delay has passed."),
+        ),
+        (
+            AddressChange.OWNER,
+            "owner",
+            _("New owner"),
+            _("It must confirm with its own key. Choose the current owner to withdraw a proposal."),
+        ),
+        (
+            AddressChange.BENEFICIARY,
+            "owner",
+            _("New beneficiary"),
+            _("It and the current one must approve. The owner itself has neither quota nor end."),
+        ),
+    )

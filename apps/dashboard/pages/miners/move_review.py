@@ -1,0 +1,117 @@
+"""The page that asks once more before a miner is moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.errors import BadValue
+from apps.core.formatting import plural, whole
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render
+from apps.dashboard.pages.miners.move_rows import WINDOWS_TOLD
+from apps.moves.selectors import move_of
+from apps.moves.steps import Way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.miners.models import Miner
+    from apps.moves.steps import Move
+    from apps.users.principals import Principal
+
+PAGES: Final = {Way.IN: "miner-move-in", Way.OUT: "miner-move-out"}
+NAMES: Final = {Way.IN: _("Move in"), Way.OUT: _("Move out")}
+
+
+def number_read(text: str) -> int:
+    """Return a whole number; -1 for what is none, which no service takes."""
+    plain = text.replace("\u202f", "").replace(" ", "").replace(",", "")
+    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) < 19 else -1
+
+
+def review(
+    request: HttpRequest, viewer: Principal, miner: Miner, way: Way, sent: dict[str, object]
+) -> HttpResponse:
+    """Show what an act means; the second click does it.  Raises BadValue."""
+    act, height, number = str(sent["act"]), int(str(sent["height"])), int(str(sent["sectorid"]))
+    now = move_of(miner, viewer, way=way)
+    facts: tuple[tuple[str, str], ...] = ()
+    if act == "cancel":
+        title = gettext("Cancel the height of {miner}").format(miner=miner.address)
+        text = gettext("Whoever ran the miner before keeps its windows and its blocks.")
+    elif act == "numbers" and way == Way.IN:
+        if number < 0:
+            raise BadValue(gettext("enter the highest number that lotus-miner assigned"), field="sectorid")
+        title = gettext("Assign {miner}'s sector numbers here, from {number} on").format(
+            miner=miner.address, number=whole(number + 1)
+        )
+        text = gettext("lotus-miner must assign none from now on: stop its pledges and deals first.")
+    elif act == "numbers":
+        title = gettext("Give {miner}'s sector numbers back").format(miner=miner.address)
+        text = gettext("The pool pledges no more sectors for it. Those in progress are finished.")
+    elif act == "height":
+        if height <= now.height:
+            raise BadValue(
+                gettext("enter a height above the head's, {height}").format(height=whole(now.height)),
+                field="height",
+            )
+        title, text = height_words(miner, way, height)
+        facts = tuple(height_facts(now, height))
+    else:
+        raise Http404
+    ask = ConfirmPage(
+        title=title,
+        text=text,
+        label=_("Confirm"),
+        back=reverse(PAGES[way], args=[miner.address]),
+        page=NAMES[way],
+        section="miners",
+        kept=(("act", act), ("height", str(height)), ("sectorid", str(number))),
+        facts=facts,
+    )
+    return confirm_page_render(request, viewer, ask)
+
+
+def height_words(miner: Miner, way: Way, height: int) -> tuple[str, str]:
+    """Return the question before a height is set, and what it means."""
+    at = whole(height)
+    if way == Way.IN:
+        title = gettext("The pool proves {miner} from height {height} on")
+        text = gettext(
+            "lotus-miner must run until the proof of its last window before that height has landed, "
+            "and must be stopped by that height."
+        )
+    else:
+        title = gettext("The pool stops proving {miner} at height {height}")
+        text = gettext(
+            "lotus-miner must be running when the first window from that height on opens, "
+            "and not before that height."
+        )
+    return title.format(miner=miner.address, height=at), text
+
+
+def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
+    """Yield which windows within a proving period are whose, once the height is set."""
+    first, later = (gettext("Proven by lotus-miner"), gettext("Proven by the pool"))
+    if now.way == Way.OUT:
+        first, later = gettext("Proven by the pool"), gettext("Proven by lotus-miner")
+    for name, is_later in ((first, False), (later, True)):
+        found = [one for one in now.windows if (one.open >= height) == is_later]
+        near = found[:WINDOWS_TOLD] if is_later else found[-WINDOWS_TOLD:]
+        words = [
+            gettext("deadline {deadline} ({opens}, {sectors})").format(
+                deadline=one.deadline, opens=whole(one.open), sectors=plural(one.sectors, "sector")
+            )
+            for one in near
+        ]
+        if len(near) < len(found):
+            words.append(gettext("{count} more").format(count=whole(len(found) - len(near))))
+        yield name, ", ".join(words) or gettext("no windows with sectors within a proving period")
+    yield gettext("Time until then"), plural(height - now.height, "epoch")
+    if now.left:
+        left = [step.title for step in now.left if step.key != "height"]
+        yield gettext("Not done yet"), ", ".join(left) or gettext("nothing")

@@ -1,0 +1,36 @@
+"""What the page of an object shows once its miner went to another tenant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from apps.dashboard.fragments import FragmentContext, fragment
+from apps.miners.errors import MinerUnknown
+from apps.miners.selectors import miner_get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def miner_transferred(context: FragmentContext) -> Iterable[str]:
+    """Yield the page of a miner that went to another tenant: nothing of it stays to be read."""
+    try:
+        miner_get(context.viewer, context.key)
+    except MinerUnknown:
+        yield transferred_fragment("miners", "Miner")
+
+
+def transferred_fragment(noun: str, word: str) -> str:
+    """Return what stands where an object of these pages was that went to another tenant."""
+    return fragment(
+        "core/_gone.html",
+        icon=noun,
+        title=gettext("{word} of another tenant").format(word=word),
+        what="It was transferred",
+        text="Messages that you pushed for it and the audit log stay with you.",
+        action=gettext("All {noun}").format(noun=noun),
+        href=reverse(noun),
+    )

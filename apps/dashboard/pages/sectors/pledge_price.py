@@ -1,0 +1,147 @@
+"""What new sectors cost, and who would pay for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.core import formatting
+from apps.core.formatting import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.dashboard.page_data import Names
+    from apps.miners.models import Miner
+    from apps.sectors.services.batches.miner_funds import Funds
+    from apps.sectors.services.sealing.prices import Paying, PledgePrice
+
+GUESSED: Final = "a guess: no batches of this miner have landed yet"
+LEARNT: Final = "based on its latest batches, at the current base fee"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One part of the price."""
+
+    what: str
+    sub: str
+    each: str
+    all: str
+    is_sum: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PayerRow:
+    """Whether an address can pay."""
+
+    name: str
+    short: str
+    tone: str
+    word: str
+    say: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCard:
+    """The whole of it; with `error` nothing is known."""
+
+    rows: tuple[PriceRow, ...] = ()
+    payers: tuple[PayerRow, ...] = ()
+    count: int = 1
+    say: str = ""
+    error: str = ""
+
+
+def price_card(
+    price: PledgePrice, paying: Paying, *, count: int, miner: Miner, names: Names, say: str
+) -> PriceCard:
+    """Lay out the price of `count` sectors."""
+    return PriceCard(
+        rows=tuple(price_rows(price, count=count)),
+        payers=tuple(payer_rows(price, paying, count=count, miner=miner, names=names)),
+        count=count,
+        say=say,
+    )
+
+
+def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
+    """Return the parts, then the sum, then what is paid day by day."""
+
+    def row(what: str, sub: str, atto: int, *, is_sum: bool = False) -> PriceRow:
+        each, whole = formatting.amounts_text(atto, atto * count)
+        return PriceRow(what, sub, each, whole, is_sum)
+
+    yield row("Deposit", "with the pre-commit; counts towards the pledge", price.deposit)
+    topup = "with the commit, margin included" if price.topup else "the deposit covers it"
+    yield row("Remaining pledge", topup, price.topup)
+    yield row(
+        "Gas",
+        gettext("two messages, burnt; {guessed}").format(guessed=GUESSED if price.is_guess else LEARNT),
+        price.gas,
+    )
+    yield row("Total", "locked plus burnt", price.locked + price.gas, is_sum=True)
+    yield row("Daily fee, at most", "charged to the miner in each proving period", price.daily_fee)
+
+
+def payer_rows(
+    price: PledgePrice, paying: Paying, *, count: int, miner: Miner, names: Names
+) -> Iterable[PayerRow]:
+    """Return what the miner's own balance pays, which goes first, then what remains of each address."""
+    if price.is_sent:
+        yield _balance_row(paying.funds(count), free=paying.own, miner=miner)
+    for payer in paying.payers(count):
+        taken = formatting.amount_text(payer.promised)
+        promised = gettext("; work in progress takes {taken}").format(taken=taken) if payer.promised else ""
+        has = gettext("has {balance}{promised}").format(
+            balance=formatting.amount_text(payer.balance), promised=promised
+        )
+        short = formatting.shortened(payer.address)
+        yield _payer_row(names.wallets.get(payer.address) or short, short, has=has, left=payer.left)
+    if not price.is_sent:
+        left = int(miner.available) - price.locked * count
+        has = gettext("has {available} available").format(
+            available=formatting.amount_text(int(miner.available))
+        )
+        yield _payer_row(miner.name or miner.address, miner.address, has=has, left=left)
+
+
+def _balance_row(funds: Funds, *, free: int, miner: Miner) -> PayerRow:
+    needed, own, sent = map(formatting.amount_text, (funds.needed, funds.from_balance, funds.sent))
+    say = gettext("has {free} to spare: pays {own} of {needed}, the messages carry {sent}").format(
+        free=formatting.amount_text(free), own=own, needed=needed, sent=sent
+    )
+    if not free:
+        say = gettext("has nothing to spare: the messages carry {sent}").format(sent=sent)
+    tone, word = ("ok", "pays first") if funds.from_balance else ("idle", "pays nothing")
+    return PayerRow(miner.name or miner.address, miner.address, tone, word, say)
+
+
+def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
+    if left < 0:
+        say = gettext("{has}, {amount} short: the messages would wait for funds").format(
+            has=has, amount=formatting.amount_text(-left)
+        )
+        return PayerRow(name, short, "bad", "cannot pay", say)
+    return PayerRow(
+        name,
+        short,
+        "ok",
+        "can pay",
+        gettext("{has}, {left} remaining").format(has=has, left=formatting.amount_text(left)),
+    )
+
+
+def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> str:
+    """Return at which head it holds, and for how long the sectors would live."""
+    life = formatting.time_left(price.life_epochs * epoch_s)
+    whose = (
+        "The sector would expire after"
+        if count == 1
+        else gettext("The {sectors} would expire after").format(sectors=plural(count, "sector"))
+    )
+    return gettext("Prices as of epoch {height}. {whose} {life}.").format(
+        height=formatting.whole(height), whose=whose, life=life
+    )

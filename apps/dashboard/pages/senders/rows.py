@@ -1,0 +1,156 @@
+"""One sender in the list: how it stands, its lane, how long its balance lasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.pages.senders.lane import LaneView, lane_view
+from apps.messages.selectors.foreign import is_used_elsewhere
+from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
+from apps.messages.selectors.stuck import stuck_by_sender
+from apps.messages.services.fees import shared_rules
+from apps.messages.states import SenderState, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.dashboard.page_data import PageData
+    from apps.messages.models import Sender
+    from apps.messages.selectors.nonce_lanes import Lane
+
+RUNWAY_SHORT_DAYS: Final = 3
+RUNWAY_SHOWN_DAYS: Final = 3650
+"""A longer runway is only said to be long."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRow:
+    """One sender in a list."""
+
+    row: Sender
+    label: StateLabel
+    name: str
+    why: str
+    lane: Lane
+    view: LaneView
+    stuck: int
+    quota: int
+    balance: int | None
+    runway: str
+    runway_tone: str
+    spent: int
+
+
+def sender_label(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> StateLabel:
+    """Return in words how a sender does; the worst comes first."""
+    if sender.state == SenderState.FORBIDDEN:
+        return StateLabel("idle", _("paused"), "pause")
+    if sender.wait == Wait.NO_ACTOR:
+        return StateLabel("bad", _("never funded"))
+    if sender.gap_nonce is not None:
+        return StateLabel("bad", _("nonce gap"))
+    if stuck:
+        return StateLabel("warn", say("{stuck} stuck").format(stuck=stuck))
+    if is_used_elsewhere(sender, now=at):
+        return StateLabel("warn", _("used elsewhere"))
+    if lane.in_flight:
+        return StateLabel("run", _("sending"), "messages")
+    if lane.waiting:
+        held = lane.waiting == lane.held
+        return StateLabel("idle", _("held up")) if held else StateLabel("run", _("queued"), "messages")
+    return StateLabel("ok", _("all landed"))
+
+
+def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
+    """Return what holds the sender up, in one sentence; empty if nothing does."""
+    if sender.state == SenderState.FORBIDDEN:
+        return "paused: nothing is pushed or signed until it is resumed"
+    if sender.wait:
+        return sender.error or str(Wait(sender.wait).label)
+    if sender.gap_nonce is not None:
+        return "an empty message will fill the gap within a few heads"
+    if lane.stuck:
+        return "a fee cap is below the base fee, or no node accepts the message"
+    if stuck:
+        return "see each stuck message for the reason"
+    if is_used_elsewhere(sender, now=at):
+        return "another program also sends from this address"
+    if lane.held and lane.held == lane.waiting and not lane.in_flight:
+        return "see each waiting message for the reason"
+    return ""
+
+
+def runway(balance: int | None, spent: tuple[int, int] | None) -> tuple[str, str]:
+    """How long the balance lasts at what the last days cost, and how bad that is."""
+    if balance is None or not spent or spent[0] <= 0:
+        return formatting.NOTHING, ""
+    days = balance * spent[1] // spent[0]
+    if days > RUNWAY_SHOWN_DAYS:
+        return "over 10 years", ""
+    return f"{formatting.whole(days)} d", "bad" if days < 1 else "warn" if days < RUNWAY_SHORT_DAYS else ""
+
+
+def sender_row(
+    sender: Sender, *, lane: Lane, data: PageData, spent: tuple[int, int] | None, quota: int, stuck: int
+) -> SenderRow:
+    """Lay out one sender of `senders_visible`."""
+    balance = balance_of(sender, data)
+    lasts, lasts_tone = runway(balance, spent)
+    return SenderRow(
+        row=sender,
+        label=sender_label(sender, lane, stuck=stuck, at=data.at),
+        name=data.names.wallets.get(sender.address) or formatting.shortened(sender.address),
+        why=sender_why(sender, lane, stuck=stuck, at=data.at),
+        lane=lane,
+        view=lane_view(lane),
+        stuck=stuck,
+        quota=sender.quota or quota,
+        balance=balance,
+        runway=lasts,
+        runway_tone=lasts_tone,
+        spent=spent[0] if spent else 0,
+    )
+
+
+def balance_of(sender: Sender, data: PageData) -> int | None:
+    """Return the wallet's balance, which every head refreshes; else what the last selection saw."""
+    wallet = next((one for one in data.wallets if one.address == sender.address), None)
+    found = sender.balance if wallet is None or wallet.balance is None else wallet.balance
+    return None if found is None else int(found)
+
+
+TONES: Final = ("bad", "warn", "idle", "run", "ok")
+
+
+def worst_first(rows: Sequence[SenderRow]) -> list[SenderRow]:
+    """Order the list: what needs somebody stands on top."""
+    return sorted(rows, key=lambda row: (TONES.index(row.label.tone), row.name, row.row.address))
+
+
+def sender_rows(senders: Sequence[Sender], data: PageData) -> list[SenderRow]:
+    """Lay out senders, those that need somebody first."""
+    base_fee = 0 if data.head is None else int(data.head.base_fee)
+    lanes = lanes_of(senders, viewer=data.viewer, open_counts=open_by_sender(data.viewer), base_fee=base_fee)
+    spent = data.spend
+    quota = shared_rules().quota
+    stuck = stuck_by_sender(data.viewer, head=data.head, network=data.network)
+    return worst_first(
+        [
+            sender_row(
+                row,
+                lane=lanes[row.address],
+                data=data,
+                spent=spent.get(row.address),
+                quota=quota,
+                stuck=stuck.get(row.address, 0),
+            )
+            for row in senders
+        ]
+    )

@@ -1,0 +1,86 @@
+"""Change a store's weight, room, labels, or whether it takes sectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.clock import now
+from apps.dashboard.forms import Lines, PageForm, Size, Text, Whole, form_render
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors.stores import store_get
+from apps.sectors.services.stores.orders import StoreChanges, store_change
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.sectors.models import Store
+    from apps.users.principals import Principal
+
+EDITED: Final = ("weight", "reserve_bytes", "max_bytes", "is_read_only")
+
+
+class StoreForm(PageForm):
+    """What can be changed of a store."""
+
+    weight = Whole()
+    reserve_bytes = Size()
+    max_bytes = Size()
+    labels = Lines(", ")
+    read_only = Text()
+
+
+@sign_in_required
+def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Change weight, room, labels, or whether it takes sectors."""
+    row = store_get(viewer, str(key), now=now())
+    if not viewer.may("sign"):
+        raise Http404
+    rules = row.rules
+    form = StoreForm.of(
+        request,
+        weight=rules.get("weight", 1),
+        reserve_bytes=rules.get("reserve_bytes", 0),
+        max_bytes=rules.get("max_bytes", 0),
+        labels=row.labels,
+        read_only="yes" if rules.get("is_read_only") else "",
+    )
+    if form.is_valid():
+        with form.refusals():
+            if store_change(row, changes_of(form, row), now=now(), by=viewer) is None:
+                return redirect("store", key)
+            said = {"said": _("A host writes the change to the store at its next heartbeat.")}
+            return redirect(f"{reverse('store', args=[key])}?{urlencode(said)}")
+    return form_render(
+        request,
+        viewer,
+        "storage/change.html",
+        form,
+        title=_("Change {store}").format(store=row.name),
+        section="stores",
+        store=row,
+    )
+
+
+def changes_of(form: StoreForm, store: Store) -> StoreChanges:
+    """Return what was changed in the form."""
+    given = form.cleaned_data | {"is_read_only": form.cleaned_data["read_only"] == "yes"}
+    known = {"weight": 1, "reserve_bytes": 0, "max_bytes": 0, "is_read_only": False} | store.rules
+    changed = {name: given[name] if given[name] != known[name] else None for name in EDITED}
+    return StoreChanges(
+        weight=changed["weight"],
+        reserve_bytes=changed["reserve_bytes"],
+        max_bytes=changed["max_bytes"],
+        read_only=changed["is_read_only"],
+        labels=list(given["labels"]),
+    )
+
+
+urlpatterns: Final = [
+    path("storage/<uuid:key>/change/", change, name="store-change"),
+]

@@ -1,0 +1,145 @@
+"""What is done with the findings of a scan: adopt sectors, remove leftovers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
+from apps.dashboard.pages.storage.scans import REASONS_SHOWN, REFUSED_SHOWN, finding_row, store_redirect
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors.stores import store_get
+from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.stores.findings import (
+    findings_adopt,
+    findings_picked,
+    leftovers_next,
+    leftovers_plan,
+    leftovers_remove,
+)
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.sectors.models import Store
+    from apps.sectors.services.stores.findings import Planned
+    from apps.users.principals import Principal
+
+
+@sign_in_required
+def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Adopt what can be of the sectors that were found here, after a confirmation."""
+    if not viewer.may("sign"):
+        raise Http404
+    store = store_get(viewer, str(key), now=now())
+    if is_confirm_submitted(request):
+        try:
+            plan = findings_adopt(store, uuids=None, now=now(), by=viewer)
+        except DomainError as error:
+            return store_redirect(store, error.reason)
+        return store_redirect(store, _adopt_text(plan))
+    return confirm_page_render(
+        request,
+        viewer,
+        ConfirmPage(
+            title=_("Adopt sectors found in {store}").format(store=store.name),
+            text=_(
+                "A host compares comm_r and sizes. Sectors that match are listed in this store from then on."
+            ),
+            label=_("Adopt"),
+            back=reverse("store", args=[key]),
+            page=store.name,
+            section="stores",
+        ),
+    )
+
+
+def _adopt_text(plan: list[Planned]) -> str:
+    """Return how many sectors are compared, and why the others are not."""
+    refused = Counter(one.refusal for one in plan if one.refusal)
+    left = refused.total()
+    words = say("A host compares the comm_r of {sectors}").format(sectors=plural(len(plan) - left, "sector"))
+    if left:
+        reasons = [reason for reason, _many in refused.most_common(REASONS_SHOWN)]
+        words += say("; {count} not adopted: {reasons}").format(
+            count=formatting.whole(left), reasons="; ".join(reasons)
+        )
+    return words
+
+
+@sign_in_required
+def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show what gets free; order a host to remove it after the second click."""
+    if not viewer.may("sign"):
+        raise Http404
+    store, form = store_get(viewer, str(key), now=now()), LeftoversForm(request.POST or request.GET)
+    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    plan: list[Planned] = []
+    wrong = "" if form.is_valid() else str(form.why)
+    try:
+        if not wrong:
+            ids, work = list(form.cleaned_data["id"]), sealing_context_now()
+            if is_confirm_submitted(request):
+                given = form.cleaned_data
+                form.confirm_require()
+                leftovers_remove(
+                    store, uuids=ids, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
+                )
+                return redirect("store", key)
+            plan = (
+                leftovers_next(store, work=work)
+                if not ids
+                else leftovers_plan(findings_picked(store, ids), work=work)
+            )
+    except DomainError as refusal:
+        wrong = refusal.reason
+    return _review(request, viewer, store, form, plan, wrong=wrong)
+
+
+def _review(
+    request: HttpRequest,
+    viewer: Principal,
+    store: Store,
+    form: LeftoversForm,
+    plan: list[Planned],
+    *,
+    wrong: str,
+) -> HttpResponse:
+    accepted = [one.finding for one in plan if not one.refusal]
+    refused = [one for one in plan if one.refusal]
+    return review_render(
+        request,
+        viewer,
+        form,
+        sizes={str(one.uuid): one.size for one in accepted},
+        wrong=wrong,
+        section="stores",
+        places=_("Storage"),
+        place=store.name,
+        back=reverse("store", args=[store.uuid]),
+        verdict=say(
+            "A host removes them from {name} only. Sectors on chain or being sealed are kept, except second "
+            "copies whose main copy was checked and is good. Removed files cannot be recovered."
+        ).format(name=store.name),
+        rows=[finding_row(one) | {"refusal": ""} for one in accepted]
+        + [finding_row(one.finding) | {"refusal": one.refusal} for one in refused[:REFUSED_SHOWN]],
+    )
+
+
+urlpatterns: Final = [
+    path("storage/<uuid:key>/adopt/", adopt, name="store-adopt"),
+    path("storage/<uuid:key>/leftovers/", leftovers, name="store-leftovers"),
+]

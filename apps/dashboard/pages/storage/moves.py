@@ -1,0 +1,80 @@
+"""Move sectors from one store to another, and cancel that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from apps.core.clock import now
+from apps.dashboard.forms import PageForm, Text, Whole, form_render
+from apps.dashboard.pages.storage.rows import free_text
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors.stores import store_get, stores_visible
+from apps.sectors.services.stores.moves import moves_begin, moves_cancel
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.users.principals import Principal
+
+
+class MoveForm(PageForm):
+    """Where to, and how many."""
+
+    to = Text()
+    count = Whole()
+
+
+@sign_in_required
+def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Move sectors to another store."""
+    row = store_get(viewer, str(key), now=now())
+    if not viewer.may("sign"):
+        raise Http404
+    form = MoveForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            target = store_get(viewer, form.cleaned_data["to"], now=now())
+            moves_begin(row, target, numbers=form.cleaned_data["count"], now=now(), by=viewer)
+            return redirect("store", key)
+    others = stores_visible(viewer, now=now()).filter(tenant=row.tenant_id).exclude(pk=row.pk)
+    return form_render(
+        request,
+        viewer,
+        "storage/move.html",
+        form,
+        title=_("Move sectors"),
+        section="stores",
+        store=row,
+        others=[
+            (
+                str(one.uuid),
+                say("{one}: {free_bytes} free").format(one=one.name, free_bytes=free_text(one))
+                if one.is_bounded
+                else say("{one}: no size limit").format(one=one.name),
+            )
+            for one in others[:200]
+        ],
+    )
+
+
+@require_POST
+@sign_in_required
+def cancel(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:  # noqa: ARG001  # a form's button
+    """Cancel the moves out of a store that have not begun."""
+    if not viewer.may("sign"):
+        raise Http404
+    moves_cancel(store_get(viewer, str(key), now=now()), by=viewer, now=now())
+    return redirect("store", key)
+
+
+urlpatterns: Final = [
+    path("storage/<uuid:key>/move/", move, name="store-move"),
+    path("storage/<uuid:key>/move/cancel/", cancel, name="store-moves-cancel"),
+]
