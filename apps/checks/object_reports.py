@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate_some
-from apps.checks.findings.sealing import UNCOMMITTED
+from apps.checks.findings.sealing_clocks import UNCOMMITTED
 from apps.messages.selectors.failed import is_failed
 from apps.messages.selectors.stuck import Waiting
 from apps.messages.states import MessageState

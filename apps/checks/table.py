@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.findings import chain, sealing
+from apps.checks.findings import chain, sealing, sector_ends
 from apps.checks.results import Check, Link, Severity, Topic
 from apps.checks.table_blocks import BLOCK_CHECKS
 from apps.checks.table_chain import CHAIN_CHECKS
@@ -57,7 +57,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "No sector expires within 30 d",
         (Topic.SECTORS,),
         WARNING,
-        sealing.sectors_expiring,
+        sector_ends.sectors_expiring,
         Link("sectors", query="state=expiring"),
         "Sectors",
     ),
@@ -66,7 +66,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "No verified claim ends within 30 d",
         (Topic.SECTORS,),
         WARNING,
-        sealing.claims_end,
+        sector_ends.claims_end,
         Link("sectors-expirations"),
         "Expirations",
     ),
@@ -84,7 +84,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "No ended sector has files left",
         (Topic.SECTORS,),
         WARNING,
-        sealing.files_of_ended,
+        sector_ends.files_of_ended,
         Link("sectors-remove-files"),
         "Remove files",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.findings import blocks, messages
+from apps.checks.findings import blocks, signers
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -60,7 +60,7 @@ BLOCK_CHECKS: Final[tuple[Check, ...]] = (
         "No winning proof failed in the last 24 h",
         (Topic.MINERS, Topic.GATEWAY),
         CRITICAL,
-        messages.winning_proofs_failed,
+        signers.winning_proofs_failed,
         Link("gateway"),
         "Gateway",
     ),

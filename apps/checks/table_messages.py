@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from apps.checks.acts import PRICED_OUT
-from apps.checks.findings import messages, sealing
+from apps.checks.findings import messages, sealing, senders, signers
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -61,7 +61,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         "No sender has a nonce gap",
         (Topic.SENDERS,),
         WARNING,
-        messages.nonce_gaps,
+        senders.nonce_gaps,
         Link("senders"),
         "Senders",
     ),
@@ -70,7 +70,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         "No other program sends from our addresses",
         (Topic.SENDERS,),
         WARNING,
-        messages.foreign_senders,
+        senders.foreign_senders,
         Link("senders"),
         "Senders",
     ),
@@ -79,7 +79,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         "No sender is paused",
         (Topic.SENDERS,),
         WARNING,
-        messages.senders_paused,
+        senders.senders_paused,
         Link("senders"),
         "Senders",
     ),
@@ -88,7 +88,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         "Every balance covers 3 days of gas",
         (Topic.SENDERS, Topic.WALLETS, Topic.GAS),
         WARNING,
-        messages.runway_short,
+        senders.runway_short,
         Link("wallets"),
         "Wallets",
     ),
@@ -97,7 +97,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         "Every address has a connected signer",
         (Topic.WALLETS, Topic.GATEWAY),
         WARNING,
-        messages.signers_away,
+        signers.signers_away,
         Link("wallets"),
         "Wallets",
     ),
@@ -106,7 +106,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         "No request to a signer failed in the last hour",
         (Topic.GATEWAY,),
         WARNING,
-        messages.requests_failed,
+        signers.requests_failed,
         Link("gateway"),
         "Gateway",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.findings import fault_clocks, proving, roles
+from apps.checks.findings import fault_clocks, miners, proving, roles, windows
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -60,7 +60,7 @@ PROVING_CHECKS: Final[tuple[Check, ...]] = (
         "No window was missed in the last proving period",
         (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
-        proving.windows_missed_check,
+        windows.windows_missed_check,
         Link("proving"),
         "Deadlines",
     ),
@@ -69,7 +69,7 @@ PROVING_CHECKS: Final[tuple[Check, ...]] = (
         "Every proof is forecast to land",
         (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
-        proving.windows_at_risk,
+        windows.windows_at_risk,
         Link("proving"),
         "Deadlines",
     ),
@@ -106,7 +106,7 @@ PROVING_CHECKS: Final[tuple[Check, ...]] = (
         "No miner owes fees",
         (Topic.MINERS,),
         CRITICAL,
-        proving.fee_debts,
+        miners.fee_debts,
         Link("miners"),
         "Miner",
     ),
@@ -115,7 +115,7 @@ PROVING_CHECKS: Final[tuple[Check, ...]] = (
         "No worker key change awaits confirmation",
         (Topic.MINERS,),
         WARNING,
-        proving.worker_change_pending,
+        miners.worker_change_pending,
         Link("miners"),
         "Addresses",
     ),

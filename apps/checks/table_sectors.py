@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.findings import sealing, stopped, unclaimed
+from apps.checks.findings import sealing, sealing_clocks, stopped, unclaimed
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -15,7 +15,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         "No deposit will be lost within 48 h",
         (Topic.SECTORS,),
         CRITICAL,
-        sealing.deposits_expiring,
+        sealing_clocks.deposits_expiring,
         Link("sectors", query="state=work"),
         "Sector",
     ),
@@ -24,7 +24,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         "The seed of every sector is read on time",
         (Topic.SECTORS,),
         WARNING,
-        sealing.seed_ready,
+        sealing_clocks.seed_ready,
         Link("sectors"),
         "Sector",
     ),
@@ -42,7 +42,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         "No ticket expires before its pre-commit",
         (Topic.SECTORS,),
         WARNING,
-        sealing.tickets_expiring,
+        sealing_clocks.tickets_expiring,
         Link("sectors", query="state=work"),
         "Sector",
     ),

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from apps.api.access_table import Endpoint, endpoints
-from apps.api.rpc.services.messager.parameters import ADDRESS_SPEC
+from apps.api.rpc.services.messager.fee_parameters import ADDRESS_SPEC
 from apps.api.rpc.services.registry import SERVICES
 from apps.messages.services.selection import SenderChainState
 from apps.sectors.models import Job

@@ -1,4 +1,4 @@
-"""Checks of messages, senders and the money that they need."""
+"""Checks of messages: stuck, failed, below the base fee, held after a restore."""
 
 from __future__ import annotations
 
@@ -7,49 +7,27 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import (
-    ACTS_MAX,
-    fees_raise,
-    funds_send,
-    message_mend,
-    message_name,
-    senders_resume,
-)
+from apps.checks.acts import fees_raise, message_mend, message_name
 from apps.checks.data import FAILED_MAX
-from apps.checks.exposure import (
-    deposits_in,
-    fees_per_day,
-    first_close,
-    held_by_stuck,
-    provers_of,
-    rewards_per_day,
-)
+from apps.checks.exposure import deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.checks.results import Finding, Link
-from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fee_text, plural, shortened, time_left, whole
-from apps.gateway.models import ProverConnection, SignerConnection
-from apps.gateway.states import Purpose
 from apps.messages.selectors.failed import FAILED_HOURS
-from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.selectors.stuck import messages_priced_out
-from apps.messages.states import SenderState, Wait
+from apps.messages.states import Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
-from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from apps.checks.data import CheckData
-    from apps.checks.results import Act
-    from apps.messages.models import Message, Sender
+    from apps.messages.models import Message
 
 COUNTED_MAX: Final = 200
 """Messages below the base fee that are counted; of more the check says "over"."""
 FAILED_SHOWN: Final = timedelta(hours=1)
 """A signer's failed request is named for so long."""
-RUNWAY_DAYS: Final = 3
-"""A balance that lasts shorter than this is short."""
 
 
 def _what(data: CheckData, message: Message) -> str:
@@ -157,133 +135,4 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
             link=Link("message", (first.pk,)) if count == 1 else None,
             count=count,
             acts=fees_raise(found, many, data),
-        )
-
-
-def _senders(
-    rows: list[Sender],
-    key: str,
-    *,
-    what: str,
-    why: str,
-    words: Sequence[str] = (),
-    acts: tuple[Act, ...] = (),
-) -> Iterator[Finding]:
-    """Yield one finding for all these senders; it leads to the sender if there is one alone."""
-    if rows:
-        names = words or [shortened(row.address) for row in rows]
-        link = Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
-        say = f"{plural(len(rows), 'sender')} {what}"
-        yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows), acts=acts)
-
-
-def nonce_gaps(data: CheckData) -> Iterator[Finding]:
-    """Senders with a nonce in flight that nobody has: nothing behind it can land."""
-    rows = [row for row in data.odd_senders if row.gap_nonce is not None]
-    words = [
-        gettext("{shortened} is missing nonce {gap_nonce}").format(
-            shortened=shortened(row.address), gap_nonce=row.gap_nonce
-        )
-        for row in rows
-    ]
-    why = "; an empty message fills it within a few heads"
-    yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, words=words)
-
-
-def senders_paused(data: CheckData) -> Iterator[Finding]:
-    """Senders that somebody paused: nothing of theirs is pushed or signed."""
-    rows = [row for row in data.odd_senders if row.state == SenderState.FORBIDDEN]
-    why = ": nothing is pushed or signed until resumed"
-    acts = senders_resume(rows, data)
-    yield from _senders(rows, "senders-paused", what="paused", why=why, acts=acts)
-
-
-def foreign_senders(data: CheckData) -> Iterator[Finding]:
-    """Addresses of ours from which another program sends, too."""
-    rows = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
-    why = ": another program sends from the same address, so nonces collide"
-    yield from _senders(rows, "foreign", what="used by another program", why=why)
-
-
-def runway_short(data: CheckData) -> Iterator[Finding]:
-    """Addresses whose balance ends within days at what gas has cost lately."""
-    spent = data.spend
-    short = []
-    for wallet in data.wallets:
-        cost, days = spent.get(wallet.address, (0, 1))
-        if wallet.balance is not None and cost > 0:
-            left = int(wallet.balance) * days * 86_400 // cost
-            if left < RUNWAY_DAYS * 86_400:
-                short.append((left, wallet))
-    if short:
-        short.sort(key=lambda one: one[0])
-        left, first = short[0]
-        names = [wallet.label or shortened(wallet.address) for _, wallet in short]
-        rows = zip((wallet.address for _, wallet in short), names, strict=True)
-        served = provers_of(data, {wallet.address for _, wallet in short})
-        yield Finding(
-            "runway",
-            gettext("{balances} running low").format(balances=plural(len(short), "balance")),
-            gettext("{names}: covers less than {runway_days} days of gas; send funds").format(
-                names=named(names), runway_days=RUNWAY_DAYS
-            ),
-            count=len(short),
-            per_day=fees_per_day(data, served),
-            due_s=int(data.at.timestamp()) + left,
-            due_label=gettext("until {label} is empty").format(label=first.label or shortened(first.address)),
-            acts=tuple(funds_send(address, name) for address, name in rows)[:ACTS_MAX],
-        )
-
-
-def signers_away(data: CheckData) -> Iterator[Finding]:
-    """Addresses for which no signer is connected."""
-    away = [wallet for wallet in data.wallets if not wallet.is_served(data.at)]
-    if away:
-        names = [wallet.label or shortened(wallet.address) for wallet in away]
-        addresses = {wallet.address for wallet in away}
-        served = provers_of(data, addresses)
-        due = first_close(data, served)
-        why = gettext("messages from {names} are waiting").format(names=named(names))
-        if served:
-            why += gettext(", including the proofs of {served}").format(
-                served=named([miner_name(one) for one in served])
-            )
-        yield Finding(
-            "signer",
-            gettext("{addresses} without a signer").format(
-                addresses=plural(len(away), "address", "addresses")
-            ),
-            why,
-            count=len(away),
-            per_day=fees_per_day(data, served) + rewards_per_day(data, addresses),
-            due_s=due,
-            due_label="until a window closes" if due is not None else "",
-        )
-
-
-def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
-    """Winning proofs that a prover did not give: each is a block that was won and lost."""
-    connections = [row for row in data.failed_connections if isinstance(row, ProverConnection)]
-    for group in grouped([row for row in connections if row.purpose == Purpose.PROOF]):
-        names = list(dict.fromkeys(str(id_address(row.actor_id)) for row in group))
-        yield Finding(
-            f"wins-{group[0].pk}",
-            gettext("winning proofs of {names} failed").format(names=named(names)),
-            gettext("latest: {last_failure}").format(last_failure=group[0].last_failure),
-            count=len(group),
-        )
-
-
-def requests_failed(data: CheckData) -> Iterator[Finding]:
-    """Signers that gave no answer."""
-    since = data.at - FAILED_SHOWN
-    signers = [row for row in data.failed_connections if isinstance(row, SignerConnection)]
-    rows = [row for row in signers if row.failed_at is not None and row.failed_at > since]
-    if rows:
-        say = gettext("requests to {signers} failed").format(signers=plural(len(rows), "signer"))
-        yield Finding(
-            "requests",
-            say,
-            gettext("latest: {last_failure}").format(last_failure=rows[0].last_failure),
-            count=len(rows),
         )

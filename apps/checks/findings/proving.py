@@ -1,4 +1,4 @@
-"""Checks of what the chain demands of sectors: proofs in time, no faults, no debts."""
+"""Checks of what the chain demands of sectors: no faults, sound files, no disputes lost."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import deadlines_dry_run, funds_send
+from apps.checks.acts import deadlines_dry_run
 from apps.checks.exposure import first_close
+from apps.checks.findings.windows import sectors_expected
 from apps.checks.links import miner_link
 from apps.checks.results import Finding, Link
 from apps.checks.text import grouped, miner_name, named
-from apps.core.formatting import fil, plural, time_left, whole
-from apps.proving.selectors.posts import windows_missed
+from apps.core.formatting import plural, time_left, whole
 from apps.proving.selectors.settings import recover_limits
-from apps.proving.states import Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.checks.data import CheckData
-    from apps.checks.results import Act
-    from apps.miners.models import Miner
     from apps.proving.models import Deadline, Dispute, SectorCheck
 
 
@@ -136,7 +133,7 @@ def disputes_lost(data: CheckData) -> Iterator[Finding]:
             count=len(rows),
             per_day=data.fault_fee_per_day(miner, sum(row.faulty for row in own)),
             is_part=True,  # of what these sectors cost by `sectors_faulty`
-            at_risk=sum(data.dispute_penalty(miner, _expected(row)) for row in own),
+            at_risk=sum(data.dispute_penalty(miner, sectors_expected(row)) for row in own),
             due_s=due,
             due_label="" if due is None else gettext("until the next proof"),
             acts=deadlines_dry_run(miner, own),
@@ -177,118 +174,3 @@ def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
         words.insert(0, gettext("faulty since epoch {first}").format(first=first))
         words.append(gettext("the chain terminates them in {ended}").format(ended=ended))
     return ", ".join(words)
-
-
-def windows_missed_check(data: CheckData) -> Iterator[Finding]:
-    """Windows of the last proving period that closed without a proof."""
-    if data.clock is None or data.network is None:
-        return
-    since = data.clock.epoch - data.network.proving_period
-    miners = {miner.pk: miner for miner in data.miners}
-    missed = {
-        key: row.reason for key, row in data.deadlines.items() if row.forecast == Forecast.MISSED and row.live
-    }
-    for key, error in windows_missed(list(miners), since_epoch=since).items():
-        missed[key] = error or missed.get(key, "")
-    yield from _deadlines_findings(missed, miners, data, key="missed", say="missed")
-
-
-def windows_at_risk(data: CheckData) -> Iterator[Finding]:
-    """Windows whose proof will probably not land."""
-    miners = {miner.pk: miner for miner in data.miners}
-    risky = {
-        key: row.reason
-        for key, row in data.deadlines.items()
-        if row.forecast == Forecast.AT_RISK and row.live
-    }
-    yield from _deadlines_findings(risky, miners, data, key="at_risk", say="at risk")
-
-
-def _deadlines_findings(
-    reasons: dict[tuple[int, int], str], miners: dict[int, Miner], data: CheckData, *, key: str, say: str
-) -> Iterator[Finding]:
-    by_miner: dict[int, list[int]] = defaultdict(list)
-    for miner_pk, index in sorted(reasons):
-        by_miner[miner_pk].append(index)
-    for group in grouped(list(by_miner)):
-        keys = [(pk, index) for pk in group for index in by_miner[pk]]
-        rows = [data.deadlines[one] for one in keys if one in data.deadlines]
-        names = [
-            gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
-            for pk, index in keys
-        ]
-        told = next((reasons[one] for one in keys if reasons[one]), "")
-        closes = [
-            row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
-        ]
-        is_ahead = key == "at_risk" and closes and data.clock is not None
-        yield Finding(
-            f"deadlines-{key}-{miners[group[0]].address or group[0]}",
-            f"{plural(len(keys), 'deadline')} {say}",
-            f"{named(names)}: {told}" if told else named(names),
-            link=miner_link([miners[pk] for pk in group]),
-            count=len(keys),
-            per_day=sum(_window_cost(row, miners, data) for row in rows),
-            is_part=not any(map(_expected, rows)),  # of what `sectors_faulty` names
-            due_s=data.clock.starts_at(min(closes)) if is_ahead and data.clock is not None else None,
-            due_label="until it closes" if is_ahead else "",
-        )
-
-
-def _expected(row: Deadline) -> int:
-    """Return how many sectors a window proves: those that are not faulty, and those declared recovered."""
-    return row.live - row.faulty + row.recovering
-
-
-def _window_cost(row: Deadline, miners: dict[int, Miner], data: CheckData) -> int:
-    """Return what a day without its proof costs; where all of its sectors are faulty, what they cost."""
-    return data.fault_fee_per_day(miners[row.miner_id], _expected(row) or row.faulty)
-
-
-def worker_change_pending(data: CheckData) -> Iterator[Finding]:
-    """Workers that were asked for and that nobody has confirmed yet: the old key goes on signing."""
-    for group in grouped([miner for miner in data.miners if miner.new_worker]):
-        first = group[0]
-        at = first.new_worker_epoch or 0
-        is_due = data.head is not None and data.head.height >= at
-        yield Finding(
-            f"worker-{first.address}",
-            gettext("worker key change pending for {group}").format(
-                group=named([miner_name(miner) for miner in group])
-            ),
-            gettext(
-                "{new_worker} can be confirmed {when} epoch {at}; until it is, the old key signs "
-                "proofs and blocks"
-            ).format(new_worker=first.new_worker, when="now, since" if is_due else "from", at=at),
-            link=Link("miner-addresses", (first.address,)) if len(group) == 1 else None,
-            count=len(group),
-        )
-
-
-def fee_debts(data: CheckData) -> Iterator[Finding]:
-    """Miners that owe the chain fees: they can neither pre-commit nor withdraw."""
-    owing = sorted((miner for miner in data.miners if miner.fee_debt), key=lambda miner: -miner.fee_debt)
-    for group in grouped(owing):
-        debt = sum(int(miner.fee_debt) for miner in group)
-        yield Finding(
-            f"debt-{group[0].address or group[0].pk}",
-            gettext("{group} {word} {debt} FIL in fees").format(
-                group=named([miner_name(miner) for miner in group]),
-                word="owes" if len(group) == 1 else "owe",
-                debt=fil(debt),
-            ),
-            "a miner in debt cannot pre-commit, recover faults or withdraw: send it funds",
-            link=miner_link(group),
-            count=len(group),
-            at_risk=debt,
-            acts=_debt_acts(group),
-        )
-
-
-def _debt_acts(miners: Sequence[Miner]) -> tuple[Act, ...]:
-    """Return the transfer that pays the debt of a miner; of several each has its own page."""
-    if len(miners) > 1:
-        return ()
-    [miner] = miners
-    name = miner_name(miner)
-    return (funds_send(miner.address, name, label="Pay debt of", value=int(miner.fee_debt)),)

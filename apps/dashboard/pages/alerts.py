@@ -26,7 +26,7 @@ from apps.core import clock, formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
@@ -34,6 +34,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import checked_text
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.chain.chain_status import network_known
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.dashboard.forms import CodeForm, PageForm, Text
+from apps.dashboard.forms import CodeForm, PageForm
 from apps.dashboard.layout import THEME_COOKIE
 from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, question_json
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse, user_agent
+from apps.dashboard.text_fields import Text
 from apps.users.selectors import passkeys_of, principal_of, totp_confirmed, users_active
 from apps.users.services.access import access_change_publish
 from apps.users.services.logins import LoginFailed, passkey_login, person_login, second_step_code

@@ -18,7 +18,7 @@ from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, Words, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -26,6 +26,7 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text, Words
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
 from apps.users.services.audit import audit_record

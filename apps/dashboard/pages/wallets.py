@@ -18,12 +18,13 @@ from apps.checks.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
 from apps.messages.methods import method_text
 from apps.messages.selectors import messages_open

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
-from apps.checks.findings.sealing import deposits_expiring, tickets_expiring
+from apps.checks.findings.sealing_clocks import deposits_expiring, tickets_expiring
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_clocks
 from apps.miners.models import Miner

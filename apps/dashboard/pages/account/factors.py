@@ -20,11 +20,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import CodeForm, PageForm, Text
+from apps.dashboard.forms import CodeForm, PageForm
 from apps.dashboard.pages.account.page import account_ask, account_page, changed, own_page, person_before
 from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors import passkeys_of, totp_waiting
 from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options

@@ -22,10 +22,11 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

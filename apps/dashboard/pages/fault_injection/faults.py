@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.devnet_node import FAULT_DEFAULTS
 from apps.chain.services.fault_injection import ACTIONS, Number
-from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.forms import PageForm
+from apps.dashboard.text_fields import Text
 
 if TYPE_CHECKING:
     from apps.chain.devnet_node import DevnetState, FaultValue

@@ -15,10 +15,12 @@ from django.views.decorators.http import require_POST
 
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError, NotFound
-from apps.dashboard.forms import Amount, FeeRulesForm, PageForm, Text, Whole, form_render
+from apps.dashboard.forms import FeeRulesForm, PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.selectors.gas import auto_bump_rules, guard_get, guards_spent, guards_visible
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set

@@ -15,9 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.chain.client import chain_client
 from apps.core import formatting
 from apps.core.errors import NotFound
-from apps.dashboard.forms import FeeRulesForm, Text, form_render
+from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.selectors.receivers import kinds_of_codes
 from apps.messages.selectors.rules import method_rule_get, method_rules
 from apps.messages.services.senders import method_read, method_rule_remove, method_rule_set, receiver_read

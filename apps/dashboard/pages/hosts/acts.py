@@ -14,10 +14,11 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.forms import PageForm
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, worker_is_away
 from apps.sectors.services.hosts.retirement import unfinished_jobs, worker_retire, worker_retire_drained
 from apps.sectors.services.hosts.settings import (

@@ -12,12 +12,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core.formatting import size
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.services.join_tokens import join_token_issue
 from apps.users.services.people import can_manage_people, tenant_for

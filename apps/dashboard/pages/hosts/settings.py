@@ -14,10 +14,11 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.setting_rows import setting_label, setting_value
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.hosts import host_groups, shared_settings_visible, tenant_of_hosts
 from apps.sectors.services.hosts.settings import SETTABLE, shared_settings_set, values_read
 

@@ -18,10 +18,11 @@ from apps.chain.selectors import head_current
 from apps.core import formatting
 from apps.core.errors import BadValue
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, form_render, new_key
+from apps.dashboard.forms import PageForm, form_render, new_key
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import chosen_label, picker
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import message_push
 from apps.messages.services.validate import PushItem

@@ -14,7 +14,8 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.dashboard.forms import Amount, PageForm, Whole, form_render
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import answer, head_needed, signer_only
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404

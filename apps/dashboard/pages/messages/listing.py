@@ -1,4 +1,4 @@
-"""Messages: the list and its CSV."""
+"""Messages: the list."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.chain.chain_status import network_known
 from apps.chain.selectors import head_current
 from apps.core.errors import BadValue
-from apps.dashboard.forms import PageForm, Text, Ticks
+from apps.dashboard.forms import PageForm
+from apps.dashboard.text_fields import Text, Ticks
 from apps.messages.selectors import messages_visible
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.states import MessageState

@@ -17,11 +17,12 @@ from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, form_render, new_key
+from apps.dashboard.forms import PageForm, form_render, new_key
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.miners.selectors import miner_get
 from apps.miners.services.create import MinerSpec, creation_deposit_read, creation_plan, miner_create
 from apps.miners.services.importing import miner_import

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from apps.dashboard.forms import Amount, PageForm, Text, Whole, Words, new_key
+from apps.dashboard.forms import PageForm, new_key
+from apps.dashboard.number_fields import Amount, Whole
+from apps.dashboard.text_fields import Text, Words
 from apps.miners.services.address_changes import AddressRequest
 from apps.miners.states import AddressChange
 

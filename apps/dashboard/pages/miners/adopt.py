@@ -15,11 +15,12 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState

@@ -13,10 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
-from apps.dashboard.forms import Amount, PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.number_fields import Amount
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.miners.selectors import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
 from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, FLAGS, LIMITS, sealing_policy

@@ -15,13 +15,14 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.move_review import NAMES, PAGES, number_read, review
 from apps.dashboard.pages.miners.move_rows import step_row, window_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import clock, formatting
 from apps.core.formatting import plural
-from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
@@ -27,6 +27,7 @@ from apps.dashboard.pages.miners.reservation_rows import (
 )
 from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get, role_groups_of, role_is_in_force, roles_of

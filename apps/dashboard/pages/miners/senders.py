@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
-from apps.dashboard.forms import PageForm, Ticks, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Ticks
 from apps.miners.selectors import miner_get, senders_of
 from apps.miners.services.addresses import senders_set
 from apps.wallets.selectors import balances_of, senders_granted

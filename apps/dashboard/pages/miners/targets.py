@@ -17,9 +17,11 @@ from django.views.decorators.http import require_http_methods
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import NotFound
-from apps.dashboard.forms import Amount, PageForm, Text, Whole, form_render
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.miners.selectors import miner_get
 from apps.sectors.selectors.targets import missing, target_get
 from apps.sectors.services.sealing.targets import target_remove, target_set

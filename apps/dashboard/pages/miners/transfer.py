@@ -17,12 +17,13 @@ from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Fact
 from apps.dashboard.confirm_page import is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, new_key
+from apps.dashboard.forms import PageForm, new_key
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.miners.selectors import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import may_transfer, miner_transfer, transfer_plan

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from apps.checks.results import Topic
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
-from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -22,6 +22,7 @@ from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
 from apps.pieces.selectors import PieceFilter, pieces_by_uuid, pieces_counts, pieces_page
 from apps.pieces.states import PiecePurpose, PieceState

@@ -8,10 +8,11 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.errors import DomainError
-from apps.dashboard.forms import Lines, PageForm, Text, Ticks
+from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.policies.page import editor_only, policy_page, refused
 from apps.dashboard.pages.policies.text import review
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Lines, Text, Ticks
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read
 from poolsite.wire.policy import PUT, REMOVE, PolicyEdit, RuleForm

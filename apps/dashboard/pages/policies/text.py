@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.forms import PageForm, Text, Whole
+from apps.dashboard.forms import PageForm
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.pages.policies.page import editor_only, pack, policy_page, refused
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.services.retry import policy_change
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_draft, policy_read

@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core.errors import BadValue
-from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.policies.page import policy_page
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.selectors import message_get, messages_visible
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_try

@@ -14,13 +14,14 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.pages.recovery.facts import facts_of
 from apps.dashboard.pages.recovery.questions import QUESTIONS_BY_KEY, is_on, questions_of
 from apps.dashboard.pages.recovery.unmatched import SHOWN, choices_of
 from apps.dashboard.pages.recovery.verdict import verdict_of
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.selectors.recovery import recovery_row, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import unmatched_decide
 

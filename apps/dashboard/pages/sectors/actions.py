@@ -12,10 +12,11 @@ from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 

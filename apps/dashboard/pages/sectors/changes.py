@@ -17,14 +17,16 @@ from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, Ticks, Whole
+from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required
 from apps.dashboard.pages.sectors.change_plan import DAY_S, ROWS_SHOWN, plan_facts, rows_of
 from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text, Ticks
 from apps.sectors.selectors.expirations import sectors_ending
 from apps.sectors.selectors.sectors import change_get, sectors_picked, sectors_visible
 from apps.sectors.services.changes.plans import ChangeRequest, changes_plan

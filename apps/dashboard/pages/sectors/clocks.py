@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as say
 
-from apps.checks.findings.sealing import DEPOSIT_S, ticket_needed
+from apps.checks.findings.sealing_clocks import DEPOSIT_S, ticket_needed
 from apps.core import formatting
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.services.sealing.advance import ticket_life

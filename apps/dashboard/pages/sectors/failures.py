@@ -15,13 +15,14 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.labels import RUNS, STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.proving.services.failures import failures_retry
 from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
 from apps.sectors.selectors.sectors import sector_get

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.checks.findings.sealing import expires_soon
+from apps.checks.findings.sector_ends import expires_soon
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get
 from apps.sectors.selectors.sectors import of_host, sectors_visible

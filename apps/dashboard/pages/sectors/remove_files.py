@@ -10,16 +10,18 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_http_methods
 
-from apps.checks.findings.sealing import files_left
+from apps.checks.findings.sector_ends import files_left
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, Ticks, Whole
+from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text, Ticks
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request

@@ -10,10 +10,11 @@ from django.urls import path
 from django.utils.translation import gettext as say
 
 from apps.core.errors import DomainError
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore

@@ -1,4 +1,4 @@
-"""Senders: the list with their lanes, and its CSV."""
+"""Senders: the list with their lanes."""
 
 from __future__ import annotations
 

@@ -11,8 +11,10 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
-from apps.dashboard.forms import Lines, PageForm, Size, Text, Whole, form_render
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.number_fields import Size, Whole
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Lines, Text
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.orders import StoreChanges, store_change
 

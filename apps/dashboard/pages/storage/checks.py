@@ -15,8 +15,9 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Size, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.labels import StateLabel
+from apps.dashboard.number_fields import Size
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sectors import sector_get

@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.formatting import plural
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get
 from apps.sectors.services.stores.lost import lost_store, store_forget
 

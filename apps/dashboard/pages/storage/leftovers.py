@@ -8,10 +8,12 @@ from django.utils.translation import gettext as say
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
-from apps.dashboard.forms import PageForm, Text, Ticks, Whole
+from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.rows import bytes_text
+from apps.dashboard.text_fields import Text, Ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

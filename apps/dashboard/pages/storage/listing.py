@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from apps.checks.results import Topic
 from apps.core.clock import now
 from apps.dashboard.cards import Verdict
-from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -24,6 +24,7 @@ from apps.dashboard.pages.storage.order_rows import order_row
 from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, is_shown, store_row, total_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
 from apps.sectors.selectors.hosts import is_uuid, worker_get
 from apps.sectors.selectors.store_checks import stores_checked

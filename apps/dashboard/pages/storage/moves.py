@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
-from apps.dashboard.forms import PageForm, Text, Whole, form_render
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.pages.storage.rows import free_text
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.stores import store_get, stores_visible
 from apps.sectors.services.stores.moves import moves_begin, moves_cancel
 

@@ -11,10 +11,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
 from apps.core.errors import DomainError
-from apps.dashboard.forms import PageForm, Text, Ticks, form_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.storage.detail import count_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text, Ticks
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get
 from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ValidationError
 
-from apps.dashboard.forms import WORDS_MAX, Words
+from apps.dashboard.text_fields import WORDS_MAX, Words
 
 
 def test_words_are_split_at_spaces_commas_and_line_ends() -> None:

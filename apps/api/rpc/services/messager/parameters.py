@@ -5,11 +5,11 @@ Source: filecoin-project/venus venus-shared/types/messager/{message,address,spec
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from apps.api.rpc.services.messager.json_values import big, factor, items, moment, optional
 from apps.messages.services.replace import NewFees
 from apps.messages.services.validate import Gas, SendSpec
 from apps.messages.states import STATES_BY_CODE
@@ -17,61 +17,7 @@ from poolsite.filecoin.address import UNDEF, UNDEF_TEXT, Address
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import message_from_json
-from poolsite.wire.jsonrpc.parameters import (
-    BadParam,
-    Param,
-    address,
-    cid,
-    fields,
-    identifier,
-    number,
-    text,
-)
-
-if TYPE_CHECKING:
-    pass
-
-
-def big(value: Any) -> int:
-    """Read Go's big.Int: a decimal string, never null."""
-    if value is None:
-        raise BadParam("failed to parse big string: 'null'")
-    if not isinstance(value, str) or not value.lstrip("-").isdigit() or len(value) > 80:
-        raise BadParam(f"failed to parse big string: '{value}'")
-    return int(value)
-
-
-def factor(value: Any) -> float:
-    """Read a float64."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadParam("json: cannot unmarshal into Go value of type float64")
-    try:
-        return float(value)
-    except OverflowError:
-        raise BadParam("json: cannot unmarshal number into Go value of type float64") from None
-
-
-def moment(value: Any) -> datetime:
-    """Read RFC 3339 time; Python keeps microseconds of Go's nanoseconds."""
-    words = text(value)
-    head, dot, tail = words.partition(".")
-    if dot:
-        digits = "".join(char for char in tail if char.isdigit())[:6]
-        zone = tail.lstrip("0123456789")
-        words = f"{head}.{digits}{zone}"
-    try:
-        found = datetime.fromisoformat(words.replace("Z", "+00:00"))
-    except ValueError:
-        raise BadParam(f"parsing time {value!r}: not RFC 3339") from None
-    if found.tzinfo is None:
-        raise BadParam(f"parsing time {value!r}: the time zone is missing")
-    return found
-
-
-def optional(value: Any, read: Any, default: Any) -> Any:
-    """Read a member that may be absent."""
-    return default if value is None else read(value)
-
+from poolsite.wire.jsonrpc.parameters import BadParam, Param, address, fields, number, text
 
 _MESSAGE_MEMBERS: Final = {
     name.lower(): name
@@ -124,15 +70,6 @@ class Query:
 
 OFFSET_MAX: Final = 2**31
 """More rows are in no list; PostgreSQL counts them in 64 bits."""
-
-
-def items(value: Any) -> list[Any]:
-    """Read a list; null is an empty one.  Raises BadParam."""
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise BadParam("must be a list")
-    return value
 
 
 def query(value: Any) -> Query:
@@ -204,79 +141,6 @@ def quick_send(value: Any) -> QuickSend:
 
 
 @dataclass(frozen=True, slots=True)
-class Fees:
-    """A fee rule of the wire; None leaves a setting as it is."""
-
-    values: dict[str, Any]
-    quota: int | None = None
-    id: str = ""
-    address: Address = UNDEF
-    code: str = ""
-    method: int = 0
-    version: int = 0
-
-
-_FEE_MEMBERS: Final = {
-    "gas_over_estimation": ("gasoverestimation", factor),
-    "max_fee": ("maxfee", big),
-    "gas_fee_cap": ("gasfeecap", big),
-    "gas_over_premium": ("gasoverpremium", factor),
-    "base_fee": ("basefee", big),
-}
-
-
-def _fees_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Read the five settings that are there; a null number is refused as Go does, a null factor unset."""
-    found = {}
-    for name, (member, read) in _FEE_MEMBERS.items():
-        if member in row and not (row[member] is None and read is factor):
-            found[name] = read(row[member])
-    return found
-
-
-def shared_spec(value: Any) -> Fees:
-    """Read SharedSpec."""
-    row = fields(value)
-    return Fees(_fees_of(row), quota=optional(row.get("selmsgnum"), number, None))
-
-
-def fee_changes(value: Any) -> Fees:
-    """Read ChangeGasSpecParams.  Go clients send "0" for what they leave unset: it means unchanged."""
-    found = _fees_of(fields(value))
-    return Fees({name: item for name, item in found.items() if item})
-
-
-def actor_cfg(value: Any) -> Fees:
-    """Read ActorCfg."""
-    row = fields(value)
-    return Fees(
-        _fees_of(row),
-        id=optional(row.get("id"), identifier, "") or str(uuid.uuid4()),
-        code=str(cid(row.get("code"))),
-        method=optional(row.get("method"), number, 0),
-        version=optional(row.get("version"), number, 0),
-    )
-
-
-def address_spec(value: Any) -> Fees:
-    """Read AddressSpec; empty and zero mean unchanged, except for fees written as "0"."""
-    row = fields(value)
-    found: dict[str, Any] = {}
-    for name in ("gasoverestimation", "gasoverpremium"):
-        ratio = optional(row.get(name), factor, 0.0)
-        if ratio:
-            found["gas_over_" + name.removeprefix("gasover")] = ratio
-    parts = (("max_fee", "maxfeestr", "maxfee"), ("gas_fee_cap", "gasfeecapstr", "gas-feecap"))
-    for name, member, word in (*parts, ("base_fee", "basefeestr", "basefee")):
-        words = optional(row.get(member), text, "")
-        if words:
-            if not words.isascii() or not words.isdigit() or len(words) > 60:
-                raise BadParam(f"parsing {word} failed {words!r} is not a decimal number")
-            found[name] = int(words)
-    return Fees(found, address=optional(row.get("address"), address, UNDEF))
-
-
-@dataclass(frozen=True, slots=True)
 class NodeParam:
     """Node."""
 
@@ -302,10 +166,6 @@ SPEC: Final = Param("**messager.SendSpec", lambda value: None if value is None e
 QUERY: Final = Param("**messager.MsgQueryParams", query)
 REPLACEMENT: Final = Param("**messager.ReplacMessageParams", replacement)
 QUICK_SEND: Final = Param("*messager.QuickSendParams", quick_send)
-SHARED: Final = Param("**messager.SharedSpec", shared_spec)
-CHANGES: Final = Param("**messager.ChangeGasSpecParams", fee_changes)
-ACTOR_CFG: Final = Param("**messager.ActorCfg", actor_cfg)
-ADDRESS_SPEC: Final = Param("**messager.AddressSpec", address_spec)
 NODE: Final = Param("**messager.Node", node)
 
 

@@ -13,7 +13,8 @@ from apps.api.rpc.services.messager.access import (
     operator_check,
 )
 from apps.api.rpc.services.messager.answers import actor_cfg_json, node_json, shared_json
-from apps.api.rpc.services.messager.parameters import Fees, NodeParam
+from apps.api.rpc.services.messager.fee_parameters import Fees
+from apps.api.rpc.services.messager.parameters import NodeParam
 from apps.core.errors import BadValue, Conflict, DomainError
 from apps.messages.errors import SenderNotFound
 from apps.messages.selectors.gas import actor_rules_all, extra_nodes

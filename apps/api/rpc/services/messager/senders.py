@@ -11,7 +11,7 @@ from apps.api.rpc.services.messager.access import (
     sender_check,
 )
 from apps.api.rpc.services.messager.answers import sender_json
-from apps.api.rpc.services.messager.parameters import Fees
+from apps.api.rpc.services.messager.fee_parameters import Fees
 from apps.messages.errors import SenderNotFound
 from apps.messages.selectors import sender_get, senders_visible
 from apps.messages.services.senders import sender_delete, sender_set, sender_set_nonce

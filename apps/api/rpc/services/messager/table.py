@@ -18,18 +18,8 @@ from apps.api.rpc.services.messager.changes import (
     update_filled_message_by_id,
     update_message_state_by_id,
 )
-from apps.api.rpc.services.messager.parameters import (
-    ACTOR_CFG,
-    ADDRESS_SPEC,
-    CHANGES,
-    MESSAGE,
-    NODE,
-    QUERY,
-    QUICK_SEND,
-    REPLACEMENT,
-    SHARED,
-    SPEC,
-)
+from apps.api.rpc.services.messager.fee_parameters import ACTOR_CFG, ADDRESS_SPEC, CHANGES, SHARED
+from apps.api.rpc.services.messager.parameters import MESSAGE, NODE, QUERY, QUICK_SEND, REPLACEMENT, SPEC
 from apps.api.rpc.services.messager.pushes import (
     push_message,
     push_message_with_id,

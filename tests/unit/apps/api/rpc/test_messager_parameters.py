@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.api.rpc.services.messager.parameters import factor
+from apps.api.rpc.services.messager.json_values import factor
 from poolsite.wire.jsonrpc.parameters import BadParam
 
 

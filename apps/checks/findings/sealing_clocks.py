@@ -1,0 +1,155 @@
+"""Checks of the clocks that the chain sets a sector in progress: tickets, seeds, deposits."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.checks.acts import sectors_retry
+from apps.checks.exposure import deposits_of
+from apps.checks.rare import rare_rows
+from apps.checks.results import Finding, Link
+from apps.core.formatting import plural, time_left
+from apps.sectors.selectors.sectors import DEPOSIT_OVER
+from apps.sectors.services.sealing.advance import ticket_life
+from poolsite.filecoin.noninteractive import LOOKBACK
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.chain.chain_status import EpochClock
+    from apps.checks.data import CheckData
+    from apps.sectors.models import Sector
+    from poolsite.filecoin.policy import Network
+
+UNCOMMITTED: Final = states_with(SectorEvent.RETICKET)
+"""States with a ticket that no pre-commit has used yet."""
+TICKET_PART: Final = 10
+"""A ticket is named when this part of its life is left, or less than what is to be done takes here."""
+SEED_LATE: Final = 20
+"""Epochs after a seed in which it is read at every head: then something keeps it from being read."""
+SEED_TEXT: Final = "the console has not read it: check its nodes and task processes"
+NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
+DEPOSIT_S: Final = 48 * 3600
+"""A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
+
+
+def _lost_soon(clock: EpochClock, network: Network) -> int:
+    """Return the epoch before which a pre-commit lies whose deposit is lost within `DEPOSIT_S`."""
+    life = network.max_prove_commit_duration
+    # A small network leaves less time than 48 h from the start.
+    return clock.epoch + min(DEPOSIT_S // network.epoch_s, life // 10) - life
+
+
+def deposits_expiring(data: CheckData) -> Iterator[Finding]:
+    """Pre-commits whose deposit the chain burns soon because the sector is not proved."""
+    if data.clock is None or data.network is None or not data.rare.sectors_open:
+        return
+    life = data.network.max_prove_commit_duration
+    rows = data.sectors.exclude(state__in=DEPOSIT_OVER)
+    rows = rows.filter(precommit_epoch__lt=_lost_soon(data.clock, data.network)).order_by("precommit_epoch")
+    late = rare_rows(rows)
+    if not late:
+        return
+    first = late[0]
+    deposits = deposits_of(data, [row.sector_size for row in late])
+    yield Finding(
+        "deposits",
+        gettext("{deposits} will be lost within 48 h").format(deposits=plural(len(late), "deposit")),
+        gettext(
+            "{miner} / {number} was pre-committed at epoch {precommit_epoch} and is not proven yet"
+        ).format(miner=first.miner.address, number=first.number, precommit_epoch=first.precommit_epoch),
+        link=Link("sector", (str(first.uuid),)),
+        count=len(late),
+        at_risk=deposits,
+        deposits=deposits,
+        due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
+        due_label="until the deposit is lost",
+        acts=sectors_retry(late),
+    )
+
+
+def tickets_expiring(data: CheckData) -> Iterator[Finding]:
+    """Sectors whose ticket the chain soon takes no more: their first stage would be made anew."""
+    if data.clock is None or data.network is None or not data.rare.sectors_open:
+        return
+    usual = data.network.max_precommit_randomness_lookback
+    old = Q(pk=None)
+    for kind, life in (
+        (~Q(seal_proof__in=NON_INTERACTIVE), usual),
+        (Q(seal_proof__in=NON_INTERACTIVE), LOOKBACK),
+    ):
+        old |= kind & Q(ticket_epoch__lt=data.clock.epoch - life + life // TICKET_PART)
+    for proof, state in data.precommit_times:
+        life = LOOKBACK if proof in NON_INTERACTIVE else usual
+        needed = ticket_needed(data, data.network, proof=proof, state=state, life=life)
+        old |= Q(seal_proof=proof, state=state, ticket_epoch__lt=data.clock.epoch - life + needed)
+    rows = data.sectors.filter(old, state__in=UNCOMMITTED).order_by("ticket_epoch")
+    late = rare_rows(rows)
+    if late:
+        ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, data.network) for row in late}
+        first = min(late, key=lambda row: ends[row.pk])
+        say = gettext("{tickets} about to expire").format(tickets=plural(len(late), "ticket"))
+        yield Finding(
+            "tickets",
+            say,
+            gettext(
+                "{miner} / {number} is not pre-committed yet{takes}; if its ticket expires, sealing "
+                "starts over"
+            ).format(miner=first.miner.address, number=first.number, takes=_takes_text(first, data)),
+            link=Link("sector", (str(first.uuid),)),
+            count=len(late),
+            due_s=data.clock.starts_at(ends[first.pk]),
+            due_label="until the ticket expires",
+            acts=sectors_retry(late),
+        )
+
+
+def ticket_needed(data: CheckData, network: Network, *, proof: int, state: str, life: int) -> int:
+    """Return how many epochs before its ticket ends a sector is named."""
+    takes_s = data.precommit_times.get((proof, state), 0.0)
+    return max(life // TICKET_PART, ceil(takes_s / network.epoch_s))
+
+
+def _takes_text(sector: Sector, data: CheckData) -> str:
+    """Return how long the farm takes from where a sector is, if that is known."""
+    takes_s = data.precommit_times.get((sector.seal_proof, sector.state))
+    if takes_s is None:
+        return ""
+    return gettext(", which takes up to {takes_s} from its stage").format(takes_s=time_left(takes_s))
+
+
+def seed_ready(data: CheckData) -> Iterator[Finding]:
+    """Pre-committed sectors with a seed that nobody reads: their deposit is at stake."""
+    if data.clock is None or data.network is None or data.head is None or not data.rare.sectors_open:
+        return
+    before = data.head.height - data.network.pre_commit_challenge_delay - SEED_LATE
+    rows = data.sectors.filter(
+        state=SectorState.PRECOMMIT_LANDED, precommit_epoch__lt=before, paused_at=None
+    ).order_by("precommit_epoch")
+    late = rare_rows(rows)
+    if late:
+        first = late[0]
+        ready = (first.precommit_epoch or 0) + data.network.pre_commit_challenge_delay
+        # Those that are lost soon are counted by `deposits_expiring`.
+        named_there = _lost_soon(data.clock, data.network)
+        paid = [row.sector_size for row in late if (row.precommit_epoch or 0) >= named_there]
+        deposits = deposits_of(data, paid)
+        yield Finding(
+            "seeds",
+            gettext("{sectors} with an unread seed").format(sectors=plural(len(late), "sector")),
+            gettext("{miner} / {number}: seed available since epoch {ready}; {seed_text}").format(
+                miner=first.miner.address, number=first.number, ready=ready, seed_text=SEED_TEXT
+            ),
+            link=Link("sector", (str(first.uuid),)),
+            count=len(late),
+            at_risk=deposits,
+            deposits=deposits,
+            due_s=data.clock.starts_at((first.precommit_epoch or 0) + data.network.max_prove_commit_duration),
+            due_label="until the deposit is lost",
+        )

@@ -1,0 +1,113 @@
+"""Checks of sectors and claims whose life ends, and of the files that stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.checks.rare import COUNTED_MAX
+from apps.checks.results import Finding
+from apps.core.formatting import plural, size, whole
+from apps.sectors.selectors.ended_sectors import sectors_removable
+from poolsite.filecoin.power import quality_power_max
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.models import QuerySet
+
+    from apps.checks.data import CheckData
+    from apps.sectors.models import Sector
+
+EXPIRING_S: Final = 30 * 86_400
+"""A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
+
+
+def expires_soon(data: CheckData) -> Q:
+    """The condition for sealed sectors whose life ends within `EXPIRING_S`; nothing without a chain."""
+    if data.clock is None:
+        return Q(pk=None)
+    before = data.clock.epoch + EXPIRING_S // data.clock.delay_s
+    # What has ended stays in this state and can be extended no more.
+    return Q(state=SectorState.PROVING, expiration__gte=data.clock.epoch, expiration__lte=before)
+
+
+def sectors_expiring(data: CheckData) -> Iterator[Finding]:
+    """Sealed sectors whose life ends soon."""
+    rows = data.sectors.select_related(None).order_by("expiration").filter(expires_soon(data))
+    found = list(rows.only("miner", "expiration")[: COUNTED_MAX + 1])
+    if found and data.clock is not None:
+        count = len(found)
+        many = (
+            gettext("over {counted_max} sectors").format(counted_max=whole(COUNTED_MAX))
+            if count > COUNTED_MAX
+            else plural(count, "sector")
+        )
+        yield Finding(
+            "expiring",
+            gettext("{many} {word} within 30 d").format(
+                many=many, word="expires" if count == 1 else "expire"
+            ),
+            "extend them, or let them expire to release their pledge",
+            count=count,
+            per_day=data.rewards_of(found),
+            due_s=data.clock.starts_at(found[0].expiration or 0),
+            due_label="until it expires" if count == 1 else "until the first expires",
+        )
+
+
+def claims_end(data: CheckData) -> Iterator[Finding]:
+    """Verified claims that end soon: beyond that a sector goes on only without them, and counts less."""
+    rows = data.claims_ending
+    if not rows or data.clock is None:
+        return
+    first, count = rows[0], sum(row.count for row in rows)
+    size_earning = sum(row.size for row in rows if row.miner.has_min_power)
+    yield Finding(
+        "claims",
+        gettext("{claims} {word} within 30 d").format(
+            claims=plural(count, "verified claim"), word="ends" if count == 1 else "end"
+        ),
+        gettext(
+            "{miner} / {sector_number}: claim {claim} lasts until epoch {end_epoch}; extend the "
+            "sector without it, or ask the client to extend the claim"
+        ).format(
+            miner=first.miner.address,
+            sector_number=first.sector_number,
+            claim=first.claim,
+            end_epoch=first.end_epoch,
+        ),
+        count=count,
+        per_day=data.reward_of_power(quality_power_max(size_earning) - size_earning),
+        due_s=data.clock.starts_at(first.end_epoch or 0),
+        due_label="until it ends" if count == 1 else "until the first ends",
+    )
+
+
+def files_left(data: CheckData) -> QuerySet[Sector]:
+    """Return the sectors that the chain has ended for good and whose files some host still has."""
+    if data.head is None or data.network is None:
+        return data.sectors.none()
+    stores = {name for worker in data.workers for name in worker.stores}
+    return sectors_removable(
+        data.sectors, stores=stores, height=data.head.height, network=data.network, now=data.at
+    )
+
+
+def files_of_ended(data: CheckData) -> Iterator[Finding]:
+    """Files of sectors that the chain has ended, which only take disk."""
+    sizes = list(files_left(data).order_by().values_list("sector_size", flat=True)[: COUNTED_MAX + 1])
+    if sizes:
+        count = len(sizes)
+        many = (
+            gettext("over {counted_max} sectors").format(counted_max=whole(COUNTED_MAX))
+            if count > COUNTED_MAX
+            else plural(count, "sector")
+        )
+        free = gettext("{sizes} can be freed").format(sizes=" ".join(size(sum(sizes))))
+        yield Finding(
+            "files-left", gettext("files left from {many} that ended").format(many=many), free, count=count
+        )

@@ -1,0 +1,100 @@
+"""Checks of senders: nonces, foreign messages, how long their balance lasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.checks.acts import ACTS_MAX, funds_send, senders_resume
+from apps.checks.exposure import fees_per_day, provers_of
+from apps.checks.results import Finding, Link
+from apps.checks.text import named
+from apps.core.formatting import plural, shortened
+from apps.messages.selectors.foreign import is_used_elsewhere
+from apps.messages.states import SenderState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.checks.data import CheckData
+    from apps.checks.results import Act
+    from apps.messages.models import Sender
+
+RUNWAY_DAYS: Final = 3
+"""A balance that lasts shorter than this is short."""
+
+
+def _senders(
+    rows: list[Sender],
+    key: str,
+    *,
+    what: str,
+    why: str,
+    words: Sequence[str] = (),
+    acts: tuple[Act, ...] = (),
+) -> Iterator[Finding]:
+    """Yield one finding for all these senders; it leads to the sender if there is one alone."""
+    if rows:
+        names = words or [shortened(row.address) for row in rows]
+        link = Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
+        say = f"{plural(len(rows), 'sender')} {what}"
+        yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows), acts=acts)
+
+
+def nonce_gaps(data: CheckData) -> Iterator[Finding]:
+    """Senders with a nonce in flight that nobody has: nothing behind it can land."""
+    rows = [row for row in data.odd_senders if row.gap_nonce is not None]
+    words = [
+        gettext("{shortened} is missing nonce {gap_nonce}").format(
+            shortened=shortened(row.address), gap_nonce=row.gap_nonce
+        )
+        for row in rows
+    ]
+    why = "; an empty message fills it within a few heads"
+    yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, words=words)
+
+
+def senders_paused(data: CheckData) -> Iterator[Finding]:
+    """Senders that somebody paused: nothing of theirs is pushed or signed."""
+    rows = [row for row in data.odd_senders if row.state == SenderState.FORBIDDEN]
+    why = ": nothing is pushed or signed until resumed"
+    acts = senders_resume(rows, data)
+    yield from _senders(rows, "senders-paused", what="paused", why=why, acts=acts)
+
+
+def foreign_senders(data: CheckData) -> Iterator[Finding]:
+    """Addresses of ours from which another program sends, too."""
+    rows = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
+    why = ": another program sends from the same address, so nonces collide"
+    yield from _senders(rows, "foreign", what="used by another program", why=why)
+
+
+def runway_short(data: CheckData) -> Iterator[Finding]:
+    """Addresses whose balance ends within days at what gas has cost lately."""
+    spent = data.spend
+    short = []
+    for wallet in data.wallets:
+        cost, days = spent.get(wallet.address, (0, 1))
+        if wallet.balance is not None and cost > 0:
+            left = int(wallet.balance) * days * 86_400 // cost
+            if left < RUNWAY_DAYS * 86_400:
+                short.append((left, wallet))
+    if short:
+        short.sort(key=lambda one: one[0])
+        left, first = short[0]
+        names = [wallet.label or shortened(wallet.address) for _, wallet in short]
+        rows = zip((wallet.address for _, wallet in short), names, strict=True)
+        served = provers_of(data, {wallet.address for _, wallet in short})
+        yield Finding(
+            "runway",
+            gettext("{balances} running low").format(balances=plural(len(short), "balance")),
+            gettext("{names}: covers less than {runway_days} days of gas; send funds").format(
+                names=named(names), runway_days=RUNWAY_DAYS
+            ),
+            count=len(short),
+            per_day=fees_per_day(data, served),
+            due_s=int(data.at.timestamp()) + left,
+            due_label=gettext("until {label} is empty").format(label=first.label or shortened(first.address)),
+            acts=tuple(funds_send(address, name) for address, name in rows)[:ACTS_MAX],
+        )

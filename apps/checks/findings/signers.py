@@ -1,0 +1,75 @@
+"""Checks of signers: connected, and what they were asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.checks.exposure import fees_per_day, first_close, provers_of, rewards_per_day
+from apps.checks.findings.messages import FAILED_SHOWN
+from apps.checks.results import Finding
+from apps.checks.text import grouped, miner_name, named
+from apps.core.formatting import plural, shortened
+from apps.gateway.models import ProverConnection, SignerConnection
+from apps.gateway.states import Purpose
+from poolsite.filecoin.address import id_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.checks.data import CheckData
+
+
+def signers_away(data: CheckData) -> Iterator[Finding]:
+    """Addresses for which no signer is connected."""
+    away = [wallet for wallet in data.wallets if not wallet.is_served(data.at)]
+    if away:
+        names = [wallet.label or shortened(wallet.address) for wallet in away]
+        addresses = {wallet.address for wallet in away}
+        served = provers_of(data, addresses)
+        due = first_close(data, served)
+        why = gettext("messages from {names} are waiting").format(names=named(names))
+        if served:
+            why += gettext(", including the proofs of {served}").format(
+                served=named([miner_name(one) for one in served])
+            )
+        yield Finding(
+            "signer",
+            gettext("{addresses} without a signer").format(
+                addresses=plural(len(away), "address", "addresses")
+            ),
+            why,
+            count=len(away),
+            per_day=fees_per_day(data, served) + rewards_per_day(data, addresses),
+            due_s=due,
+            due_label="until a window closes" if due is not None else "",
+        )
+
+
+def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
+    """Winning proofs that a prover did not give: each is a block that was won and lost."""
+    connections = [row for row in data.failed_connections if isinstance(row, ProverConnection)]
+    for group in grouped([row for row in connections if row.purpose == Purpose.PROOF]):
+        names = list(dict.fromkeys(str(id_address(row.actor_id)) for row in group))
+        yield Finding(
+            f"wins-{group[0].pk}",
+            gettext("winning proofs of {names} failed").format(names=named(names)),
+            gettext("latest: {last_failure}").format(last_failure=group[0].last_failure),
+            count=len(group),
+        )
+
+
+def requests_failed(data: CheckData) -> Iterator[Finding]:
+    """Signers that gave no answer."""
+    since = data.at - FAILED_SHOWN
+    signers = [row for row in data.failed_connections if isinstance(row, SignerConnection)]
+    rows = [row for row in signers if row.failed_at is not None and row.failed_at > since]
+    if rows:
+        say = gettext("requests to {signers} failed").format(signers=plural(len(rows), "signer"))
+        yield Finding(
+            "requests",
+            say,
+            gettext("latest: {last_failure}").format(last_failure=rows[0].last_failure),
+            count=len(rows),
+        )

@@ -1,0 +1,88 @@
+"""Checks of windows: missed, or forecast to be."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.checks.links import miner_link
+from apps.checks.results import Finding
+from apps.checks.text import grouped, miner_name, named
+from apps.core.formatting import plural
+from apps.proving.selectors.posts import windows_missed
+from apps.proving.states import Forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.checks.data import CheckData
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline
+
+
+def windows_missed_check(data: CheckData) -> Iterator[Finding]:
+    """Windows of the last proving period that closed without a proof."""
+    if data.clock is None or data.network is None:
+        return
+    since = data.clock.epoch - data.network.proving_period
+    miners = {miner.pk: miner for miner in data.miners}
+    missed = {
+        key: row.reason for key, row in data.deadlines.items() if row.forecast == Forecast.MISSED and row.live
+    }
+    for key, error in windows_missed(list(miners), since_epoch=since).items():
+        missed[key] = error or missed.get(key, "")
+    yield from _deadlines_findings(missed, miners, data, key="missed", say="missed")
+
+
+def windows_at_risk(data: CheckData) -> Iterator[Finding]:
+    """Windows whose proof will probably not land."""
+    miners = {miner.pk: miner for miner in data.miners}
+    risky = {
+        key: row.reason
+        for key, row in data.deadlines.items()
+        if row.forecast == Forecast.AT_RISK and row.live
+    }
+    yield from _deadlines_findings(risky, miners, data, key="at_risk", say="at risk")
+
+
+def _deadlines_findings(
+    reasons: dict[tuple[int, int], str], miners: dict[int, Miner], data: CheckData, *, key: str, say: str
+) -> Iterator[Finding]:
+    by_miner: dict[int, list[int]] = defaultdict(list)
+    for miner_pk, index in sorted(reasons):
+        by_miner[miner_pk].append(index)
+    for group in grouped(list(by_miner)):
+        keys = [(pk, index) for pk in group for index in by_miner[pk]]
+        rows = [data.deadlines[one] for one in keys if one in data.deadlines]
+        names = [
+            gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
+            for pk, index in keys
+        ]
+        told = next((reasons[one] for one in keys if reasons[one]), "")
+        closes = [
+            row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
+        ]
+        is_ahead = key == "at_risk" and closes and data.clock is not None
+        yield Finding(
+            f"deadlines-{key}-{miners[group[0]].address or group[0]}",
+            f"{plural(len(keys), 'deadline')} {say}",
+            f"{named(names)}: {told}" if told else named(names),
+            link=miner_link([miners[pk] for pk in group]),
+            count=len(keys),
+            per_day=sum(_window_cost(row, miners, data) for row in rows),
+            is_part=not any(map(sectors_expected, rows)),  # of what `sectors_faulty` names
+            due_s=data.clock.starts_at(min(closes)) if is_ahead and data.clock is not None else None,
+            due_label="until it closes" if is_ahead else "",
+        )
+
+
+def sectors_expected(row: Deadline) -> int:
+    """Return how many sectors a window proves: those that are not faulty, and those declared recovered."""
+    return row.live - row.faulty + row.recovering
+
+
+def _window_cost(row: Deadline, miners: dict[int, Miner], data: CheckData) -> int:
+    """Return what a day without its proof costs; where all of its sectors are faulty, what they cost."""
+    return data.fault_fee_per_day(miners[row.miner_id], sectors_expected(row) or row.faulty)

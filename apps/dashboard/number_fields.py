@@ -1,0 +1,118 @@
+"""Fields of the pages' forms that read amounts, counts, sizes and factors.
+
+Amounts are typed in FIL, fees per gas in nanoFIL; an empty field is 0, "not set".
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.formatting import ATTO_PER_FIL, ATTO_PER_NANO
+from apps.dashboard.text_fields import Text
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
+
+DIGITS_MAX: Final = 40
+WHOLE_MAX: Final = 1 << 31
+FACTOR_MAX: Final = 1000
+SIZE_MAX: Final = 1 << 60
+SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
+SIZE_UNITS: Final = {name: 1 << (10 * power) for power, name in enumerate(SIZE_NAMES)}
+SIZE_WRITTEN: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMGTP]iB|B)?", re.ASCII | re.IGNORECASE)
+"""`500 GiB`; `500 GB` is not taken, since it is another amount to some."""
+
+
+class Amount(Text):
+    """FIL, or nanoFIL for a fee per gas, as attoFIL."""
+
+    def __init__(self, *, is_fee: bool = False) -> None:
+        super().__init__()
+        self.factor, self.unit = (ATTO_PER_NANO, "nFIL") if is_fee else (ATTO_PER_FIL, "FIL")
+
+    def clean(self, value: Any) -> int:
+        """Read attoFIL.  Raises ValidationError."""
+        text = super().clean(value)
+        if not text:
+            return 0
+        wrong = ValidationError(_("enter an amount in %(unit)s, such as 0.5"), params={"unit": self.unit})
+        plain = text.replace("\u202f", "").replace(" ", "")
+        try:
+            amount = Decimal(plain) * self.factor
+            is_whole = amount == amount.to_integral_value()
+        except InvalidOperation:
+            raise wrong from None
+        if (
+            not plain.isascii()
+            or len(plain) > DIGITS_MAX
+            or not is_whole
+            or not 0 <= amount <= TOTAL_FILECOIN
+        ):
+            raise wrong
+        return int(amount)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write attoFIL so that reading it gives the same; 0 is an empty field."""
+        if isinstance(value, str) or not value:
+            return value or ""
+        text = f"{Decimal(value) / self.factor:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class Whole(Text):
+    """A count."""
+
+    def clean(self, value: Any) -> int:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value) or "0"
+        if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) >= WHOLE_MAX:
+            raise ValidationError(_("enter a whole number"))
+        return int(text)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it; 0 is an empty field."""
+        return value or ""
+
+
+class Size(Text):
+    """An amount of bytes, such as 500 GiB."""
+
+    def clean(self, value: Any) -> int:
+        """Read bytes; an empty field is 0.  Raises ValidationError."""
+        text = super().clean(value) or "0"
+        found = SIZE_WRITTEN.fullmatch(text)
+        if found is None:
+            raise ValidationError(_("enter a size, such as 500 GiB"))
+        count = int(Decimal(found[1]) * SIZE_UNITS[(found[2] or "B").lower()])
+        if count > SIZE_MAX:
+            raise ValidationError(_("enter a smaller size"))
+        return count
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write bytes in the largest unit that divides them; 0 is an empty field."""
+        if isinstance(value, str) or not value:
+            return value or ""
+        unit = [name for name, size in SIZE_UNITS.items() if value % size == 0][-1]
+        return f"{value // SIZE_UNITS[unit]} {SIZE_NAMES[unit]}"
+
+
+class Factor(Text):
+    """A factor such as 1.25."""
+
+    def clean(self, value: Any) -> float:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value) or "0"
+        try:
+            factor = float(text) if text.isascii() and len(text) < 12 else -1.0
+        except ValueError:
+            factor = -1.0
+        if not 0 <= factor <= FACTOR_MAX:
+            raise ValidationError(_("enter a factor, such as 1.25"))
+        return factor
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it; 0 is an empty field."""
+        return value if isinstance(value, str) else f"{value:g}" if value else ""

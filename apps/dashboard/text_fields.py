@@ -1,0 +1,69 @@
+"""Fields of the pages' forms that read words."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+WORDS_MAX: Final = 100
+
+
+class Text(forms.CharField):
+    """What was typed, without spaces around it; the services say what may be empty."""
+
+    def __init__(self, *, initial: Any = "", strip: bool = True) -> None:
+        super().__init__(required=False, initial=initial, strip=strip)
+
+
+class Words(Text):
+    """Several words, typed into one field or ticked one by one."""
+
+    widget = forms.SelectMultiple
+
+    def clean(self, value: Any) -> list[str]:
+        """Return them, split at spaces and commas.  Raises ValidationError: none is left out unsaid."""
+        typed = self.prepare_value(value).replace(",", " ").split()
+        if len(typed) > WORDS_MAX:
+            raise ValidationError(
+                _("enter at most %(most)s values, not %(count)s"),
+                params={"most": WORDS_MAX, "count": len(typed)},
+            )
+        return typed
+
+    def prepare_value(self, value: Any) -> str:
+        """Write them into one field."""
+        return " ".join(value) if isinstance(value, list) else value or ""
+
+
+class Lines(Text):
+    """Several texts, at commas and line ends."""
+
+    def __init__(self, between: str = "\n") -> None:
+        super().__init__()
+        self.between = between
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        """Return them."""
+        typed = super().clean(value)
+        return tuple(one for row in typed.splitlines() for part in row.split(",") if (one := part.strip()))
+
+    def prepare_value(self, value: Any) -> str:
+        """Write them into one field."""
+        return value if isinstance(value, str) else self.between.join(value or ())
+
+
+class Ticks(Text):
+    """Several of what is offered."""
+
+    widget = forms.SelectMultiple
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        """Return them."""
+        return tuple(value or ())
+
+    def prepare_value(self, value: Any) -> list[str]:
+        """Return those that are ticked."""
+        return list(value or ())
