@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,23 +12,15 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current
-from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, LIMITS, sealing_policy
 from apps.sectors.selectors.sectors import batch_policy
 from apps.sectors.selectors.targets import batch_settings_own
-from apps.sectors.services.batches.asks import batches_ask, batches_waiting
 from apps.sectors.services.batches.settings import batch_settings_set
-from apps.sectors.services.sealing.packing import packing_ask, packing_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.miners.models import Miner
     from apps.sectors.policy import SealingPolicy
-    from apps.sectors.services.sealing.packing import PackedSector
 
 
 def _count(name: str, help_text: str) -> serializers.IntegerField:
@@ -186,78 +177,6 @@ class MinerBatchesView(PoolView):
         return Response(settings_body(miner_get(self.principal, address)))
 
 
-class BatchesWaitingOutput(serializers.Serializer[Any]):
-    """Sectors waiting for a batch, by message kind."""
-
-    precommit = serializers.ListField(child=serializers.IntegerField())
-    commit = serializers.ListField(child=serializers.IntegerField())
-    snap_up = serializers.ListField(child=serializers.IntegerField())
-    terminate = serializers.ListField(child=serializers.IntegerField())
-    extend = serializers.ListField(child=serializers.IntegerField())
-
-
-class MinerBatchesSendView(PoolView):
-    """`/miners/{address}/batches/send`: what waits for others to share a message with."""
-
-    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
-    filters = ()
-
-    @extend_schema(responses=BatchesWaitingOutput)
-    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show the sectors waiting for a batch."""
-        return Response(batches_waiting(miner_get(self.principal, address)))
-
-    @extend_schema(request=None, responses=BatchesWaitingOutput)
-    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Send the waiting batches with the next head, whatever the base fee; 409 if none is waiting."""
-        miner, head = miner_get(self.principal, address), head_current()
-        if head is None:
-            raise NetworkUnknown(gettext("no node has answered yet"))
-        batches_ask(miner, head=head, by=self.principal)
-        return Response(batches_waiting(miner))
-
-
-class PackedSectorOutput(serializers.Serializer[Any]):
-    """A sector that would be started for waiting pieces."""
-
-    pieces = serializers.ListField(child=serializers.CharField(), help_text="piece commitments")
-    used = serializers.IntegerField(help_text="padded bytes of its pieces; the rest is filled with zeros")
-    size = serializers.IntegerField()
-
-
-class PiecesSealOutput(serializers.Serializer[Any]):
-    """Sectors that would be started for waiting pieces."""
-
-    sectors = PackedSectorOutput(many=True)
-
-
-def packing_body(plan: Sequence[PackedSector]) -> dict[str, Any]:
-    """Write the sectors that waiting pieces begin."""
-    names = [[str(piece.piece_cid) for piece in packed.pieces] for packed in plan]
-    rows = zip(names, plan, strict=True)
-    return {"sectors": [{"pieces": ids, "used": one.used, "size": one.size} for ids, one in rows]}
-
-
-class MinerPiecesSealView(PoolView):
-    """`/miners/{address}/pieces/seal`: pieces that wait for others to fill their new sectors."""
-
-    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
-    filters = ()
-
-    @extend_schema(responses=PiecesSealOutput)
-    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show the sectors that the waiting pieces would start now."""
-        return Response(packing_body(packing_plan(miner_get(self.principal, address))))
-
-    @extend_schema(request=None, responses=PiecesSealOutput)
-    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Start these sectors with the next head, even if part-filled; 409 if no piece is waiting."""
-        miner = miner_get(self.principal, address)
-        return Response(packing_body(packing_ask(miner, now=clock.now(), by=self.principal)))
-
-
 urlpatterns = [
-    path("miners/<str:address>/pieces/seal", MinerPiecesSealView.as_view(), name="v1-miner-pieces-seal"),
-    path("miners/<str:address>/batches/send", MinerBatchesSendView.as_view(), name="v1-miner-batches-send"),
     path("miners/<str:address>/batches", MinerBatchesView.as_view(), name="v1-miner-batches"),
 ]

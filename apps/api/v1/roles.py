@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -10,15 +10,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.role_output import RoleList, RoleOutput, role_body, roles_body
 from apps.api.v1.sector_output import SectorOutput, sectors_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get, role_groups_of, role_is_heard, roles_of
+from apps.miners.selectors import miner_get
 from apps.miners.services.roles import RoleGrant, role_renew
-from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
+from apps.miners.states import EXCLUSIVE_ROLES, RoleKind
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.roles.assignments import (
     host_role_fail_over,
@@ -26,52 +27,10 @@ from apps.sectors.services.roles.assignments import (
     host_role_remove,
     host_roles_combine,
 )
-from apps.sectors.services.roles.groups import (
-    GroupGrant,
-    group_role_give,
-    group_role_remove,
-    group_roles_separate,
-)
+from apps.sectors.services.roles.groups import group_roles_separate
 from apps.sectors.services.roles.trial import role_test
 
-if TYPE_CHECKING:
-    from apps.miners.models import Miner, Role, RoleGroup
-
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
-
-
-class RoleOutput(serializers.Serializer[Any]):
-    """One host's role; `lease_until` is set if it is exclusive and held."""
-
-    host = serializers.CharField()
-    group = serializers.CharField(
-        help_text="label through which the host has it; empty: assigned to the host itself"
-    )
-    kind = serializers.ChoiceField(choices=RoleKind.values)
-    state = serializers.ChoiceField(choices=RoleState.values)
-    is_exclusive = serializers.BooleanField()
-    priority = serializers.IntegerField()
-    since = serializers.DateTimeField()
-    lease_until = serializers.DateTimeField(allow_null=True)
-    token = serializers.IntegerField()
-    is_heard = serializers.BooleanField()
-    heard_at = serializers.DateTimeField(allow_null=True)
-    note = serializers.CharField()
-
-
-class RoleGroupOutput(serializers.Serializer[Any]):
-    """A role of all hosts with a label."""
-
-    group = serializers.CharField()
-    kind = serializers.ChoiceField(choices=RoleKind.values)
-    priority = serializers.IntegerField()
-
-
-class RoleList(serializers.Serializer[Any]):
-    """All roles of a miner by host; if there are none, every host of its tenant works for it."""
-
-    results = RoleOutput(many=True)
-    groups = RoleGroupOutput(many=True)
 
 
 class RoleGiveInput(InputSerializer):
@@ -87,19 +46,6 @@ class RoleInput(InputSerializer):
 
     host = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(choices=RoleKind.values)
-
-
-class RoleGroupInput(InputSerializer):
-    """A role of all hosts with a label."""
-
-    group = serializers.CharField(max_length=100)
-    kind = serializers.ChoiceField(choices=RoleKind.values)
-
-
-class RoleGroupGiveInput(RoleGroupInput):
-    """A role to assign to all hosts with a label, with their standby priority."""
-
-    priority = serializers.IntegerField(default=0, min_value=-1_000, max_value=1_000)
 
 
 class FailOverInput(InputSerializer):
@@ -119,35 +65,6 @@ class RenewInput(RoleInput):
     """A role holder with the token of its lease."""
 
     token = serializers.IntegerField(min_value=0)
-
-
-def role_body(row: Role) -> dict[str, Any]:
-    """Write one role."""
-    return {
-        "host": row.host,
-        "group": row.group,
-        "kind": row.kind,
-        "state": row.state,
-        "is_exclusive": row.is_exclusive,
-        "priority": row.priority,
-        "since": row.since,
-        "lease_until": row.lease_until,
-        "token": row.token,
-        "is_heard": role_is_heard(row, now=clock.now()),
-        "heard_at": row.heard_at,
-        "note": row.note,
-    }
-
-
-def roles_body(miner: Miner) -> dict[str, Any]:
-    """Write the roles of a miner's hosts, and those that groups have."""
-    groups = [role_group_body(row) for row in role_groups_of(miner)]
-    return {"results": [role_body(row) for row in roles_of(miner)], "groups": groups}
-
-
-def role_group_body(row: RoleGroup) -> dict[str, Any]:
-    """Write the role of a group."""
-    return {"group": row.group, "kind": row.kind, "priority": row.priority}
 
 
 class RoleView(PoolView):
@@ -190,30 +107,6 @@ class RoleRemoveView(RoleView):
         data = self.asked(request, RoleInput)
         miner = miner_get(self.principal, address)
         return Response(role_body(host_role_remove(miner, **data, principal=self.principal, now=clock.now())))
-
-
-class RoleGroupsView(RoleView):
-    """`/miners/{address}/role-groups`: a role for every host with a label."""
-
-    @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput}, parameters=[KEY])
-    def post(self, request: Request, address: str) -> Response:
-        """Assign a role to a group: one of its hosts holds an exclusive role, the others stand by."""
-        grant = GroupGrant(**self.asked(request, RoleGroupGiveInput))
-        miner = miner_get(self.principal, address)
-        row = group_role_give(miner, grant, principal=self.principal, now=clock.now())
-        return created(role_group_body(row))
-
-
-class RoleGroupRemoveView(RoleView):
-    """`/miners/{address}/role-groups:remove`: a role is taken from a group."""
-
-    @extend_schema(request=RoleGroupInput, responses=RoleGroupOutput, parameters=[KEY])
-    def post(self, request: Request, address: str) -> Response:
-        """Remove a group's role; hosts that have it themselves, or through another label, keep it."""
-        data = self.asked(request, RoleGroupInput)
-        miner = miner_get(self.principal, address)
-        row = group_role_remove(miner, **data, principal=self.principal, now=clock.now())
-        return Response(role_group_body(row))
 
 
 class RoleFailOverView(RoleView):
@@ -277,12 +170,10 @@ class RoleTestView(RoleView):
         return created(body)
 
 
-ROLES, GROUPS = "miners/<str:address>/roles", "miners/<str:address>/role-groups"
+ROLES = "miners/<str:address>/roles"
 urlpatterns = [
     path(ROLES, RolesView.as_view(), name="v1-miner-roles"),
     path(f"{ROLES}:remove", RoleRemoveView.as_view(), name="v1-miner-role-remove"),
-    path(GROUPS, RoleGroupsView.as_view(), name="v1-miner-role-groups"),
-    path(f"{GROUPS}:remove", RoleGroupRemoveView.as_view(), name="v1-miner-role-groups-remove"),
     path(f"{ROLES}:fail-over", RoleFailOverView.as_view(), name="v1-miner-role-fail-over"),
     path(f"{ROLES}:combine", RolesCombineView.as_view(), name="v1-miner-roles-combine"),
     path(f"{ROLES}:separate", RolesSeparateView.as_view(), name="v1-miner-roles-separate"),

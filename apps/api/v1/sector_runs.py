@@ -16,7 +16,6 @@ from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.runs.rebuild import RebuildPlan, rebuild_begin, rebuild_plan
 from apps.sectors.services.runs.snap_up import SnapUpPrice, snap_up_begin, snap_up_price
 from apps.sectors.services.runs.steps import run_abort, run_open, run_retry
 from poolsite.filecoin.cids import commr_cid
@@ -63,18 +62,6 @@ class SnapUpPriceOutput(serializers.Serializer[Any]):
     from_balance = serializers.CharField(help_text="attoFIL of it paid from the miner's available balance")
     sent = serializers.CharField(help_text="attoFIL sent with the message, including the margin")
     gas = serializers.CharField()
-
-
-class RebuildPlanOutput(serializers.Serializer[Any]):
-    """Which host would rebuild the replica, and from what; a faulty sector also sends its recovery."""
-
-    hosts = serializers.ListField(child=serializers.CharField())
-    payload_bytes = serializers.IntegerField()
-    is_update = serializers.BooleanField()
-    pledge = serializers.CharField(help_text="attoFIL; always 0, as the pledge stays locked")
-    gas = serializers.CharField(
-        help_text="attoFIL of the recovery message; 0 for a sector that is not faulty"
-    )
 
 
 class SnapUpInput(InputSerializer):
@@ -128,17 +115,6 @@ def price_body(price: SnapUpPrice) -> dict[str, Any]:
     }
 
 
-def plan_body(plan: RebuildPlan) -> dict[str, Any]:
-    """Write what a rebuild would do."""
-    return {
-        "hosts": list(plan.hosts),
-        "payload_bytes": plan.payload,
-        "is_update": plan.is_update,
-        "pledge": "0",
-        "gas": str(plan.gas),
-    }
-
-
 class SectorRunsView(PoolView):
     """`/sectors/{uuid}/runs`: what was done over it since it was proven."""
 
@@ -172,24 +148,6 @@ class SectorSnapUpView(PoolView):
         return created(
             run_body(snap_up_begin(sector, piece_cids=wanted, by=self.principal, work=work, key=key))
         )
-
-
-class SectorRebuildView(PoolView):
-    """`/sectors/{uuid}/rebuild`: a lost replica once more."""
-
-    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
-    write_parameters = PARAMETERS
-
-    @extend_schema(
-        request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN, KEY]
-    )
-    def post(self, request: Request, uuid: str) -> Response:
-        """Rebuild the replica from its ticket and data; `dry_run` only returns the host and sources."""
-        sector = sector_get(self.principal, uuid)
-        if is_dry_run(request):
-            return Response(plan_body(rebuild_plan(sector)))
-        key = request.headers.get("Idempotency-Key")
-        return created(run_body(rebuild_begin(sector, by=self.principal, now=clock.now(), key=key)))
 
 
 class RunView(PoolView):
@@ -237,24 +195,9 @@ class SnapUpAbortView(RunAbortView):
     kind = JobKind.SNAP_UP
 
 
-class RebuildRetryView(RunRetryView):
-    """`/sectors/{uuid}/rebuild/retry`: go on with a rebuild."""
-
-    kind = JobKind.REBUILD
-
-
-class RebuildAbortView(RunAbortView):
-    """`/sectors/{uuid}/rebuild/abort`: end a rebuild."""
-
-    kind = JobKind.REBUILD
-
-
 urlpatterns = [
     path("sectors/<str:uuid>/runs", SectorRunsView.as_view(), name="v1-sector-runs"),
     path("sectors/<str:uuid>/snap-up", SectorSnapUpView.as_view(), name="v1-sector-snap-up"),
     path("sectors/<str:uuid>/snap-up/retry", SnapUpRetryView.as_view(), name="v1-snap-up-retry"),
     path("sectors/<str:uuid>/snap-up/abort", SnapUpAbortView.as_view(), name="v1-snap-up-abort"),
-    path("sectors/<str:uuid>/rebuild", SectorRebuildView.as_view(), name="v1-sector-rebuild"),
-    path("sectors/<str:uuid>/rebuild/retry", RebuildRetryView.as_view(), name="v1-rebuild-retry"),
-    path("sectors/<str:uuid>/rebuild/abort", RebuildAbortView.as_view(), name="v1-rebuild-abort"),
 ]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.api.v1.sector_runs import plan_body, price_body, run_body
+from apps.api.v1.sector_rebuild import plan_body
+from apps.api.v1.sector_runs import price_body, run_body
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.selectors import miner_get

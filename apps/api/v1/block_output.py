@@ -1,0 +1,102 @@
+"""Rounds and blocks as REST writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import serializers
+
+from apps.blocks.states import RoundState, WhyNot
+
+if TYPE_CHECKING:
+    from apps.blocks.models import Block, Round
+
+
+class StepOutput(serializers.Serializer[Any]):
+    """One step of a round, in milliseconds since the base tipset's epoch began."""
+
+    name = serializers.CharField()
+    start_ms = serializers.IntegerField()
+    ms = serializers.IntegerField()
+
+
+class RoundOutput(serializers.Serializer[Any]):
+    """The outcome of one epoch for a miner."""
+
+    height = serializers.IntegerField()
+    base_height = serializers.IntegerField()
+    eligible = serializers.BooleanField()
+    why_not = serializers.ChoiceField(choices=["", *WhyNot.values])
+    expected = serializers.FloatField(help_text="expected wins")
+    won = serializers.IntegerField(help_text="wins; 0 for most rounds")
+    outcome = serializers.ChoiceField(choices=RoundState.values)
+    reason = serializers.CharField()
+    sector = serializers.IntegerField(allow_null=True)
+    steps = StepOutput(many=True)
+    budget_ms = serializers.IntegerField(help_text="time by which a block had to be signed")
+    at = serializers.DateTimeField()
+
+
+class RoundPage(serializers.Serializer[Any]):
+    """Rounds, newest first."""
+
+    results = RoundOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+    why_not_now = serializers.CharField(
+        help_text="why no rounds run now, which leaves no row: as `why_not` of `/mining`"
+    )
+
+
+class BlockOutput(serializers.Serializer[Any]):
+    """One block that was created."""
+
+    height = serializers.IntegerField()
+    cid = serializers.CharField(allow_null=True)
+    outcome = serializers.ChoiceField(choices=RoundState.values)
+    won = serializers.IntegerField()
+    reward = serializers.CharField(
+        allow_null=True, help_text="attoFIL, including tips; null until it is recorded"
+    )
+    penalty = serializers.CharField(allow_null=True)
+    messages = serializers.IntegerField()
+    submitted_at = serializers.DateTimeField(allow_null=True)
+
+
+class BlockPage(serializers.Serializer[Any]):
+    """Blocks, newest first."""
+
+    results = BlockOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+def round_body(row: Round) -> dict[str, Any]:
+    """Write one round."""
+    return {
+        "height": row.epoch,
+        "base_height": row.base_height,
+        "eligible": row.is_eligible,
+        "why_not": row.why_not,
+        "expected": row.expected,
+        "won": row.win_count,
+        "outcome": row.state,
+        "reason": row.reason,
+        "sector": row.sector,
+        "steps": [{"name": name, "start_ms": start, "ms": length} for name, start, length in row.steps],
+        "budget_ms": row.budget_ms,
+        "at": row.at,
+    }
+
+
+def block_body(row: Block) -> dict[str, Any]:
+    """Write one block."""
+    assert row.round is not None
+    return {
+        "height": row.height,
+        "cid": row.cid or None,
+        "outcome": row.round.state,
+        "won": row.round.win_count,
+        "reward": None if row.reward is None else str(row.reward),
+        "penalty": None if row.penalty is None else str(row.penalty),
+        "messages": row.messages,
+        "submitted_at": row.submitted_at,
+    }

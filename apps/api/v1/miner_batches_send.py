@@ -1,0 +1,57 @@
+"""Sending a miner's waiting batches at once, over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.views import PoolView
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current
+from apps.miners.selectors import miner_get
+from apps.sectors.services.batches.asks import batches_ask, batches_waiting
+
+if TYPE_CHECKING:
+    pass
+
+
+class BatchesWaitingOutput(serializers.Serializer[Any]):
+    """Sectors waiting for a batch, by message kind."""
+
+    precommit = serializers.ListField(child=serializers.IntegerField())
+    commit = serializers.ListField(child=serializers.IntegerField())
+    snap_up = serializers.ListField(child=serializers.IntegerField())
+    terminate = serializers.ListField(child=serializers.IntegerField())
+    extend = serializers.ListField(child=serializers.IntegerField())
+
+
+class MinerBatchesSendView(PoolView):
+    """`/miners/{address}/batches/send`: what waits for others to share a message with."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    filters = ()
+
+    @extend_schema(responses=BatchesWaitingOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show the sectors waiting for a batch."""
+        return Response(batches_waiting(miner_get(self.principal, address)))
+
+    @extend_schema(request=None, responses=BatchesWaitingOutput)
+    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Send the waiting batches with the next head, whatever the base fee; 409 if none is waiting."""
+        miner, head = miner_get(self.principal, address), head_current()
+        if head is None:
+            raise NetworkUnknown(gettext("no node has answered yet"))
+        batches_ask(miner, head=head, by=self.principal)
+        return Response(batches_waiting(miner))
+
+
+urlpatterns = [
+    path("miners/<str:address>/batches/send", MinerBatchesSendView.as_view(), name="v1-miner-batches-send"),
+]
