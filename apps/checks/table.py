@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.findings import chain, sealing, sector_ends
+from apps.checks.findings import console, sealing, sector_ends
 from apps.checks.results import Check, Link, Severity, Topic
 from apps.checks.table_blocks import BLOCK_CHECKS
 from apps.checks.table_chain import CHAIN_CHECKS
@@ -27,7 +27,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "The console has enough disk space",
         (Topic.PROCESSES,),
         CRITICAL,
-        chain.console_disk,
+        console.console_disk,
         Link("hosts"),
         "Hosts",
         operator_only=True,
@@ -37,7 +37,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Every process of the console is running",
         (Topic.PROCESSES,),
         WARNING,
-        chain.processes_down,
+        console.processes_down,
         Link("today"),
         "Processes",
         operator_only=True,
@@ -47,7 +47,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Every alert channel accepts notifications",
         (Topic.PROCESSES,),
         WARNING,
-        chain.notifications_undelivered,
+        console.notifications_undelivered,
         Link("alerts"),
         "Alerts",
         operator_only=True,

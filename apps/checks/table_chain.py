@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.findings import chain
+from apps.checks.findings import chain, console
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -65,7 +65,7 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
         "The machine's clock is accurate",
         (Topic.CHAIN, Topic.BLOCKS),
         CRITICAL,
-        chain.pool_clock_skew,
+        console.pool_clock_skew,
         Link("chain"),
         "Nodes",
         operator_only=True,

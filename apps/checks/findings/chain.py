@@ -1,4 +1,4 @@
-"""Checks of the chain, the nodes and the console's own processes."""
+"""Checks of the chain and the nodes that follow it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.chain.chain_status import BEHIND_WORD, GONE_WORD, LATE_WORD, unreadable_text
-from apps.chain.selectors import heads_late_s
 from apps.chain.states import STATES_FOREIGN, NodeState
-from apps.checks.acts import channels_test, nodes_leave
+from apps.checks.acts import nodes_leave
 from apps.checks.exposure import fees_per_day
 from apps.checks.results import Finding
-from apps.checks.selectors import channels_undelivered
 from apps.checks.text import grouped, named
-from apps.core.disk import DiskLevel, disk_space
 from apps.core.formatting import plural, time_left
 
 F3_LAG: Final = 30
 """Epochs between the head and the newest certificate, when the nodes were asked."""
-SKEW_S: Final = 1.0
-"""The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
-AHEAD_S: Final = 5.0
-"""A block is sent at the time that it bears, and the quickest of many are at every node within seconds."""
-AHEAD_HEADS: Final = 40
 LATE_LEAST_S: Final = 60
 """On a devnet with epochs of seconds a head is late for a moment again and again."""
 
@@ -174,70 +166,3 @@ def f3_stalled(data: CheckData) -> Iterator[Finding]:
                 "the newest certificate on any node is for epoch {newest}; block production is not affected"
             ).format(newest=newest),
         )
-
-
-def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
-    """This machine's clock is wrong: a block came before the time that it bears, or all long after it."""
-    head, network = data.head, data.network
-    if head is None or network is None or network.is_devnet:
-        return  # an accelerated chain has a clock of its own
-    early = head.timestamp - head.arrived_at.timestamp()
-    late = heads_late_s(AHEAD_HEADS, epoch_s=network.epoch_s)
-    per_day = sum(data.reward_per_day(miner) for miner in data.miners)
-    if late is not None and late > AHEAD_S:
-        yield Finding(
-            "clock",
-            gettext("this machine's clock may be {late:.0f} s ahead").format(late=late),
-            gettext(
-                "each of the last {count} heads arrived at least that long after its timestamp: sync the "
-                "clock with NTP, or find out why blocks reach the nodes late; our own would be sent too early"
-            ).format(count=AHEAD_HEADS),
-            per_day=per_day,
-        )
-    if early > SKEW_S:
-        yield Finding(
-            "clock",
-            gettext("this machine's clock is {early:.1f} s behind").format(early=early),
-            gettext(
-                "head {height} arrived before its timestamp; nodes accept blocks at most 1 s early, and our "
-                "own are sent too late to get on chain: sync the clock with NTP"
-            ).format(height=head.height),
-            per_day=per_day,
-        )
-
-
-def processes_down(data: CheckData) -> Iterator[Finding]:
-    """Processes of the console that are down or send no heartbeats."""
-    ill = [process for process in data.processes if process.state != "running"]
-    if ill:
-        words = [f"{process.name} {process.state}" for process in ill]
-        say = gettext("{ill} of {processes} not running").format(
-            ill=len(ill), processes=plural(len(data.processes), "process", "processes")
-        )
-        yield Finding("processes", say, named(words), count=len(ill))
-
-
-def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
-    """Alert channels that take no notifications."""
-    rows = channels_undelivered(data.at) if data.rare.channels else []
-    if rows:
-        say = gettext("{channels} cannot be reached").format(channels=plural(len(rows), "alert channel"))
-        names = named([row.name for row in rows])
-        why = gettext("{names}: notifications are not delivered").format(names=names)
-        yield Finding("channels", say, why, count=len(rows), acts=channels_test(rows))
-
-
-def console_disk(_data: CheckData) -> Iterator[Finding]:
-    """The disk of the console is nearly full."""
-    space = disk_space()
-    if space.level is DiskLevel.OK:
-        return
-    hours = space.hours_left
-    left = (
-        gettext("; at the current rate it lasts {hours:.1f} h").format(hours=hours)
-        if hours is not None
-        else ""
-    )
-    is_full = space.level is DiskLevel.FULL
-    say = "the console's disk is full" if is_full else "the console's disk is nearly full"
-    yield Finding("console-disk", say, f"{space.advice}{left}")

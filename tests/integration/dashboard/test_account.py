@@ -131,7 +131,7 @@ def test_the_second_step_belongs_to_a_right_password_given_lately(what, monkeypa
     if what != "nothing":
         client.post("/login/", {"username": "ann", "password": PASSWORD})
     if what == "late":
-        monkeypatch.setattr("apps.dashboard.pages.entry.PENDING_FOR", clock.now() - clock.now())
+        monkeypatch.setattr("apps.dashboard.pages.entry.second_factor.PENDING_FOR", clock.now() - clock.now())
     if what == "other password":
         ann.set_password("another one of some length")
         ann.save()

@@ -45,7 +45,7 @@ def test_a_tenant_sees_its_own_connections_and_the_operator_all():
 )
 def test_testing_and_ending_follow_the_role(role, may_test, may_end, monkeypatch):
     monkeypatch.setattr(
-        "apps.dashboard.pages.gateway.signer_test", lambda _row: ConnectionTestResult(True, "signed")
+        "apps.dashboard.pages.gateway.acts.signer_test", lambda _row: ConnectionTestResult(True, "signed")
     )
     monkeypatch.setattr(
         "apps.gateway.services.connection_test.connection_request", lambda *_words, **_more: None

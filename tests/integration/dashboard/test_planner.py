@@ -12,7 +12,7 @@ from django.urls import reverse
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.formatting import whole
-from apps.dashboard.pages.planner import limit_text, tenths
+from apps.dashboard.pages.planner.rows import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
 from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.services.plans import plan_costs, plan_values

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from apps.checks.findings.sealing_clocks import deposits_expiring, tickets_expiring
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.detail import sector_clocks
+from apps.dashboard.pages.sectors.epochs import sector_clocks
 from apps.miners.models import Miner
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.noninteractive import LOOKBACK

@@ -21,7 +21,7 @@ from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.entry import next_page
+from apps.dashboard.pages.entry.sign_in import next_page
 from apps.dashboard.passkeys import place_of, question_json
 from apps.dashboard.reauthentication import (
     credentials_check,

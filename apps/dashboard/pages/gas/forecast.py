@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.checks.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.dashboard.area_charts import Area, AreaBand, Tick, area
 from apps.dashboard.cards import Stat, Verdict
-from apps.dashboard.charts import Area, AreaBand, Tick, area
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.todo import verdict_by
 from apps.messages.methods import method_text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
@@ -13,20 +12,20 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from apps.core import formatting
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard.forms import FeeRulesForm, PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.messages.selectors.gas import auto_bump_rules, guard_get, guards_spent, guards_visible
+from apps.messages.selectors.gas import guard_get
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
 from apps.messages.services.senders import shared_rules_set
 from apps.users.selectors import tenants_visible
-from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,105 +33,8 @@ if TYPE_CHECKING:
 
     from django_stubs_ext import StrOrPromise
 
-    from apps.messages.models import AutoBumpRule, GasGuard
     from apps.users.models import Tenant
     from apps.users.principals import Principal
-
-
-@dataclass(frozen=True, slots=True)
-class GuardRow:
-    """One guard."""
-
-    key: str
-    whose: str
-    what: str
-    cap: str
-    budget: str
-    spent: str
-    pct: int
-    tone: str
-    hold: str
-    can_change: bool
-
-
-def guard_row(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardRow:
-    """Lay out one guard; `spent` is what its day has cost so far."""
-    method = "" if guard.method is None else gettext("method {method}").format(method=guard.method)
-    if guard.method is not None and guard.actor:
-        method = method_name(guard.actor, guard.method)
-    parts = [
-        guard.kind.replace("_", " "),
-        method,
-        gettext("to {actor} actors").format(actor=guard.actor) if guard.actor else "",
-    ]
-    hold = ""
-    if guard.hold_base_fee:
-        end = (
-            gettext(", at most {hold_epochs} epochs").format(hold_epochs=formatting.whole(guard.hold_epochs))
-            if guard.hold_epochs
-            else ""
-        )
-        hold = gettext("while the base fee is above {hold_base_fee}{end}").format(
-            hold_base_fee=formatting.fee_text(int(guard.hold_base_fee)), end=end
-        )
-    pct = min(100 * (spent or 0) // int(guard.daily_budget), 100) if guard.daily_budget else 0
-    return GuardRow(
-        key=str(guard.uuid),
-        whose=guard.tenant.name if guard.tenant else "all tenants",
-        what=", ".join(part for part in parts if part) or "all messages",
-        cap=f"{formatting.fil(int(guard.max_fee))} FIL" if guard.max_fee else formatting.NOTHING,
-        budget=f"{formatting.fil(int(guard.daily_budget))} FIL" if guard.daily_budget else formatting.NOTHING,
-        spent=formatting.fil(spent) if guard.daily_budget and spent is not None else "",
-        pct=pct,
-        tone="bad" if pct >= 100 else "warn" if pct >= 80 else "run",
-        hold=hold or formatting.NOTHING,
-        can_change=is_own,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class AutoBumpLine:
-    """A tenant's rule for its proofs."""
-
-    whose: str
-    say: str
-    is_on: bool
-
-
-def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
-    """Lay out one rule."""
-    limit = (
-        gettext(", up to {max_fee} FIL").format(max_fee=formatting.fil(int(rule.max_fee)))
-        if rule.max_fee
-        else ""
-    )
-    say = gettext(
-        "{within_epochs} epochs before the deadline closes, then every {every_epochs} epochs{limit}"
-    ).format(
-        within_epochs=formatting.whole(rule.within_epochs),
-        every_epochs=formatting.whole(rule.every_epochs),
-        limit=limit,
-    )
-    return AutoBumpLine(rule.tenant.name, say, rule.is_on)
-
-
-def guard_rows(data: PageData) -> list[GuardRow]:
-    """Return the guards that hold for the viewer, with what their days have cost."""
-    base_fee = 0 if data.head is None else int(data.head.base_fee)
-    viewer = data.viewer
-    guards = list(guards_visible(viewer))
-    # What others spent of a budget for everybody is not a tenant's to know.
-    own = {guard.pk for guard in guards if viewer.is_operator or guard.tenant_id == viewer.own_id}
-    spent = guards_spent([guard for guard in guards if guard.pk in own], base_fee=base_fee, now=data.at)
-    return [
-        guard_row(guard, spent=spent.get(guard.pk), is_own=guard.pk in own and viewer.may("sign"))
-        for guard in guards
-    ]
-
-
-def auto_bump_rows(data: PageData) -> list[AutoBumpLine]:
-    """Return the rules for proofs near their deadline."""
-    return [auto_bump_row(rule) for rule in auto_bump_rules(data.viewer)]
 
 
 def guards_fragment(context: FragmentContext) -> Iterable[str]:

@@ -14,7 +14,8 @@ from apps.dashboard.fragments import LivePage
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.forecast import live_context, live_fragment
-from apps.dashboard.pages.gas.guards import auto_bump_rows, guard_rows, guards_fragment
+from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
+from apps.dashboard.pages.gas.guards import guards_fragment
 from apps.dashboard.pages.gas.methods import method_rule_rows
 from apps.dashboard.pages.gas.spending import DAYS, GROUPS, days_of, spend_rows
 from apps.dashboard.pagination import Facet

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.policies.rule_rows import rule_row
 from apps.dashboard.sessions import sign_in_required
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read, policy_version, signer_of
@@ -30,79 +30,7 @@ if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
-    from poolsite.wire.policy import PolicyState, RuleForm
-
-
-LIMITS: Final = (
-    ("value_max", "value up to", "a message"),
-    ("value_per_day", "value up to", "a day"),
-    ("fee_max", "fees up to", "a message"),
-    ("fee_per_day", "fees up to", "a day"),
-)
-SHOWN: Final = 4
-"""Methods that stand in a row; the others are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class RuleRow:
-    """One rule."""
-
-    place: int
-    name: str
-    allows: str
-    allows_all: str
-    """All methods, for who wants to see them."""
-    where: str
-    limits: str
-    sets: str
-    """Named sets that it belongs to; empty: none."""
-
-
-def words_of(values: tuple[str, ...], *, any_text: str) -> str:
-    """Name some of many."""
-    if not values:
-        return any_text
-    more = say(" and {values} more").format(values=len(values) - SHOWN) if len(values) > SHOWN else ""
-    return ", ".join(values[:SHOWN]) + more
-
-
-def allows_text(rule: RuleForm) -> str:
-    """Return what a rule allows."""
-    others = tuple(kind for kind in rule.types if kind != "message")
-    if "message" not in rule.types:
-        return words_of(others, any_text="nothing")
-    words = words_of(rule.methods, any_text="every message")
-    return f"{words}; {', '.join(others)}" if others else words
-
-
-def where_text(rule: RuleForm) -> str:
-    """Return for which keys, receivers, callers and hours it holds."""
-    parts = [
-        f"{label} {words_of(tuple(formatting.shortened(one) for one in values), any_text='')}"
-        for label, values in (("key", rule.keys), ("to", rule.to))
-        if values
-    ]
-    parts += (
-        [say("called by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
-        if rule.callers
-        else []
-    )
-    parts += [f"{rule.hours} UTC"] if rule.hours else []
-    return "; ".join(parts) or "any key, any receiver"
-
-
-def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
-    """Lay out one rule."""
-    limits = [f"{words} {getattr(rule, name)} {per}" for name, words, per in LIMITS if getattr(rule, name)]
-    return RuleRow(
-        place=place,
-        name=rule.name,
-        allows=allows_text(rule),
-        allows_all="\n".join(rule.methods),
-        where=where_text(rule),
-        limits="; ".join(limits) or "no limit",
-        sets=", ".join(rule.sets),
-    )
+    from poolsite.wire.policy import PolicyState
 
 
 OWN_WALLETS_MIN: Final = 2

@@ -19,17 +19,9 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import FORECASTS
+from apps.dashboard.pages.proving.check_rows import BadRow, CheckRow, bad_rows, check_rows
 from apps.dashboard.pages.proving.heat_map import HeatMap, heat_map
-from apps.dashboard.pages.proving.rows import (
-    BadRow,
-    CheckRow,
-    FaultRow,
-    bad_rows,
-    check_rows,
-    dispute_rows,
-    fault_rows,
-    risk_text,
-)
+from apps.dashboard.pages.proving.rows import FaultRow, dispute_rows, fault_rows, risk_text
 from apps.dashboard.pages.proving.settings import pace_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from apps.core import formatting
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.miners.batches import Own
+from apps.dashboard.pages.miners.batch_form import Own
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.proving.policy import LIMITS

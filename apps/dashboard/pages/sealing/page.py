@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.dashboard.charts import Tick
+from apps.dashboard.area_charts import Tick
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData

@@ -8,28 +8,24 @@ from typing import TYPE_CHECKING, Final
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.object_reports import report_of_sector
 from apps.core import formatting
-from apps.core.formatting import plural
-from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.pages.miners.transferred import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_text
-from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
-from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.detail_actions import detail_actions
+from apps.dashboard.pages.sectors.epochs import sector_clocks, sector_facts
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.history import event_row, pledged_row
-from apps.dashboard.pages.sectors.rows import SectorRow, has_expired, place_text, sector_row
+from apps.dashboard.pages.sectors.rows import SectorRow, has_expired, sector_row
 from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
 from apps.dashboard.pages.sectors.verdict import sector_verdict
-from apps.dashboard.pages.storage.checks import copy_rows
+from apps.dashboard.pages.storage.check_rows import copy_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.selectors.stuck import stuck_mark
@@ -43,9 +39,7 @@ from apps.sectors.selectors.sectors import (
     sector_get,
     sectors_messages,
 )
-from poolsite.filecoin.cids import commd_cid, commr_cid
-from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.pipeline import FINAL_STATES, SectorState
+from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
     import uuid
@@ -53,7 +47,9 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.dashboard.cards import Action, Event, Fact
     from apps.dashboard.charts import Gantt
+    from apps.dashboard.pages.sectors.clocks import Clock
     from apps.messages.models import Message
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
@@ -126,59 +122,6 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
 def is_shown(message: Message, sector: Sector, data: PageData) -> bool:
     """Return whether a sector shows its tenant a message: what another pushed before stays that one's."""
     return data.viewer.is_operator or message.tenant_id == sector.tenant_id
-
-
-def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
-    """Yield the epochs that matter to a sector."""
-    yield from sealing_clocks(sector, data)
-    key = (sector.miner_id, sector.deadline) if sector.deadline is not None else None
-    deadline = data.deadlines.get(key) if key is not None else None
-    if sector.state == SectorState.TERMINATED:
-        yield Clock("deadline", "Deadline", formatting.NOTHING, "no longer proven")
-    elif deadline is not None and data.clock is not None:
-        is_ahead = deadline.open_epoch > data.clock.epoch
-        epoch = deadline.open_epoch if is_ahead else deadline.close_epoch
-        yield Clock(
-            "deadline",
-            gettext("Deadline {index}").format(index=deadline.index),
-            formatting.time_left(data.clock.left_s(epoch)),
-            gettext("until it {word} at epoch {epoch}").format(
-                word="opens" if is_ahead else "closes", epoch=formatting.whole(epoch)
-            ),
-            until=data.clock.starts_at(epoch),
-        )
-    else:
-        yield Clock("deadline", "Deadline", formatting.NOTHING, "known once the commit has landed")
-    if sector.initial_pledge:
-        locked, unit = formatting.amount_short(int(sector.initial_pledge))
-        foot = "released" if sector.state == SectorState.TERMINATED else "locked for its lifetime"
-        yield Clock("pledge", "Pledge", locked, foot, unit=unit)
-    else:
-        yield Clock("pledge", "Pledge", formatting.NOTHING, "locked when the commit lands")
-    end = "set by the pre-commit" if sector.expiration is None else expiry_text(sector)
-    yield Clock("expires", "Expires in", expires_in(sector, data), end)
-
-
-def expiry_text(sector: Sector) -> str:
-    """Return when it ends, on the chain's own clock."""
-    return gettext("at epoch {expiration}").format(expiration=formatting.whole(sector.expiration))
-
-
-def sector_facts(sector: Sector) -> Iterable[Fact]:
-    """Yield what the console knows of a sector, in the field's words."""
-    yield Fact(_("Id"), str(sector.uuid), mono=True)
-    yield Fact(_("Seal proof"), RegisteredSealProof(sector.seal_proof).name)
-    if sector.comm_d is not None:
-        yield Fact(_("CommD"), str(commd_cid(bytes(sector.comm_d))), mono=True)
-    if clients := [piece for piece in sector.pieces if piece.get("payload")]:
-        bytes_text = " ".join(formatting.size(sum(piece["payload"] for piece in clients)))
-        yield Fact(_("Data"), f"{plural(len(clients), 'piece')}, {bytes_text}")
-    if sector.comm_r is not None:
-        yield Fact(_("CommR"), str(commr_cid(bytes(sector.comm_r))), mono=True)
-    yield Fact(_("Pre-commit epoch"), formatting.whole(sector.precommit_epoch))
-    yield Fact(_("Activation"), formatting.whole(sector.activation))
-    yield Fact(_("Deadline / partition"), place_text(sector))
-    yield Fact(_("Store"), sector.store or formatting.NOTHING)
 
 
 def concerns(context: FragmentContext, row: Sector) -> bool:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from django.utils.timezone import localtime
 
 from apps.core import formatting
-from apps.dashboard.charts import Gantt, GanttRow, Tick, gantt_bar
+from apps.dashboard.area_charts import Tick
+from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
 from apps.dashboard.labels import STAGES
 from poolsite.wire.pipeline import SectorEvent, SectorState
 

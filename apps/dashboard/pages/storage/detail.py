@@ -19,7 +19,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.attachment_rows import AttachmentRow, attachment_rows
-from apps.dashboard.pages.storage.checks import bad_rows, check_rows
+from apps.dashboard.pages.storage.check_rows import bad_rows, check_rows
 from apps.dashboard.pages.storage.order_rows import move_row
 from apps.dashboard.pages.storage.rows import StoreRow, bytes_text, event_text, store_row
 from apps.dashboard.pages.storage.scans import scan_card

@@ -19,7 +19,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.storage.checks import checked_cell
+from apps.dashboard.pages.storage.check_rows import checked_cell
 from apps.dashboard.pages.storage.order_rows import order_row
 from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, is_shown, store_row, total_text
 from apps.dashboard.registry import NavItem

@@ -21,7 +21,7 @@ from apps.dashboard.pages.sectors.listing import active_text
 from apps.dashboard.pages.sectors.rows import sector_row
 from apps.dashboard.pages.today.processes import processes_context, processes_fragment
 from apps.dashboard.pages.today.stats import stats_of
-from apps.dashboard.pages.wallets import wallet_row
+from apps.dashboard.pages.wallets.rows import wallet_row
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import checked_text, todo_sum, todos, verdict_by

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count
 from django.http import Http404
 from django.shortcuts import redirect
-from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -22,15 +18,13 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.wallets.rows import record_rows, wallet_rows
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
-from apps.messages.methods import method_text
-from apps.messages.selectors import messages_open
-from apps.wallets.selectors import sign_records, wallet_get
+from apps.wallets.selectors import wallet_get
 from apps.wallets.services.label import LABEL_MAX, wallet_label
-from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,113 +32,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.users.principals import Principal
-    from apps.wallets.models import SignRecord, Wallet
-
-
-@dataclass(frozen=True, slots=True)
-class WalletRow:
-    """One address in a list."""
-
-    key: str
-    name: str
-    address: str
-    short: str
-    used: str
-    kind: str
-    balance: str
-    nonce: str
-    waiting: str
-    tenant: str
-    tone: str
-    signer_tone: str
-    signer_label: str
-    policy_href: str
-    """Page of its signer's policy; empty for a signer of somebody else's."""
-    name_href: str
-    """Where it is named; empty for whoever may not."""
-
-
-def uses_of(address: str, data: PageData) -> str:
-    """Return what the miners use an address for: `owner, worker of f01001`."""
-    uses = []
-    for miner in data.miners:
-        roles = [role for role, held in (("owner", miner.owner), ("worker", miner.worker)) if held == address]
-        roles += ["control"] if address in miner.control else []
-        if roles:
-            uses.append(
-                say("{roles} of {miner}").format(roles=", ".join(roles), miner=miner.address or "new miner")
-            )
-    return "; ".join(uses) or formatting.NOTHING
-
-
-def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) -> WalletRow:
-    """Lay out one wallet of `wallets_visible`."""
-    own = data.viewer.is_operator or wallet.tenant_id == data.viewer.own_id
-    tone, word = ("ok", "signer online") if wallet.is_served(data.at) else ("bad", "signer offline")
-    return WalletRow(
-        key=str(wallet.pk),
-        name=wallet.label or formatting.shortened(wallet.address),
-        address=wallet.address,
-        short=formatting.shortened(wallet.address),
-        used=uses_of(wallet.address, data),
-        kind=wallet.key_type,
-        balance=formatting.fil(wallet.balance),
-        nonce=formatting.whole(wallet.nonce),
-        waiting=formatting.whole(waiting),
-        tenant=wallet.tenant.name,
-        tone=tone,
-        signer_tone=tone,
-        signer_label=word,
-        policy_href=reverse("policy", args=[wallet.address]) if own else "",
-        name_href=reverse("wallet-name", args=[wallet.address]) if own and data.viewer.may("write") else "",
-    )
-
-
-SIGNED: Final = re.compile(r"message: method (\d+) to (f\w+)")
-"""How a record names a message whose method has no name in its own room."""
-
-
-def what_text(what: str, data: PageData) -> str:
-    """Return what was signed, with the method's name where the receiver tells it."""
-    found = SIGNED.fullmatch(what)
-    if found is None:
-        return what
-    method, to = int(found[1]), found[2]
-    try:
-        name = method_text(to, method, kind="", miners=data.names.miners)
-    except BadAddress:  # older records end after 60 characters
-        return f"{what}…"
-    return say("{name} to {miners}").format(
-        name=name, miners=data.names.miners.get(to) or formatting.shortened(to)
-    )
-
-
-def record_row(record: SignRecord, *, data: PageData) -> dict[str, Any]:
-    """Return an answer of a signer with the names of what it is about."""
-    key = data.names.wallets.get(record.address) or formatting.shortened(record.address)
-    return {"record": record, "key": key, "what": what_text(record.what, data)}
-
-
-def messages_by_sender(viewer: Principal) -> dict[str, int]:
-    """Count open messages by sender."""
-    rows = messages_open(viewer).select_related(None).order_by()
-    return dict(rows.values_list("from_addr").annotate(Count("pk")))
-
-
-RECORDS: Final = 20
-"""Signatures on the page."""
-
-
-def wallet_rows(wallets: list[Wallet], data: PageData) -> list[WalletRow]:
-    """Lay out wallets, lowest balance first."""
-    waiting = messages_by_sender(data.viewer)
-    ordered = sorted(wallets, key=lambda wallet: (wallet.balance or 0, wallet.pk))
-    return [wallet_row(wallet, data=data, waiting=waiting.get(wallet.address, 0)) for wallet in ordered]
-
-
-def record_rows(data: PageData) -> list[dict[str, Any]]:
-    """Return the latest signatures."""
-    return [record_row(record, data=data) for record in sign_records(data.viewer)[:RECORDS]]
 
 
 def list_verdict_of(data: PageData) -> Verdict:

@@ -1,40 +1,29 @@
-"""Planner: how many sectors a day other hosts, slots or disks would make, and what they would cost."""
+"""A plan's steps, gains and costs as rows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404
-from django.urls import path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
-from apps.chain.client import chain_client
 from apps.core import formatting
-from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.labels import STAGES as NAMES
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
-from apps.dashboard.registry import NavItem
-from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
-from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains, simulate
-from apps.sectors.services.plans import KEYS, plan_costs, plan_read, plan_values
+from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.miners.models import Miner
+    from apps.core.errors import BadValue
+    from apps.dashboard.page_data import PageData
     from apps.sectors.planner import Outcome, Plan
     from apps.sectors.services.plans import PlanCosts, PlanValue
-    from apps.users.principals import Principal
 
+LASTS_DAYS: Final = 30.0
+"""From here on a balance needs no word."""
 SOURCES: Final[dict[str, StrOrPromise]] = {
     "measured": _("measured"),
     "host": _("as configured on the hosts"),
@@ -166,92 +155,3 @@ def payer_rows(costs: PlanCosts, data: PageData) -> list[dict[str, str]]:
             }
         )
     return rows
-
-
-LASTS_DAYS: Final = 30.0
-"""From here on a balance needs no word."""
-
-
-def miner_chosen(viewer: Principal, data: PageData, address: str) -> Miner | None:
-    """Return the miner that is asked for, or the only one.  Raises Http404."""
-    known = [miner for miner in data.miners if miner.address]
-    if not address:
-        return known[0] if len(known) == 1 else None
-    try:
-        return miner_get(viewer, address)
-    except DomainError:
-        raise Http404 from None
-
-
-def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[PlanCosts | None, str]:
-    """Return the money, or why it is not known."""
-    if miner is None:
-        return None, "choose a miner"
-    if data.head is None or data.network is None:
-        return None, "no node has answered yet"
-    try:
-        costs = plan_costs(
-            miner, per_day=outcome.per_day, client=chain_client(), head=data.head, network=data.network
-        )
-    except DomainError as refusal:
-        return None, refusal.reason
-    return costs, ""
-
-
-def plan_typed(
-    given: Mapping[str, str], present: Mapping[str, PlanValue]
-) -> tuple[Plan, dict[str, PlanValue], dict[str, BadValue]]:
-    """Return the plan with what is typed, and by field what was refused: the rest of it stays."""
-    wrong: dict[str, BadValue] = {}
-    for key, text in given.items():
-        try:
-            plan_read({key: text}, present)
-        except BadValue as refusal:
-            wrong[key] = refusal
-    plan, values = plan_read({key: text for key, text in given.items() if key not in wrong}, present)
-    return plan, values, wrong
-
-
-@require_safe
-@sign_in_required
-def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Show the numbers of the farm, what they make, what more would give, and the money."""
-    data = PageData(viewer)
-    given = {key: request.GET.get(key, "")[:20] for key in KEYS}
-    miner = miner_chosen(viewer, data, request.GET.get("miner", "")[:40])
-    present = plan_values(viewer, miner, network=data.network, now=data.at)
-    plan, values, wrong = plan_typed(given, present)
-    outcome = simulate(plan)
-    costs, why = costs_of(miner, outcome, data)
-    size = miner.sector_size if miner is not None else 0
-    per_day_size = " ".join(formatting.size(int(size * outcome.per_day))) if size else ""
-    return page_render(
-        request,
-        "planner/page.html",
-        title=_("Planner"),
-        section="planner",
-        data=data,
-        wrong=next(iter(wrong.values()), None),
-        miners=[(one.address, one.name or one.address) for one in data.miners if one.address],
-        miner="" if miner is None else miner.address,
-        values={key: int(values[key].value) for key in ("hosts", "rooms")},
-        sources={key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
-        rows=step_rows(values, outcome, wrong),
-        per_day=tenths(outcome.per_day),
-        per_day_size=per_day_size,
-        limit=limit_text(plan, outcome),
-        sector_time=formatting.time_left(outcome.sector_s)
-        if outcome.sector_s >= 60
-        else formatting.duration(outcome.sector_s),
-        rooms_use=outcome.use.get(DISK),
-        gains=gain_rows(plan, outcome),
-        costs=cost_rows(costs, outcome.per_day) if costs is not None else [],
-        payers=payer_rows(costs, data) if costs is not None else [],
-        costs_error=why,
-        gas_is_guess=costs is not None and costs.price.is_guess,
-        fresh=f"{reverse('planner')}?{urlencode({'miner': '' if miner is None else miner.address})}",
-    )
-
-
-NAV: Final = NavItem("planner", _("Planner"), "columns", place=(1, 7))
-urlpatterns: Final = [path("planner/", planner, name="planner")]

@@ -1,4 +1,4 @@
-"""Alerts: the channels that are told, the checks that fail since when, and what was sent."""
+"""Alerts: the checks that fail since when, and what was sent to which channel."""
 
 from __future__ import annotations
 
@@ -6,40 +6,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from apps.checks.results import Severity
-from apps.checks.selectors import (
-    alerts_recent,
-    channel_get,
-    channels_all,
-    channels_undelivered,
-    notifications_recent,
-)
-from apps.checks.services.channels import REPEATS_S, channel_add, channel_remove, channel_set, channel_test
-from apps.checks.states import ChannelKind
-from apps.core import clock, formatting
+from apps.checks.selectors import alerts_recent, channels_all, channels_undelivered, notifications_recent
+from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import checked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from uuid import UUID
 
     from apps.checks.models import Alert, AlertChannel, Notification
     from apps.users.principals import Principal
@@ -140,9 +126,6 @@ def alerts_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("alerts/_notifications.html", notifications=shown["notifications"])
 
 
-OPS: Final = ("test", "enable", "disable", "remove")
-
-
 @require_safe
 @sign_in_required
 def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -162,89 +145,10 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-class ChannelForm(PageForm):
-    """Where notifications go, and which."""
-
-    blamed = "name"
-    name = Text()
-    kind = Text()
-    target = Text()
-    secret = Text()
-    repeat_s = Text(initial="3600")
-    critical_only = Text()
-
-    def clean_repeat_s(self) -> int:
-        """Read seconds; what is no number is none of those offered."""
-        typed = self.cleaned_data["repeat_s"]
-        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
-
-    def clean_critical_only(self) -> bool:
-        """Read the tick."""
-        return bool(self.cleaned_data["critical_only"] == "1")
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@sign_in_required
-def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Show the form for a channel of notifications, and add it."""
-    if not (viewer.is_operator and viewer.may("admin")):
-        raise Http404
-    form = ChannelForm.of(request)
-    if form.is_valid():
-        if (held := reauthenticate_first(request, viewer)) is not None:
-            return held
-        with form.refusals():
-            channel_add(principal=viewer, **form.cleaned_data)
-            return redirect("alerts")
-    return form_render(
-        request,
-        viewer,
-        "alerts/add.html",
-        form,
-        title=_("Add a channel"),
-        section="alerts",
-        kinds=ChannelKind.choices,
-        repeats=[(str(seconds), every_text(seconds)) for seconds in REPEATS_S],
-    )
-
-
-@require_POST
-@sign_in_required
-def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
-    """Send a test, switch a channel, or remove it after a question."""
-    if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
-        raise Http404
-    channel = channel_get(key)
-    if op == "remove" and not is_confirm_submitted(request):
-        return confirm_page_render(request, viewer, _ask(channel))
-    if (held := reauthenticate_first(request, viewer)) is not None:
-        return held
-    if op == "test":
-        channel_test(principal=viewer, channel=channel, now=clock.now())
-    elif op == "remove":
-        channel_remove(principal=viewer, channel=channel)
-    else:
-        channel_set(principal=viewer, channel=channel, is_enabled=op == "enable")
-    return redirect("alerts")
-
-
-def _ask(channel: AlertChannel) -> ConfirmPage:
-    return ConfirmPage(
-        title=gettext("Remove {channel}?").format(channel=channel.name),
-        text=_("It gets no more notifications, and those still queued for it are not sent."),
-        label=_("Remove"),
-        back=reverse("alerts"),
-        page=_("Alerts"),
-        section="alerts",
-    )
-
-
 NAV: Final = NavItem(
     "alerts", _("Alerts"), "alerts", place=(2, 1), shown=lambda data: data.viewer.is_operator
 )
 urlpatterns: Final = [
     path("alerts/", alerts, name="alerts"),
-    path("alerts/channels/add/", channel_new, name="alert-channel-new"),
-    path("alerts/channels/<uuid:key>/<str:op>/", channel_act, name="alert-channel-act"),
 ]
 LIVE: Final = {"alerts": LivePage({"notification": (alerts_fragment,)}, findings=alerts_fragment)}

@@ -1,4 +1,4 @@
-"""People: who may do what, invitations, logins that failed."""
+"""People: who may do what, and logins that failed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.forms import PageForm
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -29,15 +28,12 @@ from apps.users.selectors import people_listed
 from apps.users.services.logins import login_failures_recent
 from apps.users.services.people import (
     can_manage_people,
-    invitation_create,
-    person_invite,
     person_manageable,
     person_reset,
     person_role_set,
     person_set_active,
     roles_assignable,
 )
-from apps.users.states import Role
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -139,66 +135,6 @@ def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
     )
 
 
-class InviteForm(PageForm):
-    """Who is invited, as what."""
-
-    blamed = "username"
-    username = Text()
-    role = Text(initial=Role.TENANT)
-    tenant = Text()
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@sign_in_required
-def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Show the form for an invitation, and make the account."""
-    if not can_manage_people(viewer):
-        raise Http404
-    form = InviteForm.of(request, tenant=viewer.tenant_name)
-    if form.is_valid():
-        if (held := reauthenticate_first(request, viewer)) is not None:
-            return held
-        with form.refusals():
-            person = person_invite(principal=viewer, **form.cleaned_data)
-            return redirect("person-link", person.pk)
-    return form_render(
-        request,
-        viewer,
-        "people/invite.html",
-        form,
-        title=_("Invite"),
-        section="people",
-        roles=[(role.value, role.label) for role in roles_assignable(viewer)],
-        tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
-    )
-
-
-@require_safe
-@sign_in_required
-def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
-    """Show the link through which somebody without a password chooses one."""
-    if not can_manage_people(viewer):
-        raise Http404
-    try:
-        person = person_manageable(viewer, pk)
-    except DomainError:
-        raise Http404 from None
-    if person.has_usable_password() or not person.is_active:
-        raise Http404
-    if (held := reauthenticate_first(request, viewer)) is not None:
-        return held
-    there = reverse("invitation", args=invitation_create(person))
-    return page_render(
-        request,
-        "people/link.html",
-        title=say("Link for {get_username}").format(get_username=person.get_username()),
-        section="people",
-        data=PageData(viewer),
-        name=person.get_username(),
-        link=request.build_absolute_uri(there),
-    )
-
-
 def question_of(op: str, name: str) -> ConfirmPage:
     """Write the question before an action."""
     title, text, label = QUESTIONS[op]
@@ -242,7 +178,5 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
 NAV: Final = NavItem("people", _("People"), "people", place=(2, 4))
 urlpatterns: Final = [
     path("people/", people, name="people"),
-    path("people/invite/", invite, name="person-invite"),
-    path("people/<int:pk>/link/", link, name="person-link"),
     path("people/<int:pk>/<str:op>/", action, name="person-act"),
 ]

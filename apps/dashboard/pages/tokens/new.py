@@ -1,4 +1,4 @@
-"""API tokens: who has them, new ones, revoking."""
+"""A new token, whose text is shown once."""
 
 from __future__ import annotations
 
@@ -8,77 +8,31 @@ from typing import TYPE_CHECKING, Final
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.core import clock, formatting
+from apps.core import clock
 from apps.core.errors import NotAllowed
-from apps.core.formatting import plural
-from apps.dashboard.cards import Verdict
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
-from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Words
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
-from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
+from apps.users.selectors import address_canonical
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people, tenant_for
-from apps.users.services.tokens import TokenLimits, token_issue, token_revoke
+from apps.users.services.tokens import TokenLimits, token_issue
 from apps.users.states import PART_PERMS, PERMS, Perm
-from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
+from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.models import Token
     from apps.users.principals import Principal
 
-
-def token_label(token: Token, *, at: datetime) -> StateLabel:
-    """Return in words whether a token is good."""
-    if token.revoked_at is not None:
-        return StateLabel("idle", _("revoked"), "off")
-    if token.joined_uid:
-        return StateLabel("idle", _("used"), "off")
-    if token.expires_at is not None and token.expires_at <= at:
-        return StateLabel("idle", _("expired"), "off")
-    return (
-        StateLabel("ok", _("valid"))
-        if token.tenant.is_open
-        else StateLabel("idle", _("tenant disabled"), "off")
-    )
-
-
-def part_text(token: Token) -> str:
-    """`join a sealer, used by host-3f2a`: what a join token is for, and who used it."""
-    return f"join a {token.joins}" + (
-        gettext(", used by {joined_uid}").format(joined_uid=token.joined_uid) if token.joined_uid else ""
-    )
-
-
-def limits_text(token: Token) -> str:
-    """`component signer; methods Gateway.*; miners f01000`."""
-    joins = [part_text(token)] if token.joins else []
-    parts = [
-        ("components", [] if token.joins else token.scopes),
-        ("methods", token.methods),
-        ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
-        ("signers", [formatting.shortened(address) for address in token.signers]),
-    ]
-    told = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
-    return "; ".join([*joins, *(f"{name} {', '.join(values)}" for name, values in told)]) or "no limit"
-
-
-SHOWN: Final = 200
-"""Tokens on the page, the good ones first."""
 PARTS: Final = (
     ("", "All components"),
     ("signer", "Signer"),
@@ -103,40 +57,6 @@ STARTS: Final[dict[str, str]] = {
     "prover": "make prover CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
 }
 """What starts a part's program, in a clone on its machine."""
-
-
-@require_safe
-@sign_in_required
-def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list."""
-    data = PageData(viewer)
-    rows = [
-        (row, token_label(row, at=data.at), limits_text(row)) for row in tokens_listed(viewer, limit=SHOWN)
-    ]
-    return page_render(
-        request,
-        "tokens/list.html",
-        title=_("Tokens"),
-        section="tokens",
-        data=data,
-        tokens=rows,
-        verdict=verdict_of(rows),
-        may_make=can_manage_people(viewer),
-    )
-
-
-def verdict_of(rows: list[tuple[Token, StateLabel, str]]) -> Verdict:
-    """Return in one sentence how many are good, and how many nobody uses."""
-    good = [row for row, label, _limits in rows if label.tone == "ok"]
-    idle = sum(row.last_used_at is None for row in good)
-    rest = (
-        gettext("{idle} of them never used.").format(idle=idle)
-        if idle
-        else "All have been used."
-        if good
-        else ""
-    )
-    return Verdict(f"{plural(len(good), 'valid token')}.", rest)
 
 
 class TokenForm(PageForm):
@@ -262,32 +182,7 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-@require_POST
-@sign_in_required
-def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Make a token worthless at once."""
-    row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
-    if row is None or not can_manage_people(viewer):
-        raise Http404
-    if (held := reauthenticate_first(request, viewer)) is not None:
-        return held
-    if not is_confirm_submitted(request):
-        title = gettext("Revoke {name}").format(name=row.name)
-        text = _(
-            "Its requests are refused within a second and its sockets are closed. This cannot be undone."
-        )
-        back = reverse("tokens")
-        ask = ConfirmPage(title, text, _("Revoke"), back=back, page=_("Tokens"), section="tokens")
-        return confirm_page_render(request, viewer, ask)
-    token_revoke(row)
-    audit_record(principal=viewer, action="token.revoke", target=str(row))
-    return redirect("tokens")
-
-
-NAV: Final = NavItem("tokens", _("Tokens"), "access", place=(2, 5))
 urlpatterns: Final = [
-    path("tokens/", tokens, name="tokens"),
     path("tokens/new/", token_new, name="token-new"),
     path("tokens/made/", token_made, name="token-made"),
-    path("tokens/<uuid:key>/revoke/", revoke, name="token-revoke"),
 ]

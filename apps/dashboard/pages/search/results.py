@@ -1,4 +1,4 @@
-"""Search by whatever a person has at hand: an address, a CID, an id, `f01004 / 3`, a name, an epoch.
+"""What is found by whatever a person has at hand: an address, a CID, an id, `f01004 / 3`, a name, an epoch.
 
 Every source is read through the selector that its own page uses, so nobody finds what is not theirs, and by
 an index or in a table that does not grow with the pool's age.
@@ -12,19 +12,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
-from django.shortcuts import redirect
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as say
-from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from apps.chain.selectors import head_exactly_at
 from apps.core import formatting
-from apps.dashboard.layout import nav_of, page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.layout import nav_of
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.sectors.rows import sector_label
-from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import message_keys_by_cid, messages_visible, senders_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors import miners_visible
@@ -37,13 +32,11 @@ from poolsite.filecoin.cids import BadCid, cid_parse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
+    from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
     from poolsite.filecoin.address import Address
-
 
 MOST: Final = 8
 """Things of one kind that are shown."""
@@ -212,27 +205,3 @@ def pages(data: PageData, text: str) -> Iterator[SearchResult]:
     for item in chain.from_iterable(nav_of(data)):
         if str(item.label).lower().startswith(text.lower()):
             yield SearchResult("Page", item.icon, str(item.label), "", item.href)
-
-
-@require_safe
-@sign_in_required
-def search(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return what fits the text; a single thing is shown at once."""
-    text, data = request.GET.get("q", ""), PageData(viewer)
-    found = search_results(data, text)
-    if len(found) == 1:
-        return redirect(found[0].href)
-    return page_render(
-        request,
-        "search.html",
-        title=_("Search"),
-        section="",
-        data=data,
-        found=found,
-        text=text.strip(),
-    )
-
-
-urlpatterns: Final = [
-    path("search/", search, name="search"),
-]

@@ -1,38 +1,29 @@
-"""Tenants: who they are, what they may use, and at which rate."""
+"""One tenant: what it may use, and at which rate."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
-from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from apps.core import formatting
-from apps.core.formatting import plural
-from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.labels import StateLabel
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.tenants.listing import SHOWN, tenant_label
+from apps.dashboard.pages.tenants.rates import rate_row
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
-from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.services.ownership import assignment_check
 from apps.users.limits import rates_used
-from apps.users.selectors import miner_owner, tenants_listed
+from apps.users.selectors import miner_owner
 from apps.users.services.tenant_management import (
     can_manage_tenants,
     miner_read,
-    tenant_add,
     tenant_edit,
     tenant_miner_grant,
     tenant_miner_revoke,
@@ -46,59 +37,10 @@ from apps.users.services.tenant_management import (
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.users.limits import RateUsed
     from apps.users.models import Tenant
     from apps.users.principals import Principal
 
 
-@dataclass(frozen=True, slots=True)
-class RateRow:
-    """How much of a service a tenant may use, and how much of that it did."""
-
-    key: str
-    what: str
-    rate: str
-    left: str
-    pct: int
-    tone: str
-    empty_in: str
-
-
-def tenant_label(tenant: Tenant) -> StateLabel:
-    """Return in words whether a tenant is let in."""
-    return StateLabel("ok", _("enabled")) if tenant.enabled else StateLabel("idle", _("disabled"), "off")
-
-
-def span_text(seconds: float) -> str:
-    """`1 s`, `1 min`, `24 h`."""
-    for size, name in ((3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {name}"
-    return f"{seconds:g} s"
-
-
-def rate_row(used: RateUsed) -> RateRow:
-    """Lay out one rate."""
-    row, usage = used.row, used.usage
-    named = f"{row.service or 'every service'}: {row.api}" if row.api else row.service
-    rate = say("{capacity} in {reset_ns}").format(
-        capacity=formatting.whole(row.capacity), reset_ns=span_text(row.reset_ns / 10**9)
-    )
-    return RateRow(
-        key=str(row.uuid),
-        what=named or "everything",
-        rate=rate if row.capacity else "no limit",
-        left=say("{left} left").format(left=formatting.whole(usage.left))
-        if usage is not None
-        else formatting.NOTHING,
-        pct=round(100 * usage.used / usage.capacity) if usage is not None else 0,
-        tone="bad" if usage is not None and usage.is_over else "run",
-        empty_in=formatting.time_left(usage.reset_s) if usage is not None and usage.used else "",
-    )
-
-
-SHOWN: Final = 200
-"""Tenants of the list; miners and addresses of one tenant."""
 SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
 """Beginnings of names that a rate can count."""
 OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")
@@ -119,38 +61,6 @@ TEXTS: Final = {
 """What is asked first: title, what it means, button."""
 
 
-@require_safe
-@sign_in_required
-def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list."""
-    rows = tenants_listed(viewer, limit=SHOWN)
-    return page_render(
-        request,
-        "tenants/list.html",
-        title=_("Tenants"),
-        section="tenants",
-        data=PageData(viewer),
-        tenants=[(row, tenant_label(row)) for row in rows],
-        verdict=verdict_of(rows),
-        may_make=can_manage_tenants(viewer),
-    )
-
-
-def verdict_of(rows: list[Tenant]) -> Verdict:
-    """Return in one sentence who is there and who is shut out."""
-    shut = sum(not row.enabled for row in rows)
-    rest = say("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if rows else ""
-    return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
-
-
-class NewTenantForm(PageForm):
-    """A new tenant."""
-
-    blamed = "name"
-    name = Text()
-    comment = Text()
-
-
 class TenantForm(PageForm):
     """What is changed of a tenant, one thing at a time."""
 
@@ -163,21 +73,6 @@ class TenantForm(PageForm):
     seconds = Text()
     key = Text()
     comment = Text()
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@sign_in_required
-def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Show the form for name and comment, and make the tenant."""
-    if not can_manage_tenants(viewer):
-        raise Http404
-    form = NewTenantForm.of(request)
-    if form.is_valid():
-        if (held := reauthenticate_first(request, viewer)) is not None:
-            return held
-        with form.refusals():
-            return redirect("tenant", tenant_add(principal=viewer, **form.cleaned_data).uuid)
-    return form_render(request, viewer, "tenants/new.html", form, title=_("New tenant"), section="tenants")
 
 
 @require_safe
@@ -276,10 +171,7 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
     return tenant_page(request, viewer, row, form)
 
 
-NAV: Final = NavItem("tenants", _("Tenants"), "tenants", place=(2, 3))
 urlpatterns: Final = [
-    path("tenants/", tenants, name="tenants"),
-    path("tenants/new/", tenant_new, name="tenant-new"),
     path("tenants/<uuid:key>/", tenant, name="tenant"),
     path("tenants/<uuid:key>/<str:op>/", action, name="tenant-act"),
 ]

@@ -1,0 +1,114 @@
+"""Channels of alerts: a new one, test, enable, disable, remove."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.checks.selectors import channel_get
+from apps.checks.services.channels import REPEATS_S, channel_add, channel_remove, channel_set, channel_test
+from apps.checks.states import ChannelKind
+from apps.core import clock
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.pages.alerts.page import every_text
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.checks.models import AlertChannel
+    from apps.users.principals import Principal
+
+OPS: Final = ("test", "enable", "disable", "remove")
+
+
+class ChannelForm(PageForm):
+    """Where notifications go, and which."""
+
+    blamed = "name"
+    name = Text()
+    kind = Text()
+    target = Text()
+    secret = Text()
+    repeat_s = Text(initial="3600")
+    critical_only = Text()
+
+    def clean_repeat_s(self) -> int:
+        """Read seconds; what is no number is none of those offered."""
+        typed = self.cleaned_data["repeat_s"]
+        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
+
+    def clean_critical_only(self) -> bool:
+        """Read the tick."""
+        return bool(self.cleaned_data["critical_only"] == "1")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the form for a channel of notifications, and add it."""
+    if not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    form = ChannelForm.of(request)
+    if form.is_valid():
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        with form.refusals():
+            channel_add(principal=viewer, **form.cleaned_data)
+            return redirect("alerts")
+    return form_render(
+        request,
+        viewer,
+        "alerts/add.html",
+        form,
+        title=_("Add a channel"),
+        section="alerts",
+        kinds=ChannelKind.choices,
+        repeats=[(str(seconds), every_text(seconds)) for seconds in REPEATS_S],
+    )
+
+
+@require_POST
+@sign_in_required
+def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Send a test, switch a channel, or remove it after a question."""
+    if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    channel = channel_get(key)
+    if op == "remove" and not is_confirm_submitted(request):
+        return confirm_page_render(request, viewer, _ask(channel))
+    if (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if op == "test":
+        channel_test(principal=viewer, channel=channel, now=clock.now())
+    elif op == "remove":
+        channel_remove(principal=viewer, channel=channel)
+    else:
+        channel_set(principal=viewer, channel=channel, is_enabled=op == "enable")
+    return redirect("alerts")
+
+
+def _ask(channel: AlertChannel) -> ConfirmPage:
+    return ConfirmPage(
+        title=gettext("Remove {channel}?").format(channel=channel.name),
+        text=_("It gets no more notifications, and those still queued for it are not sent."),
+        label=_("Remove"),
+        back=reverse("alerts"),
+        page=_("Alerts"),
+        section="alerts",
+    )
+
+
+urlpatterns: Final = [
+    path("alerts/channels/add/", channel_new, name="alert-channel-new"),
+    path("alerts/channels/<uuid:key>/<str:op>/", channel_act, name="alert-channel-act"),
+]

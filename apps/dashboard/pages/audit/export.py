@@ -1,0 +1,77 @@
+"""The audit log as CSV and JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from apps.dashboard.csv_export import Download, csv_answer
+from apps.dashboard.pages.audit.query import found
+from apps.dashboard.sessions import sign_in_required
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http import HttpRequest
+
+    from apps.users.models import AuditEntry
+    from apps.users.principals import Principal
+
+COLUMNS: Final = (
+    *("number", "at", "actor", "tenant", "source", "action", "target", "before", "after"),
+    *("previous_hash", "entry_hash"),
+)
+
+
+def cells_of(row: AuditEntry) -> dict[str, Any]:
+    """Return an entry as it leaves the pool: whole, so that its hash can be computed again."""
+    return {
+        "number": row.pk,
+        "at": row.at.isoformat(),
+        "actor": row.actor,
+        "tenant": row.tenant.name if row.tenant is not None else None,
+        "source": row.source,
+        "action": row.action,
+        "target": row.target,
+        "before": row.before,
+        "after": row.after,
+        "previous_hash": row.previous_hash,
+        "entry_hash": row.entry_hash,
+    }
+
+
+@require_safe
+@sign_in_required
+def audit_csv(request: HttpRequest, viewer: Principal) -> Download:
+    """Return the filtered list as CSV."""
+
+    def text(value: Any) -> Any:
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+    rows = ([text(one) for one in cells_of(row).values()] for row in found(request, viewer))
+    return csv_answer("audit.csv", COLUMNS, rows)
+
+
+@require_safe
+@sign_in_required
+def audit_json(request: HttpRequest, viewer: Principal) -> Download:
+    """Yield the filtered list as JSON."""
+    rows = found(request, viewer)
+
+    def parts() -> Iterator[str]:
+        mark = "["
+        for row in rows:
+            yield f"{mark}\n{json.dumps(cells_of(row), ensure_ascii=False)}"
+            mark = ","
+        yield "[]\n" if mark == "[" else "\n]\n"
+
+    return Download("audit.json", parts(), content_type="application/json")
+
+
+urlpatterns: Final = [
+    path("audit.csv", audit_csv, name="audit-csv"),
+    path("audit.json", audit_json, name="audit-json"),
+]

@@ -1,0 +1,101 @@
+"""The audit log: who did what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.dashboard.cards import Verdict
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.audit.change_rows import change_rows
+from apps.dashboard.pages.audit.query import asked, question_of
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.users.audit_search import LOOKED, ChainCheck, audit_page, chain_check, chain_look
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+GROUPS: Final = (
+    *("account", "gas", "devnet", "gateway", "login", "miner", "node", "person", "policy"),
+    *("ratelimit", "sender", "signer", "tenant", "token", "user"),
+)
+"""Beginnings of actions that the filter offers."""
+
+
+def verdict_of(check: ChainCheck) -> Verdict:
+    """Return in one sentence whether the chain holds."""
+    if check.broken is not None:
+        return Verdict(
+            say("Entry {broken} was modified:").format(broken=check.broken),
+            say("the hash chain is intact through entry {to}.").format(to=check.to),
+        )
+    if not check.to:
+        return Verdict("", _("No entries yet."))
+    rest = "it is the latest." if check.is_whole else "reload to check newer entries."
+    return Verdict(say("Hash chain verified through entry {to}:").format(to=check.to), rest)
+
+
+@require_safe
+@sign_in_required
+def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return the list, newest first."""
+    query, after = asked(request), cursor_read(request.GET.get("after", ""))
+    before = int(after) if after.isdecimal() else 0
+    look = audit_page(viewer, question_of(query), before=before, limit=ROWS + 1)
+    shown, pager = page_of(
+        look.rows,
+        cursor_of=lambda row: str(row.pk),
+        query=query,
+        is_first=not after,
+        stopped_at=str(look.stopped_at.pk) if look.stopped_at is not None else "",
+    )
+    check = chain_look()
+    kept = urlencode({name: value for name, value in query.items() if value})
+    return page_render(
+        request,
+        "audit/list.html",
+        title=_("Audit"),
+        section="audit",
+        data=PageData(viewer),
+        rows=[(row, change_rows(row.before, row.after)) for row in shown],
+        looked=f"{LOOKED:,}",
+        stopped_at=look.stopped_at.at if look.stopped_at is not None else None,
+        pager=pager,
+        query=query,
+        is_filtered=any(query.values()),
+        groups=GROUPS,
+        check=check,
+        checked_at=check.at,
+        verdict=verdict_of(check),
+        may_check=viewer.is_operator,
+        csv=f"{reverse('audit-csv')}?{kept}",
+        json=f"{reverse('audit-json')}?{kept}",
+    )
+
+
+@require_POST
+@sign_in_required
+def check(request: HttpRequest, viewer: Principal) -> HttpResponse:  # noqa: ARG001
+    """Check the chain from its start."""
+    if not viewer.is_operator:
+        raise Http404
+    chain_check()
+    return redirect("audit")
+
+
+NAV: Final = NavItem("audit", _("Audit"), "audit", place=(2, 6))
+urlpatterns: Final = [
+    path("audit/", audit, name="audit"),
+    path("audit/check/", check, name="audit-check"),
+]

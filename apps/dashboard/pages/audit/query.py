@@ -1,0 +1,51 @@
+"""What the audit log is asked for: who, what, when."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.dashboard.csv_export import CHUNK, CSV_MAX
+from apps.users.audit_search import YEARS, AuditQuestion, audit_find
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from apps.users.principals import Principal
+
+FIELDS: Final = ("who", "what", "object", "since", "until")
+
+
+def day_read(text: str) -> date | None:
+    """Read a day; nothing for what is none, or lies before or after all that can have been written."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if YEARS[0] <= day.year <= YEARS[1] else None
+
+
+def moment(day: date | None, *, later: int = 0) -> datetime | None:
+    """Return when a day (UTC) begins, or one so many days later."""
+    return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=later)
+
+
+def asked(request: HttpRequest) -> dict[str, str]:
+    """Return what the filter says."""
+    return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
+
+
+def question_of(query: dict[str, str]) -> AuditQuestion:
+    """Read the filter."""
+    return AuditQuestion(
+        who=query["who"],
+        what=query["what"],
+        target=query["object"],
+        since=moment(day_read(query["since"])),
+        until=moment(day_read(query["until"]), later=1),
+    )
+
+
+def found(request: HttpRequest, viewer: Principal) -> Any:
+    """Return all entries that the filter asks for, to be taken along."""
+    return audit_find(viewer, question_of(asked(request)))[:CSV_MAX].iterator(chunk_size=CHUNK)

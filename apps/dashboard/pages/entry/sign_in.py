@@ -1,0 +1,136 @@
+"""Signing in with a password, and signing out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from apps.chain.chain_status import network_known
+from apps.core import clock
+from apps.dashboard.forms import PageForm
+from apps.dashboard.layout import THEME_COOKIE
+from apps.dashboard.passkeys import CHALLENGE
+from apps.dashboard.sessions import client_ip, nul_bytes_refuse, user_agent
+from apps.dashboard.text_fields import Text
+from apps.users.services.access import access_change_publish
+from apps.users.services.logins import person_login
+from apps.users.services.operator_file import operator_has_password
+from apps.users.services.reauthentication import reauthentication_note
+from apps.users.services.second_factor import has_second_factor
+from apps.users.services.sessions import session_start
+from apps.users.states import Factor
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.users.models import User
+
+PENDING: Final = "pending"
+"""Where a session keeps who gave a right password and owes the second step."""
+
+
+def next_page(request: HttpRequest) -> str:
+    """Where to go on: only ever an address of our own."""
+    wanted = request.POST.get("next") or request.GET.get("next") or "/"
+    allowed = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if allowed and wanted.startswith("/") else "/"
+
+
+def gate(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+    """Render a page outside the frame."""
+    network = network_known()
+    around = {
+        "network": network.name if network is not None else "",
+        "has_first_password": settings.EMBEDDED and operator_has_password(settings.VAR / "operator.json"),
+        "theme": request.COOKIES.get(THEME_COOKIE, ""),
+        "next": next_page(request),
+    }
+    return render(request, template, around | context, status=status)
+
+
+def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> HttpResponse:
+    """Open the session and go on."""
+    for name in (PENDING, CHALLENGE):
+        request.session.pop(name, None)
+    login(request, person)
+    reauthentication_note(request.session, now=clock.now())
+    session_start(
+        person,
+        key=request.session.session_key or "",
+        device=user_agent(request),
+        source=client_ip(request),
+        factor=factor,
+        now=clock.now(),
+    )
+    return redirect(then)
+
+
+class LoginForm(PageForm):
+    """Who comes in."""
+
+    username = Text()
+    password = Text(strip=False)
+
+
+@sensitive_post_parameters("password")
+@ensure_csrf_cookie
+@never_cache
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Show the login, or check name and password and go on to the page that was asked for."""
+    nul_bytes_refuse(request)
+    if request.user.is_authenticated:
+        return redirect(next_page(request))
+    form = LoginForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            person = person_login(
+                **form.cleaned_data, source=client_ip(request), now=clock.now(), request=request
+            )
+            return password_right(request, person)
+    return login_page(request, username=form.typed["username"], error=form.why)
+
+
+def login_page(request: HttpRequest, *, username: str, error: str) -> HttpResponse:
+    """Show the login."""
+    status = 422 if error else 200
+    return gate(
+        request, "users/login.html", status=status, title=_("Sign in"), username=username, error=error
+    )
+
+
+def password_right(request: HttpRequest, person: User) -> HttpResponse:
+    """Sign a person in, or ask for the second step."""
+    then = next_page(request)
+    if not has_second_factor(person):
+        return come_in(request, person, factor=Factor.PASSWORD, then=then)
+    request.session[PENDING] = {
+        "user": person.pk,
+        "hash": person.get_session_auth_hash(),
+        "at": clock.now().timestamp(),
+        "next": then,
+    }
+    return redirect("login-second")
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session; its other pages notice within a second."""
+    logout(request)
+    access_change_publish()
+    return redirect("login")
+
+
+urlpatterns: Final = [
+    path("login/", sign_in, name="login"),
+    path("logout/", sign_out, name="logout"),
+]

@@ -1,0 +1,114 @@
+"""Gateway: signers and provers that are connected, and signers of others that wait for approval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.checks.results import Topic
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.gateway.connection_rows import SHOWN, connection_row, connection_rows
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.gateway.selectors import as_signer, connections_open
+from apps.sectors.selectors.hosts import is_uuid
+from apps.users.selectors import approvals_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.gateway.models import ProverConnection, SignerConnection
+    from apps.users.principals import Principal
+
+
+def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageData) -> Verdict:
+    """Return in one sentence who is connected."""
+    report = data.report_of(Topic.GATEWAY)
+    signers = sum(as_signer(row) is not None for row in rows)
+    provers = len(rows) - signers
+    if not rows:
+        return verdict_by(report, Verdict("", _("No connections.")))
+    failures = sum(row.failures for row in rows)
+    rest = (
+        gettext("{requests} failed since they connected.").format(requests=plural(failures, "request"))
+        if failures
+        else "No requests have failed."
+    )
+    say = gettext("{signers} and {provers} connected.").format(
+        signers=plural(signers, "signer"), provers=plural(provers, "prover")
+    )
+    return verdict_by(report, Verdict(say, rest))
+
+
+def approvals_context(data: PageData) -> dict[str, Any]:
+    """Return the wishes to serve an account, the open ones first, and whether the viewer decides."""
+    rows = sorted(approvals_visible(data.viewer), key=lambda row: (row.approved_at is not None, row.pk))
+    return {"approvals": rows, "may_approve": data.viewer.may("admin")}
+
+
+def table(context: FragmentContext) -> Iterable[str]:
+    """Render the list anew: somebody came or went."""
+    rows = connections_open(context.viewer)
+    yield fragment(
+        "gateway/_table.html",
+        connections=connection_rows(rows, context.data),
+        hidden=max(len(rows) - SHOWN, 0),
+    )
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, context.data))
+
+
+def verdict(context: FragmentContext) -> Iterable[str]:
+    """Render the verdict anew."""
+    rows = connections_open(context.viewer)
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, context.data))
+
+
+def approvals(context: FragmentContext) -> Iterable[str]:
+    """Yield the approvals: a signer that connects may ask for an account."""
+    yield fragment("gateway/_approvals.html", **approvals_context(context.data))
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the connections that did something; one that ended meanwhile goes with the next table."""
+    for row in connections_open(context.viewer, keys=[key for key in keys if is_uuid(key)]):
+        yield fragment("gateway/_row.html", connection=connection_row(row, data=context.data))
+
+
+@require_safe
+@sign_in_required
+def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return the list."""
+    data = PageData(viewer)
+    rows = connections_open(viewer)
+    return page_render(
+        request,
+        "gateway/list.html",
+        title=_("Gateway"),
+        section="gateway",
+        page_key="gateway",
+        data=data,
+        connections=connection_rows(rows, data),
+        hidden=max(len(rows) - SHOWN, 0),
+        verdict=list_verdict_of(rows, data),
+        **approvals_context(data),
+    )
+
+
+NAV: Final = NavItem("gateway", _("Gateway"), "gateway", place=(2, 2))
+urlpatterns: Final = [
+    path("gateway/", gateway, name="gateway"),
+]
+LIVE: Final = {
+    "gateway": LivePage({"signer": (table, approvals)}, rows={"connection": rows}, findings=verdict)
+}

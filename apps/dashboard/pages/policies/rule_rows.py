@@ -1,0 +1,84 @@
+"""One rule of a policy as a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as say
+
+from apps.core import formatting
+
+if TYPE_CHECKING:
+    from poolsite.wire.policy import RuleForm
+
+SHOWN: Final = 4
+"""Methods that stand in a row; the others are counted."""
+LIMITS: Final = (
+    ("value_max", "value up to", "a message"),
+    ("value_per_day", "value up to", "a day"),
+    ("fee_max", "fees up to", "a message"),
+    ("fee_per_day", "fees up to", "a day"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule."""
+
+    place: int
+    name: str
+    allows: str
+    allows_all: str
+    """All methods, for who wants to see them."""
+    where: str
+    limits: str
+    sets: str
+    """Named sets that it belongs to; empty: none."""
+
+
+def words_of(values: tuple[str, ...], *, any_text: str) -> str:
+    """Name some of many."""
+    if not values:
+        return any_text
+    more = say(" and {values} more").format(values=len(values) - SHOWN) if len(values) > SHOWN else ""
+    return ", ".join(values[:SHOWN]) + more
+
+
+def allows_text(rule: RuleForm) -> str:
+    """Return what a rule allows."""
+    others = tuple(kind for kind in rule.types if kind != "message")
+    if "message" not in rule.types:
+        return words_of(others, any_text="nothing")
+    words = words_of(rule.methods, any_text="every message")
+    return f"{words}; {', '.join(others)}" if others else words
+
+
+def where_text(rule: RuleForm) -> str:
+    """Return for which keys, receivers, callers and hours it holds."""
+    parts = [
+        f"{label} {words_of(tuple(formatting.shortened(one) for one in values), any_text='')}"
+        for label, values in (("key", rule.keys), ("to", rule.to))
+        if values
+    ]
+    parts += (
+        [say("called by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
+        if rule.callers
+        else []
+    )
+    parts += [f"{rule.hours} UTC"] if rule.hours else []
+    return "; ".join(parts) or "any key, any receiver"
+
+
+def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
+    """Lay out one rule."""
+    limits = [f"{words} {getattr(rule, name)} {per}" for name, words, per in LIMITS if getattr(rule, name)]
+    return RuleRow(
+        place=place,
+        name=rule.name,
+        allows=allows_text(rule),
+        allows_all="\n".join(rule.methods),
+        where=where_text(rule),
+        limits="; ".join(limits) or "no limit",
+        sets=", ".join(rule.sets),
+    )

@@ -1,0 +1,132 @@
+"""Checks of sectors' files, and the sectors that failed them, as rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+from django.utils.translation import gettext as say
+
+from apps.core import formatting
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.pages.proving.partition_rows import SECTOR_WORDS
+from apps.dashboard.pages.proving.rows import FAULTS_MAX, SECTORS_NAMED
+from apps.proving.selectors.faults import sectors_bad
+from apps.proving.states import CheckState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django_stubs_ext import StrOrPromise
+
+    from apps.dashboard.page_data import PageData
+    from apps.miners.models import Miner
+    from apps.proving.models import CheckRun, SectorCheck
+
+CHECKS: Final[dict[str, StateLabel]] = {
+    CheckState.RUNNING: StateLabel("run", "running"),
+    CheckState.DONE: StateLabel("ok", "good"),
+    CheckState.FAILED: StateLabel("warn", "not completed"),
+}
+BAD: Final = StateLabel("bad", "bad files")
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A sector whose files are missing or damaged in one store."""
+
+    miner: str
+    state: StateLabel
+    number: int
+    index: int
+    href: str
+    host: str
+    store: str
+    path: str
+    reason: str
+    since: str
+    at: str
+    test_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One look at sectors."""
+
+    kind: str
+    miner: str
+    index: int
+    partitions: str
+    tone: str
+    word: StrOrPromise
+    host: str
+    store: str
+    count: str
+    took: str
+    at: str
+    why: str
+
+
+def bad_rows(data: PageData) -> list[BadRow]:
+    """Lay out the sectors whose files are bad: what looks found, and what a proof left out."""
+    miners = {miner.pk: miner for miner in data.miners}
+    rows = sectors_bad(list(miners), with_faulty=True)[:FAULTS_MAX]
+    return [bad_row(row, miners[row.miner_id], data) for row in rows]
+
+
+def bad_row(row: SectorCheck, miner: Miner, data: PageData) -> BadRow:
+    """Lay out one sector in one store."""
+    address, is_back = miner.address, data.faults.get((miner.pk, row.number))
+    return BadRow(
+        miner=miner.name or address,
+        state=SECTOR_WORDS[is_back],
+        number=row.number,
+        index=row.deadline_index,
+        href=reverse("proving-deadline", args=[address, row.deadline_index]),
+        host=row.host or formatting.NOTHING,
+        store=row.store or formatting.NOTHING,
+        path=row.path or formatting.NOTHING,
+        reason=row.reason,
+        since=say("epoch {bad_since}").format(bad_since=formatting.whole(row.bad_since)),
+        at=time_html(row.checked_at),
+        test_href=reverse("proving-test", args=[address, row.number]),
+    )
+
+
+def check_rows(runs: Iterable[CheckRun], data: PageData) -> list[CheckRow]:
+    """Lay out looks at sectors."""
+    names = data.names.miners
+    return [_check_row(run, names.get(run.miner.address, run.miner.address)) for run in runs]
+
+
+def _check_row(run: CheckRun, name: str) -> CheckRow:
+    label = BAD if run.bad else CHECKS[run.state]
+    numbers = ", ".join(str(one["number"]) for one in run.bad[:SECTORS_NAMED])
+    more = (
+        say(" and {bad} more").format(bad=len(run.bad) - SECTORS_NAMED)
+        if len(run.bad) > SECTORS_NAMED
+        else ""
+    )
+    why = (
+        say("sectors {numbers}{more}: {reason}").format(
+            numbers=numbers, more=more, reason=run.bad[0]["reason"]
+        )
+        if run.bad
+        else run.error
+    )
+    return CheckRow(
+        kind=run.get_kind_display(),
+        miner=name,
+        index=run.deadline_index,
+        partitions=", ".join(map(str, run.partitions)),
+        tone=label.tone,
+        word=label.word,
+        host=run.host or formatting.NOTHING,
+        store=run.store or formatting.NOTHING,
+        count=formatting.whole(run.count),
+        took=f"{run.ms:,} ms" if run.ms else formatting.NOTHING,
+        at=time_html(run.created_at),
+        why=why,
+    )

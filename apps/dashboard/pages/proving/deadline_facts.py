@@ -1,0 +1,77 @@
+"""A deadline as facts: its window, what it needs, its proof."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as say
+
+from apps.core import formatting
+from apps.dashboard.cards import Fact
+from apps.dashboard.pages.miners.deadlines import FORECASTS
+from apps.dashboard.pages.miners.proofs import POST_STATES
+from apps.dashboard.pages.proving.left_out import left_out_text
+from apps.dashboard.pages.proving.rows import risk_text
+
+if TYPE_CHECKING:
+    from apps.dashboard.page_data import PageData
+    from apps.proving.models import Deadline, WindowPost
+    from apps.users.principals import Principal
+
+PRECONDITIONS: Final = {
+    "host": "Prover connected",
+    "store": "Stores reachable",
+    "signer": "Signer connected",
+    "balance": "Balance covers gas",
+    "head": "Chain head up to date",
+    "nonce": "No nonce gap",
+}
+
+
+def precondition_facts(row: Deadline) -> list[Fact]:
+    """List what the next proof needs, and what of it is not there."""
+    return [Fact(say(label), row.lacks.get(name, say("yes"))) for name, label in PRECONDITIONS.items()]
+
+
+def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
+    """List what is known of a deadline."""
+    clock = data.clock
+
+    def epoch(value: int) -> str:
+        left = "" if clock is None or value <= clock.epoch else formatting.time_left(clock.left_s(value))
+        return say("epoch {height}{when}").format(
+            height=formatting.whole(value), when=say(", in {left}").format(left=left) if left else ""
+        )
+
+    return [
+        Fact(say("Forecast"), f"{FORECASTS[row.forecast].word}: {row.reason}"),
+        Fact(say("Miss probability"), risk_text(row.miss)),
+        Fact(say("Fault cutoff"), epoch(row.cutoff_epoch)),
+        Fact(say("Challenge"), epoch(row.challenge_epoch)),
+        Fact(say("Opens"), epoch(row.open_epoch)),
+        Fact(say("Closes"), epoch(row.close_epoch)),
+        Fact(
+            say("Sectors"),
+            say("{live} live, {faulty} faulty, {recovering} declared recovered").format(
+                live=row.live, faulty=row.faulty, recovering=row.recovering
+            ),
+        ),
+    ]
+
+
+def post_facts(post: WindowPost, viewer: Principal) -> Fact:
+    """Say what became of one proof."""
+    label = POST_STATES[post.state]
+    left_out = left_out_text(post, viewer)
+    margin = (
+        ""
+        if post.landed_height is None
+        else say(", {close_epoch} epochs to spare").format(close_epoch=post.close_epoch - post.landed_height)
+    )
+    parts = ", ".join(map(str, post.partitions))
+    return Fact(
+        say("epoch {open_epoch}, partition {parts}").format(
+            open_epoch=formatting.whole(post.open_epoch), parts=parts
+        ),
+        f"{label.word}{margin}" + (f", {left_out}" if left_out else ""),
+    )

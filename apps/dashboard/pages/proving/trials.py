@@ -1,0 +1,93 @@
+"""Trials that a person begins: a dry run of a deadline, a test of a sector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.translation import gettext as say
+from django.views.decorators.http import require_POST
+
+from apps.core.errors import DomainError, NotAllowed, NotFound
+from apps.dashboard.pages.proving.detail import deadline_render
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.proving.selectors.deadlines import deadline_index_of
+from apps.proving.services.trials import deadline_dry_run, sector_test
+from apps.proving.tasks import proving_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.miners.models import Miner
+    from apps.proving.services.proving_context import ProvingContext
+    from apps.users.principals import Principal
+
+
+def _asked(viewer: Principal, address: str) -> Miner:
+    try:
+        miner = miner_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+    if not viewer.may("write"):
+        raise Http404
+    return miner
+
+
+@require_POST
+@sign_in_required
+def dry_run(request: HttpRequest, viewer: Principal, address: str, index: int) -> HttpResponse:
+    """Have the deadline's whole proof made without sending it."""
+    miner = _asked(viewer, address)
+
+    def begin(context: ProvingContext) -> object:
+        return deadline_dry_run(miner, index, principal=viewer, context=context)
+
+    return _begun(request, viewer, miner, index, begin)
+
+
+@require_POST
+@sign_in_required
+def test(request: HttpRequest, viewer: Principal, address: str, number: int) -> HttpResponse:
+    """Have one sector's files looked at."""
+    miner = _asked(viewer, address)
+    index = deadline_index_of(miner, number)
+    if index is None:
+        raise Http404
+
+    def begin(context: ProvingContext) -> object:
+        return sector_test(miner, number, principal=viewer, context=context)
+
+    return _begun(request, viewer, miner, index, begin)
+
+
+def _begun(
+    request: HttpRequest,
+    viewer: Principal,
+    miner: Miner,
+    index: int,
+    begin: Callable[[ProvingContext], object],
+) -> HttpResponse:
+    context, problem = proving_context(), ""
+    if context is None:
+        problem = say("there is no chain head yet")
+    else:
+        try:
+            begin(context)
+        except (NotFound, NotAllowed):
+            raise Http404 from None
+        except DomainError as error:
+            problem = error.reason
+    if problem:
+        return deadline_render(request, viewer, miner.address, index, problem=problem)
+    return redirect("proving-deadline", miner.address, index)
+
+
+urlpatterns: Final = [
+    path("proving/<str:address>/<int:index>/dry-run/", dry_run, name="proving-dry-run"),
+    path("proving/<str:address>/sectors/<int:number>/test/", test, name="proving-test"),
+]

@@ -1,0 +1,94 @@
+"""Tenants: the list, and a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
+from apps.users.selectors import tenants_listed
+from apps.users.services.tenant_management import can_manage_tenants, tenant_add
+
+if TYPE_CHECKING:
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+
+
+def tenant_label(tenant: Tenant) -> StateLabel:
+    """Return in words whether a tenant is let in."""
+    return StateLabel("ok", _("enabled")) if tenant.enabled else StateLabel("idle", _("disabled"), "off")
+
+
+SHOWN: Final = 200
+"""Tenants of the list; miners and addresses of one tenant."""
+
+
+@require_safe
+@sign_in_required
+def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return the list."""
+    rows = tenants_listed(viewer, limit=SHOWN)
+    return page_render(
+        request,
+        "tenants/list.html",
+        title=_("Tenants"),
+        section="tenants",
+        data=PageData(viewer),
+        tenants=[(row, tenant_label(row)) for row in rows],
+        verdict=verdict_of(rows),
+        may_make=can_manage_tenants(viewer),
+    )
+
+
+def verdict_of(rows: list[Tenant]) -> Verdict:
+    """Return in one sentence who is there and who is shut out."""
+    shut = sum(not row.enabled for row in rows)
+    rest = say("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if rows else ""
+    return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
+
+
+class NewTenantForm(PageForm):
+    """A new tenant."""
+
+    blamed = "name"
+    name = Text()
+    comment = Text()
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the form for name and comment, and make the tenant."""
+    if not can_manage_tenants(viewer):
+        raise Http404
+    form = NewTenantForm.of(request)
+    if form.is_valid():
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        with form.refusals():
+            return redirect("tenant", tenant_add(principal=viewer, **form.cleaned_data).uuid)
+    return form_render(request, viewer, "tenants/new.html", form, title=_("New tenant"), section="tenants")
+
+
+NAV: Final = NavItem("tenants", _("Tenants"), "tenants", place=(2, 3))
+
+
+urlpatterns: Final = [
+    path("tenants/", tenants, name="tenants"),
+    path("tenants/new/", tenant_new, name="tenant-new"),
+]

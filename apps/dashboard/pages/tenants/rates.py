@@ -1,0 +1,54 @@
+"""A tenant's rate limits and what is left of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as say
+
+from apps.core import formatting
+
+if TYPE_CHECKING:
+    from apps.users.limits import RateUsed
+
+
+@dataclass(frozen=True, slots=True)
+class RateRow:
+    """How much of a service a tenant may use, and how much of that it did."""
+
+    key: str
+    what: str
+    rate: str
+    left: str
+    pct: int
+    tone: str
+    empty_in: str
+
+
+def span_text(seconds: float) -> str:
+    """`1 s`, `1 min`, `24 h`."""
+    for size, name in ((3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} s"
+
+
+def rate_row(used: RateUsed) -> RateRow:
+    """Lay out one rate."""
+    row, usage = used.row, used.usage
+    named = f"{row.service or 'every service'}: {row.api}" if row.api else row.service
+    rate = say("{capacity} in {reset_ns}").format(
+        capacity=formatting.whole(row.capacity), reset_ns=span_text(row.reset_ns / 10**9)
+    )
+    return RateRow(
+        key=str(row.uuid),
+        what=named or "everything",
+        rate=rate if row.capacity else "no limit",
+        left=say("{left} left").format(left=formatting.whole(usage.left))
+        if usage is not None
+        else formatting.NOTHING,
+        pct=round(100 * usage.used / usage.capacity) if usage is not None else 0,
+        tone="bad" if usage is not None and usage.is_over else "run",
+        empty_in=formatting.time_left(usage.reset_s) if usage is not None and usage.used else "",
+    )

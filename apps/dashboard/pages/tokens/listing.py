@@ -1,0 +1,98 @@
+"""API tokens: who has them, revoking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.tokens.labels import limits_text, token_label
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.users.selectors import tokens_listed, tokens_visible
+from apps.users.services.audit import audit_record
+from apps.users.services.people import can_manage_people
+from apps.users.services.tokens import token_revoke
+
+if TYPE_CHECKING:
+    from apps.dashboard.labels import StateLabel
+    from apps.users.models import Token
+    from apps.users.principals import Principal
+
+
+SHOWN: Final = 200
+"""Tokens on the page, the good ones first."""
+
+
+@require_safe
+@sign_in_required
+def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return the list."""
+    data = PageData(viewer)
+    rows = [
+        (row, token_label(row, at=data.at), limits_text(row)) for row in tokens_listed(viewer, limit=SHOWN)
+    ]
+    return page_render(
+        request,
+        "tokens/list.html",
+        title=_("Tokens"),
+        section="tokens",
+        data=data,
+        tokens=rows,
+        verdict=verdict_of(rows),
+        may_make=can_manage_people(viewer),
+    )
+
+
+def verdict_of(rows: list[tuple[Token, StateLabel, str]]) -> Verdict:
+    """Return in one sentence how many are good, and how many nobody uses."""
+    good = [row for row, label, _limits in rows if label.tone == "ok"]
+    idle = sum(row.last_used_at is None for row in good)
+    rest = (
+        gettext("{idle} of them never used.").format(idle=idle)
+        if idle
+        else "All have been used."
+        if good
+        else ""
+    )
+    return Verdict(f"{plural(len(good), 'valid token')}.", rest)
+
+
+@require_POST
+@sign_in_required
+def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Make a token worthless at once."""
+    row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
+    if row is None or not can_manage_people(viewer):
+        raise Http404
+    if (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if not is_confirm_submitted(request):
+        title = gettext("Revoke {name}").format(name=row.name)
+        text = _(
+            "Its requests are refused within a second and its sockets are closed. This cannot be undone."
+        )
+        back = reverse("tokens")
+        ask = ConfirmPage(title, text, _("Revoke"), back=back, page=_("Tokens"), section="tokens")
+        return confirm_page_render(request, viewer, ask)
+    token_revoke(row)
+    audit_record(principal=viewer, action="token.revoke", target=str(row))
+    return redirect("tokens")
+
+
+NAV: Final = NavItem("tokens", _("Tokens"), "access", place=(2, 5))
+urlpatterns: Final = [
+    path("tokens/", tokens, name="tokens"),
+    path("tokens/<uuid:key>/revoke/", revoke, name="token-revoke"),
+]
