@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.checks.results import Report, Result
+from apps.checks.report import Report, Result
 from apps.checks.table import CHECKS
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from apps.checks.results import Report
+    from apps.checks.report import Report
     from apps.messages.models import Message, Sender
     from apps.miners.models import Miner
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import RedisError
 
 from apps.checks.evaluate import evaluate
-from apps.checks.results import Act, Finding, Link, Report, Result
+from apps.checks.report import Report, Result
+from apps.checks.results import Act, Finding, Link
 from apps.checks.table import CHECKS_BY_NAME
 from apps.core.live import CHECKS, OPERATOR, Change, changes_number, publish
 from apps.core.redis_clients import redis_client

@@ -18,7 +18,8 @@ from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.checks.results import Report, Topic
+    from apps.checks.report import Report
+    from apps.checks.results import Topic
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
     from apps.sectors.models import SectorChange

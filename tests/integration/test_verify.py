@@ -13,8 +13,9 @@ from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
-from apps.api.auth import verify
-from apps.api.auth.verify import VerifyPost, answers_of_loop
+from apps.api.auth import verified_answers
+from apps.api.auth.verified_answers import answers_of_loop
+from apps.api.auth.verify import VerifyPost
 from apps.core import clock
 from apps.users.models import Token
 from apps.users.services.tenants import tenant_update
@@ -163,8 +164,8 @@ async def test_while_the_database_is_away_known_answers_end_within_a_second(site
     def away(*_words: Any, **_more: Any) -> set[str]:
         raise DatabaseError("away")
 
-    monkeypatch.setattr(verify, "tokens_refused", away)
-    await asyncio.sleep(verify.GOOD_S + verify.CONFIRM_S)
+    monkeypatch.setattr(verified_answers, "tokens_refused", away)
+    await asyncio.sleep(verified_answers.GOOD_S + verified_answers.CONFIRM_S)
     calls = site.calls
     await ask(site, tokens["asking"], question(tokens["asked"]))
 
@@ -201,7 +202,7 @@ async def test_a_form_goes_to_django(site, tokens):
 
 
 async def test_no_more_than_so_many_answers_are_kept(site, tokens, monkeypatch):
-    monkeypatch.setattr(verify, "MOST", 3)
+    monkeypatch.setattr(verified_answers, "MOST", 3)
     for number in range(8):
         await ask(site, tokens["asking"], json.dumps({"token": tokens["asked"], "n": number}).encode())
 

@@ -7,154 +7,34 @@ What is not known goes on to Django's route, so there is one place that decides 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import time
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from django.db import Error as DatabaseError
 
 from apps.api.auth.fields import lowered
-from apps.core import clock
+from apps.api.auth.verified_answers import KEPT_S, Answers, Kept, answers_of_loop
 from apps.core.database_threads import in_database
-from apps.core.event_loops import PerLoop
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
-from apps.users.access import AccessChanges
-from apps.users.selectors import token_digest, tokens_refused, tokens_with_digests
+from apps.users.selectors import token_digest, tokens_with_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
+
+    from apps.api.auth.verified_answers import Key
 
     Event = dict[str, Any]
     Receive = Callable[[], Awaitable[Event]]
     Send = Callable[[Event], Awaitable[None]]
     App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
-    Key = tuple[bytes, bytes]
-
-log = structlog.get_logger(__name__)
 
 PATH: Final = "/verify"
 ROUTE: Final = "auth-verify"
 """The name of Django's route, under which requests are counted."""
-CONFIRM_S: Final = 0.4
-"""How often all known answers are confirmed."""
-GOOD_S: Final = 0.9
-"""How long a confirmation holds: nothing that was revoked is answered later, whatever is away."""
-KEPT_S: Final = 60.0
-"""After so long Django's route is asked again, which also notes the token's use."""
-WAIT_S: Final = 2.0
-"""How long a question waits for another's answer, or for a confirmation, before it goes to Django itself."""
-IDLE_S: Final = 120.0
-"""Without a question for so long nothing is confirmed any more."""
-MOST: Final = 10_000
-"""Answers that are kept; with more all are forgotten."""
 BODY_MAX: Final = 16 * 1024
 """A longer question is Django's business."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An answer that may be given again."""
-
-    tokens: tuple[str, ...]
-    """Ids of the caller's and of the verified token."""
-    until: float
-    head: list[tuple[bytes, bytes]]
-    body: bytes
-
-
-class Answers:
-    """What one event loop knows."""
-
-    def __init__(self) -> None:
-        self.kept: dict[Key, Kept] = {}
-        self.good_until = 0.0
-        self.asked_at = 0.0
-        self.changes = 0
-        """Counts what was heard: what was asked before a change is not kept after it."""
-        self.confirming: asyncio.Task[None] | None = None
-        self.in_progress: dict[Key, asyncio.Future[None]] = {}
-        """Questions that are before Django now."""
-        self.checked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done at the end of the look that comes next."""
-
-    async def find(self, key: Key) -> Kept | None:
-        """Return a known answer; waits where it is being asked for or confirmed: one query serves all."""
-        self.asked_at = time.monotonic()
-        if (running := self.in_progress.get(key)) is not None:
-            await asyncio.wait([running], timeout=WAIT_S)
-        if key in self.kept and not self.is_good:
-            await asyncio.wait([self.checked], timeout=WAIT_S)
-        found = self.kept.get(key)
-        return found if found is not None and self.is_good and time.monotonic() < found.until else None
-
-    @property
-    def is_good(self) -> bool:
-        """Whether what is kept was confirmed lately."""
-        return time.monotonic() < self.good_until
-
-    @contextlib.contextmanager
-    def first(self, key: Key | None) -> Iterator[None]:
-        """Share one answer among requests for the same token."""
-        if key is None or key in self.in_progress:
-            yield
-            return
-        done = self.in_progress[key] = asyncio.get_running_loop().create_future()
-        try:
-            yield
-        finally:
-            del self.in_progress[key]
-            done.set_result(None)
-
-    def keep(self, key: Key, answer: Kept, *, heard: int) -> None:
-        """Keep an answer that was asked for when `heard` changes were known."""
-        if self.confirming is None or self.confirming.done():
-            self.confirming = asyncio.create_task(self.confirm())
-        if heard != self.changes:
-            return
-        if len(self.kept) >= MOST:
-            self.kept.clear()
-        self.kept[key] = answer
-
-    async def confirm(self) -> None:
-        """Check all tokens regularly, and at once when somebody's access changed."""
-        changes = AccessChanges()
-        try:
-            while time.monotonic() - self.asked_at < IDLE_S:
-                await self.check()
-                if await changes.wait(CONFIRM_S):
-                    self.changes += 1
-                    self.good_until = 0.0
-        finally:
-            self.kept.clear()
-            self.good_until = 0.0
-            await asyncio.shield(changes.close())
-
-    async def check(self) -> None:
-        """Forget the answers that hold no longer."""
-        begun, heard = time.monotonic(), self.changes
-        ids = {token for answer in self.kept.values() for token in answer.tokens}
-        try:
-            refused = await in_database(tokens_refused, ids, now=clock.now())
-        except DatabaseError as error:
-            log.warning("verified_tokens_not_confirmed", reason=str(error))
-            return
-        finally:
-            self.checked.set_result(None)
-            self.checked = asyncio.get_running_loop().create_future()
-        over = [
-            key
-            for key, answer in self.kept.items()
-            if answer.until < begun or not refused.isdisjoint(answer.tokens)
-        ]
-        for key in over:
-            del self.kept[key]
-        if heard == self.changes:
-            self.good_until = begun + GOOD_S
 
 
 class VerifyPost:
@@ -263,6 +143,3 @@ async def answer_keep(answers: Answers, key: Key, caught: Caught, *, heard: int)
     if len(ids) == len(digests):
         kept = Kept(tuple(ids), time.monotonic() + KEPT_S, caught.head, caught.body)
         answers.keep(key, kept, heard=heard)
-
-
-answers_of_loop: Final = PerLoop(Answers)

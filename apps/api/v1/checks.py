@@ -15,7 +15,8 @@ from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
 
 if TYPE_CHECKING:
-    from apps.checks.results import Finding, Result
+    from apps.checks.report import Result
+    from apps.checks.results import Finding
 
 
 class FindingOutput(serializers.Serializer[Any]):

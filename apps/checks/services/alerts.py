@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from apps.checks.results import Report, Result
+    from apps.checks.report import Report, Result
 
 KEPT: Final = timedelta(days=30)
 """Alerts that ended and notifications that were sent are kept so long."""

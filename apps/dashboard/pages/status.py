@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.checks.results import Result
+    from apps.checks.report import Result
     from apps.dashboard.todo import Todo
     from apps.users.principals import Principal
 

@@ -16,7 +16,8 @@ from apps.blocks.f3 import F3Participation
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate, evaluate_some
 from apps.checks.findings.chain import f3_stalled
-from apps.checks.results import Finding, Report, Result, Severity, Topic
+from apps.checks.report import Report, Result
+from apps.checks.results import Finding, Severity, Topic
 from apps.checks.table import CHECKS, CHECKS_BY_NAME
 from apps.core.clock import now
 from apps.core.formatting import fil

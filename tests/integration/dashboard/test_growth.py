@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from django.test import Client
 
     from apps.checks.data import CheckData
-    from apps.checks.results import Report
+    from apps.checks.report import Report
 
 pytestmark = pytest.mark.django_db(transaction=True)
 """Committed, so that each crowd can be vacuumed: rows that other tests rolled back must not be counted."""

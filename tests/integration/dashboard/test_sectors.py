@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.changes import ChangeForm, picked
+from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.hosts.removals import removals_note
 from apps.sectors.services.sealing.steps import sector_abort

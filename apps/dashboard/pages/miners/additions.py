@@ -23,11 +23,9 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.miners.selectors import miner_get
 from apps.miners.services.create import MinerSpec, creation_deposit_read, creation_plan, miner_create
 from apps.miners.services.importing import miner_import
-from apps.miners.services.remove import may_remove, miner_remove
-from apps.miners.states import MinerState, ProvenBy
+from apps.miners.states import ProvenBy
 from apps.users.selectors import tenants_visible
 from poolsite.filecoin.amounts import fil_format
 
@@ -165,36 +163,6 @@ def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
     )
 
 
-IMPORTED: Final = "The pool no longer shows or proves it. Nothing changes on chain; it can be imported again."
-NEVER_MADE: Final = (
-    "It was never created. Its message and its cost stay on record. If the chain has the miner "
-    "after all, import it by its address."
-)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@sign_in_required
-def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Remove a miner that was imported by mistake, or could not be made, after a confirmation."""
-    row = miner_get(viewer, address)
-    if not may_remove(viewer, row):
-        raise Http404
-    if is_confirm_submitted(request):
-        if (held := reauthenticate_first(request, viewer)) is not None:
-            return held
-        miner_remove(row, principal=viewer)
-        return redirect("miners")
-    ask = ConfirmPage(
-        title=gettext("Remove {name} {address}").format(name=row.name, address=row.address).strip(),
-        text=(NEVER_MADE if row.state == MinerState.FAILED else IMPORTED),
-        label=_("Remove"),
-        back=reverse("miner", args=[row.address or row.uuid]),
-        page=row.name or row.address or "new miner",
-        section="miners",
-    )
-    return confirm_page_render(request, viewer, ask)
-
-
 def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
     """Do what the form says.  Raises DomainError with the field to blame."""
     tenant = tenant_of(viewer, form["tenant"])
@@ -245,5 +213,4 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
 
 urlpatterns: Final = [
     path("miners/add/", miner_new, name="miner-new"),
-    path("miners/<str:address>/remove/", remove, name="miner-remove"),
 ]

@@ -19,7 +19,7 @@ from apps.dashboard.pages.miners.deadlines import DeadlineRow, deadline_row
 from apps.dashboard.pages.miners.listing import MinerRow, miner_rows
 from apps.dashboard.pages.miners.proofs import ProofRow, note_rows, proof_row
 from apps.dashboard.pages.miners.stats import miner_stats
-from apps.dashboard.pages.miners.transfer import came_text
+from apps.dashboard.pages.miners.transfer_facts import came_text
 from apps.dashboard.pages.miners.transferred import miner_transferred
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of

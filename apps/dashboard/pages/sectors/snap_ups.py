@@ -17,7 +17,7 @@ from apps.core.formatting import plural
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.changes import ChangeForm, picked
+from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, SnapUp, snap_ups_begin, snap_ups_plan

@@ -16,7 +16,8 @@ from django.urls import reverse
 
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.outgoing import notification_send
-from apps.checks.results import Finding, Report, Result
+from apps.checks.report import Report, Result
+from apps.checks.results import Finding
 from apps.checks.selectors import channels_undelivered
 from apps.checks.services import deliver
 from apps.checks.services.alerts import alerts_update

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import call_command
 
-from apps.api.rpc.services.damocles.forms import piece_form
+from apps.api.rpc.services.damocles.answers import piece_form
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.models import Sector

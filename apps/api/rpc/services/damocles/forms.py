@@ -1,36 +1,27 @@
-"""Parameters and answers of damocles-manager's methods, in the words of its Go structs.
+"""Parameters of damocles-manager's methods, in the words of its Go structs.
 
 Source: damocles-manager/core/types.go; damocles-worker/src/rpc/sealer/mod.rs.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from apps.sectors.sector_records import piece_written
 from apps.sectors.services.damocles.held import SectorName
 from apps.sectors.services.damocles.hosts import Ping
 from apps.sectors.services.damocles.sectors import Reported, Wanted
-from apps.sectors.services.damocles.stores import store_path
 from apps.sectors.services.damocles.submissions import PreCommitted
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.wire.jobs import DIGEST_BYTES, NAME_MAX, TEXT_MAX
 from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, number, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.models import DamoclesTold, Sector, Store
-    from apps.sectors.sector_records import PlacedPiece
     from poolsite.wire.jsonrpc.messages import Json
 
 LIST_MAX: Final = 1_000
 SECTORS_MAX: Final = 100_000
 """Sectors of one list: a partition has 2,349 of 32 GiB, a proof several partitions."""
-UNNUMBERED: Final = 2**53 - 1
-"""Of a piece whose row is gone: a worker only looks whether it is zero."""
 
 
 def whole(value: Json) -> int:
@@ -196,66 +187,3 @@ NAMES: Final = Param("*[]string", names)
 TIPSET: Final = Param("*types.TipSetKey", tipset)
 CID: Final = Param("*cid.Cid", cid_text)
 ANY_RECORD: Final = Param("*core.SectorState", record)
-
-
-def b64(data: bytes) -> str:
-    """Write bytes as Go does."""
-    return b64encode(data).decode()
-
-
-def sector_id(name: SectorName) -> Json:
-    """Write an abi.SectorID."""
-    return {"Miner": name.miner_id, "Number": name.number}
-
-
-def allocated_form(sector: Sector) -> Json:
-    """Write an AllocatedSector."""
-    name = SectorName(sector.miner.actor_id or 0, sector.number)
-    return {"ID": sector_id(name), "ProofType": sector.seal_proof}
-
-
-def piece_form(placed: PlacedPiece, *, provider: int) -> Json:
-    """Write a SectorPieceV2 for a worker, which fetches what has a number and takes the rest for zeros.
-
-    A piece that claims no allocation and has no deal is numbered by its row here.
-    """
-    written, row = piece_written(placed, provider=provider), placed.row
-    deal = written["DealInfo"]
-    if placed.payload_size and not (deal["DealID"] or deal["AllocationID"]):
-        deal["AllocationID"] = UNNUMBERED if row is None else row.pk
-    return written
-
-
-def store_form(store: Store) -> Json:
-    """Write a StoreBasicInfo."""
-    return {
-        "Name": store.name,
-        "Path": store_path(store),
-        "Strict": False,
-        "ReadOnly": bool(store.rules.get("is_read_only")),
-        "Weight": int(store.rules.get("weight") or 1),
-        "Meta": {},
-    }
-
-
-def store_detail_form(store: Store, reserved: Sequence[DamoclesTold]) -> Json:
-    """Write a StoreDetailedInfo."""
-    used = max(store.total_bytes - store.free_bytes, 0)
-    by = [
-        {
-            "By": f"s-t0{one.sector.miner.actor_id}-{one.sector.number}",
-            "Size": one.reserved_bytes,
-            "At": int(one.updated_at.timestamp()),
-        }
-        for one in reserved
-    ]
-    sizes = {
-        "Type": "filestore",
-        "Total": store.total_bytes,
-        "Free": store.free_bytes,
-        "Used": used,
-        "UsedPercent": round(100 * used / store.total_bytes, 2) if store.total_bytes else 0.0,
-        "Reserved": sum(one.reserved_bytes for one in reserved),
-        "ReservedBy": by,
-    }
-    return {**cast("dict[str, Json]", store_form(store)), **sizes}

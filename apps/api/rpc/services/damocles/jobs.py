@@ -8,14 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.api.rpc.services.damocles import forms
+from apps.api.rpc.services.damocles import answers, forms
 from apps.core import clock
-from apps.sectors.services.damocles.runs import (
-    Updated,
-    rebuild_allocate,
-    snap_up_allocate,
-    snap_up_submit,
-)
+from apps.sectors.services.damocles.runs import Updated, rebuild_allocate, snap_up_allocate, snap_up_submit
 from apps.sectors.services.damocles.unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.wire.damocles import PIECES_HERE, UNSEALING_NOW
@@ -68,7 +63,7 @@ def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
         return None
     sector = found.given.sector
     return {
-        "Sector": forms.allocated_form(sector),
+        "Sector": answers.allocated_form(sector),
         "Pieces": _pieces(found),
         "Public": _public(sector),
         "Private": {"AccessInstance": sector.store},
@@ -89,7 +84,7 @@ def allocate_rebuild(call: Call, wanted: Wanted) -> Json:
     sector, inputs = found.given.sector, found.given.inputs
     is_update = sector.key_comm_r is not None
     return {
-        "Sector": forms.allocated_form(sector),
+        "Sector": answers.allocated_form(sector),
         "Ticket": _ticket(inputs),
         "Pieces": None,
         "PiecesV2": _pieces(found) or None,
@@ -100,7 +95,7 @@ def allocate_rebuild(call: Call, wanted: Wanted) -> Json:
 
 def _pieces(found: GivenRun) -> list[Json]:
     provider = found.given.inputs.miner_id
-    return [forms.piece_form(one, provider=provider) for one in found.pieces]
+    return [answers.piece_form(one, provider=provider) for one in found.pieces]
 
 
 def _public(sector: Sector) -> Json:
@@ -115,7 +110,7 @@ def _public(sector: Sector) -> Json:
 
 
 def _ticket(inputs: SealInputs) -> Json:
-    return {"Ticket": forms.b64(inputs.ticket or b""), "Epoch": inputs.ticket_epoch or 0}
+    return {"Ticket": answers.b64(inputs.ticket or b""), "Epoch": inputs.ticket_epoch or 0}
 
 
 # Unsealing
@@ -129,7 +124,7 @@ def allocate_unseal(call: Call, wanted: Wanted) -> Json:
     given, cid = found
     inputs = given.inputs
     return {
-        "Sector": forms.allocated_form(given.sector),
+        "Sector": answers.allocated_form(given.sector),
         "PieceCid": {"/": cid},
         "Offset": inputs.offset,
         "Size": inputs.num_bytes,

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.dispatcher import Service
-from apps.api.rpc.services.damocles import forms
+from apps.api.rpc.services.damocles import answers, forms
 from apps.api.rpc.services.damocles.acts import ACTS
 from apps.api.rpc.services.damocles.forms import (
     ALLOCATED,
@@ -108,19 +108,19 @@ def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
     if count < 1:
         raise RpcError("at least one sector is allocated each call")
     asked = replace(wanted, count=min(count, BATCH_MAX))
-    return [forms.allocated_form(one) for one in damocles_allocate(call.principal, asked, now=clock.now())]
+    return [answers.allocated_form(one) for one in damocles_allocate(call.principal, asked, now=clock.now())]
 
 
 def acquire_deals(call: Call, name: SectorName, _spec: Json) -> Json:
     """Return the pieces that the console has packed into a sector; null for one of zeros."""
     placed = damocles_deals(call.principal, name, now=clock.now())
-    return [forms.piece_form(one, provider=name.miner_id) for one in placed] or None
+    return [answers.piece_form(one, provider=name.miner_id) for one in placed] or None
 
 
 def assign_ticket(call: Call, name: SectorName) -> Json:
     """Return the sector's ticket."""
     sector = damocles_ticket(call.principal, name, work=sealing_context_now())
-    return {"Ticket": forms.b64(bytes(sector.ticket or b"")), "Epoch": sector.ticket_epoch}
+    return {"Ticket": answers.b64(bytes(sector.ticket or b"")), "Epoch": sector.ticket_epoch}
 
 
 def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew: bool) -> Json:
@@ -157,7 +157,7 @@ def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
     if not found.seed:
         delay_s = found.wait_epochs * work.network.epoch_s
         return {"ShouldWait": True, "Delay": max(round(delay_s), 1), "Seed": None}
-    seed = {"Seed": forms.b64(found.seed), "Epoch": found.epoch}
+    seed = {"Seed": answers.b64(found.seed), "Epoch": found.epoch}
     return {"ShouldWait": False, "Delay": 0, "Seed": seed}
 
 
@@ -177,7 +177,7 @@ def report_state(call: Call, name: SectorName, reported: Reported) -> Json:
     """Store a worker's report; Finalized has it wipe the sector."""
     take = job_report if job_is_named(call.principal, name) else damocles_report
     is_over, why = take(call.principal, name, reported=reported, now=clock.now())
-    return {"Id": forms.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
+    return {"Id": answers.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
 
 
 def report_finalized(call: Call, name: SectorName) -> None:
@@ -201,13 +201,13 @@ def store_reserve_space(call: Call, name: SectorName, size: int, candidates: lis
     """Reserve room for a sector's files."""
     reserve = damocles_job_reserve if job_is_named(call.principal, name) else damocles_reserve
     store = reserve(call.principal, name, size=size, candidates=candidates, now=clock.now())
-    return None if store is None else forms.store_form(store)
+    return None if store is None else answers.store_form(store)
 
 
 def store_basic_info(call: Call, name: str) -> Json:
     """Show a store; null for one that no host has."""
     store = damocles_store(call.principal, name, now=clock.now())
-    return None if store is None else forms.store_form(store)
+    return None if store is None else answers.store_form(store)
 
 
 def get_info(call: Call, miner_id: int) -> Json:

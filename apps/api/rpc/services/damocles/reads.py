@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from apps.api.rpc.services.damocles import forms
+from apps.api.rpc.services.damocles import answers
 from apps.api.rpc.services.damocles.forms import ANY_RECORD, CID, COUNT, NAME, SECTOR, TIPSET
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.sector_records import record_of, records_of
-from apps.sectors.selectors.damocles import (
-    sector_on_side,
-    sectors_listed,
-    sectors_with_pieces,
-)
+from apps.sectors.selectors.damocles import sector_on_side, sectors_listed, sectors_with_pieces
 from apps.sectors.selectors.stores import stores_visible
 from apps.sectors.services.adoptions.records import records_import
 from apps.sectors.services.damocles.held import sector_find
@@ -108,7 +104,7 @@ def sector_indexer_find(call: Call, index: str, name: SectorName) -> Json:
 def store_list(call: Call) -> list[Json]:
     """List the stores with what is kept free in them."""
     rows = stores_visible(call.principal, now=clock.now()).filter(tenant_id=call.principal.own_id)
-    return [forms.store_detail_form(store, reservations_listed(store)) for store in rows.order_by("name")]
+    return [answers.store_detail_form(store, reservations_listed(store)) for store in rows.order_by("name")]
 
 
 def store_release_reserved(call: Call, name: SectorName) -> bool:
@@ -125,7 +121,7 @@ def get_ticket(call: Call, key: str, epoch: int, miner_id: int) -> Json:
     found = chain_client().state_get_randomness_from_tickets(
         Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=key
     )
-    return {"Ticket": forms.b64(found), "Epoch": epoch}
+    return {"Ticket": answers.b64(found), "Epoch": epoch}
 
 
 def get_seed(call: Call, key: str, epoch: int, miner_id: int) -> Json:
@@ -142,12 +138,12 @@ def get_commit_rand(_call: Call, key: str, epoch: int) -> Json:
     """Draw what a window's proof names of the chain."""
     client = chain_client()
     found = client.state_get_randomness_from_tickets(Tag.POST_CHAIN_COMMIT, epoch, entropy=b"", key=key)
-    return {"Epoch": epoch, "Rand": forms.b64(found)}
+    return {"Epoch": epoch, "Rand": answers.b64(found)}
 
 
 def _beacon(call: Call, tag: Tag, key: str, epoch: int, miner_id: int) -> str:
     entropy = entropy_of(miner_get(call.principal, f"f0{miner_id}"))
-    return forms.b64(chain_client().state_get_randomness_from_beacon(tag, epoch, entropy=entropy, key=key))
+    return answers.b64(chain_client().state_get_randomness_from_beacon(tag, epoch, entropy=entropy, key=key))
 
 
 READS: Final[dict[str, RpcMethod]] = {
