@@ -1,11 +1,10 @@
-"""A person's second factors: authenticator app, recovery codes, passkeys."""
+"""A person's authenticator app and recovery codes."""
 
 from __future__ import annotations
 
 import io
 import json
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
 
 import segno
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,17 +17,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock
-from apps.core.errors import DomainError
-from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import CodeForm, PageForm
-from apps.dashboard.pages.account.page import account_ask, account_page, changed, own_page, person_before
-from apps.dashboard.passkeys import challenge_take, place_of, question_json
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import CodeForm
+from apps.dashboard.pages.account.page import changed, own_page, person_before
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
-from apps.users.selectors import passkeys_of, totp_waiting
-from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options
+from apps.users.selectors import totp_waiting
 from apps.users.services.second_factor import (
     WrongCode,
     has_second_factor,
@@ -43,12 +38,19 @@ from apps.users.services.second_factor import (
 )
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.users.models import User
     from apps.users.principals import Principal
 
 
 CODES: Final = "recovery_codes"
 """Where a session keeps new recovery codes, sealed, until they were shown."""
+
+
+def account_ask(title: StrOrPromise, text: StrOrPromise, label: StrOrPromise) -> ConfirmPage:
+    """Write a question of this page."""
+    return ConfirmPage(title, text, label, back=reverse("account"), page=_("Account"), section="")
 
 
 @sensitive_post_parameters("code")
@@ -138,74 +140,9 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return own_page(request, viewer, "users/recovery.html", title=_("Recovery codes"), codes=codes)
 
 
-@require_POST
-@sign_in_required
-@reauthenticated
-def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
-    """Start the registration of a passkey."""
-    return question_json(request, registration_options(person_before(request), place=place_of(request)))
-
-
-class PasskeyForm(PageForm):
-    """A browser's new passkey, by the name that its person gives it."""
-
-    name = Text()
-    answer = Text(strip=False)
-
-
-@require_POST
-@sign_in_required
-@reauthenticated
-def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Keep the browser's new passkey; who had to say first who they are goes on with the name they typed."""
-    person = person_before(request)
-    form = PasskeyForm(request.POST)
-    form.full_clean()
-    name, answer = form.cleaned_data.get("name", ""), form.cleaned_data.get("answer", "")
-    if not answer:
-        called = urlencode({"passkey": name[:60]})
-        return redirect(f"{reverse('account')}?{called}#passkeys")
-    try:
-        row = passkey_add(
-            person,
-            challenge=challenge_take(request),
-            place=place_of(request),
-            name=name,
-            answer=answer,
-        )
-    except DomainError as refusal:
-        return account_page(request, viewer, error=refusal.reason)
-    changed(viewer, "person.passkey.add", name=row.name)
-    return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
-
-
-@require_POST
-@sign_in_required
-@reauthenticated
-def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
-    """Forget one passkey."""
-    row = passkeys_of(person_before(request)).filter(pk=pk).first()
-    if row is not None and not is_confirm_submitted(request):
-        text = "You can no longer sign in with it, even if your device keeps a copy."
-        return confirm_page_render(
-            request,
-            viewer,
-            account_ask(say("Remove the passkey {name}").format(name=row.name), text, _("Remove")),
-        )
-    name = passkey_remove(person_before(request), pk=pk)
-    if not name:
-        raise Http404
-    changed(viewer, "person.passkey.remove", name=name)
-    recovery_codes_drop_unneeded(person_before(request))
-    return redirect("account")
-
-
 urlpatterns: Final = [
     path("account/totp/", totp, name="account-totp"),
     path("account/totp.svg", totp_qr, name="account-totp-qr"),
     path("account/totp/remove/", totp_delete, name="account-totp-remove"),
     path("account/recovery/", recovery, name="account-recovery"),
-    path("account/passkeys/", passkey_new, name="account-passkey-new"),
-    path("account/passkeys/options/", passkey_options, name="account-passkey-options"),
-    path("account/passkeys/<int:pk>/remove/", passkey_drop, name="account-passkey-remove"),
 ]

@@ -1,50 +1,33 @@
-"""A person's own account: password, sessions, theme, and the question who it is."""
+"""A person's own account: what stands there, theme, and the question who it is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from django.contrib.auth import update_session_auth_hash
-from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import PasswordChangeForm
-from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.core import clock
-from apps.core.errors import DomainError
-from apps.core.formatting import plural
-from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.entry.sign_in import next_page
 from apps.dashboard.passkeys import place_of, question_json
-from apps.dashboard.reauthentication import (
-    credentials_check,
-    is_submitted,
-    reauthenticated,
-    reauthentication_page,
-)
-from apps.dashboard.sessions import client_ip, sign_in_required
-from apps.users.selectors import passkeys_of, principal_of, totp_confirmed
-from apps.users.services.access import access_change_publish
+from apps.dashboard.reauthentication import credentials_check, is_submitted, reauthentication_page
+from apps.dashboard.sessions import sign_in_required
+from apps.users.selectors import passkeys_of, totp_confirmed
 from apps.users.services.audit import audit_record
 from apps.users.services.passkeys import assertion_options
-from apps.users.services.passwords import password_change
-from apps.users.services.reauthentication import password_reauthenticate
 from apps.users.services.second_factor import has_second_factor, recovery_codes_left
-from apps.users.services.sessions import session_end, session_rekey, sessions_end, sessions_of
+from apps.users.services.sessions import sessions_of
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.users.models import User
     from apps.users.principals import Principal
-
 
 YEAR_S: Final = 365 * 86_400
 
@@ -124,84 +107,9 @@ def confirm_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     return question_json(request, assertion_options(person_before(request), place=place, must_verify=True))
 
 
-class PasswordForm(PasswordChangeForm):
-    """Asks for the old password as the login does: whoever found an open browser cannot guess it here."""
-
-    def __init__(self, user: User, data: Any, *, source: str) -> None:
-        super().__init__(user, data)
-        self.source = source
-
-    def clean_old_password(self) -> str:
-        """Check the old password.  Raises ValidationError."""
-        old = str(self.cleaned_data["old_password"])
-        try:
-            is_right = password_reauthenticate(self.user, password=old, source=self.source, now=clock.now())
-        except DomainError as refusal:
-            raise ValidationError(refusal.reason) from None
-        if not is_right:
-            raise ValidationError(self.error_messages["password_incorrect"])
-        return old
-
-
-@login_required
-@sensitive_post_parameters()
-def password(request: HttpRequest) -> HttpResponse:
-    """Change one's own password."""
-    user = person_before(request)
-    form = PasswordForm(user, request.POST or None, source=client_ip(request))
-    if request.method == "POST" and form.is_valid():
-        password_change(user=user, new_password=form.cleaned_data["new_password1"])
-        old = request.session.session_key or ""
-        update_session_auth_hash(request, user)
-        session_rekey(old=old, new=request.session.session_key or "")
-        sessions_end(user, but=request.session.session_key or "")
-        access_change_publish()  # pages of the other sessions show nothing more
-        audit_record(
-            principal=principal_of(user, source=client_ip(request)),
-            action="person.password",
-            target=user.get_username(),
-        )
-        return redirect("today")
-    status = 422 if form.errors else 200
-    return own_page(
-        request,
-        principal_of(user),
-        "users/password.html",
-        title=_("Change password"),
-        status=status,
-        form=form,
-    )
-
-
 def changed(viewer: Principal, action: str, **after: Any) -> None:
     """Write a change of one's own account to the audit log."""
     audit_record(principal=viewer, action=action, target=viewer.actor, after=after or None)
-
-
-def account_ask(title: StrOrPromise, text: StrOrPromise, label: StrOrPromise) -> ConfirmPage:
-    """Write a question of this page."""
-    return ConfirmPage(title, text, label, back=reverse("account"), page=_("Account"), section="")
-
-
-@require_POST
-@sign_in_required
-@reauthenticated
-def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
-    """Sign one browser out."""
-    if not session_end(person_before(request), pk=pk):
-        raise Http404
-    changed(viewer, "person.session.end")
-    return redirect("account")
-
-
-@require_POST
-@sign_in_required
-@reauthenticated
-def sessions_stop(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Sign all other browsers out."""
-    ended = sessions_end(person_before(request), but=request.session.session_key or "")
-    changed(viewer, "person.session.end", sessions=plural(ended, "session"))
-    return redirect("account")
 
 
 @require_POST
@@ -217,11 +125,8 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns: Final = [
-    path("password/", password, name="password"),
     path("account/", account, name="account"),
     path("account/confirm/", confirm, name="account-confirm"),
     path("account/confirm/passkey/", confirm_options, name="account-confirm-options"),
-    path("account/sessions/end/", sessions_stop, name="account-sessions-end"),
-    path("account/sessions/<int:pk>/end/", session_stop, name="account-session-end"),
     path("theme/", theme, name="theme"),
 ]

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.chain.selectors import node_get, nodes_pool
+from apps.chain.selectors import node_get
 from apps.chain.services.nodes import node_add, node_promote, node_remove, node_set, node_test
-from apps.chain.states import NodeRole, NodeState
-from apps.chain.upgrades import readiness, upgrade_next
-from apps.core import formatting
+from apps.chain.states import NodeRole
+from apps.chain.upgrades import upgrade_next
 from apps.core.clock import now
 from apps.core.errors import DomainError
-from apps.dashboard.cards import Action
-from apps.dashboard.charts import Spark, spark
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.pages.chain.node_rows import node_row, node_rows
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -31,99 +27,7 @@ from apps.dashboard.text_fields import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.chain.models import Node
-    from apps.chain.upgrades import Readiness, Upgrade
     from apps.users.principals import Principal
-
-
-TONES: Final = {
-    NodeState.HEALTHY: "ok",
-    NodeState.UNKNOWN: "idle",
-    NodeState.LAGGING: "warn",
-    NodeState.AWAY: "bad",
-    NodeState.WRONG_NETWORK: "bad",
-    NodeState.RULES_MISSING: "bad",
-}
-READY_TONES: Final = {True: "ok", False: "bad", None: "idle"}
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRow:
-    """One node in the table."""
-
-    pk: int
-    name: str
-    url: str
-    tone: str
-    word: str
-    error: str
-    role: str
-    head: str
-    behind: str
-    peers: str
-    latency: str
-    errors: str
-    version: str
-    upgrade: str
-    """How it stands to the next upgrade; empty if none is announced."""
-    upgrade_tone: str
-    spark: Spark | None
-    actions: tuple[Action, ...]
-
-
-def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
-    """Lay out a node; `upgrade`: the next one of the network."""
-    ready = None if upgrade is None or not node.is_enabled else readiness(node, upgrade)
-    state = NodeState(node.state)
-    word = str(state.label) if node.is_enabled else "disabled"
-    p95 = node.latency_quantile(0.95)
-    times = [value for value in node.probes if value is not None]
-    behind = f"{node.lag_epochs} ep" + (f", {formatting.time_left(node.lag_s)}" if node.lag_epochs else "")
-    return NodeRow(
-        pk=node.pk,
-        name=node.name or node.url.partition("//")[2].partition("/")[0],
-        url=node.url,
-        tone=TONES[state] if node.is_enabled else "idle",
-        word=word,
-        error=node.error if node.is_enabled else "",
-        role=say("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),
-        head=formatting.whole(node.head_height),
-        behind=behind if node.head_height is not None else formatting.NOTHING,
-        peers=formatting.whole(node.peers) + (f", {node.sync}" if node.sync else ""),
-        latency=formatting.duration(None if p95 is None else p95 / 1000),
-        errors=formatting.percent(node.error_rate, 1),
-        version=node.version or formatting.NOTHING,
-        upgrade="" if ready is None else upgrade_text(ready),
-        upgrade_tone="" if ready is None else READY_TONES[ready.is_ready],
-        spark=spark(times, label=say("response times of {times} probes").format(times=len(times))),
-        actions=node_actions(node) if may_act else (),
-    )
-
-
-def upgrade_text(ready: Readiness) -> str:
-    """Return how a node stands to the next upgrade."""
-    words = {True: "ready", False: "not ready", None: "unknown"}
-    return f"{ready.upgrade.short}: {words[ready.is_ready]}"
-
-
-def node_actions(node: Node) -> tuple[Action, ...]:
-    """Return what an operator can do to a node."""
-
-    def action(op: str, label: str, icon: str) -> Action:
-        return Action(f"{op}-{node.pk}", label, reverse("chain-node-act", args=[node.pk, op]), icon)
-
-    if not node.is_enabled:
-        remove = () if node.is_configured else (action("remove", "Remove", "close"),)
-        return (action("enable", "Enable", "run"), *remove)
-    return (action("promote", "Promote", "up"), action("disable", "Disable", "off"))
-
-
-def node_rows(viewer: Principal) -> list[NodeRow]:
-    """Lay out all nodes for the operator; nobody else is told where they are."""
-    if not viewer.is_operator:
-        return []
-    upgrade = upgrade_next()
-    return [node_row(row, may_act=viewer.may("admin"), upgrade=upgrade) for row in nodes_pool()]
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:

@@ -30,7 +30,8 @@ from apps.dashboard.charts import spark
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
-from apps.dashboard.pages.chain.nodes import node_rows, rows
+from apps.dashboard.pages.chain.node_rows import node_rows
+from apps.dashboard.pages.chain.nodes import rows
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required

@@ -17,8 +17,8 @@ from apps.core.formatting import plural
 from apps.dashboard.area_charts import Area, AreaBand, Tick, area
 from apps.dashboard.cards import Stat, Verdict
 from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.pages.gas.queue import queue_rows
 from apps.dashboard.todo import verdict_by
-from apps.messages.methods import method_text
 from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_rank, cheap_window
 from apps.messages.selectors.gas import queue_costs, spend_since
 
@@ -64,29 +64,6 @@ def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) ->
     return area(
         points, label=label, x_ticks=ticks, y_text=lambda value: formatting.fee_text(round(value)), band=band
     )
-
-
-def what_text(to: str, method: int, *, kind: str, data: PageData) -> str:
-    """Name a method; a transfer has no receiver here."""
-    return method_text(to, method, kind=kind, miners=data.names.miners) if to else "Send"
-
-
-def queue_rows(
-    costs: Sequence[QueueCost], *, base_fee: int, window: CheapWindow | None, data: PageData
-) -> list[dict[str, Any]]:
-    """Return the forecast at the present base fee and at that of the cheap window."""
-    return [
-        {
-            "what": what_text(cost.to, cost.method, kind=cost.kind, data=data),
-            "sub": "rough gas estimate: none landed recently"
-            if cost.is_guess
-            else cost.kind.replace("_", " "),
-            "cost": cost,
-            "now": cost.cost(base_fee),
-            "cheap": None if window is None else cost.cost(window.mean),
-        }
-        for cost in costs
-    ]
 
 
 CHEAP_SHARE: Final = 0.75

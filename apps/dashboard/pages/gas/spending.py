@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from apps.core import formatting
 from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.gas.forecast import what_text
+from apps.dashboard.pages.gas.queue import what_text
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.gas import spend_since
 

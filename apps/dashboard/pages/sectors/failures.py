@@ -1,4 +1,4 @@
-"""What failed, by what went wrong, with one button for each group; a state set by hand."""
+"""What failed, by what went wrong, with one button for each group."""
 
 from __future__ import annotations
 
@@ -13,29 +13,22 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.clock import now
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.labels import RUNS, STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.detail import sector_detail
-from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
 from apps.proving.services.failures import failures_retry
 from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
-from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.steps import CHANGES_MAX
-from apps.sectors.services.sealing.failures import change_of, sector_state_set
-from apps.sectors.states import ENDED_SECTORS
+from apps.sectors.services.sealing.failures import change_of
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT, SectorState
+from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Mapping
 
     from apps.sectors.selectors.failures import FailureGroup
@@ -171,48 +164,7 @@ def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     return redirect(f"{reverse('sectors-failures')}?{urlencode(told)}")
 
 
-class StateForm(PageForm):
-    """A state set by hand."""
-
-    state = Text()
-    reason = Text()
-    confirm = Text()
-
-
-@sign_in_required
-def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
-    """Set a sector's state, after the state was typed once more."""
-    row = sector_get(viewer, str(key))
-    if not viewer.may("sign") or row.state in ENDED_SECTORS:
-        raise Http404
-    form = StateForm.of(request)
-    if request.method == "POST" and (held := reauthenticate_first(request, viewer)) is not None:
-        return held
-    if form.is_valid():
-        with form.refusals():
-            given = form.cleaned_data
-            if given["confirm"].strip() != given["state"]:
-                raise BadValue(
-                    say("type {state} to confirm").format(state=given["state"][:40]), field="confirm"
-                )
-            sector_state_set(row, given["state"], reason=given["reason"][:500], by=viewer, now=now())
-            return redirect("sector", key)
-    data = PageData(viewer)
-    return form_render(
-        request,
-        viewer,
-        "sectors/state_set.html",
-        form,
-        title=_("Set state"),
-        section="sectors",
-        data=data,
-        sector=sector_detail(row, data),
-        states=[str(state) for state in SectorState if state not in (*ENDED_SECTORS, row.state)],
-    )
-
-
 urlpatterns: Final = [
     path("sectors/failures/", failures, name="sectors-failures"),
     path("sectors/failures/<str:key>/retry/", retry, name="sectors-failures-retry"),
-    path("sectors/<uuid:key>/state/", state_set, name="sector-state-set"),
 ]

@@ -1,0 +1,84 @@
+"""Changing one's own password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import PasswordChangeForm
+from django.core.exceptions import ValidationError
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.dashboard.pages.account.page import own_page, person_before
+from apps.dashboard.sessions import client_ip
+from apps.users.selectors import principal_of
+from apps.users.services.access import access_change_publish
+from apps.users.services.audit import audit_record
+from apps.users.services.passwords import password_change
+from apps.users.services.reauthentication import password_reauthenticate
+from apps.users.services.sessions import session_rekey, sessions_end
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.users.models import User
+
+
+class PasswordForm(PasswordChangeForm):
+    """Asks for the old password as the login does: whoever found an open browser cannot guess it here."""
+
+    def __init__(self, user: User, data: Any, *, source: str) -> None:
+        super().__init__(user, data)
+        self.source = source
+
+    def clean_old_password(self) -> str:
+        """Check the old password.  Raises ValidationError."""
+        old = str(self.cleaned_data["old_password"])
+        try:
+            is_right = password_reauthenticate(self.user, password=old, source=self.source, now=clock.now())
+        except DomainError as refusal:
+            raise ValidationError(refusal.reason) from None
+        if not is_right:
+            raise ValidationError(self.error_messages["password_incorrect"])
+        return old
+
+
+@login_required
+@sensitive_post_parameters()
+def password(request: HttpRequest) -> HttpResponse:
+    """Change one's own password."""
+    user = person_before(request)
+    form = PasswordForm(user, request.POST or None, source=client_ip(request))
+    if request.method == "POST" and form.is_valid():
+        password_change(user=user, new_password=form.cleaned_data["new_password1"])
+        old = request.session.session_key or ""
+        update_session_auth_hash(request, user)
+        session_rekey(old=old, new=request.session.session_key or "")
+        sessions_end(user, but=request.session.session_key or "")
+        access_change_publish()  # pages of the other sessions show nothing more
+        audit_record(
+            principal=principal_of(user, source=client_ip(request)),
+            action="person.password",
+            target=user.get_username(),
+        )
+        return redirect("today")
+    status = 422 if form.errors else 200
+    return own_page(
+        request,
+        principal_of(user),
+        "users/password.html",
+        title=_("Change password"),
+        status=status,
+        form=form,
+    )
+
+
+urlpatterns: Final = [
+    path("password/", password, name="password"),
+]
