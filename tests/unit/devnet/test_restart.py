@@ -9,9 +9,10 @@ from collections import Counter
 
 import pytest
 
+from poolsite.devnet.chain_node import REPLAYED
 from poolsite.devnet.clock import ManualClock, WallClock
 from poolsite.devnet.genesis_config import BrokenChain
-from poolsite.devnet.node import REPLAYED, Devnet
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import Profile
 from poolsite.devnet.store import BadStore, row_decode
 from poolsite.filecoin.amounts import FIL
