@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workers.kernels import points_lanes, points_projective, points_words, rows_lanes, sums_lanes
+from workers.kernels import (
+    point_copies_lanes,
+    points_lanes,
+    points_projective,
+    points_words,
+    rows_lanes,
+    sums_lanes,
+)
 from workers.kernels.curve_lanes import FIELD
 from workers.kernels.ifma import LANES
 
@@ -73,7 +80,7 @@ class Lanes:
     add_pairs: Callable[..., None]
     """See `points_lanes.add_pairs_lanes_g1`."""
     copy_points: Callable[..., None]
-    """See `points_lanes.copy_points_lanes_g1`."""
+    """See `point_copies_lanes.copy_points_lanes_g1`."""
     first_off_curve: Callable[..., int]
     """See `rows_lanes.first_off_curve_lanes_g1`."""
     _pack: Callable[..., None]
@@ -153,7 +160,7 @@ LANES_1 = Lanes(
     12,
     16,
     points_lanes.add_pairs_lanes_g1,
-    points_lanes.copy_points_lanes_g1,
+    point_copies_lanes.copy_points_lanes_g1,
     rows_lanes.first_off_curve_lanes_g1,
     rows_lanes.pack_lanes_g1,
     rows_lanes.unpack_lanes_g1,
@@ -164,7 +171,7 @@ LANES_2 = Lanes(
     24,
     32,
     points_lanes.add_pairs_lanes_g2,
-    points_lanes.copy_points_lanes_g2,
+    point_copies_lanes.copy_points_lanes_g2,
     rows_lanes.first_off_curve_lanes_g2,
     rows_lanes.pack_lanes_g2,
     rows_lanes.unpack_lanes_g2,
