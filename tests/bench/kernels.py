@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from workers.processors import bench
+
+if TYPE_CHECKING:
+    from workers.processors.bench_figures import Figure
 
 
 def cases() -> list[str]:
@@ -10,7 +15,7 @@ def cases() -> list[str]:
     return list(bench.NAMES)
 
 
-def run(case: str) -> bench.Figure:
+def run(case: str) -> Figure:
     """Measure one case."""
     bench.pin()
     return bench.measure(case)

@@ -17,7 +17,8 @@ from typing import Final
 
 from tests.bench.__main__ import machine
 from workers.kernels.cache import cache_base
-from workers.processors.bench import CASES, FIELD_LINE, REFERENCE, RUST_FILE, TARGET
+from workers.processors.bench_cases import CASES, FIELD_LINE
+from workers.processors.bench_figures import REFERENCE, RUST_FILE, TARGET
 
 HERE: Final = Path(__file__).parent / "rust"
 TARGET_VARIABLE: Final = "CARGO_TARGET_DIR"

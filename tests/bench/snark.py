@@ -28,6 +28,8 @@ from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.cache import cache_base
 from workers.processors import bench
+from workers.processors.bench_cases import FIELD_LINE, best
+from workers.processors.bench_figures import Figure, machine_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +111,7 @@ def cases() -> list[str]:
     return [*sizes, BOUND, *two, *proofs, AGGREGATE, AGGREGATE_ALONE, *PER_MILLION, *PER_POINTS]
 
 
-def run(case: str) -> bench.Figure:
+def run(case: str) -> Figure:
     """Measure one case in a child."""
     folder = cache_base() / "bench-parameters"
     environment = os.environ | {FOLDER_VARIABLE: str(folder), VAR_VARIABLE: str(folder / "state")}
@@ -117,15 +119,15 @@ def run(case: str) -> bench.Figure:
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     made = Measured(**json.loads(done.stdout.splitlines()[-1]))
     if case.startswith(TWO_CORES):
-        return bench.Figure(case, made.seconds, "times one core", None, None)
+        return Figure(case, made.seconds, "times one core", None, None)
     if case in PER_MILLION or case in PER_POINTS:
         what = "constraints" if case in PER_MILLION else "points"
         name = f"{case}, 1 M {what} ({made.own / 2**30:.2f} GiB in all)"
-        return bench.Figure(name, made.seconds, "s", None, None)
+        return Figure(name, made.seconds, "s", None, None)
     peer = PEERS.get(case)
-    scaled = None if peer is None else peer / bench.machine_scale(bench.FIELD_LINE)
+    scaled = None if peer is None else peer / machine_scale(FIELD_LINE)
     limit = None if scaled is None or case not in TARGETS else scaled / TARGETS[case]
-    return bench.Figure(f"{case} ({made.memory / 2**30:.1f} GiB)", made.seconds, "s", scaled, limit)
+    return Figure(f"{case} ({made.memory / 2**30:.1f} GiB)", made.seconds, "s", scaled, limit)
 
 
 def _scalars(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
@@ -141,7 +143,7 @@ def _products_seconds(count: int) -> float:
     from workers.kernels.ifma import LANES
 
     run_products, at_once = _products(64), LANES if has_ifma() else 1
-    return bench.best(lambda: run_products(4096)) * count / (64 * 4096 * at_once)
+    return best(lambda: run_products(4096)) * count / (64 * 4096 * at_once)
 
 
 def _products(rows_count: int) -> Callable[[int], object]:
@@ -358,14 +360,14 @@ def _measure(case: str) -> float:
 
         return _products_seconds(ADDITION_PRODUCTS * window_count(1 << 17) * (1 << 17))
     if words[0] == "NTT":
-        return bench.best(_ntt(int(words[1][2:])))
+        return best(_ntt(int(words[1][2:])))
     if words[0] == "h":
-        return bench.best(_quotient(int(words[1][2:])))
+        return best(_quotient(int(words[1][2:])))
     if words[0] == "MSM":
-        return bench.best(_msm(words[1], int(words[2][2:])))
+        return best(_msm(words[1], int(words[2][2:])))
     work = _circuit_work(words[0], words[1])
     if words[1] == "proof":
-        return bench.best(work) if words[0] in ("WindowPoSt", "WinningPoSt") else _best(work, 2)
+        return best(work) if words[0] in ("WindowPoSt", "WinningPoSt") else _best(work, 2)
     return _best(work, 1)
 
 

@@ -21,7 +21,7 @@ from poolsite.filecoin.update.verification import update_verify
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from tests.unit.workers.processors.sealing import digest, golden, stream
 from tests.unit.workers.processors.tools import run
-from workers.processors import bench, commp, post, precompile, prove, scaling_check, seal, verify
+from workers.processors import bench, bench_cases, commp, post, precompile, prove, scaling_check, seal, verify
 from workers.storage import files, memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
@@ -333,7 +333,7 @@ def test_precompile_reports_each_kernel(capsys):
 
 
 def test_bench_prints_its_lines_as_data(capsys, monkeypatch):
-    monkeypatch.setattr(bench, "PASSES", 1)
+    monkeypatch.setattr(bench_cases, "PASSES", 1)
     monkeypatch.setattr(bench, "pin", lambda: None)
 
     code, lines, _ = run(bench, capsys, "--json", "fr32 pad", "portable: poseidon arity 2")
