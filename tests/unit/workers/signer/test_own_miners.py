@@ -77,6 +77,6 @@ def test_init_on_a_full_disk_may_be_tried_again(tmp_path, monkeypatch):
     def full(path: Path, _text: str) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("workers.signer.commands.private_write", full)
+    monkeypatch.setattr("workers.signer.init_command.private_write", full)
 
     assert main(["init", "--dir", str(tmp_path)]) == 1

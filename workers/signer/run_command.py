@@ -1,0 +1,94 @@
+"""The verb `run`: serves gateways and the wallet JSON-RPC until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+from typing import TYPE_CHECKING
+
+import structlog
+
+from poolsite.wire.policy import OLD_DEFAULTS
+from workers.logs import logs_set_up
+from workers.signer.accounts import accounts_read
+from workers.signer.changes import versions_now
+from workers.signer.errors import SignerError
+from workers.signer.fair_share import Limits
+from workers.signer.gateway import GatewayLink, gateway_url
+from workers.signer.server import WalletApp, listen_socket, serve
+from workers.signer.signer_folder import existing, password_read
+from workers.signer.signing import Signer
+from workers.signer.tokens import secret_load
+
+if TYPE_CHECKING:
+    import argparse
+
+log = structlog.get_logger(__name__)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    logs_set_up("signer")
+    signer = Signer(existing(options.dir))
+    try:
+        if signer.policy.current().digest in OLD_DEFAULTS:
+            log.warning(
+                "policy_is_an_old_default", advice="it allows too much: compare it with `policy --default`"
+            )
+        versions_now(options.dir)
+        if not options.locked:
+            signer.store.unlock(password_read(options))
+        asyncio.run(run_until_stopped(signer, options))
+    finally:
+        signer.close()
+    return 0
+
+
+async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None:
+    """Run the links and the server; the first that fails ends all."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every opened key
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    links = links_for(signer, options)
+    if not links and not options.listen:
+        raise SignerError("nothing to do: pass --console or --listen")
+    listener = listen_socket(options.listen) if options.listen else None
+    jobs = [asyncio.create_task(link.run()) for link in links]
+    if listener is not None:
+        app = WalletApp(signer, secret=secret_load(options.dir), hubs=links)
+        jobs.append(asyncio.create_task(serve(app, listener)))
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    failed = [job for job in jobs if job.done()]
+    for job in (*jobs, stopping):
+        job.cancel()
+    for job in jobs:
+        with contextlib.suppress(asyncio.CancelledError):
+            if job not in failed:
+                await job
+    for job in failed:
+        job.result()
+
+
+def links_for(signer: Signer, options: argparse.Namespace) -> list[GatewayLink]:
+    """Return one link per gateway."""
+    if options.console and options.token_file is None:
+        raise SignerError("gateway token not set: pass --token-file")
+    if options.gateway_requests < 1 or options.gateway_per_s <= 0:
+        raise SignerError("--gateway-requests and --gateway-per-s must be above zero")
+    limits = Limits(options.gateway_requests, options.gateway_per_s)
+    return [
+        GatewayLink(
+            signer,
+            url=gateway_url(url),
+            token=lambda: options.token_file.read_text().strip(),
+            supported=sorted({*options.support_account, *accounts_read(options.dir)}),
+            rule_set=options.set,
+            limits=limits,
+        )
+        for url in options.console
+    ]
