@@ -21,6 +21,7 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Operation
 from poolsite.wire.store_checks import CheckedSector, ScannedFile, ScannedSectors, ScannedStore
 from poolsite.wire.stores import READABLE, StoreCondition, room_together
+from workers.storage.attachment import NotAttached
 from workers.storage.files import unfinished_sizes
 from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
 from workers.storage.sector import sector_name
@@ -36,7 +37,6 @@ from workers.storage.store_check import (
 )
 from workers.storage.store_look import SectorCounts, store_look, told
 from workers.storage.store_mark import BadMark
-from workers.storage.stores import NotAttached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
     from poolsite.wire.hosts import Command
     from poolsite.wire.stores import AttachedStore
+    from workers.storage.attachment import Attachment
     from workers.storage.store import Store
-    from workers.storage.stores import Attachment, Stores
+    from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 

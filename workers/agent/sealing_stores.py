@@ -19,11 +19,11 @@ from poolsite.wire.stores import UID_MAX
 from workers.processors.errors import BadInput
 from workers.stage_processors import SEALING
 from workers.storage.answers import answered
+from workers.storage.attachment import Attachment, attachment_of
 from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.sizes import size_words
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
-from workers.storage.stores import Attachment, attachment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from workers.agent.journal import Journal
     from workers.agent.paths import SealingPaths
     from workers.agent.places import SealingPlaces
+    from workers.storage.attachment import Attachment
     from workers.storage.sector import SectorFiles
     from workers.storage.store import Store
-    from workers.storage.stores import Attachment, Stores
+    from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from poolsite.wire.jobs import ProvenSector
-    from workers.storage.stores import Attachment, Stores
+    from workers.storage.attachment import Attachment
+    from workers.storage.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)

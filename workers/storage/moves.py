@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
+from workers.storage.attachment import NotAttached
 from workers.storage.checksums import disk_digest, file_digest
 from workers.storage.files import DamagedFile, copy_file, unfinished_remove, write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import path_remove
-from workers.storage.stores import NotAttached
 from workers.storage.sums import FileSum, SectorSums
 from workers.storage.used import SECTOR_KINDS
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from workers.storage.attachment import Attachment
     from workers.storage.store import Store
-    from workers.storage.stores import Attachment, Stores
+    from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 

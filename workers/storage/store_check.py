@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from workers.storage.attachment import Attachment
     from workers.storage.sector import SectorFiles
     from workers.storage.store import Store
-    from workers.storage.stores import Attachment
 
 P_AUX_BYTES: Final = 2 * NODE_BYTES
 OPTIONAL: Final = "t_aux"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from workers.storage.stores import Attachment, Stores
+    from workers.storage.attachment import Attachment
+    from workers.storage.stores import Stores
 
 REASON_MAX: Final = 300
 FULL_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from workers.storage.stores import Attachment
+    from workers.storage.attachment import Attachment
 
 HERE = promise_of("job", 0).host
 KILLED = """

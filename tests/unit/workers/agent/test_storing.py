@@ -21,10 +21,10 @@ from tests.unit.workers.agent.storing import GIVEN, PROOF, Host
 from workers.agent import storing
 from workers.agent.journal import Failure
 from workers.storage import answers, store
+from workers.storage.attachment import Attachment
 from workers.storage.files import copy_file
 from workers.storage.store import MARK, StoreAway
 from workers.storage.store_mark import mark_change
-from workers.storage.stores import Attachment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,6 +9,7 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from workers.storage import moves
+from workers.storage.attachment import NotAttached
 from workers.storage.checksums import file_digest
 from workers.storage.files import DamagedFile, NotEnoughSpace, temporary_name
 from workers.storage.moves import (
@@ -20,7 +21,7 @@ from workers.storage.moves import (
     sector_remove,
 )
 from workers.storage.store import StoreAway
-from workers.storage.stores import NotAttached, Stores
+from workers.storage.stores import Stores
 from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ import pytest
 from poolsite.wire.hosts import Command, Operation
 from poolsite.wire.stores import StoreCondition
 from tests.integration.disks import mounted
+from workers.storage.attachment import Attachment, NotAttached
 from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.store import Store, StoreAway
 from workers.storage.store_look import store_look
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, mark_read
-from workers.storage.stores import Attachment, NotAttached, Stores
+from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ def test_orders_of_one_heartbeat_do_not_lose_each_other(
         time.sleep(0.02)
         write_file(path, content)
 
-    monkeypatch.setattr("workers.storage.stores.write_file", slowly)
+    monkeypatch.setattr("workers.storage.attached_stores.write_file", slowly)
     watch = StoreWatch(stores, sector_bytes=2048)
     orders = [
         Command(id="0", op=Operation.DETACH, args={"uid": stores.attached()[0].uid}),

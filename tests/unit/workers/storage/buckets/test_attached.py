@@ -17,12 +17,13 @@ from tests.unit.workers.storage.buckets.stored import (
 )
 from workers import store_watch
 from workers.storage import answers, bucket, bucket_files
+from workers.storage.attachment import NotAttached
 from workers.storage.bucket_path import BucketPath
 from workers.storage.moves import sector_copy
 from workers.storage.store import MARK, StoreAway
 from workers.storage.store_look import store_look
 from workers.storage.store_mark import mark_change
-from workers.storage.stores import NotAttached, Stores
+from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
