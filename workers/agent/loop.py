@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,14 +16,13 @@ from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from poolsite.wire.jobs import STAGED, Claim, Event, Fail, JobKind, Level, Progress, Release
-from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, StoreUse
-from poolsite.wire.sealing_rules import EVERY
-from workers.agent.journal import Work
+from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES
+from workers.agent.capacity import CLAIM_MAX, SealingCapacity
+from workers.agent.held_job import HeldJob
 from workers.agent.paths import is_guest
 from workers.agent.places import NoThread
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced, request_waits
-from workers.host_settings import SECTORS_MAX
 from workers.processors.errors import ProcessorError
 
 if TYPE_CHECKING:
@@ -32,10 +30,8 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from poolsite.wire.jobs import Assignment, EventAnswer, SealInputs
-    from poolsite.wire.sealing_rules import NewSectors
-    from workers.agent.journal import Failure, Journal
-    from workers.agent.places import SealingPlaces
+    from poolsite.wire.jobs import Assignment, EventAnswer
+    from workers.agent.journal import Failure, Journal, Work
     from workers.config import SealerConfig
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
@@ -52,37 +48,6 @@ BUSY_S: Final = 0.05
 """Pause between two looks at the jobs while there are any."""
 IDLE_S: Final = 0.5
 """Longest pause while there are none."""
-STORING: Final = tuple(stage for stage, spec in WORKER_STAGES.items() if spec.store is StoreUse.WRITES)
-READING: Final = tuple(
-    stage for stage, spec in WORKER_STAGES.items() if spec.store in (StoreUse.READS, StoreUse.CLEARS)
-)
-"""Stages that put a sector into a store, and that find one there."""
-CLAIM_MAX: Final = 20
-"""Most jobs in one claim."""
-
-
-@dataclass(slots=True)
-class HeldJob:
-    """A job that this host holds."""
-
-    id: str
-    token: int
-    seq: int
-    lease_s: int
-    inputs: SealInputs
-    hinted_at: float = 0.0
-    """When the last hint was sent; 0: the stage waits for a slot."""
-    report_after: float = 0.0
-    work: Work = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.work = Work(token=self.token, inputs=self.inputs)
-
-    def go_on(self, inputs: SealInputs, *, seq: int) -> None:
-        """Turn to the next stage under the same lease."""
-        self.inputs, self.seq = inputs, seq
-        self.work = Work(token=self.token, inputs=inputs)
-        self.hinted_at = self.report_after = 0.0
 
 
 class Agent:
@@ -101,22 +66,24 @@ class Agent:
         watch: StoreWatch | None = None,
     ) -> None:
         self.config = config
-        self.places: SealingPlaces | None = None
-        """Has the folders of sealing threads, where the host's file names some."""
-        self.uncompiled_stages = uncompiled_stages
-        """Gives the stages whose kernels are still being compiled: nothing is claimed for them."""
         self.console = console
         self.leases = leases
         self.journal = journal
         self.app = app
-        self.bell, self.watch = bell, watch
+        self.bell = bell
         """Waits for work while the host has none; without it the host claims again and again."""
         self.held: dict[str, HeldJob] = {}
+        self.capacity = SealingCapacity(
+            config,
+            leases=leases,
+            journal=journal,
+            held=self.held,
+            uncompiled_stages=uncompiled_stages,
+            watch=watch,
+        )
         self.over = {job for job in journal.jobs() if _is_guests(journal.work_read(job))}
         """Jobs that are over here: forgotten once nobody works on them.  At a start all of guests are."""
         self.claim_after = 0.0
-        self.turn = 0
-        """Counts claims: threads with other rules take turns."""
         self.is_able = True
         """Whether the host can make the proof that its sectors end in; without, nothing is claimed."""
         self.can_update = True
@@ -157,10 +124,10 @@ class Agent:
 
     def _claim(self, now: float) -> None:
         self.claim_after = now + self.leases.poll_s
-        free = self.slots_free()
+        free = self.capacity.slots_free()
         if not any(free.values()):
             return
-        rooms, takes = self.new_sectors()
+        rooms, takes = self.capacity.new_sectors()
         claim = Claim(
             worker_id=self.leases.worker_id,
             boot_id=self.leases.boot_id,
@@ -185,54 +152,6 @@ class Agent:
             self.claim_after = now  # there may be more
         elif self.bell is not None and not self.held:
             self.bell.listen()
-
-    def slots_free(self) -> dict[str, int]:
-        """Return the free slots of each stage."""
-        free = dict(self.leases.slots)
-        for job in self.held.values():
-            free[job.inputs.stage] = free.get(job.inputs.stage, 0) - 1
-        free |= dict.fromkeys(self.uncompiled_stages(), 0)
-        free |= dict.fromkeys(self.stages_without_store(), 0)
-        return {stage: max(count, 0) for stage, count in free.items()}
-
-    def stages_without_store(self) -> tuple[str, ...]:
-        """Return the stages that could only fail, as no store can be written, or not even read."""
-        if self.watch is None or self.watch.has_writable:
-            return ()
-        return STORING if self.watch.has_readable else (*STORING, *READING)
-
-    def new_sectors(self) -> tuple[int, NewSectors]:
-        """Return how many sectors may begin, and which.
-
-        Threads with other rules take turns: a claim says one rule for all that it asks for.
-        """
-        rooms, settings = self.rooms_free(), self.config.settings
-        if self.places is None or not self.places.locations:
-            return rooms, settings.rules().takes
-        room_bytes = settings.room_bytes(sector_bytes=self.leases.sector_bytes)
-        rules = [settings.rules(number).takes for number in self.places.threads_free(room_bytes)]
-        if not rooms or not rules:
-            return 0, EVERY
-        self.turn += 1
-        asked = list(dict.fromkeys(rules))[self.turn % len(dict.fromkeys(rules))]
-        return min(rooms, rules.count(asked)), asked
-
-    def rooms_free(self) -> int:
-        """Return for how many new sectors the disk and the stores have room."""
-        if self.leases.is_draining:
-            return 0
-        settings = self.config.settings
-        room_bytes = settings.room_bytes(sector_bytes=self.leases.sector_bytes)
-        if self.places is not None and self.places.is_divided:
-            room = self.places.rooms(room_bytes)
-        else:
-            owed = 0 if self.places is None else sum(self.places.unwritten(room_bytes).values())
-            room = max(self.leases.report.hardware().disk_free_bytes - owed, 0) // room_bytes
-        if most := settings.get(SECTORS_MAX):
-            room = min(room, max(most - self.journal.unfinished(), 0))
-        if self.watch is not None:
-            room = min(room, max(self.watch.rooms() - self.journal.unfinished(), 0))
-        return min(room, CLAIM_MAX)
 
     def take(self, assignment: Assignment) -> None:
         """Begin with a job that was claimed."""
@@ -300,8 +219,8 @@ class Agent:
         if job.hinted_at and self.journal.is_worked_on(job.id):
             job.hinted_at = now
             return
-        if self.places is not None:
-            job.work = replace(job.work, verifies=self.places.rules_of_job(job.id).verifies)
+        if self.capacity.places is not None:
+            job.work = replace(job.work, verifies=self.capacity.places.rules_of_job(job.id).verifies)
         self.journal.work_write(job.id, job.work)
         try:
             self._place_choose(job)
@@ -319,10 +238,10 @@ class Agent:
 
     def _place_choose(self, job: HeldJob) -> None:
         """Choose a sector's sealing folder before the next claim counts the free ones.  Raises NoThread."""
-        if self.places is None or is_guest(job.inputs) or job.inputs.stage in UNSEAL_STAGES:
+        if self.capacity.places is None or is_guest(job.inputs) or job.inputs.stage in UNSEAL_STAGES:
             return
         with suppress(OSError, ProcessorError):  # the stage itself says which disk is away, or which rule
-            self.places.root(job.id, job.inputs)
+            self.capacity.places.root(job.id, job.inputs)
 
     def _return(self, job: HeldJob, error: NoThread) -> None:
         """Release a sector of which nothing is made yet: the rules changed since it was claimed."""
@@ -387,7 +306,7 @@ class Agent:
 
     def _report_failure(self, job: HeldJob, failure: Failure) -> None:
         self.leases.last_error = f"{job.inputs.stage}: {failure.error}"
-        rules = None if self.places is None else self.places.rules_of_job(job.id)
+        rules = None if self.capacity.places is None else self.capacity.places.rules_of_job(job.id)
         fail = Fail(
             token=job.token,
             level=failure.level,

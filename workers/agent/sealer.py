@@ -148,7 +148,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
         bell=bell,
         watch=watch,
     )
-    agent.places = places
+    agent.capacity.places = places
     leases.parked, leftovers.unknown_jobs = agent.parked, leases.unknown_jobs
     try:
         watch.start()

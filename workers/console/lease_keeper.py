@@ -9,35 +9,19 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.hosts import (
-    PARKED_MAX,
-    STORE_OPERATIONS,
-    VERSION,
-    Heartbeat,
-    HeldJob,
-    Operation,
-    Register,
-    Registered,
-)
+from poolsite.wire.hosts import PARKED_MAX, VERSION, Heartbeat, HeldJob, Register, Registered
 from workers.console.client import ConsoleAway, ConsoleRefused, Replaced, request_waits
-from workers.console.host_report import ERROR_MAX, HostReport
+from workers.console.host_commands import HostCommands
+from workers.console.host_report import HostReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from poolsite.wire.hosts import (
-        Command,
-        HeartbeatAnswer,
-        SealingLeftover,
-        SectorOnHost,
-        Setting,
-        StoredNumbers,
-    )
+    from poolsite.wire.hosts import HeartbeatAnswer, SealingLeftover, SectorOnHost, Setting, StoredNumbers
     from poolsite.wire.jobs import JobKind, Progress
     from poolsite.wire.stores import AttachedStore
     from workers.config import HostConfig
     from workers.console.client import Console
-    from workers.host_settings import HostSettings
     from workers.store_watch import StoreWatch
 
 log = structlog.get_logger(__name__)
@@ -51,7 +35,6 @@ PARKED_EVERY_S: Final = 300.0
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Pauses while the console does not answer; the last one repeats."""
 
-
 TOKEN_REFUSED: Final = (401, 403)
 """What the console answers to a token that is none, or not for this program."""
 
@@ -60,37 +43,29 @@ class TokenRefused(Exception):
     """The console does not take this worker's token; one sentence for the terminal."""
 
 
-class LeaseKeeper:
+class LeaseKeeper(HostCommands):
     """Registers, heartbeats, and knows which leases were lost."""
 
     def __init__(
         self, config: HostConfig, console: Console, *, kinds: tuple[JobKind, ...], slots: dict[str, int]
     ) -> None:
+        super().__init__(slots)
         self.config = config
         self.console = console
         self.kinds = kinds
-        self.slots = slots
-        self.settings: HostSettings | None = None
-        """What the console may set; None: nothing."""
         self.report = HostReport(config.folder)
         """What the host says of its machine and its proofs."""
-        self.disks_measure: Callable[[], None] = _nothing
         self.log_tail: Callable[[], tuple[str, ...]] = tuple
         self.uid = config.uid
         """Read once: where the disk is gone a new one would be made in its place."""
         self.boot_id = secrets.token_hex(8)
         self.stores: tuple[str, ...] = ()
         """Names of the stores, where nobody watches them."""
-        self.watch: StoreWatch | None = None
         self.sectors: Callable[[], tuple[SectorOnHost, ...]] = tuple
         self.stored: Callable[[], tuple[StoredNumbers, ...]] = tuple
         """What is on the disk: told with each registration."""
-        self.files_remove: Callable[[Command], bool] = _nothing_here
-        """Removes an aborted sector's files; gives whether they are gone."""
         self.leftovers: Callable[[], tuple[SealingLeftover, ...] | None] = _none
         """What lies in the sealing folders without a job."""
-        self.leftover_remove: Callable[[Command], str | None] = _no_sealing
-        """Removes one; gives None while it does, then why it could not, or nothing."""
         self._leftovers_told: tuple[SealingLeftover, ...] | None = None
         self.parked: Callable[[], tuple[str, ...]] = tuple
         """Jobs that have a record here and are not held."""
@@ -98,25 +73,19 @@ class LeaseKeeper:
         self._over: set[str] = set()
         self._unknown_jobs: frozenset[str] = frozenset()
         self.registered: Registered | None = None
-        self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
         """Whether the pool's network takes containers of vanilla proofs."""
         self.epoch_s = 0
         """Seconds of its epochs; 0: not told."""
         self.is_chain_known = False
         """Whether the console has told that."""
-        self.last_error = ""
         self.refusal = ""
         """Why the console did not take this start; empty while it may."""
         self._held: dict[str, Progress] = {}
         self._lease_s: dict[str, int] = {}
         self._lost: set[str] = set()
-        self._done_commands: list[str] = []
-        self._command_errors: dict[str, str] = {}
-        self._lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._beaten_at = 0.0
-        self._has_news = False
         self._settings_told: tuple[Setting, ...] = ()
         self._wants_log = False
         self._error_told = ""
@@ -168,7 +137,7 @@ class LeaseKeeper:
         )
         self.registered = answer
         self._settings_told, self._leftovers_told, self._parked_due = settings, None, 0.0
-        self._run_commands(answer.commands)
+        self.commands_run(answer.commands)
         log.info("registered", worker=answer.worker_id, boot=self.boot_id)
 
     def register_until_known(self) -> None:
@@ -330,7 +299,7 @@ class LeaseKeeper:
             for command_id in errors:
                 self._command_errors.pop(command_id, None)
             self._leases_note(answer, sent={one.id: one.progress.token for one in held})
-        self._run_commands(answer.commands)
+        self.commands_run(answer.commands)
         return answer
 
     def _leases_note(self, answer: HeartbeatAnswer, *, sent: Mapping[str, int]) -> None:
@@ -348,42 +317,6 @@ class LeaseKeeper:
         with self._lock:
             self._lost.update(self._held)
 
-    def _run_commands(self, commands: tuple[Command, ...]) -> None:
-        actions: dict[Operation, Callable[[Command], bool]] = {
-            Operation.PAUSE: self._pause,
-            Operation.RESUME: self._resume,
-            Operation.DRAIN: self._drain,
-            Operation.SET_PLAN: self._set_plan,
-            Operation.MEASURE: self._measure,
-            Operation.UPGRADE: self._upgrade,
-            Operation.REMOVE: self.files_remove,
-            Operation.REMOVE_SEALING: self._leftover_order,
-            **dict.fromkeys(STORE_OPERATIONS, self._store_order),
-        }
-        for command in commands:
-            if not actions[command.op](command):
-                continue  # not done yet: the console tells it again with each heartbeat
-            log.info("command_done", op=command.op, args=command.args)
-            with self._lock:
-                if command.id not in self._done_commands:
-                    self._done_commands.append(command.id)
-
-    def _pause(self, _command: Command) -> bool:
-        self.is_paused = True
-        return True
-
-    def _resume(self, _command: Command) -> bool:
-        self.is_paused = self.is_draining = self.is_upgrading = False
-        return True
-
-    def _drain(self, _command: Command) -> bool:
-        self.is_draining = True
-        return True
-
-    def _upgrade(self, _command: Command) -> bool:
-        self.is_upgrading = True
-        return True
-
     def upgrade_told(self) -> bool:
         """Return whether the console knows that this start ends: asked again, the next would end as well."""
         try:
@@ -393,52 +326,6 @@ class LeaseKeeper:
             return False
         return not self._done_commands
 
-    def _set_plan(self, command: Command) -> bool:
-        if self.settings is not None:
-            self.last_error = self.settings.console_set(command.args) or self.last_error
-            self.slots.update(self.settings.slots())
-            with self._lock:
-                self._has_news = True
-        return True
-
-    def _store_order(self, command: Command) -> bool:
-        """Return whether an order for a store was carried out, or cannot be."""
-        fault = "this program has no stores" if self.watch is None else self.watch.order(command)
-        return self._ordered(command, fault)
-
-    def _leftover_order(self, command: Command) -> bool:
-        """Return whether a leftover was removed, or cannot be."""
-        return self._ordered(command, self.leftover_remove(command))
-
-    def _ordered(self, command: Command, fault: str | None) -> bool:
-        if fault:
-            with self._lock:
-                self._command_errors[command.id] = fault[:ERROR_MAX]
-        return fault is not None
-
-    def _measure(self, _command: Command) -> bool:
-        self.disks_measure()
-        return True
-
-
-def _nothing() -> None:
-    """Measure nothing on a host that has no disks to tell of."""
-
 
 def _none() -> None:
     """Return that a program without sealing folders has nothing to tell of them."""
-
-
-def _no_sealing(_command: Command) -> str:
-    """Return why a program that seals nothing removes nothing."""
-    return "this program has no sealing folders"
-
-
-def _nothing_here(_command: Command) -> bool:
-    """Return that a host which seals nothing has no files of an aborted sector."""
-    return True
-
-
-def is_final(error: Exception) -> bool:
-    """Return whether asking again with the same token is of no use."""
-    return isinstance(error, ConsoleRefused) and error.status in TOKEN_REFUSED

@@ -193,7 +193,7 @@ def test_no_more_of_a_stage_run_than_there_are_slots(host: Host) -> None:
     host.agent.tick()
 
     assert host.hints.sent == ["pc2"]
-    assert host.agent.slots_free()["PC2"] == 0
+    assert host.agent.capacity.slots_free()["PC2"] == 0
 
 
 def test_a_stage_whose_slots_were_taken_away_goes_back(host: Host) -> None:
@@ -285,7 +285,7 @@ def test_a_thread_is_taken_before_the_next_claim_counts_the_free_ones(host: Host
     for disk in disks:
         disk.mkdir()
     locations = [Location(str(disk)) for disk in disks]
-    host.agent.places = SealingPlaces(host.config.folder, host.journal, locations)
+    host.agent.capacity.places = SealingPlaces(host.config.folder, host.journal, locations)
 
     host.take("ADD_PIECE")
     host.agent.claim_after = 0.0
@@ -306,7 +306,7 @@ def test_a_miner_that_no_sealing_store_takes_is_left_to_its_stage(host: Host) ->
         root=refused,
         rules_of_job=lambda _job: SealingRules(),
     )
-    host.agent.places = places
+    host.agent.capacity.places = places
 
     host.take("ADD_PIECE")
 
@@ -318,7 +318,7 @@ def test_room_that_cannot_be_counted_ends_no_host(host: Host, monkeypatch: Any) 
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as disk:
-        disk.setattr(host.agent, "rooms_free", broken)
+        disk.setattr(host.agent.capacity, "rooms_free", broken)
         host.agent.tick()
     assert "claim" not in [what for what, _ in host.console.said]
 
@@ -336,7 +336,7 @@ def with_threads(host: Host, **told: str) -> None:
     settings = HostSettings(host.config.folder, own)
     settings.console_set({f"thread.{thread_key(1, name)}": value for name, value in told.items()})
     object.__setattr__(host.config, "settings", settings)
-    host.agent.places = SealingPlaces(host.config.folder, host.journal, locations, settings=settings)
+    host.agent.capacity.places = SealingPlaces(host.config.folder, host.journal, locations, settings=settings)
 
 
 def claims(host: Host) -> list[tuple[int, NewSectors]]:

@@ -70,7 +70,7 @@ def test_commands_are_obeyed_and_confirmed_with_the_next_heartbeat(host: Host) -
     host.leases.heartbeat()
     host.leases.heartbeat()
 
-    assert host.agent.rooms_free() == 0
+    assert host.agent.capacity.rooms_free() == 0
     assert (host.leases.slots["PC1"], host.leases.slots["PC2"]) == (5, DEFAULT_SLOTS["PC2"])
     beat = host.console.said[-1][1]
     assert beat.done_commands == ("c1", "c2")
@@ -90,12 +90,12 @@ def test_a_plan_survives_the_host_and_goes_with_the_next(host: Host) -> None:
 
 def test_no_more_sectors_are_begun_than_the_host_may_seal_at_a_time(host: Host) -> None:
     host.config.settings.console_set({"pool.sectors_max": "1"})
-    assert host.agent.rooms_free() == 1
+    assert host.agent.capacity.rooms_free() == 1
 
     host.take(token=1)
     host.agent.tick()
 
-    assert host.agent.rooms_free() == 0
+    assert host.agent.capacity.rooms_free() == 0
 
 
 def test_the_log_goes_to_a_console_that_asks_for_it(host: Host) -> None:
@@ -123,7 +123,7 @@ def test_a_paused_host_claims_nothing(host: Host) -> None:
 
 def test_nothing_is_claimed_for_a_stage_whose_kernels_are_being_compiled(host: Host) -> None:
     cold = {"PC1", "PC2"}
-    host.agent.uncompiled_stages = lambda: cold
+    host.agent.capacity.uncompiled_stages = lambda: cold
     host.agent.claim_after = 0.0
 
     host.agent.tick()
@@ -132,7 +132,7 @@ def test_nothing_is_claimed_for_a_stage_whose_kernels_are_being_compiled(host: H
     assert (claim.stages["PC1"], claim.stages["PC2"]) == (0, 0)
     assert claim.stages["FINALIZE"] == DEFAULT_SLOTS["FINALIZE"]
     cold.clear()
-    assert host.agent.slots_free()["PC1"] == DEFAULT_SLOTS["PC1"]
+    assert host.agent.capacity.slots_free()["PC1"] == DEFAULT_SLOTS["PC1"]
 
 
 def test_the_console_hears_how_many_kernels_are_compiled(host: Host) -> None:
@@ -214,7 +214,7 @@ def test_an_upgrade_ends_with_the_stages_that_run(host: Host) -> None:
     host.leases.slots["PC2"] = 1
     host.take(job_id="j1")
     host.take(job_id="waits")
-    host.leases._run_commands((Command(id="c1", op=Operation.UPGRADE),))
+    host.leases.commands_run((Command(id="c1", op=Operation.UPGRADE),))
     claims = len([what for what, _ in host.console.said if what == "claim"])
 
     host.agent.claim_after = 0.0
@@ -230,7 +230,7 @@ def test_an_upgrade_ends_with_the_stages_that_run(host: Host) -> None:
     assert len([what for what, _ in host.console.said if what == "claim"]) == claims
     assert host.leases.upgrade_told()
     assert host.console.said[-1][1].done_commands == ("c1",)
-    host.leases._run_commands((Command(id="c2", op=Operation.RESUME),))
+    host.leases.commands_run((Command(id="c2", op=Operation.RESUME),))
     assert not host.leases.is_upgrading
 
 
@@ -238,7 +238,7 @@ def test_an_upgrade_waits_until_the_console_knows(host: Host, monkeypatch: Any) 
     def away(_worker: str, _said: Any) -> Any:
         raise ConsoleAway("x")
 
-    host.leases._run_commands((Command(id="c1", op=Operation.UPGRADE),))
+    host.leases.commands_run((Command(id="c1", op=Operation.UPGRADE),))
     monkeypatch.setattr(host.console, "heartbeat", away)
 
     assert not host.leases.upgrade_told(), "the next start would be told to end again"

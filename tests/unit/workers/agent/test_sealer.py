@@ -118,14 +118,16 @@ def test_sectors_larger_than_configured_find_room_or_are_not_claimed(
     settings = HostSettings(tmp_path, own if level == "pool" else own | values)
     if level == "pool":
         settings.console_set({"pool.sector_room_bytes": str(100 * GIB)})
-    host.agent.config = replace(host.agent.config, settings=settings)
+    host.agent.capacity.config = replace(host.agent.capacity.config, settings=settings)
     host.leases.registered = Registered(
         worker_id="w", heartbeat_s=1, lease_s=1, poll_ms=1, sector_bytes=10 * GIB
     )
     monkeypatch.setattr(host.leases.report, "hardware", lambda: SimpleNamespace(disk_free_bytes=760 * GIB))
 
-    assert host.agent.rooms_free() == rooms
-    room = host.agent.config.settings.room_bytes(sector_bytes=10 * GIB)
+    assert host.agent.capacity.rooms_free() == rooms
+    room = host.agent.capacity.config.settings.room_bytes(sector_bytes=10 * GIB)
     places = SimpleNamespace(is_divided=False, unwritten=lambda size: {tmp_path: 2 * size})
-    monkeypatch.setattr(host.agent, "places", places)
-    assert host.agent.rooms_free() == (760 * GIB - 2 * room) // room, "two were claimed and have not written"
+    monkeypatch.setattr(host.agent.capacity, "places", places)
+    assert host.agent.capacity.rooms_free() == (760 * GIB - 2 * room) // room, (
+        "two were claimed and have not written"
+    )

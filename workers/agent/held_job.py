@@ -1,0 +1,35 @@
+"""A job that a sealing host holds: its lease, its stage and when it was last hinted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from workers.agent.journal import Work
+
+if TYPE_CHECKING:
+    from poolsite.wire.jobs import SealInputs
+
+
+@dataclass(slots=True)
+class HeldJob:
+    """A job that this host holds."""
+
+    id: str
+    token: int
+    seq: int
+    lease_s: int
+    inputs: SealInputs
+    hinted_at: float = 0.0
+    """When the last hint was sent; 0: the stage waits for a slot."""
+    report_after: float = 0.0
+    work: Work = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.work = Work(token=self.token, inputs=self.inputs)
+
+    def go_on(self, inputs: SealInputs, *, seq: int) -> None:
+        """Turn to the next stage under the same lease."""
+        self.inputs, self.seq = inputs, seq
+        self.work = Work(token=self.token, inputs=inputs)
+        self.hinted_at = self.report_after = 0.0

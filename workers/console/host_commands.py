@@ -1,0 +1,119 @@
+"""What the console's commands do on a host: pause and drain, settings, upgrades, orders for stores."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from poolsite.wire.hosts import STORE_OPERATIONS, Operation
+from workers.console.host_report import ERROR_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolsite.wire.hosts import Command
+    from workers.host_settings import HostSettings
+    from workers.store_watch import StoreWatch
+
+log = structlog.get_logger(__name__)
+
+
+class HostCommands:
+    """Carries out what the console commands, until the console knows that it is done."""
+
+    def __init__(self, slots: dict[str, int]) -> None:
+        self.slots = slots
+        self.settings: HostSettings | None = None
+        """What the console may set; None: nothing."""
+        self.disks_measure: Callable[[], None] = _nothing
+        self.watch: StoreWatch | None = None
+        self.files_remove: Callable[[Command], bool] = _nothing_here
+        """Removes an aborted sector's files; gives whether they are gone."""
+        self.leftover_remove: Callable[[Command], str | None] = _no_sealing
+        """Removes a leftover of sealing; gives None while it does, then why it could not, or nothing."""
+        self.is_paused = self.is_draining = self.is_upgrading = False
+        self.last_error = ""
+        self._done_commands: list[str] = []
+        self._command_errors: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._has_news = False
+
+    def commands_run(self, commands: tuple[Command, ...]) -> None:
+        """Carry out commands; those that are done are told with the next heartbeat."""
+        actions: dict[Operation, Callable[[Command], bool]] = {
+            Operation.PAUSE: self._pause,
+            Operation.RESUME: self._resume,
+            Operation.DRAIN: self._drain,
+            Operation.SET_PLAN: self._set_plan,
+            Operation.MEASURE: self._measure,
+            Operation.UPGRADE: self._upgrade,
+            Operation.REMOVE: self.files_remove,
+            Operation.REMOVE_SEALING: self._leftover_order,
+            **dict.fromkeys(STORE_OPERATIONS, self._store_order),
+        }
+        for command in commands:
+            if not actions[command.op](command):
+                continue  # not done yet: the console tells it again with each heartbeat
+            log.info("command_done", op=command.op, args=command.args)
+            with self._lock:
+                if command.id not in self._done_commands:
+                    self._done_commands.append(command.id)
+
+    def _pause(self, _command: Command) -> bool:
+        self.is_paused = True
+        return True
+
+    def _resume(self, _command: Command) -> bool:
+        self.is_paused = self.is_draining = self.is_upgrading = False
+        return True
+
+    def _drain(self, _command: Command) -> bool:
+        self.is_draining = True
+        return True
+
+    def _upgrade(self, _command: Command) -> bool:
+        self.is_upgrading = True
+        return True
+
+    def _set_plan(self, command: Command) -> bool:
+        if self.settings is not None:
+            self.last_error = self.settings.console_set(command.args) or self.last_error
+            self.slots.update(self.settings.slots())
+            with self._lock:
+                self._has_news = True
+        return True
+
+    def _store_order(self, command: Command) -> bool:
+        """Return whether an order for a store was carried out, or cannot be."""
+        fault = "this program has no stores" if self.watch is None else self.watch.order(command)
+        return self._ordered(command, fault)
+
+    def _leftover_order(self, command: Command) -> bool:
+        """Return whether a leftover was removed, or cannot be."""
+        return self._ordered(command, self.leftover_remove(command))
+
+    def _ordered(self, command: Command, fault: str | None) -> bool:
+        if fault:
+            with self._lock:
+                self._command_errors[command.id] = fault[:ERROR_MAX]
+        return fault is not None
+
+    def _measure(self, _command: Command) -> bool:
+        self.disks_measure()
+        return True
+
+
+def _nothing() -> None:
+    """Measure nothing on a host that has no disks to tell of."""
+
+
+def _no_sealing(_command: Command) -> str:
+    """Return why a program that seals nothing removes nothing."""
+    return "this program has no sealing folders"
+
+
+def _nothing_here(_command: Command) -> bool:
+    """Return that a host which seals nothing has no files of an aborted sector."""
+    return True
