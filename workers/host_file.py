@@ -7,7 +7,8 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX
+from poolsite.wire.host_settings import SETTING_MAX
+from poolsite.wire.hosts import SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
 from workers.config_mistakes import (
     BadConfig,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.hosts import CONSOLE_LEVELS, FILE_LEVELS, LEVELS, SETTING_MAX, SLOTS_MAX, Setting
+from poolsite.wire.host_settings import CONSOLE_LEVELS, FILE_LEVELS, LEVELS, SETTING_MAX, Setting
+from poolsite.wire.hosts import SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
 from poolsite.wire.sealing_rules import (
     DEFAULTS,

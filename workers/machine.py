@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.wire.hosts import Disk
+from poolsite.wire.hardware import Disk
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config import DEFAULT_SLOTS, sector_size_read
 from workers.config_mistakes import BadConfig

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from poolsite.wire.hosts import Disk, SealingFolder
+from poolsite.wire.hardware import Disk, SealingFolder
 from workers.console.log_tail import log_tail
 from workers.machine import Machine, disk_look, disk_measure, machine_look
 from workers.storage.files import write_file

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.blocks.template import BlockTemplate
     from apps.chain.link import NodeLink
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import TipsetKey
+    from poolsite.filecoin.tipset import TipsetKey
 
 Json = Any
 T = TypeVar("T")

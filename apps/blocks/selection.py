@@ -13,7 +13,7 @@ from apps.core.errors import DomainError
 
 if TYPE_CHECKING:
     from apps.blocks.nodes import BlockNodes
-    from poolsite.filecoin.block import TipsetKey
+    from poolsite.filecoin.tipset import TipsetKey
 
 log = structlog.get_logger(__name__)
 

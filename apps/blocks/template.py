@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.block import BeaconEntry, BlockMsg, Ticket, TipsetKey, tipset_from_json
+from poolsite.filecoin.block import BeaconEntry, BlockMsg, Ticket
 from poolsite.filecoin.codec import from_json, to_json
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
 from poolsite.filecoin.randomness import Tag, draw_randomness, miner_entropy
+from poolsite.filecoin.tipset import TipsetKey, tipset_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

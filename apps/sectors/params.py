@@ -29,7 +29,7 @@ from poolsite.filecoin.commd import Piece as CommittedPiece
 from poolsite.filecoin.commd import comm_d_from_pieces
 from poolsite.filecoin.sector import RegisteredAggregationProof
 from poolsite.filecoin.sha254 import sha254_zero
-from poolsite.wire.jobs import Piece as WirePiece
+from poolsite.wire.job_inputs import Piece as WirePiece
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

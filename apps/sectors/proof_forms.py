@@ -21,7 +21,7 @@ from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, SetUp
 from poolsite.filecoin.proof_container import update_fits_message
 from poolsite.filecoin.proof_verifier import ProofVerifier, has_groth16_size, is_container
-from poolsite.wire.hosts import FOREIGN_GROTH16, TOXIC_GROTH16
+from poolsite.wire.hardware import FOREIGN_GROTH16, TOXIC_GROTH16
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 

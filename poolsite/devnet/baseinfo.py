@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from poolsite.devnet.state.sector_rows import Sector
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import BeaconEntry, Tipset
+    from poolsite.filecoin.block import BeaconEntry
+    from poolsite.filecoin.tipset import Tipset
 
 
 @dataclass(frozen=True, slots=True)

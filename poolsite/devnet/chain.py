@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import resolve
+from poolsite.devnet.executed_tipset import Link, NoTipset
 from poolsite.devnet.state.tables import EMPTY_STATE, State, state_changed
-from poolsite.devnet.store import BadStore, BlockRow, TipsetRow, TipsetWrite, row_decode
-from poolsite.filecoin.block import BlockHeader, Tipset, TipsetKey, tipset_key_from_bytes, tipset_new
+from poolsite.devnet.store import BadStore
+from poolsite.devnet.store_rows import BlockRow, TipsetWrite, row_decode
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cids import Cid, cid_from_bytes
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.ethereum import transaction_hash
-from poolsite.filecoin.message import (
-    Receipt,
-    SignedMessage,
-    receipt_from_cbor,
-    signed_message_from_cbor,
-)
+from poolsite.filecoin.message import Receipt, SignedMessage, receipt_from_cbor, signed_message_from_cbor
 from poolsite.filecoin.sigtypes import SIG_DELEGATED
+from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_key_from_bytes, tipset_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,37 +30,6 @@ CID_BYTES: Final = 38
 KEPT_TIPSETS: Final = 512
 """Tipsets that stay in memory."""
 KEPT_MESSAGES: Final = 20_000
-
-
-class NoTipset(LookupError):
-    """A tipset that this node has not executed; holds the first unknown CID."""
-
-    def __init__(self, cid: Cid) -> None:
-        super().__init__(str(cid))
-        self.cid = cid
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An executed tipset."""
-
-    tipset: Tipset
-    weight: int
-    """Weight of the chain that ends here: the ParentWeight of its children."""
-    root: Cid
-    """State after executing it: the ParentStateRoot of its children."""
-    receipts_root: Cid
-    """Its receipts: the ParentMessageReceipts of its children."""
-    next_base_fee: int
-    """ParentBaseFee of its children."""
-
-    @property
-    def key(self) -> TipsetKey:
-        return self.tipset.key
-
-    @property
-    def height(self) -> int:
-        return self.tipset.height
 
 
 class Chain:
@@ -349,19 +315,6 @@ class Chain:
                     self._keys.pop(height, None)
             self._keys.update(fresh)
             self._head = link
-
-
-def tipset_row(link: Link) -> TipsetRow:
-    """Return the row of an executed tipset."""
-    return TipsetRow(
-        key=bytes(link.key),
-        height=link.height,
-        parents=bytes(link.tipset.parents),
-        weight=link.weight,
-        root=link.root.data,
-        receipts_root=link.receipts_root.data,
-        next_base_fee=link.next_base_fee,
-    )
 
 
 def cids_split(data: bytes) -> list[Cid]:

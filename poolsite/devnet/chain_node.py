@@ -19,17 +19,19 @@ from poolsite.devnet.mempool import Mempool
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.devnet.proofs import ProofChecks
 from poolsite.devnet.signatures import Signatures
-from poolsite.devnet.store import PRUNE_DEPTH, BlockRow, Store
+from poolsite.devnet.store import PRUNE_DEPTH, Store
+from poolsite.devnet.store_rows import BlockRow
 from poolsite.devnet.validation import Validator
-from poolsite.filecoin.block import BlockHeader, Tipset, TipsetKey, tipset_new
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.keys import key_address, key_export
 from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_new
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poolsite.devnet.chain import Link
+    from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.production import FullBlock
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.state.tables import State

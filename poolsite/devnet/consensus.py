@@ -10,26 +10,29 @@ from poolsite.devnet.actors.cron import cron_tick
 from poolsite.devnet.actors.invoke import invoke
 from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.actors.power import claim_total
-from poolsite.devnet.chain import Chain, Link, tipset_row
+from poolsite.devnet.executed_tipset import Link, tipset_row
 from poolsite.devnet.execution import Applied, BlockWork, IncludedMessage, tipset_apply
 from poolsite.devnet.lottery import Lottery
 from poolsite.devnet.state.tables import Draft
-from poolsite.devnet.store import SNAPSHOT_EVERY, TipsetWrite
-from poolsite.filecoin.block import receipts_root, tipset_key_to_cbor
+from poolsite.devnet.store import SNAPSHOT_EVERY
+from poolsite.devnet.store_rows import TipsetWrite
+from poolsite.filecoin.block import receipts_root
 from poolsite.filecoin.election import tipset_weight
 from poolsite.filecoin.gas import GasBid, base_fee_next
 from poolsite.filecoin.message import receipt_to_cbor
+from poolsite.filecoin.tipset import tipset_key_to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Frame
+    from poolsite.devnet.chain import Chain
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.proofs import ProofChecks
     from poolsite.devnet.state.power_rows import Claim
     from poolsite.devnet.state.tables import State
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import SignedMessage
     from poolsite.filecoin.policy import Network
+    from poolsite.filecoin.tipset import Tipset
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from poolsite.devnet.mempool import Mempool
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.message import Message
+    from poolsite.filecoin.tipset import Tipset
 
 OVER_ESTIMATION: Final = 1.25
 """Share of the simulated gas that estimates name as limit."""

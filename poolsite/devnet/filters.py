@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from poolsite.devnet.clock import Clock
     from poolsite.devnet.mempool import Mempool
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.message import SignedMessage
+    from poolsite.filecoin.tipset import Tipset
 
 HEADS: Final = "heads"
 MESSAGES: Final = "messages"

@@ -9,11 +9,12 @@ from poolsite.devnet.selection import messages_select
 if TYPE_CHECKING:
     from threading import RLock
 
-    from poolsite.devnet.chain import Chain, Link
+    from poolsite.devnet.chain import Chain
+    from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.production import BuiltInMiner, FullBlock
-    from poolsite.filecoin.block import Tipset, TipsetKey
     from poolsite.filecoin.message import SignedMessage
     from poolsite.filecoin.policy import Network
+    from poolsite.filecoin.tipset import Tipset, TipsetKey
 
 MAX_BRANCH = 500
 """Tipsets after which a branch that is still too light is given up."""

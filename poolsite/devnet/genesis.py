@@ -53,20 +53,13 @@ from poolsite.filecoin.address import (
 )
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, AttoFil
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_bytes
-from poolsite.filecoin.block import (
-    BlockHeader,
-    ElectionProof,
-    Ticket,
-    Tipset,
-    messages_root,
-    receipts_root,
-    tipset_new,
-)
+from poolsite.filecoin.block import BlockHeader, ElectionProof, Ticket, messages_root, receipts_root
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.gas import INITIAL_BASE_FEE
 from poolsite.filecoin.sector import post_proof
 from poolsite.filecoin.signature import EMPTY_BLS_AGGREGATE, Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
+from poolsite.filecoin.tipset import Tipset, tipset_new
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

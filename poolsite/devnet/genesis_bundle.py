@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolsite.devnet.state.tables import EMPTY_STATE, State, state_changed
-from poolsite.devnet.store import changes_decode, changes_encode, row_decode
-from poolsite.filecoin.block import tipset_from_json, tipset_to_json
+from poolsite.devnet.store_rows import changes_decode, changes_encode, row_decode
 from poolsite.filecoin.keys import KEY_BLS, key_export, key_generate
+from poolsite.filecoin.tipset import tipset_from_json, tipset_to_json
 
 if TYPE_CHECKING:
     from poolsite.devnet.state.tables import Key
-    from poolsite.filecoin.block import Tipset
+    from poolsite.filecoin.tipset import Tipset
 
 
 @dataclass(frozen=True, slots=True)

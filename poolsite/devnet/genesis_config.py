@@ -6,19 +6,19 @@ import secrets
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.profile import Profile
-from poolsite.devnet.store import BlockRow, TipsetRow, TipsetWrite
-from poolsite.filecoin.block import tipset_key_to_cbor
+from poolsite.devnet.store_rows import BlockRow, TipsetRow, TipsetWrite
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import KEY_BLS, key_export, key_generate, key_import
 from poolsite.filecoin.policy import network_by_name
+from poolsite.filecoin.tipset import tipset_key_to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.genesis_bundle import GenesisBundle
     from poolsite.devnet.state.tables import State
     from poolsite.devnet.store import Store
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.keys import KeyInfo
     from poolsite.filecoin.policy import Network
+    from poolsite.filecoin.tipset import Tipset
 
 
 class BrokenChain(Exception):

@@ -26,7 +26,8 @@ from poolsite.filecoin.signing import message_sign
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolsite.devnet.chain import Chain, Link
+    from poolsite.devnet.chain import Chain
+    from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.faults import Faults
     from poolsite.devnet.mempool import Mempool
     from poolsite.devnet.production import BuiltInMiner

@@ -12,8 +12,9 @@ from poolsite.filecoin.randomness import draw_randomness, randomness_digest
 
 if TYPE_CHECKING:
     from poolsite.devnet.chain import Chain
-    from poolsite.filecoin.block import BeaconEntry, Tipset
+    from poolsite.filecoin.block import BeaconEntry
     from poolsite.filecoin.randomness import Tag
+    from poolsite.filecoin.tipset import Tipset
 
 
 class FutureRandomness(ValueError):

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from poolsite.devnet.chain import Link
     from poolsite.devnet.clock import Clock
+    from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.genesis_bundle import GenesisBundle
     from poolsite.devnet.profile import Profile
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.message import SignedMessage
+    from poolsite.filecoin.tipset import Tipset
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from poolsite.devnet.baseinfo import BaseInfo, BaseInfos
     from poolsite.devnet.beacon import Beacon
-    from poolsite.devnet.chain import Link
+    from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.presealed.sector import PresealedSector
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.keys import KeyInfo

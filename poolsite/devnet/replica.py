@@ -16,20 +16,14 @@ import httpx
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.clock import WallClock
+from poolsite.devnet.executed_tipset import NoTipset
 from poolsite.devnet.genesis_bundle import bundle_from_json
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.production import FullBlock
 from poolsite.devnet.validation import BadBlock
-from poolsite.filecoin.block import (
-    BlockMsg,
-    Tipset,
-    TipsetKey,
-    tipset_from_json,
-    tipset_key_to_json,
-)
+from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.message import (
     SignedMessage,
@@ -37,6 +31,7 @@ from poolsite.filecoin.message import (
     signed_message_from_json,
     signed_message_to_json,
 )
+from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_from_json, tipset_key_to_json
 from poolsite.wire.jsonrpc.client import request_write
 from poolsite.wire.jsonrpc.messages import CHANNEL_VALUE
 

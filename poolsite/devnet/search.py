@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.block import Tipset, TipsetKey, tipset_key_from_bytes
+from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_key_from_bytes
 
 if TYPE_CHECKING:
     from poolsite.devnet.chain import Chain

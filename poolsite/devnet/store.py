@@ -9,57 +9,26 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.state.records import record_from_bytes
-from poolsite.devnet.state.row_classes import ROW_CLASSES
+from poolsite.devnet.store_rows import BlockRow, TipsetRow, TipsetWrite, changes_decode, changes_encode
+from poolsite.devnet.store_schema import FORMAT, SCHEMA
 from poolsite.filecoin.cbor import BadCbor, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from poolsite.devnet.state.tables import Change, Key
+    from poolsite.devnet.state.tables import Key
 
-FORMAT: Final = 1
-"""Version of the file's layout."""
 SNAPSHOT_EVERY: Final = 200
 """Epochs between whole states; reading an old state applies fewer changes than that."""
 
 DICTIONARY_BYTES: Final = 32_000
 """Most of a dictionary that zlib uses."""
 
-# Tables with long values keep a rowid: SQLite puts a long row of a WITHOUT ROWID table into overflow pages.
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS blocks (
-    cid BLOB PRIMARY KEY, height INTEGER NOT NULL, parents BLOB NOT NULL, header BLOB NOT NULL,
-    bls BLOB NOT NULL, secpk BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS blocks_of_height ON blocks (height);
-CREATE INDEX IF NOT EXISTS blocks_of_parents ON blocks (parents);
-CREATE TABLE IF NOT EXISTS tipsets (
-    key BLOB PRIMARY KEY, height INTEGER NOT NULL, parents BLOB NOT NULL, weight TEXT NOT NULL,
-    root BLOB NOT NULL, receipts_root BLOB NOT NULL, next_base_fee TEXT NOT NULL,
-    changes BLOB NOT NULL, receipts BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS tipsets_of_height ON tipsets (height);
-CREATE TABLE IF NOT EXISTS messages (cid BLOB PRIMARY KEY, signed BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS inclusions (
-    cid BLOB NOT NULL, tipset BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (cid, tipset)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS senders (
-    sender INTEGER NOT NULL, nonce INTEGER NOT NULL, cid BLOB NOT NULL,
-    PRIMARY KEY (sender, nonce, cid)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS snapshots (
-    key BLOB PRIMARY KEY, height INTEGER NOT NULL, rows BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS objects (cid BLOB PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS transactions (hash BLOB PRIMARY KEY, cid BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pool (cid BLOB PRIMARY KEY, signed BLOB NOT NULL);
-"""
-
-
 PRUNE_DEPTH: Final = 6000
 """Epochs behind the head for which states can be read; older ones are forgotten, blocks and receipts stay."""
-
 
 PRUNE_SPAN: Final = 20_000
 """Epochs that one pruning looks at."""
@@ -71,48 +40,6 @@ class StateGone(LookupError):
 
 class BadStore(Exception):
     """A file that is no devnet's, or one of another version."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRow:
-    """A stored block."""
-
-    cid: bytes
-    height: int
-    parents: bytes
-    header: bytes
-    bls: bytes
-    secpk: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TipsetRow:
-    """A stored tipset with what its execution gave."""
-
-    key: bytes
-    height: int
-    parents: bytes
-    weight: int
-    root: bytes
-    receipts_root: bytes
-    next_base_fee: int
-
-
-@dataclass(frozen=True, slots=True)
-class TipsetWrite:
-    """All that comes with a tipset that was executed."""
-
-    row: TipsetRow
-    changes: list[Change]
-    receipts: list[bytes]
-    inclusions: list[bytes]
-    """Message CIDs in the order of the receipts."""
-    senders: list[tuple[int, int, bytes]]
-    """(sender id, nonce, message CID) of each message."""
-    objects: list[tuple[bytes, bytes]]
-    """Blocks of the tries that clients may ask for."""
-    snapshot: Iterable[Change] | None
-    """All rows of the state, at times."""
 
 
 class Store:
@@ -130,7 +57,7 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA busy_timeout=5000")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA)
             if self.meta("format") is None:
                 self._meta_put("format", encode(FORMAT))
             elif decode(self.meta("format") or b"") != FORMAT:
@@ -368,24 +295,6 @@ class _Transaction:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.db.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def changes_encode(changes: Iterable[Change]) -> bytes:
-    """Return changes of rows as CBOR."""
-    return encode(
-        [[table, list(key) if isinstance(key, tuple) else key, data] for table, key, data in changes]
-    )
-
-
-def changes_decode(data: bytes) -> list[tuple[str, Key, bytes | None]]:
-    """Read what `changes_encode` wrote."""
-    return [(table, tuple(key) if isinstance(key, list) else key, row) for table, key, row in decode(data)]
-
-
-def row_decode(table: str, key: Key, data: bytes) -> Any:
-    """Return a row's record from its bytes."""
-    cls = ROW_CLASSES[table.partition("/")[0]]
-    return record_from_bytes(cls[str(key)] if isinstance(cls, dict) else cls, data)
 
 
 def _tipset_row(row: tuple[Any, ...]) -> TipsetRow:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from poolsite.devnet.baseinfo import BaseInfo, BaseInfos
-    from poolsite.devnet.chain import Chain, Link
+    from poolsite.devnet.chain import Chain
     from poolsite.devnet.consensus import Rules
+    from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.signatures import Signatures
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.block import BlockHeader, BlockMsg

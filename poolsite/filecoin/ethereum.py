@@ -1,22 +1,20 @@
-"""Ethereum transactions and the messages they stand for.
+"""Messages as Ethereum transactions: what stands for what, and whose signature it is.
 
 A message of a delegated (f410) sender is an Ethereum transaction in Filecoin's dress; its signature is over
 the transaction.  The signature's first byte and length say of which kind: EIP-1559 (65 bytes), or one of the
-two older kinds behind a mark.  Source: lotus chain/types/ethtypes/eth_transactions.go,
-eth_1559_transactions.go, eth_legacy_155_transactions.go, eth_legacy_homestead_transactions.go, whose refusals
-these are.
+two older kinds behind a mark.  Source: lotus chain/types/ethtypes/eth_transactions.go, whose
+refusals these are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from poolsite.filecoin.address import (
     DELEGATED,
     EAM_ACTOR,
     EAM_NAMESPACE,
-    ETH_ADDRESS_LEN,
     ID,
     Address,
     delegated_address,
@@ -25,9 +23,20 @@ from poolsite.filecoin.address import (
 )
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.cbor import BadCbor, bytes_read, bytes_write
+from poolsite.filecoin.ethereum_transaction import (
+    EIP155_MARK,
+    EIP155_V,
+    EIP1559,
+    HOMESTEAD_MARK,
+    HOMESTEAD_V,
+    LEGACY,
+    BadTransaction,
+    Transaction,
+    int_bytes,
+    network_check,
+)
 from poolsite.filecoin.keccak import keccak256
 from poolsite.filecoin.message import Message, SignedMessage
-from poolsite.filecoin.rlp import BadRlp, RlpItem, rlp_decode, rlp_encode
 from poolsite.filecoin.signature import BadSignature, Signature, secp256k1_recover
 from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_DELEGATED
 
@@ -35,217 +44,8 @@ METHOD_INVOKE_EVM: Final = 3_844_450_837
 """Method number of InvokeContract, FRC-42 hash of `InvokeEVM`."""
 METHOD_CREATE_EXTERNAL: Final = 4
 """Method of f010 that deploys a contract."""
-LEGACY: Final = 0
-EIP1559: Final = 2
-"""Types of transactions, and the first byte of the envelope of the newer one."""
-FIRST_LIST_BYTE: Final = 0x80
-"""Envelopes that begin so or higher are legacy transactions: a list without a type."""
-HOMESTEAD_MARK: Final = b"\x01"
-EIP155_MARK: Final = b"\x02"
-"""First byte of a legacy transaction's signature in its message."""
-HOMESTEAD_V: Final = (27, 28)
-"""V of a legacy transaction that names no network."""
-EIP155_V: Final = 35
-"""V of a legacy transaction for network N is 35 + 2 N, or one more."""
-MAX_INT_BYTES: Final = 8
-"""Longest integer of a transaction that is no amount, in bytes."""
 CURVE_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 """Order of secp256k1.  Source: SEC 2, section 2.4.1."""
-FIELDS_1559: Final = 12
-FIELDS_LEGACY: Final = 9
-"""Members of a transaction's RLP list, those of its signature included."""
-
-
-class BadTransaction(ValueError):
-    """Bytes or a message that no Ethereum transaction can stand for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """One Ethereum transaction."""
-
-    type: int
-    """0 legacy, 2 EIP-1559."""
-    chain_id: int
-    """The network it names; 0 for a legacy transaction that names none."""
-    nonce: int
-    """Number of messages that the sender sent before."""
-    premium: int
-    """attoFIL per gas for the miner; the gas price of a legacy transaction."""
-    fee_cap: int
-    """Most attoFIL per gas; the gas price of a legacy transaction."""
-    gas_limit: int
-    """Most units of gas; the message's gas limit."""
-    to: bytes
-    """20 bytes; none for a deployment."""
-    value: int
-    """attoFIL to the receiver."""
-    data: bytes
-    """Call data."""
-    v: int = 0
-    """Which of two keys signed: 0 or 1; in a legacy transaction one of HOMESTEAD_V, or EIP155_V + 2 N and
-    that bit for network N."""
-    r: int = 0
-    """First half of the signature, below CURVE_ORDER; 0 while unsigned."""
-    s: int = 0
-    """Second half, likewise."""
-
-    @property
-    def unsigned_bytes(self) -> bytes:
-        """Return the bytes of which the sender signs the keccak-256."""
-        if self.type == EIP1559:
-            return bytes((EIP1559,)) + rlp_encode(self._fields())
-        network = [self.chain_id, 0, 0] if self.chain_id else []
-        return rlp_encode([*self._fields(), *network])
-
-    @property
-    def signed_bytes(self) -> bytes:
-        """Return the transaction as Ethereum nodes gossip it."""
-        head = bytes((EIP1559,)) if self.type == EIP1559 else b""
-        return head + rlp_encode([*self._fields(), self.v, self.r, self.s])
-
-    @property
-    def hash(self) -> bytes:
-        """Return the hash by which Ethereum tools know it."""
-        return keccak256(self.signed_bytes)
-
-    @property
-    def recoverable(self) -> bytes:
-        """Return R, S and the bit that tells which of two keys signed."""
-        parity = self.v if self.type == EIP1559 else self.v - self._least_v
-        return _word(self.r) + _word(self.s) + bytes((parity,))
-
-    @property
-    def signature(self) -> Signature:
-        """Return the signature as the message carries it.  Raises BadTransaction."""
-        body = _word(self.r) + _word(self.s)
-        if self.type == EIP1559:
-            data = body + bytes((self.v,))
-        else:
-            mark = EIP155_MARK if self.chain_id else HOMESTEAD_MARK
-            data = mark + body + _int_bytes(self.v)
-        return Signature(SIG_DELEGATED, data)
-
-    @property
-    def _least_v(self) -> int:
-        return EIP155_V + 2 * self.chain_id if self.chain_id else HOMESTEAD_V[0]
-
-    def _fields(self) -> list[object]:
-        common: list[object] = [self.gas_limit, self.to, self.value, self.data]
-        if self.type == EIP1559:
-            return [self.chain_id, self.nonce, self.premium, self.fee_cap, *common, []]
-        return [self.nonce, self.fee_cap, *common]
-
-
-def transaction_parse(raw: bytes, *, chain_id: int) -> Transaction:
-    """Read a signed transaction for a network.  Raises BadTransaction with lotus' text."""
-    if not raw:
-        raise BadTransaction("empty data")
-    if raw[0] == 1:
-        raise BadTransaction("EIP-2930 transaction is not supported")
-    if raw[0] == EIP1559:
-        try:
-            return _parse_1559(raw)
-        except BadRlp as error:
-            raise BadTransaction(str(error)) from None
-    if raw[0] < FIRST_LIST_BYTE:
-        raise BadTransaction("unsupported transaction type")
-    try:
-        return _parse_legacy(raw, chain_id)
-    except (BadRlp, BadTransaction) as error:
-        raise BadTransaction(f"failed to parse legacy transaction: {error}") from None
-
-
-def _parse_1559(raw: bytes) -> Transaction:
-    """Return a transaction of type 2 (EIP-1559).  Raises BadTransaction, BadRlp."""
-    items = rlp_decode(raw[1:])
-    if not isinstance(items, list):
-        raise BadTransaction("not an EIP-1559 transaction: decoded data is not a list")
-    if len(items) != FIELDS_1559:
-        raise BadTransaction("not an EIP-1559 transaction: should have 12 elements in the rlp list")
-    network, nonce = _int(items[0]), _int(items[1])
-    premium, cap = _big(items[2]), _big(items[3])
-    limit, to, value = _int(items[4]), _receiver_bytes(items[5]), _big(items[6])
-    data = _bytes(items[7])
-    if items[8] != []:
-        raise BadTransaction("access list should be an empty list")
-    r, s, v = _big(items[10]), _big(items[11]), _big(items[9])
-    if v not in (0, 1):
-        raise BadTransaction("EIP-1559 transactions only support 0 or 1 for v")
-    return Transaction(EIP1559, network, nonce, premium, cap, limit, to, value, data, v, r, s)
-
-
-def _parse_legacy(raw: bytes, chain_id: int) -> Transaction:
-    """Return a transaction without a type; V names its network, or none.  Raises BadTransaction, BadRlp."""
-    items = rlp_decode(raw)
-    if not isinstance(items, list):
-        raise BadTransaction("not a Legacy transaction: decoded data is not a list")
-    if len(items) != FIELDS_LEGACY:
-        raise BadTransaction("not a Legacy transaction: should have 9 elements in the rlp list")
-    nonce, price, limit = _int(items[0]), _big(items[1]), _int(items[2])
-    to, value = _receiver_bytes(items[3]), _big(items[4])
-    if not isinstance(items[5], bytes):
-        raise BadTransaction("input is not a byte slice")
-    v, r, s = _big(items[6]), _big(items[7]), _big(items[8])
-    network = 0 if v in HOMESTEAD_V else chain_id
-    if network:
-        _network_check(v, chain_id)
-    return Transaction(LEGACY, network, nonce, price, price, limit, to, value, items[5], v, r, s)
-
-
-def _network_check(v: int, chain_id: int) -> None:
-    """Raise BadTransaction unless V names the network."""
-    # Go subtracts in 64 bits where V fits them.
-    named = ((v - EIP155_V) % (1 << 64) if v < 1 << 64 else v - EIP155_V) // 2
-    if named != chain_id:
-        raise BadTransaction(
-            f"failed to validate EIP155 chain id: invalid chain id, expected {chain_id}, got {named}"
-        )
-
-
-def _bytes(item: RlpItem) -> bytes:
-    if not isinstance(item, bytes):
-        raise BadTransaction("cannot parse interface into bytes: input is not a byte array")
-    return item
-
-
-def _int(item: RlpItem) -> int:
-    """Return an integer that Go keeps in an int64.  Raises BadTransaction."""
-    if not isinstance(item, bytes):
-        raise BadTransaction("cannot parse interface to int: input is not a byte array")
-    if len(item) > MAX_INT_BYTES:
-        raise BadTransaction("cannot parse interface to int: length is more than 8 bytes")
-    number = int.from_bytes(item, "big")
-    if number >= 1 << 63:
-        raise BadTransaction(f"cannot parse interface to int: {number} is too large")
-    return number
-
-
-def _big(item: RlpItem) -> int:
-    """Return an integer of any size.  Raises BadTransaction."""
-    if not isinstance(item, bytes):
-        raise BadTransaction("cannot parse interface to big.Int: input is not a byte array")
-    return int.from_bytes(item, "big")
-
-
-def _receiver_bytes(item: RlpItem) -> bytes:
-    """Return the 20 bytes of the receiver, none for a deployment.  Raises BadTransaction."""
-    name = _bytes(item)
-    if name and len(name) != ETH_ADDRESS_LEN:
-        raise BadTransaction("cannot parse bytes into an EthAddress: incorrect input length")
-    return name
-
-
-def _int_bytes(number: int) -> bytes:
-    """Return an integer as RLP has it: big-endian without leading zeros, 0 as no bytes."""
-    return number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
-def _word(number: int) -> bytes:
-    """Return a number in 32 bytes.  Raises BadTransaction."""
-    if number >= 1 << 256:
-        raise BadTransaction("failed to get signature: signature is not 65 bytes")
-    return number.to_bytes(32, "big")
 
 
 def sender_recover(transaction: Transaction) -> Address:
@@ -305,11 +105,11 @@ def transaction_of(message: Message, signature: Signature, *, chain_id: int) -> 
         return replace(plain, r=_number(data[:32]), s=_number(data[32:64]), v=data[64])
     mark, v = data[:1], _number(data[65:])
     lengths = {SECP256K1_SIGNATURE_LEN + 1}
-    lengths |= {65 + len(_int_bytes(EIP155_V + 2 * chain_id + parity)) for parity in (0, 1)}
+    lengths |= {65 + len(int_bytes(EIP155_V + 2 * chain_id + parity)) for parity in (0, 1)}
     if len(data) not in lengths:
         raise BadTransaction("unsupported signature length")
     if mark == EIP155_MARK:
-        _network_check(v, chain_id)
+        network_check(v, chain_id)
     elif mark != HOMESTEAD_MARK:
         raise BadTransaction(f"unsupported legacy transaction; first byte of signature is {mark[0]}")
     elif v not in HOMESTEAD_V:

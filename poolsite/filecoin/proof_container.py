@@ -12,37 +12,20 @@ from __future__ import annotations
 import lzma
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from poolsite.filecoin.bincode import BadBincode
 from poolsite.filecoin.cbor import BadCbor, decode, encode
 from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.message import MAX_MESSAGE_LEN
-from poolsite.filecoin.porep.parameters import (
-    KIB,
-    MIB,
-    SECTOR_SIZES,
-    ChallengeRule,
-    SealParameters,
-    UnknownSealProof,
-    seal_parameters,
-)
-from poolsite.filecoin.porep.replica import prover_id_bytes, replica_id
-from poolsite.filecoin.porep.vanilla import VanillaPoRepProof, porep_proof_decode, porep_proof_encode
-from poolsite.filecoin.porep.verification import BadPoRep, PoRepPublicInputs, porep_verify
-from poolsite.filecoin.post.challenges import post_randomness
-from poolsite.filecoin.post.parameters import PoStParameters, UnknownPoStProof, post_parameters
-from poolsite.filecoin.post.vanilla import VanillaPoStProof, post_proof_decode, post_proof_encode
-from poolsite.filecoin.post.verification import BadPoSt, ProvenSector, window_post_verify, winning_post_verify
+from poolsite.filecoin.porep.parameters import KIB, MIB, SECTOR_SIZES, ChallengeRule, seal_parameters
+from poolsite.filecoin.porep.vanilla import VanillaPoRepProof, porep_proof_encode
+from poolsite.filecoin.post.vanilla import VanillaPoStProof, post_proof_encode
 from poolsite.filecoin.scalars import NODE_BYTES
-from poolsite.filecoin.update.parameters import UnknownUpdateProof, update_parameters
-from poolsite.filecoin.update.vanilla import VanillaUpdateProof, update_proof_decode, update_proof_encode
-from poolsite.filecoin.update.verification import BadUpdate, UpdatePublicInputs, update_verify
+from poolsite.filecoin.update.parameters import update_parameters
+from poolsite.filecoin.update.vanilla import VanillaUpdateProof, update_proof_encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from poolsite.filecoin.update.parameters import UpdateParameters
+    from collections.abc import Sequence
 
 PREFIX = b"devnet-proof/1"
 """First bytes of every container."""
@@ -52,8 +35,6 @@ UNPACK_MEMORY_BYTES = 16 << 20
 
 MAX_CONTAINER_BYTES = 64 << 20
 """Longest container that is looked at, and most that an aggregate's containers may have in all."""
-
-Proof = TypeVar("Proof")
 
 
 class BadProofContainer(ValueError):
@@ -172,7 +153,7 @@ def aggregate_proofs(proof: bytes, *, seal_proof: int) -> tuple[bytes, ...]:
 
     Raises BadProofContainer.
     """
-    packed = _only_group(proof, kind=ContainerKind.AGGREGATE, registered_proof=seal_proof)
+    packed = container_group(proof, kind=ContainerKind.AGGREGATE, registered_proof=seal_proof)
     proofs: list[bytes] = []
     for one in packed:
         proofs.append(_unpacked(one, at_most=MAX_CONTAINER_BYTES - sum(map(len, proofs))))
@@ -191,146 +172,9 @@ def _unpacked(packed: bytes, *, at_most: int) -> bytes:
     return proof
 
 
-def porep_proof_check(
-    proof: bytes,
-    *,
-    seal_proof: int,
-    comm_r: bytes,
-    comm_d: bytes,
-    miner_id: int,
-    sector_number: int,
-    ticket: bytes,
-    seed: bytes,
-) -> None:
-    """Check the container of one sector's PoRep against what the chain knows.
-
-    Raises BadProofContainer if the bytes are malformed, BadPoRep if the proof or an input is wrong.
-    """
-    parameters, inputs = porep_inputs_of(
-        seal_proof,
-        comm_r=comm_r,
-        comm_d=comm_d,
-        miner_id=miner_id,
-        sector_number=sector_number,
-        ticket=ticket,
-        seed=seed,
-    )
-    groups = _groups(proof, kind=ContainerKind.POREP, registered_proof=seal_proof)
-    partitions = tuple(_items(group, porep_proof_decode) for group in groups)
-    porep_verify(partitions, parameters=parameters, inputs=inputs)
-
-
-def window_post_check(
-    proof: bytes,
-    *,
-    post_proof: int,
-    randomness: bytes,
-    miner_id: int,
-    sectors: Sequence[tuple[int, bytes]],
-) -> None:
-    """Check the container of a WindowPoSt over `sectors` (number, comm_r).
-
-    The container holds one proof a sector, ascending by number: repeated entries (a good sector that stands
-    in for a faulty one) count once, as filecoin-ffi's map of replicas has it. Raises BadProofContainer if the
-    bytes are malformed, BadPoSt if the proof or an input is wrong.
-    """
-    parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
-    group = _only_group(proof, kind=ContainerKind.WINDOW_POST, registered_proof=post_proof)
-    proofs = _items(group, post_proof_decode)
-    window_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
-
-
-def winning_post_check(
-    proof: bytes,
-    *,
-    post_proof: int,
-    randomness: bytes,
-    miner_id: int,
-    sectors: Sequence[tuple[int, bytes]],
-) -> None:
-    """Check the container of a WinningPoSt over the one challenged sector (number, comm_r).
-
-    Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
-    """
-    parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
-    group = _only_group(proof, kind=ContainerKind.WINNING_POST, registered_proof=post_proof)
-    proofs = _items(group, post_proof_decode)
-    winning_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
-
-
-def update_proof_check(
-    proof: bytes, *, update_proof: int, comm_r_old: bytes, comm_r_new: bytes, comm_d_new: bytes
-) -> None:
-    """Check the container of one replica update against what the chain knows.
-
-    Raises BadProofContainer if the bytes are malformed, BadUpdate if the proof or an input is wrong.
-    """
-    parameters, inputs = update_inputs_of(
-        update_proof, comm_r_old=comm_r_old, comm_r_new=comm_r_new, comm_d_new=comm_d_new
-    )
-    group = _only_group(proof, kind=ContainerKind.UPDATE, registered_proof=update_proof)
-    partitions = _items(group, update_proof_decode)
-    update_verify(partitions, parameters=parameters, inputs=inputs)
-
-
-def porep_inputs_of(
-    seal_proof: int,
-    *,
-    comm_r: bytes,
-    comm_d: bytes,
-    miner_id: int,
-    sector_number: int,
-    ticket: bytes,
-    seed: bytes,
-) -> tuple[SealParameters, PoRepPublicInputs]:
-    """Return what a PoRep is checked against.  Raises BadPoRep."""
-    parameters = _seal_parameters(seal_proof)
-    for name, value in (("comm_r", comm_r), ("comm_d", comm_d), ("ticket", ticket), ("seed", seed)):
-        if len(value) != NODE_BYTES:
-            raise BadPoRep(f"{name} has {len(value)} bytes")
-    replica = replica_id(
-        prover_id_bytes(miner_id), sector_number, ticket=ticket, comm_d=comm_d, porep_id=parameters.porep_id
-    )
-    return parameters, PoRepPublicInputs(replica_id=replica, comm_d=comm_d, comm_r=comm_r, seed=seed)
-
-
-def update_inputs_of(
-    update_proof: int, *, comm_r_old: bytes, comm_r_new: bytes, comm_d_new: bytes
-) -> tuple[UpdateParameters, UpdatePublicInputs]:
-    """Return what a replica update is checked against.  Raises BadUpdate."""
-    try:
-        parameters = update_parameters(update_proof)
-    except UnknownUpdateProof as error:
-        raise BadUpdate(str(error)) from None
-    return parameters, UpdatePublicInputs(comm_r_old=comm_r_old, comm_d_new=comm_d_new, comm_r_new=comm_r_new)
-
-
-def _seal_parameters(seal_proof: int) -> SealParameters:
-    try:
-        return seal_parameters(seal_proof)
-    except UnknownSealProof as error:
-        raise BadPoRep(str(error)) from None
-
-
-def post_inputs_of(
-    post_proof: int, randomness: bytes, *, miner_id: int, sectors: Sequence[tuple[int, bytes]]
-) -> tuple[PoStParameters, tuple[ProvenSector, ...]]:
-    """Return the proof's parameters and the distinct sectors, ascending.  Raises BadPoSt."""
-    try:
-        parameters = post_parameters(post_proof)
-    except UnknownPoStProof as error:
-        raise BadPoSt(str(error)) from None
-    if len(randomness) != NODE_BYTES:
-        raise BadPoSt(f"randomness has {len(randomness)} bytes")
-    if miner_id < 0:
-        raise BadPoSt(f"invalid miner {miner_id}")
-    distinct = dict(sectors)
-    if any(distinct[number] != comm_r for number, comm_r in sectors):
-        raise BadPoSt("a sector is listed with two different comm_r")
-    return parameters, tuple(ProvenSector(number, distinct[number]) for number in sorted(distinct))
-
-
-def _groups(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[tuple[bytes, ...], ...]:
+def container_groups(
+    proof: bytes, *, kind: ContainerKind, registered_proof: int
+) -> tuple[tuple[bytes, ...], ...]:
     """Return the groups of a container of this kind and registered proof.  Raises BadProofContainer."""
     container = container_decode(proof)
     if container.kind is not kind:
@@ -342,16 +186,9 @@ def _groups(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tupl
     return container.groups
 
 
-def _only_group(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[bytes, ...]:
+def container_group(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[bytes, ...]:
     """Return the group of a container of a kind that has one.  Raises BadProofContainer."""
-    groups = _groups(proof, kind=kind, registered_proof=registered_proof)
+    groups = container_groups(proof, kind=kind, registered_proof=registered_proof)
     if len(groups) != 1:
         raise BadProofContainer(f"{len(groups)} groups of proofs instead of 1")
     return groups[0]
-
-
-def _items(group: tuple[bytes, ...], read: Callable[[bytes], Proof]) -> tuple[Proof, ...]:
-    try:
-        return tuple(map(read, group))
-    except BadBincode as error:
-        raise BadProofContainer(f"vanilla proof: {error}") from None

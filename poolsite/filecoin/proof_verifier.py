@@ -9,6 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from poolsite.filecoin.container_checks import (
+    porep_proof_check,
+    update_proof_check,
+    window_post_check,
+    winning_post_check,
+)
 from poolsite.filecoin.groth16.aggregate import (
     BadAggregate,
     aggregate_decode,
@@ -35,18 +41,8 @@ from poolsite.filecoin.porep.verification import BadPoRep
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.post.verification import BadPoSt
-from poolsite.filecoin.proof_container import (
-    PREFIX,
-    BadProofContainer,
-    aggregate_proofs,
-    porep_inputs_of,
-    porep_proof_check,
-    post_inputs_of,
-    update_inputs_of,
-    update_proof_check,
-    window_post_check,
-    winning_post_check,
-)
+from poolsite.filecoin.proof_container import PREFIX, BadProofContainer, aggregate_proofs
+from poolsite.filecoin.proof_inputs import porep_inputs_of, post_inputs_of, update_inputs_of
 from poolsite.filecoin.scalars import BadScalar
 from poolsite.filecoin.update.verification import BadUpdate
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.ethereum import BadTransaction, signing_bytes, transaction_of
+from poolsite.filecoin.ethereum import signing_bytes, transaction_of
+from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.keys import KEY_DELEGATED, key_sign
 from poolsite.filecoin.message import SignedMessage
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify

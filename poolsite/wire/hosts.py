@@ -6,18 +6,20 @@ In words: docs/sealing.md, “What does a host have, do and obey?”.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
 from poolsite.wire.codec import NUMBER_MAX, BadWire, Document, Int, Text
-from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOutputs
+from poolsite.wire.commands import Command
+from poolsite.wire.hardware import Hardware
+from poolsite.wire.host_settings import Setting, settings_check
+from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.job_reports import Progress, StageOutputs
+from poolsite.wire.jobs import NAME_MAX, JobKind
 from poolsite.wire.store_checks import CheckedSector, ScannedStore
 from poolsite.wire.stores import AttachedStore, attached_check
 
 VERSION: Final = "poolsite/0.3.0"
 """What a worker of this version says it is."""
-WITHOUT_UPGRADE: Final = ("poolsite/0.1.0",)
-"""Versions that refuse a whole answer with UPGRADE in it."""
 SLOTS_MAX: Final = 10_000
 """Most slots of one stage."""
 LOG_LINES_MAX: Final = 100
@@ -27,101 +29,6 @@ PARKED_MAX: Final = 4_000
 """Jobs that it tells of without holding them."""
 LEFTOVERS_MAX: Final = 200
 """Leftovers in its sealing folders that a host tells of, the largest first."""
-SETTINGS_MAX: Final = 2_000
-"""Settings of a host."""
-SETTING_MAX: Final = 1 << 50
-"""Largest value of one."""
-LEVELS: Final = (
-    *("default", "proposed", "pool", "tenant", "group", "file", "command line", "host"),
-    *("file of thread", "thread"),
-)
-"""Where a host's setting may come from; a later one wins.  The last two are of one sealing thread: of its
-table in the host's file, and set for it on the console."""
-FILE_LEVELS: Final = ("file", "file of thread")
-"""Those that the host's file gives."""
-CONSOLE_LEVELS: Final = ("pool", "tenant", "group", "host", "thread")
-"""Those that are set on the console."""
-
-
-UPGRADE_EXIT: Final = 100
-"""Exit code of a worker that was told to make room for another version of itself."""
-
-
-class Operation(StrEnum):
-    """The commands for a host."""
-
-    PAUSE = "pause"
-    """Claim nothing; what runs goes on."""
-    RESUME = "resume"
-    DRAIN = "drain"
-    """Claim no new sectors, finish those that are here."""
-    UPGRADE = "upgrade"
-    """Finish the stages that run, begin none, and exit with UPGRADE_EXIT: the service manager starts what is
-    installed by then."""
-    SET_PLAN = "set_plan"
-    """Use these settings of the console and no others, each by its level, as {"host.slots.PC1": "2"}."""
-    MEASURE = "measure"
-    """Measure the disks now."""
-    REMOVE = "remove"
-    """Remove the files of a sector that is over, as {"job": uuid, "miner_id": "1000", "number": "7"}; with
-    `keeps_store` those of its sealing folder alone."""
-    ATTACH = "attach"
-    """Attach a store, as {"path": "/mnt/a"}; with `init` a folder without a mark gets one."""
-    DETACH = "detach"
-    """Detach a store, as {"uid": its identity}; its files stay."""
-    SET_STORE = "set_store"
-    """Write into a store's `sectorstore.json`, as {"uid": …, "weight": "2", "reserve_bytes": "0",
-    "read_only": "yes"}; what is not named stays."""
-    COPY_SECTOR = "copy_sector"
-    """Copy a sector into another store and verify it there, as {"move": its uuid, "miner_id": "1000",
-    "number": "7", "seal_proof": "8", "comm_r": hex, "from": uid, "to": uid}."""
-    REMOVE_COPY = "remove_copy"
-    """Remove it from the first store, with the same words."""
-    DROP_COPY = "drop_copy"
-    """Remove from the second store what was copied so far, as the move has ended, with the same words."""
-    CHECK_SECTOR = "check_sector"
-    """Compare a sector's files in a store with their sums, as {"uid": …, "miner_id": "1000", "number": "7",
-    "seal_proof": "8", "comm_r": hex, "bytes_s": "104857600"}; with `quick` names, sizes and comm_r alone."""
-    SCAN_STORE = "scan_store"
-    """List the sectors that lie in a store, as {"uid": its identity}."""
-    REMOVE_LEFTOVER = "remove_leftover"
-    """Remove a sector's files from one store, as {"uid": …, "miner_id": "1000", "number": "7"}; with `whole`
-    whole ones, too."""
-    REMOVE_SEALING = "remove_sealing"
-    """Remove from a sealing folder what no job knows, as {"folder": path, "miner_id": "1000",
-    "number": "7"}."""
-
-
-MOVE_OPERATIONS: Final = (Operation.COPY_SECTOR, Operation.REMOVE_COPY, Operation.DROP_COPY)
-"""Those of a sector on its way to another store."""
-STORE_OPERATIONS: Final = (
-    *(Operation.ATTACH, Operation.DETACH, Operation.SET_STORE),
-    *MOVE_OPERATIONS,
-    *(Operation.CHECK_SECTOR, Operation.SCAN_STORE, Operation.REMOVE_LEFTOVER),
-)
-"""What pages and programs order by the store, not as a plain command."""
-
-
-TOXIC_GROTH16: Final = "groth16_toxic"
-"""Form of the Groth16 proofs that a public network refuses: its parameters come from a ceremony."""
-FOREIGN_GROTH16: Final = "groth16_foreign"
-"""Form of those by parameters that nobody has marked, and that are not the ceremony's either."""
-
-
-class SealingFolder(Document, frozen=True, kw_only=True):
-    """A sealing store: one of the disks on which a host seals."""
-
-    sectors: Int = 0
-    """Unfinished ones in it."""
-    total_bytes: Int = 0
-    free_bytes: Int = 0
-    """Beyond its reserve."""
-    weight: Int = 1
-    reserve_bytes: Int = 0
-    allow_miners: tuple[Int, ...] = ()
-    deny_miners: tuple[Int, ...] = ()
-    reason: Text = ""
-    """Why no sector begins there, with the remedy; empty: one may."""
 
 
 class SealingLeftover(Document, frozen=True, kw_only=True):
@@ -132,78 +39,6 @@ class SealingLeftover(Document, frozen=True, kw_only=True):
     folder: Text
     size: Int
     """Bytes on the disk."""
-
-
-class Disk(Document, frozen=True, kw_only=True):
-    """The file system of a folder."""
-
-    folder: Text
-    total_bytes: Int
-    free_bytes: Int
-    write_bytes_s: Int = 0
-    """Measured past the page cache where the file system allows it; 0: not measured, or not writable."""
-    read_bytes_s: Int = 0
-    sealing: SealingFolder | None = None
-    """Of a sealing store."""
-
-
-class Setting(Document, frozen=True, kw_only=True):
-    """A setting in force on a host."""
-
-    key: Text
-    value: Text
-    origin: Text
-    """One of LEVELS."""
-    file: Text = ""
-    """Path of the host's file, if that says it."""
-
-
-class Hardware(Document, frozen=True, kw_only=True):
-    """The hardware and software of a host."""
-
-    cpus: Int = 0
-    ram_bytes: Int = 0
-    disk_free_bytes: Int = 0
-    disk_total_bytes: Int = 0
-    cpu_model: Text = ""
-    numa_nodes: Int = 0
-    l3_bytes: Int = 0
-    """Of one L3 cache; 0 where the kernel does not tell."""
-    l3_caches: Int = 0
-    gpus: tuple[Text, ...] = ()
-    disks: tuple[Disk, ...] = ()
-    kernels_done: Int = 0
-    kernels_total: Int = 0
-    """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
-    proofs: tuple[Text, ...] = ("vanilla",)
-    """Forms of proof that it makes now; TOXIC_GROTH16 instead of groth16 by parameters from a known seed,
-    FOREIGN_GROTH16 by any others that are not the public networks'."""
-    parameters_done: Int = 0
-    parameters_total: Int = 0
-    """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""
-    parameters_error: Text = ""
-    """What is missing for the form of proof that it was told to make."""
-    parameters_foreign: Text = ""
-    """Names of the parameter files that are not those of the public networks' list."""
-    update_error: Text = ""
-    """Why it can prove no replica update; empty: it can, or seals nothing."""
-    winning_form: Text = ""
-    """groth16 or vanilla: form of a win's proof; empty: a program of its own makes it, or nobody here."""
-    winning_ms: Int = 0
-    """Milliseconds of a WinningPoSt by Groth16, as last measured there; 0: not yet."""
-    update_sizes: tuple[Int, ...] = ()
-    """Sector sizes of which it proves updates by Groth16; containers of larger ones fit into no message."""
-    removing_bytes: Int = 0
-    """Bytes of sectors that are over and that it is removing."""
-
-
-def settings_check(settings: tuple[Setting, ...]) -> None:
-    """Raise BadWire for more settings than a host has, or from nowhere."""
-    if len(settings) > SETTINGS_MAX:
-        raise BadWire("settings", f"must have at most {SETTINGS_MAX} entries")
-    for setting in settings:
-        if setting.origin not in LEVELS:
-            raise BadWire("settings", f"must have an origin of {', '.join(LEVELS)}")
 
 
 class SectorOnHost(Document, frozen=True, kw_only=True):
@@ -275,14 +110,6 @@ class Register(Document, frozen=True, kw_only=True):
             raise BadWire("kinds", "must not be empty")
         if any(not 0 <= count <= SLOTS_MAX for count in self.slots.values()):
             raise BadWire("slots", f"must be from 0 to {SLOTS_MAX}")
-
-
-class Command(Document, frozen=True, kw_only=True):
-    """A command for a host, repeated on each heartbeat until the host reports it done."""
-
-    id: Text
-    op: Operation
-    args: dict[Text, Text] = {}
 
 
 class Registered(Document, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.jobs import SealInputs
+from poolsite.wire.job_inputs import SealInputs
 from poolsite.wire.pipeline import STATE_OF_STAGE, Stage
 from tests.bench.__main__ import machine
 from tests.bench.rust_sector import SEED, TICKET

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import cbor2
 
-from poolsite.filecoin.block import tipset_from_json
 from poolsite.filecoin.message import (
     signed_message_from_cbor,
     signed_message_from_json,
     signed_message_to_cbor,
     signed_message_to_json,
 )
+from poolsite.filecoin.tipset import tipset_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

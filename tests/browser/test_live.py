@@ -19,7 +19,7 @@ from apps.core.live import Change, publish
 from apps.sectors.services.hosts.workers import worker_command
 from apps.sectors.services.sealing.steps import sector_retry, sector_stop
 from apps.users.services.tenants import tenant_update
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.browser.live import elsewhere

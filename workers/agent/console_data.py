@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.cids import commd_cid
-from poolsite.wire.jobs import StageOutputs
+from poolsite.wire.job_reports import StageOutputs
 from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.processors.errors import BadFile, BadInput, BadPiece, TemporaryError
 from workers.storage.files import space_check
@@ -13,7 +13,7 @@ from workers.storage.files import space_check
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
     from workers.agent.paths import SealingPaths
 
 

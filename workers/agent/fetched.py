@@ -14,7 +14,7 @@ from workers.storage.sums import SectorSums
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
 
 FETCHED: Final = "fetched"
 """In a job's folder: the sector's files, laid out as in a store."""

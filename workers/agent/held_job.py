@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workers.agent.journal import Work
 
 if TYPE_CHECKING:
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
 
 
 @dataclass(slots=True)

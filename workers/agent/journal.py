@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text, document_decode, document_encode
-from poolsite.wire.jobs import Level, Progress, SealInputs, StageOutputs
+from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.job_reports import Level, Progress, StageOutputs
 from workers.stage_processors import SEALING
 from workers.storage.files import write_file
 from workers.storage.store import path_remove

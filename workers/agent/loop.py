@@ -15,7 +15,8 @@ from kombu.exceptions import OperationalError as BrokerAway
 from msgspec.structs import replace
 from redis.exceptions import RedisError
 
-from poolsite.wire.jobs import STAGED, Claim, Event, Fail, JobKind, Level, Progress, Release
+from poolsite.wire.job_reports import Event, Fail, Level, Progress, Release
+from poolsite.wire.jobs import STAGED, Claim, JobKind
 from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES
 from workers.agent.capacity import CLAIM_MAX, SealingCapacity
 from workers.agent.held_job import HeldJob
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from poolsite.wire.jobs import Assignment, EventAnswer
+    from poolsite.wire.job_reports import EventAnswer
+    from poolsite.wire.jobs import Assignment
     from workers.agent.journal import Failure, Journal, Work
     from workers.config import SealerConfig
     from workers.console.client import Console

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
-    from poolsite.wire.jobs import Piece, SealInputs
+    from poolsite.wire.job_inputs import Piece, SealInputs
     from workers.storage.store import Store
 
 REBUILD_STATES: Final = frozenset(spec.state for spec in REBUILDING)

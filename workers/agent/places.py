@@ -29,7 +29,7 @@ from workers.storage.store_mark import BadMark
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
     from workers.agent.journal import Journal
     from workers.host_settings import HostSettings
     from workers.stage_processors import Location

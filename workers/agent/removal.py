@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from poolsite.wire.hosts import Command
+    from poolsite.wire.commands import Command
     from workers.agent.journal import Journal
     from workers.agent.places import SealingPlaces
     from workers.storage.stores import Stores

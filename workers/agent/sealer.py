@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
-from poolsite.wire.hosts import UPGRADE_EXIT
+from poolsite.wire.commands import UPGRADE_EXIT
 from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
 from workers.agent.inventory import sectors_here, stored_here

@@ -28,7 +28,7 @@ from workers.storage.sums import SectorSums
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poolsite.wire.hosts import Command
+    from poolsite.wire.commands import Command
     from workers.agent.journal import Journal
     from workers.agent.places import SealingPlaces
     from workers.storage.stores import Stores

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.hosts import SealingFolder
+from poolsite.wire.hardware import SealingFolder
 from poolsite.wire.stores import UID_MAX
 from workers.processors.errors import BadInput
 from workers.stage_processors import SEALING

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.porep.parameters import UnknownSealProof
-from poolsite.wire.jobs import Level, Progress, StageOutputs
+from poolsite.wire.job_reports import Level, Progress, StageOutputs
 from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SectorKind, SnapStage, Stage, UnsealStage
 from workers.agent.console_data import ConsoleData
 from workers.agent.fetched import READING, fetched_remove, store_near
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
     from workers.console.client import Console
     from workers.processors.pool import ProcessorPool
     from workers.processors.tasks import PieceInfo

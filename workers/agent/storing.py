@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from poolsite.wire.codec import BadWire, document_decode, document_encode
-from poolsite.wire.jobs import StageOutputs
+from poolsite.wire.job_reports import StageOutputs
 from workers.agent.paths import REBUILD_STATES, is_synthetic
 from workers.processors.errors import BadFile, BadInput
 from workers.storage.answers import COPY_S, answered
@@ -34,7 +34,7 @@ from workers.storage.sums import SectorSums
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
     from workers.agent.journal import Journal
     from workers.agent.paths import SealingPaths
     from workers.agent.places import SealingPlaces

@@ -6,18 +6,20 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.sector import prover_id
-from poolsite.wire.jobs import Piece, StageOutputs
+from poolsite.wire.job_inputs import Piece
+from poolsite.wire.job_reports import StageOutputs
 from poolsite.wire.pipeline import SectorKind
 from workers.agent.paths import SealingPaths, required
 from workers.processors import pc1_output
 from workers.processors.errors import BadInput
+from workers.processors.snap_tasks import UpdateKey
 from workers.processors.stages import stage_named
-from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo, PieceSource, UpdateKey
+from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo, PieceSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
 
 
 def pc1_output_read(paths: SealingPaths) -> Pc1Output:

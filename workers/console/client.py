@@ -16,7 +16,8 @@ import structlog
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
 from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
-from poolsite.wire.jobs import Claimed, EventAnswer, Work
+from poolsite.wire.job_reports import EventAnswer
+from poolsite.wire.jobs import Claimed, Work
 
 if TYPE_CHECKING:
     import ssl
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.wire.hosts import Heartbeat, Register
-    from poolsite.wire.jobs import Claim, Complete, Event, Fail, Release
+    from poolsite.wire.job_reports import Complete, Event, Fail, Release
+    from poolsite.wire.jobs import Claim
 
 log = structlog.get_logger(__name__)
 

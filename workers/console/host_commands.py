@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poolsite.wire.hosts import STORE_OPERATIONS, Operation
+from poolsite.wire.commands import STORE_OPERATIONS, Operation
 from workers.console.host_report import ERROR_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolsite.wire.hosts import Command
+    from poolsite.wire.commands import Command
     from workers.host_settings import HostSettings
     from workers.store_watch import StoreWatch
 
@@ -87,7 +87,7 @@ class HostCommands:
 
     def _store_order(self, command: Command) -> bool:
         """Return whether an order for a store was carried out, or cannot be."""
-        fault = "this program has no stores" if self.watch is None else self.watch.order(command)
+        fault = "this program has no stores" if self.watch is None else self.watch.orders.order(command)
         return self._ordered(command, fault)
 
     def _leftover_order(self, command: Command) -> bool:

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.hosts import Hardware
+from poolsite.wire.hardware import Hardware
 from workers.config import UID_FILE
 from workers.storage.memory import memory_bytes
 

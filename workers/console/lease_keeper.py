@@ -17,8 +17,10 @@ from workers.console.host_report import HostReport
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from poolsite.wire.hosts import HeartbeatAnswer, SealingLeftover, SectorOnHost, Setting, StoredNumbers
-    from poolsite.wire.jobs import JobKind, Progress
+    from poolsite.wire.host_settings import Setting
+    from poolsite.wire.hosts import HeartbeatAnswer, SealingLeftover, SectorOnHost, StoredNumbers
+    from poolsite.wire.job_reports import Progress
+    from poolsite.wire.jobs import JobKind
     from poolsite.wire.stores import AttachedStore
     from workers.config import HostConfig
     from workers.console.client import Console
@@ -260,7 +262,7 @@ class LeaseKeeper(HostCommands):
         settings, error = self._settings_now(), self.last_error[:500]
         leftovers = self.leftovers()
         tells_parked = self._beaten_at >= self._parked_due
-        checked, scanned = ((), ()) if self.watch is None else self.watch.found(done)
+        checked, scanned = ((), ()) if self.watch is None else self.watch.orders.found(done)
         needs_log = self._wants_log or (error != self._error_told and bool(error))
         answer = self.console.heartbeat(
             self.worker_id,
@@ -290,8 +292,8 @@ class LeaseKeeper(HostCommands):
             self.refusal = f"the console {self.config.console} has retired this host: no work is left for it"
         self._settings_told, self._error_told, self._leftovers_told = settings, error, leftovers
         if self.watch is not None:
-            self.watch.told(done)
-            self.watch.ordered({command.id for command in answer.commands})
+            self.watch.orders.told(done)
+            self.watch.orders.ordered({command.id for command in answer.commands})
         with self._lock:
             if tells_parked:
                 self._unknown_jobs = frozenset(answer.unknown_jobs)

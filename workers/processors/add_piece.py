@@ -12,7 +12,8 @@ from poolsite.filecoin.commd import piece_alignment
 from workers.processors import pieces
 from workers.processors.errors import BadPiece
 from workers.processors.parallel import Progress, no_progress
-from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource, parameters_named
+from workers.processors.seal_proofs import parameters_named
+from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource
 from workers.storage.files import hole_write
 from workers.storage.mapped import Nodes, as_nodes, file_write
 

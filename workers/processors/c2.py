@@ -13,8 +13,9 @@ from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.proof_container import porep_container
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.parallel import Progress, no_progress
+from workers.processors.seal_proofs import parameters_named
 from workers.processors.snark_choice import takes_groth16
-from workers.processors.tasks import C2Output, C2Task, parameters_named
+from workers.processors.tasks import C2Output, C2Task
 from workers.snark.files import porep_spec
 
 

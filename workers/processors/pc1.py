@@ -17,7 +17,8 @@ from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, first_missing
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.pieces import comm_d_of
-from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
+from workers.processors.seal_proofs import parameters_named
+from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
 from workers.storage.files import copy_file, is_complete, space_check
 from workers.storage.mapped import file_write

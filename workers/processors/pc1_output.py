@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from workers.processors import codec
 from workers.processors.errors import BadInput
-from workers.processors.tasks import Pc1Output, StoreConfigOutput, parameters_named
+from workers.processors.seal_proofs import parameters_named
+from workers.processors.tasks import Pc1Output, StoreConfigOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

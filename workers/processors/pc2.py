@@ -19,7 +19,8 @@ from workers.kernels import field, poseidon
 from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.parallel import Progress, no_progress, parallel_for
-from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
+from workers.processors.seal_proofs import parameters_named
+from workers.processors.tasks import Pc2Output, Pc2Task
 from workers.processors.trees import (
     CHUNK_LEVELS,
     TreeC,

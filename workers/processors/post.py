@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from workers.processors import window_post, winning_post
 from workers.processors.errors import BadInput, ProcessorError
+from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTask
 from workers.processors.sector_record import record_read
-from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
 from workers.processors.terminal import digest_argument, error_words
 
 if TYPE_CHECKING:

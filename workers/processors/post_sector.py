@@ -14,13 +14,14 @@ from poolsite.filecoin.post.parameters import PoStKind, PoStParameters, UnknownP
 from poolsite.filecoin.post.vanilla import VanillaPoStProof
 from workers.kernels import poseidon
 from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.seal_proofs import SEAL_PROOFS
 from workers.processors.self_check import paths_lead_to_roots
-from workers.processors.tasks import SEAL_PROOFS, Replica
 from workers.processors.trees import TreeRLast
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
+    from workers.processors.post_tasks import Replica
 
 
 def post_parameters_of(number: int, kind: PoStKind) -> PoStParameters:

@@ -22,18 +22,15 @@ from workers.processors.codec import Base64
 from workers.processors.errors import BadInput, BadProof, ProcessorError
 from workers.processors.post import WINDOW_V1_1, WINNING_V1
 from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.post_tasks import Replica, WindowPostTask
 from workers.processors.seal import piece_source
+from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_record import record_files, record_read, sector_files
 from workers.processors.snap import update_parameters_of
 from workers.processors.snap_prove import snap_prove
+from workers.processors.snap_tasks import SnapEncodeTask
 from workers.processors.snark import porep_snark, post_snark, update_snark
-from workers.processors.tasks import (
-    AggregateTask,
-    Replica,
-    SnapEncodeTask,
-    WindowPostTask,
-    parameters_named,
-)
+from workers.processors.tasks import AggregateTask
 from workers.processors.terminal import Meter, digest_argument, error_words
 from workers.processors.window_post import window_post_prove
 

@@ -15,7 +15,7 @@ from workers.processors import inputs
 from workers.processors.errors import BadFile, BadProof
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
-from workers.processors.tasks import BadReplica, SectorCheckOutput, SectorCheckTask
+from workers.processors.post_tasks import BadReplica, SectorCheckOutput, SectorCheckTask
 from workers.processors.window_post import distinct_replicas
 
 

@@ -16,8 +16,9 @@ from workers.processors import inputs
 from workers.processors.errors import BadFile
 from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress
+from workers.processors.seal_proofs import parameters_named
 from workers.processors.snap import encoding_of, update_parameters_of
-from workers.processors.tasks import SnapDecodeOutput, SnapDecodeTask, UpdateKey, parameters_named
+from workers.processors.snap_tasks import SnapDecodeOutput, SnapDecodeTask, UpdateKey
 from workers.processors.unseal import data_write, range_check
 from workers.storage.mapped import Nodes, as_nodes, resident_bytes, sealed_nodes
 from workers.storage.sector import SectorFiles

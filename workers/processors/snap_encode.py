@@ -12,8 +12,9 @@ from workers.kernels import poseidon
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.pieces import comm_d_of
+from workers.processors.seal_proofs import parameters_named
 from workers.processors.snap import encoding_of, update_parameters_of
-from workers.processors.tasks import SnapEncodeOutput, SnapEncodeTask, parameters_named
+from workers.processors.snap_tasks import SnapEncodeOutput, SnapEncodeTask
 from workers.processors.tree_d import tree_d_build
 from workers.processors.trees import TreeRLast, tree_r_last_write
 from workers.storage.files import finish_file, temporary_name, write_file

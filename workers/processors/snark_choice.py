@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.groth16.keys import parameter_folder
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
-from poolsite.wire.hosts import FOREIGN_GROTH16, TOXIC_GROTH16
+from poolsite.wire.hardware import FOREIGN_GROTH16, TOXIC_GROTH16
 from workers.snark.files import (
     CircuitKind,
     Origin,

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolsite.wire.pipeline import WORKER_STAGES
-from workers.processors import c2, codec, pc1_output, tasks
+from workers.processors import c2, codec, pc1_output, post_tasks, snap_tasks, tasks
 from workers.processors.errors import BadFile, BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NODE_BYTES = 32
+TASK_MODULES = (tasks, post_tasks, snap_tasks)
+"""Where stages have their tasks and outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,10 @@ class Stage:
 
 
 def _type(stage: str, kind: str) -> type[Any]:
-    """Return `TreeDTask` of tasks for tree_d; `Task` of the stage's own module where tasks has none."""
+    """Return `TreeDTask` of tasks for tree_d; `Task` of the stage's own module where none has it."""
     name = "".join(part.capitalize() for part in stage.split("_")) + kind
-    found: type[Any] = getattr(tasks, name, None) or getattr(
-        import_module(f"workers.processors.{stage}"), kind
-    )
-    return found
+    found: type[Any] | None = next((getattr(one, name) for one in TASK_MODULES if hasattr(one, name)), None)
+    return found or getattr(import_module(f"workers.processors.{stage}"), kind)
 
 
 STAGES: dict[str, Stage] = {

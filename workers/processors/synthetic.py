@@ -23,7 +23,8 @@ from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.parent_cache import DRG_PARENTS, PARENTS, parents_at, parents_of
-from workers.processors.tasks import SyntheticOutput, SyntheticTask, parameters_named
+from workers.processors.seal_proofs import parameters_named
+from workers.processors.tasks import SyntheticOutput, SyntheticTask
 from workers.processors.trees import SectorTree, TreeC, TreeRLast, node_bytes, octonary_row
 from workers.storage.mapped import Nodes, file_read, file_write, layer_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles

@@ -7,29 +7,8 @@ Source: ipfs-force-community/damocles damocles-worker/vc-processors/src/builtin/
 
 from __future__ import annotations
 
-from poolsite.filecoin.porep.parameters import (
-    GENERATIONS,
-    SECTOR_SIZES,
-    SealParameters,
-    seal_parameters,
-)
 from poolsite.wire.codec import Int, Text
 from workers.processors.codec import Base64, Message, Octets
-from workers.processors.errors import BadInput
-
-SEAL_PROOFS: dict[str, SealParameters] = {
-    parameters.name: parameters
-    for parameters in (seal_parameters(number) for number in range(len(GENERATIONS) * len(SECTOR_SIZES)))
-}
-"""Parameters by the name that the protocol uses, such as StackedDrg2KiBV1_1."""
-
-
-def parameters_named(name: str) -> SealParameters:
-    """Return the parameters of a registered proof.  Raises BadInput."""
-    try:
-        return SEAL_PROOFS[name]
-    except KeyError:
-        raise BadInput(f"unknown registered proof {name!r}") from None
 
 
 class PieceInfo(Message, frozen=True):
@@ -191,61 +170,6 @@ class C2Output(Message, frozen=True):
     proof: Octets
 
 
-class Replica(Message, frozen=True):
-    """A sector to be proven."""
-
-    sector_id: Int
-    comm_r: Octets
-    cache_dir: Text
-    sealed_file: Text
-
-
-class WindowPostTask(Message, frozen=True):
-    """Prove that the sectors of some partitions are stored."""
-
-    miner_id: Int
-    proof_type: Int
-    """RegisteredPoStProof."""
-    replicas: tuple[Replica, ...]
-    """In the order in which the proof takes them."""
-    seed: Octets
-    """Randomness of the chain."""
-    seconds_left: Int = 0
-    """Until the proof is of no more use; 0: unknown.  Programs of the field are not told."""
-
-
-class WindowPostOutput(Message, frozen=True):
-    """The proof, or the sectors that cannot be proven."""
-
-    proofs: tuple[Base64, ...]
-    faults: tuple[Int, ...]
-    """Sector numbers, ascending; the proofs are empty unless this is."""
-
-
-class SectorCheckTask(Message, frozen=True):
-    """Look at the files of sectors, and open one challenged leaf of each."""
-
-    proof_type: Int
-    """RegisteredPoStProof of WindowPoSt."""
-    replicas: tuple[Replica, ...]
-    seed: Octets
-    per_second: Int = 0
-    """Most sectors in a second; 0: as fast as it goes."""
-
-
-class BadReplica(Message, frozen=True):
-    """A sector whose files are not good."""
-
-    sector_id: Int
-    reason: Text
-
-
-class SectorCheckOutput(Message, frozen=True):
-    """What is wrong, by sector; all others are good."""
-
-    bad: tuple[BadReplica, ...]
-
-
 class AggregateTask(Message, frozen=True):
     """Make the PoReps of several sectors one proof."""
 
@@ -261,26 +185,6 @@ class AggregateOutput(Message, frozen=True):
     """The aggregate."""
 
     proof: Base64
-
-
-class WinningPostTask(Message, frozen=True):
-    """Prove the one sector that a block win asks for."""
-
-    miner_id: Int
-    proof_type: Int
-    replicas: tuple[Replica, ...]
-    """The sectors that the chain named: one."""
-    seed: Octets
-    needs_groth16: bool = False
-    """Whether the chain takes nothing else."""
-    seconds_left: Int = 0
-    """Of an epoch, which several wins share; 0: unknown.  Programs of the field are not told either."""
-
-
-class WinningPostOutput(Message, frozen=True):
-    """The proof."""
-
-    proofs: tuple[Base64, ...]
 
 
 class UnsealTask(Message, frozen=True):
@@ -302,80 +206,6 @@ class UnsealTask(Message, frozen=True):
 
 class UnsealOutput(Message, frozen=True):
     """How much was written."""
-
-    num_bytes: Int
-
-
-class SnapEncodeTask(Message, frozen=True):
-    """Put new data into a sealed sector."""
-
-    registered_proof: Text
-    new_replica_path: Text
-    new_cache_path: Text
-    sector_path: Text
-    sector_cache_path: Text
-    staged_data_path: Text
-    piece_infos: tuple[PieceInfo, ...]
-
-
-class SnapEncodeOutput(Message, frozen=True):
-    """The commitments of the updated sector."""
-
-    comm_r_new: Octets
-    comm_r_last_new: Octets
-    comm_d_new: Octets
-
-
-class SnapProveTask(Message, frozen=True):
-    """Prove that the new data are in the new replica."""
-
-    registered_proof: Text
-    new_replica_path: Text
-    new_cache_path: Text
-    sector_path: Text
-    sector_cache_path: Text
-    comm_r_old: Octets
-    comm_r_new: Octets
-    comm_d_new: Octets
-    needs_groth16: bool = False
-    """Whether the chain takes nothing else."""
-
-
-class SnapProveOutput(Message, frozen=True):
-    """The proof for ProveReplicaUpdates."""
-
-    proof: Octets
-
-
-class UpdateKey(Message, frozen=True):
-    """The replica of zeros that data were encoded into: its nodes are the labels themselves."""
-
-    prover_id: Octets
-    sector_id: Int
-    ticket: Octets
-    comm_r: Octets
-
-
-class SnapDecodeTask(Message, frozen=True):
-    """Get the new data out of an updated sector."""
-
-    registered_proof: Text
-    new_replica_path: Text
-    new_cache_path: Text
-    sector_path: Text
-    sector_cache_path: Text
-    comm_d_new: Octets
-    unsealed_output: Text
-    offset: Int
-    """First unpadded byte."""
-    num_bytes: Int
-    """Unpadded bytes."""
-    key: UpdateKey | None = None
-    """Where the old replica is gone: of what it is made again."""
-
-
-class SnapDecodeOutput(Message, frozen=True):
-    """What was written."""
 
     num_bytes: Int
 

@@ -17,7 +17,8 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.private_files import locked
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress
-from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
+from workers.processors.seal_proofs import parameters_named
+from workers.processors.tasks import TreeDOutput, TreeDTask
 from workers.processors.trees import binary_row, grow, is_binary, node_bytes
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile, is_hole, link_write

@@ -7,6 +7,7 @@ storage-proofs-porep/src/stacked/vanilla/proof.rs extract_and_invert_transform_l
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +19,14 @@ from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.pieces import nodes_commitment, unpadded_size
-from workers.processors.tasks import SnapDecodeTask, UnsealOutput, UnsealTask, parameters_named
+from workers.processors.seal_proofs import parameters_named
+from workers.processors.tasks import UnsealOutput, UnsealTask
 from workers.storage.files import write_file
 from workers.storage.mapped import Nodes, as_nodes, file_write, resident_bytes, sealed_nodes
 from workers.storage.sector import SectorFiles
+
+if TYPE_CHECKING:
+    from workers.processors.snap_tasks import SnapDecodeTask
 
 CHUNK_BLOCKS = 1 << 13
 """Blocks of 4 nodes that a thread decodes at a time: 1 MiB."""

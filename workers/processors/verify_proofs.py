@@ -24,7 +24,7 @@ from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.post.verification import ProvenSector
-from poolsite.filecoin.proof_container import update_inputs_of
+from poolsite.filecoin.proof_inputs import update_inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,9 +15,9 @@ from workers.processors.codec import Base64
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.post_tasks import Replica, WindowPostOutput, WindowPostTask
 from workers.processors.snark import post_snark
 from workers.processors.snark_choice import takes_groth16
-from workers.processors.tasks import Replica, WindowPostOutput, WindowPostTask
 from workers.snark.files import post_spec
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from workers.processors.codec import Base64
 from workers.processors.errors import BadInput, ProcessorError
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.post_tasks import WinningPostOutput, WinningPostTask
 from workers.processors.snark import post_measure, post_snark
 from workers.processors.snark_choice import Snark, snark_chosen, takes_groth16
-from workers.processors.tasks import WinningPostOutput, WinningPostTask
 from workers.snark.files import post_spec
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.porep.parameters import seal_parameters
-from workers.processors.tasks import Replica
+from workers.processors.post_tasks import Replica
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from poolsite.wire.jobs import ProvenSector
+    from poolsite.wire.job_inputs import ProvenSector
     from workers.storage.attachment import Attachment
     from workers.storage.stores import Stores
 

@@ -11,7 +11,8 @@ import structlog
 from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof
-from poolsite.wire.jobs import REASON_MAX, BadSector, Claim, Complete, Fail, JobKind, Level, Progress
+from poolsite.wire.job_reports import REASON_MAX, BadSector, Complete, Fail, Level, Progress
+from poolsite.wire.jobs import Claim, JobKind
 from workers.console.client import (
     ConsoleAway,
     ConsoleRefused,
@@ -22,7 +23,8 @@ from workers.console.client import (
 )
 from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
-from workers.processors.tasks import AggregateTask, Replica, SectorCheckTask, WindowPostTask
+from workers.processors.post_tasks import Replica, SectorCheckTask, WindowPostTask
+from workers.processors.tasks import AggregateTask
 from workers.prover.located import OtherPlaces, sectors_locate, store_having
 from workers.prover.near import task_near
 from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
@@ -31,12 +33,8 @@ from workers.storage.bucket_files import store_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poolsite.wire.jobs import (
-        AggregateInputs,
-        Assignment,
-        SectorCheckInputs,
-        WindowPostInputs,
-    )
+    from poolsite.wire.job_inputs import AggregateInputs, SectorCheckInputs, WindowPostInputs
+    from poolsite.wire.jobs import Assignment
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
     from workers.console.work_bell import WorkBell

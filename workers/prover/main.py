@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec.structs import replace
 
-from poolsite.wire.hosts import UPGRADE_EXIT
+from poolsite.wire.commands import UPGRADE_EXIT
 from poolsite.wire.jobs import JobKind
 from workers.config import COMPILE_PROGRESS_FILE, prover_config
 from workers.config_mistakes import BadConfig
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workers.config import HostConfig
-    from workers.processors.tasks import WinningPostTask
+    from workers.processors.post_tasks import WinningPostTask
 
 log = structlog.get_logger(__name__)
 

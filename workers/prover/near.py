@@ -21,7 +21,8 @@ from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.post.challenges import post_randomness, sector_challenges
 from poolsite.filecoin.post.parameters import UnknownPoStProof, post_parameters
 from poolsite.filecoin.scalars import NODE_BYTES
-from workers.processors.tasks import SEAL_PROOFS, SectorCheckTask, WindowPostTask, WinningPostTask
+from workers.processors.post_tasks import SectorCheckTask, WindowPostTask, WinningPostTask
+from workers.processors.seal_proofs import SEAL_PROOFS
 from workers.storage.bucket import SCHEME
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_path import BucketPath
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.filecoin.post.parameters import PoStParameters
-    from workers.processors.tasks import Replica
+    from workers.processors.post_tasks import Replica
 
     ProvenTask = WindowPostTask | SectorCheckTask | WinningPostTask
 

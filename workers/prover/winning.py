@@ -12,15 +12,15 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.cids import BadCid, cid_from_json, cid_to_commr
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES, UnknownSealProof, seal_parameters
-from poolsite.wire.jobs import ProvenSector
+from poolsite.wire.job_inputs import ProvenSector
 from workers.processors.errors import BadFile, BadInput, BadProof
-from workers.processors.tasks import Replica, WinningPostTask
+from workers.processors.post_tasks import Replica, WinningPostTask
 from workers.prover.located import OtherPlaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workers.processors.tasks import WinningPostOutput
+    from workers.processors.post_tasks import WinningPostOutput
     from workers.storage.stores import Stores
 
 WINNING_V1: Final = 0

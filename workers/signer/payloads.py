@@ -20,7 +20,8 @@ from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.filecoin.ethereum import BadTransaction, signing_bytes
+from poolsite.filecoin.ethereum import signing_bytes
+from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import Message, message_from_cbor
 from poolsite.filecoin.policy import NETWORKS
 from poolsite.filecoin.randomness import draw_randomness

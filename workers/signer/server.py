@@ -15,7 +15,8 @@ from poolsite.filecoin.jwt import BadToken
 from poolsite.wire.jsonrpc.server import Closed, Session, body_answer
 from workers.signer.callers import Caller
 from workers.signer.errors import SignerError
-from workers.signer.strategy import Strategy, set_name
+from workers.signer.strategy import Strategy
+from workers.signer.strategy_rules import set_name
 from workers.signer.tokens import token_rights
 from workers.signer.wallet_rpc import WalletDispatcher
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.signer.errors import SignerError
-from workers.signer.strategy import CODE_NAMES, CODES, METHOD_NAMES, Group, KeyBind, Strategy
+from workers.signer.strategy import Strategy
 from workers.signer.strategy_rpc import bind_from_template, binds_remove, part
+from workers.signer.strategy_rules import CODE_NAMES, CODES, METHOD_NAMES, Group, KeyBind
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.jsonrpc.parameters import NUMBER, TEXT, RpcMethod, list_of
 from workers.signer.policy import MISFITS
-from workers.signer.strategy import (
-    GROUP,
-    MISSING,
-    NOT_PASSED,
-    Group,
-    KeyBind,
-    Strategy,
-    mask_of,
-    types_of,
-)
+from workers.signer.strategy import Strategy
+from workers.signer.strategy_rules import GROUP, MISSING, NOT_PASSED, Group, KeyBind, mask_of, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

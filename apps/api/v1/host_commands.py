@@ -16,7 +16,7 @@ from apps.core import clock
 from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from apps.sectors.services.hosts.workers import worker_command
-from poolsite.wire.hosts import STORE_OPERATIONS, Operation
+from poolsite.wire.commands import STORE_OPERATIONS, Operation
 
 NOT_PLAIN: Final = (Operation.REMOVE, Operation.REMOVE_SEALING, *STORE_OPERATIONS)
 """Operations that name files: their own requests look first whether these may go."""

@@ -30,7 +30,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
-from poolsite.wire.jobs import WindowPostInputs
+from poolsite.wire.job_inputs import WindowPostInputs
 
 if TYPE_CHECKING:
     from apps.proving.services.proving_context import ProvingContext

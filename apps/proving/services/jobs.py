@@ -19,7 +19,8 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_decode, document_encode
-from poolsite.wire.jobs import DIGEST_BYTES, JobKind, ProvenSector, SectorCheckInputs, WindowPostInputs
+from poolsite.wire.job_inputs import DIGEST_BYTES, ProvenSector, SectorCheckInputs, WindowPostInputs
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -39,7 +39,7 @@ from apps.proving.services.windows import post_split
 from apps.proving.states import AttemptKind, PostState
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
-from poolsite.wire.jobs import WindowPostInputs
+from poolsite.wire.job_inputs import WindowPostInputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from apps.miners.onchain import PartitionFacts
     from apps.proving.services.proving_context import ProvingContext
     from apps.sectors.models import Job
-    from poolsite.wire.jobs import ProvenSector
+    from poolsite.wire.job_inputs import ProvenSector
 
 log = structlog.get_logger(__name__)
 

@@ -85,7 +85,7 @@ class HostReport(models.Model):
 
     worker = models.OneToOneField(Worker, on_delete=models.CASCADE, related_name="report")
     settings = models.JSONField(default=list)
-    """`poolsite.wire.hosts.Setting` of each setting as it obeys them, encoded."""
+    """`poolsite.wire.host_settings.Setting` of each setting as it obeys them, encoded."""
     leftovers = models.JSONField(default=list)
     """`poolsite.wire.hosts.SealingLeftover` of what lies in its sealing folders without a job, encoded."""
     log = models.JSONField(default=list)

@@ -27,7 +27,8 @@ from apps.sectors.selectors.stopped_work import (
 )
 from apps.sectors.states import PAUSED_BY
 from poolsite.filecoin.actors.exitcodes import exit_code_text
-from poolsite.wire.jobs import RUN_KINDS, JobKind, Level
+from poolsite.wire.job_reports import Level
+from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:

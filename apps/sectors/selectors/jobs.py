@@ -12,16 +12,8 @@ from apps.sectors.params import pieces_of
 from apps.sectors.proof_forms import takes_containers_here
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_decode
-from poolsite.wire.jobs import (
-    RUN_KINDS,
-    AggregateInputs,
-    Assignment,
-    JobKind,
-    Piece,
-    SealInputs,
-    SectorCheckInputs,
-    WindowPostInputs,
-)
+from poolsite.wire.job_inputs import AggregateInputs, Piece, SealInputs, SectorCheckInputs, WindowPostInputs
+from poolsite.wire.jobs import RUN_KINDS, Assignment, JobKind
 from poolsite.wire.pipeline import UNSEAL_STAGES, RebuildState, Stage
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.sectors.models import SectorCopy, Store, StoreFinding, StoreScan, WorkerCommand
 from apps.sectors.selectors.stores import hosts_of_store
 from apps.sectors.states import CopyCondition, FindingKind, ScanState
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:

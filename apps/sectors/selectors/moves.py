@@ -10,7 +10,7 @@ from django.db.models import Q
 from apps.sectors.models import Store, StoreMove, WorkerCommand
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.states import OPEN_MOVES, MoveState
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,7 @@ from apps.sectors.errors import StoreUnknown, WorkerUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE, StoreCondition, room_together

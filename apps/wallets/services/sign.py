@@ -28,7 +28,7 @@ from apps.users.selectors import signer_granted
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.models import SERVED_S, SignRecord, Wallet
 from poolsite.filecoin.address import BLS, DELEGATED, Address, BadAddress, address_parse
-from poolsite.filecoin.ethereum import BadTransaction
+from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import SignedMessage, message_to_cbor
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 from poolsite.filecoin.signing import signing_payload

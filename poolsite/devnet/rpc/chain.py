@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.consensus import weight_of
+from poolsite.devnet.executed_tipset import NoTipset
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import not_stored
@@ -17,21 +17,18 @@ from poolsite.devnet.rpc.forms import (
     tipset_get,
 )
 from poolsite.devnet.rpc.objects import object_get
-from poolsite.filecoin.block import (
-    TipsetKey,
-    header_to_json,
-    tipset_key_to_json,
-    tipset_to_json,
-)
+from poolsite.filecoin.block import header_to_json
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.message import message_to_json, receipt_to_json, signed_message_to_json
+from poolsite.filecoin.tipset import TipsetKey, tipset_key_to_json, tipset_to_json
 from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.rpc.dispatch import Channel
-    from poolsite.filecoin.block import BlockHeader, Tipset
+    from poolsite.filecoin.block import BlockHeader
     from poolsite.filecoin.cids import Cid
+    from poolsite.filecoin.tipset import Tipset
 
 Key = tuple["Cid", ...]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.fault_injection import DRAIN_METHOD, FAIL_METHOD, DrainParams, FailParams
-from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.estimation import ExecutionFailed, Spec, UnknownSender
+from poolsite.devnet.executed_tipset import NoTipset
 from poolsite.devnet.faults import BadFault
 from poolsite.devnet.forks import NoReorg, head_back, reorg
 from poolsite.devnet.genesis_bundle import bundle_to_json
@@ -18,11 +18,11 @@ from poolsite.devnet.rpc.errors import not_stored
 from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.address import SYSTEM_ACTOR
 from poolsite.filecoin.amounts import FIL, AttoFil
-from poolsite.filecoin.block import tipset_to_json
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, signed_message_to_cbor
 from poolsite.filecoin.signing import message_sign
+from poolsite.filecoin.tipset import tipset_to_json
 from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.devnet.actors.codes import CODES
 from poolsite.devnet.actors.ledger import actor_get, resolve
-from poolsite.devnet.chain import NoTipset
+from poolsite.devnet.executed_tipset import NoTipset
 from poolsite.devnet.state.heads import actor_head
-from poolsite.filecoin.block import Tipset, tipset_key_to_json, tipset_to_json
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.message import message_to_json, receipt_to_json
+from poolsite.filecoin.tipset import Tipset, tipset_key_to_json, tipset_to_json
 from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from poolsite.wire.jsonrpc.parameters import BadParam, Param
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import Message
+    from poolsite.filecoin.tipset import Tipset
 
 Key = tuple["Cid", ...]
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from poolsite.devnet.execution import Applied
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.state.tables import State
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import SignedMessage
+    from poolsite.filecoin.tipset import Tipset
 
 CALL_GAS: Final = (1 << 62) - 1
 """Gas limit that lotus gives a call."""

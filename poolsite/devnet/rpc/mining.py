@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get, key_address, resolve_existing
-from poolsite.devnet.chain import NoTipset
+from poolsite.devnet.executed_tipset import NoTipset
 from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
@@ -15,20 +15,12 @@ from poolsite.devnet.rpc.mpool import SIGNED
 from poolsite.devnet.state.miner_rows import MINERS, Miner
 from poolsite.devnet.validation import BadBlock
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.block import (
-    BadTipset,
-    BeaconEntry,
-    BlockMsg,
-    ElectionProof,
-    PoStProof,
-    Ticket,
-    messages_root,
-    tipset_new,
-)
+from poolsite.filecoin.block import BeaconEntry, BlockMsg, ElectionProof, PoStProof, Ticket, messages_root
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import from_json, struct_of, to_json
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.filecoin.tipset import BadTipset, tipset_new
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam, Param
 

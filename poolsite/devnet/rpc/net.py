@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.minerjson import peer_text
-from poolsite.filecoin.block import tipset_to_json
+from poolsite.filecoin.tipset import tipset_to_json
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

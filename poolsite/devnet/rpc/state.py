@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.state.power_rows import PowerState
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import Message
+    from poolsite.filecoin.tipset import Tipset
 
 Key = tuple["Cid", ...]
 MAX_CONFIDENCE: Final = 900

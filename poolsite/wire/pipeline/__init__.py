@@ -18,13 +18,11 @@ from poolsite.wire.pipeline.sealing import (
     SEALING,
     STATE_OF_STAGE,
     TRANSITIONS,
-    SectorEvent,
-    SectorState,
-    Stage,
     stage_rank,
     state_after,
     states_with,
 )
+from poolsite.wire.pipeline.sealing_states import SectorEvent, SectorState, Stage
 from poolsite.wire.pipeline.snapping import SNAP_TRANSITIONS, SNAPPING, UNSENT, SnapStage, SnapState
 from poolsite.wire.pipeline.specs import BACK_TO, Owner, SectorKind, StageSpec, StoreUse, transitions_of
 from poolsite.wire.pipeline.unsealing import (

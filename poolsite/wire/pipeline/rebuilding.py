@@ -11,7 +11,8 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
-from poolsite.wire.pipeline.sealing import NEXT_STAGE, SectorState, Stage
+from poolsite.wire.pipeline.sealing import NEXT_STAGE
+from poolsite.wire.pipeline.sealing_states import SectorState, Stage
 from poolsite.wire.pipeline.snapping import ENCODE_KERNELS, SnapStage
 from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
 

@@ -10,97 +10,10 @@ docs/sealing.md, “The way of a sector”, has the table in words.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
+from poolsite.wire.pipeline.sealing_states import SectorEvent, SectorState, Stage
 from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
-
-
-class SectorState(StrEnum):
-    """What has been done for a sector."""
-
-    ALLOCATED = "ALLOCATED"
-    PIECE_ADDED = "PIECE_ADDED"
-    TREE_D_BUILT = "TREE_D_BUILT"
-    TICKET_ASSIGNED = "TICKET_ASSIGNED"
-    PC1_DONE = "PC1_DONE"
-    PC2_DONE = "PC2_DONE"
-    PERSISTED = "PERSISTED"
-    PRECOMMIT_SENT = "PRECOMMIT_SENT"
-    PRECOMMIT_LANDED = "PRECOMMIT_LANDED"
-    SEED_ASSIGNED = "SEED_ASSIGNED"
-    C1_DONE = "C1_DONE"
-    C2_DONE = "C2_DONE"
-    COMMIT_SENT = "COMMIT_SENT"
-    COMMIT_LANDED = "COMMIT_LANDED"
-    PROVING = "PROVING"
-    ABORTED = "ABORTED"
-    TERMINATED = "TERMINATED"
-
-
-class SectorEvent(StrEnum):
-    """What moves a sector."""
-
-    ADD_PIECE = "ADD_PIECE"
-    BUILD_TREE_D = "BUILD_TREE_D"
-    ASSIGN_TICKET = "ASSIGN_TICKET"
-    PC1 = "PC1"
-    PC2 = "PC2"
-    PERSIST = "PERSIST"
-    SEND_PRECOMMIT = "SEND_PRECOMMIT"
-    LAND_PRECOMMIT = "LAND_PRECOMMIT"
-    FAIL_PRECOMMIT = "FAIL_PRECOMMIT"
-    SKIP_PRECOMMIT = "SKIP_PRECOMMIT"
-    """A non-interactive proof needs neither pre-commit nor seed."""
-    ASSIGN_SEED = "ASSIGN_SEED"
-    C1 = "C1"
-    C2 = "C2"
-    SEND_COMMIT = "SEND_COMMIT"
-    LAND_COMMIT = "LAND_COMMIT"
-    FAIL_COMMIT = "FAIL_COMMIT"
-    FINALIZE = "FINALIZE"
-    RETICKET = "RETICKET"
-    """The ticket is too old for the chain: labels must be made again."""
-    RESEED = "RESEED"
-    """The pre-commit stands at another epoch than before, or the proof was refused: another seed."""
-    REVERT_PRECOMMIT = "REVERT_PRECOMMIT"
-    """The pre-commit message left the chain again."""
-    REVERT_COMMIT = "REVERT_COMMIT"
-    """The commit message left the chain again."""
-    ABORT = "ABORT"
-    TERMINATE = "TERMINATE"
-    """The chain has ended it before its time, as somebody asked (`poolsite.wire.pipeline.changes`)."""
-    REVERT_TERMINATE = "REVERT_TERMINATE"
-    """The message that ended it left the chain again."""
-    RESEAL = "RESEAL"
-    """Its host is gone, and the chain has its pre-commit: another host makes the same replica."""
-    RESTORE = "RESTORE"
-    """It was given up, and is sealed anew: the chain has never used its number."""
-    RESTORE_PROVEN = "RESTORE_PROVEN"
-    """It was given up, or counted as ended, and lives on the chain."""
-
-
-class Stage(StrEnum):
-    """What is to be done next; the pages and the REST interface show these words."""
-
-    ADD_PIECE = "ADD_PIECE"
-    TREE_D = "TREE_D"
-    TICKET = "TICKET"
-    PC1 = "PC1"
-    PC2 = "PC2"
-    PERSIST = "PERSIST"
-    PRECOMMIT = "PRECOMMIT"
-    PRECOMMIT_WAIT = "PRECOMMIT_WAIT"
-    WAIT_SEED = "WAIT_SEED"
-    C1 = "C1"
-    C2 = "C2"
-    COMMIT = "COMMIT"
-    COMMIT_WAIT = "COMMIT_WAIT"
-    FINALIZE = "FINALIZE"
-    PROVING = "PROVING"
-    ABORTED = "ABORTED"
-    TERMINATED = "TERMINATED"
-
 
 S, E = SectorState, SectorEvent
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.pipeline.sealing import RECOVER_TO, Stage
+from poolsite.wire.pipeline.sealing import RECOVER_TO
+from poolsite.wire.pipeline.sealing_states import Stage
 from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
 
 

@@ -18,7 +18,8 @@ from apps.dashboard.pages.hosts.asked import ASKED
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.principals import SYSTEM
-from poolsite.wire.hosts import Operation, SealingFolder
+from poolsite.wire.commands import Operation
+from poolsite.wire.hardware import SealingFolder
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import operator_person

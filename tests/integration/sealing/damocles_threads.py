@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.sha254 import sha254_zero
-from poolsite.wire.jobs import SealInputs
+from poolsite.wire.job_inputs import SealInputs
 from poolsite.wire.pipeline import RebuildState, UnsealStage
 from tests.integration.sealing.damocles_worker import DamoclesWorker
 from tests.people import bearer

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.cids import cid_parse, commd_cid
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.wire.jobs import Piece, SealInputs
+from poolsite.wire.job_inputs import Piece, SealInputs
 from tests import people
 from workers.agent.paths import SealingPaths, sealing_paths
 from workers.agent.task_fields import outputs_of, task_of
 from workers.processors import pc1_output
-from workers.processors.tasks import Replica, WindowPostTask
+from workers.processors.post_tasks import Replica, WindowPostTask
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from poolsite.filecoin.porep.c1 import c1_from_json
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from tests.unit.filecoin.groth16.simulated import simulated_proof
-from workers.processors.tasks import parameters_named
+from workers.processors.seal_proofs import parameters_named
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
-from workers.processors.tasks import SnapProveOutput
+from workers.processors.snap_tasks import SnapProveOutput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

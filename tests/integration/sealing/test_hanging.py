@@ -12,7 +12,7 @@ import pytest
 
 from apps.messages.models import Message
 from apps.sectors.models import Job
-from poolsite.wire.jobs import Complete
+from poolsite.wire.job_reports import Complete
 from tests.integration.sealing.windows import fresh_post, landed, next_post, require_all_active
 from tests.processor_pids import pids_of
 from tests.unit.apps.proving.attempts import job_of

@@ -84,7 +84,7 @@ class TwoStores:
         for leases in self.hosts:
             with suppress(ConsoleAway):
                 leases.heartbeat()
-        self._rest(lambda: None in self.watch._orders.values())
+        self._rest(lambda: None in self.watch.orders._orders.values())
 
     def _rest(self, is_busy: Callable[[], bool]) -> None:
         end = time.monotonic() + 30

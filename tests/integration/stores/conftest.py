@@ -134,7 +134,7 @@ class Farm:
         """Look, send a heartbeat, and carry out what it brought."""
         self.look()
         self.leases.heartbeat()
-        self._wait(lambda: None not in self.watch._orders.values())
+        self._wait(lambda: None not in self.watch.orders._orders.values())
 
     def beats(self, condition: Callable[[], bool]) -> None:
         """Send heartbeats until a condition holds, then have a head compare what was scanned."""

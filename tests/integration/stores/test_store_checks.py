@@ -135,7 +135,7 @@ def test_a_host_that_dies_or_repeats_itself_counts_each_sector_once(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun(farm)
-    monkeypatch.setattr(farm.watch, "order", lambda _command: None)  # it reads, and never ends
+    monkeypatch.setattr(farm.watch.orders, "order", lambda _command: None)  # it reads, and never ends
     farm.leases.heartbeat()
     assert WorkerCommand.objects.filter(op="check_sector", done_at=None).count() == 2
 

@@ -16,7 +16,7 @@ from apps.users.models import AuditEntry
 from tests.integration.stores.store_scans import found, no_chain
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, token
-from workers import store_watch
+from workers.storage import store_orders
 from workers.storage.store_check import sectors_scan
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_a_host_that_dies_in_a_scan_is_told_again_when_it_is_back(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     farm.ask("POST", "scans")
-    monkeypatch.setattr(farm.watch, "order", lambda _command: None)  # it dies over it
+    monkeypatch.setattr(farm.watch.orders, "order", lambda _command: None)  # it dies over it
     farm.leases.heartbeat()
     assert StoreScan.objects.get().state == "RUNNING"
 
@@ -207,7 +207,7 @@ def test_a_host_stops_a_cancelled_scan(farm: Farm, monkeypatch: pytest.MonkeyPat
         assert goes_on.wait(60)
         return sectors_scan(*args, **named)
 
-    monkeypatch.setattr(store_watch, "sectors_scan", slow)
+    monkeypatch.setattr(store_orders, "sectors_scan", slow)
     uuid = farm.ask("POST", "scans").json()["uuid"]
     farm.leases.heartbeat()
     assert began.wait(60)
@@ -215,20 +215,20 @@ def test_a_host_stops_a_cancelled_scan(farm: Farm, monkeypatch: pytest.MonkeyPat
     assert farm.ask("DELETE", f"scans/{uuid}").json()["state"] == "CANCELLED"
     farm.leases.heartbeat()
     goes_on.set()
-    farm.beats(lambda: None not in farm.watch._orders.values())
+    farm.beats(lambda: None not in farm.watch.orders._orders.values())
 
-    assert list(farm.watch._orders.values()) == ["the scan was cancelled"]
-    assert (farm.watch._withdrawn, farm.watch._scanned) == (set(), {})
+    assert list(farm.watch.orders._orders.values()) == ["the scan was cancelled"]
+    assert (farm.watch.orders._withdrawn, farm.watch.orders._scanned) == (set(), {})
 
 
 def test_what_a_cancelled_scan_has_found_is_forgotten(farm: Farm) -> None:
     uuid = farm.ask("POST", "scans").json()["uuid"]
     farm.beat()  # ordered and carried out; the next heartbeat would tell it
-    assert len(farm.watch._scanned) == 1
+    assert len(farm.watch.orders._scanned) == 1
     farm.ask("DELETE", f"scans/{uuid}")
     farm.beat()
 
-    assert farm.watch._scanned == {}
+    assert farm.watch.orders._scanned == {}
     assert not StoreFinding.objects.exists()
 
 

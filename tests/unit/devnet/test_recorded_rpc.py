@@ -12,9 +12,9 @@ from poolsite.devnet.profile import Profile
 from poolsite.filecoin.actors.market import AddBalanceParams
 from poolsite.filecoin.address import MARKET_ACTOR
 from poolsite.filecoin.amounts import FIL
-from poolsite.filecoin.block import TipsetKey
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.network_params import network_to_params
+from poolsite.filecoin.tipset import TipsetKey
 from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, send, signed
 from tests.unit.devnet.recorded import Replay, answer_differences, exchanges

@@ -14,7 +14,8 @@ from poolsite.devnet.clock import ManualClock, WallClock
 from poolsite.devnet.genesis_config import BrokenChain
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import Profile
-from poolsite.devnet.store import BadStore, row_decode
+from poolsite.devnet.store import BadStore
+from poolsite.devnet.store_rows import row_decode
 from poolsite.filecoin.amounts import FIL
 from tests.unit.devnet.people import OWNER, STRANGER, chain, send, signed
 from tests.unit.devnet.sealing import small_miner

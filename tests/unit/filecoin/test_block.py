@@ -12,26 +12,28 @@ from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.amt import amt_root_of_cids
 from poolsite.filecoin.block import (
-    BadTipset,
     BlockHeader,
     ElectionProof,
     MsgMeta,
     Ticket,
-    TipsetKey,
     header_to_json,
     messages_root,
     receipts_root,
-    tipset_from_json,
-    tipset_key_from_bytes,
-    tipset_key_from_json,
-    tipset_new,
-    tipset_to_json,
 )
 from poolsite.filecoin.cids import BadCid, Cid, cid_of_cbor
 from poolsite.filecoin.codec import from_json, to_cbor
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import Receipt
 from poolsite.filecoin.signature import Signature
+from poolsite.filecoin.tipset import (
+    BadTipset,
+    TipsetKey,
+    tipset_from_json,
+    tipset_key_from_bytes,
+    tipset_key_from_json,
+    tipset_new,
+    tipset_to_json,
+)
 
 ROOT = cid_of_cbor(b"root")
 

@@ -11,10 +11,10 @@ from poolsite.filecoin.address import EAM_ACTOR, actor_address, delegated_addres
 from poolsite.filecoin.ethereum import (
     METHOD_CREATE_EXTERNAL,
     METHOD_INVOKE_EVM,
-    BadTransaction,
     signing_bytes,
     transaction_hash,
 )
+from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.rlp import rlp_encode
 from poolsite.filecoin.signature import Signature

@@ -12,7 +12,6 @@ from poolsite.filecoin import (
     address,
     amounts,
     bitfield,
-    block,
     cids,
     deadlines,
     jwt,
@@ -21,6 +20,7 @@ from poolsite.filecoin import (
     message,
     network_params,
     policy,
+    tipset,
 )
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ TEXTS: dict[str, tuple[Callable[[str], Any], tuple[type[Exception], ...]]] = {
 }
 VALUES: dict[str, tuple[Callable[[Any], Any], tuple[type[Exception], ...]]] = {
     "cid": (cids.cid_from_json, (cids.BadCid,)),
-    "tipset": (block.tipset_from_json, (kinds.BadField, block.BadTipset, cids.BadCid)),
-    "tipset key": (block.tipset_key_from_json, (kinds.BadField, cids.BadCid)),
+    "tipset": (tipset.tipset_from_json, (kinds.BadField, tipset.BadTipset, cids.BadCid)),
+    "tipset key": (tipset.tipset_key_from_json, (kinds.BadField, cids.BadCid)),
     "message": (message.message_from_json, (kinds.BadField,)),
     "receipt": (message.receipt_from_json, (kinds.BadField,)),
     "deadline": (deadlines.deadline_from_json, (kinds.BadField,)),
@@ -111,7 +111,7 @@ def test_bytes(data: bytes) -> None:
         (cids.cid_from_bytes, cids.BadCid),
         (amounts.amount_from_bytes, amounts.BadAmount),
         (bitfield.bitfield_from_bytes, bitfield.BadBitField),
-        (block.tipset_key_from_bytes, cids.BadCid),
+        (tipset.tipset_key_from_bytes, cids.BadCid),
     ):
         _read_or_refuse(parse, own, data)
 

@@ -6,6 +6,12 @@ import random
 import pytest
 
 from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.container_checks import (
+    porep_proof_check,
+    update_proof_check,
+    window_post_check,
+    winning_post_check,
+)
 from poolsite.filecoin.merkle import MerkleProof, PathElement
 from poolsite.filecoin.message import MAX_MESSAGE_LEN
 from poolsite.filecoin.porep.parameters import KIB, ChallengeRule, seal_parameters
@@ -26,13 +32,9 @@ from poolsite.filecoin.proof_container import (
     container_encode,
     porep_container,
     porep_fits_message,
-    porep_proof_check,
     update_container,
     update_fits_message,
-    update_proof_check,
-    window_post_check,
     window_post_container,
-    winning_post_check,
     winning_post_container,
 )
 from poolsite.filecoin.update.parameters import update_parameters

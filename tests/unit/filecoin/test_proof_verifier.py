@@ -23,7 +23,8 @@ from poolsite.filecoin.groth16.public_inputs import porep_public_inputs, update_
 from poolsite.filecoin.groth16.verification import BadGroth16Proof, VerifyingKey
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.parameters import post_parameters
-from poolsite.filecoin.proof_container import BadProofContainer, porep_inputs_of
+from poolsite.filecoin.proof_container import BadProofContainer
+from poolsite.filecoin.proof_inputs import porep_inputs_of
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier, ProvenSeal
 from poolsite.filecoin.update.parameters import update_parameters
 from tests.unit.filecoin.golden_proofs import case_parameters, case_sealed, golden

@@ -6,7 +6,6 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
-from poolsite.filecoin.block import tipset_from_json, tipset_to_json
 from poolsite.filecoin.message import (
     message_from_json,
     message_to_json,
@@ -15,6 +14,7 @@ from poolsite.filecoin.message import (
 )
 from poolsite.filecoin.signature import BadSignature
 from poolsite.filecoin.signing import message_verify
+from poolsite.filecoin.tipset import tipset_from_json, tipset_to_json
 from tests.unit.filecoin.golden.files import alike, load
 
 if TYPE_CHECKING:

@@ -11,22 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from poolsite.wire.codec import WIRE_VERSION, BadWire, document_decode, document_encode
-from poolsite.wire.hosts import Command, Hardware, Heartbeat, HeartbeatAnswer, HeldJob, Operation, Register
-from poolsite.wire.jobs import (
-    Assignment,
-    Claim,
-    Complete,
-    Event,
-    Fail,
-    JobKind,
-    Level,
-    Piece,
-    Progress,
-    ProvenSector,
-    SealInputs,
-    StageOutputs,
-    WindowPostInputs,
-)
+from poolsite.wire.commands import Command, Operation
+from poolsite.wire.hardware import Hardware
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, HeldJob, Register
+from poolsite.wire.job_inputs import Piece, ProvenSector, SealInputs, WindowPostInputs
+from poolsite.wire.job_reports import Complete, Event, Fail, Level, Progress, StageOutputs
+from poolsite.wire.jobs import Assignment, Claim, JobKind
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no finding."""

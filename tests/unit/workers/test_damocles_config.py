@@ -9,8 +9,8 @@ import pytest
 
 from poolsite.wire.sealing_rules import EVERY, NewSectors
 from workers.config import sealer_config
-from workers.config_mistakes import BadConfig
-from workers.damocles_config import BadFile, DamoclesFile, damocles_read, is_damocles
+from workers.config_mistakes import BadConfig, BadFile
+from workers.damocles_config import DamoclesFile, damocles_read, is_damocles
 from workers.host_settings import HostSettings
 from workers.stage_processors import HostProcessors, Location, StageProcessor
 from workers.storage.bucket import BucketSettings

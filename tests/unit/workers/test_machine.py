@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poolsite.wire.hosts import Disk
+from poolsite.wire.hardware import Disk
 from workers import machine
 from workers.config import sealer_config
 from workers.config_mistakes import BadConfig

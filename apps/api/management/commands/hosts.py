@@ -25,7 +25,7 @@ from apps.sectors.services.hosts.settings import (
 from apps.sectors.services.hosts.workers import worker_command
 from apps.users.principals import SYSTEM
 from apps.users.selectors import tenant_by_name
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

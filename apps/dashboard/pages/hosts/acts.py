@@ -27,7 +27,7 @@ from apps.sectors.services.hosts.settings import (
     worker_settings_set,
 )
 from apps.sectors.services.hosts.workers import worker_command
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from uuid import UUID

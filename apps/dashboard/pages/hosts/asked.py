@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.core import formatting
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from apps.sectors.models import Worker

@@ -28,7 +28,7 @@ from apps.sectors.selectors.hosts import is_uuid, worker_get, worker_is_away, wo
 from apps.sectors.selectors.jobs import hosts_of_jobs
 from apps.sectors.services.hosts.workers import worker_command
 from apps.users.services.people import can_manage_people
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ from apps.core import formatting
 from apps.dashboard.labels import STAGES
 from apps.sectors.selectors.hosts import host_report
 from apps.sectors.services.hosts.settings import SETTABLE, settings_wanted
-from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS
+from poolsite.wire.host_settings import CONSOLE_LEVELS, LEVELS
 from poolsite.wire.sealing_rules import (
     ALL,
     LOCATION,

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import ORDERS
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from apps.sectors.models import StoreMove, WorkerCommand

@@ -21,7 +21,7 @@ from apps.sectors.selectors.stores import (
     store_status,
     stores_room,
 )
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:

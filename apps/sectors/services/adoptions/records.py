@@ -28,7 +28,7 @@ from poolsite.filecoin.cbor import int_write
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.commd import BadPiece
 from poolsite.filecoin.sha254 import sha254_zero
-from poolsite.wire.jobs import Piece as WirePiece
+from poolsite.wire.job_inputs import Piece as WirePiece
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, Veri
 from poolsite.filecoin.bitfield import EMPTY, bitfield_of, bitfield_of_runs, bitfield_union, portions, runs_of
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd, cid_to_commr
 from poolsite.filecoin.fr32 import unpadded_bytes
-from poolsite.wire.jobs import Piece as WirePiece
+from poolsite.wire.job_inputs import Piece as WirePiece
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,7 +26,8 @@ from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProvenSeal, is_container
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_encode
-from poolsite.wire.jobs import AggregateInputs, JobKind
+from poolsite.wire.job_inputs import AggregateInputs
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from apps.sectors.services.sealing.steps import console_failure
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors import miner as miner_params
 from poolsite.filecoin.actors.exitcodes import ExitCode
-from poolsite.wire.jobs import Level
+from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.deadlines import deadline_info
-from poolsite.wire.jobs import Level
+from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:

@@ -20,7 +20,9 @@ from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_retry
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
-from poolsite.wire.jobs import DIGEST_BYTES, JobKind, Level, ProvenSector, SectorCheckInputs
+from poolsite.wire.job_inputs import DIGEST_BYTES, ProvenSector, SectorCheckInputs
+from poolsite.wire.job_reports import Level
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from datetime import datetime

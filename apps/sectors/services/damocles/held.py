@@ -20,7 +20,7 @@ from apps.sectors.services.damocles.deals import deals_refuse, seals_zeros
 from apps.sectors.services.damocles.hosts import damocles_host
 from apps.sectors.services.sealing.steps import job_locked, sector_retry, sector_step
 from apps.sectors.states import ENDED_SECTORS, PAUSED_BY, JobState
-from poolsite.wire.jobs import TEXT_MAX
+from poolsite.wire.job_reports import TEXT_MAX
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage, stage_rank
 
 if TYPE_CHECKING:

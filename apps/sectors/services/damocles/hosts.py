@@ -26,7 +26,7 @@ from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.hosts.retirement import retire_when_drained, retirement_lock
 from apps.sectors.states import JobState
 from poolsite.filecoin.policy import ProofForm
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES
 

@@ -31,7 +31,8 @@ from apps.sectors.services.runs.steps import hosts_of_run, run_locked, run_move,
 from apps.sectors.services.runs.unsealing import unseal_step
 from apps.sectors.states import ENDED_SECTORS, JobState
 from poolsite.wire.damocles import REBUILT_UNTIL
-from poolsite.wire.jobs import TEXT_MAX, Claim, Event, JobKind, Level, StageOutputs
+from poolsite.wire.job_reports import TEXT_MAX, Event, Level, StageOutputs
+from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.pipeline import (
     BACK_TO,
     UNSEAL_STAGES,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.damocles.held import SectorName
     from apps.sectors.services.damocles.sectors import Reported, Wanted
     from apps.users.principals import Principal
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
 
 FIRST_STAGES: Final[dict[JobKind, str]] = {
     JobKind.SNAP_UP: SnapStage.SNAP_ENCODE,

@@ -27,7 +27,9 @@ from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.wire.codec import document_decode
-from poolsite.wire.jobs import TEXT_MAX, Claim, Complete, Fail, JobKind, Level, WindowPostInputs
+from poolsite.wire.job_inputs import WindowPostInputs
+from poolsite.wire.job_reports import TEXT_MAX, Complete, Fail, Level
+from poolsite.wire.jobs import Claim, JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,7 +29,8 @@ from apps.sectors.services.damocles.files import (
 )
 from apps.sectors.services.damocles.jobs import job_allocate, job_held
 from poolsite.wire.damocles import SubmitResult
-from poolsite.wire.jobs import JobKind, StageOutputs
+from poolsite.wire.job_reports import StageOutputs
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState, SnapState
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from apps.sectors.states import ENDED_SECTORS
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import REACHED
-from poolsite.wire.jobs import TEXT_MAX, Claim, JobKind, Level
+from poolsite.wire.job_reports import TEXT_MAX, Level
+from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from apps.sectors.errors import JobUnknown, NotDamocles, NotThatFar
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.services.damocles.jobs import job_allocate, job_held
 from apps.sectors.services.runs.unsealing import unsealed_take
-from poolsite.wire.jobs import TEXT_MAX, JobKind, StageOutputs
+from poolsite.wire.job_reports import TEXT_MAX, StageOutputs
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UnsealStage
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.stores.findings import numbers_on_chain
 from apps.sectors.services.stores.moves import changes_open
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

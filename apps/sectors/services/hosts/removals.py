@@ -12,7 +12,7 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.states import JobState
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 

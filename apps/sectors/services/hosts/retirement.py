@@ -19,7 +19,7 @@ from apps.sectors.services.stores.moves import moves_end
 from apps.sectors.services.stores.scans import scans_end
 from apps.users.services.audit import audit_entries_record
 from apps.users.services.join_tokens import host_token_revoke
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:

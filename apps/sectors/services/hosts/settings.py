@@ -17,7 +17,9 @@ from apps.sectors.selectors.hosts import shared_settings_of
 from apps.sectors.services.audit import settings_audit, worker_audit
 from apps.sectors.services.roles.labels import worker_labels_sync
 from apps.users.services.audit import audit_entries_record
-from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.host_settings import SETTING_MAX
+from poolsite.wire.hosts import SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
 from poolsite.wire.sealing_rules import RULES, SEALING, THREADS, rule_key, rule_read
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from apps.users.models import Tenant
     from apps.users.principals import Principal
-    from poolsite.wire.hosts import Setting
+    from poolsite.wire.host_settings import Setting
 
 SLOTS: Final = "slots."
 PLAIN: Final = ("sectors_max", "sector_room_bytes")

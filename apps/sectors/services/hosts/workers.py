@@ -57,15 +57,8 @@ from apps.sectors.services.stores.scans import scans_note
 from apps.sectors.states import JobState
 from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.wire.codec import document_encode
-from poolsite.wire.hosts import (
-    WITHOUT_UPGRADE,
-    Command,
-    HeartbeatAnswer,
-    Lost,
-    Operation,
-    Registered,
-    Renewed,
-)
+from poolsite.wire.commands import WITHOUT_UPGRADE, Command, Operation
+from poolsite.wire.hosts import HeartbeatAnswer, Lost, Registered, Renewed
 from poolsite.wire.jobs import JobKind
 
 TOLD_FIELDS = ("hardware", "slots", "stores")
@@ -77,7 +70,7 @@ if TYPE_CHECKING:
 
     from apps.users.principals import Principal
     from poolsite.wire.hosts import Heartbeat, HeldJob, Register
-    from poolsite.wire.jobs import Progress
+    from poolsite.wire.job_reports import Progress
 
 
 @transaction.atomic

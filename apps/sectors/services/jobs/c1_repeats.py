@@ -9,7 +9,7 @@ from django.db import transaction
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_step
 from apps.sectors.states import JobState
-from poolsite.wire.jobs import Level
+from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, SectorState, Stage
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ from apps.sectors.selectors.restored import (
 from apps.sectors.services.hosts.workers import boot_check, boot_require
 from apps.sectors.services.jobs.claim_statements import KINDS, LAPSED, NEXT, PLAIN, SWEEP, TAKE
 from apps.sectors.states import JobState
-from poolsite.wire.jobs import STAGED, Assignment, Claimed, JobKind, SealInputs
+from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.jobs import STAGED, Assignment, Claimed, JobKind
 from poolsite.wire.pipeline import Stage
 from poolsite.wire.sealing_rules import EVERY
 

@@ -40,13 +40,14 @@ from apps.sectors.services.sealing.steps import sector_pause, sector_step
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_encode
-from poolsite.wire.jobs import RUN_KINDS, STAGED, EventAnswer, JobKind, Level
+from poolsite.wire.job_reports import EventAnswer, Level
+from poolsite.wire.jobs import RUN_KINDS, STAGED, JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from poolsite.wire.jobs import Complete, Event, Fail, Progress, Release
+    from poolsite.wire.job_reports import Complete, Event, Fail, Progress, Release
 
 
 LOCKED: Final = """

@@ -13,7 +13,7 @@ from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from apps.sectors.policy import SealingPolicy
-    from poolsite.wire.jobs import StageOutputs
+    from poolsite.wire.job_reports import StageOutputs
     from poolsite.wire.pipeline import StageSpec
 
 

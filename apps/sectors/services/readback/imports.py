@@ -16,7 +16,8 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.jobs.stage_outputs import outputs_columns
 from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_step
 from apps.sectors.states import JobState
-from poolsite.wire.jobs import JobKind, Level
+from poolsite.wire.job_reports import Level
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RECOVER_TO, Owner, SectorState, stage_rank, state_after
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
-from poolsite.wire.jobs import EventAnswer, JobKind
+from poolsite.wire.job_reports import EventAnswer
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import (
     BACK_TO,
     RUN_NEXT,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.users.principals import Principal
-    from poolsite.wire.jobs import Event
+    from poolsite.wire.job_reports import Event
 
 FIRST_STATES: Final = (SnapState.PIECES_ASSIGNED, RebuildState.LOST)
 ACTIONS: Final[dict[str, str]] = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "rebuild"}

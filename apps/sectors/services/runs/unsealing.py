@@ -22,7 +22,8 @@ from apps.sectors.selectors.jobs import unseal_inputs
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.fr32 import unpadded_bytes
-from poolsite.wire.jobs import EventAnswer, JobKind
+from poolsite.wire.job_reports import EventAnswer
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UNSEAL_NEXT, UNSEAL_STAGES, Owner, UnsealStage, UnsealState
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.pieces.files import Source
     from apps.users.principals import Principal
-    from poolsite.wire.jobs import Event
+    from poolsite.wire.job_reports import Event
 
 RETRY_AFTER: Final = timedelta(minutes=10)
 """So long a failure is answered before the piece is unsealed again."""

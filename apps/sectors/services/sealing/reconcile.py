@@ -24,7 +24,7 @@ from apps.sectors.services.sealing.advance import (
 )
 from apps.sectors.services.sealing.steps import console_failure
 from apps.sectors.states import BatchState
-from poolsite.wire.jobs import Level
+from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:

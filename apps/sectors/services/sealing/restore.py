@@ -30,7 +30,7 @@ from apps.sectors.services.sealing.placements import pieces_found
 from apps.sectors.services.sealing.steps import job_locked, sector_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from apps.sectors.params import has_data
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import files_remove
 from apps.sectors.states import PAUSED_BY, BatchState, JobState
-from poolsite.wire.jobs import Level
+from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.copies import condition_of, copies_forget, copy_note, copy_unread
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
-from poolsite.wire.hosts import WITHOUT_UPGRADE, Operation
+from poolsite.wire.commands import WITHOUT_UPGRADE, Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.store_checks import FileState
 from poolsite.wire.stores import READABLE

@@ -19,7 +19,7 @@ from apps.sectors.services.stores.findings import findings_locked
 from apps.sectors.services.stores.missing_files import missing_drop
 from apps.sectors.services.stores.moves import unchanged_lock
 from apps.sectors.states import CopyCondition, FindingKind, FindingState
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import BAD_FILES
 

@@ -28,7 +28,7 @@ from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import order_args, reader
 from apps.sectors.services.stores.moves import changes_open, unchanged_require
 from apps.sectors.states import FindingKind, FindingState
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

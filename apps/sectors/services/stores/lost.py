@@ -23,7 +23,7 @@ from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
 from apps.sectors.services.stores.moves import moves_locked, moves_lose
 from apps.sectors.states import ENDED_SECTORS
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE
 

@@ -26,7 +26,7 @@ from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.events import CHANGED, FAILED, event_write
 from apps.sectors.states import OPEN_MOVES, JobState, MoveState
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE, ROOM_PROMISED, StoreCondition

@@ -20,7 +20,7 @@ from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
 from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES
 from poolsite.wire.codec import NUMBER_MAX
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import PATH_MAX, READABLE, WEIGHT_MAX

@@ -26,7 +26,7 @@ from apps.sectors.services.stores.events import event_write
 from apps.sectors.states import ENDED_SECTORS, FindingKind, FindingState, ScanState
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, portions
 from poolsite.wire.codec import document_decode, document_encode
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import ScannedStore
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.chain import NoTipset
+from poolsite.devnet.executed_tipset import NoTipset
 from poolsite.devnet.rpc.errors import NULL_ROUND
 from poolsite.devnet.rpc.eth import readers
 from poolsite.devnet.rpc.eth.messages import ZERO_HASH, hash_text, transaction_json
-from poolsite.filecoin.block import tipset_key_from_bytes
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cbor import bytes_read as cbor_bytes_read
 from poolsite.filecoin.cids import BadCid, cid_of_digest
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+from poolsite.filecoin.tipset import tipset_key_from_bytes
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.rpc.eth.readers import BlockName
     from poolsite.devnet.state.tables import State
-    from poolsite.filecoin.block import Tipset
+    from poolsite.filecoin.tipset import Tipset
 
 SAFE_DEPTH: Final = 30
 """Epochs behind the head at which a block counts as safe."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.execution import Applied
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.rpc.eth.readers import BlockName, EthCall
-    from poolsite.filecoin.block import Tipset
+    from poolsite.filecoin.tipset import Tipset
 
 PREMIUM_BLOCKS: Final = 1
 """Within so many blocks a message of the usual premium lands."""

@@ -10,7 +10,7 @@ from poolsite.devnet.rpc.errors import panic
 from poolsite.devnet.rpc.eth import readers
 from poolsite.devnet.rpc.eth.blocks import block_hash, block_json, by_hash
 from poolsite.devnet.rpc.eth.messages import transaction_hash_text
-from poolsite.filecoin.block import Tipset
+from poolsite.filecoin.tipset import Tipset
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam
 

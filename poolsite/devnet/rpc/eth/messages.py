@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.filecoin.address import EAM_ACTOR, eth_masked_id
 from poolsite.filecoin.cbor import BadCbor, bytes_read
-from poolsite.filecoin.ethereum import (
-    EIP1559,
-    METHOD_CREATE_EXTERNAL,
-    METHOD_INVOKE_EVM,
-    Transaction,
-    eth_name,
-    transaction_of,
-)
+from poolsite.filecoin.ethereum import METHOD_CREATE_EXTERNAL, METHOD_INVOKE_EVM, eth_name, transaction_of
+from poolsite.filecoin.ethereum_transaction import EIP1559
 from poolsite.filecoin.gas import gas_outputs
 from poolsite.filecoin.sigtypes import SIG_DELEGATED
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -28,6 +22,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.cids import Cid
+    from poolsite.filecoin.ethereum_transaction import Transaction
     from poolsite.filecoin.message import Message, Receipt, SignedMessage
 
 ZERO_HASH: Final = "0x" + "00" * 32

@@ -14,7 +14,8 @@ from poolsite.devnet.rpc.eth.messages import (
 from poolsite.devnet.rpc.mpool import mpool_push
 from poolsite.devnet.search import Replaced, UnknownMessage
 from poolsite.filecoin.cids import Cid, cid_of_digest, cid_to_json
-from poolsite.filecoin.ethereum import BadTransaction, transaction_parse, transaction_to_message
+from poolsite.filecoin.ethereum import transaction_to_message
+from poolsite.filecoin.ethereum_transaction import BadTransaction, transaction_parse
 from poolsite.filecoin.keccak import keccak256
 from poolsite.filecoin.sigtypes import SIG_DELEGATED
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from poolsite.devnet.rpc.eth.readers import BlockName
     from poolsite.devnet.search import Lookup
     from poolsite.devnet.state.tables import State
-    from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.message import SignedMessage
+    from poolsite.filecoin.tipset import Tipset
 
 NO_LIMIT = -1
 """Search back to genesis."""

@@ -11,7 +11,8 @@ from apps.miners.models import Miner
 from apps.sectors.models import HostReport, Job, Sector, Worker
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, Register
-from poolsite.wire.jobs import Claim, Event, JobKind, Progress, StageOutputs
+from poolsite.wire.job_reports import Event, Progress, StageOutputs
+from poolsite.wire.jobs import Claim, JobKind
 from tests import factories
 from tests.people import bearer, operator_token, token
 

@@ -14,7 +14,8 @@ from apps.sectors.services.hosts.workers import leases_renew
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob
-from poolsite.wire.jobs import Assignment, Complete, Fail, JobKind, Level, Progress
+from poolsite.wire.job_reports import Complete, Fail, Level, Progress
+from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.proving.attempts import job_of

@@ -21,7 +21,8 @@ from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.codec import from_cbor
-from poolsite.wire.jobs import BadSector, Complete, JobKind
+from poolsite.wire.job_reports import BadSector, Complete
+from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.killed_writes import killed_writes
 from tests.people import tenant

@@ -31,7 +31,8 @@ from apps.users.selectors import audit_visible, miner_owner
 from apps.users.services.grants import signer_grant_revoke
 from apps.users.services.tenants import tenant_delete, tenant_update
 from apps.users.services.tokens import TokenLimits
-from poolsite.wire.jobs import JobKind, ProvenSector
+from poolsite.wire.job_inputs import ProvenSector
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, STORE, TransferCase, transfer_case

@@ -42,7 +42,8 @@ from apps.sectors.services.sealing.steps import (
 )
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob
-from poolsite.wire.jobs import Claim, Event, Fail, JobKind, Level, Progress, Release
+from poolsite.wire.job_reports import Event, Fail, Level, Progress, Release
+from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, WORKER_STAGES, Owner
 from tests import factories
 from tests.people import tenant
@@ -50,7 +51,8 @@ from tests.unit.apps.sectors.sealing import DIGEST, NOON, OUTPUTS, host
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from poolsite.wire.jobs import Assignment, EventAnswer
+    from poolsite.wire.job_reports import EventAnswer
+    from poolsite.wire.jobs import Assignment
 
 SECTORS: Final = 4
 LEASE_S: Final = 90

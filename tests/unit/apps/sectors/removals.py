@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.sectors.services.hosts.workers import worker_heartbeat
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:

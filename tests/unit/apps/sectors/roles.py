@@ -16,7 +16,8 @@ from apps.sectors.services.roles.assignments import (
 )
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, HeldJob
-from poolsite.wire.jobs import JobKind, ProvenSector, WindowPostInputs
+from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
+from poolsite.wire.jobs import JobKind
 from tests import people
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
 

@@ -9,7 +9,9 @@ from apps.sectors.services.hosts.workers import worker_register
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_event
 from poolsite.wire.hosts import Register
-from poolsite.wire.jobs import Assignment, Claim, Event, EventAnswer, JobKind, Piece, StageOutputs
+from poolsite.wire.job_inputs import Piece
+from poolsite.wire.job_reports import Event, EventAnswer, StageOutputs
+from poolsite.wire.jobs import Assignment, Claim, JobKind
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests.people import tenant
 

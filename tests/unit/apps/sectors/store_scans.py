@@ -11,7 +11,8 @@ from apps.sectors.models import SectorCopy, Store, StoreFinding
 from apps.sectors.services.hosts.workers import worker_heartbeat
 from apps.sectors.services.stores import findings as store_findings
 from apps.sectors.services.stores.scans import scan_begin, scans_compare
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.store_checks import (
     CheckedFile,

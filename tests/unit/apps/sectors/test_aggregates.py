@@ -22,7 +22,8 @@ from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.proof_container import PREFIX
-from poolsite.wire.jobs import Complete, Fail, JobKind, Level
+from poolsite.wire.job_reports import Complete, Fail, Level
+from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.killed_writes import killed_writes
 from tests.unit.apps.sectors.chain import SomeSectors

@@ -10,7 +10,8 @@ from apps.sectors.errors import UpgradeUnknown
 from apps.sectors.models import Worker
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from apps.sectors.services.hosts.workers import commands_open, worker_command
-from poolsite.wire.hosts import VERSION, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import VERSION
 from tests.unit.apps.sectors.sealing import NOON, host
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from apps.sectors.services.stores.findings import (
     leftovers_remove,
 )
 from apps.sectors.services.stores.moves import moves_begin, moves_continue, unchanged_lock
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat
 from tests.people import principal
 from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.sealing import NOON

@@ -17,8 +17,9 @@ from apps.sectors.models import Job, JobEvent, Sector, Store, StoreMove, Worker,
 from apps.sectors.services.runs.steps import hosts_of_run
 from apps.sectors.services.stores.lost import LOST_AFTER, lost_store, store_forget
 from apps.users.models import AuditEntry
-from poolsite.wire.hosts import Operation
-from poolsite.wire.jobs import JobKind, StageOutputs
+from poolsite.wire.commands import Operation
+from poolsite.wire.job_reports import StageOutputs
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.page_client import signed_in, text_of

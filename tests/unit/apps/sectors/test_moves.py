@@ -18,7 +18,8 @@ from apps.sectors.services.stores.moves import ROOM_WAIT, moves_begin, moves_can
 from apps.sectors.services.stores.orders import store_detach
 from apps.sectors.services.transfer import unfinished_check
 from poolsite.filecoin.sha254 import sha254_zero
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState
 from poolsite.wire.stores import AttachedStore, StoreCondition

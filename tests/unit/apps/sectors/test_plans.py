@@ -15,7 +15,9 @@ from apps.sectors.services.hosts.settings import (
     worker_settings_set,
 )
 from apps.sectors.services.hosts.workers import worker_command, worker_heartbeat, worker_register
-from poolsite.wire.hosts import Heartbeat, Operation, Register, Registered, Setting
+from poolsite.wire.commands import Operation
+from poolsite.wire.host_settings import Setting
+from poolsite.wire.hosts import Heartbeat, Register, Registered
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.people import tenant

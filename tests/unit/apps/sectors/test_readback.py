@@ -26,7 +26,7 @@ from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.wire.codec import BadWire
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
-from poolsite.wire.jobs import SealInputs
+from poolsite.wire.job_inputs import SealInputs
 from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.adoptions import chain_of

@@ -13,7 +13,8 @@ from apps.sectors.selectors.hosts import sectors_stored_only_on
 from apps.sectors.services.hosts.removals import leftovers_remove
 from apps.sectors.services.hosts.workers import worker_heartbeat
 from apps.sectors.services.sealing.steps import sector_abort
-from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.unit.apps.sectors.moves import told

@@ -15,18 +15,9 @@ from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progr
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import HeldJob
-from poolsite.wire.jobs import (
-    Assignment,
-    Complete,
-    Fail,
-    JobKind,
-    Level,
-    Progress,
-    ProvenSector,
-    Release,
-    StageOutputs,
-    WindowPostInputs,
-)
+from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
+from poolsite.wire.job_reports import Complete, Fail, Level, Progress, Release, StageOutputs
+from poolsite.wire.jobs import Assignment, JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, Owner, SectorState
 from tests import factories
 from tests.people import tenant

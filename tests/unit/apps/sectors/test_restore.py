@@ -11,7 +11,7 @@ from apps.sectors.models import DAMOCLES, Batch, Job, JobEvent, Sector, WorkerCo
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.adoptions import comm_r_of

@@ -11,7 +11,8 @@ from apps.sectors.models import Sector
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from apps.sectors.services.hosts.workers import worker_command, worker_heartbeat
 from apps.users.models import Token
-from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer
 from tests import factories, people
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from apps.sectors.services.roles.assignments import (
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry
 from poolsite.wire.hosts import HeldJob
-from poolsite.wire.jobs import JobKind, Progress
+from poolsite.wire.job_reports import Progress
+from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.killed_writes import killed_writes
 from tests.unit.apps.sectors.roles import (

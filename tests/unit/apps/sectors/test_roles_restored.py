@@ -17,7 +17,8 @@ from apps.sectors.errors import LeaseLost
 from apps.sectors.models import Job
 from apps.sectors.services.jobs.reports import job_progress
 from poolsite.wire.hosts import HeldJob
-from poolsite.wire.jobs import Assignment, JobKind, Progress
+from poolsite.wire.job_reports import Progress
+from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories
 from tests.unit.apps.sectors.roles import beat, fail_over, give, holder, later, machine, proof_job, prove
 from tests.unit.apps.sectors.sealing import NOON, claim

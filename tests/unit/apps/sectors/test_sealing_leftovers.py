@@ -24,7 +24,8 @@ from apps.sectors.services.hosts.workers import commands_open, worker_heartbeat
 from apps.sectors.services.stores import findings as store_findings
 from apps.sectors.services.stores.moves import changes_open
 from apps.users.models import AuditEntry
-from poolsite.wire.hosts import Heartbeat, Operation, SealingLeftover
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat, SealingLeftover
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON, host
 

@@ -28,7 +28,8 @@ from apps.sectors.services.hosts.workers import worker_heartbeat
 from apps.sectors.services.stores import checks as store_checks
 from apps.sectors.services.stores.checks import check_begin, check_cancel
 from apps.sectors.services.stores.copies import copies_forget
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.store_checks import CheckedFile, CheckedSector, FileState
 from poolsite.wire.stores import StoreCondition

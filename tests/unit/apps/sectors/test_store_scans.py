@@ -17,7 +17,8 @@ from apps.sectors.services.stores import scans as store_scans
 from apps.sectors.services.stores.findings import findings_adopt, leftovers_remove
 from apps.sectors.services.stores.scans import scan_begin, scan_cancel, scans_compare
 from apps.users.models import AuditEntry
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.store_checks import (
     FileState,

@@ -20,8 +20,9 @@ from apps.sectors.selectors.stores import (
     stores_visible,
 )
 from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
-from poolsite.wire.hosts import Operation
-from poolsite.wire.jobs import JobKind, StageOutputs
+from poolsite.wire.commands import Operation
+from poolsite.wire.job_reports import StageOutputs
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import UNBOUNDED_BYTES, StoreCondition
 from tests import factories
 from tests.people import principal

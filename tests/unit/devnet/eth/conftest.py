@@ -10,7 +10,7 @@ import pytest
 from coincurve import PrivateKey
 
 from poolsite.filecoin.amounts import FIL
-from poolsite.filecoin.ethereum import EIP1559, LEGACY, Transaction
+from poolsite.filecoin.ethereum_transaction import EIP1559, LEGACY, Transaction
 from poolsite.filecoin.keccak import keccak256
 from tests.unit.devnet.people import OWNER, Person, chain, person, send
 from tests.unit.devnet.recorded import Replay

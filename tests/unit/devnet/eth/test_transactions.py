@@ -7,7 +7,8 @@ import pytest
 from poolsite.devnet.rpc.eth.messages import ethereum_json
 from poolsite.devnet.rpc.eth.transactions import message_cid
 from poolsite.filecoin.amounts import FIL
-from poolsite.filecoin.ethereum import EIP1559, LEGACY, transaction_to_message
+from poolsite.filecoin.ethereum import transaction_to_message
+from poolsite.filecoin.ethereum_transaction import EIP1559, LEGACY
 from poolsite.filecoin.message import signed_message_from_cbor
 from tests.unit.devnet.eth.conftest import ETH, FRIEND, name_of, transaction
 from tests.unit.devnet.people import OWNER, WORKER, chain, send, signed

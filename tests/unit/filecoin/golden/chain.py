@@ -6,17 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.amt import amt_root_of_cids
-from poolsite.filecoin.block import (
-    BlockHeader,
-    BlockMsg,
-    MsgMeta,
-    messages_root,
-    receipts_root,
-    tipset_key_from_bytes,
-    tipset_key_from_json,
-    tipset_key_to_cbor,
-    tipset_key_to_json,
-)
+from poolsite.filecoin.block import BlockHeader, BlockMsg, MsgMeta, messages_root, receipts_root
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import from_cbor, from_json, to_cbor, to_json
 from poolsite.filecoin.deadlines import (
@@ -43,6 +33,12 @@ from poolsite.filecoin.pledge import (
     termination_fee,
 )
 from poolsite.filecoin.power import Estimate, quality_power, sector_quality
+from poolsite.filecoin.tipset import (
+    tipset_key_from_bytes,
+    tipset_key_from_json,
+    tipset_key_to_cbor,
+    tipset_key_to_json,
+)
 from tests.unit.filecoin.golden.files import alike
 
 if TYPE_CHECKING:

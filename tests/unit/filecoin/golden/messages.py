@@ -11,14 +11,8 @@ from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import from_cbor, from_json, to_cbor
 from poolsite.filecoin.election import vrf_verify, win_count
-from poolsite.filecoin.ethereum import (
-    BadTransaction,
-    signing_bytes,
-    transaction_hash,
-    transaction_of,
-    transaction_parse,
-    transaction_to_message,
-)
+from poolsite.filecoin.ethereum import signing_bytes, transaction_hash, transaction_of, transaction_to_message
+from poolsite.filecoin.ethereum_transaction import BadTransaction, transaction_parse
 from poolsite.filecoin.keccak import keccak256
 from poolsite.filecoin.keys import KeyInfo, key_address, key_export, key_import, key_sign
 from poolsite.filecoin.message import (

@@ -6,14 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.block import (
-    BeaconEntry,
-    BlockHeader,
-    BlockMsg,
-    Tipset,
-    messages_root,
-    tipset_from_json,
-)
+from poolsite.filecoin.block import BeaconEntry, BlockHeader, BlockMsg, messages_root
 from poolsite.filecoin.codec import from_cbor, from_json, to_cbor
 from poolsite.filecoin.deadlines import (
     current_deadline,
@@ -29,6 +22,7 @@ from poolsite.filecoin.election import (
     win_count,
 )
 from poolsite.filecoin.signature import bls_aggregate_verify, bls_verify
+from poolsite.filecoin.tipset import Tipset, tipset_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 from kombu.exceptions import OperationalError as BrokerAway
 
 from poolsite.wire.hosts import HeartbeatAnswer, Registered
-from poolsite.wire.jobs import (
-    Assignment,
-    Claimed,
-    JobKind,
-    SealInputs,
-    StageOutputs,
-)
+from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.job_reports import StageOutputs
+from poolsite.wire.jobs import Assignment, Claimed, JobKind
 from poolsite.wire.pipeline import STATE_OF_STAGE
 from workers.agent.journal import journal_open
 from workers.agent.loop import Agent

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.wire.jobs import SealInputs, StageOutputs
+from poolsite.wire.job_inputs import SealInputs
 from workers.agent.journal import Failure, Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.storage import store
@@ -16,6 +16,8 @@ from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from poolsite.wire.job_reports import StageOutputs
 
 
 PROOF = 5

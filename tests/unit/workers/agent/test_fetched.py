@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poolsite.wire.jobs import Level, SealInputs
+from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.job_reports import Level
 from tests.s3_server import BUCKET, S3Server, serving
 from workers.agent.fetched import FETCHED
 from workers.agent.journal import Work, journal_open

@@ -8,13 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from poolsite.wire.hosts import HeartbeatAnswer
-from poolsite.wire.jobs import (
-    Assignment,
-    EventAnswer,
-    JobKind,
-    Level,
-    StageOutputs,
-)
+from poolsite.wire.job_reports import EventAnswer, Level, StageOutputs
+from poolsite.wire.jobs import Assignment, JobKind
 from poolsite.wire.sealing_rules import EVERY, NewSectors, SealingRules, thread_key
 from tests.unit.workers.agent.removal import sector_write
 from tests.unit.workers.agent.scripted_host import Host, inputs

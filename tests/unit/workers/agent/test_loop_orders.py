@@ -6,10 +6,10 @@ import errno
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.wire.hosts import Command, HeartbeatAnswer, Lost, Operation, Setting
-from poolsite.wire.jobs import (
-    EventAnswer,
-)
+from poolsite.wire.commands import Command, Operation
+from poolsite.wire.host_settings import Setting
+from poolsite.wire.hosts import HeartbeatAnswer, Lost
+from poolsite.wire.job_reports import EventAnswer
 from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.config import DEFAULT_SLOTS
 from workers.console.client import ConsoleAway

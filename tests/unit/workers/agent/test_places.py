@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from poolsite.wire.jobs import Piece, SealInputs
+from poolsite.wire.job_inputs import Piece, SealInputs
 from poolsite.wire.pipeline import NEXT_STAGE, SnapStage, SnapState, Stage
 from poolsite.wire.sealing_rules import thread_key
 from workers.agent import places

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from poolsite.wire.jobs import Level, StageOutputs
+from poolsite.wire.job_reports import Level, StageOutputs
 from tests.s3_server import BUCKET, S3Server, started
 from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent import storing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poolsite.wire.hosts import Command, Operation
+from poolsite.wire.commands import Command, Operation
 from tests.unit.workers.agent.removal import sector_write, until
 from workers.agent.journal import journal_open
 from workers.agent.places import SealingPlaces

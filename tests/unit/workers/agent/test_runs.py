@@ -11,12 +11,13 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.commd import Piece as CommittedPiece
 from poolsite.filecoin.commd import comm_d_from_pieces
+from poolsite.filecoin.container_checks import update_proof_check
 from poolsite.filecoin.fr32 import fr32_pad
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.filecoin.proof_container import update_proof_check
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.filecoin.sha254 import sha254_zero
-from poolsite.wire.jobs import Piece, SealInputs, StageOutputs
+from poolsite.wire.job_inputs import Piece, SealInputs
+from poolsite.wire.job_reports import StageOutputs
 from tests.naive.pieces import data_commitment
 from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poolsite.wire.hosts import Command, Operation
+from poolsite.wire.commands import Command, Operation
 from tests.unit.workers.agent.removal import sector_write, until
 from tests.unit.workers.agent.scripted_host import inputs
 from workers.agent.journal import WORK, Work, journal_open

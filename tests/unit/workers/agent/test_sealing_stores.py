@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from poolsite.wire.jobs import SealInputs
+from poolsite.wire.job_inputs import SealInputs
 from poolsite.wire.pipeline import SnapStage, SnapState, Stage
 from tests.integration.disks import mounted
 from workers.agent.journal import Work, journal_open

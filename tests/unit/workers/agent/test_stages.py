@@ -13,10 +13,11 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from poolsite.filecoin.container_checks import porep_proof_check, window_post_check
 from poolsite.filecoin.post.verification import BadPoSt
-from poolsite.filecoin.proof_container import porep_proof_check, window_post_check
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
-from poolsite.wire.jobs import Level, ProvenSector, SealInputs, StageOutputs, WindowPostInputs
+from poolsite.wire.job_inputs import ProvenSector, SealInputs, WindowPostInputs
+from poolsite.wire.job_reports import Level, StageOutputs
 from poolsite.wire.pipeline import STATE_OF_STAGE
 from tests.processor_pids import pids_of
 from workers.agent.journal import Work, journal_open

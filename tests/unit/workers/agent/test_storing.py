@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.wire.jobs import Level, StageOutputs
+from poolsite.wire.job_reports import Level, StageOutputs
 from tests.integration.disks import mounted
 from tests.unit.workers.agent.storing import GIVEN, PROOF, Host
 from workers.agent import storing

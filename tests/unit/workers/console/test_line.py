@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer
-from poolsite.wire.jobs import Release
+from poolsite.wire.job_reports import Release
 from workers.console import client
 from workers.console.client import VERSIONS_PAUSE_S, Console, VersionsDiffer, tls_context
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.workers.processors.sealing import sealing
-from workers.processors.tasks import Replica
+from workers.processors.post_tasks import Replica
 
 SEED = b"\x07" * 32
 

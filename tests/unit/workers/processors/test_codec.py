@@ -7,6 +7,7 @@ import pytest
 from tests.unit.workers.processors.sealing import GOLDEN, sealing
 from workers.processors import codec, pc1_output
 from workers.processors.errors import BadInput
+from workers.processors.post_tasks import Replica, WindowPostOutput, WindowPostTask
 from workers.processors.stages import STAGES, output_decode, output_encode, task_decode, task_encode
 from workers.processors.tasks import (
     AddPieceOutput,
@@ -14,11 +15,8 @@ from workers.processors.tasks import (
     Pc2Task,
     PieceInfo,
     PieceSource,
-    Replica,
     TreeDOutput,
     TreeDTask,
-    WindowPostOutput,
-    WindowPostTask,
 )
 
 PIECE = PieceInfo(bytes(range(32)), 127)

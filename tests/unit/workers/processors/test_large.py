@@ -9,7 +9,7 @@ import resource
 import numpy as np
 import pytest
 
-from poolsite.filecoin.proof_container import window_post_check
+from poolsite.filecoin.container_checks import window_post_check
 from tests.unit.workers.processors.tools import run
 from workers.processors import post, seal, unseal, verify
 from workers.processors.parent_cache import cache_folder, cache_name

@@ -4,14 +4,14 @@ import hashlib
 
 import pytest
 
+from poolsite.filecoin.container_checks import window_post_check, winning_post_check
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.post.vanilla import post_proof_encode
-from poolsite.filecoin.proof_container import window_post_check, winning_post_check
 from tests.unit.workers.processors.post import SEED, flip, sealed
 from workers.processors import window_post, winning_post
 from workers.processors.errors import BadInput, BadProof
 from workers.processors.post_sector import sector_prove
-from workers.processors.tasks import WindowPostTask, WinningPostTask
+from workers.processors.post_tasks import WindowPostTask, WinningPostTask
 
 __all__ = ["sealed"]
 

@@ -8,7 +8,7 @@ import json
 import msgspec
 import pytest
 
-from poolsite.filecoin.proof_container import porep_proof_check
+from poolsite.filecoin.container_checks import porep_proof_check
 from tests.unit.workers.processors.sealing import GOLDEN, digest, sealing
 from workers.processors import c2, pc1_output
 from workers.processors.tasks import C2Task, Pc1Output

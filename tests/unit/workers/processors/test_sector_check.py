@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from tests.unit.workers.processors.post import SEED, flip, sealed
 from workers.processors import codec, sector_check
+from workers.processors.post_tasks import SectorCheckTask
 from workers.processors.stages import stage_named
-from workers.processors.tasks import SectorCheckTask
 
 __all__ = ["sealed"]
 

@@ -16,17 +16,13 @@ from tests.unit.workers.processors.sealing import digest, sealing, stream
 from tests.unit.workers.processors.shapes import seal
 from workers.processors import snap_decode, snap_encode, snap_prove, snark
 from workers.processors.errors import BadInput, BadProof
+from workers.processors.seal_proofs import parameters_named
 from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.snap_encode import snap_encode as encode_sector
 from workers.processors.snap_prove import snap_prove as prove_sector
+from workers.processors.snap_tasks import SnapDecodeTask, SnapEncodeTask, SnapProveTask
 from workers.processors.snark_choice import SNARK_VARIABLE
-from workers.processors.tasks import (
-    PieceInfo,
-    SnapDecodeTask,
-    SnapEncodeTask,
-    SnapProveTask,
-    parameters_named,
-)
+from workers.processors.tasks import PieceInfo
 from workers.processors.tree_d import tree_d_build
 from workers.snark.catalog import toxic_make
 from workers.snark.files import CircuitKind, spec_for

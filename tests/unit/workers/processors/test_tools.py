@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from poolsite.filecoin.container_checks import window_post_check, winning_post_check
 from poolsite.filecoin.groth16.circuits import update_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from poolsite.filecoin.groth16.public_inputs import update_public_inputs
 from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
-from poolsite.filecoin.proof_container import window_post_check, winning_post_check
 from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.filecoin.update.verification import update_verify
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof

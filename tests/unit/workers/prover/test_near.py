@@ -12,7 +12,7 @@ from tests.s3_server import BUCKET, S3Server, started
 from workers.kernels import poseidon
 from workers.processors import window_post, winning_post
 from workers.processors.post_sector import post_parameters_of, seal_parameters_of
-from workers.processors.tasks import Replica, SectorCheckTask, WindowPostTask, WinningPostTask
+from workers.processors.post_tasks import Replica, SectorCheckTask, WindowPostTask, WinningPostTask
 from workers.processors.trees import TreeRLast, tree_r_last_write
 from workers.prover import near
 from workers.prover.near import joined_parts, near_clear, task_near

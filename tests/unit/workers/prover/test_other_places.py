@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poolsite.filecoin.cids import cid_to_json, commr_cid
+from poolsite.filecoin.container_checks import window_post_check, winning_post_check
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.filecoin.proof_container import window_post_check, winning_post_check
-from poolsite.wire.jobs import (
-    Assignment,
-    Complete,
-    JobKind,
-    ProvenSector,
-    SectorCheckInputs,
-    WindowPostInputs,
-)
+from poolsite.wire.job_inputs import ProvenSector, SectorCheckInputs, WindowPostInputs
+from poolsite.wire.job_reports import Complete
+from poolsite.wire.jobs import Assignment, JobKind
 from tests.unit.workers.processors.sealing import sealing
 from workers.processors import sector_check, window_post, winning_post
 from workers.prover.located import sectors_locate

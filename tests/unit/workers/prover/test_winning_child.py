@@ -18,7 +18,7 @@ from workers.config import HostConfig
 from workers.processors import pool as pool_module
 from workers.processors.errors import ChildLost
 from workers.processors.pool import ProcessorPool
-from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
+from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTask
 from workers.prover import main
 from workers.prover.main import STAGES, WINDOW_NICENESS, specs_of
 from workers.prover.winning_first import WinningFirst

@@ -21,9 +21,9 @@ from tests.unit.workers.processors.sealing import sealing
 from workers.processors import params, prove, verify, window_post, winning_post
 from workers.processors import snark as processor
 from workers.processors.errors import BadInput, TemporaryError
+from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTask
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark, takes_groth16
 from workers.processors.stages import foreign_task_encode
-from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
 from workers.snark.catalog import key_open, verifying_key_write
 from workers.snark.files import (
     CircuitKind,

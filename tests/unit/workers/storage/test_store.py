@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.jobs import Assignment, Fail, JobKind, Level, ProvenSector, WindowPostInputs
+from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
+from poolsite.wire.job_reports import Fail, Level
+from poolsite.wire.jobs import Assignment, JobKind
 from workers.prover.loop import Prover
 from workers.storage.store import Store
 from workers.storage.stores import Stores

@@ -12,12 +12,12 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.codec import document_encode
-from poolsite.wire.hosts import Command, Operation
+from poolsite.wire.commands import Command, Operation
 from poolsite.wire.store_checks import CheckedFile, FileState
-from workers import store_watch
 from workers.agent.journal import journal_open
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import AbortedSector, Removals
+from workers.storage import store_orders
 from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import DamagedFile
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
@@ -219,18 +219,18 @@ def test_a_host_tells_what_it_found_until_the_console_has_it(stores: Stores) -> 
     check = Command(id="c", op=Operation.CHECK_SECTOR, args=args | {"comm_r": one.comm_r.hex()})
     scan = Command(id="s", op=Operation.SCAN_STORE, args={"uid": one.uid})
     for command in (check, scan):
-        watch._carry_out(command)
-        assert watch.order(command) == ""
+        watch.orders._carry_out(command)
+        assert watch.orders.order(command) == ""
 
-    [of_sector], [of_store] = watch.found(["c", "s", "x"])
+    [of_sector], [of_store] = watch.orders.found(["c", "s", "x"])
     assert (len(of_sector.files), of_store.miners[0].whole) == (4, (7, 1))
-    watch.told(["c", "s"])
-    assert watch.found(["c", "s"]) == ((), ())
+    watch.orders.told(["c", "s"])
+    assert watch.orders.found(["c", "s"]) == ((), ())
 
     stores.detach(one.uid)
     again = Command(id="again", op=scan.op, args=scan.args)
-    watch._carry_out(again)
-    assert "does not have the store" in str(watch.order(again))
+    watch.orders._carry_out(again)
+    assert "does not have the store" in str(watch.orders.order(again))
 
 
 def move_order(stores: Stores, op: Operation) -> Command:
@@ -260,19 +260,19 @@ def test_what_a_move_changes_while_it_is_read_is_not_told(
     watch = StoreWatch(stores, sector_bytes=2048)
     order_of_move, check = move_order(stores, op), check_order(stores, place)
     if op is not Operation.COPY_SECTOR:
-        watch._carry_out(move_order(stores, Operation.COPY_SECTOR))
+        watch.orders._carry_out(move_order(stores, Operation.COPY_SECTOR))
 
     def moved_meanwhile(store: Store, one: CheckedOne, **data: Any) -> list[CheckedFile]:
-        watch._carry_out(order_of_move)
+        watch.orders._carry_out(order_of_move)
         return sector_check(store, one, **data)
 
-    monkeypatch.setattr(store_watch, "sector_check", moved_meanwhile)
-    with watch._lock:
-        watch._orders["c"] = None
-    watch._carry_out(check)
+    monkeypatch.setattr(store_orders, "sector_check", moved_meanwhile)
+    with watch.orders._lock:
+        watch.orders._orders["c"] = None
+    watch.orders._carry_out(check)
 
-    assert watch.order(check) == store_watch.MOVES_NOW
-    assert watch.found(["c"]) == ((), ())
+    assert watch.orders.order(check) == store_orders.MOVES_NOW
+    assert watch.orders.found(["c"]) == ((), ())
     sums = SectorSums(stores.attached()[0].require().root, NAME)
     assert op is not Operation.REMOVE_COPY or not sums.read(), "nothing is left of what went"
 
@@ -284,14 +284,14 @@ def test_a_sector_that_is_only_copied_away_is_read_meanwhile(
     copy, check = move_order(stores, Operation.COPY_SECTOR), check_order(stores)
 
     def copied_meanwhile(store: Store, one: CheckedOne, **data: Any) -> list[CheckedFile]:
-        watch._carry_out(copy)
+        watch.orders._carry_out(copy)
         return sector_check(store, one, **data)
 
-    monkeypatch.setattr(store_watch, "sector_check", copied_meanwhile)
-    watch._carry_out(check)
+    monkeypatch.setattr(store_orders, "sector_check", copied_meanwhile)
+    watch.orders._carry_out(check)
 
-    assert watch.order(check) == ""
-    assert len(watch.found(["c"])[0]) == 1
+    assert watch.orders.order(check) == ""
+    assert len(watch.orders.found(["c"])[0]) == 1
 
 
 def test_names_that_are_no_utf_8_end_no_heartbeat(
@@ -301,20 +301,22 @@ def test_names_that_are_no_utf_8_end_no_heartbeat(
     for folder in ("cache", "cache/s-t01000-7"):
         (tmp_path / "a" / folder / os.fsdecode(b"caf\xe9")).write_bytes(b"x")
     args = {"uid": one.uid, "miner_id": "1000", "number": "7", "seal_proof": str(PROOF)}
-    watch._carry_out(Command(id="c", op=Operation.CHECK_SECTOR, args=args | {"comm_r": one.comm_r.hex()}))
+    watch.orders._carry_out(
+        Command(id="c", op=Operation.CHECK_SECTOR, args=args | {"comm_r": one.comm_r.hex()})
+    )
     scan = Command(id="s", op=Operation.SCAN_STORE, args={"uid": one.uid})
-    watch._carry_out(scan)
-    [of_sector], [of_store] = watch.found(["c", "s"])
+    watch.orders._carry_out(scan)
+    [of_sector], [of_store] = watch.orders.found(["c", "s"])
     sent = httpx.Request("POST", "http://c", json=[document_encode(of_sector), document_encode(of_store)])
     assert sent.content.count(b"caf\\\\xe9") == 2
     assert of_store.others[0].name == "cache/caf\\xe9"
 
-    watch.told(["c", "s"])
+    watch.orders.told(["c", "s"])
     found = [("cache/" + os.fsdecode(b"\xe9"), 1)]
-    monkeypatch.setattr("workers.store_watch.others_scan", lambda _root: found)
-    watch._carry_out(scan)
-    assert "surrogates not allowed" in str(watch.order(scan)), "a fault of its order"
-    assert watch.found(["s"]) == ((), ())
+    monkeypatch.setattr("workers.storage.store_orders.others_scan", lambda _root: found)
+    watch.orders._carry_out(scan)
+    assert "surrogates not allowed" in str(watch.orders.order(scan)), "a fault of its order"
+    assert watch.orders.found(["s"]) == ((), ())
 
 
 def test_what_is_no_sectors_is_told_with_its_bytes(stores: Stores, tmp_path: Path) -> None:
@@ -345,14 +347,14 @@ def test_only_what_is_no_whole_sector_is_removed_unless_that_is_said(stores: Sto
 
 def test_an_order_under_way_is_not_forgotten_however_many_come(stores: Stores) -> None:
     watch = StoreWatch(stores, sector_bytes=2048)
-    watch._orders = dict.fromkeys([f"busy-{count}" for count in range(150)], None)
-    watch._orders |= {f"done-{count}": "" for count in range(150)}
+    watch.orders._orders = dict.fromkeys([f"busy-{count}" for count in range(150)], None)
+    watch.orders._orders |= {f"done-{count}": "" for count in range(150)}
     scan = Command(id="s", op=Operation.SCAN_STORE, args={"uid": stores.attached()[0].uid})
 
-    watch.order(scan)
+    watch.orders.order(scan)
 
-    assert sum(one.startswith("busy-") for one in watch._orders) == 150
-    assert sum(one.startswith("done-") for one in watch._orders) == 100
+    assert sum(one.startswith("busy-") for one in watch.orders._orders) == 150
+    assert sum(one.startswith("done-") for one in watch.orders._orders) == 100
 
 
 def test_a_leftover_of_a_store_that_shares_its_folder_stays(stores: Stores, tmp_path: Path) -> None:
@@ -362,9 +364,9 @@ def test_a_leftover_of_a_store_that_shares_its_folder_stays(stores: Stores, tmp_
     args = {"uid": uid, "miner_id": "1000", "number": "7", "whole": "yes"}
     remove = Command(id="r", op=Operation.REMOVE_LEFTOVER, args=args)
 
-    watch._carry_out(remove)
+    watch.orders._carry_out(remove)
 
-    assert "are one folder: the stores share it through a link" in str(watch.order(remove))
+    assert "are one folder: the stores share it through a link" in str(watch.orders.order(remove))
     assert (tmp_path / "a" / SEALED).exists(), "it was no second copy"
 
 
@@ -374,13 +376,13 @@ def test_a_leftover_stays_while_a_store_that_may_share_it_is_away(stores: Stores
     (tmp_path / "b" / MARK).unlink()
     remove = Command(id="r", op=Operation.REMOVE_LEFTOVER, args=args)
 
-    watch._carry_out(remove)
+    watch.orders._carry_out(remove)
 
-    assert "is unavailable and may share files" in str(watch.order(remove))
+    assert "is unavailable and may share files" in str(watch.orders.order(remove))
     assert (tmp_path / "a" / SEALED).exists()
     (other,) = (one for one in stores.attached() if one.path.endswith("/b"))
     stores.detach(other.uid)
-    watch._carry_out(remove)
+    watch.orders._carry_out(remove)
     assert not (tmp_path / "a" / SEALED).exists()
 
 
@@ -388,10 +390,10 @@ def test_a_leftover_that_is_to_go_no_more_stays(stores: Stores, tmp_path: Path) 
     watch = StoreWatch(stores, sector_bytes=2048)
     args = {"uid": stores.attached()[0].uid, "miner_id": "1000", "number": "7", "whole": "yes"}
     remove = Command(id="r", op=Operation.REMOVE_LEFTOVER, args=args)
-    watch._orders["r"] = None  # a move comes first
-    watch.ordered([])
+    watch.orders._orders["r"] = None  # a move comes first
+    watch.orders.ordered([])
 
-    watch._carry_out(remove)
+    watch.orders._carry_out(remove)
 
-    assert watch.order(remove) == "the command was withdrawn"
+    assert watch.orders.order(remove) == "the command was withdrawn"
     assert (tmp_path / "a" / SEALED).exists()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poolsite.wire.hosts import Command, Operation
+from poolsite.wire.commands import Command, Operation
 from poolsite.wire.stores import StoreCondition
 from tests.integration.disks import mounted
 from workers.storage.attachment import Attachment, NotAttached
@@ -276,7 +276,7 @@ def test_orders_are_carried_out_once_and_faults_are_told(stores: Stores, tmp_pat
 
     ends = []
     for order in orders:
-        while (end := watch.order(order)) is None:
+        while (end := watch.orders.order(order)) is None:
             time.sleep(0.01)
         ends.append(end)
 
@@ -305,10 +305,10 @@ def test_orders_of_one_heartbeat_do_not_lose_each_other(
         args = {"path": str(tmp_path / name), "init": "yes"}
         orders.append(Command(id=name, op=Operation.ATTACH, args=args))
     for order in orders:
-        watch.order(order)
+        watch.orders.order(order)
 
     deadline = time.monotonic() + 60
-    while None in (ends := [watch.order(order) for order in orders]):
+    while None in (ends := [watch.orders.order(order) for order in orders]):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -13,7 +13,9 @@ from apps.sectors.services.damocles.hosts import Ping
 from apps.sectors.services.damocles.sectors import Reported, Wanted
 from apps.sectors.services.damocles.submissions import PreCommitted
 from poolsite.filecoin.cids import BadCid, cid_parse
-from poolsite.wire.jobs import DIGEST_BYTES, NAME_MAX, TEXT_MAX
+from poolsite.wire.job_inputs import DIGEST_BYTES
+from poolsite.wire.job_reports import TEXT_MAX
+from poolsite.wire.jobs import NAME_MAX
 from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, number, text
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.damocles.held import SectorName
     from apps.sectors.services.damocles.runs import GivenRun
     from apps.sectors.services.damocles.sectors import Wanted
-    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.job_inputs import SealInputs
     from poolsite.wire.jsonrpc.messages import Json
 
 PIECES_MAX: Final = 100_000

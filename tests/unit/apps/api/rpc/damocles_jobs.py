@@ -14,8 +14,9 @@ from apps.sectors.services.jobs.reports import job_complete
 from apps.sectors.services.runs.steps import run_begin
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.sha254 import sha254_zero
-from poolsite.wire.jobs import BadSector, Claim, Complete, JobKind
-from poolsite.wire.jobs import Piece as WirePiece
+from poolsite.wire.job_inputs import Piece as WirePiece
+from poolsite.wire.job_reports import BadSector, Complete
+from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.pipeline import RebuildState, SnapState
 from tests import factories
 from tests.unit.apps.api.rpc.damocles_line import SPEC, TICKET

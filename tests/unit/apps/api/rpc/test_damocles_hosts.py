@@ -21,7 +21,7 @@ from apps.sectors.services.damocles.sectors import damocles_follow
 from apps.sectors.services.hosts.workers import worker_command
 from apps.sectors.services.jobs.claims import leases_sweep
 from apps.sectors.services.sealing.advance import SectorsInProgress
-from poolsite.wire.hosts import Operation
+from poolsite.wire.commands import Operation
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named

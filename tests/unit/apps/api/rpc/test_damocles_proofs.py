@@ -17,7 +17,7 @@ from apps.sectors.services.jobs.claims import leases_sweep
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.codec import document_encode
-from poolsite.wire.jobs import ProvenSector, WindowPostInputs
+from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line
 

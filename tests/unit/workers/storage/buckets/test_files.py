@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poolsite.wire.jobs import SealInputs
+from poolsite.wire.job_inputs import SealInputs
 from tests.s3_server import BUCKET, S3Server
 from tests.unit.workers.storage.buckets.stored import (
     NAME,

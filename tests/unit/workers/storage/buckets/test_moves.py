@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poolsite.wire.hosts import Command, Operation
+from poolsite.wire.commands import Command, Operation
 from poolsite.wire.store_checks import ScannedSectors, ScannedStore
 from tests.unit.workers.storage.buckets.stored import (
     NAME,
@@ -94,16 +94,16 @@ def test_parts_that_nobody_goes_on_with_are_found_and_removed(
     parts_put(server, f"{there.name}/sealed/other")
     watch = StoreWatch(stores, sector_bytes=2048)
     told: list[ScannedStore] = []
-    monkeypatch.setattr(watch, "_keep", told.append)
-    monkeypatch.setattr(watch, "_is_ordered", lambda _: True)
+    monkeypatch.setattr(watch.orders, "_keep", told.append)
+    monkeypatch.setattr(watch.orders, "_is_ordered", lambda _: True)
     order = Command(id="1", op=Operation.SCAN_STORE, args={"uid": one.uid})
     plain = bucket_upload.LEFT_S
     monkeypatch.setattr(bucket_upload, "LEFT_S", 1e12)
-    watch._scan(order)
+    watch.orders._scan(order)
     assert told[0].miners == (), "they may be under way"
     monkeypatch.setattr(bucket_upload, "LEFT_S", plain)  # the server says 2010 of each upload
 
-    watch._scan(order)
+    watch.orders._scan(order)
 
     assert told[1].miners == (ScannedSectors(miner_id=1000, whole=(0,), half=(7, 1), half_bytes=(2000,)),)
     leftover_remove(one.store, {"miner_id": "1000", "number": "7"})

@@ -1,0 +1,80 @@
+"""What a host says of its machine: hardware, disks, sealing folders, kernels, forms of proof."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolsite.wire.codec import Document, Int, Text
+
+TOXIC_GROTH16: Final = "groth16_toxic"
+"""Form of the Groth16 proofs that a public network refuses: its parameters come from a ceremony."""
+FOREIGN_GROTH16: Final = "groth16_foreign"
+"""Form of those by parameters that nobody has marked, and that are not the ceremony's either."""
+
+
+class SealingFolder(Document, frozen=True, kw_only=True):
+    """A sealing store: one of the disks on which a host seals."""
+
+    sectors: Int = 0
+    """Unfinished ones in it."""
+    total_bytes: Int = 0
+    free_bytes: Int = 0
+    """Beyond its reserve."""
+    weight: Int = 1
+    reserve_bytes: Int = 0
+    allow_miners: tuple[Int, ...] = ()
+    deny_miners: tuple[Int, ...] = ()
+    reason: Text = ""
+    """Why no sector begins there, with the remedy; empty: one may."""
+
+
+class Disk(Document, frozen=True, kw_only=True):
+    """The file system of a folder."""
+
+    folder: Text
+    total_bytes: Int
+    free_bytes: Int
+    write_bytes_s: Int = 0
+    """Measured past the page cache where the file system allows it; 0: not measured, or not writable."""
+    read_bytes_s: Int = 0
+    sealing: SealingFolder | None = None
+    """Of a sealing store."""
+
+
+class Hardware(Document, frozen=True, kw_only=True):
+    """The hardware and software of a host."""
+
+    cpus: Int = 0
+    ram_bytes: Int = 0
+    disk_free_bytes: Int = 0
+    disk_total_bytes: Int = 0
+    cpu_model: Text = ""
+    numa_nodes: Int = 0
+    l3_bytes: Int = 0
+    """Of one L3 cache; 0 where the kernel does not tell."""
+    l3_caches: Int = 0
+    gpus: tuple[Text, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    kernels_done: Int = 0
+    kernels_total: Int = 0
+    """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
+    proofs: tuple[Text, ...] = ("vanilla",)
+    """Forms of proof that it makes now; TOXIC_GROTH16 instead of groth16 by parameters from a known seed,
+    FOREIGN_GROTH16 by any others that are not the public networks'."""
+    parameters_done: Int = 0
+    parameters_total: Int = 0
+    """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""
+    parameters_error: Text = ""
+    """What is missing for the form of proof that it was told to make."""
+    parameters_foreign: Text = ""
+    """Names of the parameter files that are not those of the public networks' list."""
+    update_error: Text = ""
+    """Why it can prove no replica update; empty: it can, or seals nothing."""
+    winning_form: Text = ""
+    """groth16 or vanilla: form of a win's proof; empty: a program of its own makes it, or nobody here."""
+    winning_ms: Int = 0
+    """Milliseconds of a WinningPoSt by Groth16, as last measured there; 0: not yet."""
+    update_sizes: tuple[Int, ...] = ()
+    """Sector sizes of which it proves updates by Groth16; containers of larger ones fit into no message."""
+    removing_bytes: Int = 0
+    """Bytes of sectors that are over and that it is removing."""
