@@ -41,8 +41,8 @@ from poolsite.wire.origins import SIGNED_FIELD
 from tests.fake_node import FakeNode, served
 from tests.people import principal, tenant
 from workers.signer.origins import SignedBefore, ids_find, origin_check
-from workers.signer.payloads import MESSAGE, SignRequest
 from workers.signer.records import Records, Verdict
+from workers.signer.sign_request import MESSAGE, SignRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

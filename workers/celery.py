@@ -16,8 +16,9 @@ from celery import bootsteps
 
 from workers.agent.stages import StageRunner
 from workers.broker import STAGE_TASK, app
-from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES
+from workers.config import KERNEL_STAGES
 from workers.console.client import Console
+from workers.host_folder import COMPILE_PROGRESS_FILE
 from workers.processors.admission import Admission
 from workers.processors.pool import ProcessorPool
 from workers.processors.snark_choice import Snark

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
-from poolsite.wire.hosts import SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
-from workers.config_mistakes import BadConfig, near_of
+from workers.config_mistakes import BadConfig
+from workers.host_arguments import (
+    DEFAULT_STORE,
+    common_arguments,
+    console_read,
+    sector_size_read,
+    slots_parse,
+    slots_read,
+)
 from workers.host_file import HostFile, host_file
+from workers.host_folder import CONFIG_FILE, TOKEN_FILE, config_path, size_noted, token_read, uid_of
 from workers.host_settings import (
     ROOM_LEAST,
     ROOM_SECTORS,
@@ -35,7 +41,6 @@ from workers.host_sums import HostAsks, room_proposed
 from workers.stage_processors import HostProcessors, StageProcessor
 from workers.storage.bucket import SCHEME, BucketSettings, url_fault
 from workers.storage.bucket_files import store_path
-from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,29 +58,8 @@ KERNEL_STAGES: Final = (
 )
 """Stages that run in kernel children; the others only move files."""
 
-COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
-"""In a worker's folder: how far its kernel child has compiled."""
-
-ONLY: Final = "only"
-"""Word of `--slots`."""
-
-DEFAULT_STORE: Final = Path("var/store")
-CONFIG_FILE: Final = "config.toml"
-"""In a worker's folder: what stays, as `[slots]`."""
-FIELD_FILE: Final = "worker.toml"
-"""The same, as a damocles-worker names it."""
-UID_FILE: Final = "uid"
-"""In a worker's folder: the name under which the console knows what is on this disk."""
-SIZE_FILE: Final = "sector_bytes"
-"""In a worker's folder: the sector size of the pool's miners, as the console told it last."""
-TOKEN_FILE: Final = "token"  # noqa: S105  # the name of a file
-"""In a worker's folder: the token that it got when it joined."""
-
-SNARKS: Final = ("auto", "groth16", "vanilla", "external")
-"""Forms of proofs (`workers.processors.snark_choice.Snark`)."""
 PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post", "winning_post")}
 """The stages that own binaries must make for `--snark external`."""
-
 
 HOST_MAX: Final = 100
 """Characters of a machine's name."""
@@ -147,55 +131,6 @@ class SealerConfig(HostConfig):
         return self.settings.slots()
 
 
-def uid_of(folder: Path) -> str:
-    """Read the uid of a worker's folder, or make it in one step that survives a kill."""
-    path = folder / UID_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f"{UID_FILE}.{secrets.token_hex(4)}"
-        with fresh.open("w") as file:
-            file.write(f"{socket.gethostname()[:40]}-{secrets.token_hex(8)}\n")
-            file.flush()
-            os.fsync(file.fileno())  # an empty name after a power cut would lose the sectors on this disk
-        try:
-            os.link(fresh, path)  # of two starts at once one wins, and both read the winner's
-        except FileExistsError:
-            pass
-        fresh.unlink()
-    return path.read_text().strip()
-
-
-def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
-    """Add what sealer and prover both take."""
-    parser.add_argument("--dir", type=Path, default=Path(folder), help="the worker's own folder")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        help=f"the worker's config file; default: {CONFIG_FILE} or {FIELD_FILE} in --dir",
-    )
-    parser.add_argument(
-        "--store",
-        type=store_path,
-        action="append",
-        help=f"store for finished sectors, repeatable: a folder or s3://bucket/prefix ({DEFAULT_STORE})",
-    )
-    parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
-    secret = parser.add_mutually_exclusive_group()
-    secret.add_argument("--token", default="", help="join token from Hosts, Join a host; used once")
-    secret.add_argument("--token-file", type=Path, help="file with a token from the Tokens page")
-    parser.add_argument("--name", default="", help="name shown on the console")
-    parser.add_argument(
-        "--host", default="", help="machine name, used to assign roles; default: the hostname"
-    )
-    parser.add_argument("--snark", choices=SNARKS, default="auto", help="form of the proofs (docs/snark.md)")
-    parser.add_argument(
-        "--sector-size", default="", help="2KiB, 8MiB, … 64GiB; default: that of the pool's miners"
-    )
-    parser.add_argument(
-        "--parameter-seed", default="", help="generate missing parameters from this seed: TOXIC"
-    )
-
-
 def sealer_config(argv: Sequence[str]) -> SealerConfig:
     """Read the command line and the file of a sealing worker.  Raises BadConfig."""
     parser = argparse.ArgumentParser(prog="python -m workers sealer", description="Seal sectors for a pool.")
@@ -264,16 +199,6 @@ def prover_config(argv: Sequence[str]) -> HostConfig:
     )
 
 
-def config_path(folder: Path, named: Path | None) -> Path:
-    """Return a worker's file: the one that the command names, or that in its folder.  Raises BadConfig."""
-    if named is not None:
-        return named
-    ours, field = folder / CONFIG_FILE, folder / FIELD_FILE
-    if ours.exists() and field.exists():
-        raise BadConfig(f"{ours} and {field} both exist: keep one of them, or choose one with --config")
-    return field if field.exists() else ours
-
-
 def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
     processors, own = file.processors, given.dir / TOKEN_FILE
@@ -305,68 +230,3 @@ def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> 
         "parameter_seed": given.parameter_seed,
         "processors": processors,
     }
-
-
-def size_noted(folder: Path) -> int:
-    """Return the sector size that the console told last; 0 where it has told none."""
-    try:
-        size = int((folder / SIZE_FILE).read_text())
-    except (OSError, ValueError):
-        return 0
-    return size if size in SECTOR_SIZES else 0
-
-
-def size_note(folder: Path, sector_bytes: int) -> None:
-    """Write down the sector size that the console tells; 0: it tells none."""
-    if sector_bytes in SECTOR_SIZES:
-        write_file(folder / SIZE_FILE, str(sector_bytes).encode())
-
-
-def sector_size_read(text: str) -> int:
-    """Return a registered sector size.  Raises BadConfig."""
-    for size in SECTOR_SIZES:
-        if text in (str(size), f"{size >> 10}KiB", f"{size >> 20}MiB", f"{size >> 30}GiB") and text[0] != "0":
-            return size
-    raise BadConfig(f"--sector-size is {text!r}: use 2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
-
-
-def console_read(url: str) -> str:
-    """Check the console's address.  Raises BadConfig."""
-    if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
-        raise BadConfig(f"the console's address is {url!r}: use http://host:port or https://host")
-    return url.rstrip("/")
-
-
-def token_read(path: Path) -> str:
-    """Read the console's token.  Raises BadConfig."""
-    try:
-        token = path.read_text().strip()
-    except OSError as error:
-        raise BadConfig(f"the token file {path} cannot be read: {error.strerror}") from None
-    if not token:
-        raise BadConfig(f"the token file {path} is empty")
-    return token
-
-
-def slots_parse(text: str) -> dict[str, Any]:
-    """Read `pc1=2,pc2=1`; after `only` the stages that are not named have no slot.  Raises BadConfig."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    others = dict.fromkeys(map(str.lower, WORKER_STAGES), 0) if ONLY in parts else {}
-    pairs = [part.partition("=") for part in parts if part != ONLY]
-    try:
-        return others | {name.strip().lower(): int(count) for name, _, count in pairs}
-    except ValueError:
-        raise BadConfig(f"--slots is {text!r}: use stage=number, for example pc1=2,pc2=1") from None
-
-
-def slots_read(given: dict[str, Any]) -> dict[str, int]:
-    """Check slots of the command line by stage.  Raises BadConfig."""
-    slots = {}
-    for name, count in given.items():
-        stage = name.upper()
-        if stage not in WORKER_STAGES:
-            raise BadConfig(f"--slots: unknown stage {name!r}: {near_of(stage, WORKER_STAGES)}")
-        if not 0 <= count <= SLOTS_MAX:
-            raise BadConfig(f"--slots: {name} is {count}: use a whole number from 0 to {SLOTS_MAX}")
-        slots[stage] = count
-    return slots

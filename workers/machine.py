@@ -23,9 +23,10 @@ from msgspec.structs import replace
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hardware import Disk
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
-from workers.config import DEFAULT_SLOTS, sector_size_read
+from workers.config import DEFAULT_SLOTS
 from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here, read_text
+from workers.host_arguments import sector_size_read
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_words

@@ -63,8 +63,8 @@ class InstantNode:
         self.key = key
         self.header = header
         self.taken: set[tuple[str, int]] = set()
-        block = importlib.import_module("poolsite.filecoin.block")
-        self.tipset = block.tipset_to_json(block.tipset_new([header]))
+        tipset = importlib.import_module("poolsite.filecoin.tipset")
+        self.tipset = tipset.tipset_to_json(tipset.tipset_new([header]))
         self.address = str(importlib.import_module("poolsite.filecoin.keys").key_address(key))
 
     def call(self, method: str, params: Any, *, timeout_s: float | None = None) -> Any:

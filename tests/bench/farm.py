@@ -156,6 +156,7 @@ class Share:
         self.hosts = importlib.import_module("apps.sectors.services.hosts.workers")
         self.claims = importlib.import_module("apps.sectors.services.jobs.claims")
         self.wire = importlib.import_module("poolsite.wire.jobs")
+        self.reports = importlib.import_module("poolsite.wire.job_reports")
         self.host_wire = importlib.import_module("poolsite.wire.hosts")
         models = importlib.import_module("apps.sectors.models")
         steps = importlib.import_module("poolsite.wire.pipeline").NEXT_STAGE.values()
@@ -163,7 +164,7 @@ class Share:
         self.workers = list(models.Worker.objects.filter(boot_id="boot").order_by("pk"))[number::PROCESSES]
         self.held: dict[int, list[Any]] = {worker.pk: [] for worker in self.workers}
         for job in models.Job.objects.filter(state="LEASED", worker__in=self.workers):
-            progress = self.wire.Progress(token=job.lease_token, stage=job.stage, done=1, total=100)
+            progress = self.reports.Progress(token=job.lease_token, stage=job.stage, done=1, total=100)
             self.held[job.worker_id].append(self.host_wire.HeldJob(id=str(job.uuid), progress=progress))
         self.found: list[str] = []
         self.renewed = 0

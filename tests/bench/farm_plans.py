@@ -45,7 +45,7 @@ def hosts_call(share: Any) -> None:
     """Have hosts register, renew, claim, ask for work, and tell of progress, an end, a failure, a return."""
     one, now = importlib.import_module, datetime.now(UTC)
     sealing, reports = one("tests.unit.apps.sectors.sealing"), one("apps.sectors.services.jobs.reports")
-    pipeline, wire = one("poolsite.wire.pipeline"), share.wire
+    pipeline, wire = one("poolsite.wire.pipeline"), share.reports
     first = pipeline.SectorState.ALLOCATED
     stage = str(pipeline.NEXT_STAGE[first].stage)
     for number in range(CALLERS):

@@ -29,7 +29,7 @@ from workers.agent.removal import Removals
 from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.agent.sealing_stores import SealingStores
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
-from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, sealer_config, size_note
+from workers.config import KERNEL_STAGES, sealer_config
 from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.join import joined, secret_write, size_learned
@@ -43,6 +43,7 @@ from workers.console.process import (
     stop_on_signal,
 )
 from workers.console.work_bell import WorkBell
+from workers.host_folder import COMPILE_PROGRESS_FILE, CONFIG_FILE, size_note
 from workers.logs import logs_set_up
 from workers.machine import config_text, machine_look
 from workers.machine_report import RATES_FILE, MachineReport, rates_write

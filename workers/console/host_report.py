@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.hardware import Hardware
-from workers.config import UID_FILE
+from workers.host_folder import UID_FILE
 from workers.storage.memory import memory_bytes
 
 if TYPE_CHECKING:

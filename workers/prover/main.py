@@ -12,13 +12,14 @@ from msgspec.structs import replace
 
 from poolsite.wire.commands import UPGRADE_EXIT
 from poolsite.wire.jobs import JobKind
-from workers.config import COMPILE_PROGRESS_FILE, prover_config
+from workers.config import prover_config
 from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, stop_on_signal
 from workers.console.work_bell import WorkBell
+from workers.host_folder import COMPILE_PROGRESS_FILE
 from workers.logs import logs_set_up
 from workers.machine_report import MachineReport
 from workers.processors.aggregate import powers_path

@@ -12,7 +12,7 @@ from poolsite.wire.proposals import own_miners_edit
 from workers.signer.editors import NAME_MAX, editors_read, signature_check
 from workers.signer.errors import SignerError
 from workers.signer.history import BY_HAND, History
-from workers.signer.policy import Policy, policy_parse
+from workers.signer.policy_parse import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form
 from workers.signer.tokens import secret_load
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.policy import PolicyChange
     from workers.signer.history import Version
+    from workers.signer.policy import Policy
 
 
 def history_of(folder: Path) -> History:

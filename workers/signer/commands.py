@@ -24,8 +24,8 @@ from workers.signer.key_commands import (
     password,
     restore,
 )
-from workers.signer.policy import policy_parse
 from workers.signer.policy_commands import policy, policy_options
+from workers.signer.policy_parse import policy_parse
 from workers.signer.records import RecordQuery
 from workers.signer.run_command import run
 from workers.signer.signer_folder import existing

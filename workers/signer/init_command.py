@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1, key_generate
 from poolsite.private_files import private_folder, private_write
 from workers.signer.changes import policy_set
-from workers.signer.policy import DEFAULT
+from workers.signer.default_policy import DEFAULT
 from workers.signer.signer_folder import password_read
 from workers.signer.signing import Signer
 from workers.signer.tokens import secret_load, token_new

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from poolsite.filecoin.message import Message
-    from workers.signer.payloads import SignRequest
+    from workers.signer.sign_request import SignRequest
 
 VERSIONS_MAX: Final = 20
 """Versions of one message that a refusal carries: those of the last nonce, newest first."""

@@ -11,8 +11,10 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import message_from_cbor
 from workers.signer.errors import Denied, NotUnderstood
-from workers.signer.payloads import MESSAGE, VERIFY_ADDRESS, SignRequest, message_request, payload_decode
+from workers.signer.message_payloads import message_request
+from workers.signer.payloads import payload_decode
 from workers.signer.records import RecordQuery
+from workers.signer.sign_request import MESSAGE, VERIFY_ADDRESS, SignRequest
 from workers.signer.signing import barrier_check
 
 if TYPE_CHECKING:

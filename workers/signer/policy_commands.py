@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from poolsite.filecoin.address import BadAddress, address_parse
 from workers.signer.changes import history_of, miners_allow, policy_set
+from workers.signer.default_policy import DEFAULT
 from workers.signer.editors import editor_add, editor_remove, editors_read
 from workers.signer.errors import SignerError
-from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.policy_backtest import backtest_run
+from workers.signer.policy_parse import policy_parse
 from workers.signer.signing import Signer
 
 if TYPE_CHECKING:

@@ -35,11 +35,13 @@ from poolsite.wire.policy import (
 from workers.signer.changes import change_apply, versions_now
 from workers.signer.editors import editors_read
 from workers.signer.errors import BadPolicy, SignerError
-from workers.signer.payloads import TYPES, message_request
-from workers.signer.policy import Policy, policy_parse
+from workers.signer.message_payloads import message_request
+from workers.signer.policy import Policy
 from workers.signer.policy_backtest import backtest_run
+from workers.signer.policy_parse import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form, sets_shown
 from workers.signer.records import Records
+from workers.signer.sign_request import TYPES
 
 if TYPE_CHECKING:
     from workers.signer.history import Version

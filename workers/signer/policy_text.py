@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.filecoin.amounts import fil_format
 from poolsite.wire.policy import PUT, REMOVE, RuleForm, RuleSet
 from workers.signer.errors import BadPolicy
-from workers.signer.payloads import MESSAGE
-from workers.signer.policy import ANY, policy_parse, rule_read
+from workers.signer.policy import ANY
+from workers.signer.policy_parse import policy_parse, rule_read
+from workers.signer.sign_request import MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.signer.origins import ORIGIN_COLUMNS, origin_columns
-from workers.signer.payloads import BLOCK, SignRequest
+from workers.signer.sign_request import BLOCK, SignRequest
 from workers.signer.slash_protection import height_claim, height_mark, heights_prepare
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from poolsite.filecoin.keys import key_sign
 from workers.signer.errors import AlreadySigned, Denied, KeyMissing, SignerError, Unrecorded
 from workers.signer.keystore import KeyStore
 from workers.signer.origins import ids_find, origin_check
-from workers.signer.payloads import MESSAGE, SignRequest, disguised, payload_decode
-from workers.signer.policy import PolicyFile
+from workers.signer.payloads import disguised, payload_decode
+from workers.signer.policy_file import PolicyFile
 from workers.signer.records import RecordQuery, Records, Verdict
+from workers.signer.sign_request import MESSAGE, SignRequest
 from workers.signer.slash_protection import height_refusal
 
 if TYPE_CHECKING:

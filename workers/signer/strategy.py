@@ -20,7 +20,7 @@ from poolsite.private_files import locked, private_write
 from poolsite.wire.policy import PUT, REMOVE, PolicyEdit
 from workers.signer.changes import policy_change
 from workers.signer.errors import SignerError
-from workers.signer.policy import policy_parse
+from workers.signer.policy_parse import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form, set_write
 from workers.signer.strategy_rules import (
     BIND,

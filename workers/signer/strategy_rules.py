@@ -9,7 +9,7 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.wire.policy import RuleForm
 from workers.signer.callers import STRATEGY_CALLERS
 from workers.signer.errors import SignerError
-from workers.signer.payloads import VERIFY_ADDRESS
+from workers.signer.sign_request import VERIFY_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -32,19 +32,18 @@ from poolsite.wire.jsonrpc.parameters import (
     list_of,
     params_decode,
 )
-from workers.signer.accounts import accounts_add
 from workers.signer.callers import Caller, opened
-from workers.signer.errors import Denied, Locked, SignerError, WrongPassword
-from workers.signer.records import RecordQuery
+from workers.signer.errors import Denied, SignerError
+from workers.signer.gateway_rpc import add_new_address, add_support_account
+from workers.signer.password_rpc import lock, lock_state, set_password, unlock, verify_password
+from workers.signer.records_rpc import list_signed_record
 from workers.signer.strategy_rpc import STRATEGY_METHODS, strategy_refusal
 from workers.signer.tokens import token_perms
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from poolsite.filecoin.address import Address
-    from workers.signer.gateway import GatewayLink
 
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0x010100}
 LOG_SYSTEM: Final = "signer"
@@ -56,7 +55,6 @@ LOG_LEVELS: Final = {
     "fatal": logging.CRITICAL,
 }
 """Levels as Go names them."""
-EMPTY_ADDRESS: Final = "<empty>"
 OF_KNOWN: Final = frozenset({"Filecoin.ListSignedRecord"})
 """Of level read, but a page of any host could ask this machine for it."""
 
@@ -145,51 +143,6 @@ def wallet_delete(caller: Caller, address: Address) -> None:
     opened(caller).store.delete(str(address))
 
 
-def set_password(caller: Caller, password: str) -> None:
-    """Choose the password of an empty store; with one that was chosen before, unlock."""
-    store = caller.signer.store
-    if store.is_set and not store.is_locked:
-        raise SignerError("the password already exists")
-    if not store.is_set:
-        store.password_set(password)
-        return
-    try:
-        store.unlock(password)
-    except WrongPassword:
-        raise SignerError("could not decrypt key with given password") from None
-
-
-def unlock(caller: Caller, password: str) -> None:
-    """Make the keys usable."""
-    store = caller.signer.store
-    if store.is_set and not store.is_locked:
-        raise SignerError("wallet already unlocked")
-    set_password(caller, password)
-
-
-def lock(caller: Caller, password: str) -> None:
-    """Make the keys unusable."""
-    store = caller.signer.store
-    if not store.is_set:
-        raise Locked("password not set")
-    if store.is_locked:
-        raise SignerError("wallet already locked")
-    store.password_check(password)
-    store.lock()
-
-
-def lock_state(caller: Caller) -> bool:
-    """Return whether it is locked."""
-    return caller.signer.store.is_locked
-
-
-def verify_password(caller: Caller, password: str) -> None:
-    """Check a password against the store."""
-    if not caller.signer.store.is_set:
-        raise Locked("password not set")
-    caller.signer.store.password_check(password)
-
-
 def auth_new(caller: Caller, perms: list[str]) -> str:
     """Make a token; Go gives it as bytes, so base64 of its text."""
     text = token_sign(Claims(allow=tuple(perms), rule_set=caller.rule_set), caller.secret)
@@ -202,34 +155,6 @@ def auth_verify(caller: Caller, token: str) -> list[str]:
         return list(token_perms(token, caller.secret))
     except BadToken as error:
         raise SignerError(f"JWT Verification failed: {error}") from None
-
-
-def hubs_dialled(caller: Caller) -> Sequence[GatewayLink]:
-    """Return the gateways.  Raises SignerError if there is none."""
-    if not caller.hubs:
-        raise SignerError("this signer has no gateway: start it with --console")
-    return caller.hubs
-
-
-async def add_support_account(caller: Caller, account: str) -> None:
-    """Serve one more account at every gateway, and after the next start."""
-    hubs = hubs_dialled(caller)
-    if any(account in hub.supported for hub in hubs):
-        raise SignerError(f"account {account} has exit")
-    for hub in hubs:
-        await hub.support(account)
-    accounts_add(caller.signer.folder, account)
-
-
-async def add_new_address(caller: Caller, addresses: list[Address]) -> None:
-    """Announce keys at every gateway at once, which happens by itself within a second."""
-    hubs = hubs_dialled(caller)
-    words = [str(address) for address in addresses]
-    for address in words:
-        if not caller.signer.store.has(address):
-            raise SignerError(f"{address}: record not found")
-    for hub in hubs:
-        await hub.announce(words)
 
 
 def log_list(_caller: Caller) -> list[str]:
@@ -249,53 +174,6 @@ def log_set_level(_caller: Caller, system: str, level: str) -> None:
 def version(_caller: Caller) -> Json:
     """Return what we speak."""
     return VERSION
-
-
-def list_signed_record(caller: Caller, asked: Mapping[str, Json]) -> list[Json]:
-    """List what was signed or refused, newest first."""
-    address = str(asked.get("signer") or "")
-    query = RecordQuery(
-        id=str(asked.get("id") or ""),
-        type=str(asked.get("type") or ""),
-        address="" if address == EMPTY_ADDRESS else address,
-        errors_only=asked.get("iserror") is True,
-        after=time_text(asked.get("after")),
-        before=time_text(asked.get("before")),
-        skip=count(asked.get("skip")),
-        limit=count(asked.get("limit")),
-    )
-    rows = caller.signer.records_query(query)
-    return [record_json(row) for row in rows if caller.may_see(row["address"])]
-
-
-def time_text(value: Json) -> str:
-    """Read a time; Go's zero time asks for nothing."""
-    text = str(value or "")
-    return "" if text.startswith("0001-01-01") else text.replace("Z", "+00:00")
-
-
-def count(value: Json) -> int:
-    """Read a number of rows."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
-
-
-def record_json(row: sqlite3.Row) -> Json:
-    """Write one record; a refusal's reason stands under a name of ours.
-
-    The original writes `{}` for an error, which its own Go client cannot read back; null it can.
-    """
-    return {
-        "ID": row["id"],
-        "Type": row["type"],
-        "Signer": row["address"],
-        "Err": None,
-        "RawMsg": base64.b64encode(row["raw"]).decode(),
-        "Signature": {"Type": 0, "Data": None},
-        "CreateAt": row["at"].replace("+00:00", "Z"),
-        "Error": row["error"],
-        "Rule": row["rule"],
-        "Caller": row["caller"],
-    }
 
 
 def key_info(value: Json) -> KeyInfo:

@@ -11,6 +11,7 @@ from poolsite.devnet.rpc import (
     finality,
     gas,
     market,
+    message_search,
     miners,
     mining,
     mpool,
@@ -57,7 +58,7 @@ def _table(methods: Iterable[Method]) -> dict[str, Method]:
 METHODS_V1: Final = _table(
     (
         *_BOTH,
-        *state.METHODS_V1,
+        *message_search.METHODS_V1,
         *market.METHODS_V1,
         *randomness.METHODS_V1,
         *miners.METHODS_V1,
@@ -65,5 +66,5 @@ METHODS_V1: Final = _table(
     )
 )
 METHODS_V0: Final = _table(
-    (*_BOTH, *state.METHODS_V0, *randomness.METHODS_V0, *miners.METHODS_V0, *net.METHODS_V0)
+    (*_BOTH, *message_search.METHODS_V0, *randomness.METHODS_V0, *miners.METHODS_V0, *net.METHODS_V0)
 )

@@ -1,8 +1,7 @@
-"""Filecoin.State* about the network, actors and messages; miners and randomness have modules of their own."""
+"""Filecoin.State* about the network and its actors; messages, miners and randomness have modules too."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,15 +24,10 @@ from poolsite.devnet.estimation import UnknownSender
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND
-from poolsite.devnet.rpc.forms import (
-    actor_id_get,
-    actor_json,
-    lookup_json,
-    state_get,
-    tipset_get,
-)
+from poolsite.devnet.rpc.forms import actor_id_get, actor_json, state_get, tipset_get
 from poolsite.devnet.rpc.invocation import compute_json, invocation_json, replay_json
-from poolsite.devnet.search import Lookup, Replaced, UnknownMessage
+from poolsite.devnet.rpc.message_search import message_unknown
+from poolsite.devnet.search import UnknownMessage
 from poolsite.devnet.state.rows import ACTORS, SYSTEM
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.decode import actor_kind, params_decode, params_encode
@@ -41,7 +35,7 @@ from poolsite.filecoin.address import ID, UNDEF, id_address
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.kinds import BadField
-from poolsite.filecoin.message import message_from_json, receipt_to_json
+from poolsite.filecoin.message import message_from_json
 from poolsite.filecoin.network_params import network_to_params
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import Param
@@ -52,10 +46,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import Message
-    from poolsite.filecoin.tipset import Tipset
 
 Key = tuple["Cid", ...]
-MAX_CONFIDENCE: Final = 900
 MESSAGE: Final = Param("*types.Message", message_from_json)
 MESSAGES: Final = p.list_param(MESSAGE)
 
@@ -147,62 +139,6 @@ def state_circulating_detail(node: Devnet, key: Key) -> Any:
     }
 
 
-def state_search(node: Devnet, key: Key, cid: Cid, limit: int, allow_replaced: bool) -> Any:
-    try:
-        found = node.search.find(cid, tipset_get(node, key), limit=limit, allow_replaced=allow_replaced)
-    except UnknownMessage as error:
-        raise _unknown(error) from None
-    except Replaced as error:
-        if allow_replaced:
-            raise RpcError(f"checking for message execution during lookback: {error}") from None
-        return None
-    return None if found is None else lookup_json(found)
-
-
-def _unknown(error: UnknownMessage) -> RpcError:
-    return RpcError(f"%!w(*errors.errorString=&{{failed to load message}}): ipld: could not find {error.cid}")
-
-
-async def state_wait(node: Devnet, cid: Cid, confidence: int, limit: int, allow_replaced: bool) -> Any:
-    """Answer when the head is `confidence` epochs past the execution; follows reorgs."""
-    if confidence > MAX_CONFIDENCE:
-        raise RpcError(
-            f"message confidence exceeds maximum: {confidence} > {MAX_CONFIDENCE}: "
-            "message confidence exceeds maximum"
-        )
-    changed = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def watch(_reverted: list[Tipset], _applied: list[Tipset]) -> None:
-        loop.call_soon_threadsafe(changed.set)
-
-    node.watchers.add(watch)
-    try:
-        while True:
-            changed.clear()
-            found = _found(node, cid, limit=limit, allow_replaced=allow_replaced)
-            if found is not None and node.head.height >= found.executed.height + confidence:
-                return lookup_json(found)
-            await changed.wait()
-    finally:
-        node.watchers.discard(watch)
-
-
-def _found(node: Devnet, cid: Cid, *, limit: int, allow_replaced: bool) -> Lookup | None:
-    try:
-        return node.search.find(cid, node.head.tipset, limit=limit, allow_replaced=allow_replaced)
-    except UnknownMessage as error:
-        raise _unknown(error) from None
-    except Replaced as error:
-        raise RpcError(str(error)) from None
-
-
-def state_get_receipt(node: Devnet, cid: Cid, key: Key) -> Any:
-    found = _found(node, cid, limit=-1, allow_replaced=True)
-    tipset_get(node, key)
-    return None if found is None else receipt_to_json(found.receipt)
-
-
 def state_call(node: Devnet, message: Message, key: Key) -> Any:
     tipset = tipset_get(node, key)
     try:
@@ -261,7 +197,7 @@ def state_replay(node: Devnet, key: Key, cid: Cid) -> Any:
         try:
             found = node.search.find(cid, node.head.tipset)
         except UnknownMessage as error:
-            raise RpcError(f"searching for msg {cid}: {_unknown(error).message}") from None
+            raise RpcError(f"searching for msg {cid}: {message_unknown(error).message}") from None
         if found is None:
             raise RpcError(f"didn't find msg {cid} on-chain")
         tipset = found.included
@@ -313,34 +249,4 @@ METHODS: Final = (
     Method("StateListMessages", "read", (p.JSON, p.TIPSET_KEY, p.EPOCH), state_list_messages, slow=True),
     Method("StateVerifiedClientStatus", "read", (p.ADDRESS, p.TIPSET_KEY), state_verified_status),
     Method("StateVerifiedRegistryRootKey", "read", (p.TIPSET_KEY,), state_verifreg_root),
-)
-
-METHODS_V1: Final = (
-    Method("StateSearchMsg", "read", (p.TIPSET_KEY, p.CID, p.EPOCH, p.BOOL), state_search),
-    Method("StateWaitMsg", "read", (p.CID, p.UINT, p.EPOCH, p.BOOL), state_wait),
-)
-
-
-def _search_v0(node: Devnet, cid: Cid) -> Any:
-    return state_search(node, (), cid, -1, True)
-
-
-def _search_limited_v0(node: Devnet, cid: Cid, limit: int) -> Any:
-    return state_search(node, (), cid, limit, True)
-
-
-async def _wait_v0(node: Devnet, cid: Cid, confidence: int) -> Any:
-    return await state_wait(node, cid, confidence, -1, True)
-
-
-async def _wait_limited_v0(node: Devnet, cid: Cid, confidence: int, limit: int) -> Any:
-    return await state_wait(node, cid, confidence, limit, True)
-
-
-METHODS_V0: Final = (
-    Method("StateSearchMsg", "read", (p.CID,), _search_v0),
-    Method("StateSearchMsgLimited", "read", (p.CID, p.EPOCH), _search_limited_v0),
-    Method("StateWaitMsg", "read", (p.CID, p.UINT), _wait_v0),
-    Method("StateWaitMsgLimited", "read", (p.CID, p.UINT, p.EPOCH), _wait_limited_v0),
-    Method("StateGetReceipt", "read", (p.CID, p.TIPSET_KEY), state_get_receipt),
 )

@@ -10,9 +10,9 @@ import pytest
 
 from tests.hub import WebProcess
 from tests.keys import fixed_key
+from workers.signer.default_policy import DEFAULT
 from workers.signer.encryption import Cost
 from workers.signer.gateway import GatewayLink
-from workers.signer.policy import DEFAULT
 from workers.signer.signing import Signer
 
 if TYPE_CHECKING:

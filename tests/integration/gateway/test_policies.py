@@ -27,9 +27,9 @@ from tests.integration.gateway.conftest import connected
 from tests.keys import fixed_key
 from tests.people import PASSWORD
 from tests.unit.workers.signer.policy import old_default
+from workers.signer.default_policy import DEFAULT
 from workers.signer.editors import editor_add
 from workers.signer.gateway import GatewaySession
-from workers.signer.policy import DEFAULT
 
 SECP = str(key_address(fixed_key("secp256k1")))
 

@@ -22,7 +22,7 @@ from tests import people
 from tests.integration.gateway.signer_process import folder, made_once, message, start, workers
 from tests.unit.workers.signer.policy import old_default
 from tests.unit.workers.signer.slash_protection import block
-from workers.signer.policy import DEFAULT
+from workers.signer.default_policy import DEFAULT
 
 if TYPE_CHECKING:
     from poolsite.filecoin.block import BlockHeader

@@ -11,7 +11,8 @@ from poolsite.wire.proposals import (
     own_transfers_edit,
     rule_text,
 )
-from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.default_policy import DEFAULT
+from workers.signer.policy_parse import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form
 
 if TYPE_CHECKING:

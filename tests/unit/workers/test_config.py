@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from workers.agent.sealer import main
-from workers.config import prover_config, sealer_config, uid_of
+from workers.config import prover_config, sealer_config
 from workers.config_mistakes import BadConfig
+from workers.host_folder import uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

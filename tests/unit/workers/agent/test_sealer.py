@@ -12,8 +12,9 @@ import pytest
 from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from tests.unit.workers.agent.scripted_host import Host
 from workers.agent.sealer import proofs_follow, relearned
-from workers.config import sealer_config, size_noted
+from workers.config import sealer_config
 from workers.console.join import size_learned
+from workers.host_folder import size_noted
 from workers.host_settings import HostSettings
 from workers.processors.snark_choice import HostProofs, Snark
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.keys import fixed_key
+from workers.signer.default_policy import DEFAULT
 from workers.signer.encryption import Cost
 from workers.signer.keystore import KeyStore
-from workers.signer.policy import DEFAULT
 from workers.signer.signing import Signer
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.signer.policy import DEFAULT
+from workers.signer.default_policy import DEFAULT
 
 FREE = """version = 1
 

@@ -18,9 +18,12 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, message_to_cbor
 from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.signing import message, sign
+from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import Denied, NotUnderstood
-from workers.signer.payloads import SignRequest, message_request, payload_decode
-from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.message_payloads import message_request
+from workers.signer.payloads import payload_decode
+from workers.signer.policy_parse import policy_parse
+from workers.signer.sign_request import SignRequest
 
 EXPORTED = 2_280_458_852
 OPEN = 'version = 1\n[[rule]]\nname = "all"\n'

@@ -20,9 +20,9 @@ from tests.keys import fixed_key
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
 from tests.unit.workers.signer.slash_protection import again, block, sign
 from workers.signer import encryption, keystore, records, signing, slash_protection
+from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import AlreadySigned, WrongPassword
 from workers.signer.keystore import KeyStore
-from workers.signer.policy import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,8 @@ from poolsite.filecoin.storage_market import STORAGE_ASK
 from tests.keys import fixed_key
 from tests.unit.workers.signer.market_payloads import DEAL, SIGNATURE, VOUCHER
 from workers.signer.errors import NotUnderstood
-from workers.signer.payloads import MARKET, SignRequest, payload_decode
+from workers.signer.payloads import payload_decode
+from workers.signer.sign_request import MARKET, SignRequest
 
 SECP = key_address(fixed_key("secp256k1"))
 ASK: dict[str, Any] = {

@@ -8,7 +8,8 @@ import pytest
 
 from workers.signer.changes import history_of, miners_allow, policy_set
 from workers.signer.commands import PERMANENT, main
-from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.default_policy import DEFAULT
+from workers.signer.policy_parse import policy_parse
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,6 +4,7 @@ import base64
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,7 +13,10 @@ from poolsite.filecoin.keys import key_address, key_from_json, key_sign
 from poolsite.filecoin.message import message_from_cbor, message_to_cbor
 from poolsite.filecoin.signature import signature_from_json, signature_verify
 from workers.signer.errors import NotUnderstood
-from workers.signer.payloads import SignRequest, payload_decode
+from workers.signer.payloads import payload_decode
+
+if TYPE_CHECKING:
+    from workers.signer.sign_request import SignRequest
 
 GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "gateway" / "wallet_vectors.json").read_text())
 KEYS = {row["type"]: key_from_json(row["key_info"]) for row in GOLDEN["keys"]}

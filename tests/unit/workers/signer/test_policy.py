@@ -8,9 +8,11 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.policy import OLD_DEFAULTS
 from tests.unit.workers.signer.policy import any_miner_default, old_default
+from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import BadPolicy
-from workers.signer.payloads import SignRequest
-from workers.signer.policy import DEFAULT, PolicyFile, policy_parse
+from workers.signer.policy_file import PolicyFile
+from workers.signer.policy_parse import policy_parse
+from workers.signer.sign_request import SignRequest
 
 ADDRESS = address_parse("f1z5e2mduf7uxnn7k3szuy6vcoapzeigdjjttjjyy")
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -35,9 +35,9 @@ from poolsite.wire.policy import (
 from tests.keys import fixed_key
 from workers.signer.changes import history_of
 from workers.signer.commands import main
+from workers.signer.default_policy import DEFAULT
 from workers.signer.editors import editor_add, editor_remove
 from workers.signer.errors import Denied, SignerError
-from workers.signer.policy import DEFAULT
 from workers.signer.policy_service import PolicyService
 
 SENDER = key_address(fixed_key("secp256k1"))

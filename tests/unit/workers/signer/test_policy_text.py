@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.wire.policy import PUT, REMOVE, REPLACE, PolicyEdit, RuleForm
+from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import BadPolicy
-from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.policy_parse import policy_parse
 from workers.signer.policy_text import edit_apply, parts_cut, parts_join, rule_form, text_write
 
 SETS = '\n[[set]]\nname = "purse"\nrules = ["small transfers", "blocks"]\n'

@@ -16,10 +16,11 @@ from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from tests.keys import fixed_key
 from workers.signer.commands import main
+from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import BadPolicy, Denied
 from workers.signer.history import History, HistoryBroken
-from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.policy_backtest import backtest_run
+from workers.signer.policy_parse import policy_parse
 from workers.signer.tokens import Rights, secret_load, token_new, token_rights
 
 if TYPE_CHECKING:

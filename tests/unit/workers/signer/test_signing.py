@@ -20,11 +20,13 @@ from tests.keys import fixed_key
 from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.signing import SENDER, message, sign
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
-from workers.signer.payloads import SignRequest, message_request
+from workers.signer.message_payloads import message_request
 from workers.signer.records import RecordQuery, Records, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from workers.signer.sign_request import SignRequest
 
 
 def rows(signer: Any) -> list[tuple[str, str, str]]:

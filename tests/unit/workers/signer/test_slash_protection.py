@@ -23,8 +23,8 @@ from tests.unit.workers.signer.conftest import PASSWORD
 from tests.unit.workers.signer.slash_protection import WORKER, again, block, sign
 from workers.signer.commands import main
 from workers.signer.errors import AlreadySigned, Unrecorded
-from workers.signer.policy import policy_parse
 from workers.signer.policy_backtest import backtest_run
+from workers.signer.policy_parse import policy_parse
 from workers.signer.records import RecordQuery
 from workers.signer.slash_protection import header_cid, height_claim, heights_prepare
 

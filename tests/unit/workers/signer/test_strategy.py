@@ -16,8 +16,9 @@ from poolsite.wire.jsonrpc.messages import RpcError
 from tests.keys import fixed_key
 from workers.signer.changes import history_of
 from workers.signer.commands import main
+from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import Denied
-from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.policy_parse import policy_parse
 from workers.signer.server import WalletApp
 from workers.signer.strategy import Strategy
 from workers.signer.strategy_rpc import STRATEGY_METHODS

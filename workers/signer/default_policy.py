@@ -1,0 +1,54 @@
+"""The policy that a new signer begins with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT: Final = """\
+# What this signer may sign.  Everything that no rule allows is refused; every decision is recorded.
+# The file is read again when it changes.  Methods are written `actor.Method`, plain transfers `Send`;
+# `*` stands for any text.  Amounts are like "1.5 FIL"; days and hours are UTC.
+version = 1
+
+# Deposits and pledges belong to the miner that a message names, so it must be one of yours.  f04 makes
+# miners; `python -m workers signer policy --miner f01234` names one, or the change that the console proposes.
+[[rule]]
+name = "sealing and proving"
+methods = [
+    "power.CreateMiner",
+    "miner.PreCommitSectorBatch2", "miner.ProveCommitSectors3", "miner.ProveCommitAggregate",
+    "miner.ProveReplicaUpdates3", "miner.ProveCommitSectorsNI",
+    "miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered",
+    "miner.CompactPartitions", "miner.CompactSectorNumbers",
+    "miner.ExtendSectorExpiration", "miner.ExtendSectorExpiration2",
+]
+to = ["f04"]
+value_max = "1000 FIL"
+value_per_day = "2000 FIL"
+fee_max = "5 FIL"
+fee_per_day = "200 FIL"
+
+[[rule]]
+name = "blocks"
+types = ["block", "drawrandomparam"]
+
+[[rule]]
+name = "address book and housekeeping"
+methods = ["miner.ChangePeerID", "miner.ChangeMultiaddrs", "market.AddBalance"]
+value_max = "1 FIL"
+value_per_day = "5 FIL"
+fee_max = "1 FIL"
+fee_per_day = "5 FIL"
+
+# Transfers leave the pool: keep the ceilings low, or name the receivers in `to`.
+[[rule]]
+name = "small transfers"
+methods = ["Send"]
+value_max = "1 FIL"
+value_per_day = "20 FIL"
+fee_max = "0.1 FIL"
+fee_per_day = "2 FIL"
+
+# Not allowed unless you add a rule: WithdrawBalance, ChangeOwnerAddress, ChangeWorkerAddress,
+# ChangeBeneficiary, TerminateSectors, everything of multisig, and `unknown` bytes.
+"""

@@ -1,0 +1,70 @@
+"""What a caller wants signed: its type, whose key, what it moves."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.block import BlockHeader
+
+VERIFY_ADDRESS: Final = "verifyaddress"
+MESSAGE: Final = "message"
+DEAL_PROPOSED: Final = "dealproposal"
+CLIENT_DEAL: Final = "clientdeal"
+VOUCHER: Final = "signedvoucher"
+ASK: Final = "storageask"
+ASK_ANSWER: Final = "askresponse"
+DEAL_ANSWER: Final = "networkresposne"
+"""So it is spelled on the wire."""
+DEAL_STATE: Final = "providerdealstate"
+BLOCK: Final = "block"
+DRAW_RANDOM: Final = "drawrandomparam"
+FINALITY: Final = "f3"
+"""Votes of fast finality; lotus asks for them as `unknown`."""
+UNKNOWN: Final = "unknown"
+"""Bytes that mean nothing to anybody; signed only where a rule names them."""
+
+MARKET: Final = (DEAL_PROPOSED, CLIENT_DEAL, VOUCHER, ASK, ASK_ANSWER, DEAL_ANSWER, DEAL_STATE)
+"""Types of the storage and retrieval markets."""
+TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *MARKET, UNKNOWN, FINALITY)
+
+
+@dataclass(frozen=True, slots=True)
+class SignRequest:
+    """What a caller wants signed, decoded."""
+
+    type: str
+    address: Address
+    """Whose key."""
+    payload: bytes
+    """What the signature covers."""
+    readings: tuple[str, ...] = ()
+    """Of a message: every method that it can be, as `miner.SubmitWindowedPoSt`; all must be allowed."""
+    to: Address | None = None
+    value: int = 0
+    """attoFIL that the message moves."""
+    fee_max: int = 0
+    """attoFIL that its gas can cost."""
+    cid: str = ""
+    raw: bytes = b""
+    """The decoded object's own bytes, for the record."""
+    about: str = ""
+    """What there is to say of it beside its type."""
+    header: BlockHeader | None = None
+    """Of a block."""
+
+    @property
+    def digest(self) -> str:
+        """Identity of the request: the same bytes asked for again, by whatever way, have the same."""
+        return self.cid or hashlib.sha256(self.payload).hexdigest()
+
+    @property
+    def description(self) -> str:
+        """One line for people."""
+        if self.type != MESSAGE:
+            return f"{self.type}: {self.about}" if self.about else self.type
+        words = f"{MESSAGE}: {' or '.join(self.readings)} to {self.to}"
+        return f"{words}: {self.about}" if self.about else words
