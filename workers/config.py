@@ -39,8 +39,8 @@ from workers.host_settings import (
 )
 from workers.host_sums import HostAsks, room_proposed
 from workers.stage_processors import HostProcessors, StageProcessor
-from workers.storage.bucket import SCHEME, BucketSettings, url_fault
 from workers.storage.bucket_files import store_path
+from workers.storage.bucket_settings import SCHEME, BucketSettings, url_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from workers.damocles_keys import SEALING as SEALING_KEYS
 from workers.damocles_processors import ProcessorReader
 from workers.host_settings import PLAN_STAGES, SECTORS_MAX, SLOTS
 from workers.stage_processors import HostProcessors, Location
-from workers.storage.bucket import BucketSettings, credentials_fault
+from workers.storage.bucket_settings import BucketSettings, credentials_fault
 from workers.storage.store import MARK
 
 if TYPE_CHECKING:

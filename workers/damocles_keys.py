@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.sealing_rules import DURATION, READERS
 from poolsite.wire.sealing_rules import PLANS as THREAD_PLANS
-from workers.storage.bucket import endpoint_fault, url_fault
+from workers.storage.bucket_settings import endpoint_fault, url_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

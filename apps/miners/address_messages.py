@@ -18,8 +18,8 @@ from apps.miners.deal_addresses import multiaddrs_change_text, peer_change_text
 from apps.users.selectors import operator_tenants
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
 from poolsite.filecoin.actors.miner_control import (
-    ChangeBeneficiaryParams,
     ChangeMultiaddrsParams,
     ChangeOwnerAddressParams,
     ChangePeerIDParams,

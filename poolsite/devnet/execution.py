@@ -35,7 +35,8 @@ from poolsite.devnet.actors.ledger import (
 from poolsite.devnet.actors.reward import block_reward_award
 from poolsite.devnet.state.rows import ACTORS
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.gas import GasOutputs, gas_outputs, inclusion_gas
+from poolsite.filecoin.gas import GasOutputs, gas_outputs
+from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import Receipt
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import asyncio
 import dataclasses
 import random
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.devnet.fault_settings import MINING, NAMES, FaultSettings
 from poolsite.filecoin.message import signed_message_to_cbor
 from poolsite.wire.jsonrpc.messages import RpcError
 
@@ -22,64 +22,10 @@ if TYPE_CHECKING:
     from poolsite.devnet.store import Store
     from poolsite.filecoin.message import SignedMessage
 
-
-@dataclass(slots=True)
-class FaultSettings:
-    """What may be set; the JSON names are the same in camel case."""
-
-    lag_ms: int = 0
-    """Delay of every answer."""
-    jitter_ms: int = 0
-    """Random part on top of the delay."""
-    lag_methods: str = ""
-    """Pattern of methods that the delay holds up; all if empty."""
-    stall_randomness: bool = False
-    """Questions for randomness wait until it is turned off."""
-    beacon_late_ms: int = 0
-    """How much of the chain's time each epoch's random value comes late."""
-    error_methods: str = ""
-    """Pattern of methods (full names) that answer with an error."""
-    error_share: float = 1.0
-    """Share of those calls that fail."""
-    error_code: int = 1
-    error_text: str = "injected error"
-    garbage_methods: str = ""
-    """Pattern of methods whose result is nonsense."""
-    drop_share: float = 0.0
-    """Share of pushed messages that are accepted and forgotten."""
-    drop_next: int = 0
-    """Coming pushed messages that are accepted and forgotten."""
-    hide_messages: bool = False
-    """Blocks of the built-in miner leave pending messages out."""
-    inclusion_delay: int = 0
-    """Epochs for which a new message is left out."""
-    null_left: int = 0
-    """Coming epochs in which the built-in miner keeps still."""
-    withhold_post: bool = False
-    """The built-in miner leaves its WindowPoSt away."""
-    lose_sector: bool = False
-    """The built-in miner cannot read its sector: it declares it faulty, and recovers it afterwards."""
-    flap_left: int = 0
-    """Coming tipsets that a heavier fork replaces as soon as they are there."""
-    spike_left: int = 0
-    """Coming epochs in which the built-in miner fills its blocks, so that the base fee rises."""
-    base_fee_floor: int = 0
-    """attoFIL below which the built-in miner does not let the base fee fall: it fills blocks."""
-    behind: int = 0
-    """Epochs by which the node says it lags."""
-    freeze_head: bool = False
-    """The node goes on showing the head that it had."""
-    network_name: str = ""
-    """Another name to give for the network."""
-    duplicate_notifications: bool = False
-    """Every frame of ChainNotify comes twice."""
-
-
 RANDOMNESS: Final = re.compile("Randomness|BeaconEntry|BeaconGetEntry|MinerGetBaseInfo")
 """Methods that need the chain's random values."""
 BEACON: Final = re.compile("BeaconEntry|BeaconGetEntry|MinerGetBaseInfo")
 """Methods that need the newest."""
-MINING: Final = ("auto", "on-demand", "paused")
 STALL_S: Final = 60.0
 STALL_STEP_S: Final = 0.05
 """How long questions for randomness wait at most, and how often they look."""
@@ -87,14 +33,6 @@ STALL_STEP_S: Final = 0.05
 
 class BadFault(ValueError):
     """A fault that does not exist, or a value that it cannot have."""
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
-
-
-_NAMES = {_camel(field.name): field.name for field in dataclasses.fields(FaultSettings)}
 
 
 class Faults:
@@ -117,7 +55,7 @@ class Faults:
 
     def to_json(self) -> dict[str, Any]:
         """All settings."""
-        values = {name: getattr(self.settings, attr) for name, attr in _NAMES.items()}
+        values = {name: getattr(self.settings, attr) for name, attr in NAMES.items()}
         return values | {"mining": self.mining}
 
     def set_json(self, wish: Any) -> None:
@@ -137,12 +75,12 @@ class Faults:
         self.freeze(self.settings.freeze_head)
 
     def _attr(self, name: str) -> str:
-        if name not in _NAMES:
+        if name not in NAMES:
             raise BadFault(f"unknown fault {name!r}")
-        return _NAMES[name]
+        return NAMES[name]
 
     def _value(self, name: str, value: Any) -> Any:
-        old = getattr(FaultSettings(), _NAMES[name])
+        old = getattr(FaultSettings(), NAMES[name])
         is_number = isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool)
         if type(value) is not type(old) and not is_number:
             raise BadFault(f"{name} must be a {type(old).__name__}")

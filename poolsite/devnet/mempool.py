@@ -13,7 +13,8 @@ from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, key_address, 
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.address import ID
 from poolsite.filecoin.amounts import fil_format
-from poolsite.filecoin.gas import MINIMUM_BASE_FEE, replacement_premium
+from poolsite.filecoin.gas import MINIMUM_BASE_FEE
+from poolsite.filecoin.gas_estimates import replacement_premium
 from poolsite.filecoin.message import (
     MessageRefused,
     message_check_for_inclusion,

@@ -19,10 +19,10 @@ from websockets.sync.client import connect
 from poolsite.devnet.clock import WallClock
 from poolsite.devnet.executed_tipset import NoTipset
 from poolsite.devnet.genesis_bundle import bundle_from_json
+from poolsite.devnet.header_checks import BadBlock
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.production import FullBlock
-from poolsite.devnet.validation import BadBlock
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.message import (

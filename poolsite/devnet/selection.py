@@ -6,7 +6,8 @@ import heapq
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import actor_get, resolve
-from poolsite.filecoin.gas import effective_premium, inclusion_gas
+from poolsite.filecoin.gas import effective_premium
+from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 
 if TYPE_CHECKING:

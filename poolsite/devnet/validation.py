@@ -10,20 +10,25 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, address_of, key_address, resolve
-from poolsite.filecoin.address import ID, Address
+from poolsite.devnet.header_checks import (
+    BadBlock,
+    check_parent_results,
+    check_senders,
+    check_shape,
+    check_signature,
+    check_ticket,
+    refusal_text,
+    sender_key,
+)
 from poolsite.filecoin.block import messages_root
 from poolsite.filecoin.election import (
     BadElection,
     election_randomness,
-    ticket_randomness,
     vrf_verify,
     win_count,
     winning_post_randomness,
 )
-from poolsite.filecoin.gas import inclusion_gas
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, MessageRefused, message_check_for_inclusion
-from poolsite.filecoin.signature import BadSignature, signature_verify
+from poolsite.filecoin.signature import BadSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,22 +38,16 @@ if TYPE_CHECKING:
     from poolsite.devnet.consensus import Rules
     from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.signatures import Signatures
-    from poolsite.devnet.state.tables import State
     from poolsite.filecoin.block import BlockHeader, BlockMsg
     from poolsite.filecoin.message import SignedMessage
 
 CLOCK_DRIFT_S: Final = 1
 """How far ahead of our clock a block may be."""
 
-
 PAIRING_CHECKS: Final = 3
 """How many of the checks, from the first, are little else than a BLS pairing."""
 _PAIRINGS: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="devnet-pairings")
 # (Module state: threads for every node of the process.)
-
-
-class BadBlock(ValueError):
-    """A block that no node accepts; the text is lotus' where it is known."""
 
 
 class Validator:
@@ -70,7 +69,7 @@ class Validator:
     ) -> None:
         """Check a block on its parents.  Raises BadBlock."""
         header = block.header
-        _check_shape(header)
+        check_shape(header)
         self._check_time(header, parent, now=now)
         if header.parent_weight != parent.weight:
             raise BadBlock(
@@ -81,8 +80,8 @@ class Validator:
         )
         checks = self._checks(block, parent, info=info, messages=messages)
         # The pairings of the first checks release the interpreter: they run beside the others.
-        beside = [_PAIRINGS.submit(_text_of, check) for check in checks[:PAIRING_CHECKS]]
-        texts = [_text_of(check) for check in checks[PAIRING_CHECKS:]]
+        beside = [_PAIRINGS.submit(refusal_text, check) for check in checks[:PAIRING_CHECKS]]
+        texts = [refusal_text(check) for check in checks[PAIRING_CHECKS:]]
         errors = [text for text in (*(one.result() for one in beside), *texts) if text is not None]
         if errors:
             word = "error" if len(errors) == 1 else "errors"
@@ -100,11 +99,11 @@ class Validator:
         header = block.header
         return [
             lambda: self._check_winner(header, info),
-            lambda: _check_ticket(header, parent, info),
-            lambda: _check_signature(header, info),
+            lambda: check_ticket(header, parent, info),
+            lambda: check_signature(header, info),
             lambda: self._check_beacon(header, parent),
             lambda: self._check_post(header, info),
-            lambda: _check_parent_results(header, parent),
+            lambda: check_parent_results(header, parent),
             lambda: self._check_messages(block, parent, messages=messages),
         ]
 
@@ -185,7 +184,7 @@ class Validator:
             )
         bls, others = messages
         state = self.chain.state_after(parent.key)
-        senders = [_sender_key(state, signed.message.from_) for signed in bls]
+        senders = [sender_key(state, signed.message.from_) for signed in bls]
         try:
             if header.bls_aggregate is None:
                 raise BadBlock("block had nil bls aggregate signature")
@@ -193,7 +192,7 @@ class Validator:
         except BadSignature as error:
             raise BadBlock(f"block had invalid bls aggregate signature: {error}") from None
         for signed in others:
-            key = _sender_key(state, signed.message.from_)
+            key = sender_key(state, signed.message.from_)
             try:
                 self.signatures.verify(signed, key)
             except BadSignature as error:
@@ -201,103 +200,4 @@ class Validator:
                     f"block had invalid secpk message: secpk message {signed.cid} has invalid "
                     f"signature: {error}"
                 ) from None
-        _check_senders(state, [*bls, *others])
-
-
-def _text_of(check: Callable[[], None]) -> str | None:
-    try:
-        check()
-    except BadBlock as error:
-        return str(error)
-    return None
-
-
-def _check_shape(header: BlockHeader) -> None:
-    """Nothing may be missing.  Source: filecoin.go blockSanityChecks."""
-    prefix = "incoming header failed basic sanity checks: "
-    if header.election_proof is None:
-        raise BadBlock(prefix + "block cannot have nil election proof")
-    if header.ticket is None:
-        raise BadBlock(prefix + "block cannot have nil ticket")
-    if header.block_sig is None:
-        raise BadBlock(prefix + "block had nil signature")
-    if header.bls_aggregate is None:
-        raise BadBlock(prefix + "block had nil bls aggregate signature")
-    if header.miner.protocol != ID:
-        raise BadBlock(prefix + f"block had non-ID miner address {header.miner}")
-
-
-def _check_ticket(header: BlockHeader, parent: Link, info: BaseInfo | None) -> None:
-    if info is None or header.ticket is None:
-        raise BadBlock("validating block tickets failed")
-    last = parent.tipset.min_ticket
-    randomness = ticket_randomness(
-        info.beacon.data,
-        header.height,
-        miner=header.miner,
-        parent_ticket=b"" if last is None else last.vrf_proof,
-    )
-    try:
-        vrf_verify(info.worker, randomness, header.ticket.vrf_proof)
-    except BadElection as error:
-        raise BadBlock(f"validating block tickets failed: {error}") from None
-
-
-def _check_signature(header: BlockHeader, info: BaseInfo | None) -> None:
-    if info is None or header.block_sig is None:
-        raise BadBlock("check block signature failed")
-    try:
-        signature_verify(header.block_sig, info.worker, header.signing_bytes)
-    except BadSignature as error:
-        raise BadBlock(f"check block signature failed: {error}") from None
-
-
-def _check_parent_results(header: BlockHeader, parent: Link) -> None:
-    if header.parent_base_fee != parent.next_base_fee:
-        raise BadBlock(
-            f"base fee doesn't match: {header.parent_base_fee} (header) != {parent.next_base_fee} (computed)"
-        )
-    if header.parent_state_root != parent.root:
-        raise BadBlock(
-            f"parent state root did not match computed state ({header.parent_state_root} != {parent.root})"
-        )
-    if header.parent_message_receipts != parent.receipts_root:
-        raise BadBlock(
-            "parent receipts root did not match computed value "
-            f"({header.parent_message_receipts} != {parent.receipts_root})"
-        )
-
-
-def _sender_key(state: State, address: Address) -> Address:
-    if address.protocol != ID:
-        return address
-    return key_address(state, address.actor_id) or address_of(state, address.actor_id)
-
-
-def _check_senders(state: State, messages: Sequence[SignedMessage]) -> None:
-    """Every message is fit for inclusion, from a proper sender, with the next nonce and funds for its gas."""
-    nonces: dict[int, int] = {}
-    gas = 0
-    for signed in messages:
-        message = signed.message
-        try:
-            message_check_for_inclusion(message, min_gas=inclusion_gas(signed.chain_length))
-        except MessageRefused as error:
-            raise BadBlock(
-                f"block had invalid message {signed.cid}: msg not valid for inclusion: {error}"
-            ) from None
-        gas += message.gas_limit
-        if gas > BLOCK_GAS_LIMIT:
-            raise BadBlock("block gas limit exceeded")
-        sender_id = resolve(state, message.from_)
-        sender = None if sender_id is None else actor_get(state, sender_id)
-        if sender_id is None or sender is None:
-            raise BadBlock(f"block had invalid message {signed.cid}: failed to load sender actor")
-        if sender.kind not in SENDER_KINDS:
-            raise BadBlock(f"block had invalid message {signed.cid}: Sender must be an account actor")
-        expected = nonces.get(sender_id, sender.nonce)
-        if message.nonce != expected:
-            raise BadBlock(
-                f"block had invalid message {signed.cid}: wrong nonce (exp: {expected}, got: {message.nonce})"
-            )
-        nonces[sender_id] = expected + 1
+        check_senders(state, [*bls, *others])

@@ -15,12 +15,8 @@ from poolsite.filecoin.container_checks import (
     window_post_check,
     winning_post_check,
 )
-from poolsite.filecoin.groth16.aggregate import (
-    BadAggregate,
-    aggregate_decode,
-    aggregate_size,
-    porep_include,
-)
+from poolsite.filecoin.groth16.aggregate import BadAggregate, aggregate_decode, aggregate_size
+from poolsite.filecoin.groth16.aggregate_challenges import porep_include
 from poolsite.filecoin.groth16.aggregate_verification import aggregate_verify
 from poolsite.filecoin.groth16.circuits import porep_circuit_id, post_circuit_id, update_circuit_id
 from poolsite.filecoin.groth16.powers import POWERS_NAME, BadPowers, aggregate_key_read

@@ -185,7 +185,8 @@ def _quotient(bits: int, *, threads: int = 1) -> Callable[[], object]:
 
 def _msm(name: str, bits: int, *, threads: int = 1) -> Callable[[], object]:
     from tests.unit.workers.snark.golden_circuits import golden_secrets
-    from workers.snark.multiexp import multiexp, multiples
+    from workers.snark.multiexp import multiexp
+    from workers.snark.multiples import multiples
     from workers.snark.points import G1, G2
 
     secrets, group = golden_secrets("window"), {"G1": G1, "G2": G2}[name]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.filecoin.cids import commd_cid
 from poolsite.wire.job_reports import StageOutputs
-from workers.console.client import Console, ConsoleAway, ConsoleRefused
+from workers.console.refusals import ConsoleAway, ConsoleRefused
 from workers.processors.errors import BadFile, BadInput, BadPiece, TemporaryError
 from workers.storage.files import space_check
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.job_inputs import SealInputs
     from workers.agent.paths import SealingPaths
+    from workers.console.client import Console
 
 
 class ConsoleData:

@@ -23,7 +23,7 @@ from workers.agent.held_job import HeldJob
 from workers.agent.paths import is_guest
 from workers.agent.places import NoThread
 from workers.broker import STAGE_TASK, queue_of
-from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced, request_waits
+from workers.console.refusals import ConsoleAway, ConsoleRefused, Fenced, Replaced, request_waits
 from workers.processors.errors import ProcessorError
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from workers.storage.answers import answered
 from workers.storage.files import write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import StoreAway
-from workers.storage.store_check import sector_bytes
 from workers.storage.store_mark import BadMark
+from workers.storage.store_scan import sector_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

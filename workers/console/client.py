@@ -14,10 +14,11 @@ import httpx
 import structlog
 
 from poolsite.wire.cleartext import is_clear
-from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
-from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from poolsite.wire.job_reports import EventAnswer
 from poolsite.wire.jobs import Claimed, Work
+from workers.console.refusals import ConsoleAway, VersionsDiffer, refusal_of
 
 if TYPE_CHECKING:
     import ssl
@@ -46,30 +47,6 @@ T = TypeVar("T")
 def tls_context() -> ssl.SSLContext:
     """Return what all lines of a process speak TLS with: to read all authorities takes 0.1 s of a core."""
     return httpx.create_ssl_context()
-
-
-class ConsoleAway(Exception):
-    """Nobody answers, or only with an inner error: the same request later is right."""
-
-
-class VersionsDiffer(ConsoleAway):
-    """The console does not know a field: the same request is right once one of both sides is upgraded."""
-
-
-class ConsoleRefused(Exception):
-    """The console understood and said no: repeating the request does not help."""
-
-    def __init__(self, *, status: int, code: str, reason: str, field: str) -> None:
-        super().__init__(f"{status} {code}: {reason}" + (f" ({field})" if field else ""))
-        self.status, self.code, self.reason, self.field = status, code, reason, field
-
-
-class Fenced(ConsoleRefused):
-    """The lease is over: somebody else may hold the job."""
-
-
-class Replaced(ConsoleRefused):
-    """The console knows another start of this worker, or none: register again."""
 
 
 class Console:
@@ -255,26 +232,5 @@ def _read(answer: httpx.Response) -> Any:
     except ValueError:
         raise ConsoleAway(f"the console's response ({answer.status_code}) is not JSON") from None
     if answer.status_code >= 400:
-        raise _refusal(answer.status_code, data if isinstance(data, dict) else {})
+        raise refusal_of(answer.status_code, data if isinstance(data, dict) else {})
     return data
-
-
-def _refusal(status: int, data: dict[str, Any]) -> ConsoleAway | ConsoleRefused:
-    code, reason, field = (str(data.get(name, "")) for name in ("code", "message", "field"))
-    if status == 400 and reason.startswith(UNKNOWN_FIELD):
-        if reason == UNKNOWN_FIELD:  # of a console that does not say more yet
-            reason = f"{reason}: this host is newer ({VERSION}) than the console: upgrade the console first"
-        return VersionsDiffer(f"{reason} ({field})")
-    kinds: dict[str, type[ConsoleRefused]] = {
-        "fenced": Fenced,
-        "job_unknown": Fenced,
-        "worker_replaced": Replaced,
-        "worker_unknown": Replaced,
-    }
-    return kinds.get(code, ConsoleRefused)(status=status, code=code, reason=reason, field=field)
-
-
-def request_waits(event: str, error: Exception, **facts: str) -> None:
-    """Log why a request waits; that the console does not understand it was logged when it was met."""
-    if not isinstance(error, VersionsDiffer):
-        log.warning(event, reason=str(error), **facts)

@@ -13,8 +13,9 @@ import structlog
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from workers.config import HostConfig
 from workers.config_mistakes import BadConfig
-from workers.console.client import Console, ConsoleAway, ConsoleRefused
+from workers.console.client import Console
 from workers.console.lease_keeper import RETRY_PAUSES_S, TokenRefused
+from workers.console.refusals import ConsoleAway, ConsoleRefused
 from workers.host_folder import TOKEN_FILE, size_note, size_noted, token_read
 
 if TYPE_CHECKING:

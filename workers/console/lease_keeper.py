@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from poolsite.wire.hosts import PARKED_MAX, VERSION, Heartbeat, HeldJob, Register, Registered
-from workers.console.client import ConsoleAway, ConsoleRefused, Replaced, request_waits
 from workers.console.host_commands import HostCommands
 from workers.console.host_report import HostReport
+from workers.console.refusals import ConsoleAway, ConsoleRefused, Replaced, request_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from workers.console.client import ConsoleAway, ConsoleRefused
+from workers.console.refusals import ConsoleAway, ConsoleRefused
 
 if TYPE_CHECKING:
     from workers.console.client import Console

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-from workers.kernels import lanes, llvm, sha256
+from workers.kernels import lanes, llvm, sha256, sha256_lanes
 from workers.kernels.cpu import has_avx512, has_sha_ni
 from workers.kernels.flags import SERIAL
 from workers.kernels.lanes import WIDE
@@ -78,9 +78,9 @@ def emit_parents_lanes(builder, target, source):
             values = builder.insert_element(values, value, llvm.splat(I32, lane))
         words.append(llvm.byte_swap(builder, values))
     state = [llvm.splat(W8, value) for value in sha256.INITIAL]
-    state = sha256.lanes_compress(builder, state, sha256.lanes_schedule(builder, words))
+    state = sha256_lanes.lanes_compress(builder, state, sha256_lanes.lanes_schedule(builder, words))
     padding = [llvm.splat(W8, value) for value in sha256.PADDING_64]
-    state = sha256.lanes_compress(builder, state, padding)
+    state = sha256_lanes.lanes_compress(builder, state, padding)
     digest = [llvm.byte_swap(builder, word) for word in state]
     digest[7] = builder.and_(digest[7], llvm.splat(W8, 0x3FFFFFFF))
     for word, values in enumerate(digest):
@@ -120,9 +120,9 @@ def _row_portable(children, parents):
 def wide_hash(builder, words):
     """The trimmed digests of 16 messages of two nodes, in lanes."""
     state = [llvm.splat(V16, value) for value in sha256.INITIAL]
-    state = sha256.lanes_compress(builder, state, sha256.lanes_schedule(builder, words))
+    state = sha256_lanes.lanes_compress(builder, state, sha256_lanes.lanes_schedule(builder, words))
     padding = [llvm.splat(V16, value) for value in sha256.PADDING_64]
-    return lanes.trimmed(builder, sha256.lanes_compress(builder, state, padding))
+    return lanes.trimmed(builder, sha256_lanes.lanes_compress(builder, state, padding))
 
 
 def _emit_parents_wide(builder, target, source):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from workers.kernels import llvm, sha256
+from workers.kernels import llvm, sha256, sha256_lanes
 from workers.kernels.flags import SERIAL, STEP
 from workers.kernels.llvm import W8
 
@@ -27,7 +27,7 @@ _BITS = 512 + 256 * MESSAGE_PARENTS
 def _emit_schedule(builder, words):
     """Expand 16 vectors to the 64 of W + K, in place."""
     given = [llvm.load(builder, words, 32 * i, W8) for i in range(16)]
-    for i, word in enumerate(sha256.lanes_schedule(builder, given)):
+    for i, word in enumerate(sha256_lanes.lanes_schedule(builder, given)):
         llvm.store(builder, word, words, 32 * i)
 
 
@@ -35,7 +35,7 @@ def _emit_compress(builder, state, words):
     """One block of 8 messages, whose schedule is expanded."""
     before = [llvm.load(builder, state, 32 * i, W8) for i in range(8)]
     schedule = [llvm.load(builder, words, 32 * i, W8) for i in range(64)]
-    for i, word in enumerate(sha256.lanes_compress(builder, before, schedule)):
+    for i, word in enumerate(sha256_lanes.lanes_compress(builder, before, schedule)):
         llvm.store(builder, word, state, 32 * i)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from workers.kernels import lanes, llvm, sha256
+from workers.kernels import lanes, llvm, sha256, sha256_lanes
 from workers.kernels.flags import SERIAL
 from workers.kernels.labels_portable import ALL_PARENTS, DRG_PARENTS, MESSAGE_PARENTS
 from workers.kernels.lanes import LINE, NODES, WIDE
@@ -48,7 +48,7 @@ def _emit_begin(builder, state):
 
 def _emit_rounds(builder, state, schedule):
     before = lanes.registers_load(builder, state, 8)
-    lanes.registers_store(builder, sha256.lanes_compress(builder, before, schedule), state)
+    lanes.registers_store(builder, sha256_lanes.lanes_compress(builder, before, schedule), state)
 
 
 def _emit_compress(builder, state, words):
@@ -56,7 +56,7 @@ def _emit_compress(builder, state, words):
 
     def expanded():
         given = lanes.registers_load(builder, words, 16)
-        for i, word in enumerate(sha256.lanes_schedule(builder, given)):
+        for i, word in enumerate(sha256_lanes.lanes_schedule(builder, given)):
             llvm.store(builder, word, words, LINE * i)
             yield word
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.groth16.aggregate import aggregate_size, porep_include
+from poolsite.filecoin.groth16.aggregate import aggregate_size
+from poolsite.filecoin.groth16.aggregate_challenges import porep_include
 from poolsite.filecoin.groth16.keys import parameter_folder
 from poolsite.filecoin.groth16.powers import POWERS_NAME
 from poolsite.filecoin.groth16.verification import partitions_of

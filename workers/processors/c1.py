@@ -22,10 +22,11 @@ from workers.processors.parallel import Progress, no_progress
 from workers.processors.parent_cache import DRG_PARENTS, parents_at
 from workers.processors.pieces import comm_d_of
 from workers.processors.seal_proofs import parameters_named
+from workers.processors.sector_trees import TreeC, TreeRLast
 from workers.processors.self_check import porep_proofs_check
-from workers.processors.synthetic import SyntheticReader
+from workers.processors.synthetic_reader import SyntheticReader
 from workers.processors.tasks import C1Output, C1Task
-from workers.processors.trees import TreeC, TreeRLast, binary_proof, node_bytes
+from workers.processors.trees import binary_proof, node_bytes
 from workers.storage.files import write_file
 from workers.storage.mapped import layer_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles

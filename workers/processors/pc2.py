@@ -20,16 +20,9 @@ from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.seal_proofs import parameters_named
+from workers.processors.sector_trees import TreeC, TreeRLast, rows_place
 from workers.processors.tasks import Pc2Output, Pc2Task
-from workers.processors.trees import (
-    CHUNK_LEVELS,
-    TreeC,
-    TreeRLast,
-    grow_octonary,
-    is_octonary,
-    node_bytes,
-    rows_place,
-)
+from workers.processors.trees import CHUNK_LEVELS, grow_octonary, is_octonary, node_bytes
 from workers.storage.checksums import Checksums
 from workers.storage.files import is_complete, space_check, sync_file, sync_folder, temporary_name
 from workers.storage.mapped import (

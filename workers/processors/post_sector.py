@@ -15,8 +15,8 @@ from poolsite.filecoin.post.vanilla import VanillaPoStProof
 from workers.kernels import poseidon
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.seal_proofs import SEAL_PROOFS
+from workers.processors.sector_trees import TreeRLast
 from workers.processors.self_check import paths_lead_to_roots
-from workers.processors.trees import TreeRLast
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from workers.processors.errors import BadFile, BadInput
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.pieces import comm_d_of
 from workers.processors.seal_proofs import parameters_named
+from workers.processors.sector_trees import TreeRLast, tree_r_last_write
 from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.snap_tasks import SnapEncodeOutput, SnapEncodeTask
 from workers.processors.tree_d import tree_d_build
-from workers.processors.trees import TreeRLast, tree_r_last_write
 from workers.storage.files import finish_file, temporary_name, write_file
 from workers.storage.mapped import Nodes, as_nodes, file_write, sealed_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles

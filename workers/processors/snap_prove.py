@@ -22,12 +22,13 @@ from workers.processors import inputs
 from workers.processors.errors import BadFile, BadProof
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.seal_proofs import parameters_named
+from workers.processors.sector_trees import TreeRLast
 from workers.processors.self_check import data_paths_lead_to_roots, paths_lead_to_roots
 from workers.processors.snap import Encoding, encoding_of, update_parameters_of
 from workers.processors.snap_tasks import SnapProveOutput, SnapProveTask
 from workers.processors.snark import update_snark
 from workers.processors.snark_choice import takes_groth16
-from workers.processors.trees import TreeRLast, binary_proof, node_bytes
+from workers.processors.trees import binary_proof, node_bytes
 from workers.snark.files import update_spec
 from workers.storage.mapped import tree_d_nodes
 from workers.storage.sector import SectorFiles

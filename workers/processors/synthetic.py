@@ -8,29 +8,26 @@ write_synth_proofs, read_porep_proofs_from_synth.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement, TreeShape
+from poolsite.filecoin.merkle import BASE_ARITY, TreeShape
 from poolsite.filecoin.porep.challenges import ChallengeSource, synthetic_challenges, synthetic_count
 from poolsite.filecoin.porep.parameters import ChallengeRule
-from poolsite.filecoin.porep.replica import repeated_parents, replica_id
-from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
+from poolsite.filecoin.porep.replica import replica_id
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.parallel import Progress, no_progress, parallel_for
-from workers.processors.parent_cache import DRG_PARENTS, PARENTS, parents_at, parents_of
+from workers.processors.parent_cache import PARENTS, parents_of
 from workers.processors.seal_proofs import parameters_named
+from workers.processors.sector_trees import SectorTree, TreeC, TreeRLast
 from workers.processors.tasks import SyntheticOutput, SyntheticTask
-from workers.processors.trees import SectorTree, TreeC, TreeRLast, node_bytes, octonary_row
-from workers.storage.mapped import Nodes, file_read, file_write, layer_nodes, tree_d_nodes
+from workers.processors.trees import node_bytes, octonary_row
+from workers.storage.mapped import Nodes, file_write, layer_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 CHUNK_CHALLENGES = 64
 """Challenges whose paths are gathered together: their replica pieces take 1 MiB."""
@@ -182,84 +179,8 @@ def _upper_siblings(tree: SectorTree, base: int) -> Nodes:
     return np.frombuffer(b"".join(siblings), np.uint64).reshape(-1, 4)
 
 
-class SyntheticReader:
-    """Reads vanilla proofs back out of the file."""
-
-    def __init__(self, files: SectorFiles) -> None:
-        self.files = files
-        self._raw = file_read(files.synthetic_proofs, size_bytes=file_bytes(files))
-
-    @property
-    def roots(self) -> tuple[bytes, bytes, bytes]:
-        """Return comm_d, comm_c and comm_r_last."""
-        head = self._raw[: 3 * NODE_BYTES].tobytes()
-        return head[:NODE_BYTES], head[NODE_BYTES : 2 * NODE_BYTES], head[2 * NODE_BYTES :]
-
-    def prove(self, index: int) -> VanillaPoRepProof:
-        """Return proof number `index` of the set.  Raises BadFile if it is of another graph."""
-        size = record_bytes(self.files)
-        start = 3 * NODE_BYTES + index * size
-        record = self._raw[start : start + size].tobytes()
-        return _Record(self.files, self.roots, record).proof()
-
-
-class _Record:
-    """One challenge's record, read from front to back."""
-
-    def __init__(self, files: SectorFiles, roots: tuple[bytes, bytes, bytes], record: bytes) -> None:
-        self.files, self.parameters = files, files.parameters
-        self.comm_d, self.comm_c, self.comm_r_last = roots
-        self._numbers = np.frombuffer(record, np.uint64, 1 + PARENTS).tolist()
-        self._nodes = _nodes_of(record[8 * (1 + PARENTS) :])
-
-    def proof(self) -> VanillaPoRepProof:
-        challenge, *parents = self._numbers
-        if tuple(parents) != parents_at(self.parameters, challenge):
-            raise BadFile(f"{self.files.synthetic_proofs} is damaged or belongs to another graph")
-        data_arities = [2] * (self.parameters.nodes.bit_length() - 1)
-        comm_d_proof = self._path(challenge, self.comm_d, parts=(data_arities, [], []))
-        c_x, *columns = [self._column(node) for node in (challenge, *parents)]
-        comm_r_last_proof = self._path(challenge, self.comm_r_last, parts=_arities(self.files))
-        labelings = tuple(
-            self._labeling(challenge, columns, layer=layer) for layer in range(1, self.parameters.layers + 1)
-        )
-        return VanillaPoRepProof(
-            comm_d_proof=comm_d_proof,
-            comm_r_last_proof=comm_r_last_proof,
-            c_x=c_x,
-            drg_parents=tuple(columns[:DRG_PARENTS]),
-            exp_parents=tuple(columns[DRG_PARENTS:]),
-            labeling_proofs=labelings,
-            encoding_proof=labelings[-1],
-        )
-
-    def _column(self, node: int) -> ColumnProof:
-        rows = tuple(next(self._nodes) for _ in range(self.parameters.layers))
-        return ColumnProof(node, rows, self._path(node, self.comm_c, parts=_arities(self.files)))
-
-    def _path(self, node: int, root: bytes, *, parts: Sequence[Sequence[int]]) -> MerkleProof:
-        leaf, paths = next(self._nodes), []
-        for arities in parts:
-            path = []
-            for arity in arities:
-                node, own = divmod(node, arity)
-                path.append(PathElement(tuple(next(self._nodes) for _ in range(arity - 1)), own))
-            paths.append(tuple(path))
-        return MerkleProof(paths[0], paths[1], paths[2], root, leaf)
-
-    @staticmethod
-    def _labeling(node: int, columns: Sequence[ColumnProof], *, layer: int) -> LabelingProof:
-        labels = [column.rows[layer - 1] for column in columns[:DRG_PARENTS]]
-        if layer > 1:
-            labels += [column.rows[layer - 2] for column in columns[DRG_PARENTS:]]
-        return LabelingProof(repeated_parents(labels), layer, node)
-
-
-def _nodes_of(raw: bytes) -> Iterator[bytes]:
-    return (raw[at : at + NODE_BYTES] for at in range(0, len(raw), NODE_BYTES))
-
-
-def _arities(files: SectorFiles) -> tuple[list[int], list[int], list[int]]:
+def arities_of(files: SectorFiles) -> tuple[list[int], list[int], list[int]]:
+    """Return the arities of the rows of a tree: of its base trees, above them, and at its top."""
     shape: TreeShape = files.parameters.shape
     base = [BASE_ARITY] * files.base_levels
     return base, [shape.sub] * bool(shape.sub), [shape.top] * bool(shape.top)

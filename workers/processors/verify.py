@@ -18,8 +18,9 @@ from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadFile, BadProof, ProcessorError
 from workers.processors.parallel import parallel_for
 from workers.processors.sector_record import record_files, record_read
+from workers.processors.sector_trees import TreeC, TreeRLast
 from workers.processors.terminal import Meter, error_words
-from workers.processors.trees import TreeC, TreeRLast, is_binary, is_octonary, node_bytes, octonary_row
+from workers.processors.trees import is_binary, is_octonary, node_bytes, octonary_row
 from workers.processors.verify_proofs import proofs_check
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile

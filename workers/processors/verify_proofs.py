@@ -8,7 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from poolsite.filecoin.groth16.aggregate import BadAggregate, porep_include
+from poolsite.filecoin.groth16.aggregate import BadAggregate
+from poolsite.filecoin.groth16.aggregate_challenges import porep_include
 from poolsite.filecoin.groth16.aggregate_verification import aggregate_verify
 from poolsite.filecoin.groth16.circuits import porep_circuit_id, post_circuit_id, update_circuit_id
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from poolsite.filecoin.porep.parameters import UnknownSealProof
 from poolsite.wire.job_reports import REASON_MAX, BadSector, Complete, Fail, Level, Progress
 from poolsite.wire.jobs import Claim, JobKind
-from workers.console.client import (
+from workers.console.refusals import (
     ConsoleAway,
     ConsoleRefused,
     Fenced,

@@ -23,9 +23,9 @@ from poolsite.filecoin.post.parameters import UnknownPoStProof, post_parameters
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.post_tasks import SectorCheckTask, WindowPostTask, WinningPostTask
 from workers.processors.seal_proofs import SEAL_PROOFS
-from workers.storage.bucket import SCHEME
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_path import BucketPath
+from workers.storage.bucket_settings import SCHEME
 from workers.storage.files import TruncatedFile
 from workers.storage.sector import SectorFiles
 

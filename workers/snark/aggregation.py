@@ -14,13 +14,13 @@ from blspy import G1Element, G2Element
 
 from poolsite.filecoin.groth16.aggregate import (
     Aggregate,
-    Challenges,
     Commitment,
     FinalPoints,
     Half,
     aggregate_encode,
     aggregate_size,
 )
+from poolsite.filecoin.groth16.aggregate_challenges import Challenges
 from poolsite.filecoin.groth16.curve import G1_BYTES, G2_BYTES
 from poolsite.filecoin.groth16.verification import proof_points
 from poolsite.filecoin.scalars import SCALAR_MODULUS

@@ -18,7 +18,7 @@ from poolsite.filecoin.groth16.keys import TOXIC_SUFFIX
 from poolsite.filecoin.groth16.powers import LISTS, BadPowers, powers_lists
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.field import WORD_BITS, limbs
-from workers.snark.multiexp import multiples
+from workers.snark.multiples import multiples
 from workers.snark.points import G1, G2, BadPoints, point_compress, points_decode, points_decompress
 from workers.snark.setup import G1_GENERATOR, G2_GENERATOR
 from workers.snark.subgroups import first_outside_subgroup

@@ -22,7 +22,7 @@ from workers.kernels.r1cs import scale_rows
 from workers.snark.arrays import silent
 from workers.snark.densities import instances_of
 from workers.snark.domain import domain_for
-from workers.snark.multiexp import multiples
+from workers.snark.multiples import multiples
 from workers.snark.parameters import section_write
 from workers.snark.points import G1, G2, points_decode, points_encode
 from workers.snark.witness import FROM_MONTGOMERY

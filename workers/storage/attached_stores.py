@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.storage.attachment import Attachment, NotAttached, attachment_of
-from workers.storage.bucket import SCHEME, BucketSettings, url_fault
 from workers.storage.bucket_files import store_path
+from workers.storage.bucket_settings import SCHEME, BucketSettings, url_fault
 from workers.storage.files import names_in, write_file
 from workers.storage.promises import PROMISED
 from workers.storage.store import MARK, Store, StoreAway

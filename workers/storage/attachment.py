@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from poolsite.wire.stores import UID_MAX
 from workers.storage.answers import answered
-from workers.storage.bucket import SCHEME, BucketSettings
 from workers.storage.bucket_files import store_path
+from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, uid_of_mark
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.stores import UNBOUNDED_BYTES
-from workers.storage.bucket import SCHEME, BucketSettings, bucket_know
+from workers.storage.bucket import bucket_know
 from workers.storage.bucket_path import BucketPath
+from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.bucket_upload import unfinished_uploads, upload, upload_abort, uploads_of
 from workers.storage.checksums import READ_BYTES, disk_parts
 from workers.storage.files import (

@@ -15,7 +15,8 @@ from fnmatch import fnmatchcase
 from pathlib import PosixPath
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from workers.storage.bucket import SCHEME, Bucket, bucket_of
+from workers.storage.bucket import Bucket, bucket_of
+from workers.storage.bucket_settings import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -21,16 +21,9 @@ from workers.storage.attachment import NotAttached
 from workers.storage.files import unfinished_sizes
 from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
 from workers.storage.sector import sector_name
-from workers.storage.store_check import (
-    checked_one,
-    leftover_remove,
-    others_scan,
-    sector_bytes,
-    sector_check,
-    sectors_scan,
-    wanted_check,
-)
+from workers.storage.store_check import checked_one, sector_check, wanted_check
 from workers.storage.store_mark import BadMark
+from workers.storage.store_scan import leftover_remove, others_scan, sector_bytes, sectors_scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.attachment import Attachment
-    from workers.storage.bucket import BucketSettings
+    from workers.storage.bucket_settings import BucketSettings
     from workers.storage.files import Space
     from workers.storage.promises import Promise
     from workers.storage.sector import SectorFiles

@@ -34,11 +34,8 @@ from apps.miners.selectors import miner_principal
 from apps.miners.states import AddressChange, MinerState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner import Method
-from poolsite.filecoin.actors.miner_control import (
-    ChangeBeneficiaryParams,
-    ChangeOwnerAddressParams,
-    ChangeWorkerAddressParams,
-)
+from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
+from poolsite.filecoin.actors.miner_control import ChangeOwnerAddressParams, ChangeWorkerAddressParams
 from poolsite.filecoin.address import BLS, BadAddress, address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import from_cbor, to_cbor

@@ -16,7 +16,7 @@ from poolsite.devnet.rpc.forms import actor_json
 from poolsite.devnet.state.heads import actor_object
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
-from poolsite.filecoin.gas import inclusion_gas
+from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.gas_model import VALUE_TO_SELF, VALUE_TRANSFER
 from poolsite.filecoin.message import METHOD_SEND, Message, Receipt, message_to_json, receipt_to_json
 

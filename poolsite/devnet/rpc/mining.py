@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get, key_address, resolve_existing
 from poolsite.devnet.executed_tipset import NoTipset
+from poolsite.devnet.header_checks import BadBlock
 from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
@@ -13,7 +14,6 @@ from poolsite.devnet.rpc.errors import panic
 from poolsite.devnet.rpc.forms import tipset_exact
 from poolsite.devnet.rpc.mpool import SIGNED
 from poolsite.devnet.state.miner_rows import MINERS, Miner
-from poolsite.devnet.validation import BadBlock
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import BeaconEntry, BlockMsg, ElectionProof, PoStProof, Ticket, messages_root
 from poolsite.filecoin.cids import cid_to_json

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from poolsite.filecoin.actors.label import DealLabel
-from poolsite.filecoin.actors.market_deals import (
-    BatchActivateDealsParams,
+from poolsite.filecoin.actors.market_deal_queries import (
     DealQueryParams,
     GetDealActivationReturn,
     GetDealActorReturn,
@@ -22,6 +21,9 @@ from poolsite.filecoin.actors.market_deals import (
     GetDealSectorReturn,
     GetDealTermReturn,
     GetDealVerifiedReturn,
+)
+from poolsite.filecoin.actors.market_deals import (
+    BatchActivateDealsParams,
     OnMinerSectorsTerminateParams,
     SectorContentChangedParams,
     SectorContentChangedReturn,

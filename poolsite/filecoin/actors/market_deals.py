@@ -10,17 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from poolsite.filecoin.actors.batch import BatchReturn
-from poolsite.filecoin.actors.label import DealLabel
 from poolsite.filecoin.bitfield import BitField
 from poolsite.filecoin.cids import Cid
-from poolsite.filecoin.codec import (
-    Int64,
-    JsonName,
-    TokenAmount,
-    Uint64,
-    cbor_transparent,
-    cbor_tuple,
-)
+from poolsite.filecoin.codec import Int64, JsonName, TokenAmount, Uint64, cbor_transparent, cbor_tuple
 
 
 @cbor_tuple
@@ -112,90 +104,6 @@ class OnMinerSectorsTerminateParams:
     """Epoch of the termination: payment ends there, and deals that were over by then are left alone."""
     sectors: BitField
     """Sector numbers."""
-
-
-@cbor_transparent
-@dataclass(frozen=True, slots=True)
-class DealQueryParams:
-    """Query one property of a published deal."""
-
-    id: Uint64
-    """Deal ID."""
-
-
-@cbor_tuple
-@dataclass(frozen=True, slots=True)
-class GetDealDataCommitmentReturn:
-    """A deal's piece."""
-
-    data: Cid
-    """CommP."""
-    size: Uint64
-    """Padded size in bytes."""
-
-
-@cbor_transparent
-@dataclass(frozen=True, slots=True)
-class GetDealActorReturn:
-    """A deal's client or provider, by method."""
-
-    actor_id: Uint64
-
-
-@cbor_transparent
-@dataclass(frozen=True, slots=True)
-class GetDealLabelReturn:
-    """A deal's label."""
-
-    label: DealLabel
-
-
-@cbor_tuple
-@dataclass(frozen=True, slots=True)
-class GetDealTermReturn:
-    """When a deal runs."""
-
-    start: Int64
-    """First epoch."""
-    duration: Int64
-    """Epochs."""
-
-
-@cbor_transparent
-@dataclass(frozen=True, slots=True)
-class GetDealAmountReturn:
-    """A deal's total price or one side's collateral, by method."""
-
-    amount: TokenAmount
-    """attoFIL."""
-
-
-@cbor_transparent
-@dataclass(frozen=True, slots=True)
-class GetDealVerifiedReturn:
-    """Whether a deal was published as verified."""
-
-    verified_deal: bool
-
-
-@cbor_tuple
-@dataclass(frozen=True, slots=True)
-class GetDealActivationReturn:
-    """When a deal was activated and terminated; a terminated or cleaned-up one fails with code 32."""
-
-    activated: Int64
-    """Epoch, which may be before the deal's start; -1 for not yet."""
-    terminated: Int64
-    """Epoch; -1 for not terminated."""
-
-
-@cbor_transparent
-@dataclass(frozen=True, slots=True)
-class GetDealSectorReturn:
-    """The sector that holds an activated deal; others fail with code 32 (over) or 33 (not activated)."""
-
-    sector: Uint64
-    """Sector number."""
 
 
 @cbor_tuple

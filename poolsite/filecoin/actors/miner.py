@@ -12,17 +12,16 @@ from typing import Final
 
 from poolsite.filecoin.actors.batch import BatchReturn
 from poolsite.filecoin.actors.method import MethodSpec, method_table
+from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams, GetBeneficiaryReturn
 from poolsite.filecoin.actors.miner_control import (
     AmountReturn,
     ApplyRewardsParams,
-    ChangeBeneficiaryParams,
     ChangeMultiaddrsParams,
     ChangeOwnerAddressParams,
     ChangePeerIDParams,
     ChangeWorkerAddressParams,
     ConstructorParams,
     ControlAddressesReturn,
-    GetBeneficiaryReturn,
     GetMultiaddrsReturn,
     GetOwnerReturn,
     GetPeerIDReturn,

@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING
 
 from blspy import G1Element, G2Element
 
-from poolsite.filecoin.groth16.aggregate import (
-    BadAggregate,
-    Challenges,
-    aggregate_decode,
-    aggregate_size,
-    key_polynomial_at,
-)
+from poolsite.filecoin.groth16.aggregate import BadAggregate, aggregate_decode, aggregate_size
+from poolsite.filecoin.groth16.aggregate_challenges import Challenges, key_polynomial_at
 from poolsite.filecoin.groth16.curve import g1_combination
 from poolsite.filecoin.groth16.target import pairing_product, target_power
 from poolsite.filecoin.groth16.verification import BadGroth16Proof, inputs_check

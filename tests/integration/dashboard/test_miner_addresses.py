@@ -14,11 +14,8 @@ from apps.messages.services.push import message_push
 from apps.users.models import AuditEntry
 from apps.wallets.models import Wallet
 from poolsite.filecoin.actors.miner import Method
-from poolsite.filecoin.actors.miner_control import (
-    ChangeBeneficiaryParams,
-    ChangeOwnerAddressParams,
-    ChangeWorkerAddressParams,
-)
+from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
+from poolsite.filecoin.actors.miner_control import ChangeOwnerAddressParams, ChangeWorkerAddressParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import from_cbor, to_cbor

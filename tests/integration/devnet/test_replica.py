@@ -9,12 +9,12 @@ import pytest
 from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.forks import reorg
+from poolsite.devnet.header_checks import BadBlock
 from poolsite.devnet.replica import Replica, replica_open
 from poolsite.devnet.rpc.fault_injection import drain, fail_next
 from poolsite.devnet.rpc.mpool import mpool_push
 from poolsite.devnet.service import Service
 from poolsite.devnet.state.rows import ACTORS
-from poolsite.devnet.validation import BadBlock
 from poolsite.filecoin.amounts import FIL
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, signed
 

@@ -9,7 +9,7 @@ import pytest
 from apps.proving.models import WindowPost
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
 from tests.s3_server import BUCKET, S3Server, serving
-from workers.storage.bucket import BucketSettings
+from workers.storage.bucket_settings import BucketSettings
 from workers.storage.store import MARK
 from workers.storage.store_mark import mark_change
 

@@ -13,7 +13,7 @@ from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from tests.s3_server import BUCKET, S3Server, serving
-from workers.storage.bucket import BucketSettings
+from workers.storage.bucket_settings import BucketSettings
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.store import MARK, path_remove
 from workers.storage.store_mark import mark_change

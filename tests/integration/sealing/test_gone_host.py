@@ -13,7 +13,7 @@ from apps.sectors.services.hosts.retirement import worker_retire
 from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh, pledged
-from workers.console.client import ConsoleRefused
+from workers.console.refusals import ConsoleRefused
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ from tests.integration.sealing.windows import fresh_post, landed, next_post, req
 from tests.processor_pids import pids_of
 from tests.unit.apps.proving.attempts import job_of
 from workers.config import HostConfig
-from workers.console.client import Fenced
 from workers.console.lease_keeper import LeaseKeeper
+from workers.console.refusals import Fenced
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.prover.loop import Prover

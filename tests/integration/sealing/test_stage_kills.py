@@ -24,7 +24,7 @@ from tests.integration.sealing.snap_up import act
 from tests.integration.sealing.stage_kills import MOVED, StageKills, steps_of
 from tests.integration.sealing.world import PERIOD, SKIP, fresh, pledged
 from tests.people import principal
-from workers.console.client import ConsoleAway
+from workers.console.refusals import ConsoleAway
 from workers.storage.store import path_remove
 from workers.store_watch import StoreWatch
 

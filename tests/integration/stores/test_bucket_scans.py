@@ -18,8 +18,8 @@ from tests.page_client import signed_in, text_of
 from tests.people import person
 from tests.s3_server import BUCKET, S3Server, serving
 from tests.unit.apps.sectors.reconcile import work
-from workers.storage.bucket import BucketSettings
 from workers.storage.bucket_files import store_path
+from workers.storage.bucket_settings import BucketSettings
 from workers.storage.store import MARK
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tests.integration.stores.store_scans import found, no_chain
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, token
 from workers.storage import store_orders
-from workers.storage.store_check import sectors_scan
+from workers.storage.store_scan import sectors_scan
 
 if TYPE_CHECKING:
     from tests.integration.stores.conftest import Farm

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from poolsite.devnet.header_checks import BadBlock
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc.mining import miner_create_block, miner_get_base_info, sync_submit_block
-from poolsite.devnet.validation import BadBlock
 from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.block import BeaconEntry, ElectionProof, PoStProof, Ticket

@@ -18,15 +18,17 @@ from poolsite.devnet.state.deal_rows import DEAL_STATES, DEALS
 from poolsite.devnet.state.rows import ACTORS
 from poolsite.devnet.state.verified_rows import allocations_of
 from poolsite.filecoin.actors.market import Method
-from poolsite.filecoin.actors.market_deals import (
-    BatchActivateDealsParams,
-    BatchActivateDealsReturn,
+from poolsite.filecoin.actors.market_deal_queries import (
     DealQueryParams,
     GetDealActivationReturn,
     GetDealAmountReturn,
     GetDealDataCommitmentReturn,
     GetDealSectorReturn,
     GetDealTermReturn,
+)
+from poolsite.filecoin.actors.market_deals import (
+    BatchActivateDealsParams,
+    BatchActivateDealsReturn,
     SectorDeals,
 )
 from poolsite.filecoin.actors.miner_proving import PartitionSectors, TerminateSectorsParams

@@ -9,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin.address import id_address
+from poolsite.filecoin.deadline_assignment import DeadlineLoad, NoDeadline, deadlines_assign
 from poolsite.filecoin.deadlines import (
-    DeadlineLoad,
-    NoDeadline,
     ProvingParams,
     current_deadline,
     deadline_from_json,
     deadline_info,
     deadline_to_json,
-    deadlines_assign,
     is_available_for_compaction,
     is_available_for_dispute,
     is_mutable,

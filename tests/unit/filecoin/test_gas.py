@@ -11,12 +11,14 @@ from poolsite.filecoin.gas import (
     GasBid,
     base_fee_next,
     effective_premium,
-    fee_cap_estimate,
-    fee_cap_limit,
     gas_outputs,
-    inclusion_gas,
     over_estimation,
     premium_at_target,
+)
+from poolsite.filecoin.gas_estimates import (
+    fee_cap_estimate,
+    fee_cap_limit,
+    inclusion_gas,
     premium_estimate,
     replacement_premium,
 )

@@ -9,7 +9,7 @@ import pytest
 from poolsite.filecoin import block, message, signature
 from poolsite.filecoin.actors import market
 from poolsite.filecoin.actors.claims import Claim
-from poolsite.filecoin.actors.miner_control import BeneficiaryTerm, PendingBeneficiaryChange
+from poolsite.filecoin.actors.miner_beneficiary import BeneficiaryTerm, PendingBeneficiaryChange
 from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 from poolsite.filecoin.actors.miner_state import SectorOnChainInfo, SectorPreCommitOnChainInfo
 from poolsite.filecoin.codec import Struct, struct_of

@@ -13,7 +13,7 @@ from workers.config_mistakes import BadConfig, BadFile
 from workers.damocles_config import DamoclesFile, damocles_read, is_damocles
 from workers.host_settings import HostSettings
 from workers.stage_processors import HostProcessors, Location, StageProcessor
-from workers.storage.bucket import BucketSettings
+from workers.storage.bucket_settings import BucketSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from poolsite.filecoin.merkle import binary_arities, tree_arities
 from poolsite.filecoin.porep.graph import DRG_PARENTS, EXPANDER_PARENTS
 from workers.snark.circuits.paths import path_arities, path_values
-from workers.snark.constraints import AUX, INPUT, Circuit, Coefficients, PartBuilder
+from workers.snark.constraints import AUX, INPUT, Circuit
 from workers.snark.gadgets.booleans import bit_given, number_bits, pack_input, reversed_bytes
 from workers.snark.gadgets.merkle import inclusion
 from workers.snark.gadgets.numbers import UNIT, equal, inputize
 from workers.snark.gadgets.poseidon import poseidon
 from workers.snark.gadgets.sha256 import BLOCK_BITS, constant_word, sha256_node, sha256_number
+from workers.snark.part_builder import Coefficients, PartBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

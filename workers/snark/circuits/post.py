@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from poolsite.filecoin.merkle import tree_arities
 from poolsite.filecoin.post.parameters import PoStKind
 from workers.snark.circuits.paths import path_arities, path_values
-from workers.snark.constraints import Circuit, Coefficients, PartBuilder
+from workers.snark.constraints import Circuit
 from workers.snark.gadgets.merkle import inclusion
 from workers.snark.gadgets.numbers import equal, inputize
 from workers.snark.gadgets.poseidon import poseidon
+from workers.snark.part_builder import Coefficients, PartBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,12 +12,13 @@ import numpy as np
 from poolsite.filecoin.merkle import tree_arities
 from poolsite.filecoin.poseidon import RANDOMNESS_TAG
 from workers.snark.circuits.paths import path_arities, siblings_of
-from workers.snark.constraints import AUX, INPUT, ONE, Circuit, Coefficients, PartBuilder
+from workers.snark.constraints import AUX, INPUT, ONE, Circuit
 from workers.snark.gadgets.booleans import NUMBER_BITS, PACKED_BITS, bits_of, pack, weighted
 from workers.snark.gadgets.merkle import inclusion_at, pick
 from workers.snark.gadgets.numbers import UNIT, equal, inputize, number_of, product
 from workers.snark.gadgets.poseidon import poseidon
 from workers.snark.gadgets.sha256 import sha256_node
+from workers.snark.part_builder import Coefficients, PartBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

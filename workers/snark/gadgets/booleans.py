@@ -13,7 +13,8 @@ from workers.snark.gadgets.numbers import UNIT, add_to, number_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.snark.constraints import Combination, PartBuilder
+    from workers.snark.constraints import Combination
+    from workers.snark.part_builder import PartBuilder
 
 Boolean = bool | tuple[bool, int]
 """A constant, or whether a variable is negated, and the variable."""

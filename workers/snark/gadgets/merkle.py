@@ -15,8 +15,8 @@ from workers.snark.gadgets.numbers import add_to, equal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from workers.snark.constraints import PartBuilder
     from workers.snark.gadgets.booleans import Boolean
+    from workers.snark.part_builder import PartBuilder
 
     NodeGadget = Callable[[PartBuilder, Sequence[int]], int]
 

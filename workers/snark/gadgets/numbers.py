@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from workers.snark.constraints import ONE
 
 if TYPE_CHECKING:
-    from workers.snark.constraints import Combination, PartBuilder
+    from workers.snark.constraints import Combination
+    from workers.snark.part_builder import PartBuilder
 
 UNIT: Combination = {ONE: 1}
 

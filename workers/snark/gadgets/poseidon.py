@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from poolsite.filecoin.poseidon import Matrix
-    from workers.snark.constraints import Combination, PartBuilder
+    from workers.snark.constraints import Combination
+    from workers.snark.part_builder import PartBuilder
 
 
 def poseidon(part: PartBuilder, numbers: Sequence[int], *, tag: int | None = None) -> int:

@@ -24,7 +24,8 @@ from workers.snark.gadgets.numbers import UNIT, add_to
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.snark.constraints import Combination, PartBuilder
+    from workers.snark.constraints import Combination
+    from workers.snark.part_builder import PartBuilder
 
 Word = list[Boolean]
 """32 bits, the lowest first."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import ActorError
 from poolsite.devnet.actors.market.deals import DEAL_NOT_ACTIVATED, Market
-from poolsite.filecoin.actors.market_deals import (
+from poolsite.filecoin.actors.market_deal_queries import (
     DealQueryParams,
     GetDealActivationReturn,
     GetDealActorReturn,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from poolsite.devnet.actors.actor_errors import insufficient
 from poolsite.devnet.actors.miner.partitions import sectors_add
 from poolsite.devnet.state.sector_rows import EMPTY_PARTITION, Sector
-from poolsite.filecoin.deadlines import DeadlineLoad, NoDeadline, deadlines_assign, is_mutable
+from poolsite.filecoin.deadline_assignment import DeadlineLoad, NoDeadline, deadlines_assign
+from poolsite.filecoin.deadlines import is_mutable
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.miner.state_editor import MinerStateEditor

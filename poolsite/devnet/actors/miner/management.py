@@ -14,18 +14,20 @@ from poolsite.devnet.actors.creation import MAX_PEER_ID_BYTES, worker_check
 from poolsite.devnet.actors.ledger import KIND_ACCOUNT, KIND_MULTISIG, actor_get, resolve_existing
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.state.miner_rows import BeneficiaryChange, BeneficiaryTerm, Miner
-from poolsite.filecoin.actors.miner_control import (
+from poolsite.filecoin.actors.miner_beneficiary import (
     ActiveBeneficiary,
     ChangeBeneficiaryParams,
+    GetBeneficiaryReturn,
+    PendingBeneficiaryChange,
+)
+from poolsite.filecoin.actors.miner_beneficiary import BeneficiaryTerm as TermValue
+from poolsite.filecoin.actors.miner_control import (
     ChangeMultiaddrsParams,
     ChangeOwnerAddressParams,
     ChangePeerIDParams,
     ChangeWorkerAddressParams,
     ControlAddressesReturn,
-    GetBeneficiaryReturn,
-    PendingBeneficiaryChange,
 )
-from poolsite.filecoin.actors.miner_control import BeneficiaryTerm as TermValue
 from poolsite.filecoin.address import ID, id_address
 from poolsite.filecoin.codec import to_cbor
 

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 from poolsite.filecoin import block
 from poolsite.filecoin.actors import init, market, multisig, power, reward, smoothing
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name, params_decode, params_encode
-from poolsite.filecoin.actors.miner_control import (
+from poolsite.filecoin.actors.miner_beneficiary import (
     ActiveBeneficiary,
-    ApplyRewardsParams,
     BeneficiaryTerm,
     ChangeBeneficiaryParams,
+    GetBeneficiaryReturn,
+    PendingBeneficiaryChange,
+)
+from poolsite.filecoin.actors.miner_control import (
+    ApplyRewardsParams,
     ChangeMultiaddrsParams,
     ChangeOwnerAddressParams,
     ChangePeerIDParams,
     ChangeWorkerAddressParams,
     ControlAddressesReturn,
-    GetBeneficiaryReturn,
-    PendingBeneficiaryChange,
     WithdrawBalanceParams,
 )
 from poolsite.filecoin.actors.miner_proving import (

@@ -11,7 +11,8 @@ from poolsite.filecoin.actors.decode import method_spec, params_decode, params_e
 from poolsite.filecoin.block import BlockHeader, MsgMeta, messages_root, receipts_root
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.filecoin.gas import gas_outputs, inclusion_gas
+from poolsite.filecoin.gas import gas_outputs
+from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import message_from_cbor, message_from_json, receipt_from_json
 from poolsite.filecoin.sigtypes import SIG_BLS
 from poolsite.filecoin.tipset import tipset_from_json, tipset_to_json

@@ -14,8 +14,8 @@ from poolsite.filecoin.groth16.aggregate import (
     aggregate_decode,
     aggregate_encode,
     aggregate_size,
-    porep_include,
 )
+from poolsite.filecoin.groth16.aggregate_challenges import porep_include
 from poolsite.filecoin.groth16.aggregate_verification import aggregate_verify
 from poolsite.filecoin.groth16.curve import BadPoint
 from poolsite.filecoin.groth16.powers import BadPowers, aggregate_key_read

@@ -16,8 +16,8 @@ from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.processors.errors import BadProof, TemporaryError
 from workers.processors.tasks import UnsealOutput
-from workers.storage.bucket import BucketSettings
 from workers.storage.bucket_files import store_path
+from workers.storage.bucket_settings import BucketSettings
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.agent.journal import Failure, Work
 from workers.agent.places import SealingPlaces
 from workers.agent.sealing_leftovers import SealingLeftovers
-from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, VersionsDiffer
+from workers.console.refusals import ConsoleAway, ConsoleRefused, Fenced, VersionsDiffer
 from workers.host_settings import SECTOR_ROOM, HostSettings, rules_default, slots_default
 from workers.processors.errors import BadInput
 from workers.stage_processors import Location

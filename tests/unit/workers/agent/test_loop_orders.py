@@ -12,7 +12,7 @@ from poolsite.wire.hosts import HeartbeatAnswer, Lost
 from poolsite.wire.job_reports import EventAnswer
 from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.config import DEFAULT_SLOTS
-from workers.console.client import ConsoleAway
+from workers.console.refusals import ConsoleAway
 from workers.host_settings import HostSettings
 
 if TYPE_CHECKING:

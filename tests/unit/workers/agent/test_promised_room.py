@@ -19,8 +19,8 @@ from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent import storing
 from workers.agent.journal import Failure, Work
 from workers.storage import bucket, promises
-from workers.storage.bucket import SCHEME, BucketSettings
 from workers.storage.bucket_files import store_path
+from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.promises import PROMISED, Promises, RoomPromised, promise_of
 from workers.storage.store import MARK, Store, kept_files
 from workers.storage.store_mark import mark_change

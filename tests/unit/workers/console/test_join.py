@@ -10,10 +10,10 @@ import pytest
 from workers.config import sealer_config
 from workers.config_mistakes import BadConfig
 from workers.console import join
-from workers.console.client import ConsoleAway, ConsoleRefused
 from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import TokenRefused
 from workers.console.process import AlreadyRunning, owned
+from workers.console.refusals import ConsoleAway, ConsoleRefused
 
 if TYPE_CHECKING:
     from pathlib import Path

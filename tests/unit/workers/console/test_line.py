@@ -14,7 +14,8 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer
 from poolsite.wire.job_reports import Release
 from workers.console import client
-from workers.console.client import VERSIONS_PAUSE_S, Console, VersionsDiffer, tls_context
+from workers.console.client import VERSIONS_PAUSE_S, Console, tls_context
+from workers.console.refusals import VersionsDiffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

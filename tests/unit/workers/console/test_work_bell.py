@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from workers.console import work_bell
-from workers.console.client import ConsoleAway
+from workers.console.refusals import ConsoleAway
 from workers.console.work_bell import WorkBell
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from tests.unit.workers.processors.shapes import seal
 from workers.processors import synthetic
 from workers.processors.c1 import NodeProver
 from workers.processors.errors import BadFile, BadInput, BadProof
-from workers.processors.synthetic import SyntheticReader, synthetic_write
+from workers.processors.synthetic import synthetic_write
+from workers.processors.synthetic_reader import SyntheticReader
 from workers.processors.tasks import Pc2Output, SyntheticTask
 
 

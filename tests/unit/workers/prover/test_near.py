@@ -13,12 +13,12 @@ from workers.kernels import poseidon
 from workers.processors import window_post, winning_post
 from workers.processors.post_sector import post_parameters_of, seal_parameters_of
 from workers.processors.post_tasks import Replica, SectorCheckTask, WindowPostTask, WinningPostTask
-from workers.processors.trees import TreeRLast, tree_r_last_write
+from workers.processors.sector_trees import TreeRLast, tree_r_last_write
 from workers.prover import near
 from workers.prover.near import joined_parts, near_clear, task_near
 from workers.storage import bucket, bucket_path
-from workers.storage.bucket import BucketAway, BucketSettings
 from workers.storage.bucket_files import store_path
+from workers.storage.bucket_settings import BucketAway, BucketSettings
 from workers.storage.files import copy_file
 from workers.storage.mapped import as_nodes
 from workers.storage.sector import SectorFiles

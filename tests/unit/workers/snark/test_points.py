@@ -12,7 +12,8 @@ from tests.naive import curve
 from tests.unit.workers.snark.golden_circuits import golden_secrets
 from workers.kernels.cpu import FORCE_VARIABLE
 from workers.kernels.field import MODULUS, WORD_BITS, limbs
-from workers.snark.multiexp import multiexp, multiples
+from workers.snark.multiexp import multiexp
+from workers.snark.multiples import multiples
 from workers.snark.points import G1, G2, BadPoints, point_compress, points_decode, points_encode
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
@@ -53,20 +54,20 @@ def some_points(group):
 
 
 @pytest.mark.timeout(60, func_only=True)
-@pytest.mark.parametrize("step", ["_windows", "_multiples"])
+@pytest.mark.parametrize("step", ["multiexp._windows", "multiples._multiples"])
 def test_a_failed_part_ends_the_sum(some_points, group, monkeypatch, step):
     """A thread that failed gives its memory back: the next part would wait for it for ever."""
 
     def failing(*_args):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(f"workers.snark.multiexp.{step}", failing)
-    monkeypatch.setattr("workers.snark.multiexp.MULTIPLES_CHUNK", 4)
+    monkeypatch.setattr(f"workers.snark.{step}", failing)
+    monkeypatch.setattr("workers.snark.multiples.MULTIPLES_CHUNK", 4)
     rng = random.Random(4)
     scalars = scalar_rows(rng.randrange(1, MODULUS) for _ in range(12))
 
     with pytest.raises(MemoryError):
-        multiexp(group, some_points, scalars) if step == "_windows" else multiples(
+        multiexp(group, some_points, scalars) if step == "multiexp._windows" else multiples(
             group, base_row(group), scalars
         )
 

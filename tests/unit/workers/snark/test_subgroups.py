@@ -9,7 +9,7 @@ from tests.naive import curve
 from tests.unit.workers.snark.golden_circuits import golden_secrets
 from tests.unit.workers.snark.subgroups import outside_point, row_of
 from workers.kernels.field import MODULUS, WORD_BITS, limbs
-from workers.snark.multiexp import multiples
+from workers.snark.multiples import multiples
 from workers.snark.points import G1, G2
 from workers.snark.subgroups import FEW_POINTS, first_outside_subgroup
 

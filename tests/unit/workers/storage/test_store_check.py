@@ -23,15 +23,8 @@ from workers.storage.files import DamagedFile
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.sector import SectorFiles
 from workers.storage.store import MARK, Store
-from workers.storage.store_check import (
-    CheckedOne,
-    leftover_remove,
-    others_scan,
-    paced_digest,
-    sector_bytes,
-    sector_check,
-    sectors_scan,
-)
+from workers.storage.store_check import CheckedOne, paced_digest, sector_check
+from workers.storage.store_scan import leftover_remove, others_scan, sector_bytes, sectors_scan
 from workers.storage.stores import Stores
 from workers.storage.sums import SectorSums
 from workers.store_watch import StoreWatch

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.s3_server import BUCKET, S3Server
-from workers.storage.bucket import BucketSettings
+from workers.storage.bucket_settings import BucketSettings
 from workers.storage.moves import MovedSector
 from workers.storage.store import Store
 from workers.storage.store_look import store_look

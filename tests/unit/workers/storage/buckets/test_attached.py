@@ -16,7 +16,7 @@ from tests.unit.workers.storage.buckets.stored import (
     settings_of,
 )
 from workers import store_watch
-from workers.storage import answers, bucket, bucket_files
+from workers.storage import answers, bucket, bucket_files, bucket_settings
 from workers.storage.attachment import NotAttached
 from workers.storage.bucket_path import BucketPath
 from workers.storage.moves import sector_copy
@@ -186,7 +186,7 @@ def test_each_mistake_in_a_file_with_the_key_has_its_remedy(
     (tmp_path / "key").write_text(text)
     (tmp_path / "key").chmod(mode)
 
-    fault = bucket.credentials_fault(tmp_path / "key")
+    fault = bucket_settings.credentials_fault(tmp_path / "key")
 
     assert words in fault
     assert bool(fault) == bool(words)

@@ -20,7 +20,8 @@ from workers.storage import bucket_upload, moves
 from workers.storage.files import write_file
 from workers.storage.moves import copy_drop, sector_copy, sector_files, sector_remove
 from workers.storage.store import MARK, path_remove
-from workers.storage.store_check import CheckedOne, leftover_remove, sector_check, sectors_scan
+from workers.storage.store_check import CheckedOne, sector_check
+from workers.storage.store_scan import leftover_remove, sectors_scan
 from workers.storage.sums import SectorSums
 from workers.store_watch import StoreWatch
 

@@ -1,0 +1,58 @@
+"""What the console answers instead of what was asked: it is away, or it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from poolsite.wire.codec import UNKNOWN_FIELD
+from poolsite.wire.hosts import VERSION
+
+log = structlog.get_logger(__name__)
+
+
+class ConsoleAway(Exception):
+    """Nobody answers, or only with an inner error: the same request later is right."""
+
+
+class VersionsDiffer(ConsoleAway):
+    """The console does not know a field: the same request is right once one of both sides is upgraded."""
+
+
+class ConsoleRefused(Exception):
+    """The console understood and said no: repeating the request does not help."""
+
+    def __init__(self, *, status: int, code: str, reason: str, field: str) -> None:
+        super().__init__(f"{status} {code}: {reason}" + (f" ({field})" if field else ""))
+        self.status, self.code, self.reason, self.field = status, code, reason, field
+
+
+class Fenced(ConsoleRefused):
+    """The lease is over: somebody else may hold the job."""
+
+
+class Replaced(ConsoleRefused):
+    """The console knows another start of this worker, or none: register again."""
+
+
+def refusal_of(status: int, data: dict[str, Any]) -> ConsoleAway | ConsoleRefused:
+    """Return what an answer of this status means."""
+    code, reason, field = (str(data.get(name, "")) for name in ("code", "message", "field"))
+    if status == 400 and reason.startswith(UNKNOWN_FIELD):
+        if reason == UNKNOWN_FIELD:  # of a console that does not say more yet
+            reason = f"{reason}: this host is newer ({VERSION}) than the console: upgrade the console first"
+        return VersionsDiffer(f"{reason} ({field})")
+    kinds: dict[str, type[ConsoleRefused]] = {
+        "fenced": Fenced,
+        "job_unknown": Fenced,
+        "worker_replaced": Replaced,
+        "worker_unknown": Replaced,
+    }
+    return kinds.get(code, ConsoleRefused)(status=status, code=code, reason=reason, field=field)
+
+
+def request_waits(event: str, error: Exception, **facts: str) -> None:
+    """Log why a request waits; that the console does not understand it was logged when it was met."""
+    if not isinstance(error, VersionsDiffer):
+        log.warning(event, reason=str(error), **facts)

@@ -1,0 +1,116 @@
+"""What lies in a store: its sectors, whole and half, and other files; leftovers removed from it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from poolsite.wire.store_checks import FILE_NAME_MAX, OTHERS_MAX
+from workers.storage.files import DamagedFile, names_in
+from workers.storage.moves import LAST, apart_check, sector_files
+from workers.storage.sector import sector_name
+from workers.storage.store import NAME, StoreAway, path_remove
+from workers.storage.store_check import REPLICAS, name_text, wanted_check
+from workers.storage.store_mark import BadMark
+from workers.storage.sums import SectorSums
+from workers.storage.used import SECTOR_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from workers.storage.attachment import Attachment
+    from workers.storage.store import Store
+
+
+def sectors_scan(
+    root: Path, *, is_wanted: Callable[[], bool] = lambda: True, unfinished: Iterable[str] = ()
+) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """Return the numbers of whole and of half sectors in a store, by miner.
+
+    Raises OSError, InterruptedError once it is not wanted.
+
+    A sector is whole if a replica lies beside its `p_aux`; an unsealed file alone is no half of one, but
+    parts of an upload that nobody goes on with are (`unfinished`: those sectors' names).
+    """
+    listed = {name for kinds in REPLICAS for kind in kinds for name in _names(root / kind)}
+    whole: dict[int, list[int]] = {}
+    half: dict[int, list[int]] = {}
+    for name in sorted(listed | set(unfinished)):
+        wanted_check(is_wanted)
+        miner_id, number = map(int, name.removeprefix("s-t0").split("-"))
+        into = whole if any(_is_whole(root, name, *kinds) for kinds in REPLICAS) else half
+        into.setdefault(miner_id, []).append(number)
+    return whole, half
+
+
+def sector_bytes(root: Path, name: str) -> int:
+    """Return what a sector's files take in a store, those that are being written too."""
+    paths = (root / kind / f"{name}{end}" for kind in SECTOR_KINDS for end in ("", ".tmp"))
+    return sum(_bytes_of(path) for path in paths)
+
+
+def others_scan(root: Path) -> list[tuple[str, int]]:
+    """Return what lies among the sectors of a store and is none, with its bytes, as far as it is told."""
+    found: list[tuple[str, int]] = []
+    for kind in SECTOR_KINDS:
+        folder = root / kind
+        names = sorted(names_in(folder)) if folder.is_dir() else []
+        for name in names:
+            told = name_text(name)
+            if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(told) < FILE_NAME_MAX:
+                found.append((f"{kind}/{told}", _bytes_of(folder / name)))
+            if len(found) == OTHERS_MAX:
+                return found
+    return found
+
+
+def leftover_remove(store: Store, args: Mapping[str, str], others: Iterable[Attachment] = ()) -> None:
+    """Remove a sector's files from one store; whole ones if `args` say so.
+
+    `others` are the other stores of the host.  Raises DamagedFile where one of them shares these files,
+    StoreAway where one that is away might, OSError.
+    """
+    name = sector_name(int(args["miner_id"]), int(args["number"]))
+    for other in others:
+        try:
+            there = other.asked(lambda there: there)
+        except (OSError, BadMark):
+            raise StoreAway(
+                f"{other.path} is unavailable and may share files with {store.root}: mount it, or detach "
+                "it (page Storage), then remove again"
+            ) from None
+        apart_check(store.root, there.root, name)
+    if "whole" not in args and any(_is_whole(store.root, name, *kinds) for kinds in REPLICAS):
+        raise DamagedFile(f"{name} is complete in {store.root} and is kept")
+    for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
+        path_remove(store.root / kind / name)
+        path_remove(store.root / kind / f"{name}.tmp")
+    if left := sector_files(store.root, name):
+        raise OSError(f"{store.root / left[0]} cannot be removed")
+    SectorSums(store.root, name).remove()
+
+
+def _bytes_of(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
+    size = 0
+    for file in files:
+        with suppress(OSError):
+            size += file.lstat().st_blocks * 512 if not file.is_dir() else 0
+    return size
+
+
+def _is_whole(root: Path, name: str, replica: str, cache: str) -> bool:
+    return (root / replica / name).is_file() and (root / cache / name / "p_aux").is_file()
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Return the sectors' names in a folder; a file that is being written counts as the sector's."""
+    try:
+        entries = names_in(folder)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        name = entry.removesuffix(".tmp")
+        if NAME.fullmatch(name):
+            yield name
