@@ -9,8 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.wire.sealing_rules import DURATION, READERS
-from poolsite.wire.sealing_rules import PLANS as THREAD_PLANS
+from poolsite.wire.sealing_rule_values import DURATION, READERS
+from poolsite.wire.sealing_rule_values import PLANS as THREAD_PLANS
 from workers.storage.bucket_settings import endpoint_fault, url_fault
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.wire.sealing_rules import seconds_of
+from poolsite.wire.sealing_rule_values import seconds_of
 from workers.config_mistakes import FileChecks, near_of, program_fault
 from workers.damocles_keys import CGROUP, LIMITATION, PROCESSOR, count, duration, is_tables
 from workers.host_settings import SLOTS

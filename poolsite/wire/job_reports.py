@@ -7,7 +7,7 @@ from enum import StrEnum
 from poolsite.wire.codec import BadWire, Document, Int, Text
 from poolsite.wire.job_inputs import Piece, SealInputs, digest_check
 from poolsite.wire.jobs import NAME_MAX
-from poolsite.wire.sealing_rules import PAUSE_MAX_S
+from poolsite.wire.sealing_rule_values import PAUSE_MAX_S
 
 
 class Level(StrEnum):

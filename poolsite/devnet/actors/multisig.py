@@ -9,30 +9,27 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.actor_errors import (
-    OK,
-    ActorError,
-    bad_argument,
-    fil,
-    forbidden,
-    illegal_state,
-    not_found,
+from poolsite.devnet.actors.actor_errors import OK, ActorError, bad_argument, fil, forbidden, not_found
+from poolsite.devnet.actors.ledger import actor_get
+from poolsite.devnet.actors.multisig_signers import add_signer, change_threshold, remove_signer, swap_signer
+from poolsite.devnet.actors.multisig_wallet import (
+    MAX_SIGNERS,
+    own_wallet,
+    signer_id,
+    threshold_check,
+    wallet_for_signer,
+    wallet_of,
 )
-from poolsite.devnet.actors.ledger import actor_get, resolve, resolve_existing
 from poolsite.devnet.actors.nested import nested_call
 from poolsite.devnet.state.rows import MULTISIGS, Multisig, MultisigProposal
 from poolsite.filecoin.actors.multisig import (
-    AddSignerParams,
     ApproveReturn,
-    ChangeNumApprovalsThresholdParams,
     ConstructorParams,
     LockBalanceParams,
     Method,
     ProposalHashData,
     ProposeParams,
     ProposeReturn,
-    RemoveSignerParams,
-    SwapSignerParams,
     TxnIDParams,
 )
 from poolsite.filecoin.actors.receiver import UniversalReceiverParams
@@ -44,9 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poolsite.devnet.actors.call import Call
-    from poolsite.filecoin.address import Address
-
-MAX_SIGNERS: Final = 256
 
 
 def construct(call: Call, actor_id: int, params: bytes) -> None:
@@ -59,10 +53,10 @@ def construct(call: Call, actor_id: int, params: bytes) -> None:
         raise bad_argument("must have at least one signer")
     if len(wish.signers) > MAX_SIGNERS:
         raise bad_argument(f"cannot add more than {MAX_SIGNERS} signers")
-    signers = tuple(_signer(call, address) for address in wish.signers)
+    signers = tuple(signer_id(call, address) for address in wish.signers)
     if len(set(signers)) != len(signers):
         raise bad_argument("duplicate signer not allowed")
-    _check_threshold(wish.num_approvals_threshold, len(signers))
+    threshold_check(wish.num_approvals_threshold, len(signers))
     if wish.unlock_duration < 0:
         raise bad_argument("negative unlock duration disallowed")
     initial = call.value if wish.unlock_duration else 0
@@ -79,40 +73,12 @@ def construct(call: Call, actor_id: int, params: bytes) -> None:
     call.draft.put(MULTISIGS, actor_id, wallet)
 
 
-def _signer(call: Call, address: Address) -> int:
-    actor_id = resolve_existing(call.draft, address)
-    if actor_id is None:
-        raise bad_argument(f"failed to resolve address {address}")
-    return actor_id
-
-
-def _check_threshold(threshold: int, signers: int) -> None:
-    if threshold > signers:
-        raise bad_argument("must not require more approvals than signers")
-    if threshold < 1:
-        raise bad_argument("must require at least one approval")
-
-
-def _wallet(call: Call) -> Multisig:
-    wallet: Multisig | None = call.draft.get(MULTISIGS, call.receiver)
-    if wallet is None:
-        raise illegal_state("no such multisig")
-    return wallet
-
-
-def _wallet_for_signer(call: Call) -> Multisig:
-    wallet = _wallet(call)
-    if call.caller not in wallet.signers:
-        raise forbidden(f"f0{call.caller} is not a signer")
-    return wallet
-
-
 def propose(call: Call) -> bytes:
     """Handle Propose: the proposer approves at once."""
     params = call.read(ProposeParams)
     if params.value < 0:
         raise bad_argument(f"proposed value must be non-negative, was {params.value}")
-    wallet = _wallet_for_signer(call)
+    wallet = wallet_for_signer(call)
     proposal = MultisigProposal(
         wallet.next_id, params.to, params.value, params.method, params.params, (call.caller,)
     )
@@ -125,7 +91,7 @@ def propose(call: Call) -> bytes:
 def approve(call: Call) -> bytes:
     """Handle Approve: an approval that is enough by itself executes before a new one is counted."""
     params = call.read(TxnIDParams)
-    wallet = _wallet_for_signer(call)
+    wallet = wallet_for_signer(call)
     proposal = _proposal(wallet, params)
     applied, code, returned = _execute_if_approved(call, proposal)
     if not applied:
@@ -141,7 +107,7 @@ def approve(call: Call) -> bytes:
 def cancel(call: Call) -> bytes:
     """Handle Cancel: only by the proposer."""
     params = call.read(TxnIDParams)
-    wallet = _wallet_for_signer(call)
+    wallet = wallet_for_signer(call)
     proposal = _proposal(wallet, params)
     if not proposal.approved or proposal.approved[0] != call.caller:
         raise forbidden("Cannot cancel another signers transaction")
@@ -169,7 +135,7 @@ def _proposal(wallet: Multisig, params: TxnIDParams) -> MultisigProposal:
 
 def _execute_if_approved(call: Call, proposal: MultisigProposal) -> tuple[bool, int, bytes]:
     """Run a transaction that has enough approvals; its failure is a code, not an error of the wallet."""
-    wallet = _wallet(call)
+    wallet = wallet_of(call)
     if len(proposal.approved) < wallet.threshold:
         return False, OK, b""
     actor = actor_get(call.draft, call.receiver)
@@ -196,83 +162,10 @@ def _locked(wallet: Multisig, epoch: int) -> int:
     return wallet.initial if elapsed <= 0 else -(-wallet.initial * (wallet.unlock - elapsed) // wallet.unlock)
 
 
-def _own_wallet(call: Call) -> Multisig:
-    """Methods that only the wallet itself may call, through a proposal."""
-    call.require_caller((call.receiver,))
-    return _wallet(call)
-
-
-def add_signer(call: Call) -> bytes:
-    """Handle AddSigner."""
-    params = call.read(AddSignerParams)
-    wallet = _own_wallet(call)
-    signer = _signer(call, params.signer)
-    if signer in wallet.signers:
-        raise forbidden(f"f0{signer} is already a signer")
-    if len(wallet.signers) >= MAX_SIGNERS:
-        raise forbidden(f"cannot add more than {MAX_SIGNERS} signers")
-    threshold = wallet.threshold + (1 if params.increase else 0)
-    wallet = replace(wallet, signers=(*wallet.signers, signer), threshold=threshold)
-    call.draft.put(MULTISIGS, call.receiver, wallet)
-    return b""
-
-
-def remove_signer(call: Call) -> bytes:
-    """Handle RemoveSigner: its approvals of pending transactions go with it."""
-    params = call.read(RemoveSignerParams)
-    wallet = _own_wallet(call)
-    signer = resolve(call.draft, params.signer)
-    if signer not in wallet.signers:
-        raise forbidden(f"{params.signer} is not a signer")
-    if len(wallet.signers) == 1:
-        raise forbidden("cannot remove only signer")
-    threshold = wallet.threshold - (1 if params.decrease else 0)
-    left = tuple(entry for entry in wallet.signers if entry != signer)
-    _check_threshold(threshold, len(left))
-    call.draft.put(MULTISIGS, call.receiver, _approvals_dropped(wallet, left, signer, threshold=threshold))
-    return b""
-
-
-def swap_signer(call: Call) -> bytes:
-    """Handle SwapSigner."""
-    params = call.read(SwapSignerParams)
-    wallet = _own_wallet(call)
-    old, new = resolve(call.draft, params.from_), _signer(call, params.to)
-    if old not in wallet.signers:
-        raise forbidden(f"{params.from_} is not a signer")
-    if new in wallet.signers:
-        raise bad_argument(f"{params.to} already a signer")
-    signers = tuple(new if entry == old else entry for entry in wallet.signers)
-    call.draft.put(
-        MULTISIGS, call.receiver, _approvals_dropped(wallet, signers, old, threshold=wallet.threshold)
-    )
-    return b""
-
-
-def _approvals_dropped(
-    wallet: Multisig, signers: tuple[int, ...], gone: int | None, *, threshold: int
-) -> Multisig:
-    cut = (
-        replace(entry, approved=tuple(who for who in entry.approved if who != gone))
-        for entry in wallet.pending
-    )
-    pending = tuple(entry for entry in cut if entry.approved)
-    return replace(wallet, signers=signers, threshold=threshold, pending=pending)
-
-
-def change_threshold(call: Call) -> bytes:
-    """Handle ChangeNumApprovalsThreshold."""
-    wallet = _own_wallet(call)
-    threshold = call.read(ChangeNumApprovalsThresholdParams).new_threshold
-    _check_threshold(threshold, len(wallet.signers))
-    call.draft.put(MULTISIGS, call.receiver, replace(wallet, threshold=threshold))
-    return b""
-
-
 def lock_balance(call: Call) -> bytes:
     """Handle LockBalance."""
     params = call.read(LockBalanceParams)
-    wallet = _own_wallet(call)
+    wallet = own_wallet(call)
     if params.unlock_duration <= 0:
         raise bad_argument("unlock duration must be positive")
     if params.amount < 0:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.rpc import (
     actorstate,
     chain,
+    collateral,
     fault_injection,
     finality,
     gas,
@@ -17,6 +18,7 @@ from poolsite.devnet.rpc import (
     mpool,
     net,
     randomness,
+    sectors,
     state,
     verified,
     wallet,
@@ -35,6 +37,8 @@ _BOTH: Final = (
     *actorstate.METHODS,
     *market.METHODS,
     *miners.METHODS,
+    *collateral.METHODS,
+    *sectors.METHODS,
     *mpool.METHODS,
     *gas.METHODS,
     *wallet.METHODS,
@@ -61,10 +65,10 @@ METHODS_V1: Final = _table(
         *message_search.METHODS_V1,
         *market.METHODS_V1,
         *randomness.METHODS_V1,
-        *miners.METHODS_V1,
+        *sectors.METHODS_V1,
         *net.METHODS_V1,
     )
 )
 METHODS_V0: Final = _table(
-    (*_BOTH, *message_search.METHODS_V0, *randomness.METHODS_V0, *miners.METHODS_V0, *net.METHODS_V0)
+    (*_BOTH, *message_search.METHODS_V0, *randomness.METHODS_V0, *sectors.METHODS_V0, *net.METHODS_V0)
 )

@@ -1,40 +1,22 @@
-"""Filecoin.StateMiner* and StateSector*: miners in the state that a tipset builds on."""
+"""Filecoin.StateMiner*: miners in the state that a tipset builds on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.actors.economy import economy_of
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get, resolve, resolve_existing
 from poolsite.devnet.actors.miner.funds import available
-from poolsite.devnet.actors.miner.partitions import queue_epochs
 from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.actors.power import claim_of
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.forms import state_get, tipset_get
-from poolsite.devnet.rpc.minerjson import (
-    info_json,
-    precommit_json,
-    sector_json,
-)
+from poolsite.devnet.rpc.minerjson import info_json, sector_json
 from poolsite.devnet.state.power_rows import CLAIMS, Claim
-from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 from poolsite.filecoin.address import UNDEF, id_address
-from poolsite.filecoin.bitfield import (
-    bitfield_from_bytes,
-    bitfield_from_json,
-    bitfield_of,
-    bitfield_to_json,
-)
-from poolsite.filecoin.cids import cid_to_json, commd_cid
-from poolsite.filecoin.codec import struct_of
+from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_from_json, bitfield_of, bitfield_to_json
 from poolsite.filecoin.deadlines import deadline_to_json
-from poolsite.filecoin.pledge import with_buffer
-from poolsite.filecoin.power import quality_power, quality_power_max
-from poolsite.filecoin.sector import BadProofType, seal_proof
-from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import Param
 
@@ -46,7 +28,6 @@ if TYPE_CHECKING:
 
 Key = tuple["Cid", ...]
 BITFIELD: Final = Param("bitfield.BitField", bitfield_from_json)
-PRECOMMIT: Final = Param("miner.SectorPreCommitInfo", struct_of(SectorPreCommitInfo).from_json)
 
 
 def reader_get(
@@ -179,83 +160,6 @@ def miner_allocated(node: Devnet, address: Address, key: Key) -> Any:
     return bitfield_to_json(bitfield_from_bytes(reader_get(node, address, key).miner.allocated))
 
 
-def miner_precommit_deposit(node: Devnet, address: Address, info: SectorPreCommitInfo, key: Key) -> Any:
-    state = state_get(node, key)
-    reader_get(node, address, key)
-    deposit = economy_of(state).precommit_deposit(quality_power_max(_size(info)))
-    return str(with_buffer(deposit))
-
-
-def miner_pledge(node: Devnet, _address: Address, info: SectorPreCommitInfo, key: Key) -> Any:
-    return str(with_buffer(economy_of(state_get(node, key)).initial_pledge(_size(info))))
-
-
-def _size(info: SectorPreCommitInfo) -> int:
-    try:
-        return seal_proof(info.seal_proof).sector_size
-    except BadProofType as error:
-        raise RpcError(f"failed to get resolve size: {error}") from None
-
-
-def miner_pledge_for_sector(node: Devnet, duration: int, size: int, verified: int, key: Key) -> Any:
-    if duration <= 0 or size <= 0:
-        raise RpcError("sector duration and size must be positive")
-    quality = quality_power(size, duration=duration, verified_weight=verified * duration)
-    return str(with_buffer(economy_of(state_get(node, key)).initial_pledge(quality)))
-
-
-def miner_creation_deposit(node: Devnet, key: Key) -> Any:
-    tipset_get(node, key)
-    return str(node.network.creation_deposit_read)
-
-
-def sector_get_info(node: Devnet, address: Address, number: int, key: Key) -> Any:
-    sector = reader_get(node, address, key).sector(number)
-    return None if sector is None else sector_json(sector)
-
-
-def sector_precommit_info(node: Devnet, address: Address, number: int, key: Key) -> Any:
-    row = reader_get(node, address, key).precommit(number)
-    return None if row is None else precommit_json(row)
-
-
-def sector_precommit_info_v0(node: Devnet, address: Address, number: int, key: Key) -> Any:
-    answer = sector_precommit_info(node, address, number, key)
-    if answer is None:
-        raise RpcError("precommit info does not exist")
-    return answer
-
-
-def sector_expiration(node: Devnet, address: Address, number: int, key: Key) -> Any:
-    reader = reader_get(node, address, key)
-    for _, partition in reader.all_partitions():
-        if number in partition.sectors and number not in partition.terminated:
-            on_time = queue_epochs(partition.expirations).get(number, 0)
-            early = queue_epochs(partition.early).get(number, 0)
-            return {"OnTime": on_time, "Early": early}
-    raise RpcError(f"failed to find sector {number}")
-
-
-def sector_partition(node: Devnet, address: Address, number: int, key: Key) -> Any:
-    reader = reader_get(node, address, key)
-    for (deadline, index), partition in reader.all_partitions():
-        if number in partition.sectors:
-            return {"Deadline": deadline, "Partition": index}
-    raise RpcError(f"sector {number} not due at any deadline")
-
-
-def compute_data_cid(node: Devnet, address: Address, proof: int, deals: list[int], key: Key) -> Any:
-    """Null without deals, as lotus answers; the devnet has no deals in sectors."""
-    reader_get(node, address, key)
-    if not deals:
-        return None
-    try:
-        size = seal_proof(proof).sector_size
-    except BadProofType as error:
-        raise RpcError(str(error)) from None
-    return cid_to_json(commd_cid(sha254_zero(size)))
-
-
 def miner_sector_size(node: Devnet, address: Address, key: Key) -> Any:
     return reader_get(node, address, key).miner.sector_size
 
@@ -279,35 +183,6 @@ METHODS: Final = (
     Method("StateMinerAvailableBalance", "read", (p.ADDRESS, p.TIPSET_KEY), miner_available_balance),
     Method("StateMinerSectorAllocated", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), miner_sector_allocated),
     Method("StateMinerAllocated", "read", (p.ADDRESS, p.TIPSET_KEY), miner_allocated),
-    Method(
-        "StateMinerPreCommitDepositForPower",
-        "read",
-        (p.ADDRESS, PRECOMMIT, p.TIPSET_KEY),
-        miner_precommit_deposit,
-    ),
-    Method("StateMinerInitialPledgeCollateral", "read", (p.ADDRESS, PRECOMMIT, p.TIPSET_KEY), miner_pledge),
-    Method(
-        "StateMinerInitialPledgeForSector",
-        "read",
-        (p.EPOCH, p.UINT, p.UINT, p.TIPSET_KEY),
-        miner_pledge_for_sector,
-    ),
-    Method("StateMinerCreationDeposit", "read", (p.TIPSET_KEY,), miner_creation_deposit),
-    Method("StateSectorGetInfo", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), sector_get_info),
-    Method("StateSectorExpiration", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), sector_expiration),
-    Method("StateSectorPartition", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), sector_partition),
-    Method(
-        "StateComputeDataCID",
-        "read",
-        (p.ADDRESS, p.INT, p.list_param(p.UINT), p.TIPSET_KEY),
-        compute_data_cid,
-    ),
     Method("StateMinerSectorSize", "read", (p.ADDRESS, p.TIPSET_KEY), miner_sector_size),
     Method("StateMinerWorkerAddress", "read", (p.ADDRESS, p.TIPSET_KEY), miner_worker_address),
-)
-METHODS_V1: Final = (
-    Method("StateSectorPreCommitInfo", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), sector_precommit_info),
-)
-METHODS_V0: Final = (
-    Method("StateSectorPreCommitInfo", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), sector_precommit_info_v0),
 )

@@ -14,16 +14,8 @@ from apps.dashboard.labels import STAGES
 from apps.sectors.selectors.hosts import host_report
 from apps.sectors.services.hosts.settings import SETTABLE, settings_wanted
 from poolsite.wire.host_settings import CONSOLE_LEVELS, LEVELS
-from poolsite.wire.sealing_rules import (
-    ALL,
-    LOCATION,
-    PLAN,
-    RULES,
-    SEALING,
-    THREADS,
-    rule_key,
-    thread_key,
-)
+from poolsite.wire.sealing_rule_values import ALL
+from poolsite.wire.sealing_rules import LOCATION, PLAN, RULES, SEALING, THREADS, rule_key, thread_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

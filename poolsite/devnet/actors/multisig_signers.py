@@ -1,0 +1,87 @@
+"""Calls by which a multisig changes its own signers, and how many of them must approve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
+from poolsite.devnet.actors.ledger import resolve
+from poolsite.devnet.actors.multisig_wallet import MAX_SIGNERS, own_wallet, signer_id, threshold_check
+from poolsite.devnet.state.rows import MULTISIGS, Multisig
+from poolsite.filecoin.actors.multisig import (
+    AddSignerParams,
+    ChangeNumApprovalsThresholdParams,
+    RemoveSignerParams,
+    SwapSignerParams,
+)
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+
+
+def add_signer(call: Call) -> bytes:
+    """Handle AddSigner."""
+    params = call.read(AddSignerParams)
+    wallet = own_wallet(call)
+    signer = signer_id(call, params.signer)
+    if signer in wallet.signers:
+        raise forbidden(f"f0{signer} is already a signer")
+    if len(wallet.signers) >= MAX_SIGNERS:
+        raise forbidden(f"cannot add more than {MAX_SIGNERS} signers")
+    threshold = wallet.threshold + (1 if params.increase else 0)
+    wallet = replace(wallet, signers=(*wallet.signers, signer), threshold=threshold)
+    call.draft.put(MULTISIGS, call.receiver, wallet)
+    return b""
+
+
+def remove_signer(call: Call) -> bytes:
+    """Handle RemoveSigner: its approvals of pending transactions go with it."""
+    params = call.read(RemoveSignerParams)
+    wallet = own_wallet(call)
+    signer = resolve(call.draft, params.signer)
+    if signer not in wallet.signers:
+        raise forbidden(f"{params.signer} is not a signer")
+    if len(wallet.signers) == 1:
+        raise forbidden("cannot remove only signer")
+    threshold = wallet.threshold - (1 if params.decrease else 0)
+    left = tuple(entry for entry in wallet.signers if entry != signer)
+    threshold_check(threshold, len(left))
+    call.draft.put(MULTISIGS, call.receiver, _approvals_dropped(wallet, left, signer, threshold=threshold))
+    return b""
+
+
+def swap_signer(call: Call) -> bytes:
+    """Handle SwapSigner."""
+    params = call.read(SwapSignerParams)
+    wallet = own_wallet(call)
+    old, new = resolve(call.draft, params.from_), signer_id(call, params.to)
+    if old not in wallet.signers:
+        raise forbidden(f"{params.from_} is not a signer")
+    if new in wallet.signers:
+        raise bad_argument(f"{params.to} already a signer")
+    signers = tuple(new if entry == old else entry for entry in wallet.signers)
+    call.draft.put(
+        MULTISIGS, call.receiver, _approvals_dropped(wallet, signers, old, threshold=wallet.threshold)
+    )
+    return b""
+
+
+def _approvals_dropped(
+    wallet: Multisig, signers: tuple[int, ...], gone: int | None, *, threshold: int
+) -> Multisig:
+    cut = (
+        replace(entry, approved=tuple(who for who in entry.approved if who != gone))
+        for entry in wallet.pending
+    )
+    pending = tuple(entry for entry in cut if entry.approved)
+    return replace(wallet, signers=signers, threshold=threshold, pending=pending)
+
+
+def change_threshold(call: Call) -> bytes:
+    """Handle ChangeNumApprovalsThreshold."""
+    wallet = own_wallet(call)
+    threshold = call.read(ChangeNumApprovalsThresholdParams).new_threshold
+    threshold_check(threshold, len(wallet.signers))
+    call.draft.put(MULTISIGS, call.receiver, replace(wallet, threshold=threshold))
+    return b""
