@@ -7,10 +7,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import resolve
+from poolsite.devnet.chain_states import ChainStates, first_unknown
 from poolsite.devnet.executed_tipset import Link, NoTipset
-from poolsite.devnet.state.tables import EMPTY_STATE, State, state_changed
 from poolsite.devnet.store import BadStore
-from poolsite.devnet.store_rows import BlockRow, TipsetWrite, row_decode
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cids import Cid, cid_from_bytes
 from poolsite.filecoin.codec import from_cbor
@@ -22,8 +21,9 @@ from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_key_from_bytes, t
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from poolsite.devnet.state.tables import Key
+    from poolsite.devnet.state.tables import State
     from poolsite.devnet.store import Store
+    from poolsite.devnet.store_rows import BlockRow, TipsetWrite
     from poolsite.filecoin.address import Address
 
 CID_BYTES: Final = 38
@@ -38,9 +38,8 @@ class Chain:
     def __init__(self, store: Store, *, kept_states: int) -> None:
         self.store = store
         self.lock = threading.RLock()
-        self.kept_states = kept_states
+        self.states = ChainStates(store, kept=kept_states)
         self._links: OrderedDict[bytes, Link] = OrderedDict()
-        self._states: OrderedDict[bytes, State] = OrderedDict()
         self._messages: OrderedDict[bytes, SignedMessage] = OrderedDict()
         self._keys: dict[int, bytes] = {}
         self._head: Link | None = None
@@ -79,7 +78,7 @@ class Chain:
                 return link
         row = self.store.tipset(data)
         if row is None:
-            raise NoTipset(self._first_unknown(key))
+            raise NoTipset(first_unknown(self.store, key))
         tipset = tipset_new([self.header(cid) for cid in key.cids])
         link = Link(
             tipset,
@@ -90,12 +89,6 @@ class Chain:
         )
         self._remember(link)
         return link
-
-    def _first_unknown(self, key: TipsetKey) -> Cid:
-        for cid in key.cids:
-            if self.store.block(cid.data) is None:
-                return cid
-        return key.cids[0] if key.cids else Cid(b"")
 
     def _remember(self, link: Link) -> None:
         with self.lock:
@@ -251,35 +244,11 @@ class Chain:
 
     def state_after(self, key: TipsetKey) -> State:
         """Return the state after executing a tipset.  Raises NoTipset."""
-        pending: list[bytes] = []
-        data = bytes(key)
-        while True:
-            with self.lock:
-                state = self._states.get(data)
-            rows = [] if state is not None else self.store.snapshot(data)
-            if rows is not None:
-                break
-            row = self.store.tipset(data)
-            if row is None:
-                raise NoTipset(self._first_unknown(tipset_key_from_bytes(data)))
-            pending.append(data)
-            data = row.parents
-        if rows or pending or state is None:
-            steps = (self.store.changes(step) for step in reversed(pending))
-            state = state_changed(state or EMPTY_STATE, _newest(rows, *steps))
-        self._state_keep(bytes(key), state)
-        return state
+        return self.states.after(key)
 
     def state_before(self, tipset: Tipset) -> State:
         """Return the state that a tipset builds on, which nodes show for its key."""
         return self.state_after(tipset.key if tipset.parents.is_empty else tipset.parents)
-
-    def _state_keep(self, key: bytes, state: State) -> None:
-        with self.lock:
-            self._states[key] = state
-            self._states.move_to_end(key)
-            while len(self._states) > self.kept_states:
-                self._states.popitem(last=False)
 
     def tipset_add(
         self,
@@ -293,7 +262,7 @@ class Chain:
         """Store an executed tipset, perhaps as the new head."""
         self.store.tipset_put(write, head=head, block=block)
         self._remember(link)
-        self._state_keep(bytes(link.key), state)
+        self.states.keep(bytes(link.key), state)
         if head:
             self._head_set(link)
 
@@ -320,19 +289,3 @@ class Chain:
 def cids_split(data: bytes) -> list[Cid]:
     """Concatenated CIDs of chain objects."""
     return [Cid(data[at : at + CID_BYTES]) for at in range(0, len(data), CID_BYTES)]
-
-
-def _newest(
-    *steps: list[tuple[str, Key, bytes | None]],
-) -> dict[str, dict[Key, tuple[object, bytes] | None]]:
-    """Return the last form of each row that the steps change: only that one is decoded."""
-    last: dict[str, dict[Key, bytes | None]] = {}
-    for rows in steps:
-        for table, key, data in rows:
-            last.setdefault(table, {})[key] = data
-    return {
-        table: {
-            key: None if data is None else (row_decode(table, key, data), data) for key, data in rows.items()
-        }
-        for table, rows in last.items()
-    }

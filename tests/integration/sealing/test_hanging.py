@@ -141,7 +141,7 @@ def test_the_late_proof_of_the_first_host_changes_nothing(
     until_it_ends(world, post, ill.leases, world.prover.leases)
     assert ill.stops()
 
-    late = ill.prover._result(job)
+    late = ill.prover.jobs.result(job)
     assert isinstance(late, Complete)
     with pytest.raises(Fenced):
         world.console.complete(job.id, late)

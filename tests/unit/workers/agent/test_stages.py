@@ -171,7 +171,7 @@ def window_post_check_of(runner: StageRunner, pool: ProcessorPool, known: SealIn
         deadline=0,
         close_epoch=9,
     )
-    done = pool.call("window_post", prover.task_of(asked))
+    done = pool.call("window_post", prover.jobs.task_of(asked))
     check = partial(
         window_post_check,
         done.proofs[0],

@@ -58,7 +58,7 @@ class Moving:
         pool: Any = SimpleNamespace(call=call)
         prover = Prover(console=console, leases=leases, pool=pool, stores=self.stores)
         kind = JobKind.WINDOW_POST if "window_post" in inputs else JobKind.SECTOR_CHECK
-        done = prover._result(Assignment(id="job", kind=kind, token=1, seq=0, lease_s=9, **inputs))
+        done = prover.jobs.result(Assignment(id="job", kind=kind, token=1, seq=0, lease_s=9, **inputs))
         assert isinstance(done, Complete), done
         return done
 

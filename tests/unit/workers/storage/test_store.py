@@ -47,7 +47,7 @@ def test_a_prover_without_its_store_calls_no_sector_faulty(tmp_path: Path) -> No
     )
     job = Assignment(id="j", kind=JobKind.WINDOW_POST, token=1, seq=0, lease_s=9, window_post=inputs)
 
-    result = prover._result(job)
+    result = prover.jobs.result(job)
 
     assert isinstance(result, Fail)
     assert (result.level, "mounted" in result.error) == (Level.TEMPORARY, True)

@@ -1,0 +1,234 @@
+"""Proof jobs as a prover does them: sectors are located, and proven or checked in a kernel child."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from poolsite.filecoin.porep.parameters import UnknownSealProof
+from poolsite.wire.job_reports import REASON_MAX, BadSector, Complete, Fail, Level, Progress
+from poolsite.wire.jobs import JobKind
+from workers.processors.codec import Base64
+from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
+from workers.processors.post_tasks import Replica, SectorCheckTask, WindowPostTask
+from workers.processors.tasks import AggregateTask
+from workers.prover.located import OtherPlaces, sectors_locate, store_having
+from workers.prover.near import task_near
+from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
+from workers.storage.bucket_files import store_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from poolsite.wire.job_inputs import AggregateInputs, SectorCheckInputs, WindowPostInputs
+    from poolsite.wire.jobs import Assignment
+    from workers.console.lease_keeper import LeaseKeeper
+    from workers.processors.pool import ProcessorPool
+    from workers.storage.stores import Stores
+
+log = structlog.get_logger(__name__)
+
+STAGES: Final = {
+    JobKind.WINDOW_POST: "WINDOW_POST",
+    JobKind.SECTOR_CHECK: "SECTOR_CHECK",
+    JobKind.AGGREGATE: "AGGREGATE",
+}
+"""What a job is called in its progress."""
+UNITS: Final = {JobKind.AGGREGATE: "rounds"}
+UNIT: Final = "sectors"
+"""What progress counts: by it the console knows that a prover that stands still does not merely compute."""
+GATE_S: Final = 1.0
+"""Longest wait for a win where the console does not say how long the window is open."""
+NAMED: Final = 20
+"""Sectors that one line of the log names."""
+
+
+class ProofJobs:
+    """Does one prover's jobs, each in a kernel child."""
+
+    def __init__(
+        self, *, leases: LeaseKeeper, pool: ProcessorPool, stores: Stores, gate: WinningFirst
+    ) -> None:
+        self.leases, self.pool, self.stores, self.gate = leases, pool, stores, gate
+
+    def hold(self, assignment: Assignment, *, done: int, total: int) -> None:
+        """Keep a job's lease, with its progress."""
+        stage, unit = STAGES[assignment.kind], UNITS.get(assignment.kind, UNIT)
+        progress = Progress(token=assignment.token, stage=stage, done=done, total=max(total, 1), unit=unit)
+        self.leases.track(assignment.id, progress, lease_s=assignment.lease_s)
+
+    def result(self, assignment: Assignment) -> Complete | Fail:
+        """Do the job; what goes wrong is a result too."""
+        try:
+            if (
+                assignment.aggregate is None and not self.stores.is_any_here
+            ):  # else every sector of an unmounted disk would be called faulty
+                away = ", ".join(one.path for one in self.stores.attached()) or "none is attached"
+                words = f"no store is available ({away}): is its disk mounted?"
+                return _fail(assignment, words, level=Level.TEMPORARY)
+            if assignment.window_post is not None:
+                return self._proof(assignment, assignment.window_post)
+            if assignment.sector_check is not None:
+                return self._check(assignment, assignment.sector_check)
+            if assignment.aggregate is not None:
+                return self._aggregate(assignment, assignment.aggregate)
+            return _fail(assignment, "no inputs")
+        except (ProcessorError, UnknownSealProof, OSError) as error:
+            is_temporary = isinstance(error, TemporaryError | OSError)
+            self.leases.last_error = str(error)[:500]
+            if isinstance(error, CallGivenUp):
+                self.leases.last_error = "the console withdrew the job"
+            words = (str(error) or type(error).__name__)[:2_000]
+            return _fail(assignment, words, level=Level.TEMPORARY if is_temporary else Level.PERMANENT)
+
+    def _proof(self, assignment: Assignment, inputs: WindowPostInputs) -> Complete:
+        """Make a window's proof, or find out which sectors have no good files; wins go first."""
+        self.gate.window_wait(
+            is_wanted=lambda: not self.leases.is_lost(assignment.id),
+            most_s=min(WAIT_MAX_S, inputs.seconds_left / 10 or GATE_S),
+        )
+        begun, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
+        task = self.task_of(inputs, located.replicas)
+        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
+        read_at = begun
+
+        def progress(done: int, total: int) -> None:
+            nonlocal read_at
+            read_at = time.monotonic()
+            self.hold(assignment, done=done, total=total)
+
+        output = self._call(assignment, task, progress=progress)
+        while replicas := others.after(task.replicas, output.faults):  # a move took the old copy away
+            log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
+            task = self.task_of(inputs, replicas)
+            output = self._call(assignment, task, progress=progress)
+        took = int((time.monotonic() - begun) * 1000)
+        proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it
+        log.info("proved", job=assignment.id, deadline=inputs.deadline, sectors=len(inputs.sectors), ms=took)
+        return Complete(
+            token=assignment.token,
+            proof=proof,
+            faults=output.faults,
+            ms=took,
+            read_ms=int((read_at - begun) * 1000),
+            bad=_located(task.replicas, dict.fromkeys(set(output.faults) - located.unreachable, "")),
+            unreachable=tuple(sorted(located.unreachable.intersection(output.faults))),
+        )
+
+    def _check(self, assignment: Assignment, inputs: SectorCheckInputs) -> Complete:
+        """Look at the files of sectors; what is wrong is kept from a store that went away meanwhile."""
+        begun = time.monotonic()
+        located = sectors_locate(self.stores, inputs.miner_id, inputs.sectors, uid=inputs.store)
+        if located.unreachable:
+            away = ", ".join(one.name for one in self.stores.away())
+            raise OSError(f"{away} is unavailable and may contain some of the sectors")
+
+        def checked(replicas: tuple[Replica, ...], *, before: int = 0) -> Any:
+            task = SectorCheckTask(
+                proof_type=inputs.post_proof,
+                replicas=replicas,
+                seed=inputs.randomness,
+                per_second=inputs.per_second,
+            )
+            return self._call(
+                assignment,
+                task,
+                progress=lambda done, total: self.hold(assignment, done=before + done, total=before + total),
+            )
+
+        replicas, output = located.replicas, checked(located.replicas)
+        first = {bad.sector_id: bad.reason for bad in output.bad}
+        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
+        while moved := others.after(replicas, {bad.sector_id for bad in output.bad}):
+            again = {bad.sector_id for bad in output.bad}
+            replicas = moved
+            output = checked(tuple(one for one in moved if one.sector_id in again), before=len(moved))
+        if output.bad and (gone := [one for one in located.stores if not one.is_here]):
+            raise OSError(f"{gone[0].path} became unavailable while its sectors were checked")
+        took = int((time.monotonic() - begun) * 1000)
+        log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
+        reasons = {bad.sector_id: bad.reason for bad in output.bad}
+        bad = _located(replicas, reasons)
+        if inputs.store:  # what another store has makes nothing good in this one
+            elsewhere = {one.sector_id: one.sealed_file for one in replicas if one.sector_id not in reasons}
+            here = self.stores.here()
+            bad = tuple(
+                replace(one, elsewhere=store_having(here, elsewhere.get(one.number, "")))
+                for one in _located(located.replicas, first)
+            )
+        return Complete(
+            token=assignment.token,
+            proof=b"",
+            faults=tuple(one.number for one in bad),
+            ms=took,
+            read_ms=took,
+            bad=bad,
+        )
+
+    def _aggregate(self, assignment: Assignment, inputs: AggregateInputs) -> Complete:
+        """Make the proofs of several sectors one, in a child of its own."""
+        begun = time.monotonic()
+        proofs = tuple(map(Base64, inputs.proofs))
+        output = self._call(
+            assignment,
+            AggregateTask(inputs.seal_proof, inputs.comm_rs, inputs.seeds, proofs),
+            progress=lambda done, total: self.hold(assignment, done=done, total=total),
+        )
+        took = int((time.monotonic() - begun) * 1000)
+        log.info("aggregated", job=assignment.id, sectors=len(proofs), ms=took)
+        return Complete(token=assignment.token, proof=bytes(output.proof), ms=took)
+
+    def _call(self, assignment: Assignment, task: Any, *, progress: Callable[[int, int], None]) -> Any:
+        def call(task: Any) -> Any:
+            return self.pool.call(
+                assignment.kind.value,
+                task,
+                progress=progress,
+                is_wanted=lambda: not self.leases.is_lost(assignment.id),
+            )
+
+        if isinstance(task, AggregateTask):
+            return call(task)
+        with task_near(task, self.stores.folder) as near:
+            return call(near)
+
+    def task_of(
+        self, inputs: WindowPostInputs, replicas: tuple[Replica, ...] | None = None
+    ) -> WindowPostTask:
+        """Return the processor's task, with the places of the files.  Raises UnknownSealProof."""
+        if replicas is None:
+            replicas = sectors_locate(self.stores, inputs.miner_id, inputs.sectors).replicas
+        return WindowPostTask(
+            miner_id=inputs.miner_id,
+            proof_type=inputs.post_proof,
+            replicas=replicas,
+            seed=inputs.randomness,
+            seconds_left=inputs.seconds_left,
+        )
+
+
+def _fail(assignment: Assignment, words: str, *, level: Level = Level.PERMANENT) -> Fail:
+    return Fail(token=assignment.token, level=level, stage=STAGES[assignment.kind], error=words)
+
+
+def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadSector, ...]:
+    """Return bad sectors with the place of their files; without a reason it is what the disk says."""
+    bad = {}
+    for replica in replicas:
+        reason = reasons.get(replica.sector_id)
+        if reason is not None and replica.sector_id not in bad:
+            reason = reason or _missing(replica) or "the files do not belong to the sector"
+            bad[replica.sector_id] = BadSector(
+                number=replica.sector_id,
+                path=replica.sealed_file[-REASON_MAX:],
+                reason=reason[:REASON_MAX],
+            )
+    return tuple(bad.values())
+
+
+def _missing(replica: Replica) -> str:
+    gone = [path for path in (replica.sealed_file, replica.cache_dir) if not store_path(path).exists()]
+    return f"{gone[0]} is missing" if gone else ""
