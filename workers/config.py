@@ -25,19 +25,9 @@ from workers.host_arguments import (
 )
 from workers.host_file import HostFile, host_file
 from workers.host_folder import CONFIG_FILE, TOKEN_FILE, config_path, size_noted, token_read, uid_of
-from workers.host_settings import (
-    ROOM_LEAST,
-    ROOM_SECTORS,
-    SECTOR_ROOM,
-    SECTORS_MAX,
-    HostSettings,
-    merge,
-    numbers_of,
-    rules_default,
-    slots_default,
-    slots_named,
-)
+from workers.host_settings import ROOM_LEAST, ROOM_SECTORS, SECTOR_ROOM, SECTORS_MAX, HostSettings
 from workers.host_sums import HostAsks, room_proposed
+from workers.setting_levels import merge, numbers_of, rules_default, slots_default, slots_named
 from workers.stage_processors import HostProcessors, StageProcessor
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings, url_fault
@@ -45,7 +35,7 @@ from workers.storage.bucket_settings import SCHEME, BucketSettings, url_fault
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.host_settings import Levels
+    from workers.setting_levels import Levels
     from workers.stage_processors import Location
 
 DEFAULT_SLOTS: Final = {stage: spec.slots for stage, spec in WORKER_STAGES.items()}

@@ -23,7 +23,8 @@ from workers.damocles_keys import (
 )
 from workers.damocles_keys import SEALING as SEALING_KEYS
 from workers.damocles_processors import ProcessorReader
-from workers.host_settings import PLAN_STAGES, SECTORS_MAX, SLOTS
+from workers.host_settings import SECTORS_MAX
+from workers.setting_levels import PLAN_STAGES, SLOTS
 from workers.stage_processors import HostProcessors, Location
 from workers.storage.bucket_settings import BucketSettings, credentials_fault
 from workers.storage.store import MARK

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.wire.sealing_rule_values import seconds_of
 from workers.config_mistakes import FileChecks, near_of, program_fault
 from workers.damocles_keys import CGROUP, LIMITATION, PROCESSOR, count, duration, is_tables
-from workers.host_settings import SLOTS
 from workers.processors.pool_child import READY_S
+from workers.setting_levels import SLOTS
 from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:

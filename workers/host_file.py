@@ -21,7 +21,8 @@ from workers.config_mistakes import (
 )
 from workers.damocles_config import LIMITS, TABLES, DamoclesFile, damocles_read, is_damocles
 from workers.damocles_keys import is_tables
-from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, slots_named
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
+from workers.setting_levels import slots_named
 
 if TYPE_CHECKING:
     from pathlib import Path

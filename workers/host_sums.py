@@ -10,7 +10,8 @@ from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
-from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM, SLOTS
+from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
+from workers.setting_levels import SLOTS
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_words
 

@@ -53,8 +53,9 @@ from workers.agent.stages import StageRunner
 from workers.config import DEFAULT_SLOTS, HostConfig, SealerConfig
 from workers.console.client import Console
 from workers.console.lease_keeper import LeaseKeeper
-from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, slots_default
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings
 from workers.prover.loop import Prover
+from workers.setting_levels import slots_default
 from workers.storage.store import Store
 from workers.storage.stores import Stores
 

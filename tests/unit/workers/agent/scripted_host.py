@@ -15,7 +15,8 @@ from workers.agent.journal import journal_open
 from workers.agent.loop import Agent
 from workers.config import DEFAULT_SLOTS, SealerConfig
 from workers.console.lease_keeper import LeaseKeeper
-from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, slots_default
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings
+from workers.setting_levels import slots_default
 
 if TYPE_CHECKING:
     from pathlib import Path

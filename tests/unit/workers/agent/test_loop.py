@@ -17,8 +17,9 @@ from workers.agent.journal import Failure, Work
 from workers.agent.places import SealingPlaces
 from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.console.refusals import ConsoleAway, ConsoleRefused, Fenced, VersionsDiffer
-from workers.host_settings import SECTOR_ROOM, HostSettings, rules_default, slots_default
+from workers.host_settings import SECTOR_ROOM, HostSettings
 from workers.processors.errors import BadInput
+from workers.setting_levels import rules_default, slots_default
 from workers.stage_processors import Location
 from workers.storage.stores import Stores
 

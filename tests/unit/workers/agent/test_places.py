@@ -13,7 +13,8 @@ from poolsite.wire.sealing_rules import thread_key
 from workers.agent import places
 from workers.agent.journal import Work, journal_open
 from workers.agent.places import NoThread, SealingPlaces
-from workers.host_settings import HostSettings, rules_default
+from workers.host_settings import HostSettings
+from workers.setting_levels import rules_default
 from workers.stage_processors import Location
 from workers.storage.store import StoreAway
 
