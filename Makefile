@@ -77,9 +77,9 @@ bench: test-environment
 	@$(VENV) -m tests.bench
 
 bench-rust: test-environment
-	@$(VENV) -m tests.bench.rust_proofs
-	@$(VENV) -m tests.bench.rust_sector 512MiB
-	@$(VENV) -m tests.bench.rust_groth16
+	@code=0; $(VENV) -m tests.bench.rust_proofs || code=1; \
+	$(VENV) -m tests.bench.rust_sector 512MiB || code=1; \
+	$(VENV) -m tests.bench.rust_groth16 || code=1; exit $$code
 
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"

@@ -111,7 +111,8 @@ class _Reader(FileChecks):
                 self.note(f"worker.{name} is ignored: {WORKER_HERE[name]}")
         for name in ("sector_manager", "metrics"):
             if name in data:
-                self.note(f"[{name}] is ignored: use --console for the console, and its /metrics")
+                metrics = "metrics are at the console's /metrics"
+                self.note(f"[{name}] is ignored: --console sets the console, {metrics}")
         self.sealing(data.get("sealing", {}))
         self.stores(data)
         reader = ProcessorReader(self.lines, self.cpus)
@@ -231,7 +232,7 @@ class _Reader(FileChecks):
             self.file.settings[SLOTS + stage] = min(slots, self.file.settings.get(SLOTS + stage, slots))
             if not slots:
                 what = f"no [[sealing_thread]] has plan {' or '.join(needs)}"
-                self.note(f"{what}: {stage.lower()} has 0 slots until its page or the file sets them")
+                self.note(f"{what}: {stage.lower()} has 0 slots until the host's page or file sets them")
 
     def location(self, path: Path, one: dict[str, Any], number: int) -> None:
         """Read where a thread seals."""

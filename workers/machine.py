@@ -151,7 +151,7 @@ def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
     in_memory = memory_for_slots(machine.ram_bytes) // memory
     on_disk = machine.disks[0].free_bytes // disk if machine.disks else in_memory
     for count, what, need, there in (
-        (in_memory, "of memory", memory, machine.ram_bytes),
+        (in_memory, "of memory", memory, memory_for_slots(machine.ram_bytes)),
         (on_disk, "of disk", disk, machine.disks[0].free_bytes if machine.disks else 0),
     ):
         if count < 1:

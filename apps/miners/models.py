@@ -205,7 +205,7 @@ class Role(Named, Timestamped):
 
 
 class RoleGroup(models.Model):
-    """A role of all hosts with a label, those that get it later too; each has a `Role` that names it."""
+    """A role of all hosts in a group, those that join it later too; each has a `Role` that names it."""
 
     miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="role_groups")
     group = models.CharField(max_length=100)

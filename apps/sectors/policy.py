@@ -11,6 +11,9 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext
+
+from poolsite.filecoin.amounts import FIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,14 @@ BASE_FEE_OF_ALL: Final = "base_fee_max"
 FLAGS: Final = ("aggregate_commits", "snap_up_first", "send_funds")
 BATCH_FIELDS: Final = (*LIMITS, *BASE_FEES.values(), *FLAGS)
 """All that a miner may have otherwise."""
+
+
+def range_problem(name: str, value: int) -> str:
+    """Return why a count or ceiling of `BATCH_FIELDS` is refused; empty if it is not."""
+    least, most = LIMITS.get(name, (0, FIL))
+    if least <= value <= most:
+        return ""
+    return gettext("must be from {least} to {most}").format(least=least, most=most)
 
 
 def sealing_policy() -> SealingPolicy:

@@ -1,8 +1,8 @@
 """Groth16 on one pinned core: proofs of the 2 KiB circuits with witnesses, their parameters, the pieces.
 
 CPU time, each case in a process of its own, so that its memory is its own.  Peers are bellperson on one
-core of a Zen 5, scaled by how fast this machine checks a proof with blst; docs/snark.md, “Beside bellperson”,
-has more.  Run: python -m tests.bench snark
+core of a Zen 5, scaled by how fast this machine checks a proof with blst; docs/snark.md, “Compared with
+bellperson”, has more.  Run: python -m tests.bench snark
 """
 
 from __future__ import annotations

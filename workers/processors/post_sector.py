@@ -60,7 +60,7 @@ def sector_prove(
     if poseidon.hash_values([comm_c, comm_r_last]) != replica.comm_r:
         raise BadProof(f"sector {replica.sector_id}: p_aux does not belong to this comm_r")
     if tree.root != comm_r_last:
-        raise BadProof(f"sector {replica.sector_id}: the roots of tree-r-last and p_aux are not the same")
+        raise BadProof(f"sector {replica.sector_id}: the root of tree-r-last is not the one in p_aux")
     if not all(paths_lead_to_roots(proofs)):
         raise BadProof(f"sector {replica.sector_id}: the sealed file or tree-r-last is damaged")
     return VanillaPoStProof(replica.sector_id, replica.comm_r, proofs, comm_c, comm_r_last)

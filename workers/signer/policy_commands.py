@@ -29,7 +29,9 @@ def policy_options(parser: argparse.ArgumentParser) -> None:
         "--miner", action="append", default=[], help="allow sealing and proving for this miner"
     )
     parser.add_argument(
-        "--first", action="store_true", help="apply --miner only if no miner was ever allowed"
+        "--first",
+        action="store_true",
+        help="apply --miner only if the rule allows no miner now and no version ever named these",
     )
     parser.add_argument("--by", default="", help="who applies it, for the history")
     parser.add_argument("--default", action="store_true", help="print the default policy that `init` writes")

@@ -132,7 +132,7 @@ def _copy_undo(
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning("half_copy_left", sector=sector.number, target=target.name, reason=str(error)[:200])
-        return f"{copied} of {len(files)} copied files are left"
+        return f"{copied} of {len(files)} files were copied and are left"
     return "nothing from the copy is left"
 
 

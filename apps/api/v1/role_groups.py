@@ -1,4 +1,4 @@
-"""Roles of groups over REST: a role for every host with a label."""
+"""Roles of groups over REST: a role for every host in a group."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from apps.sectors.services.roles.groups import GroupGrant, group_role_give, grou
 
 
 class RoleGroupInput(InputSerializer):
-    """A role of all hosts with a label."""
+    """A role of all hosts in a group."""
 
     group = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(choices=RoleKind.values)
 
 
 class RoleGroupGiveInput(RoleGroupInput):
-    """A role to assign to all hosts with a label, with their standby priority."""
+    """A role to assign to all hosts in a group, with their standby priority."""
 
     priority = serializers.IntegerField(default=0, min_value=-1_000, max_value=1_000)
 
 
 class RoleGroupsView(RoleView):
-    """`/miners/{address}/role-groups`: a role for every host with a label."""
+    """`/miners/{address}/role-groups`: a role for every host in a group."""
 
     @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:

@@ -34,7 +34,7 @@ class RoleOutput(serializers.Serializer[Any]):
 
 
 class RoleGroupOutput(serializers.Serializer[Any]):
-    """A role of all hosts with a label."""
+    """A role of all hosts in a group."""
 
     group = serializers.CharField()
     kind = serializers.ChoiceField(choices=RoleKind.values)

@@ -77,6 +77,27 @@ def test_a_value_that_cannot_be_is_refused(body: Any, field: str) -> None:
     assert (answer.status_code, answer.json()["field"]) == (400, field)
 
 
+def test_the_page_shows_all_errors_at_once_and_says_once_that_it_saved(ann: None) -> None:
+    miner = factories.miner(2001, of="alice")
+    browser, page = signed_in(), reverse("miner-batches", args=["f02001"])
+
+    refused = browser.post(page, {"precommit_batch_max": "257", "commit_wait_epochs": "x", "pause_s": "3601"})
+    assert refused.status_code == 422
+    shown = text_of(refused)
+    assert "must be from 1 to 256" in shown
+    assert "must be from 0 to 3600" in shown
+    assert "enter a whole number" in shown
+    assert refused.content.decode().count("autofocus") == 3, "the browser takes the first of them"
+    assert not BatchSettings.objects.filter(miner=miner).exists()
+
+    other = signed_in()
+    assert browser.post(page, {"precommit_batch_max": "7"}).status_code == 302
+    assert "Saved." not in text_of(other.get(page)), "only the browser that saved is told"
+    assert "Saved." not in text_of(browser.get(page, headers={"HX-Request": "true"})), "a page's own refresh"
+    assert "Saved." in text_of(browser.get(page))
+    assert "Saved." not in text_of(browser.get(page))
+
+
 def test_readers_and_strangers_set_nothing() -> None:
     factories.miner(2001, of="alice")
 

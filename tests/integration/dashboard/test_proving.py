@@ -153,7 +153,10 @@ def test_strangers_find_nothing(north: Miner, path: str) -> None:
 
 
 def test_stores_that_no_host_reads_are_not_told_as_whole(north: Miner) -> None:
-    whole, unread = "All checked sectors have their files.", "Not checked: sectors in store-1, which"
+    whole, unread = (
+        "All checked sectors have their files.",
+        "Cannot be checked now: sectors in store-1, which",
+    )
     factories.store(Worker.objects.get(), "store-1")
     before = text_of(signed_in().get(reverse("proving")))
     Worker.objects.update(seen_at=now() - timedelta(hours=1))
@@ -162,7 +165,7 @@ def test_stores_that_no_host_reads_are_not_told_as_whole(north: Miner) -> None:
 
     assert whole in before
     assert unread not in before
-    assert f"{whole} {unread} no host can read now." in after
+    assert f"{whole} {unread} no host can read." in after
 
 
 def test_sector_is_tested_from_the_page_and_leaves_a_line(north: Miner) -> None:

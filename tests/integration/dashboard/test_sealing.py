@@ -65,7 +65,7 @@ def test_a_queue_for_absent_hosts_names_them(ann: None, quiet: None, monkeypatch
     shown = text_of(signed_in().get(reverse("sealing")))
 
     assert "Every host with slots for PC1 is paused or offline." in shown
-    assert "1 sector waiting for one: alpha has slots." in shown
+    assert "1 sector waiting for a slot; host with slots: alpha." in shown
 
     monkeypatch.setattr("apps.sectors.selectors.sealing_report.HOSTS_MAX", 1)
     factories.worker("beta", slots={"PC1": 1})

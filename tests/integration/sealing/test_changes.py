@@ -308,7 +308,7 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
     extend = reverse("sectors-change", args=["extend"])
     shown = text_of(browser.get(extend, {"id": str(first.sector.uuid)}))
     assert "Extend 1 sector" in shown
-    assert "New end in" in shown
+    assert "New expiration in" in shown
     world.until(lambda: fresh(sectors[1]).state == "TERMINATED", epochs=PERIOD)
     assert "Terminated." in text_of(browser.get(reverse("sector", args=[sectors[1].uuid])))
     assert fresh(sectors[0]).state == "PROVING"

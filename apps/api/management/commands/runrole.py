@@ -103,9 +103,7 @@ class Command(BaseCommand):
             "--sctype", choices=["alloce", "get"], help="allocate sector numbers (alloce), or get them (get)"
         )
         parser.add_argument("--sclisten", type=ip_port, help="IP:PORT of the sector number service")
-        parser.add_argument(
-            "--group", default="", help="label: assign the roles to all hosts with this label"
-        )
+        parser.add_argument("--group", default="", help="assign the roles to all hosts in this group")
         parser.add_argument("--once", action="store_true", help="set the roles and exit")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -133,7 +131,9 @@ class Command(BaseCommand):
         """Assign and remove the roles of this host's group as the flags say.  Raises CommandError."""
         host, group, now = options["host"], options["group"], clock.now()
         if host not in group_hosts(miner.tenant_id, group):
-            raise CommandError(f"no worker on {host} has the label {group}: set it on the host's page")
+            raise CommandError(
+                f"no worker on {host} is in the group {group}: set its group on the host's page"
+            )
         wanted = self._wanted(options)
         has = {row.kind for row in role_groups_of(miner) if row.group == group}
         for kind in sorted((has & MANAGED) - wanted):

@@ -15,6 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.account.page import own_page, person_before
 from apps.dashboard.sessions import client_ip
 from apps.users.selectors import principal_of
@@ -67,6 +68,7 @@ def password(request: HttpRequest) -> HttpResponse:
             action="person.password",
             target=user.get_username(),
         )
+        notice_leave(request, _("Password changed. Your other browsers are signed out."))
         return redirect("today")
     status = 422 if form.errors else 200
     return own_page(

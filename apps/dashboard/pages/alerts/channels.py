@@ -17,6 +17,7 @@ from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.alerts.page import every_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
@@ -64,6 +65,7 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return held
         with form.refusals():
             channel_add(principal=viewer, **form.cleaned_data)
+            notice_leave(request, _("Channel added. Send a test to see that it arrives."))
             return redirect("alerts")
     return form_render(
         request,

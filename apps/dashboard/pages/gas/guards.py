@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard.forms import FeeRulesForm, PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
@@ -96,6 +97,7 @@ def guard_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         with form.refusals():
             tenant = tenant_named(viewer, form.cleaned_data["tenant"])
             guard_set(principal=viewer, **form.cleaned_data | {"tenant": tenant})
+            notice_leave(request, _("Guard added."))
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/guard.html", form, title=_("Add a guard"))
 
@@ -133,6 +135,7 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
             if tenant is None:
                 raise BadValue(gettext("there is no such tenant"), field="tenant")
             auto_bump_set(principal=viewer, **sent | {"tenant": tenant, "is_on": sent["is_on"] == "1"})
+            notice_leave(request, _("Saved."))
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/auto_bump.html", form, title=_("Automatic fee bumps"))
 
@@ -146,6 +149,7 @@ def rules(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             shared_rules_set(principal=viewer, fees=form.fees, quota=form.cleaned_data["quota"])
+            notice_leave(request, _("Saved."))
             return redirect("gas")
     return form_page(request, viewer, "gas/rules.html", form, title=_("Fee rules"))
 

@@ -16,6 +16,7 @@ from apps.chain.client import chain_client
 from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.dashboard.forms import FeeRulesForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -111,6 +112,7 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             kind, code = receiver_read(form.cleaned_data["to"], client=chain_client())
             method = method_read(form.cleaned_data["method"], kind=kind)
             method_rule_set(principal=viewer, code=code, method=method, fees=form.fees)
+            notice_leave(request, _("Saved."))
             return redirect(f"{reverse('gas')}#h-methods")
     return rule_page(request, viewer, form)
 
@@ -125,6 +127,7 @@ def rule_change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespo
     if form.is_valid():
         with form.refusals():
             method_rule_set(principal=viewer, code=row.code, method=row.method, fees=form.fees)
+            notice_leave(request, _("Saved."))
             return redirect(f"{reverse('gas')}#h-methods")
     return rule_page(request, viewer, form, row=row)
 

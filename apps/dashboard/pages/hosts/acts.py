@@ -15,6 +15,7 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
@@ -87,6 +88,7 @@ def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         worker_settings_set(worker, values, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
         return host_page(request, viewer, key, error=refusal.reason)
+    notice_leave(request, say("Saved. The host takes it with its next heartbeat."))
     return redirect("host", key)
 
 

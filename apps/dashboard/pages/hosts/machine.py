@@ -45,7 +45,7 @@ def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         "threads": say("{count} by sealing threads"),
         "settings": say("{count} by its settings"),
         "slots": say("{count} by PC1 slots"),
-        "memory": say("{count} by memory: {have} (90 %) / {each}"),
+        "memory": say("{count} by memory: {have} (90 % of RAM) / {each}"),
         "cores": say("{count} by cores: {have} × {each} per core"),
     }
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.setting_rows import setting_label, setting_value
 from apps.dashboard.sessions import sign_in_required
@@ -115,6 +116,7 @@ def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
             tenant = None if tenant_id is None else tenant_of_hosts(tenant_id)
             values = values_read({sent["key"]: sent["value"]})
             shared_settings_set(values, tenant=tenant, group=group, actor=viewer.actor, by=viewer)
+            notice_leave(request, _("Saved. Hosts take it with their next heartbeat."))
             return redirect("host-settings")
     return form_render(
         request,

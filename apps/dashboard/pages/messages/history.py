@@ -55,7 +55,7 @@ def _row(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[d
 
 
 EVENTS: Final = {
-    "taken back": _("Retried"),
+    "taken back": _("Reopened"),
     "tried by hand": _("Retried manually"),
     "marked bad": _("Marked as failed"),
 }

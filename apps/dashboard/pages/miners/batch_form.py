@@ -11,7 +11,7 @@ from apps.core import formatting
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Amount
 from apps.dashboard.text_fields import Text
-from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, FLAGS
+from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, FLAGS, LIMITS, range_problem
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
@@ -181,6 +181,14 @@ class BatchesForm(PageForm):
     send_funds = Text()
     porep = Text()
     """How new sectors are sealed."""
+
+    def clean(self) -> dict[str, Any]:
+        """Check each count, so that all that is wrong is shown at once."""
+        for name in LIMITS:
+            value = self.cleaned_data.get(name)
+            if value is not None and (problem := range_problem(name, value)):
+                self.add_error(name, problem)
+        return self.cleaned_data
 
     def values(self) -> dict[str, int | bool | None]:
         """Return what is to be set."""

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.dashboard.forms import form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.batch_form import CHOICES, GROUPS, POREPS, YES_NO, BatchesForm, ceiling_of
 from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
@@ -51,6 +52,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
                 if porep and data.network is not None:
                     porep_set(miner, porep, network=data.network, by=viewer)
                 batch_settings_set(miner, form.values(), by=viewer)
+            notice_leave(request, _("Saved."))
             return redirect("miner-batches", address)
     pool, typed = sealing_policy(), form.typed
     return form_render(

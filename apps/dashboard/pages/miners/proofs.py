@@ -122,7 +122,7 @@ def _next_try(
         sends = better_until(post, network) if post.skipped else post.open_epoch
         wait = "sent with the sectors readable by then" if post.skipped else "sent"
         return wait, clock.starts_at(sends) if sends > clock.epoch else None
-    return ("waits for a block", None) if post.state == PostState.SENT else ("", None)
+    return ("waiting for a block", None) if post.state == PostState.SENT else ("", None)
 
 
 def note_rows(notes: Sequence[PostNote]) -> list[Event]:

@@ -43,7 +43,7 @@ class ReservationRow:
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """A role that all hosts with a label have."""
+    """A role that all hosts in a group have."""
 
     group: str
     label: str

@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
     "remove": (
         "Remove the role {kind} from {host}",
-        "A host on standby takes over if there is one. The host keeps the sectors it has started. If one of"
-        " its labels also has the role, it keeps the role through that label.",
+        "A host on standby takes over if there is one. The host that loses the role keeps the sectors it has"
+        " started. If one of its groups also has the role, it keeps the role through that group.",
         "Remove role",
     ),
     "remove-group": (
         "Remove the role {kind} from the group {group}",
-        "Its hosts lose the role unless they have it through another label; a host of another group or with a"
+        "Its hosts lose the role unless they have it through another group; a host of another group or with a"
         " role of its own may take over.",
         "Remove role",
     ),

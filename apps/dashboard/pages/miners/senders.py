@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Ticks
 from apps.miners.selectors import miner_get, senders_of
@@ -109,6 +110,7 @@ def senders(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
     if request.method == "POST" and form.is_valid():
         with form.refusals():
             senders_set(miner, {name: in_order(form, name, before[name]) for name in before}, by=viewer)
+            notice_leave(request, _("Saved."))
             return redirect("miner-senders", address)
     return form_render(
         request,

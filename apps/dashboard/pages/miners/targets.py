@@ -18,6 +18,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import NotFound
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
@@ -112,7 +113,7 @@ def target_of(miner: Miner) -> SealTarget | None:
 def target_text(row: SealTarget | None) -> tuple[str, str]:
     """Return how a target stands: the tone and the sentence."""
     if row is None:
-        return "idle", "No target: sectors are pledged only by hand."
+        return "idle", "No target: the pool pledges no sectors by itself, except for pieces."
     if row.held_by == Hold.REACHED:
         return "ok", gettext("Reached: {reason}.").format(reason=row.reason)
     if row.held_by:
@@ -135,8 +136,10 @@ def target(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         with form.refusals():
             if form.cleaned_data["act"] == "end":
                 target_remove(miner, by=viewer)
+                notice_leave(request, _("Target removed."))
             else:
                 target_set(miner, form.values(), by=viewer, now=now())
+                notice_leave(request, _("Saved."))
             return redirect("miner-target", address)
     tone, say = target_text(row)
     return form_render(

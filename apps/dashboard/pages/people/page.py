@@ -123,10 +123,11 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
 
 def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
     """Return in one sentence who may come in, and whose password alone lets in."""
-    here = [row for row in rows if row["person"].is_active]
-    weak = [row for row in here if row["factor"] == "password only" and row["label"].tone == "ok"]
+    here = [row for row in rows if row["label"].tone == "ok"]
+    weak = [row for row in here if row["factor"] == "password only"]
     if not weak:
-        return Verdict(f"{plural(len(here), 'active account')}.", _("Everyone has a second factor."))
+        all_have = _("All of them have a second factor.") if here else ""
+        return Verdict(f"{plural(len(here), 'active account')}.", all_have)
     return Verdict(
         f"{plural(len(here), 'active account')}.",
         say("{weak} {word} no second factor.").format(

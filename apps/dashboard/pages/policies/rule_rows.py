@@ -67,7 +67,7 @@ def where_text(rule: RuleForm) -> str:
         else []
     )
     parts += [f"{rule.hours} UTC"] if rule.hours else []
-    return "; ".join(parts) or "any key, any receiver"
+    return "; ".join(parts) or "any key, any recipient"
 
 
 def rule_row(rule: RuleForm, *, place: int) -> RuleRow:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.batch_form import Own
 from apps.dashboard.sessions import sign_in_required
@@ -83,6 +84,7 @@ def settings_page(request: HttpRequest, viewer: Principal, miner: Miner | None) 
     if request.method == "POST" and form.is_valid():
         with form.refusals():
             proving_settings_set(miner, form.values(), by=viewer)
+            notice_leave(request, _("Saved."))
             return redirect(request.path)
     above = proving_policy() if miner else pool_policy_default()
     return form_render(

@@ -72,7 +72,7 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
     """Name a queue that no host serves: those that would, and cannot now, or that there may be others."""
     stage = stage_name(row.stage)
     absent = [one.worker for one in report.hosts if one.is_absent and slots_of(one.worker).get(row.stage)]
-    waiting = say("{waiting} for one").format(waiting=waiting_text(row.waiting))
+    waiting = say("{waiting} for a slot").format(waiting=waiting_text(row.waiting))
     left = report.hosts_left_out
     rest = (
         say("; {left} more {word} not shown here").format(
@@ -84,10 +84,11 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
     if absent:
         named = ", ".join(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
         which = "Every host shown" if left else "Every host"
-        gone = say("{named} {word} slots").format(named=named, word="has" if len(absent) == 1 else "have")
+        word = "host" if len(absent) == 1 else "hosts"
+        gone = say("{word} with slots: {named}").format(word=word, named=named)
         return Verdict(
             say("{which} with slots for {stage} is paused or offline.").format(which=which, stage=stage),
-            f"{waiting}: {gone}{rest}.",
+            f"{waiting}; {gone}{rest}.",
         )
     shown = "No host shown has" if rest else "No host has"
     return Verdict(say("{shown} a slot for {stage}.").format(shown=shown, stage=stage), f"{waiting}{rest}.")

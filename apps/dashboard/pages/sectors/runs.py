@@ -150,7 +150,9 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
             title=say("Abort the {lower} of sector {number}").format(
                 lower=RUNS[run_open(row, kind).kind].lower(), number=row.number
             ),
-            text=_("The sector stays as it is on chain. Pieces assigned to it wait for another sector."),
+            text=_(
+                "The sector stays as it is on chain. Pieces that were to be added wait for another sector."
+            ),
             label=_("Abort"),
             **_page(row),
         )

@@ -17,6 +17,7 @@ from apps.core import formatting
 from apps.dashboard.cards import Action, Fact
 from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.senders.rows import SenderRow, sender_rows
 from apps.dashboard.sessions import sign_in_required
@@ -149,6 +150,7 @@ def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
         with form.refusals():
             quota = form.cleaned_data["quota"]
             sender_set(principal=viewer, address=row.address, fees=form.fees, quota=quota)
+            notice_leave(request, _("Saved."))
             return redirect("sender", row.address)
     return sender_page(request, viewer, row, form)
 

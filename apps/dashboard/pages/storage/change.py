@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path, reverse
-from django.utils.http import urlencode
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Size, Whole
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Lines, Text
@@ -55,9 +55,11 @@ def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             if store_change(row, changes_of(form, row), now=now(), by=viewer) is None:
-                return redirect("store", key)
-            said = {"said": _("A host writes the change to the store at its next heartbeat.")}
-            return redirect(f"{reverse('store', args=[key])}?{urlencode(said)}")
+                notice_leave(request, _("Saved."))
+            else:
+                late = _("A host writes the change to the store at its next heartbeat.")
+                notice_leave(request, late, tone="run")
+            return redirect("store", key)
     return form_render(
         request,
         viewer,

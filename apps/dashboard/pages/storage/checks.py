@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +15,7 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Size
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sectors import sector_get
@@ -70,7 +70,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, check: UUID) -> H
         try:
             check_cancel(row, now=now(), by=viewer)
         except DomainError as error:
-            return redirect(f"{back}?{urlencode({'said': error.reason})}")
+            notice_leave(request, error.reason, tone="warn")
         return redirect(back)
     return confirm_page_render(
         request,
@@ -106,8 +106,8 @@ def sector_check(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResp
             try:
                 check_begin(store, sector=sector, now=now(), by=viewer)
             except DomainError as error:
-                said = urlencode({"said": error.reason})
-                return redirect(f"{reverse('store', args=[store.uuid])}?{said}")
+                notice_leave(request, error.reason, tone="warn")
+                return redirect("store", store.uuid)
         return redirect(back)
     names = ", ".join(store.name for store in stores) or _("none: the location of its files is unknown")
     return confirm_page_render(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +14,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.stores import attachment_get, store_get
 from apps.sectors.services.stores.orders import detach_refusal, store_detach
@@ -37,10 +37,13 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
         try:
             store_detach(attachment, now=now(), by=viewer)
         except DomainError as error:
-            return redirect(f"{back}?{urlencode({'said': error.reason})}")
-        return redirect(f"{back}?{urlencode({'said': _('The host detaches it at its next heartbeat.')})}")
+            notice_leave(request, error.reason, tone="warn")
+            return redirect(back)
+        notice_leave(request, _("The host detaches it at its next heartbeat."), tone="run")
+        return redirect(back)
     if refusal:
-        return redirect(f"{back}?{urlencode({'said': refusal})}")
+        notice_leave(request, refusal, tone="warn")
+        return redirect(back)
     return confirm_page_render(
         request,
         viewer,

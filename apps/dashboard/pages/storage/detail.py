@@ -158,7 +158,6 @@ def store(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         page_key=f"store:{key}",
         data=data,
         store=store_detail(row, data),
-        said=request.GET.get("said", "")[:300],
     )
 
 

@@ -16,8 +16,9 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
-from apps.dashboard.pages.storage.scans import REASONS_SHOWN, REFUSED_SHOWN, finding_row, store_redirect
+from apps.dashboard.pages.storage.scans import REASONS_SHOWN, REFUSED_SHOWN, finding_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.stores import store_get
@@ -48,8 +49,10 @@ def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         try:
             plan = findings_adopt(store, uuids=None, now=now(), by=viewer)
         except DomainError as error:
-            return store_redirect(store, error.reason)
-        return store_redirect(store, _adopt_text(plan))
+            notice_leave(request, error.reason, tone="warn")
+        else:
+            notice_leave(request, _adopt_text(plan))
+        return redirect("store", key)
     return confirm_page_render(
         request,
         viewer,

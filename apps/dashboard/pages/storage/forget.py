@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path, reverse
-from django.utils.http import urlencode
+from django.urls import path
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +14,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.formatting import plural
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -45,10 +45,11 @@ def forget(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             lost = store_forget(store, confirm=form.cleaned_data["confirm"], now=now(), by=viewer)
-            said = say("{store} forgotten; {sectors} left without files").format(
+            forgotten = say("{store} forgotten; {sectors} left without files").format(
                 store=store.name, sectors=plural(lost.proving, "proving sector")
             )
-            return redirect(f"{reverse('stores')}?{urlencode({'said': said})}")
+            notice_leave(request, forgotten)
+            return redirect("stores")
     lost = lost_store(store, now=now(), most=COUNTED_MAX)
     return form_render(
         request,

@@ -94,7 +94,6 @@ def storage(request: HttpRequest, viewer: Principal) -> HttpResponse:
         labels=[(one, f"{here}?{urlencode({'label': one})}", one == label) for one in labels],
         orders=[order_row(*order) for order in store_orders(viewer, now=data.at)],
         may_change=viewer.may("sign"),
-        said=request.GET.get("said", "")[:300],
     )
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +15,7 @@ from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import StateLabel
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.store_scans import counts_text, findings_page, kinds_waiting, scan_get, scans_of
@@ -104,11 +104,6 @@ def scan_text(scan: StoreScan) -> str:
     return words.format(text=text)
 
 
-def store_redirect(store: Store, said: str) -> HttpResponse:
-    """Return to a store's page, which shows what is said."""
-    return redirect(f"{reverse('store', args=[store.uuid])}?{urlencode({'said': said})}")
-
-
 @sign_in_required
 def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Order a host to list what lies in a store, after a confirmation."""
@@ -119,7 +114,7 @@ def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         try:
             scan_begin(store, now=now(), by=viewer)
         except DomainError as error:
-            return store_redirect(store, error.reason)
+            notice_leave(request, error.reason, tone="warn")
         return redirect("store", key)
     return confirm_page_render(
         request,
@@ -146,7 +141,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, scan: UUID) -> Ht
         try:
             scan_cancel(row, now=now(), by=viewer)
         except DomainError as error:
-            return store_redirect(store, error.reason)
+            notice_leave(request, error.reason, tone="warn")
         return redirect("store", key)
     return confirm_page_render(
         request,

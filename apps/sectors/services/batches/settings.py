@@ -11,9 +11,8 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.units import value_with_unit
 from apps.sectors.models import BatchSettings
-from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS
+from apps.sectors.policy import BATCH_FIELDS, FLAGS, range_problem
 from apps.users.services.audit import audit_record
-from poolsite.filecoin.amounts import FIL
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -30,13 +29,8 @@ def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by
     for name, value in values.items():
         if name not in BATCH_FIELDS:
             raise BadValue(gettext("there is no such setting"), field=name)
-        if name in FLAGS:
-            continue
-        least, most = LIMITS.get(name, (0, FIL))
-        if value is not None and not least <= value <= most:
-            raise BadValue(
-                gettext("must be from {least} to {most}").format(least=least, most=most), field=name
-            )
+        if name not in FLAGS and value is not None and (problem := range_problem(name, value)):
+            raise BadValue(problem, field=name)
     with transaction.atomic():
         row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
         before = {name: getattr(row, name) for name in values}

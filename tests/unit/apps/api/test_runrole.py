@@ -67,7 +67,7 @@ def test_a_group_has_the_roles_of_its_hosts_flags() -> None:
     runrole(f"{WINDOW_MINER} --group=posts", host="i")
     assert kinds_of("h") == kinds_of("i") == {"window", "deal", "seal"}
 
-    with pytest.raises(CommandError, match="no worker on x has the label posts"):
+    with pytest.raises(CommandError, match="no worker on x is in the group posts"):
         runrole(f"{WINDOW_MINER} --group=posts", host="x")
 
 

@@ -150,7 +150,7 @@ def test_a_half_copy_that_may_be_the_last_one_is_left_and_named(
         return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", loses_the_source)
-    with pytest.raises(FileNotFoundError, match=f"2 of 3 copied files are left in {tmp_path}/b"):
+    with pytest.raises(FileNotFoundError, match=f"2 of 3 files were copied and are left in {tmp_path}/b"):
         sector_copy(stores, sector_of(stores))
 
     assert len(sector_files(tmp_path / "b", NAME)) == 2
@@ -257,7 +257,7 @@ def test_a_half_copy_is_not_dropped_if_the_old_one_is_not_whole(stores: Stores, 
     sector_copy(stores, sector)
     (tmp_path / "a" / "sealed" / NAME).write_bytes(b"short")
 
-    with pytest.raises(DamagedFile, match="3 of 3 copied files are left"):
+    with pytest.raises(DamagedFile, match="3 of 3 files were copied and are left"):
         copy_drop(stores, sector)
 
     assert has(tmp_path / "b")
