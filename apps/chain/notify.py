@@ -1,7 +1,8 @@
 """Hearing of heads: a ChainNotify subscription over WebSocket, or asking every second where there is none.
 
 Frames are hints only: what is applied and reverted is computed from our own table (`services.heads`).
-Source: filecoin-project/go-jsonrpc websocket.go (xrpc.ch.val, xrpc.ch.close); lotus chain/store ChainNotify.
+Source: filecoin-project/go-jsonrpc websocket.go (xrpc.ch.val, xrpc.ch.close); lotus
+node/impl/full/chain.go ChainNotify, chain/store/store.go SubHeadChanges.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One end of a channel down which requests go: a wallet's, or a prover's for one miner.
 
-Source: ipfs-force-community/sophon-gateway walletevent/, proofevent/, types/event.go.
+Source: ipfs-force-community/sophon-gateway walletevent/, proofevent/, types/base_event.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The verifying keys that lie in a folder of parameters, by the circuits' names.
 
-Names and folder are those of rust-fil-proofs; a mark beside a key says that its parameters were made from a
-known seed.
+A mark beside a key says that its parameters were made from a known seed.
+Source: rust-fil-proofs storage-proofs-core/src/parameter_cache.rs parameter_cache_dir,
+parameter_cache_verifying_key_path.
 """
 
 from __future__ import annotations

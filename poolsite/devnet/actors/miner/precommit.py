@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from poolsite.filecoin.sector import RegisteredSealProof
 
 MAX_DEALS: Final = 256
-"""Most deals of a sector of up to 32 GiB.  Source: policy.rs sector_deals_max."""
+"""Most deals of a sector of up to 32 GiB.  Source: builtin-actors
+actors/miner/src/policy.rs sector_deals_max."""
 QUALITY_MAX: Final = 10
-"""Deposits reckon with fully verified data.  Source: policy.rs qa_power_max."""
+"""Deposits reckon with fully verified data.  Source: builtin-actors
+actors/miner/src/policy.rs qa_power_max."""
 
 
 def precommit_sectors(call: Call) -> bytes:

@@ -1,6 +1,7 @@
 """The data cap token's own calls: clients pay the registry with it, and let the market pay for them.
 
-Source: builtin-actors actors/datacap/src/lib.rs; frc46_token token/mod.rs (FRC-0046).
+Source: builtin-actors actors/datacap/src/lib.rs; filecoin-project/actors-utils
+frc46_token/src/token/mod.rs (FRC-0046).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The channels of a socket: events go down one of them, answers come back by calls of the same socket.
 
-Source: sophon-gateway types/event.go.
+Source: ipfs-force-community/sophon-gateway types/base_event.go; filecoin-project/venus
+venus-shared/types/gateway/common.go RequestEvent, ResponseEvent.
 """
 
 from __future__ import annotations
