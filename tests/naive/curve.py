@@ -33,6 +33,19 @@ def inverse(value: Element) -> Element:
     return (value[0] * norm % P, -value[1] * norm % P)
 
 
+def parts_scale(values: list[int], factor: int) -> list[int]:
+    """Each value times factor / 2^384."""
+    return [value * factor * pow(1 << 384, -1, P) % P for value in values]
+
+
+def is_on_curve(point: Point) -> bool:
+    """Whether y² = x³ + b; b is 4, or 4 (1 + u).  Infinity has no coordinates."""
+    if point is None:
+        return False
+    x, y = point
+    return multiply(y, y) == add(multiply(multiply(x, x), x), (4,) * len(x))
+
+
 def point_add(one: Point, two: Point) -> Point:
     """The sum, by the cases of the school book."""
     if one is None or two is None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 
 EDGES = (0, 1, MODULUS - 1, 2, MODULUS - 2, (1 << 254) - 1, (1 << 64) - 1, 1 << 64, 1 << 128, 1 << 192)
@@ -21,3 +26,8 @@ def subtract(left: int, right: int) -> int:
 def add_scaled(key: int, data: int, factor: int) -> int:
     """Key plus data times factor."""
     return (key + data * factor) % MODULUS
+
+
+def count_not_canonical(values: Iterable[int]) -> int:
+    """How many values are not below the modulus."""
+    return sum(value >= MODULUS for value in values)

@@ -61,3 +61,30 @@ def rows_solve(
 def rows_scale(values: Sequence[int], factor: int) -> list[int]:
     """Each value times factor / 2^256."""
     return [value * factor * pow(1 << 256, -1, R) % R for value in values]
+
+
+def columns_add(
+    columns: list[int],
+    rows: Sequence[Terms],
+    coefficients: Sequence[int],
+    lagrange: Sequence[int],
+    layout: Sequence[int],
+    bound: Sequence[int],
+) -> None:
+    """Add each row's Lagrange value times the coefficient to the columns of the row's variables."""
+    for terms, value in zip(rows, lagrange, strict=True):
+        for code, place in terms:
+            at = place_of(code, layout, bound)
+            columns[at] = (columns[at] + coefficients[place] * value) % R
+
+
+def columns_mark(marks: list[int], codes: Sequence[int], layout: Sequence[int], bound: Sequence[int]) -> None:
+    """Set the mark of each variable that occurs."""
+    for code in codes:
+        marks[place_of(code, layout, bound)] = 1
+
+
+def columns_combine(columns: Sequence[Sequence[int]], factors: Sequence[int]) -> list[int]:
+    """For each variable, the sum of its three columns, each times its factor."""
+    pairs = [zip(row, factors, strict=True) for row in zip(*columns, strict=True)]
+    return [sum(value * factor for value, factor in row) % R for row in pairs]

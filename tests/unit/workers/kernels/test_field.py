@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import numpy as np
+import pytest
 
 from tests.naive import field as naive
 from tests.unit.workers.kernels.arrays import integers, nodes, random_scalars
@@ -49,7 +51,19 @@ def test_254_bit_values_above_the_modulus_are_reduced():
     assert integers(out) == [2 * largest % naive.MODULUS] * 2
 
 
-def test_values_from_the_modulus_on_are_counted():
-    rows = nodes([0, naive.MODULUS - 1, naive.MODULUS, naive.MODULUS + 1, (1 << 256) - 1])
+NOT_CANONICAL = (naive.MODULUS, naive.MODULUS + 1, naive.MODULUS + (1 << 64), 1 << 255, (1 << 256) - 1)
 
-    assert field.count_not_canonical(rows) == 3
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 60])
+def test_values_from_the_modulus_on_are_counted_as_by_the_twin(count):
+    dice = random.Random(count)
+    values = [dice.choice((*NOT_CANONICAL, *VALUES, dice.randrange(1 << 256))) for _ in range(count)]
+
+    assert field.count_not_canonical(nodes(values)) == naive.count_not_canonical(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [(0, 0), (1, 0), (naive.MODULUS - 1, 0), *((value, 1) for value in NOT_CANONICAL)]
+)
+def test_a_single_value_is_counted_if_it_is_not_below_the_modulus(value, count):
+    assert field.count_not_canonical(nodes([value])) == naive.count_not_canonical([value]) == count

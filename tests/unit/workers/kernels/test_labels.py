@@ -42,6 +42,23 @@ def test_layers_equal_the_reference_implementation(golden, case):
     assert [sha256(layer).hexdigest() for layer in layers] == [layer["sha256"] for layer in seal["layers"]]
 
 
+@pytest.mark.parametrize("path", ["portable"], indirect=True)
+@pytest.mark.parametrize("sectors", [labels.LANES, WIDE])
+@pytest.mark.parametrize("case", ["seal_2k_v1_1", "seal_2k_11layers"])
+def test_every_lane_labels_the_reference_implementation_s_sector(golden, case, sectors, path):
+    """The golden sector lies in each lane in turn, beside others."""
+    seal = golden(case)
+    parents = parent_rows(bytes.fromhex(seal["porep_id"]), 64, 0, count=64)
+    known = [layer["sha256"] for layer in seal["layers"]]
+    for lanes in (range(0, sectors, 2), range(1, sectors, 2)):
+        ids = [bytes.fromhex(seal["replica_id"]) if i in lanes else bytes([i]) * 32 for i in range(sectors)]
+
+        made = layers_of(ids, parents, count=seal["layers_count"])
+
+        for lane in lanes:
+            assert [sha256(layer).hexdigest() for layer in made[lane]] == known
+
+
 @pytest.mark.parametrize("path", ["fast", "portable"], indirect=True)
 @pytest.mark.parametrize("sectors", [1, 2, 4, 8, 16])
 def test_sectors_side_by_side_equal_the_twin(sectors, path):

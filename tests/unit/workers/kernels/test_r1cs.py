@@ -1,4 +1,4 @@
-"""Rows of circuits beside their slow twin: random parts with every kind of variable, and rows that fail."""
+"""Rows and columns of circuits beside their slow twins: random parts with every kind of variable."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.naive import r1cs as naive
+from workers.kernels.columns import add_columns, combine_columns, mark_columns
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows, solve_rows
 
@@ -122,3 +123,46 @@ def test_rows_are_scaled_as_by_the_slow_twin(factor: int) -> None:
     assert [int.from_bytes(row.astype("<u8").tobytes(), "little") for row in rows] == naive.rows_scale(
         plain, factor
     )
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("count", [0, 1, ROWS])
+def test_columns_and_marks_are_those_of_the_slow_twin(count: int, seed: int) -> None:
+    """Each side of a part is added to columns that hold something, as those of another instance do."""
+    part = Part(seed, has_wrong_row=False)
+    layout, bound = np.array(LAYOUT, np.int64), np.array(BOUND, np.uint32)
+    twin, marked = [part.scalar() for _ in part.given], [0] * len(part.given)
+    columns, marks = limbs(twin, bits=WORD_BITS), np.zeros(len(part.given), np.uint8)
+    for side in range(3):
+        rows = [row[side] for row in part.rows[:count]]
+        lagrange = [part.scalar() for _ in rows]
+        matrix = packed(rows)
+
+        add_columns(
+            matrix,
+            limbs(part.coefficients, bits=WORD_BITS),
+            limbs(lagrange, bits=WORD_BITS),
+            layout,
+            bound,
+            columns,
+        )
+        mark_columns(matrix[1], layout, bound, marks)
+
+        naive.columns_add(twin, rows, part.coefficients, lagrange, LAYOUT, BOUND)
+        naive.columns_mark(marked, [code for terms in rows for code, _ in terms], LAYOUT, BOUND)
+    assert integers(columns) == twin
+    assert marks.tolist() == marked
+
+
+@pytest.mark.parametrize("edge", [*EDGES, None])
+@pytest.mark.parametrize("count", [0, 1, 2, 31])
+def test_columns_are_combined_as_by_the_slow_twin(count: int, edge: int | None) -> None:
+    dice = random.Random(count)
+    scalars = [dice.randrange(R) if edge is None else edge for _ in range(3 * count + 3)]
+    columns, factors = [scalars[side * count : (side + 1) * count] for side in range(3)], scalars[-3:]
+    rows = np.stack([limbs(column, bits=WORD_BITS) for column in columns])
+    out = np.full((count, 4), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+
+    combine_columns(rows, limbs(factors, bits=WORD_BITS), out)
+
+    assert integers(out) == naive.columns_combine(columns, factors)

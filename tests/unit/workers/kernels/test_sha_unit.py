@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
-from workers.kernels import sha256, sha_unit
+from tests.naive import sha256 as naive
+from workers.kernels import sha_unit
 from workers.kernels.cpu import has_sha_ni
 from workers.processors.bench_cases import CASES
 
@@ -11,11 +14,25 @@ REGISTERS = [5, 4, 1, 0, 7, 6, 3, 2]
 """Which words of a state lie in ABEF and CDGH."""
 
 
+BLOCK = b"\x80" + bytes(61) + (512).to_bytes(2, "big")
+"""The padding of 64 bytes, which every node of a tree ends with."""
+
+
 def compressed(blocks: int) -> list[int]:
-    state = sha256.H.copy()
+    state = naive.INITIAL
     for _ in range(blocks):
-        sha256.rounds(state, np.array(sha256.PADDING_64, np.uint32))
-    return [int(state[i]) for i in REGISTERS]
+        state = naive.compress(state, BLOCK)
+    return [state[i] for i in REGISTERS]
+
+
+@pytest.mark.parametrize("length", [0, 1, 55])
+def test_the_twin_of_the_unit_is_the_hash_of_short_messages(length):
+    message = bytes(range(length))
+    block = message + b"\x80" + bytes(55 - length) + (8 * length).to_bytes(8, "big")
+
+    state = naive.compress(naive.INITIAL, block)
+
+    assert b"".join(word.to_bytes(4, "big") for word in state) == hashlib.sha256(message).digest()
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 19])

@@ -11,6 +11,7 @@ from poolsite.filecoin.groth16.curve import g1_from_uncompressed, g2_from_uncomp
 from tests.naive import curve
 from tests.unit.workers.snark.golden_circuits import golden_secrets
 from workers.kernels.cpu import FORCE_VARIABLE
+from workers.kernels.curve_fields import coordinate_rows
 from workers.kernels.field import MODULUS, WORD_BITS, limbs
 from workers.snark.multiexp import multiexp
 from workers.snark.multiples import multiples
@@ -140,6 +141,33 @@ def test_bytes_that_are_no_points_are_refused(group, some_points):
         points_decode(group, bytes(data))
     with pytest.raises(BadPoints, match="infinity"):
         point_compress(group, np.zeros(group.words, np.uint64))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 20])
+def test_the_first_row_off_the_curve_is_that_of_the_twin(group, some_points, count):
+    """Rows of the curve, changed ones, x and y the wrong way round, and infinity, which is on no curve."""
+    half = group.words // 2
+    changed, turned = some_points[0].copy(), np.roll(some_points[1], half)
+    changed[0] ^= np.uint64(1)
+    for bad in (None, changed, turned, np.zeros(group.words, np.uint64)):
+        rng = random.Random(count)
+        points = some_points[[rng.randrange(len(some_points)) for _ in range(count)]]
+        for place in rng.sample(range(count), min(2, count)) if bad is not None else ():
+            points[place] = bad
+        off = [at for at, row in enumerate(points) if not curve.is_on_curve(plain(group, row))]
+        assert group.path.first_off_curve(points) == min(off, default=-1)
+
+
+@pytest.mark.parametrize("factor", [0, 1, curve.P - 1, pow(2, 768, curve.P)])
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9])
+def test_parts_of_coordinates_are_scaled_as_by_the_twin(group, count, factor):
+    rng = random.Random(count)
+    values = [rng.choice((0, 1, curve.P - 1, rng.randrange(curve.P))) for _ in range(count)]
+    rows = coordinate_rows(values, montgomery=False)
+
+    group.path.scale(rows, factor)
+
+    assert [int.from_bytes(row.tobytes(), "little") for row in rows] == curve.parts_scale(values, factor)
 
 
 def test_lanes_and_words_agree_on_more_pairs_than_share_an_inversion(some_points, group, monkeypatch):
