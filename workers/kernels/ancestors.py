@@ -139,7 +139,7 @@ def ancestor_row(nodes: Words, above: Words) -> None:
     Cost:    15 hashes for 16 nodes, as in `binary_tree.hash_row`; 16 KiB of memory.
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.pieces` has checked the shapes.
-    Source:  rust-fil-proofs filecoin-hashers/src/sha256.rs.   Twin: tests/naive/binary_tree.py.
+    Source:  rust-fil-proofs filecoin-hashers/src/sha256.rs.   Twin: tests/naive/binary_tree.py hash_row.
     Golden:  tests/golden/proofs/pieces.json.
     """
     narrow = _row_sha_ni if has_sha_ni() else _row_portable

@@ -175,7 +175,7 @@ def hash_row(children: Words, parents: Words) -> None:
              millisecond); on the portable path 8 in the lanes of plain vectors.
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.tree_d` has checked the shapes.
-    Source:  rust-fil-proofs filecoin-hashers/src/sha256.rs.   Twin: tests/naive/binary_tree.py.
+    Source:  rust-fil-proofs filecoin-hashers/src/sha256.rs.   Twin: tests/naive/binary_tree.py hash_row.
     Golden:  tests/golden/proofs/pieces.json.
     """
     narrow = _row_sha_ni if has_sha_ni() else _row_portable

@@ -21,7 +21,8 @@ def signed_digits(scalars, chosen, bits, digits, first, end):
     first, end: i64           columns that are written: those of chosen[first:end]
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  supranational/blst src/multi_scalar.c; a carry stands for its booth_encode.
-    Twin:    tests/naive/curve.py.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     half, low = 1 << (bits - 1), np.uint64((1 << bits) - 1)
     for k in range(first, end):
@@ -50,7 +51,8 @@ def sort_into_buckets(digits, chosen, starts, lengths, order):
     order:   u32[p]        output: indices, the highest bit set where the digit is negative
     Cost:    two passes.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  the buckets of supranational/blst src/multi_scalar.c, filled by sorting.
-    Twin:    tests/naive/curve.py.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     lengths[:] = 0
     for digit in digits:
@@ -81,6 +83,7 @@ def sort_at_random(drawn, bits, starts, lengths, order):
     order:   u32[p]        output: indices, the highest bit set where the point is negated
     Cost:    two passes.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  eprint 2015/247.   Twin: none; any order will do.
+    Golden:  none; the order is drawn.
     """
     low = np.uint32((1 << bits) - 1)
     lengths[:] = 0
@@ -109,7 +112,8 @@ def pair_up(starts, lengths, order, pairs, singles):
     Returns the numbers of pairs, of singles, and of rows afterwards.
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  supranational/blst src/bulk_addition.c ADDITION_BTREE, of each bucket.
-    Twin:    tests/naive/curve.py.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     paired, single, place = 0, 0, 0
     for bucket in range(starts.shape[0]):

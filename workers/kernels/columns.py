@@ -22,7 +22,9 @@ def add_columns(matrix, coefficients, lagrange, layout, bound, out):
     out:          u64[n, 4]     Montgomery; added to
     Cost:    a product a term whose coefficient is neither 1 nor -1.   Threads: none inside; the GIL is free.
     Errors:  none.
-    Source:  filecoin-project/bellperson src/groth16/generator.rs eval_at_tau.   Twin: tests/naive/r1cs.py.
+    Source:  filecoin-project/bellperson src/groth16/generator.rs eval_at_tau.
+    Twin:    tests/naive/r1cs.py columns_add.
+    Golden:  params.file_sha256 of tests/golden/proofs/r1cs_window_2k.json.
     """
     ends, variables, places = matrix
     begin = np.int64(0)
@@ -50,7 +52,8 @@ def mark_columns(variables, layout, bound, out):
     out:       u8[n]   added to
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  filecoin-project/bellperson src/groth16/prover/mod.rs ProvingAssignment::enforce.
-    Twin:    tests/naive/r1cs.py.
+    Twin:    tests/naive/r1cs.py columns_mark.
+    Golden:  a_aux_density, b_aux_density, b_input_density of tests/golden/proofs/r1cs_*_2k.json.
     """
     for term in range(variables.shape[0]):
         out[place_of(variables[term], layout, bound)] = 1
@@ -65,7 +68,8 @@ def combine_columns(columns, factors, out):
     out:     u64[n, 4]     output, Montgomery
     Cost:    three products a row.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  filecoin-project/bellperson src/groth16/generator.rs generate_parameters, eval.
-    Twin:    tests/naive/r1cs.py.
+    Twin:    tests/naive/r1cs.py columns_combine.
+    Golden:  params.file_sha256 of tests/golden/proofs/r1cs_window_2k.json.
     """
     for row in range(out.shape[0]):
         target = out.ctypes.data + SLOT * row

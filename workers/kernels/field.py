@@ -120,8 +120,8 @@ def add_rows(left, right, out):
     out:         u64[n, 4]  canonical; may be either input
     Cost:    one pass, no allocation.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.pc2` has checked the shapes.
-    Source:  rust-fil-proofs storage-proofs-porep/src/encode.rs encode.   Twin: tests/naive/field.py.
-    Golden:  sealed_hex of tests/golden/proofs/seal_2k_v1_1.json.
+    Source:  rust-fil-proofs storage-proofs-porep/src/encode.rs encode.   Twin: tests/naive/field.py add.
+    Golden:  sealed_sha256 of tests/golden/proofs/seal_2k_v1_1.json.
     """
     for row in range(out.shape[0]):
         value = _reduced(_add(_row(left, row), _row(right, row)))
@@ -138,7 +138,8 @@ def subtract_rows(left, right, out):
     out:   u64[n, 4]  canonical; may be either input
     Cost:    one pass, no allocation.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.unseal` has checked the shapes.
-    Source:  rust-fil-proofs storage-proofs-porep/src/encode.rs decode.   Twin: tests/naive/field.py.
+    Source:  rust-fil-proofs storage-proofs-porep/src/encode.rs decode.
+    Twin:    tests/naive/field.py subtract.
     Golden:  unsealed_unpadded_sha256 of tests/golden/proofs/seal_2k_v1_1.json.
     """
     for row in range(out.shape[0]):
@@ -155,7 +156,9 @@ def count_not_canonical(rows):
 
     rows: u64[n, 4]
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  rust-fil-proofs fr32/src/convert.rs bytes_into_fr.   Twin: tests/naive/field.py.
+    Source:  rust-fil-proofs fr32/src/convert.rs bytes_into_fr.
+    Twin:    tests/naive/field.py count_not_canonical.
+    Golden:  none; the twin only.
     """
     count = 0
     for row in range(rows.shape[0]):

@@ -44,7 +44,8 @@ def fr32_pad(raw, padded):
     padded: u64[n, 16]    output, every word written; the top 2 bits of each 32-byte element are 0
     Cost:    one pass, no allocation, 16 word reads and writes a row.   Threads: none inside; GIL free.
     Errors:  none; `processors` have checked shapes and dtypes.
-    Source:  rust-fil-proofs fr32/src/padding.rs.   Twin: tests/naive/fr32.py.   Golden: fr32.json.
+    Source:  rust-fil-proofs fr32/src/padding.rs.   Twin: tests/naive/fr32.py fr32_pad.
+    Golden:  tests/golden/proofs/fr32.json.
     """
     source = raw.ctypes.data
     for row in range(padded.shape[0]):
@@ -72,7 +73,8 @@ def fr32_unpad(padded, raw):
     raw:    u8[127 * n]   output, every byte written
     Cost:    one pass, no allocation.   Threads: none inside; GIL free.
     Errors:  none; `processors` have checked shapes and dtypes.
-    Source:  rust-fil-proofs fr32/src/padding.rs.   Twin: tests/naive/fr32.py.   Golden: fr32.json.
+    Source:  rust-fil-proofs fr32/src/padding.rs.   Twin: tests/naive/fr32.py fr32_unpad.
+    Golden:  unsealed_unpadded_sha256 of tests/golden/proofs/seal_2k_v1_1.json.
     """
     target = raw.ctypes.data
     for row in range(padded.shape[0]):

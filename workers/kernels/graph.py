@@ -93,7 +93,9 @@ def feistel_tables(keys: Keys, nodes: int) -> Tables:
     nodes:   int        nodes of the graph
     returns: u32[3, 2^half]
     Cost:    3 · 2^half BLAKE2b compressions in 8 lanes: 10 ms for 32 GiB.   Threads: none.
-    Source:  rust-fil-proofs storage-proofs-core/src/crypto/feistel.rs.   Twin: tests/naive/graph.py.
+    Source:  rust-fil-proofs storage-proofs-core/src/crypto/feistel.rs.
+    Twin:    tests/naive/graph.py expander_parents.
+    Golden:  tests/golden/proofs/graph.json.
     """
     half = 1
     while 1 << 2 * half < 8 * nodes:
@@ -201,7 +203,8 @@ def parent_rows(seed, tables, nodes, legacy, first, rows):
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.parent_cache` has checked the node range.
     Source:  rust-fil-proofs storage-proofs-core/src/drgraph.rs, src/crypto/feistel.rs;
-             storage-proofs-porep/src/stacked/vanilla/graph.rs.   Twin: tests/naive/graph.py.
+             storage-proofs-porep/src/stacked/vanilla/graph.rs.
+    Twin:    tests/naive/graph.py drg_parents, expander_parents.
     Golden:  tests/golden/proofs/graph.json.
     """
     slots = np.uint64(nodes) * np.uint64(8)

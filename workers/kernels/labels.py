@@ -268,7 +268,7 @@ def label_rows(
              16 sectors lie in the lanes of AVX-512; without SHA-NI several lie in 8 lanes.
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.pc1` has checked shapes, and that parents lie below n.
-    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
+    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py layer_labels.
     Golden:  tests/golden/proofs/seal_2k_v1_1.json, seal_8m_v1_1.json.
     """
     sectors = len(replica_ids)

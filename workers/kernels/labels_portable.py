@@ -82,8 +82,10 @@ def rows_scalar(replica_ids, current, previous, layer, first, parents):
     layer:       i64           from 1
     first:       i64           the first node, above 0
     parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    Cost:    20 compressions a label and sector; each distinct schedule is expanded once.
     Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
-    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
+    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py layer_labels.
+    Golden:  layers of tests/golden/proofs/seal_2k_v1_1.json, seal_2k_v1.json, seal_2k_11layers.json.
     """
     state = np.empty(8, np.uint32)
     words = np.empty(64, np.uint32)
@@ -136,7 +138,8 @@ def rows_lanes(replica_ids, current, previous, layer, first, parents):
     parents:     u32[rows, 14]  rows of the parent cache for these nodes
     Cost:    20 compressions a label, once for all sectors; each distinct schedule is expanded once.
     Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
-    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
+    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py layer_labels.
+    Golden:  layers of tests/golden/proofs/seal_2k_v1_1.json, seal_2k_11layers.json.
     """
     taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
     pairs, last = taken // 2, (MESSAGE_PARENTS - 1) % taken

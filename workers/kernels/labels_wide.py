@@ -101,7 +101,8 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
     Cost:    20 compressions a label, once for all sectors; each distinct schedule is expanded once, the
              parents of the next node are prefetched; 32 KiB of schedules stay in the first cache.
     Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
-    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
+    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py layer_labels.
+    Golden:  layers of tests/golden/proofs/seal_2k_v1_1.json, seal_2k_11layers.json.
     """
     taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
     pairs, last = taken // 2, (MESSAGE_PARENTS - 1) % taken

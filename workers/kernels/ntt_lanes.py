@@ -33,7 +33,8 @@ def columns_pass(rows, groups, order, factors, bases, first):
     Cost:    n1/2 · log2 n1 products a column, and two a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
     Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs serial_fft, by its values.
-    Twin:    tests/naive/ntt.py.
+    Twin:    tests/naive/ntt.py transform.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     count = order.shape[0]
     width = rows.shape[0] // count
@@ -61,7 +62,8 @@ def lines_pass(rows, groups, order, factors, scales, out):
     Cost:    n2/2 · log2 n2 products a line, and one a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
     Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs serial_fft, by its values.
-    Twin:    tests/naive/ntt.py.
+    Twin:    tests/naive/ntt.py transform.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     count = order.shape[0]
     height = rows.shape[0] // count
@@ -92,7 +94,8 @@ def coset_pass(rows, groups, order, inverse_factors, scales, factors, bases, fir
     first:   u64[2, 5]      what all values are multiplied by, and 1; times 2^260
     Cost:    n2 · log2 n2 products a line, and three a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
-    Source:  filecoin-project/bellperson src/domain.rs coset_fft.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/bellperson src/domain.rs coset_fft.   Twin: tests/naive/ntt.py evaluate.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     count = order.shape[0]
     scratch, slots = slots_new(count)
@@ -126,7 +129,9 @@ def quotient_pass(sides, groups, order, factors, divisor, inverse_factors, bases
     first:   u64[2, 5]      what all values are multiplied by, and 1; times 2^260
     Cost:    2 n1 · log2 n1 products a column, and four a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
-    Source:  filecoin-project/bellperson src/groth16/prover/native.rs execute_fft.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/bellperson src/groth16/prover/native.rs execute_fft.
+    Twin:    tests/naive/ntt.py evaluate.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     a, b, c = sides
     count = order.shape[0]

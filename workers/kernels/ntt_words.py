@@ -58,7 +58,8 @@ def transform_split(rows, roots):
     roots: u64[n/2, 4]  powers of a primitive n-th root of unity
     Cost:    n/2 · log2 n products.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs serial_fft, by its values.
-    Twin:    tests/naive/ntt.py.
+    Twin:    tests/naive/ntt.py transform.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     count, base, root = rows.shape[0], rows.ctypes.data, roots.ctypes.data
     half, stride = count // 2, 1
@@ -79,7 +80,8 @@ def transform_join(rows, roots):
     roots: u64[n/2, 4]  powers of a primitive n-th root of unity
     Cost:    n/2 · log2 n products.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs serial_fft, by its values.
-    Twin:    tests/naive/ntt.py.
+    Twin:    tests/naive/ntt.py evaluate.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     count, base, root = rows.shape[0], rows.ctypes.data, roots.ctypes.data
     half, stride = 1, count // 2
@@ -100,7 +102,8 @@ def powers(first, factor, out):
     out:           u64[n, 4]  output, every word written
     Cost:    one product a row.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  filecoin-project/bellperson src/groth16/generator.rs generate_parameters.
-    Twin:    tests/naive/ntt.py.
+    Twin:    tests/naive/ntt.py transform.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     for word in range(4):
         out[0, word] = first[word]
@@ -115,7 +118,9 @@ def multiply_reversed(rows, factors):
 
     rows, factors: u64[n, 4]  Montgomery values; n a power of two
     Cost:    one product a row.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  filecoin-project/bellperson src/domain.rs distribute_powers.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/bellperson src/domain.rs distribute_powers.
+    Twin:    tests/naive/ntt.py transform.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     bits = 0
     while 1 << bits < rows.shape[0]:
@@ -132,7 +137,9 @@ def quotient_rows(a, b, c, factor):
     a, b, c: u64[n, 4]  Montgomery values
     factor:  u64[4]     Montgomery value
     Cost:    two products a row.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  filecoin-project/bellperson src/groth16/prover/native.rs execute_fft.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/bellperson src/groth16/prover/native.rs execute_fft.
+    Twin:    tests/naive/ntt.py evaluate.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     for row in range(a.shape[0]):
         at = a.ctypes.data + SLOT * row
@@ -147,7 +154,9 @@ def reorder_reversed(rows, out):
 
     rows, out: u64[n, 4]  n a power of two; two arrays
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs bitreverse.   Twin: tests/naive/ntt.py.
+    Source:  filecoin-project/ec-gpu ec-gpu-gen/src/fft_cpu.rs bitreverse.
+    Twin:    tests/naive/ntt.py transform.
+    Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     bits = 0
     while 1 << bits < rows.shape[0]:

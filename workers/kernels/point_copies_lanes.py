@@ -60,7 +60,8 @@ def copy_points_lanes_g1(points, indices, out, places):
     out:     u64[m, 16]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  negation as supranational/blst src/e1.c POINTonE1_cneg.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e1.c POINTonE1_cneg.   Twin: tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _copy_points(_COPY_1, points, indices, out, places)
 
@@ -74,6 +75,7 @@ def copy_points_lanes_g2(points, indices, out, places):
     out:     u64[m, 32]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  negation as supranational/blst src/e2.c POINTonE2_cneg.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e2.c POINTonE2_cneg.   Twin: tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _copy_points(_COPY_2, points, indices, out, places)

@@ -140,7 +140,8 @@ def add_pairs_lanes_g1(points, first, second, out, places):
     places: u32[p]      rows of `out`
     Cost:    5 products, a square and a share of an inversion a pair, 8 pairs at a time.
     Threads: none inside; the GIL is free.   Errors: none; callers have made the indices.
-    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     if first.shape[0] == 0:
         return
@@ -171,7 +172,8 @@ def add_pairs_lanes_g2(points, first, second, out, places):
     places: u32[p]      rows of `out`
     Cost:    17 products and a share of an inversion a pair, 8 pairs at a time.
     Threads: none inside; the GIL is free.   Errors: none; callers have made the indices.
-    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     if first.shape[0] == 0:
         return

@@ -120,8 +120,10 @@ def sum_buckets_g1(points, buckets, total):
     buckets: i64[b]      the row that holds each bucket's sum, or -1 for an empty one
     total:   u64[3, 6]   output: X, Y, Z of the projective sum
     Cost:    two complete additions (12 products each) a bucket.   Threads: none inside; the GIL is free.
-    Errors:  none; `msm` has made the rows.
-    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
+    Errors:  none; `snark.multiexp` has made the rows.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _sum_buckets((_MULTIPLY, _ADD, _SUBTRACT), ONE_1, TWELVE_1, points, buckets, total)
 
@@ -134,8 +136,10 @@ def sum_buckets_g2(points, buckets, total):
     buckets: i64[b]      the row that holds each bucket's sum, or -1 for an empty one
     total:   u64[3, 12]  output: X, Y, Z of the projective sum
     Cost:    two complete additions a bucket.   Threads: none inside; the GIL is free.
-    Errors:  none; `msm` has made the rows.
-    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
+    Errors:  none; `snark.multiexp` has made the rows.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _sum_buckets((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), ONE_2, TWELVE_2, points, buckets, total)
 
@@ -180,7 +184,9 @@ def join_eighths_g1(sums, doublings, total):
     total:     u64[3, 6]        output: X, Y, Z
     Cost:    20 complete additions and the doublings.   Threads: none inside; the GIL is free.
     Errors:  none.
-    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _join_eighths((_MULTIPLY, _ADD, _SUBTRACT), TWELVE_1, sums, doublings, total)
 
@@ -194,7 +200,9 @@ def join_eighths_g2(sums, doublings, total):
     total:     u64[3, 12]        output: X, Y, Z
     Cost:    20 complete additions and the doublings.   Threads: none inside; the GIL is free.
     Errors:  none.
-    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _join_eighths((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), TWELVE_2, sums, doublings, total)
 
@@ -251,7 +259,8 @@ def join_windows_g1(totals, bits, out):
     out:    u64[12]             output: the affine sum
     Cost:    `bits` + 1 complete additions a window, one inversion.   Threads: none inside; the GIL is free.
     Errors:  none.
-    Source:  supranational/blst src/multi_scalar.c, s_mult_pippenger.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, s_mult_pippenger.   Twin: tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _to_affine(
         (_MULTIPLY, _ADD, _SUBTRACT),
@@ -269,7 +278,8 @@ def join_windows_g2(totals, bits, out):
     out:    u64[24]              output: the affine sum
     Cost:    `bits` + 1 complete additions a window, one inversion.   Threads: none inside; the GIL is free.
     Errors:  none.
-    Source:  supranational/blst src/multi_scalar.c, s_mult_pippenger.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, s_mult_pippenger.   Twin: tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _to_affine(
         (_MULTIPLY_2, _ADD_2, _SUBTRACT_2),

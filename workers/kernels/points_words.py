@@ -180,8 +180,9 @@ def add_pairs_g1(points, first, second, out, places):
     out:           u64[m, 12]  output; may be `points` where no place is read later in the same call
     places:        u32[p]      rows of `out`
     Cost:    6 products and a share of an inversion a pair.   Threads: none inside; the GIL is free.
-    Errors:  none; `msm` and `fixed_base` have made the indices.
-    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
+    Errors:  none; `snark.multiexp` has made the indices.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _add_pairs((_MULTIPLY, _ADD, _SUBTRACT), ONE_1, points, first, second, out, places)
 
@@ -195,8 +196,9 @@ def add_pairs_g2(points, first, second, out, places):
     out:           u64[m, 24]  output
     places:        u32[p]      rows of `out`
     Cost:    18 products and a share of an inversion a pair.   Threads: none inside; the GIL is free.
-    Errors:  none; `msm` and `fixed_base` have made the indices.
-    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py.
+    Errors:  none; `snark.multiexp` has made the indices.
+    Source:  supranational/blst src/bulk_addition.c HEAD, TAIL.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _add_pairs((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), ONE_2, points, first, second, out, places)
 
@@ -210,7 +212,8 @@ def copy_points_g1(points, indices, out, places):
     out:     u64[m, 12]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  negation as supranational/blst src/e1.c POINTonE1_cneg.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e1.c POINTonE1_cneg.   Twin: tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     for k in range(indices.shape[0]):
         _copy_signed((_MULTIPLY, _ADD, _SUBTRACT), points, indices[k], out[np.int64(places[k])])
@@ -225,7 +228,8 @@ def copy_points_g2(points, indices, out, places):
     out:     u64[m, 24]  output
     places:  u32[p]      rows of `out`
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  negation as supranational/blst src/e2.c POINTonE2_cneg.   Twin: tests/naive/curve.py.
+    Source:  negation as supranational/blst src/e2.c POINTonE2_cneg.   Twin: tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     for k in range(indices.shape[0]):
         _copy_signed((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), points, indices[k], out[np.int64(places[k])])
@@ -238,7 +242,8 @@ def scale_coordinates(rows, factor):
     rows:   u64[n, 6]  values below p
     factor: u64[6]     below p
     Cost:    one product a row.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  supranational/blst src/vect.h mul_mont_384.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/vect.h mul_mont_384.   Twin: tests/naive/curve.py parts_scale.
+    Golden:  params.file_sha256 of tests/golden/proofs/r1cs_window_2k.json.
     """
     for row in range(rows.shape[0]):
         at = rows[row].ctypes.data
@@ -274,7 +279,9 @@ def first_off_curve_g1(points):
 
     points: u64[n, 12]  coordinates below p in Montgomery form
     Cost:    3 products a point.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  supranational/blst src/e1.c POINTonE1_affine_on_curve.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/e1.c POINTonE1_affine_on_curve.
+    Twin:    tests/naive/curve.py is_on_curve.
+    Golden:  test_toxic_waste of tests/golden/proofs/r1cs_window_2k.json: its generators are on the curve.
     """
     return _first_off_curve((_MULTIPLY, _ADD, _SUBTRACT), FOUR_1, points)
 
@@ -285,6 +292,8 @@ def first_off_curve_g2(points):
 
     points: u64[n, 24]  coordinates below p in Montgomery form
     Cost:    9 products a point.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  supranational/blst src/e2.c POINTonE2_affine_on_curve.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/e2.c POINTonE2_affine_on_curve.
+    Twin:    tests/naive/curve.py is_on_curve.
+    Golden:  test_toxic_waste of tests/golden/proofs/r1cs_window_2k.json: its generators are on the curve.
     """
     return _first_off_curve((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), FOUR_2, points)

@@ -77,7 +77,7 @@ def hash_words(bases, step, out, constants, partial_rounds):
     Threads: none inside; the GIL is free.
     Errors:  none; `poseidon` has made the constants, callers keep the memory behind `bases` alive.
     Source:  neptune src/poseidon.rs by its vectors; form of `poseidon_recurrence`.
-    Twin:    tests/naive/poseidon.py.   Golden: tests/golden/proofs/poseidon.json.
+    Twin:    tests/naive/poseidon.py poseidon.   Golden: tests/golden/proofs/poseidon.json.
     """
     width = bases.shape[0] + 1
     scratch = np.empty((slots_needed(width, partial_rounds), SLOT // 8), np.uint64)

@@ -146,7 +146,8 @@ def solve_rows(values, coefficients, matrices, solved, assignments, layout, boun
     Cost:    one product a row and one a term whose coefficient and value are neither 1 nor -1.
     Threads: none inside; the GIL is free.   Errors: none; `snark.witness` has made all arrays.
     Source:  filecoin-project/bellperson src/groth16/prover/mod.rs ProvingAssignment::enforce.
-    Twin:    tests/naive/r1cs.py.   Golden: tests/golden/proofs/r1cs_*.json.
+    Twin:    tests/naive/r1cs.py rows_solve.   Golden: tests/golden/proofs/r1cs_*.json.
+    Golden:  witness_sha256, eval_a_sha256 to eval_c_sha256 of tests/golden/proofs/r1cs_*_2k.json.
     """
     rows, sources, targets, bits = assignments
     scratch = np.zeros((4, 4), np.uint64)
@@ -190,7 +191,8 @@ def scale_rows(rows, factor, out):
     factor: u64[4]     below r
     out:    u64[n, 4]  output; may be `rows`
     Cost:    one product a row.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  supranational/blst src/vect.h mul_mont_sparse_256.   Twin: tests/naive/r1cs.py.
+    Source:  supranational/blst src/vect.h mul_mont_sparse_256.   Twin: tests/naive/r1cs.py rows_scale.
+    Golden:  witness_sha256 of tests/golden/proofs/r1cs_*_2k.json.
     """
     for row in range(rows.shape[0]):
         MULTIPLY(out.ctypes.data + SLOT * row, rows.ctypes.data + SLOT * row, factor.ctypes.data)

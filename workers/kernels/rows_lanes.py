@@ -192,7 +192,8 @@ def pack_lanes_g1(words, chosen, lanes):
     lanes:  u64[m, 16]  output: p rows, and up to 7 more that nobody reads
     Cost:    two products a point.   Threads: none inside; the GIL is free.
     Errors:  none; callers have made the indices.
-    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py.
+    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _pack(_PACK_1, words, chosen, lanes)
 
@@ -206,7 +207,8 @@ def pack_lanes_g2(words, chosen, lanes):
     lanes:  u64[m, 32]  output: p rows, and up to 7 more that nobody reads
     Cost:    four products a point.   Threads: none inside; the GIL is free.
     Errors:  none; callers have made the indices.
-    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py.
+    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _pack(_PACK_2, words, chosen, lanes)
 
@@ -218,7 +220,8 @@ def unpack_lanes_g1(lanes, words):
     lanes: u64[m, 16]  rows, as many as a multiple of 8
     words: u64[m, 12]  output
     Cost:    two products a point.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py.
+    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _unpack(_UNPACK_1, lanes, words)
 
@@ -230,7 +233,8 @@ def unpack_lanes_g2(lanes, words):
     lanes: u64[m, 32]  rows, as many as a multiple of 8
     words: u64[m, 24]  output
     Cost:    four products a point.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py.
+    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py point_add.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _unpack(_UNPACK_2, lanes, words)
 
@@ -242,7 +246,8 @@ def scale_coordinates_lanes(rows, factor):
     rows:   u64[n, 6]  values below p, as many as a multiple of 8
     factor: u64[8, 8]  limbs in all lanes
     Cost:    one product a row, 8 at a time.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py.
+    Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py parts_scale.
+    Golden:  params.file_sha256 of tests/golden/proofs/r1cs_window_2k.json.
     """
     for row in range(0, rows.shape[0], LANES):
         _SCALE(rows.ctypes.data + row * _PART_BYTES, factor.ctypes.data)
@@ -254,7 +259,9 @@ def first_off_curve_lanes_g1(words):
 
     words: u64[n, 12]  coordinates below p
     Cost:    six products a point, 8 at a time.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  supranational/blst src/e1.c POINTonE1_affine_on_curve.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/e1.c POINTonE1_affine_on_curve.
+    Twin:    tests/naive/curve.py is_on_curve.
+    Golden:  test_toxic_waste of tests/golden/proofs/r1cs_window_2k.json: its generators are on the curve.
     """
     return _first_off_curve(_PACK_1, _OFF_1, words, 16)
 
@@ -265,6 +272,8 @@ def first_off_curve_lanes_g2(words):
 
     words: u64[n, 24]  coordinates below p
     Cost:    16 products a point, 8 at a time.   Threads: none inside; the GIL is free.   Errors: none.
-    Source:  supranational/blst src/e2.c POINTonE2_affine_on_curve.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/e2.c POINTonE2_affine_on_curve.
+    Twin:    tests/naive/curve.py is_on_curve.
+    Golden:  test_toxic_waste of tests/golden/proofs/r1cs_window_2k.json: its generators are on the curve.
     """
     return _first_off_curve(_PACK_2, _OFF_2, words, 32)

@@ -77,8 +77,8 @@ def encode_rows(key, data, factors, shift, first, out):
     out:       u64[n, 4]  canonical; may be either input
     Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.snap_encode` has checked the shapes.
-    Source:  storage-proofs-update/src/vanilla.rs encode_into.   Twin: tests/naive/field.py.
-    Golden:  new_replica_hex of tests/golden/proofs/seal_2k_v1_1.json.
+    Source:  storage-proofs-update/src/vanilla.rs encode_into.   Twin: tests/naive/field.py add_scaled.
+    Golden:  update.new_replica_sha256 of tests/golden/proofs/seal_2k_v1_1.json.
     """
     for row in range(out.shape[0]):
         factor = factors.ctypes.data + 32 * ((first + row) >> shift)
@@ -97,7 +97,9 @@ def remove_rows(replica, data, factors, shift, first, out):
     out:           u64[n, 4]  canonical; may be either input
     Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.snap_encode` has checked the shapes.
-    Source:  storage-proofs-update/src/vanilla.rs remove_encoded_data.   Twin: tests/naive/field.py.
+    Source:  storage-proofs-update/src/vanilla.rs remove_encoded_data.
+    Twin:    tests/naive/field.py add_scaled.
+    Golden:  sealed_sha256 of tests/golden/proofs/seal_2k_v1_1.json, from its new replica.
     """
     for row in range(out.shape[0]):
         factor = factors.ctypes.data + 32 * ((first + row) >> shift)
@@ -116,7 +118,8 @@ def decode_rows(replica, key, inverses, shift, first, out):
     out:          u64[n, 4]  canonical; may be either input
     Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.snap_encode` has checked the shapes.
-    Source:  storage-proofs-update/src/vanilla.rs decode_from.   Twin: tests/naive/field.py.
+    Source:  storage-proofs-update/src/vanilla.rs decode_from.   Twin: tests/naive/field.py add_scaled.
+    Golden:  the new data of update in tests/golden/proofs/seal_2k_v1_1.json.
     """
     for row in range(out.shape[0]):
         factor = inverses.ctypes.data + 32 * ((first + row) >> shift)

@@ -19,10 +19,17 @@ STREAMS = 4
 
 
 def _chains(streams):
+    """The step (blocks, states) that compresses constant blocks of so many messages side by side.
+
+    streams: messages;  blocks: i64  of each, at least 1;  states: address of u32[8 · streams], output
+    """
+
     def emit(builder, blocks, states):
+        """All states are carried in registers from block to block."""
         parts = [part for _ in range(streams) for part in sha256.initial_state()]
 
         def turn(_index, carried):
+            """Compress one block of each message: the padding of 64 bytes, whose schedule costs nothing."""
             pairs = list(zip(carried[::2], carried[1::2], strict=True))
             after = sha256.compress(builder, pairs, [sha256.padding_schedule()] * streams)
             return [part for state in after for part in state]
@@ -42,7 +49,10 @@ def chain_run(blocks):
 
     blocks: i64  how many
     Returns the state, u32[8] in register order, so that nothing can be left out.
+    Cost:    64 rounds a block, each pair of them waiting for the one before.
     Threads: none inside; the GIL is free.   Errors: none; blocks is at least 1.
+    Source:  FIPS 180-4, section 6.2.2.   Twin: tests/naive/sha256.py compress.
+    Golden:  none; the twin only, which hashlib checks.
     """
     states = np.empty(8, np.uint32)
     _ONE(blocks, states.ctypes.data)
@@ -54,7 +64,11 @@ def chains_run(blocks):
     """Compress `blocks` constant blocks of each of `STREAMS` messages, which wait for nothing but the unit.
 
     blocks: i64  how many
-    Returns the states, u32[8 · STREAMS].   Threads: none inside; the GIL is free.   Errors: as above.
+    Returns the states, u32[8 · STREAMS], each in register order.
+    Cost:    STREAMS times 64 rounds a block, the messages' rounds in turns.
+    Threads: none inside; the GIL is free.   Errors: none; blocks is at least 1.
+    Source:  FIPS 180-4, section 6.2.2.   Twin: tests/naive/sha256.py compress.
+    Golden:  none; the twin only, which hashlib checks.
     """
     states = np.empty(8 * STREAMS, np.uint32)
     _SEVERAL(blocks, states.ctypes.data)

@@ -141,7 +141,9 @@ def sum_buckets_lanes_g1(points, buckets, sums):
     sums:    u64[2, 3, 8, 6]  output: both sums, X, Y, Z, of each eighth, in the portable kernels' words
     Cost:    two complete additions (12 products each) for 8 buckets at a time.
     Threads: none inside; the GIL is free.   Errors: none; callers have made the rows.
-    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _sum_buckets((_ADD_1, _LOAD_1, _WORDS_1, _INFINITY_1), _SLOT_1, points, buckets, sums)
 
@@ -155,6 +157,8 @@ def sum_buckets_lanes_g2(points, buckets, sums):
     sums:    u64[2, 3, 8, 12]  output: both sums, X, Y, Z, of each eighth, in the portable kernels' words
     Cost:    two complete additions for 8 buckets at a time.
     Threads: none inside; the GIL is free.   Errors: none; callers have made the rows.
-    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.   Twin: tests/naive/curve.py.
+    Source:  supranational/blst src/multi_scalar.c, _integrate_buckets.
+    Twin:    tests/naive/curve.py multiexp.
+    Golden:  proof_r3_s5 of tests/golden/proofs/r1cs_window_2k.json.
     """
     _sum_buckets((_ADD_2, _LOAD_2, _WORDS_2, _INFINITY_2), _SLOT_2, points, buckets, sums)
