@@ -33,9 +33,16 @@ _LAST = _ROOM - ANCESTRY // FOUR_ROWS
 
 
 def _turns(builder, emit, turns, ends, sizes):
-    """Write emit(builder, target, source) for neighbouring pieces of both."""
+    """Write emit(builder, target, source) for neighbouring pieces of both.
+
+    emit:  called once, within a loop: the code is written once and runs `turns` times
+    turns: at least 1
+    ends:  addresses (i64) of the first target and the first source
+    sizes: bytes from one target, and from one source, to the next
+    """
 
     def turn(index, carried):
+        """Write one piece; nothing is carried from turn to turn but through memory."""
         at = (
             builder.add(end, builder.mul(index, llvm.splat(I64, size)))
             for end, size in zip(ends, sizes, strict=True)
@@ -51,9 +58,19 @@ def _four_rows(leaves, parents, count, last):
 
     The children of parent i are 2i and 2i + 1 from the beginning in all rows alike; `parents` writes `count`,
     `last` the last row where it is wanted.
+
+    leaves:  writes 16 nodes of the row below, in the form that `parents` takes
+    parents: writes `count` parents of the 2 · count nodes at its source
+    count:   4, 8 or 16; a divisor of 240, so no call writes behind the room
+    last:    writes the 16 nodes of the last row as u32[16, 8]
     """
 
     def emit(builder, above, room, nodes):
+        """above: address of u32[16, 8], output; room: of u32[496, 8], scratch; nodes: of u32[256, 8].
+
+        One loop makes all four rows: when parents of a row are made, those below them are there, since every
+        row lies behind the one below it.
+        """
         begin, end = (builder.add(room, llvm.splat(I64, 32 * at)) for at in (ANCESTRY, _LAST))
         _turns(builder, leaves, ANCESTRY // WIDE, (room, nodes), (NODES, NODES))
         _turns(builder, parents, _ABOVE // count, (begin, room), (32 * count, 64 * count))
@@ -63,15 +80,24 @@ def _four_rows(leaves, parents, count, last):
 
 
 def _emit_copy(builder, target, source):
+    """Copy 16 nodes, u32[16, 8], as they are."""
     lanes.registers_store(builder, lanes.registers_load(builder, source, 8), target)
 
 
 def _emit_columns(builder, target, source):
+    """u32[16, 8] at `source` becomes 8 registers of big-endian words at `target`, a node in each lane."""
     lanes.registers_store(builder, lanes.columns(builder, source, 8), target)
 
 
 def _emit_parents(builder, target, source):
-    """16 digests from two neighbouring sixteens in lanes, of which the even ones are left children."""
+    """16 digests from two neighbouring sixteens in lanes, of which the even ones are left children.
+
+    source: 2 x 8 registers: words of the nodes 0 to 15, then of the nodes 16 to 31
+    target: 8 registers: trimmed digests, again big-endian words, so no row between is ever turned
+
+    The shuffle by even numbers takes the left children out of both sixteens, the one by odd numbers the right
+    ones: what comes out is directly the 16 words of 16 messages.
+    """
     left, right = (
         lanes.registers_load(builder, builder.add(source, llvm.splat(I64, at)), 8) for at in (0, NODES)
     )
@@ -84,6 +110,7 @@ def _emit_parents(builder, target, source):
 
 
 def _emit_rows(builder, target, source):
+    """8 registers of words at `source` become 16 nodes, u32[16, 8], at `target`."""
     lanes.rows_store(builder, lanes.registers_load(builder, source, 8), target)
 
 

@@ -32,10 +32,17 @@ PASSES = 12
 
 
 def emit_parents(count):
-    """Write the step that makes `count` parents by SHA-NI, interleaved."""
+    """Write the step that makes `count` parents by SHA-NI, interleaved.
+
+    count:   parents at once: their rounds alternate, which hides the latency of the round instruction
+    returns: emit(builder, target, source): u32[count, 8] at `target` from u32[2 · count, 8] at `source`
+    """
 
     def emit(builder, target, source):
+        """target, source: i64, addresses; nothing is written before all children are read."""
+
         def children(node):
+            """The four registers of words of the message of a node: its left child, then its right one."""
             first = sha256.load_node(builder, source, 64 * node)
             return first + sha256.load_node(builder, source, 64 * node + 32)
 
@@ -69,7 +76,13 @@ def _row_sha_ni(children, parents):
 
 
 def emit_parents_lanes(builder, target, source):
-    """Eight parents from 16 neighbouring children, a message in each lane."""
+    """Eight parents from 16 neighbouring children, a message in each lane.
+
+    target: i64  address of u32[8, 8], written after all children are read
+    source: i64  address of u32[16, 8]; child 2i and 2i + 1 are the message of lane i
+
+    Words are put into lanes and taken out one by one, in whatever registers LLVM makes of eight lanes.
+    """
     words = []
     for word in range(16):
         values = llvm.undefined(W8)
@@ -118,7 +131,11 @@ def _row_portable(children, parents):
 
 
 def wide_hash(builder, words):
-    """The trimmed digests of 16 messages of two nodes, in lanes."""
+    """The trimmed digests of 16 messages of two nodes, in lanes.
+
+    words:   16 registers of 16 u32: the big-endian words of the messages
+    returns: 8 registers, the words of the digests; still big-endian, the last one's two top bits clear
+    """
     state = [llvm.splat(V16, value) for value in sha256.INITIAL]
     state = sha256_lanes.lanes_compress(builder, state, sha256_lanes.lanes_schedule(builder, words))
     padding = [llvm.splat(V16, value) for value in sha256.PADDING_64]
@@ -126,7 +143,11 @@ def wide_hash(builder, words):
 
 
 def _emit_parents_wide(builder, target, source):
-    """16 parents from 32 neighbouring children, a message in each lane."""
+    """16 parents from 32 neighbouring children, a message in each lane.
+
+    target: i64  address of u32[16, 8], output
+    source: i64  address of u32[32, 8], read before anything is written
+    """
     lanes.rows_store(builder, wide_hash(builder, lanes.columns(builder, source, 16)), target)
 
 
@@ -151,6 +172,7 @@ def _is_wide_faster() -> bool:
     children, parents = np.zeros((2 * TRIED, 8), np.uint32), np.empty((TRIED, 8), np.uint32)
 
     def seconds(row: Callable[[Words, Words], None]) -> float:
+        """Return how long one way takes for TRIED parents."""
         begun = time.perf_counter()
         row(children, parents)
         return time.perf_counter() - begun

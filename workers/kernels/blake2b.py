@@ -43,7 +43,15 @@ _PARAMETERS = 0x01010040
 
 
 def emit_blake2b(builder, first, second):
-    """First digest word (big-endian) of BLAKE2b-512 over two big-endian u64; scalars or vectors."""
+    """First digest word (big-endian) of BLAKE2b-512 over two big-endian u64; scalars or vectors.
+
+    first, second: u64, or vectors of u64: the 16 bytes of the message
+    returns:       u64: the first 8 bytes of the digest as a big-endian number
+    Source:  RFC 7693, sections 2.6 to 3.2.   Twin: tests/naive/graph.py expander_parents.
+
+    The message is one block of 128 bytes: words 2 to 15 are zero and cost no addition; the counter is 16, and
+    the last-block flag inverts word 14.
+    """
     type_ = first.type
     words = {0: llvm.byte_swap(builder, first), 1: llvm.byte_swap(builder, second)}
     state = [llvm.splat(type_, value) for value in _IV + _IV]
@@ -52,7 +60,12 @@ def emit_blake2b(builder, first, second):
     state[14] = llvm.splat(type_, _IV[6] ^ 0xFFFFFFFFFFFFFFFF)
 
     def half(quarters, sigma, *, turns):
-        """Half of four quarters, step by step across them: one alone would wait for itself."""
+        """Half of four quarters, step by step across them: one alone would wait for itself.
+
+        quarters: places in the state (a, b, c, d); four that share none
+        sigma:    the message word that each adds
+        turns:    how far d and then b are rotated
+        """
         for (a, b, _, _), word in zip(quarters, sigma, strict=True):
             state[a] = builder.add(state[a], state[b])
             if word in words:  # the other 14 message words are zero

@@ -16,6 +16,10 @@ FORCE_VARIABLE = "POOLSITE_KERNELS"
 
 @functools.cache
 def _host_has(feature: str) -> bool:
+    """Return whether the CPU has a feature by LLVM's name; asked once a process.
+
+    False where LLVM knows no list of features, so the portable path is taken.
+    """
     try:
         return bool(llvm.get_host_cpu_features().get(feature, False))
     except RuntimeError:  # LLVM knows no feature list for this architecture
@@ -23,30 +27,31 @@ def _host_has(feature: str) -> bool:
 
 
 def _forced_portable() -> bool:
+    """Return whether FORCE_VARIABLE asks for the portable path; read each time, as tests change it."""
     return os.environ.get(FORCE_VARIABLE, "") == "portable"
 
 
 def has_sha_ni() -> bool:
-    """True if SHA-256 may use the x86 SHA instructions."""
+    """Return whether SHA-256 may use the x86 SHA instructions."""
     return not _forced_portable() and _host_has("sha") and _host_has("sse4.1")
 
 
 def has_ifma() -> bool:
-    """True if field arithmetic may use AVX-512 IFMA (52-bit multiply-add, 8 lanes)."""
+    """Return whether field arithmetic may use AVX-512 IFMA (52-bit multiply-add, 8 lanes)."""
     return not _forced_portable() and _host_has("avx512f") and _host_has("avx512ifma")
 
 
 def has_avx512() -> bool:
-    """True if 16 words may lie in one register, with rotations and byte shuffles."""
+    """Return whether 16 words may lie in one register, with rotations and byte shuffles."""
     return not _forced_portable() and _host_has("avx512f") and _host_has("avx512bw")
 
 
 def has_ternary_logic() -> bool:
-    """True if code for 16 lanes may use AVX-512's logic of three operands, whatever path is forced."""
+    """Return whether code for 16 lanes may use AVX-512's logic of three operands, whatever path is forced."""
     return _host_has("avx512f")
 
 
 def path_name() -> str:
-    """The paths in use, for reports: `sha-ni+ifma`, `sha-ni`, `ifma` or `portable`."""
+    """Return the paths in use, for reports: `sha-ni+ifma`, `sha-ni`, `ifma` or `portable`."""
     names = [name for name, has in (("sha-ni", has_sha_ni()), ("ifma", has_ifma())) if has]
     return "+".join(names) or "portable"

@@ -18,20 +18,28 @@ class _Extension:
     """c0 + c1 · u as two lists of limbs."""
 
     def load(self, builder, address):
+        """12 words: c0, then c1, each of 6, the lowest first."""
         return [BASE.load(builder, address, BASE.slot * k) for k in range(2)]
 
     def store(self, builder, address, value):
+        """Write c0, then c1, as `load` reads them."""
         for k in range(2):
             BASE.store(builder, address, value[k], BASE.slot * k)
 
     def add(self, builder, left, right):
+        """Part by part; each below p."""
         return [BASE.add(builder, a, b) for a, b in zip(left, right, strict=True)]
 
     def subtract(self, builder, left, right):
+        """Part by part; each below p."""
         return [BASE.subtract(builder, a, b) for a, b in zip(left, right, strict=True)]
 
     def multiply(self, builder, left, right):
-        """Karatsuba: three products."""
+        """Karatsuba: three products.
+
+        (a + b u)(c + d u) = ac - bd + ((a + b)(c + d) - ac - bd) u, as u² = -1.  Every sum and difference is
+        brought below p again, so products stay below p as `MontgomeryField.multiply` needs it.
+        """
         low, high = (BASE.multiply(builder, left[k], right[k]) for k in range(2))
         cross = BASE.multiply(builder, BASE.add(builder, *left), BASE.add(builder, *right))
         mixed = BASE.subtract(builder, BASE.subtract(builder, cross, low), high)
@@ -39,10 +47,18 @@ class _Extension:
 
 
 def _steps(name, field):
-    """Multiply, add and subtract: (target, left, right) are addresses."""
+    """Multiply, add and subtract: (target, left, right) are addresses.
+
+    name:  "fp" or "fp2": begins the names of the functions in the compiled module
+    field: has load, store, multiply, add and subtract; elements in memory are below p, Montgomery form
+    The target may be either operand: both are read before it is written.
+    """
 
     def step_of(operation):
+        """The step of one operation; its code is a function of its own in every module that uses it."""
+
         def emit(builder, target, left, right):
+            """Read both, write the result."""
             field.store(
                 builder, target, operation(builder, field.load(builder, left), field.load(builder, right))
             )
@@ -57,7 +73,11 @@ G1_STEPS, G2_STEPS = _steps("fp", BASE), _steps("fp2", _Extension())
 
 
 def coordinate_rows(values: list[int], *, montgomery: bool = True) -> np.ndarray:
-    """Return elements of the base field as u64[n, 6]."""
+    """Return elements of the base field as u64[n, 6], the lowest word first.
+
+    values:     integers; taken modulo p
+    montgomery: times 2^384 modulo p, the form of all kernels but those that convert
+    """
     radix = BASE.radix if montgomery else 1
     data = b"".join((value * radix % BASE.modulus).to_bytes(BASE.slot, "little") for value in values)
     return np.frombuffer(data, "<u8").astype(np.uint64).reshape(-1, G1_WORDS)
@@ -106,6 +126,9 @@ def copy_words(target, source):
 def _invert_1(target, value):
     """target = 1 / value in the base field, by Fermat; 0 stays 0.
 
+    value^(p - 2) by squaring and multiplying from the highest bit; leading zero bits square a 1.  The
+    exponent is public, so its branches tell nothing.
+
     target: u64[6]  output; may be `value`
     value:  u64[6]  Montgomery form
     """
@@ -122,6 +145,9 @@ def _invert_1(target, value):
 @njit(**STEP)
 def _invert_2(target, value):
     """target = 1 / value in the extension: the conjugate over the norm.
+
+    1 / (a + b u) = (a - b u) / (a² + b²).  The norm is 0 for 0 alone: -1 is no square modulo p, which is 3
+    mod 4.
 
     target: u64[12]  output: real part, imaginary part
     value:  u64[12]  Montgomery form; not changed, not `target`

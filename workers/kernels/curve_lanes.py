@@ -32,18 +32,25 @@ _LIMB_BYTES = 64
 
 
 def room_on_stack(builder: Any, slots: int) -> Any:
-    """Return the address of slots on the stack of the function that is being written."""
+    """Return the address of slots on the stack of the function that is being written.
+
+    slots: of one part of 8 points, 512 bytes each; on cache lines, nothing in them
+
+    The room ends with the function.  Loops must not ask for it: each turn would take more.
+    """
     kept = builder.alloca(V8, FIELD.limbs * slots)
     kept.align = _LIMB_BYTES
     return builder.ptrtoint(kept, I64)
 
 
 def _multiply(builder, target, left, right):
+    """target = left · right / 2^416: addresses of slots, all carried; the result is below 1.2 p."""
     product = FIELD.multiply(builder, FIELD.load(builder, left), FIELD.load(builder, right))
     FIELD.store(builder, target, product)
 
 
 def _square(builder, target, value):
+    """target = value² / 2^416: addresses of slots; the input carried, the result carried and below 1.2 p."""
     FIELD.store(builder, target, FIELD.square(builder, FIELD.load(builder, value)))
 
 
@@ -54,6 +61,7 @@ class Coordinates:
     """The field of a group's coordinates: lists of parts where values are in registers."""
 
     def __init__(self, parts: int) -> None:
+        """Take the number of parts: 1 for G1, 2 for G2; all sizes follow from it."""
         self.parts = parts
         self.slot = FIELD.slot * parts
         self.row = 2 * _LIMB_BYTES * parts
@@ -63,13 +71,19 @@ class Coordinates:
         self.square: Callable[..., None] = fp_square if parts == 1 else _fp2_square
 
     def each(self, function, *values):
-        """Apply a function to each part."""
+        """Apply a function to each part.
+
+        values:  lists of parts, as many of them as the function has parameters
+        returns: a list of parts
+        """
         return [function(*parts) for parts in zip(*values, strict=True)]
 
     def load(self, builder, address, offset=0):
+        """A coordinate of 8 points out of a slot: for each part 8 vectors, a limb of all lanes each."""
         return [FIELD.load(builder, address, offset + FIELD.slot * k) for k in range(self.parts)]
 
     def store(self, builder, address, value, offset=0):
+        """Write a coordinate of 8 points to a slot; limbs as they are, carried or not."""
         for k in range(self.parts):
             FIELD.store(builder, address, value[k], offset + FIELD.slot * k)
 
@@ -78,25 +92,35 @@ class Coordinates:
         return [FIELD.constant(value if k == 0 else 0) for k in range(self.parts)]
 
     def add(self, builder, left, right):
+        """left + right, part by part, not carried: bounds in moduli add up."""
         return self.each(lambda a, b: FIELD.add(builder, a, b), left, right)
 
     def subtract(self, builder, left, right, multiple):
+        """left + multiple · p - right, part by part, not carried; `right` is at most multiple · p."""
         return self.each(lambda a, b: FIELD.subtract(builder, a, b, multiple), left, right)
 
     def times(self, builder, value, factor):
+        """A small multiple, part by part, not carried."""
         return self.each(lambda a: FIELD.times(builder, a, factor), value)
 
     def carried(self, builder, value):
+        """Limbs of 52 bits out of signed ones, part by part; the value stays the same."""
         return self.each(lambda a: FIELD.carried(builder, a), value)
 
     def lowered(self, builder, value):
+        """Each part, of 2 to 2^19 moduli, brought below 2.01 moduli, carried."""
         return self.each(lambda a: FIELD.lowered(builder, a), value)
 
     def select(self, builder, mask, chosen, other):
+        """`chosen` in the lanes of the mask, `other` elsewhere, part by part."""
         return self.each(lambda a, b: FIELD.select(builder, mask, a, b), chosen, other)
 
     def thrice_constant(self, builder, value):
-        """3 b · value: 12, or 12 (1 + u); values below 64 p."""
+        """3 b · value: 12, or 12 (1 + u); values below 64 p.
+
+        (a + b u)(1 + u) = a - b + (a + b) u, so no product is needed.  The result is carried, below 768 p, or
+        1536 p where there are two parts.
+        """
         if self.parts == 1:
             return self.carried(builder, self.times(builder, value, 12))
         real, imaginary = value
@@ -104,7 +128,11 @@ class Coordinates:
         return self.carried(builder, self.times(builder, mixed, 12))
 
     def is_blank(self, builder, value):
-        """Mask of the lanes whose limbs are all 0."""
+        """Mask of the lanes whose limbs are all 0.
+
+        So infinity looks, and no point of the curve: y = 0 is on neither curve, as it would be a point of
+        order 2.
+        """
         bits = [limb for part in value for limb in part]
         joined = bits[0]
         for limb in bits[1:]:
@@ -112,7 +140,11 @@ class Coordinates:
         return equals(builder, joined, 0)
 
     def is_zero(self, builder, value, one, room):
-        """Mask of the lanes that are 0 modulo p, at whatever multiple of it; `room` is a slot."""
+        """Mask of the lanes that are 0 modulo p, at whatever multiple of it; `room` is a slot.
+
+        one: address of a slot with the Montgomery form of 1: the product by it is the same value below 1.2 p,
+             which is 0 or p if it is a multiple of p at all
+        """
         mask = None
         for part in value:
             FIELD.store(builder, room, part)
@@ -122,7 +154,12 @@ class Coordinates:
         return mask
 
     def addresses(self, builder, points, indices):
-        """The addresses of 8 rows."""
+        """The addresses of 8 rows.
+
+        points:  address of row 0
+        indices: address of u32[8]; the highest bit, a sign, is left out
+        returns: 8 scalars, i64
+        """
         out = []
         for lane in range(LANES):
             index = llvm.load(builder, indices, 4 * lane, I32)
@@ -131,34 +168,55 @@ class Coordinates:
         return out
 
     def gather(self, builder, rows, coordinate):
-        """x (0) or y (1) of 8 rows."""
+        """x (0) or y (1) of 8 rows.
+
+        rows: addresses of the points, whose parts are 8 limbs of 64 bits side by side; each part of the
+              result is 8 vectors, of which lane i is of row i
+        """
         start = coordinate * self.parts
         return [_columns(builder, rows, _LIMB_BYTES * (start + k)) for k in range(self.parts)]
 
     def scatter(self, builder, rows, coordinate, value):
-        """Write x or y of 8 rows."""
+        """Write x or y of 8 rows; the inverse of `gather`.
+
+        value: carried, so that rows hold limbs of 52 bits
+        """
         for k, part in enumerate(value):
             offset = _LIMB_BYTES * (coordinate * self.parts + k)
             for row, words in zip(rows, transposed(builder, part), strict=True):
                 llvm.store(builder, words, row, offset)
 
     def signed(self, builder, y, signs):
-        """y, or 4 p - y in the lanes of the mask; not carried."""
+        """y, or 4 p - y in the lanes of the mask; not carried.
+
+        y of a row is below 2.01 p, so 4 p - y is above 0; infinity becomes 4 p, which is why callers look for
+        it first.
+        """
         nothing = self.constant(0)
         return self.select(builder, signs, self.subtract(builder, nothing, y, 4), y)
 
 
 def _columns(builder, rows, offset):
+    """8 vectors of limbs: lane i of each is of the row at rows[i], limb k of vector k."""
     return transposed(builder, [llvm.load(builder, row, offset, V8) for row in rows])
 
 
 def signs_of(builder, indices):
-    """Mask of the indices that negate their point."""
+    """Mask of the indices that negate their point.
+
+    indices: address of u32[8]; the highest bit makes them negative as signed integers
+    """
     return builder.icmp_signed("<", llvm.load(builder, indices, 0, W8), llvm.splat(W8, 0))
 
 
 def _emit_fp2_multiply(builder, target, left, right):
-    """Karatsuba: three products; parts of at most 17.2 p from parts of any size in use."""
+    """Karatsuba: three products; parts of at most 17.2 p from parts of any size in use.
+
+    target, left, right: addresses of two slots each; the target may be either
+
+    Products are below 1.2 p, so 8 p is enough below each subtrahend: the real part is at most 9.2 p, the
+    imaginary one at most 1.2 + 8 + 8 = 17.2 p.
+    """
     room = room_on_stack(builder, 5)
     low, high, cross, first, second = (builder.add(room, llvm.splat(I64, FIELD.slot * k)) for k in range(5))
     a, b = E2.load(builder, left), E2.load(builder, right)
@@ -175,7 +233,11 @@ def _emit_fp2_multiply(builder, target, left, right):
 
 
 def _emit_fp2_square(builder, target, value):
-    """(a + b)(a - b) and 2 a b, for b of at most 64 p."""
+    """(a + b)(a - b) and 2 a b, for b of at most 64 p.
+
+    target, value: addresses of two slots each; they may be the same
+    The parts are at most 1.2 and 2.4 p, both carried.
+    """
     room = room_on_stack(builder, 2)
     other = builder.add(room, llvm.splat(I64, FIELD.slot))
     a, b = E2.load(builder, value)

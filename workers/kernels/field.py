@@ -29,7 +29,13 @@ _P0, _P1, _P2, _P3 = (np.uint64(MODULUS >> 64 * i & 0xFFFFFFFFFFFFFFFF) for i in
 def limbs(
     values: Sequence[int], *, bits: int, montgomery: bool = True
 ) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Field elements as rows of 4 (64-bit) or 5 (52-bit) limbs, times the Montgomery radix if asked."""
+    """Return field elements as rows of 4 (64-bit) or 5 (52-bit) limbs, times the Montgomery radix if asked.
+
+    values:     any integers; taken modulo r
+    bits:       WORD_BITS or LANE_BITS
+    montgomery: times 2^256 or 2^260, by the limbs
+    returns:    u64[n, 4] or u64[n, 5], the lowest limb first; u64[0, …] for no values
+    """
     count = 4 if bits == WORD_BITS else 5
     radix = 1 << count * bits if montgomery else 1
     mask = (1 << bits) - 1
@@ -56,6 +62,8 @@ def _less_than_modulus(a0, a1, a2, a3):
 def _subtract(a, b):
     """(a - b mod 2^256 as 4 limbs, borrow out: u64 0 or 1).
 
+    At most one of the two borrows of a limb occurs: if a < b, the difference is at least 1.
+
     a, b: tuple of 4 u64  limbs, the lowest first
     """
     d0 = a[0] - b[0]
@@ -75,6 +83,9 @@ def _subtract(a, b):
 @njit(**STEP)
 def _add(a, b):
     """a + b of four-limb numbers whose sum is below 2^256.
+
+    At most one of the two carries of a limb occurs, since 2 · (2^64 - 1) + 1 is below 2^65; the highest has
+    none.
 
     a, b: tuple of 4 u64  limbs, the lowest first
     """

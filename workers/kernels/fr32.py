@@ -15,16 +15,24 @@ _TOP = np.uint64(0x3FFFFFFFFFFFFFFF)
 
 
 def _word_access():
+    """Make the intrinsics that read and write 64 bits at any address: rows of 127 bytes are not aligned."""
+
     @intrinsic
     def load_word(_typing, _address):
+        """u64 at an address (i64), little-endian."""
+
         def code(_context, builder, _signature, arguments):
+            """Emit the read."""
             return load(builder, arguments[0], 0, I64)
 
         return types.uint64(types.intp), code
 
     @intrinsic
     def store_word(_typing, _address, _word):
+        """Write a u64 to an address (i64), little-endian."""
+
         def code(context, builder, _signature, arguments):
+            """Emit the write."""
             store(builder, arguments[1], arguments[0], 0)
             return context.get_dummy_value()
 
@@ -60,6 +68,7 @@ def fr32_pad(raw, padded):
                 value = (
                     _load_word(start + 119) >> np.uint64(8) if word == 15 else _load_word(start + 8 * word)
                 )
+                # two shifts: for the first element they are 64 bits in all, which one shift cannot be
                 padded[row, word] = (value << shift) | ((carried >> np.uint64(1)) >> back)
                 carried = value
             padded[row, 4 * element + 3] &= _TOP
@@ -84,7 +93,7 @@ def fr32_unpad(padded, raw):
             shift = np.uint64(2 * element)
             value = padded[row, word]
             above = np.uint64(0) if word == 15 else padded[row, word + 1]
-            # an element's last word has 62 bits, so what follows starts 2 bits lower
+            # an element's last word has 62 bits, so what follows starts 2 bits lower; two shifts as above
             if word & 3 == 3:
                 value = ((value & _TOP) >> shift) | (above << (np.uint64(62) - shift))
             else:

@@ -25,9 +25,15 @@ Tables = np.ndarray[Any, np.dtype[np.uint32]]
 
 
 def _emit_round(builder, target, first, key):
-    """Eight values of a Feistel round from `first` on: the first digest words of (value, key)."""
+    """Eight values of a Feistel round from `first` on: the first digest words of (value, key).
+
+    target: i64  address of u64[8], output: whole digest words, not yet cut to half a slot's bits
+    first:  i64  the first value; its seven followers lie in the other lanes
+    key:    i64  the round's key, u64
+    """
 
     def spread(scalar):
+        """A scalar in all 8 lanes."""
         lane = builder.insert_element(llvm.undefined(V8), scalar, llvm.splat(I32, 0))
         return builder.shuffle_vector(lane, lane, llvm.mask([0] * 8))
 
@@ -36,9 +42,17 @@ def _emit_round(builder, target, first, key):
 
 
 def _emit_chacha8(builder, target, key, first, counter):
-    """One block of ChaCha with 8 rounds for the nodes first … first + 15: word-major u32[16, 16]."""
+    """One block of ChaCha with 8 rounds for the nodes first … first + 15: word-major u32[16, 16].
+
+    target:  i64  address of u32[16, 16], output: row w has word w of the 16 nodes' streams
+    key:     i64  address of u32[7]: the key but for its last word, which is the node
+    first:   i64  the first node; of a node the low 32 bits count, as in the reference
+    counter: i64  number of the block: 0 or 1; the nonce is zero
+    Source:  rand_chacha's ChaCha8Rng, by the parents of the golden files.
+    """
 
     def spread(scalar):
+        """A scalar in all 16 lanes."""
         lane = builder.insert_element(llvm.undefined(V16), scalar, llvm.splat(I32, 0))
         return builder.shuffle_vector(lane, lane, llvm.mask([0] * 16))
 
@@ -48,6 +62,10 @@ def _emit_chacha8(builder, target, key, first, counter):
     start += [node, spread(builder.trunc(counter, I32)), *[llvm.splat(V16, 0)] * 3]
 
     def turn(_index, state):
+        """A double round: four quarters by columns, four by diagonals.
+
+        Rotations to the right by 16, 20, 24 and 25 are ChaCha's to the left by 16, 12, 8 and 7.
+        """
         for a, b, c, d in QUARTERS:
             for p, q, r, bits in ((a, b, d, 16), (c, d, b, 20), (a, b, d, 24), (c, d, b, 25)):
                 state[p] = builder.add(state[p], state[q])
@@ -84,14 +102,14 @@ def _fill_tables(keys, tables):
 
 
 def feistel_tables(keys: Keys, nodes: int) -> Tables:
-    """Every value of the three round functions of the expander's permutation.
+    """Return every value of the three round functions of the expander's permutation.
 
     A round takes only half of a slot's bits (11 for 8 MiB, 17 for 32 and 64 GiB), so all its values are
     few: 24 KiB for 8 MiB, 1.5 MiB for 64 GiB.  One look-up takes the place of a BLAKE2b.
 
     keys:    u64[4]     SHA-256("Filecoin_Feistel" || porep_id); three are used
     nodes:   int        nodes of the graph
-    returns: u32[3, 2^half]
+    returns: u32[3, 2^half], every value below 2^half; half is the least with 4^half >= 8 · nodes
     Cost:    3 · 2^half BLAKE2b compressions in 8 lanes: 10 ms for 32 GiB.   Threads: none.
     Source:  rust-fil-proofs storage-proofs-core/src/crypto/feistel.rs.
     Twin:    tests/naive/graph.py expander_parents.

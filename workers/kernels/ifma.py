@@ -24,9 +24,21 @@ _MARGIN = 16
 
 
 class LaneField:
-    """A prime field whose elements are `limbs` vectors of 8 lanes, times 2^(52 · limbs)."""
+    """A prime field whose elements are `limbs` vectors of 8 lanes, times 2^(52 · limbs).
+
+    A value is a list of vectors, the lowest limb first.  It is *carried* if all limbs but the highest are
+    below 2^52 and none is negative; sums and differences are not, and a product takes carried factors only,
+    since the instruction reads 52 bits of each limb.  Bounds are counted in moduli and are the caller's to
+    keep.
+    """
 
     def __init__(self, name: str, modulus: int, limbs: int) -> None:
+        """Take the modulus and how many limbs an element has.
+
+        name:    what people call the field; no code reads it
+        modulus: odd; its highest limb is not 0
+        limbs:   of 52 bits; what they hold beyond the modulus is room for sums
+        """
         self.name, self.modulus, self.limbs = name, modulus, limbs
         self.radix = 1 << LIMB_BITS * limbs
         self.slot = WORD * LANES * limbs
@@ -38,25 +50,37 @@ class LaneField:
         self.complement = self.limbs_of(self.radix - modulus)
 
     def limbs_of(self, value: int) -> list[int]:
-        """Return an integer's limbs, the highest of any length."""
+        """Return an integer's limbs, the highest of any length.
+
+        value: not negative; below 2^(52 · limbs + 12) if the limbs go into 64-bit lanes
+        """
         low = [value >> LIMB_BITS * k & LIMB for k in range(self.limbs - 1)]
         return [*low, value >> LIMB_BITS * (self.limbs - 1)]
 
     def constant(self, value):
-        """Return an integer in every lane."""
+        """Return an integer in every lane, carried; not brought below the modulus."""
         return [llvm.splat(V8, limb) for limb in self.limbs_of(value)]
 
     def load(self, builder, address, offset=0):
-        """Limbs from a slot."""
+        """Limbs from a slot.
+
+        address: i64  of a slot, any alignment
+        offset:  bytes from it
+        returns: `limbs` vectors as they were stored
+        """
         return [llvm.load(builder, address, offset + WORD * LANES * k, V8) for k in range(self.limbs)]
 
     def store(self, builder, address, value, offset=0):
-        """Limbs to a slot."""
+        """Limbs to a slot: limb k of all lanes at 64 · k bytes."""
         for k in range(self.limbs):
             llvm.store(builder, value[k], address, offset + WORD * LANES * k)
 
     def carried(self, builder, value, *, wraps=False):
-        """Limbs of 52 bits out of signed ones; `wraps` drops what the highest limb has too much."""
+        """Limbs of 52 bits out of signed ones; `wraps` drops what the highest limb has too much.
+
+        The shift is arithmetic: a negative limb borrows from the one above.  A value that is negative as a
+        whole leaves a negative highest limb, unless it wraps: then it is taken modulo 2^(52 · limbs).
+        """
         out, carry = [], None
         for k in range(self.limbs):
             limb = value[k] if carry is None else builder.add(value[k], carry)
@@ -69,24 +93,36 @@ class LaneField:
         return out
 
     def add(self, builder, left, right):
-        """left + right, not carried."""
+        """left + right, not carried; limbs hold 64 bits, so up to 2^11 carried values may be added."""
         return [builder.add(a, b) for a, b in zip(left, right, strict=True)]
 
     def subtract(self, builder, left, right, multiple):
-        """left + multiple · modulus - right, not carried; right is at most that multiple."""
+        """left + multiple · modulus - right, not carried; right is at most that multiple.
+
+        Single limbs may become negative, the value does not: `carried` puts that right.
+        """
         ample = self.constant(multiple * self.modulus)
         return [builder.sub(builder.add(a, c), b) for a, b, c in zip(left, right, ample, strict=True)]
 
     def times(self, builder, value, factor):
-        """A small multiple, not carried."""
+        """A small multiple, not carried.
+
+        factor: a positive integer below 2^11, so that limbs of 52 bits stay below 2^63
+        """
         return [builder.mul(limb, llvm.splat(V8, factor)) for limb in value]
 
     def select(self, builder, mask, chosen, other):
-        """`chosen` in the lanes of the mask."""
+        """`chosen` in the lanes of the mask, `other` elsewhere, limb by limb."""
         return [builder.select(mask, a, b) for a, b in zip(chosen, other, strict=True)]
 
     def multiply(self, builder, left, right):
-        """left · right / radix, below 1.2 times the modulus; both carried."""
+        """left · right / radix, below 1.2 times the modulus; both carried.
+
+        A row of products by limb i of `left`, then one step of Montgomery's, which leaves a limb fewer.
+        left · right may be up to 0.2 · radix · modulus: (left · right + q · modulus) / radix with q < radix.
+
+        Source: Koç, Acar, Kaliski, "Analyzing and comparing Montgomery multiplication algorithms", CIOS.
+        """
         zero = llvm.splat(V8, 0)
         sums = [zero] * (self.limbs + 1)
         for i in range(self.limbs):
@@ -97,7 +133,11 @@ class LaneField:
         return self.carried(builder, sums[: self.limbs])
 
     def square(self, builder, value):
-        """value² / radix; each mixed product once."""
+        """value² / radix; each mixed product once.
+
+        The mixed products are summed first and doubled together, then the squares are added, then all is
+        reduced.  Value and result are carried, the result below 1.2 times the modulus as of `multiply`.
+        """
         sums = [llvm.splat(V8, 0)] * (2 * self.limbs)
         for i in range(self.limbs):
             for j in range(i + 1, self.limbs):
@@ -112,7 +152,14 @@ class LaneField:
         return self.carried(builder, sums[self.limbs :])
 
     def _reduced(self, builder, sums):
-        """(sums + q · modulus) / 2^52 for the q that makes it whole; one limb fewer."""
+        """(sums + q · modulus) / 2^52 for the q that makes it whole; one limb fewer.
+
+        sums:    limbs + 1 vectors, the lowest limb of any size below 2^64
+        returns: `limbs` vectors, not carried
+
+        q is the low 52 bits of sums[0] · (-1 / modulus).  The lowest limb then is a multiple of 2^52: its
+        upper bits are all that goes on.
+        """
         quotient = multiply_add(builder, 0, llvm.splat(V8, 0), sums[0], llvm.splat(V8, self.inverse))
         out = list(sums)
         for part in (0, 1):
@@ -122,7 +169,12 @@ class LaneField:
         return [builder.add(out[1], carry), *out[2:]]
 
     def lowered(self, builder, value):
-        """A value of 2 to 2^19 moduli, not carried, brought below 2.01 moduli by an estimated quotient."""
+        """A value of 2 to 2^19 moduli, not carried, brought below 2.01 moduli by an estimated quotient.
+
+        The estimate is made of the highest limb alone, less _MARGIN for carries not yet made, so that it is
+        never above the true quotient; it is at most one too small, and a little.  quotient · modulus is taken
+        away by adding quotient · (radix - modulus) and dropping what goes beyond the highest limb.
+        """
         top = builder.sub(value[-1], llvm.splat(V8, _MARGIN))
         quotient = multiply_add(builder, 1, llvm.splat(V8, 0), top, llvm.splat(V8, self.quotient_factor))
         out = list(value)
@@ -133,7 +185,10 @@ class LaneField:
         return self.carried(builder, out, wraps=True)
 
     def canonical(self, builder, value):
-        """A carried value below two moduli brought below the modulus."""
+        """A carried value below two moduli brought below the modulus.
+
+        One subtraction; where it goes below 0 the highest limb is negative, and the value is kept.
+        """
         less = self.carried(
             builder,
             [builder.sub(a, llvm.splat(V8, word)) for a, word in zip(value, self.words, strict=True)],
@@ -141,7 +196,11 @@ class LaneField:
         return self.select(builder, is_negative(builder, less[-1]), value, less)
 
     def is_zero(self, builder, value):
-        """Mask of the lanes where a carried product is 0 or the modulus."""
+        """Mask of the lanes where a carried product is 0 or the modulus.
+
+        Products are below 1.2 moduli, so no other multiple of it can occur; all limbs of all lanes are
+        compared.
+        """
         nothing, same = value[0], builder.xor(value[0], llvm.splat(V8, self.words[0]))
         for limb, word in zip(value[1:], self.words[1:], strict=True):
             nothing = builder.or_(nothing, limb)
@@ -149,7 +208,11 @@ class LaneField:
         return builder.or_(equals(builder, nothing, 0), equals(builder, same, 0))
 
     def from_words(self, builder, words):
-        """Limbs of 52 bits out of vectors of 64-bit words; what is above them is 0."""
+        """Limbs of 52 bits out of vectors of 64-bit words; what is above them is 0.
+
+        words:   vectors of 8 lanes, the lowest word first; a value of at most 52 · limbs bits
+        returns: carried limbs
+        """
         out = []
         for k in range(self.limbs):
             place, shift = divmod(LIMB_BITS * k, 64)
@@ -164,7 +227,11 @@ class LaneField:
         return out
 
     def to_words(self, builder, value, count):
-        """Vectors of `count` 64-bit words out of limbs of 52 bits."""
+        """Vectors of `count` 64-bit words out of limbs of 52 bits.
+
+        value: carried, below 2^(64 · count): what is above is dropped
+        A word takes bits of two or three limbs.
+        """
         out = []
         for word in range(count):
             place, shift = divmod(64 * word, LIMB_BITS)
@@ -178,13 +245,18 @@ class LaneField:
 
 
 def multiply_add(builder, part, total, left, right):
-    """total + the low (part 0) or high (part 1) 52 bits of left · right, lane by lane."""
+    """total + the low (part 0) or high (part 1) 52 bits of left · right, lane by lane.
+
+    left, right: vectors of u64, of which the low 52 bits are read and the others ignored
+    total:       vector of u64; the sum wraps at 2^64, so 4096 halves may be added to 0
+    Source: Intel's instruction set reference, VPMADD52LUQ and VPMADD52HUQ.
+    """
     name = f"llvm.x86.avx512.vpmadd52{'lh'[part]}.uq.512"
     return builder.call(llvm.function(builder, name, V8, [V8, V8, V8]), [total, left, right])
 
 
 def equals(builder, limb, value):
-    """Mask of the lanes that hold a value."""
+    """Mask of the lanes that hold a value, given as an integer."""
     return builder.icmp_unsigned("==", limb, llvm.splat(V8, value))
 
 
@@ -194,17 +266,24 @@ def is_negative(builder, limb):
 
 
 def mask_bits(builder, mask):
-    """A mask as an integer of 8 bits."""
+    """A mask as an integer of 8 bits, lane 0 the lowest."""
     return builder.bitcast(mask, llvm.I8)
 
 
 def mask_of(builder, bits):
-    """An integer of 8 bits as a mask."""
+    """An integer of 8 bits as a mask, the lowest bit lane 0."""
     return builder.bitcast(bits, ir.VectorType(I1, LANES))
 
 
 def transposed(builder, rows):
-    """Rows of 8 words as columns, in three stages of shuffles."""
+    """Rows of 8 words as columns, in three stages of shuffles.
+
+    rows:    8 vectors of 8 lanes
+    returns: 8 vectors: lane i of vector k is lane k of rows[i]
+
+    Stage s (1, 2, 4) exchanges, of each pair of rows that differ in bit s of their number, the lanes of the
+    first that have that bit with those of the second that have not.
+    """
     for step in (1, 2, 4):
         kept = [lane if not lane & step else LANES + (lane ^ step) for lane in range(LANES)]
         moved = [lane ^ step if not lane & step else LANES + lane for lane in range(LANES)]

@@ -16,7 +16,7 @@ from workers.kernels.llvm import I64
 
 
 def _emit_norm(builder, target, value):
-    """a² + b²."""
+    """a² + b² of 8 values a + b u: address of two slots to the address of one; carried, below 2.4 p."""
     other = room_on_stack(builder, 1)
     fp_square(builder, target, value)
     fp_square(builder, other, builder.add(value, llvm.splat(I64, FIELD.slot)))
@@ -25,7 +25,11 @@ def _emit_norm(builder, target, value):
 
 
 def _emit_conjugate(builder, target, value, factor):
-    """(a - b u) · factor, the factor in the base field; b at most 64 p; not in place."""
+    """(a - b u) · factor, the factor in the base field; b at most 64 p; not in place.
+
+    target, value: i64  addresses of two slots each;  factor: i64  address of one
+    Both parts of the result are carried and below 1.2 p.
+    """
     minus = room_on_stack(builder, 1)
     imaginary = E2.load(builder, value)[1]
     negative = FIELD.subtract(builder, FIELD.constant(0), imaginary, 64)
@@ -35,11 +39,17 @@ def _emit_conjugate(builder, target, value, factor):
 
 
 def _emit_one(e, builder, target):
+    """Write the Montgomery form of 1 to a slot, in all lanes; its second part is 0."""
     e.store(builder, target, e.constant(ONE))
 
 
 def step_of(e, name, emit):
-    """Return a step of the base field (`E1`) or the extension (`E2`), under a name of its own."""
+    """Return a step of the base field (`E1`) or the extension (`E2`), under a name of its own.
+
+    e:    the coordinates: first argument of `emit`
+    name: one for each `emit`: with the number of parts it names the function in the compiled module
+    emit: emit(e, builder, *addresses)
+    """
     return llvm.step(llvm.called(f"g{e.parts}_lanes_{name}", partial(emit, e)))
 
 
@@ -56,6 +66,9 @@ MULTIPLY_1, MULTIPLY_2 = llvm.step(E1.multiply), llvm.step(E2.multiply)
 @njit(**STEP)
 def invert_1(target, value, room):
     """target = 1 / value in the base field, by Fermat; 0 stays 0.
+
+    value^(p - 2), four bits of the exponent at a time: the 16 first powers are made beforehand, so there are
+    384 squarings and 111 products for the 8 lanes together.
 
     target: i64  address of a slot; not `value`
     value:  i64  address of a slot
@@ -75,6 +88,8 @@ def invert_1(target, value, room):
 @njit(**STEP)
 def invert_2(target, value, room):
     """target = 1 / value in the extension: the conjugate over the norm.
+
+    1 / (a + b u) = (a - b u) / (a² + b²); 0 stays 0.
 
     target: i64  address of two slots; not `value`
     value:  i64  address of two slots

@@ -46,27 +46,41 @@ TRIED, PASSES = 64, 8
 
 
 def _header_schedules(builder, streams, replica_ids, layer, node):
-    """The schedules of a label's first block: replica id, layer, node."""
+    """The schedules of a label's first block: replica id, layer, node.
+
+    streams:     how many sectors
+    replica_ids: i64  address of u32[streams, 8]
+    layer, node: i64  written as 32 and 64 bits, big-endian, behind the replica id; 20 zero bytes follow
+    returns:     for each stream an iterator over the 16 registers of W + K
+    """
     header = llvm.splat(V4, 0)
     words = [layer, builder.lshr(node, llvm.splat(I64, 32)), node]
     for lane, word in enumerate(words):
         header = builder.insert_element(header, builder.trunc(word, I32), llvm.splat(I32, lane))
 
     def words_of(stream):
+        """The four registers of one stream's first block."""
         return [*sha256.load_node(builder, replica_ids, 32 * stream), header, llvm.splat(V4, 0)]
 
     return [sha256.expanded(builder, functools.partial(words_of, stream)) for stream in range(streams)]
 
 
 def _states_store(builder, states, address):
+    """Write states side by side: of each ABEF and CDGH, 16 bytes each; no one else reads that form."""
     for at, part in enumerate(part for state in states for part in state):
         llvm.store(builder, part, address, 16 * at)
 
 
 def _header(streams):
-    """The states after the first block of `node`, which depends on no other label."""
+    """The states after the first block of `node`, which depends on no other label.
+
+    streams: how many sectors
+    returns: a step (replica_ids, layer, node, begun): addresses but for layer and node; begun is
+             u32[streams, 8], output, in the register layout
+    """
 
     def emit(builder, replica_ids, layer, node, begun):
+        """Compress the first blocks of all streams, starting from the initial state."""
         schedules = _header_schedules(builder, streams, replica_ids, layer, node)
         states = sha256.compress(builder, [sha256.initial_state()] * streams, schedules)
         _states_store(builder, states, begun)
@@ -77,6 +91,11 @@ def _header(streams):
 def _emit_label(builder, parent_count, streams, arguments):
     """One label of each of `streams` sectors; their nodes lie side by side, two in a cache line.
 
+    parent_count: 6 in layer 1, 14 above
+    streams:      1, 2 or 4
+    arguments:    8 values, i64: addresses of replica_ids, current and previous; layer, node; addresses of
+                  this node's row of parents, of the one PREFETCH_NODES ahead, and of the begun states
+
     A label waits for the one before from its second block on.  So the first block of the next node is
     compressed beside the last block of this one: 19 blocks in a row instead of 20.
     """
@@ -84,6 +103,7 @@ def _emit_label(builder, parent_count, streams, arguments):
     constant = lambda value: llvm.splat(I64, value)  # noqa: E731
 
     def address_of(row, i):
+        """The address of parent i of a row: the first six are of this layer, the others of the one before."""
         index = builder.zext(llvm.load(builder, row, 4 * i, I32), I64)
         base = current if i < DRG_PARENTS else previous
         return builder.add(base, builder.mul(index, constant(32 * streams)))
@@ -100,10 +120,12 @@ def _emit_label(builder, parent_count, streams, arguments):
     states = [(parts[2 * stream], parts[2 * stream + 1]) for stream in range(streams)]
 
     def pair_of(stream, pair):
+        """The four registers of a block: two neighbouring parents of one stream."""
         first, second = addresses[2 * pair : 2 * pair + 2]
         return sha256.load_node(builder, first, 32 * stream) + sha256.load_node(builder, second, 32 * stream)
 
     def last_of(stream):
+        """The last block: the 37th parent, and the padding of a message of 512 + 37 · 256 bits."""
         address = addresses[(MESSAGE_PARENTS - 1) % parent_count]
         bits = 512 + 256 * MESSAGE_PARENTS
         padding = [llvm.vector(V4, [0x80000000, 0, 0, 0]), llvm.vector(V4, [0, 0, 0, bits])]
@@ -132,7 +154,10 @@ def _emit_label(builder, parent_count, streams, arguments):
 
 
 def _label(parent_count, streams):
+    """The step of one label for so many parents and sectors; see `_emit_label` for its arguments."""
+
     def emit(builder, replica_ids, current, previous, layer, node, parents, ahead, begun):  # noqa: PLR0913
+        """Collect the arguments: a step counts them by this signature."""
         given = replica_ids, current, previous, layer, node, parents, ahead, begun
         _emit_label(builder, parent_count, streams, given)
 
@@ -218,7 +243,7 @@ def _rows_4(replica_ids, current, previous, layer, first, parents):
 
 
 def first_label(replica_id: bytes, layer: int) -> bytes:
-    """The label of node 0, which has no parents."""
+    """Return the label of node 0, which has no parents: of replica id, layer (big-endian) and 28 zeros."""
     header = layer.to_bytes(4, "big") + bytes(8) + bytes(20)
     digest = hashlib.sha256(replica_id + header).digest()
     return digest[:31] + bytes([digest[31] & 0x3F])
@@ -233,6 +258,7 @@ def _is_wide_faster() -> bool:
     replica_ids, parents = np.zeros((WIDE, 8), np.uint32), np.zeros((TRIED, 14), np.uint32)
 
     def seconds(rows: Callable[..., None], sectors: int) -> float:
+        """Return how long one way takes for a layer of TRIED nodes, per sector."""
         layer = np.zeros((TRIED + 1, sectors, 8), np.uint32)
         begun = time.perf_counter()
         rows(replica_ids[:sectors], layer, layer, 2, 1, parents)
@@ -244,7 +270,7 @@ def _is_wide_faster() -> bool:
 
 
 def batches() -> tuple[int, ...]:
-    """How many sectors of one graph are labelled side by side: as many as streams, or as lanes.
+    """Return how many sectors of one graph are labelled side by side: as many as streams, or as lanes.
 
     Lanes stand beside the SHA unit where they are faster: both are tried once, for some milliseconds.
     """

@@ -25,14 +25,22 @@ _BITS = 512 + 256 * MESSAGE_PARENTS
 
 
 def _emit_schedule(builder, words):
-    """Expand 16 vectors to the 64 of W + K, in place."""
+    """Expand 16 vectors to the 64 of W + K, in place.
+
+    words: i64  address of u32[64, 8]: rows 0 to 15 are the big-endian words of 8 messages, all rows are
+           written
+    """
     given = [llvm.load(builder, words, 32 * i, W8) for i in range(16)]
     for i, word in enumerate(sha256_lanes.lanes_schedule(builder, given)):
         llvm.store(builder, word, words, 32 * i)
 
 
 def _emit_compress(builder, state, words):
-    """One block of 8 messages, whose schedule is expanded."""
+    """One block of 8 messages, whose schedule is expanded.
+
+    state: i64  address of u32[8, 8], a row a word, a column a message; in and out
+    words: i64  address of u32[64, 8], W + K
+    """
     before = [llvm.load(builder, state, 32 * i, W8) for i in range(8)]
     schedule = [llvm.load(builder, words, 32 * i, W8) for i in range(64)]
     for i, word in enumerate(sha256_lanes.lanes_compress(builder, before, schedule)):

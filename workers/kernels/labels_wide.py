@@ -22,17 +22,27 @@ _BITS = 512 + 256 * MESSAGE_PARENTS
 
 
 def _emit_nodes_load(builder, words, nodes):
-    """The labels of one node become eight words of the lanes' messages."""
+    """The labels of one node become eight words of the lanes' messages.
+
+    words: i64  address of u32[8, 16], output: a row a big-endian word, a column a sector
+    nodes: i64  address of u32[16, 8], a row a sector's label
+    """
     lanes.registers_store(builder, lanes.columns(builder, nodes, 8), words)
 
 
 def _emit_copy(builder, target, source):
-    """Eight words of the lanes' messages."""
+    """Eight words of the lanes' messages: u32[8, 16] from `source` to `target`."""
     lanes.registers_store(builder, lanes.registers_load(builder, source, 8), target)
 
 
 def _emit_half_fill(builder, words, first, second, last):
-    """Half of a message that is the same in all lanes: two words in front (32 and 64 bits), one behind."""
+    """Half of a message that is the same in all lanes: two words in front (32 and 64 bits), one behind.
+
+    words:  i64  address of u32[8, 16], output
+    first:  i64  word 0, its low 32 bits
+    second: i64  words 1 and 2, big-endian
+    last:   i64  word 7, its low 32 bits
+    """
     high = builder.lshr(second, llvm.splat(I64, 32))
     for i, value in enumerate((first, high, second, None, None, None, None, last)):
         word = llvm.splat(V16, 0)
@@ -43,18 +53,30 @@ def _emit_half_fill(builder, words, first, second, last):
 
 
 def _emit_begin(builder, state):
+    """The initial state in all lanes; `state`: address of u32[8, 16]."""
     lanes.registers_store(builder, [llvm.splat(V16, value) for value in sha256.INITIAL], state)
 
 
 def _emit_rounds(builder, state, schedule):
+    """The 64 rounds over a schedule.
+
+    state:    i64  address of u32[8, 16], in and out
+    schedule: 64 registers of W + K, asked for one by one
+    """
     before = lanes.registers_load(builder, state, 8)
     lanes.registers_store(builder, sha256_lanes.lanes_compress(builder, before, schedule), state)
 
 
 def _emit_compress(builder, state, words):
-    """One block of the 16 messages, whose 16 registers become the 64 of W + K on the way."""
+    """One block of the 16 messages, whose 16 registers become the 64 of W + K on the way.
+
+    state: i64  address of u32[8, 16], in and out
+    words: i64  address of u32[64, 16]: rows 0 to 15 are the block, all rows are written for a block that
+           repeats
+    """
 
     def expanded():
+        """Yield each register of W + K once it is stored."""
         given = lanes.registers_load(builder, words, 16)
         for i, word in enumerate(sha256_lanes.lanes_schedule(builder, given)):
             llvm.store(builder, word, words, LINE * i)
@@ -64,17 +86,22 @@ def _emit_compress(builder, state, words):
 
 
 def _emit_compress_again(builder, state, words):
-    """One block of the 16 messages, whose schedule is expanded."""
+    """One block of the 16 messages, whose schedule is expanded; arguments as of `_emit_compress`."""
     _emit_rounds(builder, state, (llvm.load(builder, words, LINE * i, V16) for i in range(64)))
 
 
 def _emit_labels_store(builder, state, nodes):
-    """The 16 digests, trimmed, become the labels of a node."""
+    """The 16 digests, trimmed, become the labels of a node.
+
+    state: i64  address of u32[8, 16]
+    nodes: i64  address of u32[16, 8], output: little-endian words
+    """
     digests = lanes.trimmed(builder, lanes.registers_load(builder, state, 8))
     lanes.rows_store(builder, digests, nodes)
 
 
 def _emit_prefetch(builder, nodes):
+    """Ask for a node's 16 labels, 512 bytes in 8 cache lines, before they are read."""
     prefetch = llvm.function(builder, "llvm.prefetch.p0", llvm.VOID, [I8.as_pointer(), I32, I32, I32])
     for line in range(0, NODES, LINE):
         hint = [llvm.pointer(builder, nodes, line, I8)]

@@ -32,24 +32,24 @@ V8: Any = ir.VectorType(I64, 8)
 
 
 def vector(type_: Any, values: list[int]) -> Any:
-    """A constant vector of the given type."""
+    """A constant vector of the given type; one value a lane, lane 0 first."""
     return ir.Constant(type_, [ir.Constant(type_.element, value) for value in values])
 
 
 def splat(type_: Any, value: int) -> Any:
-    """A constant with `value` in every lane; also for plain integers."""
+    """A constant with `value` in every lane; also for plain integers, which have but one."""
     if isinstance(type_, ir.VectorType):
         return vector(type_, [value] * type_.count)
     return ir.Constant(type_, value)
 
 
 def undefined(type_: Any) -> Any:
-    """A value that nobody reads."""
+    """A value that nobody reads: LLVM may take any register for it."""
     return ir.Constant(type_, ir.Undefined)
 
 
 def mask(values: list[int]) -> Any:
-    """A shuffle mask."""
+    """A shuffle mask: which lane of both operands, numbered through, each lane of the result is."""
     return vector(ir.VectorType(I32, len(values)), values)
 
 
@@ -61,14 +61,20 @@ def function(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
 
 
 def pointer(builder: Any, address: Any, offset: int, type_: Any) -> Any:
-    """`address` + `offset` bytes as a pointer to `type_`."""
+    """`address` + `offset` bytes as a pointer to `type_`.
+
+    address: i64  in the code; offset: an integer that is known now
+    """
     if offset:
         address = builder.add(address, ir.Constant(I64, offset))
     return builder.inttoptr(address, type_.as_pointer())
 
 
 def load(builder: Any, address: Any, offset: int, type_: Any) -> Any:
-    """Read a value of any type from an unaligned address."""
+    """Read a value of any type from an unaligned address.
+
+    The alignment of 1 is said on purpose: LLVM would take the type's own and use instructions that fault.
+    """
     value = builder.load(pointer(builder, address, offset, type_))
     value.align = 1
     return value
@@ -110,7 +116,10 @@ def rotate_right(builder: Any, value: Any, count: int) -> Any:
 
 
 def ternary(builder: Any, table: int, values: list[Any]) -> Any:
-    """Any logic of three vectors of 16 lanes by AVX-512: bit 4a + 2b + c of `table` is its value."""
+    """Any logic of three vectors of 16 lanes by AVX-512: bit 4a + 2b + c of `table` is its value.
+
+    values: three vectors of one type, a, b, c; only for machines of which `cpu.has_ternary_logic` is true
+    """
     type_ = values[0].type
     name = f"llvm.x86.avx512.pternlog.d.{type_.count * type_.element.width}"
     logic = function(builder, name, type_, [type_, type_, type_, I32])
@@ -120,7 +129,10 @@ def ternary(builder: Any, table: int, values: list[Any]) -> Any:
 def loop(builder: Any, count: Any, carried: list[Any], body: Any) -> list[Any]:
     """`for i in range(count)` with loop-carried values; `body(i, values)` returns the next ones.
 
-    `count` must be at least 1.
+    count:   i64  at least 1: it is compared after the first turn
+    carried: values before the first turn; they become phi nodes, so they may stay in registers
+    body:    called once; it may write blocks of its own, as the last one is looked up after it
+    returns: the values after the last turn
     """
     entry, head = builder.block, builder.function.append_basic_block("turn")
     builder.branch(head)
@@ -143,9 +155,14 @@ def loop(builder: Any, count: Any, carried: list[Any], body: Any) -> list[Any]:
 
 
 def called(name: str, emit: Callable[..., None]) -> Callable[..., None]:
-    """Code that calls `emit`'s as a function of its own: long code that many places need compiles once."""
+    """Code that calls `emit`'s as a function of its own: long code that many places need compiles once.
+
+    name: one for each code: the first function of that name in a module is taken for all
+    emit: emit(builder, *addresses); all arguments are i64, nothing is returned
+    """
 
     def emit_call(builder: Any, *arguments: Any) -> None:
+        """Call the function; write it first where the module does not have it yet."""
         module = builder.module
         known = module.globals.get(name)
         if known is None:
@@ -162,10 +179,16 @@ def called(name: str, emit: Callable[..., None]) -> Callable[..., None]:
 
 
 def step(emit: Callable[..., None]) -> Any:
-    """A function for kernels whose code `emit(builder, *arguments)` writes; all arguments are i64."""
+    """A function for kernels whose code `emit(builder, *arguments)` writes; all arguments are i64.
+
+    It is inlined into the kernel that calls it and returns nothing: results go to memory.
+    """
 
     def typed(_context: Any, *given: Any) -> Any:
+        """Say numba the types of a call, and how its code is written."""
+
         def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            """Write the code; numba takes the dummy for None."""
             emit(builder, *arguments)
             return context.get_dummy_value()
 

@@ -20,9 +20,13 @@ BASE_MODULUS = int(
 
 
 class MontgomeryField:
-    """A prime field whose elements are `limbs` words, times 2^(64 · limbs)."""
+    """A prime field whose elements are `limbs` words, times 2^(64 · limbs).
+
+    A value is a list of u64, the lowest word first, below the modulus unless said otherwise.
+    """
 
     def __init__(self, modulus: int, limbs: int) -> None:
+        """Take the modulus, odd, and the number of words that an element has."""
         self.modulus, self.limbs = modulus, limbs
         self.slot = 8 * limbs
         """Bytes of one element."""
@@ -35,16 +39,20 @@ class MontgomeryField:
         """Holds sums of a few products."""
 
     def load(self, builder, address, offset=0):
-        """Limbs from memory."""
+        """Limbs from memory: `limbs` u64 at address + offset, any alignment."""
         return [llvm.load(builder, address, offset + 8 * k, I64) for k in range(self.limbs)]
 
     def store(self, builder, address, value, offset=0):
-        """Limbs to memory."""
+        """Limbs to memory, the lowest first."""
         for k in range(self.limbs):
             llvm.store(builder, value[k], address, offset + 8 * k)
 
     def product(self, builder, left, right):
-        """Twice as many limbs: the full product."""
+        """Twice as many limbs: the full product.
+
+        left, right: any words, not only values below the modulus
+        No carry is lost: (2^64 - 1)² + 2 · (2^64 - 1) is 2^128 - 1, so a product takes two words more.
+        """
         out = [None] * (2 * self.limbs)
         for i in range(self.limbs):
             carry = None
@@ -55,11 +63,16 @@ class MontgomeryField:
         return out
 
     def join(self, builder, words):
-        """Limbs as one wide integer."""
+        """Limbs as one wide integer of the type that holds sums of a few elements."""
         return join(builder, words, self.sum_type)
 
     def below_modulus(self, builder, value, bound):
-        """`value` < bound · modulus brought below the modulus by compare and subtract."""
+        """`value` < bound · modulus brought below the modulus by compare and subtract.
+
+        value: an integer of `sum_type`, not negative
+        bound: 2 or more; each power of two below it, in moduli, is subtracted once where it fits: without
+               branches
+        """
         factor = 1
         while 2 * factor < bound:
             factor *= 2
@@ -73,7 +86,13 @@ class MontgomeryField:
     def reduce(self, builder, words, bound, add=None):
         """Montgomery reduction of a product's words, plus `add`, below the modulus.
 
-        `bound` is the size of the reduced product, in moduli; one word more than a product's is allowed.
+        words:   2 · limbs words, or one more for a sum of products
+        bound:   of (words + q · modulus) / radix, in moduli; q is below radix, which makes up one of them
+        add:     an element below the modulus, not multiplied and so not reduced
+        returns: (words / radix + add) modulo the modulus
+
+        Each step adds the multiple m · modulus that makes the lowest word 0; its carry goes one word on with
+        the next.
         """
         count = self.limbs
         t = [*words, *[llvm.splat(I64, 0)] * (2 * count + 1 - len(words))]
@@ -96,16 +115,23 @@ class MontgomeryField:
         return split(builder, self.below_modulus(builder, value, bound), count)
 
     def multiply(self, builder, left, right, add=None):
-        """left · right / radix + add, below the modulus."""
+        """left · right / radix + add, below the modulus.
+
+        The product of two values below the modulus is reduced to less than two moduli; so it is if only one
+        of them is, and the other any words.
+        """
         return self.reduce(builder, self.product(builder, left, right), 2, add)
 
     def add(self, builder, left, right):
-        """left + right, below the modulus."""
+        """left + right, below the modulus; both are below it."""
         total = builder.add(self.join(builder, left), self.join(builder, right))
         return split(builder, self.below_modulus(builder, total, 2), self.limbs)
 
     def subtract(self, builder, left, right):
-        """left - right, below the modulus."""
+        """left - right, below the modulus; both are below it.
+
+        The difference is made in a wider integer: its sign says whether the modulus has to be added.
+        """
         difference = builder.sub(self.join(builder, left), self.join(builder, right))
         negative = builder.icmp_signed("<", difference, ir.Constant(self.sum_type, 0))
         plus = builder.add(difference, ir.Constant(self.sum_type, self.modulus))
@@ -119,7 +145,10 @@ COORDINATES = MontgomeryField(BASE_MODULUS, 6)
 
 
 def _wide(builder, left, right, *adds):
-    """(low, high) of left · right + adds."""
+    """(low, high) of left · right + adds.
+
+    left, right, adds: u64; at most two to add, so that the sum stays below 2^128
+    """
     product = builder.mul(builder.zext(left, I128), builder.zext(right, I128))
     for add in adds:
         product = builder.add(product, builder.zext(add, I128))
@@ -127,7 +156,10 @@ def _wide(builder, left, right, *adds):
 
 
 def join(builder, words, type_):
-    """Limbs as one wide integer."""
+    """Limbs as one wide integer.
+
+    words: u64, the lowest first;  type_: an integer type of at least as many bits
+    """
     out = builder.zext(words[0], type_)
     for k, word in enumerate(words[1:], 1):
         out = builder.or_(out, builder.shl(builder.zext(word, type_), llvm.splat(type_, 64 * k)))
@@ -135,6 +167,6 @@ def join(builder, words, type_):
 
 
 def split(builder, value, count):
-    """A wide integer as limbs."""
+    """A wide integer as limbs: its lowest `count` words, the lowest first."""
     shifted = [builder.lshr(value, llvm.splat(value.type, 64 * k)) for k in range(count)]
     return [builder.trunc(part, I64) for part in shifted]

@@ -29,7 +29,10 @@ def slots_new(count):
 
 @njit(**STEP)
 def _levels(slots, first, blocks, block, smallest, factors):
-    """Two levels at a time until blocks have `smallest` slots; returns how many blocks there are then.
+    """Two levels at a time until blocks have `smallest` slots or fewer; returns how many they have then.
+
+    A block of number k of its size is multiplied by power k of the bit-reversed ones: the two halves that it
+    leaves have the numbers 2 k and 2 k + 1.
 
     slots:    i64  address of the scratch
     first:    i64  the first block, of those of its size
@@ -55,6 +58,10 @@ def _levels(slots, first, blocks, block, smallest, factors):
 @njit(**STEP)
 def transform(slots, count, factors):
     """The eight transforms in a scratch: natural order in, bit-reversed order out.
+
+    The levels go on all over the scratch until blocks fit into the first cache; then each block is finished.
+    Values that enter are below 2 r, not all carried; those that leave are below 32 r (see
+    `ntt_lanes.MOST_LEVELS`).
 
     slots:   i64  address of the scratch
     count:   i64  slots; a power of two, at least 8
@@ -88,10 +95,12 @@ def read_group(slots, source, lane_stride, stride, count):
 def twist_fill(powers, bases, first, count):
     """Fill `powers`: TWIST small powers of the lanes' bases, then count / TWIST large ones times `first`.
 
-    powers: i64  address of the slots
+    powers: i64  address of the slots: TWIST + count / TWIST, and one more that is written on the way
     bases:  i64  address of a slot
     first:  i64  address of two elements: what the large powers begin with, and 1
     count:  i64  powers in all
+    Power i of a lane is small power i mod TWIST times large power i / TWIST: two products a value, and no
+    table.
     """
     SPREAD(powers, first + SLOT // 8)
     for i in range(1, TWIST):

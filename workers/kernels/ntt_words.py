@@ -18,7 +18,10 @@ SLOT = SCALARS.slot
 
 
 def _emit_split(builder, left, right, factor):
-    """left, right = left + right, (left - right) · factor."""
+    """left, right = left + right, (left - right) · factor.
+
+    Addresses of u64[4], Montgomery values below r, in and out; the factor is a power of the root.
+    """
     first, second = SCALARS.load(builder, left), SCALARS.load(builder, right)
     difference = SCALARS.subtract(builder, first, second)
     SCALARS.store(builder, left, SCALARS.add(builder, first, second))
@@ -26,7 +29,7 @@ def _emit_split(builder, left, right, factor):
 
 
 def _emit_join(builder, left, right, factor):
-    """left, right = left + right · factor, left - right · factor."""
+    """left, right = left + right · factor, left - right · factor; arguments as of `_emit_split`."""
     scaled = SCALARS.multiply(builder, SCALARS.load(builder, right), SCALARS.load(builder, factor))
     first = SCALARS.load(builder, left)
     SCALARS.store(builder, left, SCALARS.add(builder, first, scaled))

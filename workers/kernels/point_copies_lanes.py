@@ -14,7 +14,12 @@ from workers.kernels.points_lanes import last_group
 
 
 def _emit_copy(e, builder, points, indices, out, places):
-    """Copy 8 rows, negated where their index says so; infinity stays all zeros."""
+    """Copy 8 rows, negated where their index says so; infinity stays all zeros.
+
+    points, out:     i64  addresses of the first rows
+    indices, places: i64  addresses of u32[8]; the highest bit of an index negates
+    -y is 8 p - y, brought below 2.01 p again; for infinity that would not be all zeros, so it is left out.
+    """
     rows, targets = e.addresses(builder, points, indices), e.addresses(builder, out, places)
     y = e.gather(builder, rows, 1)
     negative = e.lowered(builder, e.subtract(builder, e.constant(0), y, 8))

@@ -15,7 +15,15 @@ from workers.kernels.montgomery import BASE_MODULUS
 
 
 def _difference(e, builder, points, first, second, denominator, flag):
-    """Write x2 - x1, and a byte that is not 0 where a case is likely."""
+    """Write x2 - x1, and a byte that is not 0 where a case is likely.
+
+    points:        i64  address of the first row
+    first, second: i64  addresses of u32[8]; signs do not matter here
+    denominator:   i64  address of a slot, output: x2 - x1 + 4 p, carried, below 6.01 p
+    flag:          i64  address of a u8, output: a bit for each lane
+
+    The lowest limb alone is compared.
+    """
     x_one = e.gather(builder, e.addresses(builder, points, first), 0)
     x_two = e.gather(builder, e.addresses(builder, points, second), 0)
     below = e.carried(builder, e.subtract(builder, x_two, x_one, 4))
@@ -29,7 +37,15 @@ def _difference(e, builder, points, first, second, denominator, flag):
 
 
 def _sum_on_line(e, builder, slope, room, x_one, below, y_one, free):
-    """x and y of the third point of a line, its slope in a slot; `y_one` may be uncarried, up to 4 p."""
+    """x and y of the third point of a line, its slope in a slot; `y_one` may be uncarried, up to 4 p.
+
+    slope, below: i64  addresses of slots: the slope, a product; x2 - x1, up to 6.01 p
+    room, free:   i64  addresses of slots that are written: x is kept in the first
+    x_one, y_one: functions that load a coordinate: values that lie in memory need no register meanwhile
+    returns:      x = slope² - 2 x1 - (x2 - x1) and y = (x1 - x) · slope - y1, carried, below 2.01 p
+
+    x1 is below 2.01 p, so 14 p is above 2 x1 + (x2 - x1), 4 p above x, and 8 p above y1.
+    """
     e.square(builder, free, slope)
     x_one = x_one()
     subtrahend = e.add(builder, e.add(builder, x_one, x_one), e.load(builder, below))
@@ -42,7 +58,13 @@ def _sum_on_line(e, builder, slope, room, x_one, below, y_one, free):
 
 
 def _finish(e, builder, points, first, second, factors, out, places):
-    """Write 8 sums; factors: the inverse of each denominator, then the denominator."""
+    """Write 8 sums; factors: the inverse of each denominator, then the denominator.
+
+    points, out:           i64  addresses of the first rows
+    first, second, places: i64  addresses of u32[8]; the highest bit of `first` and `second` negates
+    factors:               i64  address of two slots
+    Only for pairs whose x differ and of which none is infinity.
+    """
     room = room_on_stack(builder, 4 * e.parts)
     slope, x_kept, y_kept, free = (builder.add(room, llvm.splat(I64, e.slot * k)) for k in range(4))
     rows_one, rows_two = (e.addresses(builder, points, indices) for indices in (first, second))
@@ -89,6 +111,13 @@ class _Cases:
 
 
 def _cases(e, builder, points, first, second, room):
+    """Load 8 pairs and compare them.
+
+    points:        i64  address of the first row
+    first, second: i64  addresses of u32[8]; the highest bit negates
+    room:          i64  address of two slots of the base field, written
+    returns:       a _Cases: vectors and masks in registers
+    """
     one, two = room, builder.add(room, llvm.splat(I64, FIELD.slot))
     FIELD.store(builder, one, FIELD.constant(ONE))
     (x_one, y_one, no_one), (x_two, y_two, no_two) = (
@@ -103,7 +132,10 @@ def _cases(e, builder, points, first, second, room):
 
 
 def _end(e, builder, points, indices):
-    """x, y with its sign, carried, and the mask of infinity."""
+    """x, y with its sign, carried, and the mask of infinity.
+
+    The mask is made of y as it lies in the row: negated, infinity would be 4 p.
+    """
     rows = e.addresses(builder, points, indices)
     y = e.gather(builder, rows, 1)
     signed = e.carried(builder, e.signed(builder, y, signs_of(builder, indices)))
@@ -111,7 +143,10 @@ def _end(e, builder, points, indices):
 
 
 def _difference_any(e, builder, points, first, second, denominator):
-    """Write denominators: x2 - x1, or 2 y of a point that is doubled, or 1 where none is needed."""
+    """Write denominators: x2 - x1, or 2 y of a point that is doubled, or 1 where none is needed.
+
+    Arguments as of `_difference`.  So the product of all denominators is not 0, and one inverse serves all.
+    """
     room = room_on_stack(builder, 2)
     cases = _cases(e, builder, points, first, second, room)
     y = cases.one[1]
@@ -121,7 +156,11 @@ def _difference_any(e, builder, points, first, second, denominator):
 
 
 def _finish_any(e, builder, points, first, second, factors, out, places):
-    """Write 8 sums of any kind."""
+    """Write 8 sums of any kind.
+
+    Arguments as of `_finish`.  A doubled point's slope is 3 x² / 2 y; with infinity the sum is the other
+    point; opposite points, and infinity twice, leave all zeros.
+    """
     room = room_on_stack(builder, 2 + 5 * e.parts)
     cases = _cases(e, builder, points, first, second, room)
     base = builder.add(room, llvm.splat(I64, 2 * FIELD.slot))
@@ -151,7 +190,10 @@ def _finish_any(e, builder, points, first, second, factors, out, places):
 
 
 def _emit_fetch(e, builder, points, indices):
-    """Ask for 8 rows before they are used."""
+    """Ask for 8 rows before they are used.
+
+    points:  i64  address of the first row;  indices: i64  address of u32[8]
+    """
     name = "llvm.prefetch.p0"
     fetch = llvm.function(builder, name, llvm.VOID, [llvm.I8.as_pointer(), llvm.I32, llvm.I32, llvm.I32])
     options = [llvm.splat(llvm.I32, value) for value in (0, 3, 1)]  # to be read, into all caches, data

@@ -26,6 +26,11 @@ Nodes = np.ndarray[Any, np.dtype[np.uint64]]
 
 @functools.cache
 def _constants(arity: int, tag: int, bits: int) -> Nodes:
+    """Return the constants of one arity and tag as rows, in the order in which a path reads them.
+
+    bits: WORD_BITS: u64[k, 4], Montgomery with 2^256; LANE_BITS: u64[k, 5], Montgomery with 2^260
+    Made once for each in a process.
+    """
     radix = 1 << (4 * WORD_BITS if bits == WORD_BITS else 5 * LANE_BITS)
     return limbs(constants_in_order(arity, tag=tag, radix=radix), bits=bits)
 
@@ -33,8 +38,11 @@ def _constants(arity: int, tag: int, bits: int) -> Nodes:
 def hash_many(bases: Sequence[int], out: Nodes, *, step: int, tag: int | None = None) -> None:
     """Write Poseidon of message m's elements (nodes at bases[i] + m · step) to out[m].
 
-    The memory behind `bases` must stay alive; its nodes are canonical.  `tag` is the domain tag,
-    by default the one of trees and columns (2^arity - 1).
+    bases: addresses of the first message's elements, 2, 4, 8 or 11 of them; their memory must stay alive, its
+           nodes are canonical
+    out:   u64[n, 4], canonical
+    step:  bytes from a message's element to the next message's
+    tag:   the domain tag, by default the one of trees and columns (2^arity - 1)
     """
     arity = len(bases)
     addresses = np.array(bases, np.int64)
@@ -48,21 +56,25 @@ def hash_many(bases: Sequence[int], out: Nodes, *, step: int, tag: int | None = 
 
 
 def hash_row(children: Nodes, parents: Nodes, *, arity: int) -> None:
-    """One tree row from the row below: parents[i] = Poseidon(children[arity·i] … children[arity·i+arity-1]).
+    """Write one tree row from the row below: parents[i] = Poseidon of children[arity·i : arity·i + arity].
 
-    children: u64[arity · n, 4], contiguous;  parents: u64[n, 4], every word written.
+    children: u64[arity · n, 4], canonical, contiguous;  parents: u64[n, 4], every word written.
     """
     start = children.ctypes.data
     hash_many([start + 32 * i for i in range(arity)], parents, step=32 * arity)
 
 
 def hash_columns(layers: Sequence[Nodes], columns: Nodes) -> None:
-    """Column hashes: columns[v] = Poseidon(layers[0][v], …, layers[-1][v]); 2 or 11 layers."""
+    """Write column hashes: columns[v] = Poseidon(layers[0][v], …, layers[-1][v]); 2 or 11 layers.
+
+    layers:  u64[n, 4] each, canonical, contiguous; they may lie anywhere
+    columns: u64[n, 4], every word written
+    """
     hash_many([layer.ctypes.data for layer in layers], columns, step=32)
 
 
 def hash_values(values: Sequence[bytes], *, tag: int | None = None) -> bytes:
-    """Poseidon of single 32-byte elements."""
+    """Return Poseidon of single 32-byte elements, each canonical and little-endian, as such an element."""
     nodes = np.frombuffer(b"".join(values), np.uint64).reshape(-1, 4)
     out = np.empty((1, 4), np.uint64)
     start = nodes.ctypes.data

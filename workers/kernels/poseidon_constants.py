@@ -38,7 +38,11 @@ class PoseidonConstants:
 
 
 def _grain(width: int, partial_rounds: int, count: int) -> list[int]:
-    """The first `count` field elements of the Grain LFSR stream."""
+    """Return the first `count` field elements of the Grain LFSR stream.
+
+    width, partial_rounds: with the field's 255 bits and the number of full rounds, they seed the register
+    An element is 255 accepted bits, the highest first; one that is not below r is dropped.
+    """
     fields = ((2, 1), (4, 1), (12, 255), (12, width), (10, FULL_ROUNDS), (10, partial_rounds))
     state = 0
     for size, value in (*fields, (30, (1 << 30) - 1)):
@@ -74,7 +78,10 @@ def _grain(width: int, partial_rounds: int, count: int) -> list[int]:
 
 
 def matrix_inverse(matrix: Matrix) -> Matrix:
-    """Gauss and Jordan, in the field."""
+    """Return the inverse of a square matrix by Gauss and Jordan, in the field.
+
+    Raises StopIteration if there is none.
+    """
     size = len(matrix)
     rows = [[*row, *(int(i == j) for j in range(size))] for i, row in enumerate(matrix)]
     for i in range(size):
@@ -91,11 +98,22 @@ def matrix_inverse(matrix: Matrix) -> Matrix:
 
 
 def _times(matrix: Matrix, column: list[int]) -> list[int]:
+    """Return matrix · column, modulo r."""
     return [sum(a * b for a, b in zip(row, column, strict=True)) % MODULUS for row in matrix]
 
 
 def _compress(rounds: list[list[int]], inverse: Matrix, partial_rounds: int) -> list[int]:
-    """Push the round constants behind the S-boxes."""
+    """Push the round constants behind the S-boxes.
+
+    rounds:  a list of width constants for each round, as they would be added in front of the S-boxes
+    inverse: of the matrix
+    returns: width constants for the start, for each of 3 full rounds, and where the partial rounds begin;
+             one for each partial round; width for each of 3 full rounds
+
+    A constant added in front of a round may as well be added behind the last S-boxes, times the inverse of
+    the matrix between.  In partial rounds only the first element meets an S-box, so the others' constants go
+    back round by round to where these rounds begin.
+    """
     half = FULL_ROUNDS // 2
     out = list(rounds[0])
     for i in range(1, half):

@@ -29,15 +29,18 @@ _V4W = ir.VectorType(I64, 4)
 
 
 def _multiply_add(builder, part, accumulator, left, right):
+    """accumulator + the low (part "l") or high ("h") 52 bits of left · right, in 8 lanes, modulo 2^64."""
     name = f"llvm.x86.avx512.vpmadd52{part}.uq.512"
     return builder.call(llvm.function(builder, name, V8, [V8, V8, V8]), [accumulator, left, right])
 
 
 def _limbs(builder, address, offset=0):
+    """The 5 limbs of a slot, each a vector of 8 messages; address + offset in bytes."""
     return [llvm.load(builder, address, offset + 64 * k, V8) for k in range(5)]
 
 
 def _constant(builder, address, offset=0):
+    """The 5 limbs of a constant (u64[5] at address + offset), each in all lanes."""
     out = []
     for k in range(5):
         value = llvm.load(builder, address, offset + 8 * k, I64)
@@ -47,12 +50,20 @@ def _constant(builder, address, offset=0):
 
 
 def _store(builder, address, value, offset=0):
+    """Write 5 limbs to a slot, 64 bytes each."""
     for k in range(5):
         llvm.store(builder, value[k], address, offset + 64 * k)
 
 
 def _accumulate(builder, lows, highs, left, right):
-    """Add all limb products of left x right; low and high halves apart, so that chains stay short."""
+    """Add all limb products of left x right; low and high halves apart, so that chains stay short.
+
+    lows, highs: 9 vectors each, changed in place; highs[k] weighs 2^52 times as much as lows[k]
+    left, right: 5 limbs below 2^52, the highest too: the instruction reads no more
+
+    Each sum gets at most 5 halves below 2^52 a term, so the 22 terms of the longest dot product stay below
+    2^59.
+    """
     for i in range(5):
         for j in range(5):
             lows[i + j] = _multiply_add(builder, "l", lows[i + j], left[i], right[j])
@@ -60,12 +71,16 @@ def _accumulate(builder, lows, highs, left, right):
 
 
 def _joined(builder, lows, highs):
-    """Ten limb sums out of 9 low and 9 high halves."""
+    """Ten limb sums out of 9 low and 9 high halves; each below 2^60 for as many terms."""
     middle = [builder.add(lows[k], highs[k - 1]) for k in range(1, 9)]
     return [lows[0], *middle, highs[8]]
 
 
 def _normalised(builder, value):
+    """Carry limbs: the lower four come below 2^52, the highest keeps what is left.
+
+    value: 5 limbs, not negative, each below 2^63; as a whole below 2^260 where it is a factor next
+    """
     out = list(value)
     for k in range(4):
         out[k + 1] = builder.add(out[k + 1], builder.lshr(out[k], llvm.splat(V8, 52)))
@@ -74,7 +89,12 @@ def _normalised(builder, value):
 
 
 def _reduce(builder, sums, add=None):
-    """Montgomery reduction of ten limb sums, plus `add`; limbs normalised."""
+    """Montgomery reduction of ten limb sums, plus `add`; limbs normalised.
+
+    sums:    ten vectors, each below 2^60: the ten halves that come in and the carry fit into 64 bits
+    add:     5 limbs, not multiplied, or None
+    returns: (sums / 2^260 + add) modulo r: below sums / 2^260 + r + add, not brought below r
+    """
     t = list(sums)
     modulus = [llvm.splat(V8, limb) for limb in _MODULUS_LIMBS]
     for i in range(5):
@@ -95,13 +115,17 @@ def _reduce(builder, sums, add=None):
 
 
 def _multiply(builder, left, right, add=None):
+    """left · right / 2^260 + add: 5 limbs, below left · right / 2^260 + r + add; factors normalised."""
     lows, highs = [llvm.splat(V8, 0)] * 9, [llvm.splat(V8, 0)] * 9
     _accumulate(builder, lows, highs, left, right)
     return _reduce(builder, _joined(builder, lows, highs), add)
 
 
 def _square(builder, value):
-    """As _multiply, with each mixed product computed once and doubled."""
+    """As _multiply, with each mixed product computed once and doubled.
+
+    A doubled sum holds at most eight halves of mixed products, then one of a square: far below 2^60.
+    """
     lows, highs = [llvm.splat(V8, 0)] * 9, [llvm.splat(V8, 0)] * 9
     for i in range(5):
         for j in range(i + 1, 5):
@@ -115,19 +139,35 @@ def _square(builder, value):
 
 
 def _emit_sbox(builder, target, source, constant):
+    """target = source^5 / 2^1040 + constant, of 8 messages.
+
+    target, source: i64  addresses of slots; they may be the same
+    constant:       i64  address of the round key, u64[5], already in the scale of the result
+    """
     x = _limbs(builder, source)
     x4 = _square(builder, _square(builder, x))
     _store(builder, target, _multiply(builder, x4, x, _constant(builder, constant)))
 
 
 def _emit_scale(builder, target, source, constants):
+    """target = source · constants[0] / 2^260 + constants[1]: an input in Montgomery form plus its constant.
+
+    target, source: i64  addresses of slots;  constants: i64  address of u64[2, 5]
+    """
     x = _limbs(builder, source)
     factor, add = _constant(builder, constants), _constant(builder, constants, CONSTANT)
     _store(builder, target, _multiply(builder, x, factor, add))
 
 
 def _dot_sums(builder, slots, stride, constants, count):
+    """Ten limb sums of Σ slot k · constant k, without any reduction between.
+
+    slots:     i64  address of the first slot;  stride: i64  bytes to the next
+    constants: i64  address of u64[count, 5];  count: i64  1 to 22
+    """
+
     def turn(index, sums):
+        """Add one product to the 18 sums, which are carried from turn to turn."""
         lows, highs = sums[:9], sums[9:]
         slot = builder.add(slots, builder.mul(index, stride))
         constant = builder.add(constants, builder.mul(index, llvm.splat(I64, CONSTANT)))
@@ -139,21 +179,33 @@ def _dot_sums(builder, slots, stride, constants, count):
 
 
 def _emit_dot(builder, target, slots, constants, count):
+    """target = Σ slot k · constant k / 2^260 of neighbouring slots; addresses as in `_dot_sums`."""
     sums = _dot_sums(builder, slots, llvm.splat(I64, SLOT), constants, count)
     _store(builder, target, _reduce(builder, sums))
 
 
 def _emit_dot_add(builder, target, plain, slots, stride, constants, count):
+    """target = plain + Σ slot k · constant k / 2^260: a sum whose first weight is 1.
+
+    target, plain: i64  addresses of slots; the others as in `_dot_sums`.  All is read before target is
+                   written.
+    """
     sums = _dot_sums(builder, slots, stride, constants, count)
     _store(builder, target, _reduce(builder, sums, _limbs(builder, plain)))
 
 
 def _emit_spread(builder, target, constant):
+    """Write a constant (address of u64[5]) to a slot, in all lanes."""
     _store(builder, target, _constant(builder, constant))
 
 
 def _emit_gather(builder, target, base, offsets):
-    """Eight nodes at base + offsets[lane] become one slot of 52-bit limbs."""
+    """Eight nodes at base + offsets[lane] become one slot of 52-bit limbs.
+
+    target:  i64  address of a slot, output
+    base:    i64  address;  offsets: i64  address of i64[8], bytes
+    Nodes are 32 bytes, little-endian, of any value below 2^256; no memory beside them is read.
+    """
     nodes = []
     for lane in range(8):
         address = builder.add(base, llvm.load(builder, offsets, 8 * lane, I64))
@@ -174,7 +226,13 @@ def _emit_gather(builder, target, base, offsets):
 
 
 def _emit_scatter(builder, target, slot):
-    """One slot below 2 r becomes eight canonical nodes side by side."""
+    """One slot below 2 r becomes eight canonical nodes side by side.
+
+    target: i64  address of u64[8, 4], output
+    slot:   i64  address of a slot, normalised
+
+    r is subtracted limb by limb; the lanes in which that leaves a borrow keep what they had.
+    """
     value = _limbs(builder, slot)
     less, borrow = [], llvm.splat(V8, 0)
     for k in range(5):

@@ -27,20 +27,26 @@ HALF = FULL_ROUNDS // 2
 
 
 def _inverse(value: int) -> int:
+    """Return 1 / value modulo r; ValueError for 0."""
     return pow(value, -1, MODULUS)
 
 
 def _dot(left: Sequence[int], right: Sequence[int]) -> int:
+    """Return Σ left[i] · right[i] modulo r; both have the same length."""
     return sum(a * b for a, b in zip(left, right, strict=True)) % MODULUS
 
 
 def _product(left: Matrix, right: Matrix) -> Matrix:
+    """Return left · right of two matrices, modulo r."""
     columns = list(zip(*right, strict=True))
     return [[_dot(row, column) for column in columns] for row in left]
 
 
 def _characteristic(matrix: Matrix) -> list[int]:
-    """c with matrix^n + c[1] matrix^(n-1) + … + c[n] = 0 and c[0] = 1 (Faddeev, LeVerrier)."""
+    """Return c with matrix^n + c[1] matrix^(n-1) + … + c[n] = 0 and c[0] = 1 (Faddeev, LeVerrier).
+
+    It divides by 1 … n, which have inverses: r is a large prime.
+    """
     size = len(matrix)
     out, power = [1], [[0] * size for _ in range(size)]
     for k in range(1, size + 1):
@@ -54,6 +60,10 @@ class Recurrence:
     """The partial rounds of one arity: from the state before them to the state after them."""
 
     def __init__(self, mds: Matrix) -> None:
+        """Take the matrix of a round: its first row and column are m, C and B, the rest is A.
+
+        mds: n + 1 rows; all attributes have plain values, no factor and no Montgomery radix in them
+        """
         size = self.size = len(mds) - 1
         first, mixed, added = mds[0], [row[1:] for row in mds[1:]], [row[0] for row in mds[1:]]
         self.seen = [first[1:]]
@@ -85,26 +95,36 @@ class Recurrence:
         """The same of the n last s, oldest first."""
 
     def window(self) -> list[int]:
-        """Weights of y[r+1]: s[r-n], y[r-n+1], s[r-n+1] … y[r], s[r]."""
+        """Return the weights of y[r+1]: s[r-n], y[r-n+1], s[r-n+1] … y[r], s[r]: 2 n + 1 of them.
+
+        So they lie in memory, s behind its y: a dot product takes neighbours.
+        """
         return _alternate(self.of_s[:0:-1], self.of_y[::-1]) + self.of_s[:1]
 
     def tail_window(self, element: int) -> list[int]:
-        """Weights of one element of the tail at the end, with N rounds: s[N-n], y[N-n+1] … s[N-1], y[N]."""
+        """Return the weights of one element of the tail at the end.
+
+        element: 0 … n - 1
+        returns: 2 n weights, with N rounds those of s[N-n], y[N-n+1] … s[N-1], y[N]
+        """
         return _alternate(self.tail_of_s[element], self.tail_of_y[element])
 
 
 def _alternate(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    """Return left[0], right[0], left[1], right[1] …; both have the same length."""
     return [value for pair in zip(left, right, strict=True) for value in pair]
 
 
 def _fifth(values: Sequence[int]) -> list[int]:
+    """Return the factors that values have behind an S-box: each to the fifth power."""
     return [pow(value, 5, MODULUS) for value in values]
 
 
 def _sum(weights: Sequence[int], factors: Sequence[int], *, plain: int) -> tuple[list[int], int]:
-    """A sum over elements that carry factors, times the factor that makes weight number `plain` 1.
+    """Return a sum over elements that carry factors, times the factor that makes weight number `plain` 1.
 
-    Returns the other weights and that factor.
+    weights: of the elements themselves;  factors: what each element in memory has been multiplied by
+    returns: the other weights, in order, and that factor, which the sum in memory has
     """
     own = [weight * _inverse(factor) % MODULUS for weight, factor in zip(weights, factors, strict=True)]
     factor = _inverse(own.pop(plain))
@@ -112,7 +132,10 @@ def _sum(weights: Sequence[int], factors: Sequence[int], *, plain: int) -> tuple
 
 
 def _layer(matrix: Matrix, factors: Sequence[int]) -> tuple[list[int], list[int]]:
-    """All rows of a matrix; the first column's weights become 1."""
+    """Return the weights of all rows of a matrix, without those of the first column, which become 1.
+
+    factors: of the state's elements;  returns also the factors of the new state's
+    """
     sums = [_sum(row, factors, plain=0) for row in matrix]
     return [value for weights, _ in sums for value in weights], [factor for _, factor in sums]
 
@@ -120,9 +143,11 @@ def _layer(matrix: Matrix, factors: Sequence[int]) -> tuple[list[int], list[int]
 def _partial_rounds(
     recurrence: Recurrence, keys: Sequence[int], factors: Sequence[int]
 ) -> tuple[list[int], list[int]]:
-    """Weights of all partial rounds and of the tail after them, and the factors of the state then.
+    """Return the weights of all partial rounds and of the tail after them, and the factors of the state then.
 
-    factors: of y[0], y[1] … y[n], of which the latter lack what the S-boxes give.
+    keys:    of the partial rounds, in order
+    factors: of y[0], y[1] … y[n], of which the latter lack what the S-boxes give
+    returns: key and weights turn by turn, then 2 n - 1 weights for each element of the tail; n + 1 factors
     """
     n = recurrence.size
     of_y, of_s, values = list(factors), list[int](), list[int]()
@@ -147,8 +172,9 @@ def _partial_rounds(
 
 
 def constants_in_order(arity: int, *, tag: int, radix: int) -> list[int]:
-    """Every constant in the order in which the kernels read them.
+    """Return every constant in the order in which the kernels read them.
 
+    arity: 2, 4, 8 or 11;  tag: the domain tag;  radix: of the Montgomery form, 2^256 or 2^260
     The tag after its S-box; per input the Montgomery radix and its constant; four full rounds (keys, rows
     without their first column); the partial rounds (key, weights of the next y) and the tail after them;
     three full rounds; the last one, whose single row also leaves the Montgomery form.
@@ -181,4 +207,9 @@ def constants_in_order(arity: int, *, tag: int, radix: int) -> list[int]:
 
 
 def _scaled(keys: Iterator[int], boxes: Sequence[int]) -> list[int]:
+    """Return the next keys, each times the factor of the element that it is added to.
+
+    keys:  advanced by as many as there are boxes
+    boxes: factors behind the S-boxes
+    """
     return [next(keys) * box % MODULUS for box in boxes]

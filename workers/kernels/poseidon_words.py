@@ -25,6 +25,11 @@ _DOT_BOUND = 11
 
 
 def _emit_sbox(builder, target, source, constant):
+    """target = source^5 / 2^1024 + constant.
+
+    target, source: i64  addresses of elements; they may be the same
+    constant:       i64  address of the round key, already in the scale of the result
+    """
     x = SCALARS.load(builder, source)
     x2 = SCALARS.multiply(builder, x, x)
     x4 = SCALARS.multiply(builder, x2, x2)
@@ -32,6 +37,10 @@ def _emit_sbox(builder, target, source, constant):
 
 
 def _emit_scale(builder, target, source, constants):
+    """target = source · constants[0] / 2^256 + constants[1]: an input in Montgomery form plus its constant.
+
+    target, source: i64  addresses of elements;  constants: i64  address of u64[2, 4]
+    """
     value = SCALARS.multiply(
         builder,
         SCALARS.load(builder, source),
@@ -42,7 +51,15 @@ def _emit_scale(builder, target, source, constants):
 
 
 def _dot_words(builder, slots, stride, constants, count):
+    """The nine words of Σ slot k · constant k, without any reduction between.
+
+    slots:     i64  address of the first element;  stride: i64  bytes to the next
+    constants: i64  address of u64[count, 4];  count: i64  1 to 22
+    Each product is below r², 22 of them below 2^515: nine words hold 576 bits.
+    """
+
     def turn(index, sums):
+        """Add one product as one integer of 576 bits."""
         left = SCALARS.load(builder, builder.add(slots, builder.mul(index, stride)))
         right = SCALARS.load(builder, builder.add(constants, builder.mul(index, llvm.splat(I64, CONSTANT))))
         return [builder.add(sums[0], join(builder, SCALARS.product(builder, left, right), SCALARS.dot_type))]
@@ -51,11 +68,17 @@ def _dot_words(builder, slots, stride, constants, count):
 
 
 def _emit_dot(builder, target, slots, constants, count):
+    """target = Σ slot k · constant k / 2^256 of neighbouring elements, below r; else as in `_dot_words`."""
     words = _dot_words(builder, slots, llvm.splat(I64, SLOT), constants, count)
     SCALARS.store(builder, target, SCALARS.reduce(builder, words, _DOT_BOUND))
 
 
 def _emit_dot_add(builder, target, plain, slots, stride, constants, count):
+    """target = plain + Σ slot k · constant k / 2^256, below r: a sum whose first weight is 1.
+
+    target, plain: i64  addresses of elements; the others as in `_dot_words`.  All is read before target is
+                   written.
+    """
     words = _dot_words(builder, slots, stride, constants, count)
     SCALARS.store(builder, target, SCALARS.reduce(builder, words, _DOT_BOUND, SCALARS.load(builder, plain)))
 

@@ -24,22 +24,26 @@ _ONE_WORDS = tuple(
 
 
 def _emit_add(builder, target, left, right):
+    """target = left + right: addresses of scalars below r; the target may be either."""
     SCALARS.store(
         builder, target, SCALARS.add(builder, SCALARS.load(builder, left), SCALARS.load(builder, right))
     )
 
 
 def _emit_subtract(builder, target, left, right):
+    """target = left - right: addresses of scalars below r; the target may be either."""
     difference = SCALARS.subtract(builder, SCALARS.load(builder, left), SCALARS.load(builder, right))
     SCALARS.store(builder, target, difference)
 
 
 def _emit_multiply(builder, target, left, right):
+    """target = left · right / 2^256: addresses of scalars, one of them below r; the target may be either."""
     product = SCALARS.multiply(builder, SCALARS.load(builder, left), SCALARS.load(builder, right))
     SCALARS.store(builder, target, product)
 
 
 def _emit_multiply_add(builder, target, left, right):
+    """target = target + left · right / 2^256: addresses of scalars below r."""
     product = SCALARS.multiply(builder, SCALARS.load(builder, left), SCALARS.load(builder, right))
     SCALARS.store(builder, target, SCALARS.add(builder, SCALARS.load(builder, target), product))
 
@@ -51,6 +55,8 @@ MULTIPLY, MULTIPLY_ADD = llvm.step(_emit_multiply), llvm.step(_emit_multiply_add
 @njit(**STEP)
 def place_of(code, layout, bound):
     """Row of a variable in the values; `layout`: first aux, own inputs, own aux.
+
+    A variable bound to another takes that one's place; what a name is bound to is not bound itself.
 
     code:   u32     a variable
     layout: i64[3]  rows of the first aux, of this instance's first input and first aux

@@ -33,7 +33,13 @@ _FOUR = 4 * FIELD.radix % FIELD.modulus
 
 
 def _words_at(builder, rows, part, parts):
-    """One part of 8 rows as 6 vectors of words; the last part is read with words before it."""
+    """One part of 8 rows as 6 vectors of words; the last part is read with words before it.
+
+    rows:    8 addresses (i64) of points of words;  part: 0 … parts - 1;  parts: of a point: 2 or 4
+    returns: 6 vectors: lane i is of row i
+
+    A register holds 8 words, a part has 6: behind the last part of the last row no memory need be.
+    """
     is_last = part == parts - 1
     offset = part * _PART_BYTES - (_OVERLAP if is_last else 0)
     columns = transposed(builder, [llvm.load(builder, row, offset, V8) for row in rows])
@@ -41,10 +47,12 @@ def _words_at(builder, rows, part, parts):
 
 
 def rows_after(builder, address, size):
+    """The addresses of 8 rows of `size` bytes, side by side from an address on."""
     return [builder.add(address, llvm.splat(I64, lane * size)) for lane in range(LANES)]
 
 
 def _indexed_rows(builder, address, indices, size):
+    """The addresses of 8 rows of `size` bytes, chosen by u32[8] at `indices`; no bit of them is a sign."""
     out = []
     for lane in range(LANES):
         index = builder.zext(llvm.load(builder, indices, 4 * lane, llvm.I32), I64)
@@ -53,7 +61,13 @@ def _indexed_rows(builder, address, indices, size):
 
 
 def _emit_pack(parts, builder, words, indices, lanes):
-    """8 chosen points of words become 8 rows side by side."""
+    """8 chosen points of words become 8 rows side by side.
+
+    parts:   of a point: 2 or 4
+    words:   i64  address of the first point;  indices: i64  address of u32[8]
+    lanes:   i64  address of the first row, output; each part below 1.2 p, carried
+    Infinity stays all zeros, as 0 times anything is 0.
+    """
     sources = _indexed_rows(builder, words, indices, parts * _PART_BYTES)
     targets = rows_after(builder, lanes, parts * 64)
     for part in range(parts):
@@ -64,6 +78,12 @@ def _emit_pack(parts, builder, words, indices, lanes):
 
 
 def store_words(builder, rows, offset, value):
+    """Write one part of 8 rows: 6 words each.
+
+    rows:   8 addresses (i64);  offset: bytes from each
+    value:  8 limbs, carried, below 2^384
+    Stores of 4 and 2 words: one of 8 would write behind the part.
+    """
     words = [*FIELD.to_words(builder, value, WORDS), llvm.splat(V8, 0), llvm.splat(V8, 0)]
     for row, limb in zip(rows, transposed(builder, words), strict=True):
         low = builder.shuffle_vector(limb, limb, llvm.mask([0, 1, 2, 3]))
@@ -73,7 +93,11 @@ def store_words(builder, rows, offset, value):
 
 
 def _emit_unpack(parts, builder, lanes, words):
-    """8 rows side by side become 8 points of words."""
+    """8 rows side by side become 8 points of words.
+
+    parts: of a point: 2 or 4
+    lanes: i64  address of the first row;  words: i64  address of the first point, output: below p
+    """
     sources = rows_after(builder, lanes, parts * 64)
     targets = rows_after(builder, words, parts * _PART_BYTES)
     for part in range(parts):
@@ -83,7 +107,13 @@ def _emit_unpack(parts, builder, lanes, words):
 
 
 def _emit_scale(builder, words, factor):
-    """8 elements of words, side by side, times a factor."""
+    """8 elements of words, side by side, times a factor.
+
+    words:  i64  address of u64[8, 6], in and out; read as below 2^384, written below p
+    factor: i64  address of a slot
+
+    The last element is read two words early and turned, so that nothing behind the array is read.
+    """
     rows = rows_after(builder, words, _PART_BYTES)
     loaded = [llvm.load(builder, row, 0, V8) for row in rows[:-1]]
     last = llvm.load(builder, rows[-1], -_OVERLAP, V8)
@@ -94,7 +124,11 @@ def _emit_scale(builder, words, factor):
 
 
 def _emit_off_curve(e, builder, lanes, flag):
-    """flag: the bits of those of 8 rows side by side for which y² - x³ - b is not 0."""
+    """flag: the bits of those of 8 rows side by side for which y² - x³ - b is not 0.
+
+    e:     E1 or E2: b is 4, or 4 (1 + u), so all parts of the constant are 4
+    lanes: i64  address of the first row;  flag: i64  address of a u8, output
+    """
     room = room_on_stack(builder, 3 * e.parts + 2)
     x, y, cube = (builder.add(room, llvm.splat(I64, e.slot * k)) for k in range(3))
     one, free = (builder.add(room, llvm.splat(I64, 3 * e.slot + FIELD.slot * k)) for k in range(2))
@@ -112,6 +146,7 @@ def _emit_off_curve(e, builder, lanes, flag):
 
 
 def _step(name, emit, bound):
+    """A step whose code is a function of its own; `bound`, parts or coordinates, is its first argument."""
     return llvm.step(
         llvm.called(f"{name}_{bound.parts if isinstance(bound, type(E1)) else bound}", partial(emit, bound))
     )

@@ -35,13 +35,22 @@ _FIRST, _SECOND = [0, 1, 2, 3], [4, 5, 6, 7]
 
 
 def known_factors(values: Sequence[int]) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return u64[n, 10]: limbs of each factor, then of its quotient."""
+    """Return u64[n, 10]: limbs of each factor, then of its quotient.
+
+    values: below r, not in Montgomery form;  the quotient is floor(value · 2^260 / r), of five limbs too
+    """
     rows = [LANES.limbs_of(value) + LANES.limbs_of((value << LIMB_BITS * 5) // MODULUS) for value in values]
     return np.array(rows, np.uint64).reshape(-1, 2 * LANES.limbs)
 
 
 def rows_load(builder, address, stride):
-    """Rows of eight lanes, `stride` bytes apart, as limbs."""
+    """Rows of eight lanes, `stride` bytes apart, as limbs.
+
+    address: i64  of the row of lane 0: u64[4], below 2^256, any alignment;  stride: i64
+    returns: 5 limbs, carried
+
+    Three riffles of four pairs of rows turn them: word w of all rows then is vector w.
+    """
     rows = []
     for _ in range(8):
         rows.append(llvm.load(builder, address, 0, _V4))
@@ -53,7 +62,10 @@ def rows_load(builder, address, stride):
 
 
 def rows_store(builder, value, address, stride):
-    """Carried limbs below 2^256 as rows of words."""
+    """Carried limbs below 2^256 as rows of words.
+
+    value:   5 limbs;  address: i64  of the row of lane 0, output;  stride: i64  bytes to the next lane's
+    """
     words = LANES.to_words(builder, value, 4)
     for _ in range(2):
         words = llvm.riffled(builder, words)
@@ -64,7 +76,10 @@ def rows_store(builder, value, address, stride):
 
 
 def spread(builder, address, offset=0):
-    """Limbs of one element in all lanes."""
+    """Limbs of one element in all lanes.
+
+    address: i64  of u64[5];  offset: bytes from it
+    """
     out = []
     for k in range(LANES.limbs):
         limb = llvm.load(builder, address, offset + 8 * k, I64)
@@ -74,7 +89,11 @@ def spread(builder, address, offset=0):
 
 
 def factor_ready(builder, value):
-    """Limbs whose low 52 bits are those of the carried value: all that a multiply-add reads."""
+    """Limbs whose low 52 bits are those of the carried value: all that a multiply-add reads.
+
+    value: 5 signed limbs
+    Cheaper than `LANES.carried`: what is above 52 bits stays, and is ignored.
+    """
     out = list(value)
     for k in range(LANES.limbs - 1):
         out[k + 1] = builder.add(out[k + 1], builder.ashr(out[k], llvm.splat(V8, LIMB_BITS)))
@@ -86,6 +105,10 @@ def multiply_known(builder, value, factor):
 
     value:  limbs that are ready as a factor, at most 34 r
     factor: address of a known factor
+
+    Of the product that gives the quotient limbs 0 to 3 are not made: what they could carry is part of the one
+    by which the quotient may be too small.  The remainder is below 2^260, so low limbs are enough of both
+    products; adding quotient · (2^260 - r) takes quotient · r away.
     """
     count = LANES.limbs
     known, quotients = spread(builder, factor), spread(builder, factor, 8 * count)
@@ -137,7 +160,10 @@ def multiply(builder, left, right):
 
 
 def lowered(builder, value):
-    """A value of at most 34 r, not carried and modulo 2^260, brought below 1.4 r, carried."""
+    """A value of at most 34 r, not carried and modulo 2^260, brought below 1.4 r, carried.
+
+    The quotient is estimated by the highest limb, and never above the true one.
+    """
     out = LANES.carried(builder, value, wraps=True)
     estimate = llvm.splat(V8, LANES.quotient_factor)
     quotient = multiply_add(builder, 1, llvm.splat(V8, 0), out[-1], estimate)
@@ -149,5 +175,5 @@ def lowered(builder, value):
 
 
 def brought_below(builder, value):
-    """As `lowered`, below r."""
+    """As `lowered`, below r: 1.4 r is below two moduli, so one subtraction is enough."""
     return LANES.canonical(builder, lowered(builder, value))

@@ -17,22 +17,30 @@ from workers.kernels.montgomery import SCALARS, split
 
 
 def _below(builder, value):
+    """A sum of up to four moduli (an integer of 320 bits) brought below r."""
     return SCALARS.below_modulus(builder, value, 4)
 
 
 def _emit_add_scaled(builder, target, base, data, factor):
-    """target = base + data * factor."""
+    """target = base + data * factor.
+
+    All are addresses of u64[4]: base and data below 2^255, factor below r and times 2^256; target may be
+    either.
+    """
     scaled = _scaled(builder, data, factor)
     _store_sum(builder, target, base, scaled)
 
 
 def _emit_subtract_scaled(builder, target, base, data, factor):
-    """target = base - data * factor."""
+    """target = base - data * factor; arguments as of `_emit_add_scaled`."""
     _store_sum(builder, target, base, _negated(builder, _scaled(builder, data, factor)))
 
 
 def _emit_scaled_difference(builder, target, base, data, factor):
-    """target = (base - data) * factor."""
+    """target = (base - data) * factor; arguments as of `_emit_add_scaled`.
+
+    The difference is brought below r before it is multiplied.
+    """
     key = _negated(builder, _wide(builder, data))
     sum_ = _below(builder, builder.add(_wide(builder, base), key))
     words = split(builder, sum_, 4)
@@ -40,11 +48,13 @@ def _emit_scaled_difference(builder, target, base, data, factor):
 
 
 def _wide(builder, address):
+    """The value at an address as an integer of 320 bits, so that sums of it have room."""
     words = SCALARS.load(builder, address)
     return SCALARS.join(builder, words)
 
 
 def _scaled(builder, data, factor):
+    """data * factor below r, in 320 bits; Montgomery's product takes the factor's 2^256 away."""
     words = _below(builder, _wide(builder, data))
     left = split(builder, words, 4)
     scaled = SCALARS.multiply(builder, left, SCALARS.load(builder, factor))
@@ -57,6 +67,7 @@ def _negated(builder, value):
 
 
 def _store_sum(builder, target, base, value):
+    """target = base + value: base below 2^255 < 2 r, value at most 2 r, so the sum is below 4 r."""
     sum_ = _below(builder, builder.add(_wide(builder, base), value))
     SCALARS.store(builder, target, split(builder, sum_, 4))
 

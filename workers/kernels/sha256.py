@@ -22,7 +22,10 @@ _PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, math.isqrt(n)
 
 
 def _root_fraction(n: int, power: int) -> int:
-    """First 32 bits behind the point of the square (2) or cube (3) root of n."""
+    """Return the first 32 bits behind the point of the square (2) or cube (3) root of n.
+
+    The root of n · 2^(32 · power) is that of n times 2^32; it is found bit by bit, from bit 39 down.
+    """
     value, bits = n << (32 * power), 0
     for bit in reversed(range(40)):
         if (bits | 1 << bit) ** power <= value:
@@ -40,9 +43,13 @@ H = np.array(INITIAL, np.uint32)
 
 
 def _schedule_words(words: list[int]) -> list[int]:
-    """The 64 words of a constant block's message schedule."""
+    """Return the 64 words of a constant block's message schedule, without the round constants.
+
+    words: 16, below 2^32; the list grows to 64
+    """
 
     def rotate(x: int, n: int) -> int:
+        """Return 32 bits rotated to the right."""
         return (x >> n | x << (32 - n)) & 0xFFFFFFFF
 
     for i in range(16, 64):
@@ -137,12 +144,18 @@ def initial_state() -> State:
 
 
 def load_node(builder: Any, address: Any, offset: int = 0) -> list[Any]:
-    """32 bytes of memory as two registers of big-endian words."""
+    """32 bytes of memory as two registers of big-endian words.
+
+    address: i64, any alignment;  offset: bytes from it
+    """
     return [byte_swap(builder, load(builder, address, offset + half, V4)) for half in (0, 16)]
 
 
 def expanded(builder: Any, load_words: Callable[[], list[Any]]) -> Iterator[Any]:
     """W + K of one block: 4 registers in, 16 out, each computed when it is asked for.
+
+    load_words: gives the 4 registers of 4 big-endian words; called when the first register is asked for
+    returns:    an iterator of 16 registers: 4 rounds each
 
     So the schedule's instructions lie between those of the rounds, which wait for each other.
     """
@@ -161,10 +174,12 @@ class Kept:
     """The schedule of a block that a message repeats: computed for the first, kept for the others."""
 
     def __init__(self, schedule: Iterator[Any]) -> None:
+        """Take a schedule of which nothing has been asked for yet."""
         self._schedule = schedule
         self._made: list[Any] = []
 
     def __iter__(self) -> Iterator[Any]:
+        """Yield the 16 registers; those that nobody has had so far are written here."""
         for i in range(16):
             if i == len(self._made):
                 self._made.append(next(self._schedule))
@@ -172,12 +187,20 @@ class Kept:
 
 
 def padding_schedule() -> list[Any]:
-    """W + K of the padding block of a 64-byte message, as constants."""
+    """W + K of the padding block of a 64-byte message, as 16 constant registers."""
     return [vector(V4, PADDING_64[4 * i : 4 * i + 4]) for i in range(16)]
 
 
 def compress(builder: Any, states: list[State], schedules: Sequence[Iterable[Any]]) -> list[State]:
-    """One block of every stream, round by round across the streams."""
+    """One block of every stream, round by round across the streams.
+
+    states:    ABEF and CDGH of each stream
+    schedules: of each stream 16 registers of W + K
+    returns:   the states after the block
+
+    An instruction makes two rounds and takes the two lower words of its third operand: for the other two
+    rounds the upper words are moved down.
+    """
     two_rounds = function(builder, "llvm.x86.sha256rnds2", V4, [V4, V4, V4])
     current = list(states)
     for registers in zip(*schedules, strict=True):
@@ -193,7 +216,13 @@ def compress(builder: Any, states: list[State], schedules: Sequence[Iterable[Any
 
 
 def store_trimmed(builder: Any, state: State, address: Any, offset: int = 0) -> None:
-    """Write the digest with its two top bits cleared: a 254-bit field element, little-endian."""
+    """Write the digest with its two top bits cleared: a 254-bit field element, little-endian.
+
+    state:   ABEF and CDGH
+    address: i64, of 32 bytes, any alignment;  offset: bytes from it
+
+    The two top bits of byte 31 are bits 6 and 7 of the last word, as long as it is big-endian.
+    """
     low = builder.shuffle_vector(state[0], state[1], mask([3, 2, 7, 6]))
     high = builder.shuffle_vector(state[0], state[1], mask([1, 0, 5, 4]))
     high = builder.and_(high, vector(V4, [0xFFFFFFFF] * 3 + [0xFFFFFF3F]))

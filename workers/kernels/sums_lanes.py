@@ -25,6 +25,11 @@ EMPTY = np.uint32(1 << 31)
 def _emit_add(e, builder, total, other):
     """total += other, X : Y : Z in three slots each; sums end below 2.01 p.
 
+    total: i64  address of three slots, in and out;  other: the same, not changed; not `total`
+
+    Each mixed product (x1 y2 + x2 y1 and its like) is a product of sums less two products that are there
+    already.  What is subtracted is below the multiple of p that is added: 64 for sums of two products, 1024
+    for 3 b z1 z2.
     Source: Renes, Costello, Batina, eprint 2015/1060, algorithm 7; complete.
     """
     room = room_on_stack(builder, 8 * e.parts)
@@ -68,7 +73,12 @@ def _emit_add(e, builder, total, other):
 
 
 def _emit_load(e, builder, points, indices, target):
-    """X : Y : Z of 8 rows; 0 : 1 : 0 for infinity and for buckets without points."""
+    """X : Y : Z of 8 rows; 0 : 1 : 0 for infinity and for buckets without points.
+
+    points: i64  address of the first row;  indices: i64  address of u32[8]: a row, or EMPTY, whose highest
+            bit marks it; its other bits are those of row 0, which is read and not used
+    target: i64  address of three slots, output
+    """
     rows = e.addresses(builder, points, indices)
     x, y = e.gather(builder, rows, 0), e.gather(builder, rows, 1)
     gone = builder.or_(signs_of(builder, indices), e.is_blank(builder, y))
@@ -79,7 +89,11 @@ def _emit_load(e, builder, points, indices, target):
 
 
 def _emit_words(e, builder, slot, words):
-    """8 elements of a slot become rows of words side by side."""
+    """8 elements of a slot become rows of words side by side.
+
+    slot:  i64  address of a coordinate of 8 points;  words: i64  address of u64[8, 6 · parts], output: below
+           p
+    """
     rows = rows_after(builder, words, 8 * WORDS * e.parts)
     for k, part in enumerate(e.load(builder, slot)):
         value = FIELD.multiply(builder, part, FIELD.constant(FROM_LANES))
@@ -87,11 +101,13 @@ def _emit_words(e, builder, slot, words):
 
 
 def _emit_infinity(e, builder, target):
+    """Write 0 : 1 : 0 to three slots, in all lanes."""
     for k, value in enumerate((0, ONE, 0)):
         e.store(builder, target, e.constant(value), e.slot * k)
 
 
 def _step(e, name, emit):
+    """A step of the group of `e` whose code is a function of its own in each compiled module."""
     return llvm.step(llvm.called(f"g{e.parts}_lanes_{name}", partial(emit, e)))
 
 
