@@ -91,11 +91,8 @@ def _header(streams):
 def _emit_label(builder, parent_count, streams, arguments):
     """One label of each of `streams` sectors; their nodes lie side by side, two in a cache line.
 
-    parent_count: 6 in layer 1, 14 above
-    streams:      1, 2 or 4
-    arguments:    8 values, i64: addresses of replica_ids, current and previous; layer, node; addresses of
-                  this node's row of parents, of the one PREFETCH_NODES ahead, and of the begun states
-
+    parent_count: 6 in layer 1, 14 above;  streams: 1, 2 or 4
+    arguments:    8 values, i64: layer, node, and addresses; `ahead` is a row of parents as `parents` is
     A label waits for the one before from its second block on.  So the first block of the next node is
     compressed beside the last block of this one: 19 blocks in a row instead of 20.
     """
