@@ -46,16 +46,17 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         ),
         Hop("apps.sectors.services.jobs.claims:jobs_claim", "workers.agent.loop:Agent", "claim"),
         Hop("workers.agent.loop:Agent", "workers.agent.stages:StageRunner", "Celery of the host"),
-        Hop("workers.agent.loop:Agent", "apps.sectors.services.jobs.reports:job_event", "report"),
+        Hop("workers.agent.loop:Agent", "apps.sectors.services.jobs.stage_events:job_event", "report"),
         Hop(
-            "apps.sectors.services.jobs.reports:job_event", "apps.sectors.services.sealing.steps:sector_step"
+            "apps.sectors.services.jobs.stage_events:job_event",
+            "apps.sectors.services.sealing.steps:sector_step",
         ),
         Hop(
             "apps.sectors.services.sealing.steps:sector_step",
             "apps.sectors.tasks:sectors_advance",
             "row, head",
         ),
-        Hop("apps.sectors.tasks:sectors_advance", "apps.sectors.services.sealing.advance:tickets_assign"),
+        Hop("apps.sectors.tasks:sectors_advance", "apps.sectors.services.sealing.tickets:tickets_assign"),
         Hop(
             "apps.sectors.services.sealing.steps:sector_step", "apps.sectors.tasks:sectors_batch", "row, head"
         ),

@@ -15,7 +15,7 @@ import structlog
 from django.db import Error as DatabaseError
 
 from apps.core import clock
-from apps.sectors.services.jobs.claims import kinds_free
+from apps.sectors.services.jobs.claim_search import kinds_free
 from poolsite.wire.codec import document_encode
 from poolsite.wire.jobs import Work
 

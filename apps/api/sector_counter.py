@@ -22,7 +22,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
-from apps.sectors.selectors.sectors import numbers_of
+from apps.sectors.selectors.numbers import numbers_of
 from apps.sectors.services.reservations import TTL_S, NumberRequest, numbers_reserve
 from poolsite.filecoin.bitfield import bitfield_of_runs
 from poolsite.wire.jsonrpc.messages import json_read

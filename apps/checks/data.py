@@ -35,7 +35,7 @@ from apps.proving.selectors.faults import sectors_bad
 from apps.sectors.selectors.expirations import claims_ending
 from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.hosts import workers_read
-from apps.sectors.selectors.sealing_report import precommit_times
+from apps.sectors.selectors.sector_etas import precommit_times
 from apps.sectors.selectors.sectors import sectors_counts, sectors_visible
 from apps.sectors.selectors.stores import stores_read
 from apps.sectors.selectors.targets import targets_paused

@@ -12,7 +12,7 @@ from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.hosts import commands_open
-from apps.sectors.selectors.sectors import changes_open
+from apps.sectors.selectors.sector_changes import changes_open
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
-from apps.moves.move_in import steps_in
-from apps.moves.move_out import steps_out
+from apps.moves.move_in.order import steps_in
+from apps.moves.move_out.order import steps_out
 from apps.moves.readings import MoveReadings
 from apps.moves.steps import Move, Way, steps_ordered
 

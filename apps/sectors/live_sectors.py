@@ -1,32 +1,22 @@
-"""Sectors that the chain has, as a termination or an extension needs them, and the parameters of both.
+"""Sectors that the chain has, as a termination or an extension needs them.
 
-Source: go-state-types builtin/v18/miner SectorOnChainInfo, Partition; builtin-actors miner
-terminate_sectors, extend_sector_committment; FIP-0045 (claims), FIP-0098 (fee), FIP-0100 (daily fee).
+Source: go-state-types builtin/v18/miner SectorOnChainInfo, Partition; FIP-0045 (claims), FIP-0098 (fee),
+FIP-0100 (daily fee).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.sectors.onchain import partitions_of, sector_rows_read
-from poolsite.filecoin.actors.miner_proving import PartitionSectors, TerminateSectorsParams
-from poolsite.filecoin.actors.miner_sectors import (
-    ExpirationExtension2,
-    ExtendSectorExpiration2Params,
-    SectorClaim,
-)
-from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
+from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.cids import cid_from_json
-from poolsite.filecoin.codec import to_cbor
-from poolsite.filecoin.deadlines import deadline_from_json, deadline_info
-from poolsite.filecoin.expiration import BadExpiration, extension_check
-from poolsite.filecoin.pledge import daily_fee, termination_fee
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from poolsite.filecoin.pledge import termination_fee
 from poolsite.filecoin.power import quality_power
 
 if TYPE_CHECKING:
@@ -34,12 +24,6 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.miners.models import RewardEstimate
-    from poolsite.filecoin.deadlines import DeadlineInfo
-    from poolsite.filecoin.policy import Network
-
-CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
-"""Last epochs of a sector's life in which its claims may be given up.  Source: builtin-actors
-runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +66,6 @@ class Claim:
     """The latest epoch to which its sector may be extended with it."""
     piece_cid: str = ""
     client: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Extended:
-    """A sector as it will be once extended."""
-
-    sector: LiveSector
-    expiration: int
-    kept: tuple[int, ...] = ()
-    """Claims that stay."""
-    dropped: tuple[int, ...] = ()
-    """Claims that are given up."""
-    power: int = 0
-    daily_fee: int = 0
 
 
 def live_sectors_read(
@@ -173,132 +143,3 @@ def claims_read(client: ChainClient, address: str, *, key: str) -> dict[int, lis
         )
         found[claim.sector].append(claim)
     return found
-
-
-class Windows:
-    """A miner's deadlines at one head: which of them take changes now, and when the others do."""
-
-    def __init__(self, row: dict[str, Any], *, height: int) -> None:
-        self.now: DeadlineInfo = deadline_from_json(row)
-        self.height = height
-
-    @classmethod
-    def read(cls, client: ChainClient, address: str, *, key: str, height: int) -> Windows:
-        """Query a node.  Raises NodeRefused, NodeUnavailable."""
-        return cls(client.state_miner_proving_deadline(address, key), height=height)
-
-    def _frozen(self, index: int) -> tuple[int, int]:
-        """Return the next epochs in which nothing can be ended there: from, and the first one after."""
-        info = deadline_info(self.now.period_start, index, self.height, self.now.params).next_not_elapsed()
-        return info.open - info.params.window, info.close
-
-    def opens_at(self, index: int, *, margin: int = 0) -> int:
-        """Return the epoch from which a message that needs `margin` epochs may end sectors there.
-
-        Not while the deadline is open or the next to open.  Source: deadlines.rs deadline_is_mutable.
-        """
-        begin, end = self._frozen(index)
-        return self.height if self.height + margin < begin else end
-
-    def closes_at(self, index: int) -> int:
-        """Return the last epoch in which sectors may be ended there."""
-        return self._frozen(index)[0] - 1
-
-
-def longest(sector: LiveSector, *, claims: Sequence[Claim], now: int, network: Network) -> int:
-    """Return the latest epoch to which a sector can be extended with all its claims."""
-    most = min(now + network.max_sector_expiration_extension, sector.activation + network.max_sector_lifetime)
-    return min([most, *(claim.last for claim in claims)])
-
-
-def extended(
-    sector: LiveSector,
-    expiration: int,
-    *,
-    claims: Sequence[Claim],
-    drops: bool,
-    now: int,
-    circulating: int,
-    network: Network,
-) -> Extended:
-    """Return a sector as an extension makes it.  Raises BadExpiration with the reason why it cannot be."""
-    if sector.expiration < now:
-        raise BadExpiration(gettext("it has expired"))
-    if sector.is_faulty:
-        raise BadExpiration(gettext("it is faulty: extend it once it has recovered"))
-    if expiration == sector.expiration:
-        raise BadExpiration(gettext("it already expires at epoch {expiration}").format(expiration=expiration))
-    extension_check(
-        expiration,
-        sector=sector.number,
-        old_expiration=sector.expiration,
-        activation=sector.activation,
-        now=now,
-        network=network,
-    )
-    short = [claim for claim in claims if claim.last < expiration] if sector.verified_weight else []
-    if short and not drops:
-        last = min(claim.last for claim in short)
-        raise BadExpiration(
-            gettext(
-                "claim {claim} lasts only until epoch {last}: extend to that epoch, or drop the claim"
-            ).format(claim=short[0].id, last=last)
-        )
-    if short and sector.expiration - now > CLAIM_DROP_PERIOD:
-        raise BadExpiration(
-            gettext("claim {claim} can be dropped only in the sector's last 30 days").format(
-                claim=short[0].id
-            )
-        )
-    kept = [claim for claim in claims if claim not in short] if sector.verified_weight else []
-    weight = sum(claim.size for claim in kept) * (expiration - now)
-    power = quality_power(sector.size, duration=expiration - now, verified_weight=weight)
-    fee = sector.daily_fee * power // sector.power if sector.daily_fee else daily_fee(power, circulating)
-    return Extended(
-        sector=sector,
-        expiration=expiration,
-        kept=tuple(claim.id for claim in kept),
-        dropped=tuple(claim.id for claim in short),
-        power=power,
-        daily_fee=int(fee),
-    )
-
-
-def terminate_params(sectors: Iterable[LiveSector]) -> bytes:
-    """Return the parameters of TerminateSectors: one entry for each partition."""
-    places: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for sector in sectors:
-        places[sector.deadline, sector.partition].append(sector.number)
-    return to_cbor(
-        TerminateSectorsParams(
-            tuple(
-                PartitionSectors(deadline, partition, bitfield_of(numbers))
-                for (deadline, partition), numbers in sorted(places.items())
-            )
-        )
-    )
-
-
-def extend_params(sectors: Iterable[Extended]) -> bytes:
-    """Return the parameters of ExtendSectorExpiration2: one entry for each partition and expiration."""
-    places: dict[tuple[int, int, int], list[Extended]] = defaultdict(list)
-    for one in sectors:
-        places[one.sector.deadline, one.sector.partition, one.expiration].append(one)
-    return to_cbor(
-        ExtendSectorExpiration2Params(
-            tuple(
-                ExpirationExtension2(
-                    deadline=deadline,
-                    partition=partition,
-                    sectors=bitfield_of([one.sector.number for one in here if not one.kept + one.dropped]),
-                    sectors_with_claims=tuple(
-                        SectorClaim(one.sector.number, one.kept, one.dropped)
-                        for one in here
-                        if one.kept + one.dropped
-                    ),
-                    new_expiration=expiration,
-                )
-                for (deadline, partition, expiration), here in sorted(places.items())
-            )
-        )
-    )

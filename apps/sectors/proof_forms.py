@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
 from apps.core.formatting import size
-from apps.sectors.errors import ProofFormMissing
+from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import DAMOCLES, Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, SetUp

@@ -23,31 +23,27 @@ from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.context import sealing_context
 from apps.sectors.services.batches.messages import batches_watch
-from apps.sectors.services.changes.batches import changes_advance
+from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.claims_ending import claims_ending_follow
 from apps.sectors.services.changes.expirations import expirations_count
 from apps.sectors.services.damocles.sectors import damocles_follow
 from apps.sectors.services.jobs.c1_repeats import c1_repeat
-from apps.sectors.services.jobs.claims import leases_sweep
+from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.readback.sectors import sectors_recover
 from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.runs.elsewhere import gone_runs_follow
 from apps.sectors.services.runs.messages import runs_advance
-from apps.sectors.services.runs.snap_up import pieces_snap
-from apps.sectors.services.sealing.advance import (
-    SectorsInProgress,
-    precommits_check,
-    seeds_assign,
-    seeds_skip,
-    tickets_assign,
-    tickets_check,
-)
+from apps.sectors.services.runs.snap_up_due import pieces_snap
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
+from apps.sectors.services.sealing.landings import precommits_check
 from apps.sectors.services.sealing.packing import pieces_pack
 from apps.sectors.services.sealing.placements import placements_follow
 from apps.sectors.services.sealing.reseal import gone_hosts_follow
+from apps.sectors.services.sealing.seeds import seeds_assign, seeds_skip
 from apps.sectors.services.sealing.targets import targets_follow
+from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check
 from apps.sectors.services.stores.redeclarations import redeclarations_follow
-from apps.sectors.services.stores.scans import scans_compare
+from apps.sectors.services.stores.scan_comparison import scans_compare
 
 if TYPE_CHECKING:
     from datetime import datetime

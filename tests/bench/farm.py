@@ -153,7 +153,7 @@ class Share:
     """One web process's share of the hosts, with what each of them holds."""
 
     def __init__(self, number: int) -> None:
-        self.hosts = importlib.import_module("apps.sectors.services.hosts.workers")
+        self.heartbeats = importlib.import_module("apps.sectors.services.hosts.heartbeats")
         self.claims = importlib.import_module("apps.sectors.services.jobs.claims")
         self.wire = importlib.import_module("poolsite.wire.jobs")
         self.reports = importlib.import_module("poolsite.wire.job_reports")
@@ -188,7 +188,7 @@ class Share:
         done = 2 + number // len(self.workers)
         held = tuple(replace(one, progress=replace(one.progress, done=done)) for one in self.held[worker.pk])
         beat = self.host_wire.Heartbeat(boot_id="boot", held=held)
-        self.renewed += len(self.hosts.worker_heartbeat(worker, beat, now=datetime.now(UTC)).renewed)
+        self.renewed += len(self.heartbeats.worker_heartbeat(worker, beat, now=datetime.now(UTC)).renewed)
 
 
 class Bare:

@@ -51,7 +51,7 @@ def hosts_call(share: Any) -> None:
     for number in range(CALLERS):
         share.heartbeat(number)
         share.claim(number)
-        share.claims.kinds_free(now)
+        one("apps.sectors.services.jobs.claim_search").kinds_free(now)
         host = sealing.host(f"new-{number}", at=now)
         tenant = {"tenant_id": host.tenant_id, "now": now}
         done, failed, given_back = sealing.claim(host, at=now, new_sectors=3, max=3)
@@ -61,7 +61,7 @@ def hosts_call(share: Any) -> None:
         told = wire.Fail(token=failed.token, level=wire.Level.TEMPORARY, stage=stage, error="none")
         reports.job_fail(failed.id, told, **tenant)
         reports.job_release(given_back.id, wire.Release(token=given_back.token), **tenant)
-    share.claims.leases_sweep(now=now)
+    one("apps.sectors.services.jobs.leases").leases_sweep(now=now)
 
 
 def figures(share: Any, *, leased: int) -> Iterator[Figure]:

@@ -16,7 +16,7 @@ from apps.chain.chain_status import GONE_EPOCHS
 from apps.chain.selectors import network_current
 from apps.core.clock import now
 from apps.core.live import Change, publish
-from apps.sectors.services.hosts.workers import worker_command
+from apps.sectors.services.hosts.commands import worker_command
 from apps.sectors.services.sealing.steps import sector_retry, sector_stop
 from apps.users.services.tenants import tenant_update
 from poolsite.wire.commands import Operation

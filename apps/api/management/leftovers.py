@@ -15,12 +15,8 @@ from apps.sectors.services.hosts.leftovers import (
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
-from apps.sectors.services.stores.findings import (
-    findings_picked,
-    leftovers_next,
-    leftovers_plan,
-    leftovers_remove,
-)
+from apps.sectors.services.stores.findings import findings_picked
+from apps.sectors.services.stores.leftover_removals import leftovers_next, leftovers_plan, leftovers_remove
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
-from apps.sectors.services.adoptions.rows import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.reservations import numbers_parse, numbers_text
 from apps.sectors.states import AdoptionState
@@ -25,7 +25,7 @@ from poolsite.filecoin.bitfield import bitfield_of_runs
 
 if TYPE_CHECKING:
     from apps.sectors.models import SectorAdoption
-    from apps.sectors.services.adoptions.rows import AdoptionPlan
+    from apps.sectors.services.adoptions.plans import AdoptionPlan
 
 NUMBERS_CHARS = 10_000
 

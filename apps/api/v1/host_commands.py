@@ -14,8 +14,8 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.hosts import worker_get
+from apps.sectors.services.hosts.commands import worker_command
 from apps.sectors.services.hosts.retirement import worker_retire_drained
-from apps.sectors.services.hosts.workers import worker_command
 from poolsite.wire.commands import STORE_OPERATIONS, Operation
 
 NOT_PLAIN: Final = (Operation.REMOVE, Operation.REMOVE_SEALING, *STORE_OPERATIONS)

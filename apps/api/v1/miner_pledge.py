@@ -21,7 +21,7 @@ from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
-from apps.sectors.errors import BadCount
+from apps.sectors.errors.pledges import BadCount
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.sealing.pledge import pledge_create

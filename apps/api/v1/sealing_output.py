@@ -10,7 +10,8 @@ from apps.sectors.selectors.bottleneck import KINDS
 
 if TYPE_CHECKING:
     from apps.sectors.selectors.bottleneck import Bottleneck, StageFigures
-    from apps.sectors.selectors.sealing_report import Lane, SealingFilter, SealingReport
+    from apps.sectors.selectors.host_lanes import Lane
+    from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport
 
 
 class StageRunOutput(serializers.Serializer[Any]):

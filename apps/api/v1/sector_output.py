@@ -11,14 +11,10 @@ from apps.api.v1.sector_change_output import ChangeOutput, change_body
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
-from apps.sectors.selectors.sectors import (
-    SectorMessage,
-    changes_newest,
-    resume_choices,
-    sector_events,
-    sector_wait,
-    sectors_messages,
-)
+from apps.sectors.selectors.sector_changes import changes_newest
+from apps.sectors.selectors.sector_messages import SectorMessage, sectors_messages
+from apps.sectors.selectors.sector_waits import sector_wait
+from apps.sectors.selectors.sectors import resume_choices, sector_events
 from poolsite.wire.pipeline import SectorState, Stage
 
 if TYPE_CHECKING:

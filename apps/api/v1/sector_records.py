@@ -17,7 +17,8 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors import miner_get
 from apps.sectors.sector_records import record_of, records_of
-from apps.sectors.selectors.sectors import SectorFilter, sector_get, sectors_page
+from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
+from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.adoptions.records import RECORDS_MAX, RecordImport, records_import
 
 PAGE_DEFAULT = 100

@@ -16,8 +16,9 @@ from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.runs.snap_up import SnapUpPrice, snap_up_begin, snap_up_price
-from apps.sectors.services.runs.steps import run_abort, run_open, run_retry
+from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
+from apps.sectors.services.runs.snap_up import snap_up_begin
+from apps.sectors.services.runs.snap_up_prices import SnapUpPrice, snap_up_price
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import RUN_STATES

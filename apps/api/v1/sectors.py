@@ -15,7 +15,8 @@ from apps.api.v1.pagination import number
 from apps.api.v1.sector_output import SectorDetail, SectorOutput, detail_body, sectors_body
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
-from apps.sectors.selectors.sectors import SectorFilter, sector_get, sectors_page
+from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
+from apps.sectors.selectors.sectors import sector_get
 from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState
 
 PAGE_DEFAULT = 100

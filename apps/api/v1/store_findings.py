@@ -20,13 +20,9 @@ from apps.core.errors import BadValue
 from apps.sectors.selectors.store_scans import findings_page
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.stores.findings import (
-    FINDINGS_AT_ONCE,
-    findings_adopt,
-    findings_picked,
-    leftovers_plan,
-    leftovers_remove,
-)
+from apps.sectors.services.stores.finding_adoptions import findings_adopt
+from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE, findings_picked
+from apps.sectors.services.stores.leftover_removals import leftovers_plan, leftovers_remove
 from apps.sectors.states import FindingKind, FindingState
 
 if TYPE_CHECKING:

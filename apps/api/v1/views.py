@@ -30,7 +30,7 @@ from apps.api.idempotency import answered_once
 from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
 from apps.api.v1.serializers import writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
-from apps.sectors.errors import ChangeRefused
+from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
 from apps.users.limits import rate_limit_consume
 from poolsite.wire.jsonrpc.messages import json_read

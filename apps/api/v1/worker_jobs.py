@@ -23,7 +23,8 @@ from apps.core import clock
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
 from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take, is_sealing
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.services.jobs.reports import job_complete, job_event, job_fail, job_progress, job_release
+from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress, job_release
+from apps.sectors.services.jobs.stage_events import job_event
 from apps.sectors.services.runs.unsealing import unsealed_take
 from poolsite.wire.job_reports import Complete, Event, EventAnswer, Fail, Progress, Release
 from poolsite.wire.jobs import Claim, Claimed

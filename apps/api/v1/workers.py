@@ -18,8 +18,9 @@ from apps.api.v1.wire_schema import document_schema
 from apps.api.v1.worker_view import WorkerView, answer_of, heartbeat_note
 from apps.core import clock
 from apps.sectors.selectors.host_record import log_is_watched
-from apps.sectors.services.hosts.workers import worker_heartbeat, worker_register
-from apps.sectors.services.jobs.claims import kinds_free
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
+from apps.sectors.services.hosts.registration import worker_register
+from apps.sectors.services.jobs.claim_search import kinds_free
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Register, Registered
 from poolsite.wire.jobs import Work
 

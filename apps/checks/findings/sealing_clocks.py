@@ -14,7 +14,7 @@ from apps.checks.rare import rare_rows
 from apps.checks.results import Finding, Link
 from apps.core.formatting import plural, time_left
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
-from apps.sectors.services.sealing.advance import ticket_life
+from apps.sectors.services.sealing.tickets import ticket_life
 from poolsite.filecoin.noninteractive import LOOKBACK
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with

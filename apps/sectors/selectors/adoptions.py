@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.sectors.errors import AdoptionUnknown
+from apps.sectors.errors.adoptions import AdoptionUnknown
 from apps.sectors.selectors.hosts import is_uuid
 
 if TYPE_CHECKING:

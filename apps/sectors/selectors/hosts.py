@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Prefetch, Q
 
 from apps.core.compiled import Compiled
-from apps.sectors.errors import WorkerUnknown
+from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.models import (
     HostReport,
     Job,
@@ -24,9 +24,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.states import JobState
 from apps.users.models import Tenant
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import (
-    SectorState,
-)
+from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

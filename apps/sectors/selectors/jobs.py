@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from apps.sectors.errors import SectorUnknown
+from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector
 from apps.sectors.params import pieces_of
 from apps.sectors.proof_forms import takes_containers_here

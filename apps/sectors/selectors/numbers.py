@@ -1,15 +1,17 @@
-"""Which sector numbers of a miner are taken, and by whom."""
+"""Which sector numbers of a miner are taken, and by whom; where its counter stands."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.models import NumberReservation, Sector
+from apps.sectors.models import NumberReservation, Sector, SectorNumbers
 from apps.sectors.states import ReservationState
 from poolsite.filecoin.bitfield import bitfield_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from django.db.models import QuerySet
 
     from apps.miners.models import Miner
     from poolsite.filecoin.bitfield import BitField
@@ -30,3 +32,13 @@ def numbers_known(miner: Miner, numbers: Sequence[int]) -> set[int]:
     """Return those of these numbers that have a row: no more rows are read than are asked about."""
     rows = Sector.objects.filter(miner=miner, number__in=numbers).order_by()
     return set(rows.values_list("number", flat=True))
+
+
+def numbers_of(miner: Miner) -> SectorNumbers | None:
+    """Return a miner's counter of sector numbers; None before the first was given."""
+    return SectorNumbers.objects.filter(miner=miner).first()
+
+
+def reservations_of(miner: Miner) -> QuerySet[NumberReservation]:
+    """Return the reservations of a miner's sector numbers, newest first."""
+    return NumberReservation.objects.filter(miner=miner).order_by("-pk")

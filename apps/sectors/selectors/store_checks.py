@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
-from apps.sectors.errors import CheckUnknown
+from apps.sectors.errors.stores import CheckUnknown
 from apps.sectors.models import RUNS_OVER, PipelineRun, SectorCopy, Store, StoreAttachment, StoreCheck
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState

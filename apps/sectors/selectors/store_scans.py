@@ -8,7 +8,7 @@ from django.utils.translation import gettext as say
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
-from apps.sectors.errors import ScanUnknown
+from apps.sectors.errors.stores import ScanUnknown
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import FindingKind, FindingState
 

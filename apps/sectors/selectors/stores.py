@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, Subquery
 from django.utils.translation import gettext
 
 from apps.core.compiled import Compiled
-from apps.sectors.errors import StoreUnknown, WorkerUnknown
+from apps.sectors.errors.hosts import WorkerUnknown
+from apps.sectors.errors.stores import StoreUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away

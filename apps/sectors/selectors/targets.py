@@ -1,4 +1,4 @@
-"""Sealing targets: settings and progress; what a miner has set of its own."""
+"""Sealing targets: settings and progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
 from apps.sectors.models import SealTarget, Sector
-from apps.sectors.policy import BATCH_FIELDS, LIMITS
 from apps.sectors.states import Hold
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
@@ -69,16 +68,3 @@ def _wanted(row: SealTarget, *, now: datetime) -> int:
     wanted = min(wanted, (row.day_bytes or 0) // row.miner.sector_size)
     made = sectors.filter(created_at__gte=begin).exclude(state=SectorState.ABORTED).count()
     return max(wanted - made, 0)
-
-
-def batch_settings_own(miner: Miner) -> dict[str, int | bool | None]:
-    """Return a miner's own settings by name, None for what is as the pool has it.
-
-    What was stored before a limit came, or came back with a backup, is the nearest that the limit allows.
-    """
-    row = getattr(miner, "batch_settings", None)
-    own = {name: getattr(row, name, None) for name in BATCH_FIELDS}
-    for name, (least, most) in LIMITS.items():
-        if (value := own[name]) is not None:
-            own[name] = min(max(value, least), most)
-    return own

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.messages.selectors.recovery import recovery_row
-from apps.sectors.errors import NumbersElsewhere, NumbersExhausted
+from apps.sectors.errors.numbers import NumbersElsewhere, NumbersExhausted
 from apps.sectors.models import NumberReservation, SectorNumbers
 from poolsite.filecoin.bitfield import (
     BitField,

@@ -10,8 +10,10 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.sectors.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
+from apps.sectors.selectors.host_lanes import slots_of
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible
-from apps.sectors.selectors.sealing_report import HOSTS_MAX, percentile, slots_of
+from apps.sectors.selectors.percentiles import percentile
+from apps.sectors.selectors.sealing_report import HOSTS_MAX
 from apps.sectors.selectors.stage_runs import stage_runs, stage_spans
 from apps.sectors.services.sealing.prices import payers_of, pledge_price
 from poolsite.wire.jobs import JobKind

@@ -19,7 +19,8 @@ from apps.core.units import values_with_units
 from apps.miners.errors import MinerNotReady
 from apps.miners.services.roles import role_renew
 from apps.miners.states import MinerState, RoleKind
-from apps.sectors.errors import KeyReused, NumbersTaken, ReservationUnknown
+from apps.sectors.errors.numbers import NumbersTaken, ReservationUnknown
+from apps.sectors.errors.pledges import KeyReused
 from apps.sectors.models import NumberReservation, SectorNumbers
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.numbers import (

@@ -89,7 +89,7 @@ def test_no_transaction_is_open_while_a_node_is_asked(chain: Chain, monkeypatch:
         depths.append(len(connection.savepoint_ids))
         return live_field(*given)
 
-    monkeypatch.setattr("apps.sectors.services.adoptions.rows.live_field", asked)
+    monkeypatch.setattr("apps.sectors.services.adoptions.plans.live_field", asked)
     headers = people.bearer(people.token("sign", of="alice")) | {"Idempotency-Key": "k"}
 
     body: Any = {"data": "{}", "content_type": "application/json"}

@@ -17,10 +17,9 @@ from apps.core import clock
 from apps.miners.models import Miner
 from apps.sectors.models import BatchSettings
 from apps.sectors.policy import BASE_FEES, SealingPolicy
-from apps.sectors.selectors.sectors import batch_policy
-from apps.sectors.selectors.targets import batch_settings_own
+from apps.sectors.selectors.batch_settings import batch_policy, batch_settings_own
 from apps.sectors.services.batches.asks import asked_height
-from apps.sectors.services.batches.closing import batch_choose
+from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import PRE_COMMIT, SealingContext
 from apps.sectors.services.sealing.packing import is_due, packing_asked_at, pieces_plan
 from apps.users.models import AuditEntry

@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors import sender_choose, senders_named
 from apps.miners.states import Use
-from apps.sectors.services.changes.plans import USES
+from apps.sectors.services.changes.messages import USES
 from apps.users.models import AuditEntry
 from poolsite.wire.pipeline.changes import ChangeKind
 from tests import factories, people

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
-from apps.sectors.services.changes.plans import ChangePlan, ChangeRequest
+from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
 from poolsite.wire.pipeline.changes import ChangeKind
 from tests.people import principal
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.models import Sector, SectorChange
+    from apps.sectors.services.changes.plans import ChangePlan
 
 
 TERMINATE = ChangeRequest(kind=ChangeKind.TERMINATE, reason="the disk is needed")

@@ -21,9 +21,11 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.selectors.restored import sectors_recovery
-from apps.sectors.services.changes import batches as change_batches
+from apps.sectors.services.changes import following, push, sending
 from apps.sectors.services.changes import signing as change_signing
-from apps.sectors.services.changes.plans import METHODS, ChangePlan, ChangeRequest, changes_plan
+from apps.sectors.services.changes.messages import METHODS
+from apps.sectors.services.changes.plans import ChangePlan, changes_plan
+from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.services.sealing.failures import failures_retry
 from apps.users.models import AuditEntry
@@ -157,7 +159,13 @@ def test_a_termination_that_was_not_sent_can_be_cancelled(
     assert sent(Method.TERMINATE_SECTORS) == []
 
 
-WRITES = [(change_batches, name) for name in ("change_step", "message_push", "batch_sent", "advance")]
+WRITES = [
+    (sending, "change_step"),
+    (push, "message_push"),
+    (following, "batch_sent"),
+    (following, "change_step"),
+    (following, "advance"),
+]
 
 
 @pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])

@@ -8,7 +8,7 @@ from django.utils.timezone import now
 
 from apps.sectors.models import Job, JobEvent, Sector, SectorAdoption, WorkerCommand
 from apps.sectors.services.adoptions.rows import adoptions_follow
-from apps.sectors.services.stores.scans import scans_compare
+from apps.sectors.services.stores.scan_comparison import scans_compare
 from poolsite.filecoin.cids import commr_cid
 from tests.unit.apps.sectors.adoptions import Chain
 from tests.unit.apps.sectors.reconcile import work

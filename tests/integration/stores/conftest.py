@@ -13,7 +13,7 @@ from django.db import close_old_connections
 from django.utils.timezone import now
 
 from apps.sectors.models import Store as StoreRow
-from apps.sectors.services.stores.scans import scans_compare
+from apps.sectors.services.stores.scan_comparison import scans_compare
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import JobKind
 from tests import factories

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.services.stores import findings as store_findings
+from apps.sectors.services.stores import leftover_removals
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
         "apps.api.management.leftovers",
     ):
         monkeypatch.setattr(f"{place}.sealing_context_now", lambda: work)
-    monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: {})
+    monkeypatch.setattr(leftover_removals, "live_sectors_read", lambda *_, **__: {})
     monkeypatch.setattr(
-        store_findings, "precommits_read", lambda _client, _miner, numbers, _key: dict.fromkeys(numbers)
+        leftover_removals, "precommits_read", lambda _client, _miner, numbers, _key: dict.fromkeys(numbers)
     )
 
 

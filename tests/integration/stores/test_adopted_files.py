@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from apps.sectors.models import Sector, StoreFinding, StoreScan
-from apps.sectors.services.adoptions.rows import adoption_begin
-from apps.sectors.services.stores import scans as store_scans
+from apps.sectors.services.adoptions.plans import adoption_begin
+from apps.sectors.services.stores import scan_comparison
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from tests.integration.stores.adopted_files import forgotten, heads, is_idle
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_scans, "FINDINGS_MAX", 1)  # a scan lists one at a time
+    monkeypatch.setattr(scan_comparison, "FINDINGS_MAX", 1)  # a scan lists one at a time
     monkeypatch.setattr("apps.sectors.services.adoptions.files.FINDINGS_MAX", 1)
     chain = forgotten(farm)
     adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=replace(SYSTEM, actor="ann"))

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from apps.sectors.models import Sector, StoreFinding
-from apps.sectors.services.adoptions.rows import adoption_begin
+from apps.sectors.services.adoptions.plans import adoption_begin
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from tests.integration.stores.adopted_files import forgotten, heads, is_idle

@@ -13,7 +13,7 @@ from django.utils.timezone import now
 
 from apps.sectors.models import Sector, StoreScan
 from apps.sectors.services.stores.redeclarations import redeclarations_follow
-from apps.sectors.services.stores.scans import scans_compare
+from apps.sectors.services.stores.scan_comparison import scans_compare
 from apps.users.models import AuditEntry
 from tests import people
 from tests.page_client import signed_in, text_of

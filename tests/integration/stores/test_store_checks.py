@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps.checks.data import CheckData
 from apps.checks.findings.stores import copies_bad
 from apps.sectors.models import SectorCopy, StoreCheck, WorkerCommand
+from apps.sectors.services.stores import check_results
 from apps.sectors.services.stores import checks as store_checks
 from apps.users.models import AuditEntry
 from tests.page_client import signed_in, text_of
@@ -107,7 +108,7 @@ def test_a_store_that_goes_away_in_between_makes_nothing_bad(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_checks, "AT_ONCE", 1)
-    monkeypatch.setattr(store_checks, "AGAIN_AFTER", timedelta())
+    monkeypatch.setattr(check_results, "AGAIN_AFTER", timedelta())
     begun(farm)
     for _ in range(2):  # told of the first, it has read it
         farm.beat()

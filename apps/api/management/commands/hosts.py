@@ -14,6 +14,7 @@ from apps.core import clock
 from apps.core.formatting import plural
 from apps.core.management.any_order import AnyOrderCommand
 from apps.sectors.selectors.hosts import host_report, worker_is_away, workers_visible
+from apps.sectors.services.hosts.commands import worker_command
 from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
 from apps.sectors.services.hosts.settings import (
     settings_wanted,
@@ -22,7 +23,6 @@ from apps.sectors.services.hosts.settings import (
     worker_group_set,
     worker_settings_set,
 )
-from apps.sectors.services.hosts.workers import worker_command
 from apps.users.principals import SYSTEM
 from apps.users.selectors import tenant_by_name
 from poolsite.wire.commands import Operation

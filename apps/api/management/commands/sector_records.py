@@ -13,7 +13,7 @@ from apps.api.management.words import refusals_told
 from apps.miners.selectors import miner_get
 from apps.moves.lotus_metadata import lotus_snapshot
 from apps.sectors.sector_records import record_of
-from apps.sectors.selectors.sectors import SectorFilter, sectors_page
+from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
 from apps.users.principals import SYSTEM
 

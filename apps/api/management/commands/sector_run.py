@@ -13,9 +13,10 @@ from apps.core.errors import DomainError
 from apps.miners.selectors import miner_get
 from apps.sectors.selectors.sectors import sectors_by_numbers
 from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
-from apps.sectors.services.runs.snap_up import snap_up_begin, snap_up_price
-from apps.sectors.services.runs.steps import run_abort, run_open, run_retry
+from apps.sectors.services.runs.snap_up import snap_up_begin
+from apps.sectors.services.runs.snap_up_prices import snap_up_price
 from apps.users.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 

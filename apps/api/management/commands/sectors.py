@@ -18,13 +18,16 @@ from apps.core.formatting import fil, plural, size
 from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
-from apps.sectors.errors import SectorUnknown
+from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.adoptions import adoption_get
 from apps.sectors.selectors.expirations import CUTOFF, precommits_open, sectors_expiring
-from apps.sectors.selectors.sectors import SectorFilter, sector_get, sectors_by_numbers, sectors_page
-from apps.sectors.services.adoptions.rows import adoption_begin, adoption_follow, adoption_plan
+from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
+from apps.sectors.selectors.sectors import sector_get, sectors_by_numbers
+from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
+from apps.sectors.services.adoptions.rows import adoption_follow
 from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.changes.plans import ChangeRequest, changes_plan
+from apps.sectors.services.changes.plans import changes_plan
+from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.reservations import numbers_parse, numbers_text
 from apps.sectors.services.sealing.failures import sector_state_set

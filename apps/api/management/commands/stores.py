@@ -20,7 +20,7 @@ from apps.sectors.selectors.store_checks import bad_files_text, checks_of, check
 from apps.sectors.selectors.store_scans import findings_page, scans_of
 from apps.sectors.selectors.stores import attachment_get, store_sector_counts, store_status, stores_visible
 from apps.sectors.services.stores.checks import PACE, check_begin
-from apps.sectors.services.stores.findings import findings_adopt
+from apps.sectors.services.stores.finding_adoptions import findings_adopt
 from apps.sectors.services.stores.lost import lost_store, store_forget
 from apps.sectors.services.stores.moves import moves_begin
 from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach

@@ -21,13 +21,9 @@ from apps.dashboard.pages.hosts.detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, worker_is_away
+from apps.sectors.services.hosts.commands import worker_command
 from apps.sectors.services.hosts.retirement import unfinished_jobs, worker_retire, worker_retire_drained
-from apps.sectors.services.hosts.settings import (
-    values_read,
-    worker_group_set,
-    worker_settings_set,
-)
-from apps.sectors.services.hosts.workers import worker_command
+from apps.sectors.services.hosts.settings import values_read, worker_group_set, worker_settings_set
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:

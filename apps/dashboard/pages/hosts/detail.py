@@ -25,7 +25,7 @@ from apps.dashboard.pages.hosts.rows import HostRow, host_row
 from apps.dashboard.pages.hosts.setting_rows import SettingRow, known_keys, setting_label, setting_rows
 from apps.dashboard.pages.storage.attachment_rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.errors import WorkerUnknown
+from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.selectors.host_record import host_record, log_watch
 from apps.sectors.selectors.hosts import host_report, worker_get, worker_is_away
 from apps.sectors.services.hosts.retirement import unfinished_jobs

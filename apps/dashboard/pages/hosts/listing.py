@@ -26,7 +26,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.selectors.hosts import is_uuid, worker_get, worker_is_away, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
-from apps.sectors.services.hosts.workers import worker_command
+from apps.sectors.services.hosts.commands import worker_command
 from apps.users.services.people import can_manage_people
 from poolsite.wire.commands import Operation
 

@@ -25,7 +25,7 @@ from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
-from apps.sectors.services.adoptions.rows import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.reservations import numbers_parse, numbers_text
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.models import SectorAdoption
-    from apps.sectors.services.adoptions.rows import AdoptionPlan
+    from apps.sectors.services.adoptions.plans import AdoptionPlan
     from apps.users.principals import Principal
 
 SHOWN: Final = 10

@@ -20,7 +20,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
 from apps.sectors.policy import BASE_FEES, FLAGS, LIMITS, sealing_policy
-from apps.sectors.selectors.targets import batch_settings_own
+from apps.sectors.selectors.batch_settings import batch_settings_own
 from apps.sectors.services.batches.asks import batches_waiting
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.packing import packing_plan

@@ -32,7 +32,7 @@ from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get, role_groups_of, role_is_in_force, roles_of
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.selectors.sectors import numbers_of, reservations_of
+from apps.sectors.selectors.numbers import numbers_of, reservations_of
 from apps.sectors.services.roles.assignments import hosts_of, may_assign
 from apps.sectors.services.roles.groups import groups_of
 from apps.sectors.services.roles.trial import role_tests

@@ -17,7 +17,8 @@ from apps.dashboard.pages.sealing.verdict import stage_name
 
 if TYPE_CHECKING:
     from apps.dashboard.labels import StateLabel
-    from apps.sectors.selectors.sealing_report import Lane, SealingFilter, SealingReport
+    from apps.sectors.selectors.host_lanes import Lane
+    from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport
     from apps.sectors.selectors.stage_runs import StageRun
 
 LABEL_SHARE: Final = 0.045

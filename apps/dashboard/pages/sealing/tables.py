@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.sectors.selectors.bottleneck import StageFigures
-    from apps.sectors.selectors.sealing_report import SealingReport, SectorEta
+    from apps.sectors.selectors.sealing_report import SealingReport
+    from apps.sectors.selectors.sector_etas import SectorEta
 
 SECTORS_SHOWN: Final = 50
 

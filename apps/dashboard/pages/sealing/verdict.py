@@ -11,7 +11,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import STAGES
-from apps.sectors.selectors.sealing_report import slots_of
+from apps.sectors.selectors.host_lanes import slots_of
 
 if TYPE_CHECKING:
     from apps.sectors.selectors.bottleneck import StageFigures

@@ -14,7 +14,7 @@ from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.text_fields import Text, Ticks
 from apps.sectors.selectors.expirations import sectors_ending
 from apps.sectors.selectors.sectors import sectors_picked, sectors_visible
-from apps.sectors.services.changes.plans import ChangeRequest
+from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import CHANGES_MAX
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from apps.chain.chain_status import EpochClock
-    from apps.sectors.services.changes.plans import ChangePlan, SectorPrice
+    from apps.sectors.services.changes.plans import ChangePlan
+    from apps.sectors.services.changes.prices import SectorPrice
 
 DAY_S: Final = 86_400
 ROWS_SHOWN: Final = 100

@@ -24,7 +24,7 @@ from apps.dashboard.pages.sectors.change_form import ChangeForm, picked, request
 from apps.dashboard.pages.sectors.change_plan import ROWS_SHOWN, plan_facts, rows_of
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors.sectors import change_get
+from apps.sectors.selectors.sector_changes import change_get
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, changes_request
 from poolsite.wire.pipeline.changes import ChangeKind

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as say
 from apps.checks.findings.sealing_clocks import DEPOSIT_S, ticket_needed
 from apps.core import formatting
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
-from apps.sectors.services.sealing.advance import ticket_life
+from apps.sectors.services.sealing.tickets import ticket_life
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:

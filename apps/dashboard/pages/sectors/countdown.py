@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.labels import CHANGES
-from apps.sectors.selectors.sectors import sector_wait
+from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Owner, Stage

@@ -31,14 +31,10 @@ from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.services.transfer import MOVED
 from apps.proving.selectors.deadlines import deadline_keys
-from apps.sectors.errors import SectorUnknown
-from apps.sectors.selectors.sectors import (
-    changes_newest,
-    run_under_way,
-    sector_events,
-    sector_get,
-    sectors_messages,
-)
+from apps.sectors.errors.sectors import SectorUnknown
+from apps.sectors.selectors.sector_changes import changes_newest
+from apps.sectors.selectors.sector_messages import sectors_messages
+from apps.sectors.selectors.sectors import run_under_way, sector_events, sector_get
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from apps.dashboard.pages.sectors.detail import sector_page
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
-from apps.sectors.services.runs.snap_up import snap_up_begin, snap_up_price
-from apps.sectors.services.runs.steps import run_abort, run_open, run_retry
+from apps.sectors.services.runs.snap_up import snap_up_begin
+from apps.sectors.services.runs.snap_up_prices import snap_up_price
 
 if TYPE_CHECKING:
     import uuid

@@ -12,7 +12,9 @@ from apps.core.formatting import plural
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.sectors.rows import SectorRow, has_expired
 from apps.sectors.policy import BASE_FEES
-from apps.sectors.selectors.sectors import ERROR_MAX, batch_policy, sectors_sharing
+from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.sector_waits import ERROR_MAX
+from apps.sectors.selectors.sectors import sectors_sharing
 from apps.sectors.services.batches.context import KINDS
 from apps.sectors.states import PAUSED_BY
 from poolsite.wire.pipeline import SectorState, Stage

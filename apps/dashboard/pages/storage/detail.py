@@ -24,7 +24,7 @@ from apps.dashboard.pages.storage.order_rows import move_row
 from apps.dashboard.pages.storage.rows import StoreRow, bytes_text, event_text, store_row
 from apps.dashboard.pages.storage.scans import scan_card
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.errors import StoreUnknown
+from apps.sectors.errors.stores import StoreUnknown
 from apps.sectors.selectors.moves import moves_of, moves_open, removals_awaited
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get, store_sector_counts
 

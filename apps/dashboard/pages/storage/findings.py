@@ -23,13 +23,9 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.stores.findings import (
-    findings_adopt,
-    findings_picked,
-    leftovers_next,
-    leftovers_plan,
-    leftovers_remove,
-)
+from apps.sectors.services.stores.finding_adoptions import findings_adopt
+from apps.sectors.services.stores.findings import findings_picked
+from apps.sectors.services.stores.leftover_removals import leftovers_next, leftovers_plan, leftovers_remove
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -20,7 +20,9 @@ from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.store_scans import counts_text, findings_page, kinds_waiting, scan_get, scans_of
 from apps.sectors.selectors.stores import store_get
-from apps.sectors.services.stores.findings import REMOVABLE
+from apps.sectors.services.stores.leftover_removals import (
+    REMOVABLE,
+)
 from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import FindingKind, FindingState, ScanState
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import ScanUnknown, StoreRefused
+from apps.sectors.errors.stores import ScanUnknown, StoreRefused
 from apps.sectors.models import Sector, SectorAdoption, Store
 from apps.sectors.selectors.store_scans import scan_get
 from apps.sectors.services.stores.checks import reader
-from apps.sectors.services.stores.findings import adoptable_next, findings_adopt
-from apps.sectors.services.stores.scans import FINDINGS_MAX, scan_begin
+from apps.sectors.services.stores.finding_adoptions import adoptable_next, findings_adopt
+from apps.sectors.services.stores.scan_comparison import FINDINGS_MAX
+from apps.sectors.services.stores.scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
 from apps.users.principals import Principal
 from apps.users.states import Perm

@@ -7,188 +7,42 @@ portion is written in one transaction, so whoever goes on after a kill finds out
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
-from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
-from apps.core.errors import NotAllowed
-from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
-from apps.miners.onchain import live_field, partitions_read
-from apps.miners.states import MinerState
-from apps.sectors.errors import AdoptionRefused
-from apps.sectors.live_sectors import claims_read
 from apps.sectors.models import ActiveSectors, SectorAdoption, SectorNumbers
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.params import pieces_column
-from apps.sectors.selectors.numbers import numbers_in_use, numbers_known
-from apps.sectors.selectors.restored import miners_unrecovered, read_back_require
+from apps.sectors.selectors.numbers import numbers_known
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.adoptions.chain_places import Claims, Places
 from apps.sectors.services.adoptions.files import files_follow
 from apps.sectors.services.numbers import numbers_first
 from apps.sectors.services.readback.imports import proven_create
 from apps.sectors.services.readback.proven_compare import ASKED_MAX
-from apps.sectors.services.reservations import numbers_text
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
-from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
-from poolsite.filecoin.bitfield import EMPTY, bitfield_of, bitfield_of_runs, bitfield_union, portions, runs_of
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_of_runs, portions
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd, cid_to_commr
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.wire.job_inputs import Piece as WirePiece
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from apps.sectors.live_sectors import Claim
     from apps.sectors.onchain import OnSector
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
-    from poolsite.filecoin.bitfield import BitField
 
 PORTIONS_AT_ONCE: Final = 10
 """Portions of `ASKED_MAX` sectors that are written with one head."""
 NOTE: Final = "adopted: it was on chain, but not recorded here"
-
-
-@dataclass(slots=True)
-class Places:
-    """Where the live sectors of a miner are by the chain, and which of them are active."""
-
-    live: BitField
-    active: BitField
-    partitions: list[tuple[int, int, BitField]]
-
-    @classmethod
-    def read(cls, miner: Miner, work: SealingContext) -> Places:
-        """Query a node.  Raises NodeRefused, NodeUnavailable."""
-        deadlines = range(work.network.proving.deadlines)
-        read = partitions_read(work.client, miner.address, deadlines, work.head.key)
-        found = [(at, index, one) for at, rows in read.items() for index, one in enumerate(rows)]
-        return cls(
-            live=bitfield_union(one.live for _, _, one in found),
-            active=bitfield_union(one.active for _, _, one in found),
-            partitions=[(at, index, one.live) for at, index, one in found if one.live],
-        )
-
-    def of(self, numbers: BitField) -> dict[int, tuple[int, int]]:
-        """Return deadline and partition of these numbers."""
-        return {number: (at, index) for at, index, there in self.partitions for number in there & numbers}
-
-
-@dataclass(slots=True)
-class Claims:
-    """The claims of a miner by sector, read once they are needed: a node gives all of them at once."""
-
-    work: SealingContext
-    miner: Miner
-    known: dict[int, list[Claim]] | None = field(default=None)
-
-    def of(self, number: int) -> Sequence[Claim]:
-        """Return those of a sector.  Raises NodeRefused, NodeUnavailable."""
-        if self.known is None:
-            self.known = claims_read(self.work.client, self.miner.address, key=self.work.head.key)
-        return self.known.get(number, ())
-
-
-@dataclass(frozen=True, slots=True)
-class AdoptionPlan:
-    """What an adoption would write."""
-
-    numbers: BitField
-    """Live on the chain, and without a row."""
-    listed: int
-    """Of those that were named, how many have a row already."""
-    absent: BitField
-    """Of those that were named, which do not live on the chain."""
-
-
-def adoption_plan(miner: Miner, *, wanted: BitField | None, work: SealingContext) -> AdoptionPlan:
-    """Compare the chain's live sectors of a miner with its rows; only `wanted` ones if any are named.
-
-    Raises NodeRefused, NodeUnavailable.
-    """
-    live = live_field(work.client, miner.address, work.network.proving.deadlines, work.head.key)
-    known = numbers_in_use(miner)
-    if wanted is None:
-        return AdoptionPlan(numbers=live - known, listed=0, absent=EMPTY)
-    return AdoptionPlan(
-        numbers=(live & wanted) - known, listed=len(wanted & known), absent=(wanted - live) - known
-    )
-
-
-def adoption_begin(
-    miner: Miner, *, wanted: BitField | None, work: SealingContext, by: Principal
-) -> SectorAdoption:
-    """Order the adoption of all sectors without a row, or of the `wanted` ones; asked again it is the same.
-
-    Raises NotAllowed, MinerNotReady, AdoptionRefused, NodeRefused, NodeUnavailable.
-    """
-    if not by.may("sign"):
-        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
-    if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(
-            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
-        )
-    read_back_require(miner)
-    plan = adoption_plan(miner, wanted=wanted, work=work)
-    with transaction.atomic():
-        locked = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
-        if locked.tenant_id != miner.tenant_id:
-            raise MinerNotReady(
-                gettext("{miner} was transferred to another tenant in the meantime").format(miner=miner),
-                field="miner",
-            )
-        row = locked.adoptions.select_for_update().filter(state__in=OPEN_ADOPTIONS).first()
-        if row is not None and row.state == AdoptionState.ROWS:
-            if plan.numbers - bitfield_of_runs(row.runs):
-                raise AdoptionRefused(
-                    gettext("another adoption of this miner is in progress: wait for it, or cancel it")
-                )
-            return row
-        if not plan.numbers:
-            if row is not None:
-                return row
-            raise AdoptionRefused(_nothing_text(miner, plan.listed, len(plan.absent)), field="numbers")
-        if row is not None:
-            advance(row, "END", updated_at=work.now)
-        made = SectorAdoption.objects.create(
-            miner=miner, runs=runs_of(plan.numbers), total=len(plan.numbers), actor=by.actor[:200]
-        )
-        after = {"count": made.total, "numbers": numbers_text(plan.numbers)}
-        audit_record(principal=by, action="sector.adopt", target=miner.address, after=after)
-        publish(Change("miner", miner.pk, miner.tenant_id))
-    return made
-
-
-def _nothing_text(miner: Miner, listed: int, absent: int) -> str:
-    """Return why there is nothing to adopt."""
-    if absent:
-        return gettext("{sectors} not live on chain").format(sectors=plural(absent, "sector"))
-    if listed:
-        return gettext("these sectors are already recorded here")
-    return gettext("all sectors of {miner} on chain are already recorded here").format(miner=miner)
-
-
-@transaction.atomic
-def adoption_cancel(miner: Miner, row: SectorAdoption, *, by: Principal, now: datetime) -> SectorAdoption:
-    """End an adoption; the rows that it has written stay.  Raises NotAllowed, WrongState, LostRace."""
-    if not by.may("sign"):
-        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
-    advance(row, "CANCEL", updated_at=now)
-    after = {"written": plural(row.written, "sector"), "of": plural(row.total, "sector")}
-    audit_record(principal=by, action="sector.adopt-cancel", target=miner.address, after=after)
-    publish(Change("miner", miner.pk, miner.tenant_id))
-    return row
 
 
 def adoptions_follow(work: SealingContext) -> None:

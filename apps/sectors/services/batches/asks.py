@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
-from apps.sectors.errors import NothingWaits
+from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.models import BatchSettings, PipelineRun, Sector, SectorChange
 from apps.users.services.audit import audit_record
 from poolsite.wire.pipeline import SectorState, SnapState

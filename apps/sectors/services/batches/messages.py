@@ -22,8 +22,8 @@ from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal
 from apps.sectors.models import Batch, Sector
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.selectors.sectors import batch_policy
 from apps.sectors.services.batches.context import (
     COMMIT_NI,
     KINDS,
@@ -33,7 +33,8 @@ from apps.sectors.services.batches.context import (
     sectors_requeue,
 )
 from apps.sectors.services.batches.miner_funds import BALANCE_GONE, balance_gone
-from apps.sectors.services.sealing.advance import commit_landed, precommit_landed, step_console
+from apps.sectors.services.sealing.console_steps import step_console
+from apps.sectors.services.sealing.landings import commit_landed, precommit_landed
 from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing.steps import console_failure
 from apps.sectors.states import BatchKind, BatchState

@@ -17,8 +17,8 @@ from apps.sectors.params import expiration_choose
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.batches.context import COMMIT_NI, SealingContext, sector_refused, sectors_requeue
 from apps.sectors.services.batches.forms import BatchEntry, BatchForm, batch_params, fitting, pledge_value
-from apps.sectors.services.runs.snap_up import last_mutable
-from apps.sectors.services.sealing.advance import step_console
+from apps.sectors.services.runs.update_windows import last_mutable
+from apps.sectors.services.sealing.console_steps import step_console
 from poolsite.filecoin.deadlines import deadline_from_json
 from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.proof_verifier import is_container

@@ -6,34 +6,17 @@ simulates.  What the chain would refuse is named here, sector by sector.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.chain.errors import NetworkUnknown
-from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.validate import PushItem
-from apps.miners.selectors import miner_principal, reward_estimate, sender_choose
-from apps.miners.states import MinerState, Use
-from apps.sectors.errors import ChangeRefused
-from apps.sectors.live_sectors import (
-    Windows,
-    claims_read,
-    extend_params,
-    extended,
-    live_sectors_read,
-    longest,
-    terminate_params,
-)
+from apps.miners.states import MinerState
+from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import SectorChange
-from apps.sectors.onchain import circulating_read
-from apps.sectors.selectors.sectors import batch_policy
-from apps.sectors.services.sealing.advance import by_miner
-from apps.sectors.states import BatchKind
-from poolsite.filecoin.actors.miner import Method
-from poolsite.filecoin.expiration import BadExpiration
+from apps.sectors.services.changes.messages import batch_max, change_run
+from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_priced
+from apps.sectors.services.sealing.console_steps import by_miner
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
 
@@ -42,53 +25,9 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
-    from apps.sectors.live_sectors import Extended, LiveSector
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network
-
-METHODS: Final = {
-    ChangeKind.TERMINATE: Method.TERMINATE_SECTORS,
-    ChangeKind.EXTEND: Method.EXTEND_SECTOR_EXPIRATION2,
-}
-USES: Final = {ChangeKind.TERMINATE: Use.TERMINATE, ChangeKind.EXTEND: Use.EXTEND}
-"""Which of a miner's addresses send it."""
-MESSAGE_KINDS: Final = {
-    ChangeKind.TERMINATE: BatchKind.TERMINATE,
-    ChangeKind.EXTEND: BatchKind.EXTEND,
-}
-LANDING_MARGIN: Final = 3
-"""Epochs that are left for a termination to land before its deadline takes no changes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeRequest:
-    """What is to become of some sectors."""
-
-    kind: ChangeKind
-    expiration: int | None = None
-    """Of an extension: the epoch; None: each as long as the chain takes with all its claims."""
-    drops_claims: bool = False
-    """Of an extension: give up claims that cannot last as long."""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SectorPrice:
-    """What a change does to one sector; with a refusal nothing of it will be done."""
-
-    sector: Sector
-    refusal: str = ""
-    fee: int = 0
-    """attoFIL that the chain takes for its end."""
-    pledge: int = 0
-    """attoFIL that are free again once it has ended."""
-    sends_at: int = 0
-    """The first epoch at which its message may go."""
-    live: LiveSector | None = None
-    after: Extended | None = None
-    """Of an extension."""
 
 
 @dataclass(slots=True)
@@ -176,21 +115,6 @@ def changes_plan(
     return plan
 
 
-def changes_priced(
-    miner: Miner,
-    sectors: Sequence[Sector],
-    *,
-    request: ChangeRequest,
-    client: ChainClient,
-    head: Head,
-    network: Network,
-) -> list[SectorPrice]:
-    """Return what a change does to each of a miner's sectors, in order, as the chain has them."""
-    if request.kind is ChangeKind.TERMINATE:
-        return _terminations(miner, sectors, client=client, head=head)
-    return _extensions(miner, sectors, request, client=client, head=head, network=network)
-
-
 def _state_refusal(sector: Sector, under_way: str | None) -> str:
     """Return why a sector cannot be changed by its state here."""
     if under_way is not None:
@@ -201,95 +125,6 @@ def _state_refusal(sector: Sector, under_way: str | None) -> str:
     if sector.state == SectorState.ABORTED:
         return gettext("it was aborted")
     return gettext("it is not proven yet: wait for its commit, or abort it")
-
-
-GONE: Final = "it has already ended on chain"
-
-
-def _terminations(
-    miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, head: Head
-) -> list[SectorPrice]:
-    reward = reward_estimate()
-    if reward is None:
-        raise NetworkUnknown(
-            gettext(
-                "the fee cannot be estimated: no node returned the network's reward estimate; try again later"
-            )
-        )
-    live = _live(miner, sectors, client=client, head=head)
-    windows = Windows.read(client, miner.address, key=head.key, height=head.height)
-    return [
-        SectorPrice(sector=one, refusal=GONE)
-        if (there := live.get(one.number)) is None
-        else SectorPrice(
-            sector=one,
-            live=there,
-            fee=there.fee(reward, height=head.height),
-            pledge=there.pledge,
-            sends_at=windows.opens_at(there.deadline, margin=LANDING_MARGIN),
-        )
-        for one in sectors
-    ]
-
-
-def _extensions(
-    miner: Miner,
-    sectors: Sequence[Sector],
-    request: ChangeRequest,
-    *,
-    client: ChainClient,
-    head: Head,
-    network: Network,
-) -> list[SectorPrice]:
-    live = _live(miner, sectors, client=client, head=head)
-    has_claims = any(there.verified_weight for there in live.values())
-    claims = claims_read(client, miner.address, key=head.key) if has_claims else {}
-    circulating = circulating_read(client, key=head.key)
-    found = []
-    for one in sectors:
-        there = live.get(one.number)
-        if there is None:
-            found.append(SectorPrice(sector=one, refusal=GONE))
-            continue
-        mine = claims.get(one.number, ()) if there.verified_weight else ()
-        wanted = request.expiration
-        if wanted is None:
-            wanted = longest(there, claims=mine, now=head.height, network=network)
-        try:
-            after = extended(
-                there,
-                wanted,
-                claims=mine,
-                drops=request.drops_claims,
-                now=head.height,
-                circulating=circulating,
-                network=network,
-            )
-        except BadExpiration as refusal:
-            found.append(SectorPrice(sector=one, live=there, refusal=str(refusal)))
-        else:
-            found.append(SectorPrice(sector=one, live=there, after=after, sends_at=head.height))
-    return found
-
-
-def _live(
-    miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, head: Head
-) -> dict[int, LiveSector]:
-    numbers = [one.number for one in sectors]
-    return live_sectors_read(client, miner.address, numbers, size=miner.sector_size, key=head.key)
-
-
-def batch_max(miner: Miner, kind: str) -> int:
-    """Return the most sectors of one message of a miner."""
-    policy = batch_policy(miner)
-    return policy.terminate_batch_max if kind == ChangeKind.TERMINATE else policy.extend_batch_max
-
-
-def change_params(kind: str, prices: Sequence[SectorPrice]) -> bytes:
-    """Return the parameters of the message that changes these sectors."""
-    if kind == ChangeKind.TERMINATE:
-        return terminate_params(one.live for one in prices if one.live is not None)
-    return extend_params(one.after for one in prices if one.after is not None)
 
 
 def _gas_add(
@@ -311,21 +146,6 @@ def _gas_add(
         return
     plan.gas_expected += run.cost_expected * len(prices) // len(now)
     plan.gas_max += run.cost_max * len(prices) // len(now)
-
-
-def change_run(
-    miner: Miner, kind: ChangeKind, *, prices: Sequence[SectorPrice], client: ChainClient, head: Head
-) -> DryRun:
-    """Run the message that changes these sectors, without sending it."""
-    item = PushItem(
-        id=f"{kind}-price:{uuid.uuid4()}",
-        to=miner.address,
-        from_=sender_choose(miner, USES[kind]).address,
-        method=METHODS[kind],
-        params=change_params(kind, prices),
-        kind=MESSAGE_KINDS[kind],
-    )
-    return message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
 
 
 def accepted_required(plan: ChangePlan) -> None:

@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from apps.core.errors import DomainError
 from apps.miners.selectors import sender_choose
 from apps.sectors.onchain import trial_message
-from apps.sectors.services.changes.plans import METHODS, USES, batch_max, change_params
-from apps.sectors.services.sealing.advance import by_miner
+from apps.sectors.services.changes.messages import METHODS, USES, batch_max, change_params
+from apps.sectors.services.sealing.console_steps import by_miner
 from apps.wallets.services.policies import policy_try
 from poolsite.wire.pipeline.changes import ChangeKind
 

@@ -11,10 +11,10 @@ from apps.core.disk import disk_require
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import ChangeRefused, ChangeSent
+from apps.sectors.errors.changes import ChangeRefused, ChangeSent
 from apps.sectors.models import JobEvent, Sector, SectorChange
 from apps.sectors.services.changes.plans import accepted_required, changes_plan
-from apps.sectors.services.sealing.advance import by_miner
+from apps.sectors.services.sealing.console_steps import by_miner
 from apps.sectors.services.sealing.steps import job_locked, sector_step
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import fil_format
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
     from apps.sectors.models import Batch, Job
-    from apps.sectors.services.changes.plans import ChangePlan, ChangeRequest, SectorPrice
+    from apps.sectors.services.changes.plans import ChangePlan
+    from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice
     from apps.users.principals import Principal
     from poolsite.filecoin.policy import Network
 

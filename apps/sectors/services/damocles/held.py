@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import NotDamocles, SectorGone
+from apps.sectors.errors.damocles import NotDamocles, SectorGone
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, JobEvent, Sector
 from apps.sectors.params import comm_d_of
 from apps.sectors.selectors.restored import lease_token_next, sectors_recovery

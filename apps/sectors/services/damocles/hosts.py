@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
-from apps.sectors.errors import WorkerRetired, WorkerUnknown
+from apps.sectors.errors.hosts import WorkerRetired, WorkerUnknown
 from apps.sectors.hardware import PINGS, PLANS
 from apps.sectors.models import DAMOCLES, NAMELESS, HostInventory, Job, Worker
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand

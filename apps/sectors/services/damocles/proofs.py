@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import JobUnknown, LeaseLost
+from apps.sectors.errors.jobs import JobUnknown, LeaseLost
 from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import lease_token_next

@@ -13,7 +13,8 @@ from django.utils.translation import gettext
 from msgspec.structs import replace
 
 from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.errors import BadReport, NotThatFar
+from apps.sectors.errors.damocles import NotThatFar
+from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Job, Store
 from apps.sectors.policy import sealing_policy
 from apps.sectors.sector_records import pieces_placed
@@ -27,7 +28,8 @@ from apps.sectors.services.damocles.files import (
     seen_text,
     unseen_text,
 )
-from apps.sectors.services.damocles.jobs import job_allocate, job_held
+from apps.sectors.services.damocles.held_jobs import job_held
+from apps.sectors.services.damocles.job_allocation import job_allocate
 from poolsite.wire.damocles import SubmitResult
 from poolsite.wire.job_reports import StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from apps.sectors.models import PipelineRun
     from apps.sectors.sector_records import PlacedPiece
     from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.jobs import Given, JobHeld
+    from apps.sectors.services.damocles.held_jobs import JobHeld
+    from apps.sectors.services.damocles.job_allocation import Given
     from apps.sectors.services.damocles.sectors import Wanted
     from apps.sectors.services.damocles.submissions import Submitted
     from apps.users.principals import Principal

@@ -13,15 +13,16 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.sectors.errors import NotThatFar, SectorGone
+from apps.sectors.errors.damocles import NotThatFar, SectorGone
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.damocles.deals import deals_note, deals_of
 from apps.sectors.services.damocles.held import Held, SectorName, held, living_require
 from apps.sectors.services.damocles.hosts import damocles_host, damocles_taker
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.services.sealing.advance import SectorsInProgress, step_console, tickets_assign
+from apps.sectors.services.sealing.console_steps import SectorsInProgress, step_console
 from apps.sectors.services.sealing.steps import sector_abort, sector_pause
+from apps.sectors.services.sealing.tickets import tickets_assign
 from apps.sectors.states import ENDED_SECTORS
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import RegisteredSealProof

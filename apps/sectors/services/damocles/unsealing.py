@@ -8,9 +8,11 @@ from django.db.models import F
 from django.utils.translation import gettext
 
 from apps.pieces.models import Piece
-from apps.sectors.errors import JobUnknown, NotDamocles, NotThatFar
+from apps.sectors.errors.damocles import NotDamocles, NotThatFar
+from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
-from apps.sectors.services.damocles.jobs import job_allocate, job_held
+from apps.sectors.services.damocles.held_jobs import job_held
+from apps.sectors.services.damocles.job_allocation import job_allocate
 from apps.sectors.services.runs.unsealing import unsealed_take
 from poolsite.wire.job_reports import TEXT_MAX, StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from apps.pieces.files import Source
     from apps.sectors.models import Job
     from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.jobs import Given, JobHeld
+    from apps.sectors.services.damocles.held_jobs import JobHeld
+    from apps.sectors.services.damocles.job_allocation import Given
     from apps.sectors.services.damocles.sectors import Wanted
     from apps.users.principals import Principal
 

@@ -19,7 +19,7 @@ from apps.sectors.selectors.hosts import host_report
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.audit import worker_audit
-from apps.sectors.services.stores.findings import numbers_on_chain
+from apps.sectors.services.stores.leftover_removals import numbers_on_chain
 from apps.sectors.services.stores.moves import changes_open
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState

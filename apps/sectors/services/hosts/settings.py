@@ -11,7 +11,7 @@ from msgspec import to_builtins
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.units import values_with_units
-from apps.sectors.errors import BadSettings
+from apps.sectors.errors.hosts import BadSettings
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import shared_settings_of
 from apps.sectors.services.audit import settings_audit, worker_audit

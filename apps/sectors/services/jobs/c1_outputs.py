@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.core.disk import DiskFull, DiskLevel, disk_space
 from apps.pieces.files import CHUNK_BYTES, bytes_read
 from apps.sectors.c1_files import c1_path
-from apps.sectors.errors import BadReport, C1Missing, JobUnknown, LeaseLost
+from apps.sectors.errors.jobs import BadReport, C1Missing, JobUnknown, LeaseLost
 from apps.sectors.models import Job
 from apps.sectors.selectors.hosts import is_uuid
 from poolsite.wire.jobs import JobKind

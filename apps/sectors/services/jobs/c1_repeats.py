@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.models import Sector
-    from apps.sectors.services.sealing.advance import SectorsInProgress
+    from apps.sectors.services.sealing.console_steps import SectorsInProgress
 
 REPEATS_MAX: Final = 3
 """Of one sector: a host that hands nothing over would do C1 for ever."""

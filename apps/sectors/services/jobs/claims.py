@@ -3,63 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import BigIntegerField, F, Func, Q
-from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from apps.chain.selectors import head_current
-from apps.core.disk import DiskLevel, disk_space
 from apps.core.live import Change, publish_all
-from apps.messages.selectors.recovery import token_floor
-from apps.messages.services.recovery.detect import (
-    Identity,
-    Remembered,
-    marker_read,
-    restore_check,
-    restore_is_noticed,
-)
-from apps.miners.selectors import HostRoles, host_roles
-from apps.miners.states import RoleKind
-from apps.sectors.errors import SectorUnknown, WorkerReplaced
+from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Job
 from apps.sectors.params import pieces_of
-from apps.sectors.proof_forms import makes_proofs_at, makes_proofs_here, takes_containers_at
-from apps.sectors.selectors.hosts import worker_machine
+from apps.sectors.proof_forms import takes_containers_at
 from apps.sectors.selectors.jobs import job_assignment
-from apps.sectors.selectors.restored import (
-    hosts_unreported,
-    miners_unrecovered,
-    must_register,
-    sectors_recovery,
-)
-from apps.sectors.services.hosts.workers import boot_check, boot_require
-from apps.sectors.services.jobs.claim_statements import KINDS, LAPSED, NEXT, PLAIN, SWEEP, TAKE
-from apps.sectors.states import JobState
+from apps.sectors.services.jobs.claim_search import ClaimSearch, FoundJob
+from apps.sectors.services.jobs.claim_statements import TAKE
 from poolsite.wire.job_inputs import SealInputs
-from poolsite.wire.jobs import STAGED, Assignment, Claimed, JobKind
+from poolsite.wire.jobs import Assignment, Claimed, JobKind
 from poolsite.wire.pipeline import Stage
-from poolsite.wire.sealing_rules import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from django.db.models import Q
+
     from apps.sectors.models import Worker
     from poolsite.wire.jobs import Claim
-    from poolsite.wire.sealing_rules import NewSectors
-
-URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "created_at", "pk")
-"""The order of `claim_statements.ORDER` in Django's words."""
-CHOSEN_MAX: Final = 1_000
-"""Jobs to which one claim may be narrowed."""
-
-
-def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
-    """Return of which tenants jobs of which kinds are free; sealing ones once their lease was swept."""
-    return frozenset((tenant_id, kind) for tenant_id, kind in KINDS.rows([now]))
 
 
 @transaction.atomic
@@ -75,7 +43,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
 
     Raises WorkerReplaced, WorkerRetired.
     """
-    asked = _Asked(worker, claim, now=now, among=among)
+    asked = ClaimSearch(worker, claim, now=now, among=among)
     taken: list[Assignment] = []
     while len(taken) < claim.max:
         found = asked.next()
@@ -87,193 +55,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
     return Claimed(jobs=tuple(taken))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A job that is locked for a claim."""
-
-    id: int
-    kind: str
-    stage: str
-    is_new: bool
-    """It lies on no host's disk yet."""
-
-
-class _Asked:
-    """One claim while its jobs are looked for.  Raises WorkerReplaced, WorkerRetired."""
-
-    def __init__(self, worker: Worker, claim: Claim, *, now: datetime, among: Q | None) -> None:
-        self.worker, self.claim, self.now = worker, claim, now
-        self.free = dict(claim.stages)
-        self.rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
-        self.floor = 0
-        """Tokens are given from here on."""
-        self.is_plain = among is None and claim.takes == EVERY
-        """No roles, no recovery, no rules: nothing of the tenant is barred."""
-        self.is_begun = False
-        """It got a job as a plain one."""
-        self.roles: HostRoles | None = None
-        self.among = among
-        self.chosen: list[int] | None = None
-        self.new: list[int] | None = None
-        """Jobs of the new sectors that the host takes by its rules."""
-
-    def note(self, found: _Found) -> None:
-        """Count a job that was leased."""
-        if found.kind == JobKind.SEAL:
-            self.rooms -= found.is_new
-        if found.kind in STAGED:
-            self.free[found.stage] -= 1
-
-    def next(self) -> _Found | None:
-        """Lock the next job; None if there is none for this worker."""
-        if self.roles is None:
-            found = self._plain() if self.is_plain else None
-            if found is not None:
-                self.is_begun = True
-            if self.is_plain or self.is_begun:  # nobody waits for roles while he holds jobs
-                return found
-            self.roles = self._begin()
-        return None if self.roles is None else self._next(self.roles)
-
-    def _kinds(self) -> tuple[list[str], list[str], bool]:
-        """Return other kinds than sealing, stages with free slots, and whether it seals."""
-        others = [str(kind) for kind in self.claim.kinds if kind != JobKind.SEAL]
-        stages = [stage for stage, count in self.free.items() if count > 0]
-        return others, stages, JobKind.SEAL in self.claim.kinds
-
-    def _plain(self) -> _Found | None:
-        """Look for a job, and find out whether the claim is a plain one."""
-        worker, (others, stages, seals) = self.worker, self._kinds()
-        boot_require(worker, self.claim.boot_id)
-        marker = marker_read()
-        values = [self.now, worker.tenant_id, worker.pk, others, stages, self.rooms > 0, seals]
-        rows = PLAIN.rows(values)
-        self.is_plain = bool(rows) and rows[0][0]
-        if not self.is_plain:
-            return None
-        _, has_told, restored_at, network, pool, fingerprint, *identity, pk, kind, stage, is_new = rows[0]
-        if restored_at is not None:
-            if JobKind.SEAL in worker.kinds and not has_told:
-                raise WorkerReplaced
-            self.floor = int(restored_at.timestamp())
-        if pk is None or not makes_proofs_at(network, worker.hardware):
-            return None
-        if restore_is_noticed(Remembered(pool, json.loads(fingerprint)), Identity(*identity), marker=marker):
-            self.is_plain = False  # the longer way begins the recovery, and gives what it may
-            return None
-        return _Found(pk, kind, stage, is_new)
-
-    def _begin(self) -> HostRoles | None:
-        """Read what bars jobs; None if the worker may have none, whatever its roles."""
-        worker = self.worker
-        boot_check(worker, self.claim.boot_id)
-        if self.among is None and not self._may_find():
-            return None
-        if not makes_proofs_here(worker.hardware):
-            return None
-        self.floor = token_floor()
-        roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=self.now, lock=True)
-        if self.among is not None:
-            self.chosen = _chosen(worker, self.among, claim=self.claim, now=self.now)
-        if self.claim.takes != EVERY and self.rooms > 0:
-            self.new = _chosen(worker, _taken_new(self.claim.takes), claim=self.claim, now=self.now)
-        return roles
-
-    def _may_find(self) -> bool:
-        """Return whether a look is worth the locks on roles; most claims find nothing."""
-        kinds = {(self.worker.tenant_id, str(kind)) for kind in self.claim.kinds}
-        if not kinds.isdisjoint(kinds_free(self.now)):
-            return True
-        return bool(LAPSED.rows([self.now, self.worker.pk, self.worker.tenant_id]))
-
-    def _next(self, roles: HostRoles) -> _Found | None:
-        """Look for a job by all that may bar it."""
-        others, stages, seals = self._kinds()
-        recovery = sectors_recovery()
-        waits_for_hosts = recovery is not None and hosts_unreported(recovery).exists()
-        rows = NEXT.rows(
-            [
-                self.now,
-                self.worker.tenant_id,
-                self.worker.pk,
-                others,
-                stages,
-                self.rooms > 0,
-                [] if recovery is None else miners_unrecovered(),
-                recovery.restored_at if recovery is not None and waits_for_hosts else None,
-                roles.barred(RoleKind.SEAL),
-                roles.barred(RoleKind.DEAL),
-                roles.barred(RoleKind.WINDOW),
-                roles.barred(RoleKind.WINDOW, RoleKind.BACKUP),
-                seals,
-                self.chosen,
-                self.new,
-            ]
-        )
-        found = _Found(*rows[0]) if rows else None
-        return None if found is None or self._is_restored(found, roles) else found
-
-    def _is_restored(self, found: _Found, roles: HostRoles) -> bool:
-        """Return whether the database turns out to be a restored one, whose word the job would be given on.
-
-        That is the case for a sector if the host has not told what it has, and for a proof if roles were read
-        before that was noticed.
-        """
-        if found.kind not in STAGED and not roles.ruled:
-            return False
-        recovery = restore_check(now=self.now)
-        self.floor = 0 if recovery.restored_at is None else int(recovery.restored_at.timestamp())
-        if found.kind in STAGED:
-            return must_register(self.worker, recovery)
-        return recovery.restored_at != roles.restored_at
-
-
-class Deals(Func):
-    """A figure of the pieces of a sector that hold clients' data."""
-
-    output_field = BigIntegerField()
-    template = (
-        "(SELECT %(figure)s FROM jsonb_array_elements(%(expressions)s) piece"
-        " WHERE (piece->>'payload')::bigint > 0)"
-    )
-
-    def __init__(self, figure: str) -> None:
-        super().__init__(F("sector__pieces"), figure=figure)
-
-
-DEAL_BYTES: Final = "coalesce(sum((piece->>'size')::bigint), 0)"
-
-
-def _taken_new(takes: NewSectors) -> Q:
-    """Return which jobs are new sectors that a host's rules let begin there."""
-    taken = Q(kind=JobKind.SEAL, sticky_worker=None)
-    if takes.miners:
-        taken &= Q(miner__actor_id__in=takes.miners)
-    if takes.sizes:
-        taken &= Q(sector__sector_size__in=takes.sizes)
-    if takes.deals_max:
-        taken &= Q(LessThanOrEqual(Deals("count(*)"), takes.deals_max))
-    if takes.deal_bytes_min:
-        taken &= Q(sector__pieces=[]) | Q(GreaterThanOrEqual(Deals(DEAL_BYTES), takes.deal_bytes_min))
-    if not takes.takes_data:
-        taken &= Q(sector__pieces=[])
-    if not takes.takes_empty:
-        taken &= ~Q(sector__pieces=[])
-    return taken
-
-
-def _chosen(worker: Worker, among: Q, *, claim: Claim, now: datetime) -> list[int]:
-    """Return the keys of the jobs, the most urgent of what the worker may have, that a claim is for."""
-    is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
-    is_its = Q(sticky_worker=None) | Q(sticky_worker=worker)
-    others = [kind for kind in claim.kinds if kind != JobKind.SEAL]
-    is_asked = Q(kind=JobKind.SEAL, stage__in=list(claim.stages)) | Q(kind__in=others)
-    free = Job.objects.filter(among, is_free, is_its, is_asked)
-    mine = free.filter(miner__tenant_id=worker.tenant_id)
-    return list(mine.order_by(*URGENCY).values_list("pk", flat=True)[:CHOSEN_MAX])
-
-
-def _lease(found: _Found, *, worker: Worker, floor: int, now: datetime) -> Assignment | None:
+def _lease(found: FoundJob, *, worker: Worker, floor: int, now: datetime) -> Assignment | None:
     """Lease a job that is locked; None if a transfer has taken it away before that."""
     rows = TAKE.rows([now, worker.pk, found.id, worker.tenant_id, floor])
     if not rows:
@@ -329,11 +111,3 @@ def proof_claim_columns() -> dict[str, Any]:
     height = None if head is None else head.height
     counted = {"progress_done": 0, "progress_total": 0, "progress_unit": ""}
     return {"claimed_height": height, "moved_height": height, **counted}
-
-
-@transaction.atomic
-def leases_sweep(*, now: datetime) -> int:
-    """Free jobs whose lease ran out, so that pages and forecasts see it; claims would find them anyway."""
-    freed = SWEEP.rows([now])
-    publish_all([Change("job", pk, tenant_id) for pk, tenant_id in freed])
-    return len(freed)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db import transaction
+
+from apps.core.live import Change, publish_all
 from apps.core.transitions import advance
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.services.jobs.claim_statements import SWEEP
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
@@ -35,3 +39,11 @@ def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
             note=reason,
         )
     return len(held)
+
+
+@transaction.atomic
+def leases_sweep(*, now: datetime) -> int:
+    """Free jobs whose lease ran out, so that pages and forecasts see it; claims would find them anyway."""
+    freed = SWEEP.rows([now])
+    publish_all([Change("job", pk, tenant_id) for pk, tenant_id in freed])
+    return len(freed)

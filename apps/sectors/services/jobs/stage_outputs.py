@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
-from apps.sectors.errors import BadReport
+from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Store
 from apps.sectors.params import pieces_column
 from poolsite.wire.pipeline import Stage

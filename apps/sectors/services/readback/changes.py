@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from apps.sectors.models import Batch, Sector
-from apps.sectors.services.changes.batches import changes_follow
-from apps.sectors.services.changes.plans import MESSAGE_KINDS
+from apps.sectors.services.changes.following import changes_follow
+from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.steps import change_recover
 from apps.sectors.services.readback.batches import batch_recover, messages_unbatched
 from apps.sectors.services.readback.imports import NOTE

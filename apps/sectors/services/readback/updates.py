@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from apps.messages.states import MessageState
-from apps.sectors.errors import NoHost
+from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.params import comm_d_of, pieces_column, pieces_filled
 from apps.sectors.services.readback.batches import messages_read_back
 from apps.sectors.services.readback.imports import NOTE
-from apps.sectors.services.runs.steps import hosts_of_run, run_begin, run_locked, run_move
+from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.services.runs.steps import run_begin, run_locked, run_move
 from apps.sectors.services.runs.update_batches import KIND
 from apps.sectors.services.sealing.placements import pieces_recover
 from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params

@@ -13,7 +13,7 @@ from apps.pieces.destinations import target_of
 from apps.pieces.selectors import piece_placed
 from apps.pieces.services.deliveries import delivery_fail, delivery_request
 from apps.pieces.states import DeliveryState
-from apps.sectors.errors import UnsealFailed
+from apps.sectors.errors.runs import UnsealFailed
 from apps.sectors.services.runs.unsealing import unseal_request
 from apps.sectors.states import JobState
 from poolsite.filecoin.fr32 import unpadded_bytes

@@ -11,10 +11,11 @@ from django.db.models import Q
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import NoHost, NotUnsealed
+from apps.sectors.errors.runs import NoHost, NotUnsealed
 from apps.sectors.models import Job, PipelineRun, Worker
 from apps.sectors.selectors.restored import lease_token_next
-from apps.sectors.services.runs.steps import hosts_of_run, run_locked, run_move
+from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.services.runs.steps import run_locked, run_move
 from apps.sectors.services.runs.unsealing import hosts_of_unsealing
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import RUN_KINDS, JobKind

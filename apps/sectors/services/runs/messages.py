@@ -16,24 +16,14 @@ from apps.messages.selectors import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState, Wait
 from apps.miners.states import MinerState
-from apps.sectors.errors import NoHost
+from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.miner_funds import BALANCE_GONE, balance_gone
-from apps.sectors.services.runs.steps import (
-    hosts_of_run,
-    run_console_failure,
-    run_console_step,
-    run_locked,
-    run_move,
-)
-from apps.sectors.services.runs.update_batches import (
-    is_updated,
-    on_chain,
-    update_failed,
-    update_push_again,
-    updates_send,
-)
+from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.services.runs.steps import run_console_failure, run_console_step, run_locked, run_move
+from apps.sectors.services.runs.update_batches import update_failed, update_push_again, updates_send
+from apps.sectors.services.runs.update_choice import is_updated, on_chain
 from apps.sectors.services.stores.copies import copies_forget
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.jobs import JobKind

@@ -10,11 +10,12 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors import head_current
 from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.errors import NotRebuildable, PiecesGone, RunUnderWay
+from apps.sectors.errors.runs import NotRebuildable, PiecesGone, RunUnderWay
 from apps.sectors.models import Worker
 from apps.sectors.params import has_data
 from apps.sectors.selectors.restored import read_back_require
-from apps.sectors.services.runs.steps import hosts_of_run, run_begin
+from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.sealing.prices import gas_cost
 from apps.sectors.services.stores.moves import unchanged_lock, unchanged_require
 from apps.users.services.audit import audit_record

@@ -13,16 +13,12 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, DomainError
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
-from apps.sectors.errors import NoPieces
-from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.errors.runs import NoPieces
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.batches.miner_funds import Funds, balance_spare
-from apps.sectors.services.runs.snap_up import (
-    pieces_choose,
-    pledge_missing,
-    sector_require,
-    snap_up_begin,
-    with_margin,
-)
+from apps.sectors.services.runs.piece_choice import pieces_choose
+from apps.sectors.services.runs.snap_up import sector_require, snap_up_begin
+from apps.sectors.services.runs.snap_up_prices import pledge_missing, with_margin
 from apps.sectors.services.sealing.prices import gas_cost
 from poolsite.filecoin.gas_model import replica_update_gas
 

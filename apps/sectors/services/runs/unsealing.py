@@ -14,7 +14,8 @@ from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.pieces.services.restored_data import data_drop, data_restore
 from apps.pieces.states import PieceState
-from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, NotUnsealed, StateDiffers, UnsealFailed
+from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, StateDiffers
+from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
 from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid

@@ -6,7 +6,7 @@ Each is tried alone on the present state first, so that one that the chain would
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,12 +22,11 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
 from apps.sectors.models import PipelineRun
-from apps.sectors.onchain import messages_try, partitions_of, sectors_read, trial_message
+from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.params import Updated, update_params
 from apps.sectors.policy import pause_after
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.selectors.sectors import batch_policy
-from apps.sectors.services.batches.asks import ASKED, asked_height
 from apps.sectors.services.batches.miner_funds import (
     balance_free,
     balance_lock,
@@ -35,26 +34,32 @@ from apps.sectors.services.batches.miner_funds import (
     balance_take,
     funds_text,
 )
-from apps.sectors.services.runs.snap_up import last_mutable, pledge_missing, with_margin
-from apps.sectors.services.runs.steps import run_console_failure, run_console_step, update_proof_of
-from apps.sectors.services.sealing.placements import last_epochs, manifests_of
+from apps.sectors.services.runs.reports import update_proof_of
+from apps.sectors.services.runs.snap_up_prices import pledge_missing, with_margin
+from apps.sectors.services.runs.steps import run_console_failure, run_console_step
+from apps.sectors.services.runs.update_choice import (
+    Placed,
+    Tried,
+    updates_choose,
+    updates_placed,
+    updates_shared,
+    updates_unlanded,
+)
+from apps.sectors.services.sealing.placements import manifests_of
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
-from poolsite.filecoin.deadlines import deadline_from_json
 from poolsite.wire.pipeline import SnapState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.onchain import OnSector
     from apps.sectors.services.batches.context import SealingContext
 
 log = structlog.get_logger(__name__)
 
 KIND: Final = "snap_up"
 """Of the message."""
-FAULTY: Final = "its sector is faulty: the update waits until it is proven again"
 
 
 def updates_send(miner: Miner, runs: Sequence[PipelineRun], *, work: SealingContext) -> None:
@@ -62,112 +67,16 @@ def updates_send(miner: Miner, runs: Sequence[PipelineRun], *, work: SealingCont
     work = replace(work, policy=batch_policy(miner, work.policy))
     available = balance_read(miner, work)
     work = replace(work, available=available, free=balance_free(miner, available, height=work.head.height))
-    ready = _unlanded(miner, runs, work)
-    chosen, reason = updates_choose(miner, _placed(miner, ready, work), work=work)
+    ready = updates_unlanded(miner, runs, work=work)
+    chosen, reason = updates_choose(miner, updates_placed(miner, ready, work=work), work=work)
     good = _accepted(miner, chosen, work)
     restore_check(now=work.now)
     if miner.pk in miners_unrecovered():
         return
-    for shared in _shared(good, most=work.policy.update_batch_max, most_bytes=work.policy.commit_batch_bytes):
+    for shared in updates_shared(
+        good, most=work.policy.update_batch_max, most_bytes=work.policy.commit_batch_bytes
+    ):
         _write(miner, shared, work, reason=reason)
-
-
-def updates_choose(
-    miner: Miner, placed: Sequence[Placed], *, work: SealingContext
-) -> tuple[list[Placed], str]:
-    """Choose the updates that go now, and say why; none if they shall wait."""
-    height, most = work.head.height, work.policy.update_batch_max
-    for run, _, _ in placed:
-        if run.ready_height is None:
-            run.ready_height = height
-            PipelineRun.objects.filter(pk=run.pk, ready_height=None).update(ready_height=height)
-    first = sorted(placed, key=lambda one: (one[0].ready_height or 0, one[0].pk))
-    if not first:
-        return [], ""
-    numbers = [run.sector.number for run, _, _ in placed]
-    first_end = min(last_epochs(miner, numbers).values(), default=None)
-    if first_end is not None and first_end - height <= work.policy.precommit_slack_epochs:
-        return first, "deadline"
-    if (first[0][0].ready_height or height) <= asked_height(miner):
-        return first, ASKED
-    if work.policy.is_held("update", int(work.head.base_fee)):
-        return [], ""
-    if height - (first[0][0].ready_height or height) >= work.policy.update_wait_epochs:
-        return first, "timeout"
-    return first[: len(first) // most * most], "full"
-
-
-def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[PipelineRun]:
-    """Return the runs whose update the chain does not have; those of sectors that ended have failed.
-
-    Those of faulty sectors wait.
-    """
-    numbers = [run.sector.number for run in runs]
-    found = sectors_read(work.client, miner.address, numbers, work.head.key)
-    ready = []
-    for run in runs:
-        there = found[run.sector.number]
-        if there is None:
-            run_console_failure(run, error=gettext("the sector is no longer on chain"), now=work.now)
-        elif is_updated(run, there):  # by a message that was given up and landed all the same
-            run_console_step(run, "SEND_UPDATE", now=work.now, note=gettext("it is already on chain"))
-        elif there.expiration <= work.head.height:
-            run_console_failure(run, error=gettext("it has expired"), now=work.now)
-        elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
-            if run.error != FAULTY:
-                PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)
-        else:
-            ready.append(run)
-    return ready
-
-
-Placed = tuple[PipelineRun, tuple[int, int], int]
-"""A run, its sector's deadline and partition, and until when that deadline may be changed."""
-
-
-def _placed(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[Placed]:
-    """Return the runs whose deadline may be changed now."""
-    if not runs:
-        return []
-    numbers = [run.sector.number for run in runs]
-    places = partitions_of(work.client, miner.address, numbers, work.head.key)
-    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
-    found: list[Placed] = []
-    for run in runs:
-        place = places.get(run.sector.number)
-        last = None if place is None else last_mutable(current, place[0], height=work.head.height)
-        if place is not None and last is not None:
-            found.append((run, place, last))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """An update that the chain would take alone."""
-
-    placed: Placed
-    size: int
-    """Bytes of parameters of its own message."""
-    needed: int
-    """attoFIL of pledge that it adds, with the margin."""
-    is_notifying: bool
-    """Whether a market is told, whose refusal ends the whole message."""
-
-
-def _shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Tried]]:
-    """Return which updates share a message, each as full as its limits allow; one at least is in each."""
-    batches: list[list[Tried]] = [[one] for one in tried if one.is_notifying]
-    batch: list[Tried] = []
-    room = most_bytes
-    for one in tried:
-        if one.is_notifying:
-            continue
-        if batch and (len(batch) == most or one.size > room):
-            batches.append(batch)
-            batch, room = [], most_bytes
-        batch.append(one)
-        room -= one.size
-    return [*batches, batch] if batch else batches
 
 
 def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[Tried]:
@@ -284,7 +193,7 @@ def update_push_again(run: PipelineRun, work: SealingContext) -> str:
     work = replace(work, policy=batch_policy(miner, work.policy))
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
-    placed = _placed(miner, runs, work)
+    placed = updates_placed(miner, runs, work=work)
     if len(placed) != len(runs):
         return gettext("its deadline cannot be changed now")
     needed = sum(_needed(miner, each, work) for each in runs)
@@ -301,14 +210,3 @@ def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None
     if attempts < work.policy.attempts_max:
         again = work.now + timedelta(seconds=pause_after(attempts, work.policy))
     run_console_failure(run, error=error, now=work.now, not_before=again)
-
-
-def on_chain(run: PipelineRun, work: SealingContext) -> OnSector | None:
-    """Return a run's sector as the chain has it."""
-    number = run.sector.number
-    return sectors_read(work.client, run.sector.miner.address, [number], work.head.key)[number]
-
-
-def is_updated(run: PipelineRun, there: OnSector | None) -> bool:
-    """Return whether the chain has what a run made."""
-    return there is not None and there.sealed_cid == str(commr_cid(bytes(run.comm_r or b"")))

@@ -10,14 +10,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue, Conflict, NotAllowed
-from apps.sectors.errors import ChangeRefused, FailureUnknown
+from apps.sectors.errors.changes import ChangeRefused
+from apps.sectors.errors.sectors import FailureUnknown
 from apps.sectors.models import Job, PipelineRun, Sector, StoreMove
 from apps.sectors.selectors.failures import CHANGES, failures_grouped
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.changes.plans import ChangeRequest
+from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import CHANGES_MAX, changes_request
-from apps.sectors.services.runs.steps import run_retry
+from apps.sectors.services.runs.decisions import run_retry
 from apps.sectors.services.runs.unsealing import unseal_retry
 from apps.sectors.services.sealing.steps import job_locked, sector_retry, sector_step
 from apps.sectors.services.stores.moves import moves_begin

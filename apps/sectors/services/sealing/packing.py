@@ -26,12 +26,12 @@ from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_epochs_note, terms_refusal
 from apps.pieces.states import PiecePurpose, PieceState
-from apps.sectors.errors import NothingWaits
+from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.models import BatchSettings
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.selectors.sectors import batch_policy
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.sealing.pledge import sectors_begin
 from apps.users.services.audit import audit_record

@@ -16,7 +16,7 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.errors import MinerNotReady, MinerUnknown
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
-from apps.sectors.errors import BadCount, KeyReused, PledgeUnsettled
+from apps.sectors.errors.pledges import BadCount, KeyReused, PledgeUnsettled
 from apps.sectors.models import Job, Pledge, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_here_require

@@ -22,7 +22,7 @@ from apps.sectors.models import Sector
 from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
 from apps.sectors.params import expiration_choose, precommit_json, price_info
 from apps.sectors.proof_forms import proof_form_for
-from apps.sectors.selectors.sectors import batch_policy
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.batches.context import KINDS, SealingContext
 from apps.sectors.services.batches.miner_funds import Funds, balance_spare
 from apps.sectors.states import BatchKind, BatchState

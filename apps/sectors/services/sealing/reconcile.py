@@ -14,13 +14,12 @@ from django.utils.translation import gettext
 
 from apps.sectors.models import Sector
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.sealing.advance import (
-    by_miner,
+from apps.sectors.services.sealing.console_steps import by_miner, step_console
+from apps.sectors.services.sealing.landings import (
     commit_landed,
     precommit_landed,
     precommits_ours,
     sectors_proven,
-    step_console,
 )
 from apps.sectors.services.sealing.steps import console_failure
 from apps.sectors.states import BatchState

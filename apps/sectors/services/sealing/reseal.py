@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.models import Sector, Worker
-    from apps.sectors.services.sealing.advance import SectorsInProgress
+    from apps.sectors.services.sealing.console_steps import SectorsInProgress
 
 EARLY: Final = (SectorState.ALLOCATED, SectorState.PIECE_ADDED)
 """Nothing is labelled: to begin again costs little."""

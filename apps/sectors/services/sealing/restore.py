@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 
 from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
-from apps.sectors.errors import RestoreRefused
+from apps.sectors.errors.sectors import RestoreRefused
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import DAMOCLES, ActiveSectors, Job, Sector, SectorProof, WorkerCommand
 from apps.sectors.onchain import precommits_read, sectors_proven_read

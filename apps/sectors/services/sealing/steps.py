@@ -14,7 +14,7 @@ from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
 from apps.sectors.c1_files import c1_forget, c1_is_here
-from apps.sectors.errors import CommitOnItsWay, NotPaused
+from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import has_data
 from apps.sectors.services.audit import sector_audit

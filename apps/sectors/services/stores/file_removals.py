@@ -11,12 +11,12 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.formatting import plural
-from apps.sectors.errors import FilesKept
+from apps.sectors.errors.stores import FilesKept
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.selectors.ended_sectors import landed_termination
 from apps.sectors.services.hosts.removals import files_remove, hosts_with_files
-from apps.sectors.services.sealing.advance import by_miner
+from apps.sectors.services.sealing.console_steps import by_miner
 from apps.sectors.services.sealing.steps import job_locked
 from apps.sectors.states import OPEN_MOVES
 from apps.users.services.audit import audit_record

@@ -12,7 +12,7 @@ from apps.core.transitions import advance
 from apps.sectors.models import JobEvent, Sector, StoreFinding
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.sealing.steps import job_locked
-from apps.sectors.services.stores.checks import NOTHING_TOLD
+from apps.sectors.services.stores.check_results import NOTHING_TOLD
 from apps.sectors.services.stores.copies import condition_of, copies_forget
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.findings import findings_locked

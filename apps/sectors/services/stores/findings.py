@@ -1,51 +1,32 @@
-"""What a scan found: sectors of the pool are adopted once a host has seen their comm_r, leftovers removed.
-
-The chain is asked before anything of a sector goes that no row says to lie elsewhere in good state.
-"""
+"""What a scan found in a store: what waits for somebody, and the orders to its host about it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.core.errors import DomainError
-from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.models import Miner
-from apps.sectors.errors import HostTold, StoreRefused
-from apps.sectors.live_sectors import live_sectors_read
-from apps.sectors.models import Sector, Store, StoreFinding, WorkerCommand
-from apps.sectors.onchain import precommits_read
+from apps.sectors.errors.stores import StoreRefused
+from apps.sectors.models import Store, StoreFinding, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
-from apps.sectors.selectors.leftovers import OwnStores
-from apps.sectors.selectors.store_scans import ACTABLE, findings_waiting
-from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.checks import order_args, reader
-from apps.sectors.services.stores.moves import changes_open, unchanged_require
-from apps.sectors.states import FindingKind, FindingState
+from apps.sectors.selectors.store_scans import findings_waiting
 from poolsite.wire.commands import Operation
-from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
 
     from apps.sectors.models import Worker
-    from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from poolsite.wire.commands import Operation
 
 FINDINGS_AT_ONCE: Final = 200
 """Findings of one request: a host is told of all at once."""
-REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
 NONE_WAITS: Final = "the last scan has no such findings that need a decision"
-FASTER: Final = "changed in the meantime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,267 +52,13 @@ def findings_picked(store: Store, uuids: Collection[str] | None, *, kind: str = 
     return found
 
 
-def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[Planned]:
-    """Return which sectors' rows may name the store where their files were found; of the others why not."""
-    own = OwnStores([one.sector for one in findings], now=now)
-    changes = changes_open([one.sector for one in findings if one.sector is not None])
-    return [Planned(one, _adoption_refusal(one, own, changes)) for one in findings]
-
-
-def _adoption_refusal(finding: StoreFinding, own: OwnStores, changes: Mapping[int, str]) -> str:
-    sector, store = finding.sector, finding.store
-    if finding.kind != FindingKind.ELSEWHERE or sector is None:
-        return gettext("it is not a known sector that is recorded in another store or in none")
-    if sector.tenant_id != store.tenant_id:
-        return gettext("it belongs to another tenant")
-    if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:
-        return gettext("it is not proving")
-    if sector.store == store.name:
-        return gettext("it is already recorded in {store}").format(store=store.name)
-    if sector.pk in changes:
-        return changes[sector.pk]
-    named = own.read_store(sector)
-    if named is None or own.is_lost(sector, named):
-        return ""
-    return gettext(
-        "a second copy: {store}, where it is recorded, can be read, and its files there are not known "
-        "to be bad"
-    ).format(store=named.name)
-
-
-@transaction.atomic
-def findings_adopt(
-    store: Store, *, uuids: Collection[str] | None, now: datetime, by: Principal
-) -> list[Planned]:
-    """Order a host to compare the comm_r of sectors that were found here; then their rows name this store.
-
-    Without `uuids`, of as many as a host is told of at a time.  Raises StoreRefused if none can be adopted.
-    """
-    locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
-    plan = adoptions_plan(findings_picked(locked, uuids, kind=FindingKind.ELSEWHERE), now=now)
-    chosen = [one.finding for one in plan if not one.refusal]
-    if not chosen:
-        raise StoreRefused(plan[0].refusal)
-    host, later = findings_check(locked, chosen, action="store.adopt", by=by, now=now)
-    return [Planned(one.finding, _full_text(host)) if one.finding.pk in later else one for one in plan]
-
-
-def findings_check(
-    store: Store, chosen: Sequence[StoreFinding], *, action: str, by: Principal, now: datetime
-) -> tuple[Worker, set[int]]:
-    """Order a host to look at sectors of findings; return it, and what is left as it was told of enough.
-
-    Call it in a transaction that has locked the store.  Raises StoreRefused.
-    """
-    host = reader(store, now=now)
-    room = FINDINGS_AT_ONCE - _orders_open(host)
-    if room <= 0:
-        raise HostTold(_full_text(host))
-    for finding in chosen[:room]:
-        if finding.sector is not None:
-            args = order_args(finding.sector, store) | {"store": finding.sector.store, "quick": "yes"}
-            _order(finding, host, Operation.CHECK_SECTOR, args, event="CHECK", actor=by.actor, now=now)
-    after = {"host": host.name, "sectors": sorted(one.name for one in chosen[:room])}
-    store_audit(by, action, target=store.name, after=after)
-    _publish(store, host)
-    return host, {one.pk for one in chosen[room:]}
-
-
-def adoptable_next(rows: QuerySet[StoreFinding], *, now: datetime) -> list[StoreFinding]:
-    """Return the next of these findings that may be adopted, as many as a host is told of at a time."""
-    rows = rows.filter(kind=FindingKind.ELSEWHERE, state=FindingState.FOUND)
-    rows, after = rows.select_related("sector__miner", "store__tenant").order_by("pk"), 0
-    while part := list(rows.filter(pk__gt=after)[:FINDINGS_AT_ONCE]):
-        after = part[-1].pk
-        if found := [one.finding for one in adoptions_plan(part, now=now) if not one.refusal]:
-            return found
-    return []
-
-
-def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) -> list[Planned]:
-    """Return which leftovers may be removed, and of the others why not.
-
-    Raises NodeRefused, NodeUnavailable.
-    """
-    refusals = _removal_refusals(findings, now=work.now)
-    plan = {one.pk: Planned(one, refusals[one.pk]) for one in findings}
-    by_miner: dict[int, list[StoreFinding]] = defaultdict(list)
-    for one in plan.values():
-        if not one.refusal and one.finding.miner_id is not None and not _is_second_copy(one.finding):
-            by_miner[one.finding.miner_id].append(one.finding)
-    for miner_id, theirs in by_miner.items():
-        numbers = [one.number for one in theirs if one.number is not None]
-        known = numbers_on_chain(miner_id, numbers, work=work)
-        for finding in theirs:
-            if finding.number in known:
-                plan[finding.pk] = Planned(finding, "the sector is on chain")
-    return list(plan.values())
-
-
-def numbers_on_chain(miner_id: int, numbers: Sequence[int], *, work: SealingContext) -> set[int]:
-    """Return which sectors of a miner the chain has, proven or pre-committed.
-
-    Raises NodeRefused, NodeUnavailable.
-    """
-    miner = Miner.objects.get(actor_id=miner_id)
-    live = live_sectors_read(work.client, miner.address, numbers, size=miner.sector_size, key=work.head.key)
-    promised = precommits_read(work.client, miner.address, numbers, work.head.key)
-    return {*live, *(number for number, one in promised.items() if one is not None)}
-
-
-def leftovers_next(store: Store, *, work: SealingContext) -> list[Planned]:
-    """Return the next leftovers that can be removed, as many as a host is told of at a time, and what stays.
-
-    Raises NodeRefused, NodeUnavailable.
-    """
-    rows = findings_waiting(store).select_related("sector__miner", "store__tenant").order_by("pk")
-    rows = rows.filter(kind__in=REMOVABLE)
-    plan: list[Planned] = []
-    room, after = FINDINGS_AT_ONCE, 0
-    while room and (part := list(rows.filter(pk__gt=after)[:FINDINGS_AT_ONCE])):
-        after = part[-1].pk
-        for one in leftovers_plan(part, work=work):
-            if one.refusal:
-                plan.append(one)
-            elif room:
-                plan.append(one)
-                room -= 1
-    if not plan:
-        raise StoreRefused(NONE_WAITS)
-    return plan
-
-
-def _is_second_copy(finding: StoreFinding) -> bool:
-    return finding.sector is not None and finding.sector.state == SectorState.PROVING
-
-
-def _removal_refusals(findings: Sequence[StoreFinding], *, now: datetime) -> dict[int, str]:
-    """Return by finding why its files stay, whatever the chain says; empty: they may go."""
-    own = OwnStores([one.sector for one in findings], now=now)
-    named = Miner.objects.filter(actor_id__in={one.miner_id for one in findings})
-    miners = set(named.values_list("actor_id", "tenant_id"))
-    return {one.pk: _removal_refusal(one, own, miners) for one in findings}
-
-
-def _removal_refusal(
-    finding: StoreFinding, own: OwnStores, miners: Collection[tuple[int | None, int]]
-) -> str:
-    store, sector = finding.store, finding.sector
-    if finding.kind in (FindingKind.OTHER, FindingKind.MISSING):
-        return (
-            gettext("it is not a sector's leftover") if finding.kind == FindingKind.OTHER else "it is missing"
-        )
-    if (finding.miner_id, store.tenant_id) not in miners:
-        return gettext("f0{miner_id} is not a miner of {tenant}: remove it on the host").format(
-            miner_id=finding.miner_id, tenant=store.tenant.name
-        )
-    if sector is None:
-        same = Sector.objects.filter(miner__actor_id=finding.miner_id, miner__tenant=store.tenant_id)
-        is_new = finding.number is not None and same.filter(number=finding.number).exists()
-        return gettext("the pool has a record of it by now: scan again") if is_new else ""
-    if sector.state == SectorState.TERMINATED or sector.removal_asked_at is not None:
-        return gettext("remove its files with *Remove files…* on its own page")
-    if sector.state not in (SectorState.PROVING, SectorState.ABORTED) or sector.store == store.name:
-        return gettext("it is being sealed, or is recorded in this store")
-    if sector.state == SectorState.PROVING and (fault := own.fault(sector)):
-        return fault
-    try:
-        unchanged_require(sector)
-    except DomainError as error:
-        return error.reason
-    drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, args__sector=str(sector.uuid))
-    return gettext("a host still has to remove its partial copy of it") if drops.exists() else ""
-
-
-def leftovers_remove(
-    store: Store,
-    *,
-    uuids: Collection[str],
-    by: Principal,
-    work: SealingContext,
-    reason: str = "",
-    count: int | None = None,
-) -> list[Planned]:
-    """Order a host to remove these leftovers from a store, for good; those that cannot go are named.
-
-    Raises StoreRefused if none is left, or not the `count` that somebody has confirmed; NodeRefused,
-    NodeUnavailable.
-    """
-    plan = leftovers_plan(findings_picked(store, uuids), work=work)
-    chosen = [one.finding.pk for one in plan if not one.refusal]
-    if not chosen:
-        raise StoreRefused(plan[0].refusal)
-    with transaction.atomic():
-        host = reader(store, now=work.now)
-        rows = _with_sectors_locked(findings_locked(chosen))
-        refusals = _removal_refusals(rows, now=work.now)
-        changed = {one.pk: FASTER for one in rows if one.state not in ACTABLE}
-        told = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
-        if not told:
-            raise StoreRefused(gettext("the findings changed in the meantime: reload and try again"))
-        if count is not None and len(told) != count:
-            raise StoreRefused(
-                gettext("this now applies to {leftovers}, not {count}: review it and confirm again").format(
-                    leftovers=plural(len(told), "leftover"), count=count
-                )
-            )
-        if _orders_open(host) + len(told) > FINDINGS_AT_ONCE:
-            raise HostTold(_full_text(host))
-        for finding in told:
-            args = {"uid": store.uid, "miner_id": str(finding.miner_id), "number": str(finding.number)}
-            args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}
-            _order(
-                finding, host, Operation.REMOVE_LEFTOVER, args, event="REMOVE", actor=by.actor, now=work.now
-            )
-        after: dict[str, Any] = {"host": host.name, "sectors": sorted(one.name for one in told)}
-        after |= {"bytes": sum(one.size for one in told)} | ({"reason": reason} if reason else {})
-        store_audit(by, "store.remove_leftovers", target=store.name, after=after)
-        _publish(store, host)
-    known = {one.pk: Planned(one, refusals[one.pk] or changed.get(one.pk, "")) for one in rows}
-    return [one if one.refusal else known.get(one.finding.pk) or Planned(one.finding, FASTER) for one in plan]
-
-
-def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> set[int]:
-    """Withdraw those of a host's orders by which the last good copy of a sector may go; return their keys.
-
-    Between an order and its host's answer lie hours, if the host is away or moves come first: the sector's
-    own files may be found bad, or lost, meanwhile.  Call it in a transaction, before the host is told.
-    """
-    by_finding = {
-        str(one.args["finding"]): one
-        for one in orders
-        if one.op == Operation.REMOVE_LEFTOVER and one.args.keys() >= {"finding", "whole"}
-    }
-    if not by_finding:
-        return set()
-    rows = StoreFinding.objects.filter(uuid__in=[*by_finding], state=FindingState.REMOVING)
-    copies = [one for one in findings_locked(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
-    own, withdrawn = OwnStores([one.sector for one in copies], now=now), set()
-    for finding in copies:
-        if finding.sector is None or not (fault := own.fault(finding.sector)):
-            continue
-        advance(finding, "FAIL", error=gettext("withdrawn: {fault}").format(fault=fault), updated_at=now)
-        withdrawn.add(by_finding[str(finding.uuid)].pk)
-        publish(Change("store", str(finding.store.uuid), finding.store.tenant_id))
-    WorkerCommand.objects.filter(pk__in=withdrawn).delete()
-    return withdrawn
-
-
-def _with_sectors_locked(findings: Iterable[StoreFinding]) -> list[StoreFinding]:
-    """Return findings with their sectors as they are now; nothing else changes these until the end."""
-    found = list(findings)
-    rows = Sector.objects.select_for_update(of=("self",)).filter(pk__in=[one.sector_id for one in found])
-    sectors = {row.pk: row for row in rows.select_related("miner").order_by("pk")}
-    for one in found:
-        one.sector = None if one.sector_id is None else sectors[one.sector_id]
-    return found
-
-
-def _orders_open(host: Worker) -> int:
+def orders_open(host: Worker) -> int:
+    """Return how many findings a host is told of now."""
     return host.commands.filter(done_at=None, args__has_key="finding").count()
 
 
-def _full_text(host: Worker) -> str:
+def orders_full_text(host: Worker) -> str:
+    """Return that a host is told of as many findings as it may be."""
     return gettext("{host} handles {limit} findings at a time: try again once these are done").format(
         host=host.name, limit=FINDINGS_AT_ONCE
     )
@@ -343,21 +70,23 @@ def findings_locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:
     return rows.select_related("sector__miner", "store__tenant").order_by("pk")
 
 
-def _order(
+def finding_order(
     finding: StoreFinding,
     host: Worker,
+    *,
     op: Operation,
     args: dict[str, str],
-    *,
     event: str,
     actor: str,
     now: datetime,
 ) -> None:
+    """Order a host to do something with a finding."""
     advance(finding, event, error="", updated_at=now)
     args = args | {"finding": str(finding.uuid)}
     WorkerCommand.objects.create(worker=host, op=op, args=args, actor=actor)
 
 
-def _publish(store: Store, host: Worker) -> None:
+def store_publish(store: Store, host: Worker) -> None:
+    """Tell pages that a store and its host have changed."""
     publish(Change("store", str(store.uuid), store.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
-from apps.sectors.errors import StoreRefused
+from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import store_audit

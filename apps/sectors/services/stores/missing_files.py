@@ -10,7 +10,7 @@ from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.services.sealing.steps import job_locked
-from apps.sectors.services.stores.checks import NOTHING_TOLD
+from apps.sectors.services.stores.check_results import NOTHING_TOLD
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.moves import changes_open, unchanged_lock

@@ -6,7 +6,6 @@ one, and the old one is removed only after that.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
@@ -16,20 +15,20 @@ from django.utils.translation import gettext
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import RunUnderWay, StoreRefused
-from apps.sectors.models import RUNS_OVER, Job, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
+from apps.sectors.errors.runs import RunUnderWay
+from apps.sectors.errors.stores import StoreRefused
+from apps.sectors.models import RUNS_OVER, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.selectors.leftovers import removals_open
-from apps.sectors.selectors.moves import removals_awaited
 from apps.sectors.selectors.stores import hosts_of_store, provers_of_store
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.copies import copies_forget
-from apps.sectors.services.stores.events import CHANGED, FAILED, event_write
-from apps.sectors.states import OPEN_MOVES, JobState, MoveState
+from apps.sectors.services.stores.events import event_write
+from apps.sectors.services.stores.move_steps import move_order
+from apps.sectors.states import OPEN_MOVES, MoveState
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.stores import READABLE, ROOM_PROMISED, StoreCondition
+from poolsite.wire.stores import READABLE, StoreCondition
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,18 +38,6 @@ if TYPE_CHECKING:
 
 MOVES_MAX: Final = 1_000
 """Sectors of one request."""
-AT_ONCE: Final = 2
-"""Moves that a host has been told of: it copies one while the next waits."""
-LOOKED_AT: Final = 50
-AGAIN_AFTER: Final = timedelta(minutes=10)
-"""Pause before an old copy that could not be removed is tried again."""
-ROOM_AGAIN: Final = timedelta(minutes=1)
-"""Pause before a copy that met room which others were promised is tried again."""
-ROOM_WAIT: Final = timedelta(hours=24)
-"""How long it waits for that room, from its first try, before the move fails."""
-PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
-BEING_CHANGED: Final = "a snap-up or rebuild of the sector is in progress"
-TOLD: Final = (MoveState.COPYING, MoveState.CLEARING)
 
 
 @transaction.atomic
@@ -219,130 +206,8 @@ def _end(
     orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
     orders.update(done_at=now, error=error)
     if move.state == MoveState.FAILED and comes_back:
-        _order(move, Operation.DROP_COPY)
+        move_order(move, Operation.DROP_COPY)
     note = gettext("sector {number} to {store}: {error}").format(
         number=move.sector.number, store=move.to_store.name, error=error
     )
     event_write(noted_in or move.from_store, move.state, actor=move.worker.name, note=note, now=now)
-
-
-def moves_continue(worker: Worker, *, now: datetime) -> None:
-    """Order the next step of a host's moves; called with each heartbeat, in its transaction.
-
-    What waits while a store is away, for room that others were promised, while no prover reads the new one,
-    while some host has yet to remove what it had copied of the sector or a leftover of it, or after a removal
-    that failed, keeps no other move from going on.
-    """
-    ours = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
-    rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - ROOM_AGAIN)
-    rows = rows.exclude(state=MoveState.COPIED, error__gt="", updated_at__gt=now - AGAIN_AFTER)
-    rows = rows.filter(from_store__name__in=worker.stores, to_store__name__in=worker.stores)
-    rows = rows.select_related("sector__miner", "from_store", "to_store").order_by("error", "pk")
-    known = list(rows[:LOOKED_AT])
-    if not known:
-        return
-    told = ours.filter(state__in=TOLD).count()
-    awaited = removals_awaited(known)
-    proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
-    for row in known:
-        if told >= AT_ONCE:
-            return
-        if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=RUNS_OVER).exists():
-            advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
-        elif row.pk in awaited:
-            continue  # a new copy would be removed with what an earlier move left
-        elif proven[row.to_store_id] and _is_begun(row, now=now):
-            told += 1
-
-
-def _is_begun(row: StoreMove, *, now: datetime) -> bool:
-    """Order the next step of a move if it may come now; return whether it was ordered."""
-    if row.state == MoveState.QUEUED:
-        advance(row, "START", error="", updated_at=now)
-        _order(row, Operation.COPY_SECTOR)
-    elif _is_read(row):
-        return False
-    else:
-        advance(row, "CLEAR", updated_at=now)
-        _order(row, Operation.REMOVE_COPY)
-    return True
-
-
-def _is_read(move: StoreMove) -> bool:
-    """Return whether a proof or unsealing from before the sector's row changed may read the old copy."""
-    readers = Q(kind__in=PROOFS) | Q(kind=JobKind.UNSEAL, inputs__sector=str(move.sector.uuid))
-    jobs = Job.objects.filter(readers, miner=move.sector.miner_id, state=JobState.LEASED)
-    return jobs.filter(created_at__lt=move.updated_at).exists()
-
-
-def _order(move: StoreMove, op: Operation) -> None:
-    sector = move.sector
-    args = {
-        "move": str(move.uuid),
-        "sector": str(sector.uuid),
-        "miner_id": str(sector.miner.actor_id),
-        "number": str(sector.number),
-        "seal_proof": str(sector.seal_proof),
-        "comm_r": bytes(sector.comm_r or b"").hex(),
-        "from": move.from_store.uid,
-        "to": move.to_store.uid,
-    }
-    WorkerCommand.objects.create(worker=move.worker, op=op, args=args, actor=move.actor)
-
-
-def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
-    """Follow what a host says of a copy, or of the removal of the old one."""
-    uuid = str(command.args.get("move", ""))
-    rows = StoreMove.objects.select_for_update(of=("self",)).select_related(
-        "from_store", "to_store", "sector"
-    )
-    move = rows.filter(uuid=uuid, worker=command.worker_id).first() if is_uuid(uuid) else None
-    if move is None:
-        return
-    if command.op == Operation.DROP_COPY:
-        note = gettext("sector {number}: {error}").format(
-            number=move.sector.number, error=error or gettext("its partial copy was removed")
-        )
-        event = FAILED if error else CHANGED
-        event_write(move.to_store, event, actor=command.worker.name, note=note, now=now)
-        return
-    if command.op == Operation.REMOVE_COPY and move.state == MoveState.CLEARING:
-        advance(move, "FAIL" if error else "END", error=error, updated_at=now)
-        if not error:
-            copies_forget(move.sector_id, move.from_store.name)
-    elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
-        error = error or _switch(move)
-        until = _room_until(move, now=now) if ROOM_PROMISED in error else now
-        if until > now:
-            error = gettext(
-                "waiting for room; retries every minute and gives up at {until} UTC: {error}"
-            ).format(until=f"{until:%Y-%m-%d %H:%M}", error=error)
-            advance(move, "WAIT", error=error, updated_at=now)
-            return
-        advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
-    if move.state in (MoveState.MOVED, MoveState.FAILED):
-        number, name = move.sector.number, move.to_store.name
-        note = (
-            gettext("sector {number} to {store}: {error}").format(number=number, store=name, error=error)
-            if error
-            else gettext("sector {number} to {store}").format(number=number, store=name)
-        )
-        event_write(move.from_store, move.state, actor=command.worker.name, note=note, now=now)
-
-
-def _room_until(move: StoreMove, *, now: datetime) -> datetime:
-    """Return until when a move waits for room: so long from its first try."""
-    tries = WorkerCommand.objects.filter(worker=move.worker_id, op=Operation.COPY_SECTOR)
-    tries = tries.filter(args__move=str(move.uuid), done_at__isnull=False)
-    return (tries.order_by("pk").values_list("done_at", flat=True).first() or now) + ROOM_WAIT
-
-
-def _switch(move: StoreMove) -> str:
-    """Record the new store in the sector's row; return why not, or an empty text."""
-    same = Sector.objects.filter(pk=move.sector_id, store=move.from_store.name, state=SectorState.PROVING)
-    same = same.filter(tenant_id=move.from_store.tenant_id)
-    if not same.update(store=move.to_store.name):
-        return gettext("the sector has ended, is in another store by now, or belongs to another tenant")
-    copies_forget(move.sector_id, move.to_store.name)  # of another copy, or of what was there before
-    publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
-    return ""

@@ -12,7 +12,7 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.units import values_with_units
-from apps.sectors.errors import StoreRefused
+from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, StoreAttachment, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.stores import provers_of_store

@@ -16,18 +16,15 @@ from django.utils.translation import gettext
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
-from apps.sectors.errors import HostTold, StoreRefused
+from apps.sectors.errors.stores import HostTold, StoreRefused
 from apps.sectors.models import Sector, Store, StoreScan
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import reader
-from apps.sectors.services.stores.findings import (
-    FINDINGS_AT_ONCE,
-    adoptable_next,
-    findings_adopt,
-    findings_check,
-)
+from apps.sectors.services.stores.finding_adoptions import adoptable_next, findings_adopt, findings_check
+from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE
 from apps.sectors.services.stores.missing_files import missing_plan
-from apps.sectors.services.stores.scans import FINDINGS_MAX, scan_begin
+from apps.sectors.services.stores.scan_comparison import FINDINGS_MAX
+from apps.sectors.services.stores.scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState

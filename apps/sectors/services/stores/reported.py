@@ -14,7 +14,7 @@ from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Wor
 from apps.sectors.services.hosts.removals import store_left, store_leftovers_remove
 from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
-from apps.sectors.services.stores.moves import move_note
+from apps.sectors.services.stores.move_steps import move_note
 from poolsite.wire.commands import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
 from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES
 

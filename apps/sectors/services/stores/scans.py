@@ -1,52 +1,31 @@
-"""Scans of stores: what lies there is compared with the pool's rows, and listed where they differ.
-
-Nothing is changed by a scan: somebody adopts what was found again (`store_findings`), or has it removed.
-"""
+"""Scans of stores: a host is ordered to list what lies there, and tells it."""
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
-from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.models import Miner
-from apps.sectors.errors import StoreRefused
-from apps.sectors.models import Sector, Store, StoreFinding, StoreScan, WorkerCommand
+from apps.sectors.errors.stores import StoreRefused
+from apps.sectors.models import Store, StoreScan, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
-from apps.sectors.selectors.store_scans import counts_text
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.checks import NOTHING_TOLD, reader
-from apps.sectors.services.stores.events import event_write
-from apps.sectors.states import ENDED_SECTORS, FindingKind, FindingState, ScanState
-from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, portions
-from poolsite.wire.codec import document_decode, document_encode
+from apps.sectors.services.stores.check_results import NOTHING_TOLD
+from apps.sectors.services.stores.checks import reader
+from apps.sectors.states import ScanState
+from poolsite.wire.codec import document_encode
 from poolsite.wire.commands import Operation
-from poolsite.wire.pipeline import SectorState
-from poolsite.wire.store_checks import ScannedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from apps.sectors.models import Worker
     from apps.users.principals import Principal
-    from poolsite.wire.store_checks import ScannedSectors
-
-FINDINGS_MAX: Final = 2_000
-"""Findings of one kind that are listed; the next scan lists the others once these are seen to."""
-READ_AT_ONCE: Final = 1_000
-ROWS_AT_ONCE: Final = 10_000
-SECTORS_MAX: Final = 1_000_000
-"""Of one scan; a host that tells more is wrong."""
-SCANNED: Final = "SCANNED"
-"""Event of a store whose scan has ended."""
-UNDER_ORDER: Final = (FindingState.CHECKING, FindingState.REMOVING)
+    from poolsite.wire.store_checks import ScannedStore
 
 
 @transaction.atomic
@@ -66,7 +45,7 @@ def scan_begin(
         return same
     host = reader(locked, now=now)
     if same is not None:
-        _fail(same, gettext("{host} is offline").format(host=same.worker.name), now=now)
+        scan_fail(same, gettext("{host} is offline").format(host=same.worker.name), now=now)
     asked = {"redeclares": redeclares, "drops_missing": drops_missing}
     scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **asked)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
@@ -93,10 +72,11 @@ def scans_end(worker: Worker, *, now: datetime) -> None:
     """End the scans of a host that is retired; call it in a transaction."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
     for scan in rows.filter(told__isnull=True).select_related("store").order_by("pk"):
-        _fail(scan, "its host was retired", now=now)
+        scan_fail(scan, "its host was retired", now=now)
 
 
-def _fail(scan: StoreScan, error: str, *, now: datetime) -> None:
+def scan_fail(scan: StoreScan, error: str, *, now: datetime) -> None:
+    """End a scan that has come to nothing, with the error."""
     _end(scan, "FAIL", error=error, now=now)
 
 
@@ -135,171 +115,5 @@ def scans_note(
         if key in told:
             StoreScan.objects.filter(pk=scan.pk).update(told=document_encode(told[key]), updated_at=now)
         else:
-            _fail(scan, (errors.get(key, "") or NOTHING_TOLD)[:1_000], now=now)
+            scan_fail(scan, (errors.get(key, "") or NOTHING_TOLD)[:1_000], now=now)
     orders.delete()
-
-
-def scans_compare(*, now: datetime) -> None:
-    """Compare what hosts found in stores with the rows."""
-    waiting = StoreScan.objects.filter(state=ScanState.RUNNING, told__isnull=False).order_by("pk")
-    keys = list(waiting.values_list("pk", flat=True))
-    for_each_isolated(keys, lambda key: _compare_told(key, now=now), event="scan_not_compared")
-
-
-@transaction.atomic
-def _compare_told(key: int, *, now: datetime) -> None:
-    rows = StoreScan.objects.select_for_update(of=("self",)).select_related("store", "worker")
-    scan = rows.filter(pk=key, state=ScanState.RUNNING, told__isnull=False).first()
-    if scan is None:
-        return
-    told: ScannedStore = document_decode(ScannedStore, scan.told)
-    StoreScan.objects.filter(pk=key).update(told=None)
-    _compare(scan, told, now=now)
-
-
-def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
-    store, found = scan.store, _Findings(scan.store)
-    told_of = sum(
-        len(bitfield_from_json(list(runs))) for one in told.miners for runs in (one.whole, one.half)
-    )
-    if told_of > SECTORS_MAX:
-        _fail(
-            scan,
-            gettext("the host reported {count} sectors; at most {limit} are read").format(
-                count=told_of, limit=SECTORS_MAX
-            ),
-            now=now,
-        )
-        return
-    ours = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
-    here = {one.miner_id: one for one in told.miners}
-    for miner_id in sorted({*here, *(one for one in ours if one is not None)}):
-        miner, one = ours.get(miner_id), here.get(miner_id)
-        whole = BitField() if one is None else bitfield_from_json(list(one.whole))
-        half = {} if one is None else _half_of(one)
-        if miner is None:
-            found.add_numbers(FindingKind.UNKNOWN, miner_id, whole)
-            found.add_numbers(FindingKind.HALF, miner_id, bitfield_of(half), sizes=half)
-        else:
-            scan.known += _miner_compare(found, miner, whole, half)
-    for other in told.others:
-        found.add_other(other.name, other.size)
-    found.save()
-    scan.counts = {kind: count for kind, count in found.counts.items() if count}
-    advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
-    note = ", ".join(
-        [
-            gettext("{sectors} as recorded").format(sectors=plural(scan.known, "sector")),
-            *counts_text(scan.counts),
-        ]
-    )
-    event_write(store, SCANNED, actor=scan.actor, note=note, now=now)
-
-
-def _half_of(one: ScannedSectors) -> dict[int, int]:
-    """Return the bytes of half sectors by their numbers."""
-    numbers = list(bitfield_from_json(list(one.half)))
-    sizes = one.half_bytes if len(one.half_bytes) == len(numbers) else (0,) * len(numbers)
-    return dict(zip(numbers, sizes, strict=True))
-
-
-def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[int, int]) -> int:
-    """List where a miner's sectors lie otherwise than its rows say; return how many lie as they say."""
-    lying, elsewhere, nowhere, ended, at_work, known = _by_rows(miner, found.store.name)
-    extra = whole - lying
-    found.add_of(FindingKind.MISSING, miner, lying - whole)
-    # Adoptions wait for these: what others have twice leaves them no room.
-    found.add_of(FindingKind.ELSEWHERE, miner, extra & nowhere, is_apart=True)
-    found.add_of(FindingKind.ELSEWHERE, miner, extra & elsewhere)
-    found.add_of(FindingKind.UNKNOWN, miner, (extra - known) | (extra & ended))
-    # a sector that is being sealed is stored just now; one of this store is missing
-    found.add_of(FindingKind.HALF, miner, bitfield_of(half) - at_work, sizes=half)
-    return len(lying & whole)
-
-
-def _by_rows(miner: Miner, store: str) -> tuple[BitField, ...]:
-    """Return the numbers whose rows say that they lie in a store, of proving ones those that lie elsewhere
-    and those that lie nowhere, of ended ones those that no host was told to remove, those that may be
-    written there now, and all.
-    """
-    numbers: tuple[list[int], ...] = ([], [], [], [], [], [])
-    lying, elsewhere, nowhere, ended, at_work, known = numbers
-    rows = Sector.objects.filter(miner=miner).order_by()
-    facts = rows.values_list("number", "state", "store", "removal_asked_at")
-    for number, state, named, removal_at in facts.iterator(chunk_size=ROWS_AT_ONCE):
-        known.append(number)
-        if named == store or state not in (*ENDED_SECTORS, SectorState.PROVING):
-            at_work.append(number)
-        if state == SectorState.PROVING and named != store:
-            (elsewhere if named else nowhere).append(number)
-        elif state == SectorState.PROVING and removal_at is None:
-            lying.append(number)
-        elif state in ENDED_SECTORS and removal_at is None:  # else its host removes it
-            ended.append(number)
-    return tuple(map(bitfield_of, numbers))
-
-
-class _Findings:
-    """What a scan lists: those of before go, but for what a host was told to do with them."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.rows: list[StoreFinding] = []
-        self.counts: dict[str, int] = dict.fromkeys(FindingKind.values, 0)
-        self.taken = dict(self.counts)
-        """Those that share the room of their kind."""
-        store.findings.exclude(state__in=UNDER_ORDER).delete()
-        self._kept = set(store.findings.values_list("name", flat=True))
-
-    def add_of(
-        self,
-        kind: FindingKind,
-        miner: Miner,
-        numbers: BitField,
-        *,
-        sizes: Mapping[int, int] | None = None,
-        is_apart: bool = False,
-    ) -> None:
-        """Add sectors of a miner, in room of their own or the kind's; rows are read of listed ones alone."""
-        for part in self._listed(kind, numbers, is_apart=is_apart):
-            rows = Sector.objects.filter(miner=miner, number__in=part).only("pk", "number")
-            by_number = {row.number: row for row in rows}
-            for number in part:
-                size = miner.sector_size if sizes is None else sizes[number]
-                self._add(kind, miner.actor_id or 0, number, sector=by_number.get(number), size=size)
-
-    def add_numbers(
-        self, kind: FindingKind, miner_id: int, numbers: BitField, *, sizes: Mapping[int, int] | None = None
-    ) -> None:
-        """Add sectors of a miner that is none of the pool's."""
-        for part in self._listed(kind, numbers):
-            for number in part:
-                self._add(kind, miner_id, number, size=(sizes or {}).get(number, 0))
-
-    def _listed(self, kind: FindingKind, numbers: BitField, *, is_apart: bool = False) -> Iterator[list[int]]:
-        """Count numbers, and return in portions those that are listed."""
-        room = FINDINGS_MAX if is_apart else max(FINDINGS_MAX - self.taken[kind], 0)
-        self.counts[kind] += len(numbers)
-        if not is_apart:
-            self.taken[kind] += len(numbers)
-        return portions(bitfield_of(islice(numbers, room)), READ_AT_ONCE)
-
-    def _add(
-        self, kind: FindingKind, miner_id: int, number: int, *, size: int, sector: Sector | None = None
-    ) -> None:
-        facts = {"miner_id": miner_id, "number": number, "sector": sector, "size": size}
-        self._append(kind, f"s-t0{miner_id}-{number}", facts)
-
-    def add_other(self, name: str, size: int) -> None:
-        """Add what is no sector's."""
-        self.counts[FindingKind.OTHER] += 1
-        if self.counts[FindingKind.OTHER] <= FINDINGS_MAX:
-            self._append(FindingKind.OTHER, name, {"size": size})
-
-    def _append(self, kind: FindingKind, name: str, facts: dict[str, Any]) -> None:
-        if name not in self._kept:
-            self._kept.add(name)
-            self.rows.append(StoreFinding(store=self.store, kind=kind, name=name, **facts))
-
-    def save(self) -> None:
-        StoreFinding.objects.bulk_create(self.rows, batch_size=1_000)

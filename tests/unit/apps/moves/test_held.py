@@ -21,7 +21,7 @@ from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import Forecast
-from apps.sectors.errors import NumbersElsewhere
+from apps.sectors.errors.numbers import NumbersElsewhere
 from apps.sectors.models import SectorNumbers
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.services.reservations import sectorid_import

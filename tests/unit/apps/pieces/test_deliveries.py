@@ -27,7 +27,7 @@ from apps.pieces.models import PieceDelivery
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.services import deliveries
 from apps.pieces.services.deliveries import ATTEMPTS_MAX, FAILED_KEPT, TOLD, WAIT_MAX, deliveries_send
-from apps.sectors.errors import NotUnsealed
+from apps.sectors.errors.runs import NotUnsealed
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
 from apps.sectors.states import JobState

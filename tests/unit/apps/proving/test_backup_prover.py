@@ -13,9 +13,9 @@ from apps.proving.selectors.forecast import ForecastContext, forecast_of
 from apps.proving.services import jobs, proofs
 from apps.proving.services.jobs import BadProof
 from apps.proving.states import AttemptKind, Forecast, PostState
-from apps.sectors.errors import LeaseLost
+from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Job, Worker
-from apps.sectors.services.jobs.claims import leases_sweep
+from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories

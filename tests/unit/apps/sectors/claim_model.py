@@ -18,21 +18,14 @@ import pytest
 from msgspec.structs import replace
 
 from apps.core.prepared_statements import Prepared
-from apps.sectors.errors import (
-    BadReport,
-    JobUnknown,
-    LeaseLost,
-    OtherReport,
-    OutOfOrder,
-    StateDiffers,
-    WorkerReplaced,
-    WorkerRetired,
-)
+from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
+from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, Sector, Worker
-from apps.sectors.services.hosts import workers as hosts
+from apps.sectors.services.hosts import lease_renewals
 from apps.sectors.services.hosts.retirement import worker_retire
-from apps.sectors.services.jobs import reports
-from apps.sectors.services.jobs.claims import jobs_claim, leases_sweep
+from apps.sectors.services.jobs import reports, stage_events
+from apps.sectors.services.jobs.claims import jobs_claim
+from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.steps import (
     job_locked,
     sector_abort,
@@ -285,7 +278,9 @@ class World:
         mine = [one for one in self.seen.held[-3 * SECTORS :] if (one.worker == name) != is_foreign]
         held = {one.job.id: one for one in mine}
         told = [HeldJob(id=key, progress=one.progress) for key, one in held.items()]
-        renewed = {one.id for one in hosts.leases_renew(self.seen.hosts[name], told, now=self.seen.now)}
+        renewed = {
+            one.id for one in lease_renewals.leases_renew(self.seen.hosts[name], told, now=self.seen.now)
+        }
         for key, one in held.items():
             may = self.holds(one) and one.worker == name
             assert (key in renewed) == may, f"renewed: {key in renewed}, due: {may}"
@@ -309,7 +304,7 @@ class World:
 
     def said(self, one: Held, event: Event, *, of: str = "alice") -> EventAnswer | None:
         try:
-            return reports.job_event(one.job.id, event, tenant_id=tenant(of).pk, now=self.seen.now)
+            return stage_events.job_event(one.job.id, event, tenant_id=tenant(of).pk, now=self.seen.now)
         except REFUSED:
             return None
 

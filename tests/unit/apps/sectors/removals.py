@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
 from tests.unit.apps.sectors.sealing import NOON

@@ -9,7 +9,7 @@ from apps.miners.models import Miner, Role
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job
-from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.roles.assignments import (
     host_role_fail_over,
     host_role_give,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.services.hosts.workers import worker_register
+from apps.sectors.services.hosts.registration import worker_register
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.services.jobs.reports import job_event
+from apps.sectors.services.jobs.stage_events import job_event
 from poolsite.wire.hosts import Register
 from poolsite.wire.job_inputs import Piece
 from poolsite.wire.job_reports import Event, EventAnswer, StageOutputs

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.sectors.models import SectorCopy, Store, StoreFinding
-from apps.sectors.services.hosts.workers import worker_heartbeat
-from apps.sectors.services.stores import findings as store_findings
-from apps.sectors.services.stores.scans import scan_begin, scans_compare
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
+from apps.sectors.services.stores import leftover_removals
+from apps.sectors.services.stores.scan_comparison import scans_compare
+from apps.sectors.services.stores.scans import scan_begin
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.jobs import JobKind
@@ -117,10 +118,10 @@ def work(
     monkeypatch: pytest.MonkeyPatch, *, live: Iterable[int] = (), precommitted: Iterable[int] = ()
 ) -> Any:
     """What asks the chain, which has these."""
-    monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: dict.fromkeys(live))
+    monkeypatch.setattr(leftover_removals, "live_sectors_read", lambda *_, **__: dict.fromkeys(live))
     promised = set(precommitted)
     monkeypatch.setattr(
-        store_findings,
+        leftover_removals,
         "precommits_read",
         lambda _client, _miner, numbers, _key: {one: True if one in promised else None for one in numbers},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests.unit.apps.sectors.sealing import NOON

@@ -10,8 +10,8 @@ from django.db import connection
 from apps.sectors.models import JobEvent, Sector, SectorAdoption, StoreScan
 from apps.sectors.services.adoptions import files as adoption_files
 from apps.sectors.services.adoptions.rows import adoptions_follow
-from apps.sectors.services.stores import scans as store_scans
-from apps.sectors.services.stores.scans import scans_compare
+from apps.sectors.services.stores import scan_comparison
+from apps.sectors.services.stores.scan_comparison import scans_compare
 from tests import factories
 from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.adoptions import Killed, at_head, chain_of
@@ -28,7 +28,7 @@ LOST = (5, 8)
 
 @pytest.mark.django_db(transaction=True)
 def test_killed_at_any_query_files_are_named_once(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_scans, "FINDINGS_MAX", 1)  # a scan lists one sector, the next one the other
+    monkeypatch.setattr(scan_comparison, "FINDINGS_MAX", 1)  # a scan lists one sector, the next one the other
     monkeypatch.setattr(adoption_files, "FINDINGS_MAX", 1)
     miner = Sector.objects.get(number=5).miner
     Sector.objects.filter(number=3).update(store="a")

@@ -13,19 +13,14 @@ from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import ChainRoots, Miner
 from apps.pieces.models import Piece
-from apps.sectors.errors import AdoptionRefused
+from apps.sectors.errors.adoptions import AdoptionRefused
 from apps.sectors.models import ActiveSectors, Job, JobEvent, Sector, SectorAdoption
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.selectors.numbers import numbers_in_use
 from apps.sectors.services.active import active_follow
 from apps.sectors.services.adoptions import rows as adoptions
-from apps.sectors.services.adoptions.rows import (
-    NOTE,
-    adoption_begin,
-    adoption_cancel,
-    adoption_plan,
-    adoptions_follow,
-)
+from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.adoptions.rows import NOTE, adoptions_follow
 from apps.sectors.services.numbers import numbers_allocate
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM

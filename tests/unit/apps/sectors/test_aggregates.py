@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.miners.states import RoleKind
-from apps.sectors.errors import LeaseLost
+from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, SectorProof
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.closing import batches_close

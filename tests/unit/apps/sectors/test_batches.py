@@ -8,7 +8,7 @@ import pytest
 
 from apps.sectors.params import expiration_choose
 from apps.sectors.policy import SealingPolicy, pause_after
-from apps.sectors.services.batches.closing import batch_choose
+from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
 from apps.sectors.services.batches.forms import BatchEntry, fitting
 from poolsite.filecoin.policy import network_by_name

@@ -11,13 +11,13 @@ import pytest
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.c1_files import c1_is_here
-from apps.sectors.errors import C1Missing, LeaseLost
+from apps.sectors.errors.jobs import C1Missing, LeaseLost
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.jobs import job_assignment
-from apps.sectors.selectors.sectors import sector_wait
+from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take
 from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
-from apps.sectors.services.sealing.advance import SectorsInProgress
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import job_locked, sector_step
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories

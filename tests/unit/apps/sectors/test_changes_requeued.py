@@ -13,8 +13,8 @@ from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch, JobEvent, SectorChange
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
-from apps.sectors.services.changes import batches as change_batches
-from apps.sectors.services.changes.batches import changes_advance
+from apps.sectors.services.changes import following, push, sending
+from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
@@ -42,20 +42,23 @@ class Changes:
         self.height, self.is_open = 1000, False
         self.policy = SealingPolicy()
         self.sectors: list[Sector] = [factories.sector(self.miner, state="PROVING") for _ in range(2)]
-        of_extensions = change_batches._last_epoch
+        of_extensions = push.batch_last_epoch
+
+        def last_epoch(batch: Batch, work: Any) -> int | None:
+            return of_extensions(batch, work) if batch.kind == "extend" else self.last_epoch(batch)
+
         for name, act in {
             "_priced": lambda _miner, _kind, changes, _work: [(one, self.price()) for one in changes],
-            "_last_epoch": lambda batch, work: (
-                of_extensions(batch, work) if batch.kind == "extend" else self.last_epoch(batch)
-            ),
             "messages_try": lambda *_: [SimpleNamespace(exit_code=0, error="")],
             "trial_message": lambda **_: None,
             "change_params": lambda *_: b"",
             "sender_choose": lambda *_: SimpleNamespace(address=factories.bls(1)),
             "restore_check": lambda **_: None,
-            "message_push": self.push,
         }.items():
-            monkeypatch.setattr(change_batches, name, act)
+            monkeypatch.setattr(sending, name, act)
+        monkeypatch.setattr(push, "message_push", self.push)
+        for module in (push, following):
+            monkeypatch.setattr(module, "batch_last_epoch", last_epoch)
 
     def price(self) -> Any:
         """Return what a change does; while its deadline is open it is not sent."""
@@ -207,7 +210,7 @@ def test_nothing_is_sent_while_the_first_is_on_its_way_again(
 def test_a_first_message_that_lands_all_the_same_ends_the_change(
     changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change_batches, "live_sectors_read", lambda *_, **__: {})
+    monkeypatch.setattr(following, "live_sectors_read", lambda *_, **__: {})
     changes.ask("TERMINATE")
     changes.step()
     Message.objects.update(state=MessageState.FAILED, **EXPIRED)
@@ -226,7 +229,7 @@ def test_what_a_kill_kept_from_the_messager_is_sent_anew(
 ) -> None:
     changes.ask("TERMINATE")
     with monkeypatch.context() as killed:
-        killed.setattr(change_batches, "change_batch_push", lambda *_: None)
+        killed.setattr(sending, "change_batch_push", lambda *_: None)
         changes.step()
     assert (Batch.objects.get().state, Message.objects.count()) == (BatchState.CLOSED, 0)
     changes.is_open = True

@@ -28,8 +28,15 @@ from django.db.models.functions import Concat
 from apps.core.live import changes_deferred
 from apps.core.prepared_statements import Prepared
 from apps.sectors.models import Job, Worker
-from apps.sectors.services.hosts import workers as hosts
-from apps.sectors.services.jobs import claims, reports
+from apps.sectors.services.hosts import lease_renewals, registration
+from apps.sectors.services.jobs import (
+    claim_search,
+    claims,
+    leases,
+    report_leases,
+    reports,
+    stage_events,
+)
 from apps.sectors.states import JobState
 from tests import factories
 from tests.unit.apps.sectors.claim_model import ACTS, World
@@ -221,20 +228,22 @@ BROKEN: Final[dict[str, tuple[Any, str, Callable[[Any], Any]]]] = {
     "tokens that stay": (
         claims, "TAKE", changed("greatest(job.lease_token + 1, $5)", "greatest(job.lease_token, 1)"),
     ),
-    "claims of what is held": (claims, "PLAIN", changed("AND job.lease_until < $1", "")),
+    "claims of what is held": (claim_search, "PLAIN", changed("AND job.lease_until < $1", "")),
     "claims of what lies elsewhere": (
-        claims, "PLAIN", changed("job.sticky_worker_id = $3", "job.sticky_worker_id IS NOT NULL"),
+        claim_search, "PLAIN", changed("job.sticky_worker_id = $3", "job.sticky_worker_id IS NOT NULL"),
     ),
     "claims before a pause is over": (
-        claims, "PLAIN", changed("AND (job.not_before IS NULL OR job.not_before <= $1)", ""),
+        claim_search, "PLAIN", changed("AND (job.not_before IS NULL OR job.not_before <= $1)", ""),
     ),
-    "claims that pass a sector over": (claims, "PLAIN", changed("AND $6 AND $7", "AND $6 AND $7 AND false")),
-    "sweeps of leases that run": (claims, "SWEEP", changed("AND lease_until < $1", "")),
-    "heartbeats for others": (hosts, "RENEW", changed("AND job.worker_id = $2", "AND $2 > 0")),
-    "a start that ends no lease": (hosts, "leases_end", instead(lambda *_args, **_more: 0)),
-    "reports on what is paused": (reports, "_lease_check", instead(lambda _job: None)),
-    "reports on what was given back": (reports, "_is_given_back", instead(lambda _job: False)),
-    "another report under a number": (reports, "_repeat_check", instead(lambda *_args, **_more: None)),
+    "claims that pass a sector over": (
+        claim_search, "PLAIN", changed("AND $6 AND $7", "AND $6 AND $7 AND false"),
+    ),
+    "sweeps of leases that run": (leases, "SWEEP", changed("AND lease_until < $1", "")),
+    "heartbeats for others": (lease_renewals, "RENEW", changed("AND job.worker_id = $2", "AND $2 > 0")),
+    "a start that ends no lease": (registration, "leases_end", instead(lambda *_args, **_more: 0)),
+    "reports on what is paused": (stage_events, "lease_check", instead(lambda _job: None)),
+    "reports on what was given back": (report_leases, "_is_given_back", instead(lambda _job: False)),
+    "another report under a number": (stage_events, "_repeat_check", instead(lambda *_args, **_more: None)),
 }  # fmt: skip
 """Services with one promise broken: the module, the name there, and what it becomes."""
 

@@ -16,12 +16,14 @@ from apps.core import clock
 from apps.core.live import Change, changes_deferred
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
-from apps.sectors.errors import WorkerReplaced, WorkerRetired
+from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.models import Job, Worker
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.jobs.claim_search import kinds_free
 from apps.sectors.services.jobs.claim_statements import NEXT, PLAIN
-from apps.sectors.services.jobs.claims import jobs_claim, kinds_free, leases_sweep
+from apps.sectors.services.jobs.claims import jobs_claim
+from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.sealing_rules import NewSectors

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.sectors.errors import UpgradeUnknown
+from apps.sectors.errors.hosts import UpgradeUnknown
 from apps.sectors.models import Worker
+from apps.sectors.services.hosts.commands import commands_open, worker_command
 from apps.sectors.services.hosts.retirement import worker_retire_drained
-from apps.sectors.services.hosts.workers import commands_open, worker_command
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import VERSION
 from tests.unit.apps.sectors.sealing import NOON, host

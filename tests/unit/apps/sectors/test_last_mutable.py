@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.sectors.services.runs.snap_up import LEAD_EPOCHS, last_mutable
+from apps.sectors.services.runs.update_windows import LEAD_EPOCHS, last_mutable
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
 from poolsite.filecoin.policy import TEST
 

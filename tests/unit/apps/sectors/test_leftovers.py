@@ -10,18 +10,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.dashboard.pages.storage.scans import scan_card
-from apps.sectors.errors import RunUnderWay, StoreRefused
+from apps.sectors.errors.runs import RunUnderWay
+from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreFinding, StoreMove, StoreScan
 from apps.sectors.selectors.store_scans import counts_text
-from apps.sectors.services.hosts.workers import worker_heartbeat
-from apps.sectors.services.stores import findings as store_findings
-from apps.sectors.services.stores.findings import (
-    findings_adopt,
-    leftovers_next,
-    leftovers_plan,
-    leftovers_remove,
-)
-from apps.sectors.services.stores.moves import moves_begin, moves_continue, unchanged_lock
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
+from apps.sectors.services.stores import finding_adoptions, findings, leftover_removals
+from apps.sectors.services.stores.finding_adoptions import findings_adopt
+from apps.sectors.services.stores.leftover_removals import leftovers_next, leftovers_plan, leftovers_remove
+from apps.sectors.services.stores.move_steps import moves_continue
+from apps.sectors.services.stores.moves import moves_begin, unchanged_lock
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
 from tests.people import principal
@@ -134,7 +132,7 @@ def test_a_sector_that_is_moved_meanwhile_is_told_of_and_not_counted(
     store, at_work = scanned(worker), work(monkeypatch)
     sector = Sector.objects.get(number=3)
     checked(sector)
-    real = store_findings.leftovers_plan
+    real = leftover_removals.leftovers_plan
 
     def planned_then_moved(*args: Any, **more: Any) -> Any:
         plan = real(*args, **more)
@@ -142,7 +140,7 @@ def test_a_sector_that_is_moved_meanwhile_is_told_of_and_not_counted(
         StoreMove.objects.get_or_create(sector=sector, defaults=facts)
         return plan
 
-    monkeypatch.setattr(store_findings, "leftovers_plan", planned_then_moved)
+    monkeypatch.setattr(leftover_removals, "leftovers_plan", planned_then_moved)
     with pytest.raises(StoreRefused, match="now applies to 1 leftover, not 2"):
         removed(store, at_work, COPY, "s-t01000-9", count=2)
     assert not worker.commands.filter(done_at=None).exists()
@@ -154,7 +152,8 @@ def test_a_sector_that_is_moved_meanwhile_is_told_of_and_not_counted(
 def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_findings, "FINDINGS_AT_ONCE", 1)
+    for module in (findings, finding_adoptions):
+        monkeypatch.setattr(module, "FINDINGS_AT_ONCE", 1)
     store = scanned(worker)
     Sector.objects.filter(number=4).update(store="", comm_r=bytes(32))
     StoreFinding.objects.filter(number=4).update(kind="ELSEWHERE")
@@ -173,7 +172,7 @@ def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
 def test_what_can_go_is_found_behind_what_stays_and_what_has_gone(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_findings, "FINDINGS_AT_ONCE", 2)
+    monkeypatch.setattr(leftover_removals, "FINDINGS_AT_ONCE", 2)
     store, at_work = scanned(worker), work(monkeypatch, live=[8])
     plan = leftovers_next(store, work=at_work)
     going = {one.finding.name for one in plan if not one.refusal}

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.miners.errors import TransferRefused
-from apps.sectors.errors import RunUnderWay, StoreRefused
+from apps.sectors.errors.runs import RunUnderWay
+from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Job, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
 from apps.sectors.selectors.moves import Removal, removals_awaited
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
-from apps.sectors.services.hosts.workers import worker_heartbeat
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
-from apps.sectors.services.stores.moves import ROOM_WAIT, moves_begin, moves_cancel
+from apps.sectors.services.stores.move_steps import ROOM_WAIT
+from apps.sectors.services.stores.moves import moves_begin, moves_cancel
 from apps.sectors.services.stores.orders import store_detach
 from apps.sectors.services.transfer import unfinished_check
 from poolsite.filecoin.sha254 import sha254_zero
@@ -188,7 +190,7 @@ def test_old_copies_that_cannot_go_keep_no_other_move_from_starting(worker: Work
 def test_moves_that_wait_for_an_absent_store_hide_no_others(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.sectors.services.stores.moves.LOOKED_AT", 2)
+    monkeypatch.setattr("apps.sectors.services.stores.move_steps.LOOKED_AT", 2)
     miner = factories.miner(1000)
     disks = (told("a"), told("b"), told("c"))
     beat(worker, stores=disks)

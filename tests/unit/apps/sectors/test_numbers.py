@@ -12,7 +12,7 @@ from hypothesis.extra.django import TestCase
 
 from apps.core import clock
 from apps.messages.services.recovery.detect import recovery_begin
-from apps.sectors.errors import NumbersExhausted
+from apps.sectors.errors.numbers import NumbersExhausted
 from apps.sectors.models import SectorNumbers
 from apps.sectors.services.numbers import NUMBER_MAX, RESTORE_SKIP, numbers_allocate
 from tests import factories

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.sectors.errors import NotUnsealed
+from apps.sectors.errors.runs import NotUnsealed
 from apps.sectors.models import Sector
 from apps.sectors.services.runs.unsealing import unseal_request, unsealed_remove
 from apps.sectors.services.sealing.placements import placements_follow

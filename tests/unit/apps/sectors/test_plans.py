@@ -7,6 +7,9 @@ import pytest
 from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.sectors.models import HostReport, Worker, WorkerCommand
+from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
+from apps.sectors.services.hosts.registration import worker_register
 from apps.sectors.services.hosts.settings import (
     settings_wanted,
     shared_settings_set,
@@ -14,7 +17,6 @@ from apps.sectors.services.hosts.settings import (
     worker_group_set,
     worker_settings_set,
 )
-from apps.sectors.services.hosts.workers import worker_command, worker_heartbeat, worker_register
 from poolsite.wire.commands import Operation
 from poolsite.wire.host_settings import Setting
 from poolsite.wire.hosts import Heartbeat, Register, Registered

@@ -10,7 +10,7 @@ from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
-from apps.sectors.errors import BadCount, KeyReused
+from apps.sectors.errors.pledges import BadCount, KeyReused
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.states import JobState

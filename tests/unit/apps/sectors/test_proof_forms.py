@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.sectors.errors import ProofFormMissing
+from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import Batch, Sector
 from apps.sectors.proof_forms import (
     forms_accepted,
@@ -18,7 +18,7 @@ from apps.sectors.proof_forms import (
     proof_verifier,
 )
 from apps.sectors.services.batches.closing import batches_close
-from apps.sectors.services.hosts.workers import worker_heartbeat
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.filecoin.groth16.circuits import post_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE

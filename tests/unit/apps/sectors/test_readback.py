@@ -10,15 +10,16 @@ from apps.core import clock
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
-from apps.sectors.errors import PledgeUnsettled
+from apps.sectors.errors.pledges import PledgeUnsettled
 from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
 from apps.sectors.params import precommit_info, precommit_params
 from apps.sectors.selectors.restored import miners_unrecovered, sectors_recovery
-from apps.sectors.services.adoptions.rows import adoption_begin, adoptions_follow
+from apps.sectors.services.adoptions.plans import adoption_begin
+from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.batches.context import PRE_COMMIT
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
 from apps.sectors.services.readback import batches as reported_batches
-from apps.sectors.services.readback import sectors as readback
+from apps.sectors.services.readback import chain_sectors
 from apps.sectors.services.readback.batches import batches_import
 from apps.sectors.services.readback.imports import NO_FILES
 from apps.sectors.services.sealing.pledge import pledge_create, pledges_settle, sectors_begin
@@ -151,7 +152,7 @@ def test_a_node_that_tells_no_deposits_is_asked_up_to_a_bound(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     restored()
-    monkeypatch.setattr(readback, "UNTOLD_MAX", 2_000)
+    monkeypatch.setattr(chain_sectors, "UNTOLD_MAX", 2_000)
     chain = Chain(precommits={10: (150, DIGEST)})
     chain.allocated, chain.tells_deposits = [0, 10**12], False
 

@@ -15,7 +15,8 @@ from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import precommits_read, sectors_proven_read
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.messages import batch_push, batches_watch
-from apps.sectors.services.sealing.advance import SectorsInProgress, precommits_check
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
+from apps.sectors.services.sealing.landings import precommits_check
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.cids import commr_cid
 from tests import factories

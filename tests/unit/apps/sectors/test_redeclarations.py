@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core.errors import BadValue, NotAllowed
-from apps.sectors.errors import StoreRefused
+from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import JobEvent, Sector, Store, StoreFinding, StoreScan
-from apps.sectors.services.stores import findings as store_findings
-from apps.sectors.services.stores import redeclarations
-from apps.sectors.services.stores import scans as store_scans
-from apps.sectors.services.stores.findings import findings_adopt
+from apps.sectors.services.stores import finding_adoptions, redeclarations, scan_comparison
+from apps.sectors.services.stores.finding_adoptions import findings_adopt
+from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE
 from apps.sectors.services.stores.redeclarations import (
     redeclaration_begin,
     redeclaration_plan,
@@ -127,7 +126,7 @@ def test_a_store_in_which_nothing_lies_drops_nothing(worker: Worker) -> None:
 
 
 def test_more_than_a_scan_lists_is_scanned_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (store_scans, redeclarations):
+    for module in (scan_comparison, redeclarations):
         monkeypatch.setattr(module, "FINDINGS_MAX", 1)
     miner = Sector.objects.get(number=5).miner
     Sector.objects.filter(number=3).update(store="a")
@@ -173,7 +172,7 @@ def test_a_host_that_is_told_of_another_stores_findings_is_waited_for(
 ) -> None:
     store = begun(drops=False)
     beat(worker, FOUND)
-    monkeypatch.setattr(store_findings, "_orders_open", lambda _host: store_findings.FINDINGS_AT_ONCE)
+    monkeypatch.setattr(finding_adoptions, "orders_open", lambda _host: FINDINGS_AT_ONCE)
 
     redeclarations_follow(now=NOON)
 

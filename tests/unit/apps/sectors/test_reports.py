@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
+from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
-from apps.sectors.services.hosts.workers import leases_renew
-from apps.sectors.services.jobs.claims import leases_sweep
+from apps.sectors.services.hosts.lease_renewals import leases_renew
+from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress, job_release
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.clock import now
-from apps.sectors.errors import JobUnknown
+from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.models import DAMOCLES, Job, JobEvent, Sector, Worker, WorkerCommand
-from apps.sectors.services.sealing.advance import SectorsInProgress
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.reseal import gone_hosts_follow
 from poolsite.wire.pipeline import SectorState
 from tests import factories

@@ -14,7 +14,8 @@ from apps.core.errors import BadValue, NotAllowed, WrongState
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.miners.errors import RoleFenced
 from apps.miners.states import RoleKind
-from apps.sectors.errors import KeyReused, NumbersElsewhere, NumbersTaken, ReservationUnknown
+from apps.sectors.errors.numbers import NumbersElsewhere, NumbersTaken, ReservationUnknown
+from apps.sectors.errors.pledges import KeyReused
 from apps.sectors.models import NumberReservation
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
 from apps.sectors.services.reservations import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from apps.sectors.errors import RestoreRefused
+from apps.sectors.errors.sectors import RestoreRefused
 from apps.sectors.models import DAMOCLES, Batch, Job, JobEvent, Sector, WorkerCommand
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 from apps.sectors.services.sealing.steps import sector_abort

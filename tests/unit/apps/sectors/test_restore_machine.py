@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
-from apps.sectors.errors import PledgeUnsettled
+from apps.sectors.errors.pledges import PledgeUnsettled
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.jobs import seal_inputs
 from apps.sectors.selectors.restored import sectors_recovery

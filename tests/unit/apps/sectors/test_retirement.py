@@ -8,8 +8,9 @@ import pytest
 
 from apps.core.clock import now
 from apps.sectors.models import Sector
+from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire_drained
-from apps.sectors.services.hosts.workers import worker_command, worker_heartbeat
 from apps.users.models import Token
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer

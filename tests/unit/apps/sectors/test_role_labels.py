@@ -12,7 +12,8 @@ from apps.miners.selectors import roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Worker
-from apps.sectors.services.hosts.workers import worker_heartbeat, worker_register
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
+from apps.sectors.services.hosts.registration import worker_register
 from apps.sectors.services.roles.assignments import host_role_give, host_role_remove
 from apps.sectors.services.roles.groups import GroupGrant, group_role_give, group_role_remove
 from apps.sectors.services.roles.trial import role_test

@@ -13,7 +13,7 @@ from apps.miners.models import Miner, Role
 from apps.miners.selectors import winning_hosts
 from apps.miners.services.roles import role_renew
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.errors import LeaseLost
+from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Job
 from apps.sectors.services.jobs.reports import job_progress
 from poolsite.wire.hosts import HeldJob

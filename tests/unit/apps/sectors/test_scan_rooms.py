@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.sectors.models import Sector
-from apps.sectors.services.stores import scans as store_scans
+from apps.sectors.services.stores import scan_comparison
 from poolsite.wire.store_checks import ScannedSectors, ScannedStore
 from tests import factories
 from tests.unit.apps.sectors.store_scans import findings, scanned, worker
@@ -22,7 +22,7 @@ __all__ = ["worker"]
 def test_sectors_that_lie_nowhere_are_listed_beside_others_second_copies(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_scans, "FINDINGS_MAX", 1)
+    monkeypatch.setattr(scan_comparison, "FINDINGS_MAX", 1)
     other = factories.miner(2000)
     factories.sector(other, number=7, state="PROVING", store="", comm_r=bytes(32))
     assert Sector.objects.filter(miner__actor_id=1000, store="b").count() == 2

@@ -14,14 +14,15 @@ from msgspec import to_builtins
 
 from apps.messages.models import Recovery
 from apps.sectors.models import HostReport, WorkerCommand
+from apps.sectors.services.hosts.commands import commands_open
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.leftovers import (
     BadLeftovers,
     sealing_leftovers,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
-from apps.sectors.services.hosts.workers import commands_open, worker_heartbeat
-from apps.sectors.services.stores import findings as store_findings
+from apps.sectors.services.stores import leftover_removals
 from apps.sectors.services.stores.moves import changes_open
 from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation
@@ -52,9 +53,9 @@ def work(
 ) -> Any:
     """What asks the chain, which has these."""
     promised = set(precommitted)
-    monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: dict.fromkeys(live))
+    monkeypatch.setattr(leftover_removals, "live_sectors_read", lambda *_, **__: dict.fromkeys(live))
     monkeypatch.setattr(
-        store_findings,
+        leftover_removals,
         "precommits_read",
         lambda _client, _miner, numbers, _key: {one: True if one in promised else None for one in numbers},
     )

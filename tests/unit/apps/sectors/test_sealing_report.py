@@ -14,12 +14,8 @@ import apps.sectors.selectors.stage_runs as runs_module
 from apps.miners.errors import MinerUnknown
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.selectors.bottleneck import StageFigures, limit_of
-from apps.sectors.selectors.sealing_report import (
-    SealingFilter,
-    SealingReport,
-    percentile,
-    sealing_report,
-)
+from apps.sectors.selectors.percentiles import percentile
+from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport, sealing_report
 from apps.sectors.selectors.stage_runs import RUNS_OF_HOST
 from apps.sectors.services.runs.steps import run_begin
 from poolsite.wire.jobs import JobKind

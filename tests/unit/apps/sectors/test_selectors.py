@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.sectors.selectors.sectors import SectorFilter, sectors_page
+from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from tests import factories, people
 
 pytestmark = pytest.mark.django_db

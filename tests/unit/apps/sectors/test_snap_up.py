@@ -10,7 +10,7 @@ from apps.sectors.models import PipelineRun
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
-from apps.sectors.services.runs.snap_up import pieces_snap
+from apps.sectors.services.runs.snap_up_due import pieces_snap
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from tests import factories, people

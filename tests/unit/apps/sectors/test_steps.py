@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from apps.core.errors import WrongState
-from apps.sectors.errors import CommitOnItsWay, NotPaused
+from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.selectors.sectors import resume_choices, sector_wait
+from apps.sectors.selectors.sector_waits import sector_wait
+from apps.sectors.selectors.sectors import resume_choices
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState

@@ -13,7 +13,7 @@ from apps.checks.data import CheckData
 from apps.checks.findings.stores import copies_bad
 from apps.core.errors import BadValue
 from apps.miners.models import Miner
-from apps.sectors.errors import StoreRefused
+from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, SectorCopy, Store, StoreCheck, StoreMove, Worker, WorkerCommand
 from apps.sectors.selectors import store_checks as store_check_selectors
 from apps.sectors.selectors.store_checks import (
@@ -23,8 +23,8 @@ from apps.sectors.selectors.store_checks import (
     copies_bad_of,
     stores_checked,
 )
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
-from apps.sectors.services.hosts.workers import worker_heartbeat
 from apps.sectors.services.stores import checks as store_checks
 from apps.sectors.services.stores.checks import check_begin, check_cancel
 from apps.sectors.services.stores.copies import copies_forget

@@ -9,13 +9,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.sectors.errors import StoreRefused
+from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import JobEvent, Sector, SectorCopy, Store, StoreFinding, StoreScan
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
-from apps.sectors.services.hosts.workers import worker_heartbeat
-from apps.sectors.services.stores import scans as store_scans
-from apps.sectors.services.stores.findings import findings_adopt, leftovers_remove
-from apps.sectors.services.stores.scans import scan_begin, scan_cancel, scans_compare
+from apps.sectors.services.stores import scan_comparison
+from apps.sectors.services.stores.finding_adoptions import findings_adopt
+from apps.sectors.services.stores.leftover_removals import leftovers_remove
+from apps.sectors.services.stores.scan_comparison import scans_compare
+from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
@@ -199,8 +201,8 @@ def test_a_retired_host_leaves_no_finding_under_way(worker: Worker) -> None:
 def test_a_scan_reads_rows_of_those_alone_that_it_lists(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_scans, "FINDINGS_MAX", 3)
-    monkeypatch.setattr(store_scans, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(scan_comparison, "FINDINGS_MAX", 3)
+    monkeypatch.setattr(scan_comparison, "READ_AT_ONCE", 2)
 
     def reads(many: int) -> int:
         sector = ScannedSectors(miner_id=1000, whole=(100, many), half=(100 + many, many))
@@ -225,9 +227,9 @@ def test_a_scan_is_compared_by_a_head_and_not_by_the_heartbeat(
     scan = store.scans.get()
     assert (scan.state, scan.told is not None, store.findings.count()) == ("RUNNING", True, 0)
     with monkeypatch.context() as killed:
-        killed.setattr(store_scans, "event_write", None)
+        killed.setattr(scan_comparison, "event_write", None)
         with pytest.raises(TypeError):
-            store_scans._compare_told(scan.pk, now=NOON)
+            scan_comparison._compare_told(scan.pk, now=NOON)
     scan.refresh_from_db()
     assert (scan.told is not None, store.findings.count()) == (True, 0), "nothing of it is lost"
     assert scan_begin(store, now=NOON + timedelta(days=1), by=principal()) == scan, "its host has told all"

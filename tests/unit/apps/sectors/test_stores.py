@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.errors import BadValue
-from apps.sectors.errors import StoreRefused, StoreUnknown
+from apps.sectors.errors.stores import StoreRefused, StoreUnknown
 from apps.sectors.models import Sector, Store, StoreEvent, WorkerCommand
 from apps.sectors.selectors.stores import (
     store_days_left,

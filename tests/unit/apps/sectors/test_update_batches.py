@@ -17,7 +17,8 @@ from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.steps import run_begin
-from apps.sectors.services.runs.update_batches import FAULTY, update_failed, update_push_again, updates_send
+from apps.sectors.services.runs.update_batches import update_failed, update_push_again, updates_send
+from apps.sectors.services.runs.update_choice import FAULTY
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind

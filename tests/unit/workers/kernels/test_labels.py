@@ -10,6 +10,7 @@ from tests.naive import labels as naive
 from tests.unit.workers.kernels.arrays import random_bytes
 from tests.unit.workers.kernels.graph import parent_rows
 from workers.kernels import labels
+from workers.kernels.labels_portable import LANES
 from workers.kernels.lanes import WIDE
 
 
@@ -43,7 +44,7 @@ def test_layers_equal_the_reference_implementation(golden, case):
 
 
 @pytest.mark.parametrize("path", ["portable"], indirect=True)
-@pytest.mark.parametrize("sectors", [labels.LANES, WIDE])
+@pytest.mark.parametrize("sectors", [LANES, WIDE])
 @pytest.mark.parametrize("case", ["seal_2k_v1_1", "seal_2k_11layers"])
 def test_every_lane_labels_the_reference_implementation_s_sector(golden, case, sectors, path):
     """The golden sector lies in each lane in turn, beside others."""

@@ -15,13 +15,13 @@ from apps.proving.services.trials import deadline_dry_run
 from apps.proving.tasks import proving_context
 from apps.sectors.selectors.damocles import is_terminating, termination_of
 from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.changes.plans import ChangeRequest
+from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.damocles.hosts import damocles_pings_forget
 from apps.sectors.services.damocles.sectors import damocles_finalize
+from apps.sectors.services.runs.decisions import run_abort, run_open
 from apps.sectors.services.runs.rebuild import rebuild_begin
-from apps.sectors.services.runs.steps import run_abort, run_open
 from apps.sectors.services.sealing.restore import sector_restore
 from apps.sectors.services.stores.file_removals import removals_request
 from poolsite.filecoin.cids import cid_parse, cid_to_json

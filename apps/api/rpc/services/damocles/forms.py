@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.sectors.services.damocles.held import SectorName
 from apps.sectors.services.damocles.hosts import Ping
+from apps.sectors.services.damocles.precommit_submissions import PreCommitted
 from apps.sectors.services.damocles.sectors import Reported, Wanted
-from apps.sectors.services.damocles.submissions import PreCommitted
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.wire.job_inputs import DIGEST_BYTES
 from poolsite.wire.job_reports import TEXT_MAX

@@ -45,10 +45,13 @@ from apps.api.rpc.services.damocles.reads import READS
 from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
 from apps.miners.selectors import miner_get
-from apps.sectors.errors import SectorGone
+from apps.sectors.errors.damocles import SectorGone
 from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.damocles.held_jobs import job_is_named
 from apps.sectors.services.damocles.hosts import damocles_ping
-from apps.sectors.services.damocles.jobs import job_abort, job_finish, job_is_named, job_report
+from apps.sectors.services.damocles.job_reports import job_abort, job_finish, job_report
+from apps.sectors.services.damocles.precommit_submissions import damocles_precommit, precommit_status
+from apps.sectors.services.damocles.proof_submissions import damocles_proof, proof_status
 from apps.sectors.services.damocles.runs import rebuild_submit
 from apps.sectors.services.damocles.sectors import (
     BATCH_MAX,
@@ -59,15 +62,9 @@ from apps.sectors.services.damocles.sectors import (
     damocles_report,
     damocles_ticket,
 )
-from apps.sectors.services.damocles.stores import damocles_job_reserve, damocles_reserve, damocles_store
-from apps.sectors.services.damocles.submissions import (
-    damocles_precommit,
-    damocles_proof,
-    damocles_seed,
-    damocles_stored,
-    precommit_status,
-    proof_status,
-)
+from apps.sectors.services.damocles.seeds import damocles_seed
+from apps.sectors.services.damocles.store_reservations import damocles_job_reserve, damocles_reserve
+from apps.sectors.services.damocles.stores import damocles_store, damocles_stored
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import SECTOR_GONE
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -77,8 +74,8 @@ if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from apps.sectors.services.damocles.held import SectorName
     from apps.sectors.services.damocles.hosts import Ping
+    from apps.sectors.services.damocles.precommit_submissions import PreCommitted
     from apps.sectors.services.damocles.sectors import Reported, Wanted
-    from apps.sectors.services.damocles.submissions import PreCommitted
     from poolsite.wire.jsonrpc.messages import Json
     from poolsite.wire.jsonrpc.parameters import Param
 

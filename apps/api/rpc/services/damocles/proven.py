@@ -14,7 +14,7 @@ from apps.miners.selectors import miner_get
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.damocles.stores import damocles_store, store_path
-from apps.sectors.services.runs.snap_up import snap_candidates
+from apps.sectors.services.runs.update_windows import snap_candidates
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import Param, RpcMethod, text

@@ -17,8 +17,8 @@ from apps.sectors.selectors.damocles import sector_on_side, sectors_listed, sect
 from apps.sectors.selectors.stores import stores_visible
 from apps.sectors.services.adoptions.records import records_import
 from apps.sectors.services.damocles.held import sector_find
-from apps.sectors.services.damocles.stores import damocles_release, reservations_listed
-from apps.sectors.services.sealing.advance import entropy_of
+from apps.sectors.services.damocles.store_reservations import damocles_release, reservations_listed
+from apps.sectors.services.sealing.tickets import entropy_of
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.damocles import MANAGER_VERSION, SectorSide
 from poolsite.wire.jsonrpc.messages import RpcError

@@ -13,8 +13,8 @@ from apps.core import clock
 from apps.miners.selectors import miner_get, miner_senders
 from apps.miners.states import Use
 from apps.sectors.hardware import PINGS
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.damocles import damocles_hosts, unprovable
-from apps.sectors.selectors.sectors import batch_policy
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commr
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import ANY, BOOL, BadParam, Param, RpcMethod, fields, text

@@ -18,9 +18,9 @@ from apps.sectors.models import DamoclesSector, Job, Sector, SectorNumbers, Work
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.services.damocles.sectors import damocles_follow
-from apps.sectors.services.hosts.workers import worker_command
-from apps.sectors.services.jobs.claims import leases_sweep
-from apps.sectors.services.sealing.advance import SectorsInProgress
+from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.jobs.leases import leases_sweep
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from poolsite.wire.commands import Operation
 from tests import factories, people
 from tests.page_client import signed_in, text_of
@@ -119,7 +119,7 @@ def test_everybody_is_sent_on_for_a_piece_and_only_its_owner_gets_it(client: Cli
 
 
 def test_a_full_look_is_of_what_the_worker_may_have(line: Line, miner: Miner, monkeypatch: Any) -> None:
-    monkeypatch.setattr("apps.sectors.services.jobs.claims.CHOSEN_MAX", 1)
+    monkeypatch.setattr("apps.sectors.services.jobs.claim_rules.CHOSEN_MAX", 1)
     factories.sector(miner, held_by=factories.worker())
     Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
     factories.sector(miner, state="PC1_DONE")

@@ -10,17 +10,18 @@ import pytest
 from apps.core import clock
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.pieces.models import Piece
-from apps.sectors.errors import NoHost
+from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, Job, JobEvent, Sector, SectorNumbers, Worker, WorkerCommand
 from apps.sectors.selectors.damocles import damocles_planned
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.services.damocles import files as damocles_files
-from apps.sectors.services.damocles import jobs as damocles_jobs
+from apps.sectors.services.damocles import held_jobs
 from apps.sectors.services.damocles import runs as damocles_runs
 from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
-from apps.sectors.services.runs import steps as runs
+from apps.sectors.services.runs import reports as run_reports
+from apps.sectors.services.runs.decisions import run_abort, run_retry
 from apps.sectors.services.runs.elsewhere import gone_runs_follow
-from apps.sectors.services.runs.steps import hosts_of_run, run_abort, run_retry
+from apps.sectors.services.runs.hosts import hosts_of_run
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.integration.sealing.kills import Killed, Kills
@@ -333,11 +334,11 @@ def test_what_a_retired_worker_had_begins_again_elsewhere(
 
 
 WRITES = [
-    (damocles_jobs, "run_report"),
-    (damocles_jobs, "advance"),
+    (held_jobs, "run_report"),
+    (held_jobs, "advance"),
     (damocles_runs, "look_read"),
     (damocles_files, "look_begin"),
-    (runs, "run_move"),
+    (run_reports, "run_move"),
 ]
 
 

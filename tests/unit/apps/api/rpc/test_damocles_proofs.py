@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.core import clock
 from apps.sectors.models import Job, Worker
 from apps.sectors.services.hosts.retirement import worker_retire_drained
-from apps.sectors.services.jobs.claims import leases_sweep
+from apps.sectors.services.jobs.leases import leases_sweep
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.codec import document_encode

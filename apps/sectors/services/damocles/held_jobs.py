@@ -1,4 +1,4 @@
-"""Jobs over proven sectors that damocles-workers do: given out, leased, told of, finished and given up.
+"""Jobs over proven sectors with their locks, as the damocles-workers that have them work on them.
 
 They are the jobs of the pool's own hosts, and who asks first has one.  A worker names no job in its calls but
 the sector, so of each sector a damocles-worker has one at a time.  The token of the lease is the fence: once
@@ -13,26 +13,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import NoHost, NotDamocles, NotThatFar, SectorGone
+from apps.sectors.errors.damocles import NotDamocles, SectorGone
+from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, JobEvent, PipelineRun, Sector
-from apps.sectors.selectors.damocles import damocles_jobs_in_hand
-from apps.sectors.selectors.restored import lease_token_next, must_register
-from apps.sectors.services.damocles.files import is_unseen, look_end
+from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.services.damocles.files import look_end
 from apps.sectors.services.damocles.held import sector_find
-from apps.sectors.services.damocles.hosts import damocles_host, damocles_plan_note, damocles_taker
-from apps.sectors.services.damocles.sectors import INTERACTIVE
-from apps.sectors.services.jobs.claims import URGENCY, jobs_claim
-from apps.sectors.services.runs.steps import hosts_of_run, run_locked, run_move, run_pause, run_report
+from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.services.runs.reports import run_report
+from apps.sectors.services.runs.steps import run_locked, run_move, run_pause
 from apps.sectors.services.runs.unsealing import unseal_step
 from apps.sectors.states import ENDED_SECTORS, JobState
-from poolsite.wire.damocles import REBUILT_UNTIL
-from poolsite.wire.job_reports import TEXT_MAX, Event, Level, StageOutputs
-from poolsite.wire.jobs import Claim, JobKind
+from poolsite.wire.job_reports import TEXT_MAX, Event, StageOutputs
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import (
     BACK_TO,
     UNSEAL_STAGES,
@@ -48,11 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from apps.sectors.models import Worker
     from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.sectors import Reported, Wanted
     from apps.users.principals import Principal
-    from poolsite.wire.job_inputs import SealInputs
 
 FIRST_STAGES: Final[dict[JobKind, str]] = {
     JobKind.SNAP_UP: SnapStage.SNAP_ENCODE,
@@ -74,17 +68,6 @@ ACCEPTED: Final = (
     RebuildState.REBUILT,
 )
 """States of a run in which a worker's part is done."""
-LOOKED_AT_MAX: Final = 1_000
-"""Jobs that one call looks at, the most urgent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """A job that was leased to a worker, and what it is about."""
-
-    job: Job
-    sector: Sector
-    inputs: SealInputs
 
 
 @dataclass(slots=True)
@@ -266,81 +249,6 @@ class JobHeld:
         self.release()
 
 
-# Allocation
-
-
-def job_allocate(principal: Principal, wanted: Wanted, *, kind: JobKind, now: datetime) -> Given | None:
-    """Lease the most urgent waiting job of a kind to the worker that asks; None while there is none.
-
-    An updated sector is unsealed by the pool's own hosts: a worker reads the replica before the update.
-    If the answer was lost the job is free for any host once the lease is over.  Raises WorkerRetired.
-    """
-    worker = damocles_taker(principal, now=now)
-    if worker is None or must_register(worker):
-        return None
-    damocles_plan_note(worker, kind, now=now)
-    for job, sector in _waiting(principal, wanted, kind=kind, now=now):
-        offered = list(job.offered_to or [])
-        if worker.pk not in offered:  # before the claim, which locks roles before jobs
-            same = Job.objects.filter(pk=job.pk, offered_to=offered, lease_token=job.lease_token)
-            same.update(offered_to=[*offered, worker.pk])
-        if (given := _claim(job, sector, worker=worker, kind=kind, now=now)) is not None:
-            return given
-    return None
-
-
-def _waiting(
-    principal: Principal, wanted: Wanted, *, kind: JobKind, now: datetime
-) -> Iterator[tuple[Job, Sector]]:
-    """Return the jobs that a worker may take, the most urgent first."""
-    is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
-    rows = Job.objects.filter(is_free, kind=kind, stage=FIRST_STAGES[kind], miner__tenant_id=principal.own_id)
-    for miners in filter(None, (wanted.miners, principal.miners)):
-        rows = rows.filter(miner__actor_id__in=miners)
-    begun = damocles_jobs_in_hand().exclude(begun_at=None)
-    jobs = list(rows.exclude(damocles__in=begun).order_by(*URGENCY)[:LOOKED_AT_MAX])
-    sectors = Sector.objects.select_related("miner__tenant").exclude(ticket=None)
-    sectors = sectors.filter(
-        uuid__in=[job.inputs["sector"] for job in jobs],
-        seal_proof__in=set(INTERACTIVE).intersection(wanted.proof_types or INTERACTIVE),
-    )
-    if kind != JobKind.REBUILD:
-        sectors = sectors.exclude(store="")
-    if kind == JobKind.UNSEAL:
-        sectors = sectors.filter(key_comm_r=None)
-    sealing = DamoclesSector.objects.filter(finished_at=None).exclude(begun_at=None)
-    known = {str(sector.uuid): sector for sector in sectors.exclude(damocles__in=sealing)}
-    in_hand = damocles_jobs_in_hand().filter(sector__in=known.values())
-    busy = dict(in_hand.values_list("sector_id", "job_id"))
-    for job in jobs:
-        sector = known.get(job.inputs["sector"])
-        if sector is not None and busy.get(sector.pk, job.pk) == job.pk:
-            yield job, sector
-
-
-@transaction.atomic
-def _claim(job: Job, sector: Sector, *, worker: Worker, kind: JobKind, now: datetime) -> Given | None:
-    claim = Claim(
-        worker_id=str(worker.uuid),
-        boot_id=worker.boot_id,
-        kinds=(kind,),
-        stages={FIRST_STAGES[kind]: 1},
-        new_sectors=1,
-    )
-    for assignment in jobs_claim(worker, claim, now=now, among=Q(pk=job.pk)).jobs:
-        leased = Job.objects.get(pk=job.pk)
-        DamoclesJob.objects.filter(job=leased).delete()
-        DamoclesJob.objects.create(
-            job=leased, sector=sector, worker=worker, token=assignment.token, named_at=now
-        )
-        if assignment.seal is not None:
-            return Given(job=leased, sector=sector, inputs=assignment.seal)
-    return None
-
-
-# Jobs by the sector that a call names
-
-
 def job_is_named(principal: Principal, name: SectorName) -> bool:
     """Return whether a worker that names a sector does a job over it; else it seals it.
 
@@ -369,79 +277,3 @@ def job_held(
         told.named_at = now
         told.save(update_fields=["named_at"])
         yield JobHeld(sector, job, told, run, principal.source, now)
-
-
-# Reports of threads
-
-
-def job_report(
-    principal: Principal, name: SectorName, *, reported: Reported, now: datetime
-) -> tuple[bool, str]:
-    """Record what a thread reports; return whether it is to wipe the sector, and why.
-
-    Raises NotDamocles, WorkerRetired.
-    """
-    worker = damocles_host(principal, name=reported.instance, now=now)
-    with job_held(principal, name, now=now) as one:
-        if one.told.finished_at is not None:
-            return True, "" if one.is_accepted else one.loss
-        if one.loss or _is_anothers(one.told, worker, reported, source=principal.source):
-            return True, one.loss or gettext("{host} is doing it").format(host=one.told.worker)
-        one.told.worker = worker
-        one.told.location, one.told.step = reported.location[:500], reported.step[:40]
-        one.told.save()
-        if reported.failure_level:
-            levels = (str(Level.TEMPORARY), str(Level.ABORT))
-            is_paused = reported.failure_level.lower() not in levels
-            if is_paused or not is_unseen(reported.failure):  # every submission is too early once
-                error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
-                one.fail(error, is_paused=is_paused)
-            return False, ""
-        if one.is_accepted:
-            return False, ""
-        one.begin()
-        until = REBUILT_UNTIL.get(reported.step)
-        if until is not None and one.run is not None and one.run.kind == JobKind.REBUILD:
-            _rebuild_follow(one, until)
-    return False, ""
-
-
-def _is_anothers(told: DamoclesJob, worker: Worker, reported: Reported, *, source: str) -> bool:
-    """Return whether another thread has the job than the one that reports."""
-    if told.location:
-        return (told.worker_id, told.location) != (worker.pk, reported.location[:500])
-    return told.worker_id != worker.pk and told.worker.host != source[:100]
-
-
-def _rebuild_follow(one: JobHeld, until: str) -> None:
-    """Bring a rebuild as far as its thread has come, if it is behind."""
-    order = list(RebuildState)
-    if one.run is not None and order.index(RebuildState(one.run.state)) < order.index(RebuildState(until)):
-        one.forward(until, StageOutputs(comm_d=bytes(one.sector.comm_d or b"")))
-
-
-def job_finish(principal: Principal, name: SectorName, *, now: datetime) -> None:
-    """Note that a thread is done with its job.  Raises NotDamocles, NotThatFar."""
-    with job_held(principal, name, now=now) as one:
-        if not one.is_of_caller:
-            return
-        if one.told.finished_at is None and not one.loss and not one.is_accepted:
-            raise NotThatFar(
-                gettext("{name}: its output was not submitted, or no prover has checked it yet").format(
-                    name=name
-                )
-            )
-        one.end()
-
-
-def job_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
-    """Release a job that its thread has given up; one that it has lost or done stays as it is.
-
-    Raises NotDamocles.
-    """
-    with job_held(principal, name, now=now) as one:
-        if not one.is_of_caller:
-            return
-        if one.told.finished_at is None and not one.loss and not one.is_accepted:
-            one.give_up(reason[:500])
-        one.end()

@@ -1,0 +1,121 @@
+"""Steps of the way into the pool: provers, stores, and the sectors in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.checks.results import Link
+from apps.core.formatting import plural, whole
+from apps.moves.readings import MOST
+from apps.moves.steps import Step
+from apps.sectors.services.reservations import numbers_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.moves.readings import MoveReadings, SectorFiles
+    from apps.proving.services.preconditions import Readiness
+    from poolsite.filecoin.bitfield import BitField
+
+
+def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterator[Step]:
+    """Yield the steps about the sectors' stores and files."""
+    miner = read.miner
+    yield Step(
+        key="provers",
+        title=gettext("A prover can read the stores"),
+        is_done=bool(ready.provers) and not files.unread,
+        figure=_provers_text(ready, files),
+        risk=gettext("Windows are missed if no prover can read the files."),
+        command=f".venv/bin/python manage.py stores attach /PATH --host HOST  # "
+        f"{gettext('each storage folder')}",
+        link=Link("stores"),
+        button=gettext("Attach a store…"),
+    )
+    yield Step(
+        key="rows",
+        title=gettext("Sectors adopted"),
+        is_done=files.rows >= miner.live_sectors,
+        figure=_rows_text(files, miner.live_sectors),
+        risk=gettext(
+            "Sectors that are not adopted are still proven, but cannot be checked, moved, extended or "
+            "terminated here."
+        ),
+        command=f".venv/bin/python manage.py sectors adopt {miner.address} --dry-run",
+        link=Link("miner-adopt", (miner.address,)),
+        button=gettext("Adopt sectors…"),
+    )
+    yield Step(
+        key="files",
+        title=gettext("Files found in stores"),
+        is_done=(files.rows > 0 and not files.unplaced) or not miner.live_sectors,
+        figure=_unplaced_text(files),
+        risk=gettext("A sector whose files are not found is left out of its proof and becomes faulty."),
+        needs=("provers", "rows"),
+        command=f".venv/bin/python manage.py stores find {miner.address}-{files.unplaced.first}"
+        if files.unplaced
+        else "",
+        link=Link("stores"),
+        button=gettext("Stores"),
+    )
+    yield Step(
+        key="looks",
+        title=gettext("Files opened by a prover"),
+        is_done=not files.bad and files.looked >= files.expected,
+        figure=_looked_text(files),
+        risk=gettext(
+            "Each deadline's sectors are checked two windows ahead, whoever proves them, so all are "
+            "checked within a proving period. Repair damaged ones while lotus-miner still has its "
+            "sealing tools."
+        ),
+        needs=("files",),
+        link=Link("proving"),
+        button=gettext("Proving"),
+    )
+
+
+def _unplaced_text(files: SectorFiles) -> str:
+    if files.unplaced:
+        return gettext("{count} without a store: {numbers}").format(
+            count=_at_most(files.unplaced), numbers=numbers_text(files.unplaced)
+        )
+    return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
+
+
+def _looked_text(files: SectorFiles) -> str:
+    looked = gettext("files opened for {looked} of {sectors} that must be proven").format(
+        looked=whole(files.looked), sectors=plural(files.expected, "sector")
+    )
+    if not files.bad:
+        return looked
+    return looked + gettext("; {count} missing or damaged: {numbers}").format(
+        count=_at_most(files.bad), numbers=numbers_text(files.bad)
+    )
+
+
+def _rows_text(files: SectorFiles, live: int) -> str:
+    if files.counted_at is None:
+        return gettext("counting sectors; done within a minute")
+    return gettext("{rows} of {sectors} on the chain adopted, counted {time} UTC").format(
+        rows=whole(files.rows), sectors=plural(live, "live sector"), time=f"{files.counted_at:%H:%M:%S}"
+    )
+
+
+def _at_most(numbers: BitField) -> str:
+    """Return how many numbers these are, where no more than `MOST` are read."""
+    count = len(numbers)
+    return whole(count) if count < MOST else gettext("{count} or more").format(count=whole(count))
+
+
+def _provers_text(ready: Readiness, files: SectorFiles) -> str:
+    if not ready.provers:
+        return gettext("no prover assigned to it is connected")
+    stores = sorted({store for prover in ready.provers for store in prover.stores})
+    words = gettext("{provers} with {stores}").format(
+        provers=plural(len(ready.provers), "prover"), stores=plural(len(stores), "store")
+    )
+    if files.unread:
+        words += gettext("; none can read {stores}").format(stores=", ".join(files.unread))
+    return words

@@ -1,0 +1,1 @@
+"""The steps of the way out of the pool, by what they are about."""

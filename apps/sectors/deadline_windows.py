@@ -1,0 +1,41 @@
+"""Which deadlines of a miner take changes of their sectors now, and when the others do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from poolsite.filecoin.deadlines import deadline_from_json, deadline_info
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from poolsite.filecoin.deadlines import DeadlineInfo
+
+
+class Windows:
+    """A miner's deadlines at one head: which of them take changes now, and when the others do."""
+
+    def __init__(self, row: dict[str, Any], *, height: int) -> None:
+        self.now: DeadlineInfo = deadline_from_json(row)
+        self.height = height
+
+    @classmethod
+    def read(cls, client: ChainClient, address: str, *, key: str, height: int) -> Windows:
+        """Query a node.  Raises NodeRefused, NodeUnavailable."""
+        return cls(client.state_miner_proving_deadline(address, key), height=height)
+
+    def _frozen(self, index: int) -> tuple[int, int]:
+        """Return the next epochs in which nothing can be ended there: from, and the first one after."""
+        info = deadline_info(self.now.period_start, index, self.height, self.now.params).next_not_elapsed()
+        return info.open - info.params.window, info.close
+
+    def opens_at(self, index: int, *, margin: int = 0) -> int:
+        """Return the epoch from which a message that needs `margin` epochs may end sectors there.
+
+        Not while the deadline is open or the next to open.  Source: deadlines.rs deadline_is_mutable.
+        """
+        begin, end = self._frozen(index)
+        return self.height if self.height + margin < begin else end
+
+    def closes_at(self, index: int) -> int:
+        """Return the last epoch in which sectors may be ended there."""
+        return self._frozen(index)[0] - 1

@@ -1,0 +1,1 @@
+"""Refusals about sectors, jobs, hosts and stores."""

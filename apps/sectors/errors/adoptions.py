@@ -1,0 +1,22 @@
+"""Refusals about adoptions of a miner's sectors."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext
+
+from apps.core.errors import Conflict, NotFound
+
+
+class AdoptionUnknown(NotFound):
+    """No such adoption, or not for this caller."""
+
+    code = "adoption_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(gettext("there is no adoption {uuid} of this miner").format(uuid=uuid), field="uuid")
+
+
+class AdoptionRefused(Conflict):
+    """Nothing can be adopted so."""
+
+    code = "adoption_refused"

@@ -1,0 +1,50 @@
+"""Refusals about stores, their checks and scans, and the files in them."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext
+
+from apps.core.errors import Conflict, NotFound
+
+
+class StoreUnknown(NotFound):
+    """No such store, or not for this caller."""
+
+    code = "store_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(gettext("there is no store {uuid} here").format(uuid=uuid), field="uuid")
+
+
+class CheckUnknown(NotFound):
+    """No such check of a store."""
+
+    code = "check_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(gettext("there is no check {uuid} of this store").format(uuid=uuid), field="uuid")
+
+
+class ScanUnknown(NotFound):
+    """No such scan of a store."""
+
+    code = "scan_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(gettext("there is no scan {uuid} of this store").format(uuid=uuid), field="uuid")
+
+
+class StoreRefused(Conflict):
+    """A store cannot be changed, attached or detached so."""
+
+    code = "store_refused"
+
+
+class HostTold(StoreRefused):
+    """A host is told of as many findings as it may be at a time: it can be asked later."""
+
+
+class FilesKept(Conflict):
+    """Files of these sectors are not removed."""
+
+    code = "files_kept"

@@ -1,0 +1,104 @@
+"""One host's slots and what ran in each of them, as the sealing report draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.sectors.selectors.bottleneck import SEALED_BY
+from poolsite.wire.pipeline import WORKER_STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from apps.sectors.selectors.stage_runs import OpenStage, StageRun, StageRuns
+
+STAGE_ORDER: Final = {stage: place for place, stage in enumerate(WORKER_STAGES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One slot of a host with what ran in it."""
+
+    stage: str
+    number: int
+    """From 1."""
+    runs: tuple[StageRun, ...]
+    running: OpenStage | None
+    since: datetime | None
+    """When what runs began, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostLanes:
+    """One host's slots."""
+
+    worker: Worker
+    lanes: tuple[Lane, ...]
+    is_capped: bool
+    """Whether it ran more in the window than is read."""
+    since: datetime
+    """From when on its runs are known: the window's begin; of a capped host, the end of its oldest read."""
+    is_absent: bool = False
+    """Paused or away: it claims nothing."""
+
+
+def slots_of(worker: Worker) -> dict[str, int]:
+    """Return a host's slots of each stage that it knows."""
+    return {stage.upper(): count for stage, count in worker.slots.items() if stage.upper() in WORKER_STAGES}
+
+
+def host_lanes(
+    worker: Worker,
+    read: StageRuns,
+    waits: Sequence[OpenStage],
+    *,
+    since: datetime,
+    now: datetime,
+) -> HostLanes:
+    """Lay what a host ran into its slots: each run into the first that was free when it began."""
+    inside = [run for run in read.runs if run.worker == worker.pk and run.end > since]
+    held = [one for one in waits if one.holder == worker.pk]
+    lanes: list[Lane] = []
+    slots = slots_of(worker)
+    stages = {stage for stage in SEALED_BY if slots.get(stage)}
+    stages |= {run.stage for run in inside} | {one.stage for one in held}
+    for stage in sorted(stages, key=lambda stage: STAGE_ORDER.get(stage, len(STAGE_ORDER))):
+        rows = _rows([run for run in inside if run.stage == stage], at_least=slots.get(stage, 0))
+        running, _waiting = running_split([one for one in held if one.stage == stage], len(rows) or 1)
+        rows += [[] for _ in range(len(running) - len(rows))]
+        # What began first took the slot that was free first.
+        free = sorted(range(len(rows)), key=lambda place: _free_at(rows[place], since))
+        placed = dict(zip(free, running, strict=False))
+        for place, row in enumerate(rows):
+            one = placed.get(place)
+            began = None if one is None else min(max(one.claimed, _free_at(row, one.claimed)), now)
+            lanes.append(Lane(stage, place + 1, tuple(row), one, began))
+    read_since = max(read.read_since.get(worker.pk, since), since)
+    return HostLanes(worker, tuple(lanes), is_capped=read_since > since, since=read_since)
+
+
+def _free_at(row: Sequence[StageRun], otherwise: datetime) -> datetime:
+    return row[-1].end if row else otherwise
+
+
+def _rows(runs: Iterable[StageRun], *, at_least: int) -> list[list[StageRun]]:
+    rows: list[list[StageRun]] = [[] for _ in range(at_least)]
+    for run in sorted(runs, key=lambda run: (run.start, run.end)):
+        free = next((row for row in rows if not row or row[-1].end <= run.start), None)
+        if free is None:
+            rows.append([run])
+        else:
+            free.append(run)
+    return rows
+
+
+def running_split(held: Sequence[OpenStage], slots: int) -> tuple[list[OpenStage], list[OpenStage]]:
+    """Return which of a host's claimed jobs of one stage run, and which wait on it for a slot.
+
+    A host runs what it claimed first, and tells of progress only where it is made.
+    """
+    order = sorted(held, key=lambda one: (not one.progress, one.claimed))
+    return order[:slots], order[slots:]

@@ -1,0 +1,96 @@
+"""When sectors will be proving, and how long from a ticket to the pre-commit that uses it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+from apps.sectors.selectors.percentiles import percentile
+from apps.sectors.selectors.stage_runs import InWork, finished_spans
+from poolsite.wire.pipeline import NEXT_STAGE, SEALING, WORKER_STAGES, SectorEvent, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+WITH_TICKET: Final = tuple(
+    spec for spec in SEALING if SectorEvent.RETICKET in spec.others or spec.stage == Stage.PRECOMMIT_WAIT
+)
+"""The way of a ticket: from its draw to the pre-commit that uses it."""
+TIMES_SHARED_S: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class SectorEta:
+    """When a sector will be proving."""
+
+    sector: InWork
+    stage: str
+    eta: datetime | None
+    """None while no sector of its kind has been finished, and while it waits for somebody or for its host."""
+    is_late: bool
+    """It is longer in its stage than nine of ten were."""
+    waits_for_host: bool = False
+    """Its next stage is for a host that is away or paused, and claims nothing."""
+
+
+def precommit_times(viewer: Principal) -> dict[tuple[int, str], float]:
+    """Return the seconds from each state with a ticket until the pre-commit lands, by proof type and state.
+
+    19 of 20 of the newest finished sectors took no longer, waits included; kept for `TIMES_SHARED_S`.
+    """
+    name = f"sectors-precommit-times-{'all' if viewer.is_operator else viewer.own_id}"
+    with suppress(RedisError, OSError):
+        if (known := cache.get(name)) is not None:
+            return dict(known)
+    left: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for seal_proof, taken in finished_spans(viewer):
+        seconds = 0.0
+        for spec in reversed(WITH_TICKET):
+            seconds += taken.get(str(spec.stage), 0.0)
+            left[seal_proof, str(spec.state)].append(seconds)
+    found = {key: percentile(sorted(all_of), 0.95) or 0.0 for key, all_of in left.items()}
+    with suppress(RedisError, OSError):
+        cache.set(name, found, TIMES_SHARED_S)
+    return found
+
+
+def sector_etas(
+    sectors: Iterable[InWork], spans: Mapping[int, Mapping[str, Sequence[float]]], *, now: datetime
+) -> tuple[SectorEta, ...]:
+    """Return when sectors will be proving, by what finished ones of their proof type took for each stage.
+
+    Those that wait for a decision first, then those that are late, then the soonest.
+    """
+    found = [_eta(sector, spans.get(sector.seal_proof, {}), now=now) for sector in sectors]
+    return tuple(
+        sorted(
+            found,
+            key=lambda one: (not one.sector.is_paused, not one.is_late, one.eta or now, one.sector.number),
+        )
+    )
+
+
+def _eta(sector: InWork, spans: Mapping[str, Sequence[float]], *, now: datetime) -> SectorEta:
+    states = [str(spec.state) for spec in SEALING]
+    stages = [str(spec.stage) for spec in SEALING if spec.next]
+    stage = str(NEXT_STAGE[sector.state].stage)
+    present = sorted(spans.get(stage, ()))
+    elapsed = (now - sector.since).total_seconds()
+    most = percentile(present, 0.9)
+    is_late = most is not None and elapsed > most
+    waits_for_host = stage in WORKER_STAGES and (sector.is_host_away or sector.is_host_paused)
+    if sector.is_paused or waits_for_host or not spans:
+        return SectorEta(sector, stage, None, is_late and not sector.is_paused, waits_for_host)
+    left = max((percentile(present, 0.5) or 0.0) - elapsed, 0.0)
+    later = stages[states.index(sector.state) + 1 :]
+    left += sum(percentile(sorted(spans.get(one, ())), 0.5) or 0.0 for one in later)
+    return SectorEta(sector, stage, now + timedelta(seconds=left), is_late)

@@ -1,0 +1,98 @@
+"""What a sector waits for, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.states import JobState
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Sector, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class SectorWait:
+    """What a sector waits for, in words, with the epoch at which it goes on if that is known."""
+
+    what: str
+    until_epoch: int | None = None
+    is_odd: bool = False
+    """True for what does not belong to a sector's usual way: a host that is away, a stage that failed."""
+
+
+ERROR_MAX: Final = 200
+"""Of an error in a wait's words; the sector has the whole."""
+WAIT_WORDS: Final = {
+    SectorState.TREE_D_BUILT: _("a ticket from the next head"),
+    SectorState.PRECOMMIT_SENT: _("the pre-commit to land"),
+    SectorState.COMMIT_SENT: _("the commit to land"),
+}
+"""Waits that end with an event of which the epoch is not known before."""
+
+
+def sector_wait(
+    sector: Sector, *, height: int, challenge_delay: int, seed_confidence: int, now: datetime
+) -> SectorWait | None:
+    """Return what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
+    if sector.paused_at is not None:
+        return SectorWait(gettext("a decision: retry, go back or abort"))
+    if sector.not_before is not None and sector.not_before > now:
+        failed = sector.error[:ERROR_MAX]
+        return SectorWait(
+            gettext("its next attempt at {time}; the last one failed: {failed}").format(
+                time=f"{sector.not_before:%H:%M:%S}", failed=failed
+            ),
+            is_odd=True,
+        )
+    if sector.state in WAIT_WORDS:
+        return SectorWait(str(WAIT_WORDS[SectorState(sector.state)]))
+    if sector.state in (SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED) and not sector.is_interactive:
+        return SectorWait(gettext("the next head"))
+    if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
+        policy = batch_policy(sector.miner)
+        waits = {
+            SectorState.PERSISTED: max(policy.precommit_wait_epochs, policy.precommit_backlog_epochs),
+            SectorState.C2_DONE: max(policy.commit_wait_epochs, policy.commit_backlog_epochs),
+        }
+        since = height if sector.ready_height is None else sector.ready_height
+        return SectorWait(gettext("a batch"), since + waits[SectorState(sector.state)])
+    if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
+        return SectorWait(gettext("the seed"), sector.precommit_epoch + challenge_delay + seed_confidence)
+    if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
+        if sector.job.is_portable:
+            return SectorWait(gettext("any host with a free slot: the console has all its inputs"))
+        return _host_wait(sector.job.sticky_worker, sector.stage, now=now)
+    return None
+
+
+def _host_wait(holder: Worker | None, stage: str, *, now: datetime) -> SectorWait:
+    """Return which host a sector waits for: once one has its files, it is that one and no other."""
+    if holder is not None and worker_is_away(holder, now=now):
+        return SectorWait(
+            gettext(
+                "its host {host}, last seen {time}: no other has its files; retire it if it is gone"
+            ).format(host=holder.name, time=f"{holder.seen_at:%H:%M:%S}"),
+            is_odd=True,
+        )
+    if holder is not None and holder.is_paused:
+        return SectorWait(
+            gettext("its host {host}, which is paused: no other has its files").format(host=holder.name),
+            is_odd=True,
+        )
+    if holder is not None and stage in (Stage.PERSIST, Stage.FINALIZE) and not holder.stores:
+        return SectorWait(
+            gettext(
+                "a store: its host {host} can read none now; bring one back or attach another (Storage page)"
+            ).format(host=holder.name),
+            is_odd=True,
+        )
+    return SectorWait(gettext("a worker with a free slot"))

@@ -1,0 +1,124 @@
+"""What an adoption would write; it is begun and cancelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.errors import NotAllowed
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
+from apps.miners.onchain import live_field
+from apps.miners.states import MinerState
+from apps.sectors.errors.adoptions import AdoptionRefused
+from apps.sectors.models import SectorAdoption
+from apps.sectors.selectors.numbers import numbers_in_use
+from apps.sectors.selectors.restored import read_back_require
+from apps.sectors.services.reservations import numbers_text
+from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.bitfield import EMPTY, bitfield_of_runs, runs_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.services.batches.context import SealingContext
+    from apps.users.principals import Principal
+    from poolsite.filecoin.bitfield import BitField
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionPlan:
+    """What an adoption would write."""
+
+    numbers: BitField
+    """Live on the chain, and without a row."""
+    listed: int
+    """Of those that were named, how many have a row already."""
+    absent: BitField
+    """Of those that were named, which do not live on the chain."""
+
+
+def adoption_plan(miner: Miner, *, wanted: BitField | None, work: SealingContext) -> AdoptionPlan:
+    """Compare the chain's live sectors of a miner with its rows; only `wanted` ones if any are named.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    live = live_field(work.client, miner.address, work.network.proving.deadlines, work.head.key)
+    known = numbers_in_use(miner)
+    if wanted is None:
+        return AdoptionPlan(numbers=live - known, listed=0, absent=EMPTY)
+    return AdoptionPlan(
+        numbers=(live & wanted) - known, listed=len(wanted & known), absent=(wanted - live) - known
+    )
+
+
+def adoption_begin(
+    miner: Miner, *, wanted: BitField | None, work: SealingContext, by: Principal
+) -> SectorAdoption:
+    """Order the adoption of all sectors without a row, or of the `wanted` ones; asked again it is the same.
+
+    Raises NotAllowed, MinerNotReady, AdoptionRefused, NodeRefused, NodeUnavailable.
+    """
+    if not by.may("sign"):
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
+    if miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
+    read_back_require(miner)
+    plan = adoption_plan(miner, wanted=wanted, work=work)
+    with transaction.atomic():
+        locked = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+        if locked.tenant_id != miner.tenant_id:
+            raise MinerNotReady(
+                gettext("{miner} was transferred to another tenant in the meantime").format(miner=miner),
+                field="miner",
+            )
+        row = locked.adoptions.select_for_update().filter(state__in=OPEN_ADOPTIONS).first()
+        if row is not None and row.state == AdoptionState.ROWS:
+            if plan.numbers - bitfield_of_runs(row.runs):
+                raise AdoptionRefused(
+                    gettext("another adoption of this miner is in progress: wait for it, or cancel it")
+                )
+            return row
+        if not plan.numbers:
+            if row is not None:
+                return row
+            raise AdoptionRefused(_nothing_text(miner, plan.listed, len(plan.absent)), field="numbers")
+        if row is not None:
+            advance(row, "END", updated_at=work.now)
+        made = SectorAdoption.objects.create(
+            miner=miner, runs=runs_of(plan.numbers), total=len(plan.numbers), actor=by.actor[:200]
+        )
+        after = {"count": made.total, "numbers": numbers_text(plan.numbers)}
+        audit_record(principal=by, action="sector.adopt", target=miner.address, after=after)
+        publish(Change("miner", miner.pk, miner.tenant_id))
+    return made
+
+
+def _nothing_text(miner: Miner, listed: int, absent: int) -> str:
+    """Return why there is nothing to adopt."""
+    if absent:
+        return gettext("{sectors} not live on chain").format(sectors=plural(absent, "sector"))
+    if listed:
+        return gettext("these sectors are already recorded here")
+    return gettext("all sectors of {miner} on chain are already recorded here").format(miner=miner)
+
+
+@transaction.atomic
+def adoption_cancel(miner: Miner, row: SectorAdoption, *, by: Principal, now: datetime) -> SectorAdoption:
+    """End an adoption; the rows that it has written stay.  Raises NotAllowed, WrongState, LostRace."""
+    if not by.may("sign"):
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
+    advance(row, "CANCEL", updated_at=now)
+    after = {"written": plural(row.written, "sector"), "of": plural(row.total, "sector")}
+    audit_record(principal=by, action="sector.adopt-cancel", target=miner.address, after=after)
+    publish(Change("miner", miner.pk, miner.tenant_id))
+    return row

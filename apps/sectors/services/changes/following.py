@@ -1,0 +1,151 @@
+"""What became of the messages of terminations and extensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors import messages_by_ids, messages_not_landed
+from apps.messages.states import MessageState, Wait
+from apps.sectors.live_sectors import live_sectors_read
+from apps.sectors.models import Batch
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.batches.messages import batch_sent
+from apps.sectors.services.changes.messages import MESSAGE_KINDS
+from apps.sectors.services.changes.push import batch_last_epoch, change_batch_push
+from apps.sectors.services.changes.steps import change_step
+from apps.sectors.states import BatchState
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeEvent, ChangeKind
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.sectors.services.batches.context import SealingContext
+
+
+def changes_watch(work: SealingContext) -> None:
+    """Push what was not pushed, and follow the messages that can still change something."""
+    batches = Batch.objects.filter(kind__in=MESSAGE_KINDS.values()).exclude(miner__in=miners_unrecovered())
+    batches = batches.select_related("miner__tenant")
+    closed = list(batches.filter(state=BatchState.CLOSED).order_by("pk"))
+    for_each_isolated(closed, lambda batch: _push_closed(batch, work), event="change_batch_not_pushed")
+    changes_follow(batches, work)
+
+
+def changes_follow(batches: QuerySet[Batch], work: SealingContext) -> None:
+    """Follow the messages of those of these batches that can still change something."""
+    young = work.head.height - work.network.chain_finality
+    landed = batches.filter(state=BatchState.LANDED, landed_height__gte=young)
+    gone = messages_not_landed(landed.values_list("message_id", flat=True))
+    given_up = Q(state=BatchState.FAILED, exit_code=None, closed_height__gte=young)
+    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=gone) | given_up
+    rows = list(batches.defer("params").filter(watched).order_by("pk"))
+    messages = messages_by_ids([batch.message_id for batch in rows])
+    there = [batch for batch in rows if batch.message_id in messages]
+    for_each_isolated(
+        there, lambda batch: _follow(batch, messages[batch.message_id], work), event="change_not_followed"
+    )
+
+
+def _push_closed(batch: Batch, work: SealingContext) -> None:
+    last = batch_last_epoch(batch, work)
+    if messages_by_ids([batch.message_id]):  # a kill came between push and note
+        batch_sent(batch)
+    elif last is not None and last < work.head.height:
+        _requeue(batch, error=gettext("its deadline stopped accepting changes before it was sent"), work=work)
+    else:
+        change_batch_push(batch, work)
+
+
+def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
+    is_landed = message.state == MessageState.LANDED
+    if batch.state == BatchState.LANDED:
+        if not is_landed:
+            _reverted(batch, work)
+        return
+    is_deep = is_landed and message.height + 1 + work.network.confidences.message <= work.head.height
+    if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
+        _wait_note(batch, message, work)
+    elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
+        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        if batch.error and batch.error != words:
+            words = gettext("{words}; before that: {error}").format(words=words, error=batch.error)
+        if _was_never_sent(message):
+            _requeue(batch, error=words, work=work)
+        else:
+            _fail(batch, error=words, exit_code=None, work=work)
+    elif is_deep and message.exit_code == 0:
+        _landed(batch, message, work)
+    elif is_deep and batch.state == BatchState.SENT:
+        words = gettext("the message ended with {exit_code}").format(
+            exit_code=exit_code_text(message.exit_code)
+        )
+        _fail(batch, error=words, exit_code=message.exit_code, work=work)
+
+
+def _wait_note(batch: Batch, message: Message, work: SealingContext) -> None:
+    """Store why a message is not signed yet, such as its signer's refusal."""
+    if message.error and message.error != batch.error:
+        Batch.objects.filter(pk=batch.pk).update(error=message.error)
+        changes = batch.changes.filter(state__in=OPEN_CHANGES)
+        changes.update(error=message.error, updated_at=work.now)
+        for change in changes.select_related("sector"):
+            publish(Change("sector", str(change.sector.uuid), batch.miner.tenant_id))
+
+
+def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
+    """End the changes of a batch as the chain has them."""
+    changes = list(batch.changes.select_related("sector__miner").order_by("sector_id"))
+    numbers = [change.sector.number for change in changes]
+    size = batch.miner.sector_size
+    live = live_sectors_read(work.client, batch.miner.address, numbers, size=size, key=work.head.key)
+    for change in changes:
+        there = live.get(change.sector.number)
+        is_extended = there is not None and there.expiration == change.expiration
+        if there is None if change.kind == ChangeKind.TERMINATE else is_extended:
+            change_step(change, ChangeEvent.LAND, now=work.now, error="", exit_code=0)
+        else:
+            error = gettext("the message landed, but the sector is unchanged on chain")
+            change_step(change, ChangeEvent.FAIL, now=work.now, note=error, error=error)
+    advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+
+
+def _fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingContext) -> None:
+    """End a batch whose message did nothing: each of its changes has failed."""
+    for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
+        change_step(change, ChangeEvent.FAIL, now=work.now, note=error, error=error, exit_code=exit_code)
+    advance(batch, "FAIL", error=error, exit_code=exit_code, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+
+
+def _was_never_sent(message: Message) -> bool:
+    """Return whether a message expired without a nonce: nobody has ever signed it, and it cannot land."""
+    is_expired = message.state == MessageState.FAILED and message.wait == Wait.EXPIRED
+    return is_expired and message.nonce is None
+
+
+@transaction.atomic
+def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
+    """End a batch whose message was never sent: each of its changes goes with the next one."""
+    for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
+        change_step(change, ChangeEvent.REQUEUE, now=work.now, note=error, error=error)
+    advance(batch, "FAIL", error=error, exit_code=None, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+
+
+def _reverted(batch: Batch, work: SealingContext) -> None:
+    """Undo a landing that left the chain: the sectors are as before until it lands again."""
+    note = gettext("the message left the chain in a reorganisation")
+    for change in batch.changes.order_by("sector_id"):
+        change_step(change, ChangeEvent.REVERT, now=work.now, note=note)
+    advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))

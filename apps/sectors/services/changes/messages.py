@@ -1,0 +1,64 @@
+"""The messages that end or extend sectors: their kind, method, sender and parameters."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.validate import PushItem
+from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.states import Use
+from apps.sectors.change_params import extend_params, terminate_params
+from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.states import BatchKind
+from poolsite.filecoin.actors.miner import Method
+from poolsite.wire.pipeline.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.messages.services.dry_run import DryRun
+    from apps.miners.models import Miner
+    from apps.sectors.services.changes.prices import SectorPrice
+
+METHODS: Final = {
+    ChangeKind.TERMINATE: Method.TERMINATE_SECTORS,
+    ChangeKind.EXTEND: Method.EXTEND_SECTOR_EXPIRATION2,
+}
+USES: Final = {ChangeKind.TERMINATE: Use.TERMINATE, ChangeKind.EXTEND: Use.EXTEND}
+"""Which of a miner's addresses send it."""
+MESSAGE_KINDS: Final = {
+    ChangeKind.TERMINATE: BatchKind.TERMINATE,
+    ChangeKind.EXTEND: BatchKind.EXTEND,
+}
+
+
+def batch_max(miner: Miner, kind: str) -> int:
+    """Return the most sectors of one message of a miner."""
+    policy = batch_policy(miner)
+    return policy.terminate_batch_max if kind == ChangeKind.TERMINATE else policy.extend_batch_max
+
+
+def change_params(kind: str, prices: Sequence[SectorPrice]) -> bytes:
+    """Return the parameters of the message that changes these sectors."""
+    if kind == ChangeKind.TERMINATE:
+        return terminate_params(one.live for one in prices if one.live is not None)
+    return extend_params(one.after for one in prices if one.after is not None)
+
+
+def change_run(
+    miner: Miner, kind: ChangeKind, *, prices: Sequence[SectorPrice], client: ChainClient, head: Head
+) -> DryRun:
+    """Run the message that changes these sectors, without sending it."""
+    item = PushItem(
+        id=f"{kind}-price:{uuid.uuid4()}",
+        to=miner.address,
+        from_=sender_choose(miner, USES[kind]).address,
+        method=METHODS[kind],
+        params=change_params(kind, prices),
+        kind=MESSAGE_KINDS[kind],
+    )
+    return message_dry_run(item, principal=miner_principal(miner), client=client, head=head)

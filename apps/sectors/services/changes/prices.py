@@ -1,0 +1,151 @@
+"""What a termination or an extension does to each of a miner's sectors, as the chain has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.chain.errors import NetworkUnknown
+from apps.miners.selectors import reward_estimate
+from apps.sectors.deadline_windows import Windows
+from apps.sectors.extensions import extended, longest
+from apps.sectors.live_sectors import claims_read, live_sectors_read
+from apps.sectors.onchain import circulating_read
+from poolsite.filecoin.expiration import BadExpiration
+from poolsite.wire.pipeline.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.miners.models import Miner
+    from apps.sectors.extensions import Extended
+    from apps.sectors.live_sectors import LiveSector
+    from apps.sectors.models import Sector
+    from poolsite.filecoin.policy import Network
+
+LANDING_MARGIN: Final = 3
+"""Epochs that are left for a termination to land before its deadline takes no changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRequest:
+    """What is to become of some sectors."""
+
+    kind: ChangeKind
+    expiration: int | None = None
+    """Of an extension: the epoch; None: each as long as the chain takes with all its claims."""
+    drops_claims: bool = False
+    """Of an extension: give up claims that cannot last as long."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectorPrice:
+    """What a change does to one sector; with a refusal nothing of it will be done."""
+
+    sector: Sector
+    refusal: str = ""
+    fee: int = 0
+    """attoFIL that the chain takes for its end."""
+    pledge: int = 0
+    """attoFIL that are free again once it has ended."""
+    sends_at: int = 0
+    """The first epoch at which its message may go."""
+    live: LiveSector | None = None
+    after: Extended | None = None
+    """Of an extension."""
+
+
+def changes_priced(
+    miner: Miner,
+    sectors: Sequence[Sector],
+    *,
+    request: ChangeRequest,
+    client: ChainClient,
+    head: Head,
+    network: Network,
+) -> list[SectorPrice]:
+    """Return what a change does to each of a miner's sectors, in order, as the chain has them."""
+    if request.kind is ChangeKind.TERMINATE:
+        return _terminations(miner, sectors, client=client, head=head)
+    return _extensions(miner, sectors, request, client=client, head=head, network=network)
+
+
+GONE: Final = "it has already ended on chain"
+
+
+def _terminations(
+    miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, head: Head
+) -> list[SectorPrice]:
+    reward = reward_estimate()
+    if reward is None:
+        raise NetworkUnknown(
+            gettext(
+                "the fee cannot be estimated: no node returned the network's reward estimate; try again later"
+            )
+        )
+    live = _live(miner, sectors, client=client, head=head)
+    windows = Windows.read(client, miner.address, key=head.key, height=head.height)
+    return [
+        SectorPrice(sector=one, refusal=GONE)
+        if (there := live.get(one.number)) is None
+        else SectorPrice(
+            sector=one,
+            live=there,
+            fee=there.fee(reward, height=head.height),
+            pledge=there.pledge,
+            sends_at=windows.opens_at(there.deadline, margin=LANDING_MARGIN),
+        )
+        for one in sectors
+    ]
+
+
+def _extensions(
+    miner: Miner,
+    sectors: Sequence[Sector],
+    request: ChangeRequest,
+    *,
+    client: ChainClient,
+    head: Head,
+    network: Network,
+) -> list[SectorPrice]:
+    live = _live(miner, sectors, client=client, head=head)
+    has_claims = any(there.verified_weight for there in live.values())
+    claims = claims_read(client, miner.address, key=head.key) if has_claims else {}
+    circulating = circulating_read(client, key=head.key)
+    found = []
+    for one in sectors:
+        there = live.get(one.number)
+        if there is None:
+            found.append(SectorPrice(sector=one, refusal=GONE))
+            continue
+        mine = claims.get(one.number, ()) if there.verified_weight else ()
+        wanted = request.expiration
+        if wanted is None:
+            wanted = longest(there, claims=mine, now=head.height, network=network)
+        try:
+            after = extended(
+                there,
+                wanted,
+                claims=mine,
+                drops=request.drops_claims,
+                now=head.height,
+                circulating=circulating,
+                network=network,
+            )
+        except BadExpiration as refusal:
+            found.append(SectorPrice(sector=one, live=there, refusal=str(refusal)))
+        else:
+            found.append(SectorPrice(sector=one, live=there, after=after, sends_at=head.height))
+    return found
+
+
+def _live(
+    miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, head: Head
+) -> dict[int, LiveSector]:
+    numbers = [one.number for one in sectors]
+    return live_sectors_read(client, miner.address, numbers, size=miner.sector_size, key=head.key)

@@ -1,0 +1,60 @@
+"""Pushes the message of a batch of terminations or extensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apps.core.errors import DomainError
+from apps.messages.services.push import message_push
+from apps.miners.selectors import miner_principal
+from apps.sectors.deadline_windows import Windows
+from apps.sectors.models import Batch
+from apps.sectors.services.batches.messages import batch_sent
+from apps.sectors.services.changes.messages import MESSAGE_KINDS
+from poolsite.wire.pipeline.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from apps.sectors.services.batches.context import SealingContext
+
+log = structlog.get_logger(__name__)
+
+
+def change_batch_push(batch: Batch, work: SealingContext) -> None:
+    """Push a batch's message; harmless to repeat.
+
+    A termination that gets no nonce while its deadlines take it is given up by the messager.
+    """
+    try:
+        message_push(
+            principal=miner_principal(batch.miner),
+            id=batch.message_id,
+            to=batch.miner.address,
+            from_=batch.sender,
+            method=batch.method,
+            params=bytes(batch.params),
+            kind=batch.kind,
+            expire_epoch=batch_last_epoch(batch, work),
+        )
+    except DomainError as error:
+        log.warning("change_batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
+        Batch.objects.filter(pk=batch.pk).update(error=error.reason)
+        return
+    batch_sent(batch)
+
+
+def batch_last_epoch(batch: Batch, work: SealingContext) -> int | None:
+    """Return the last epoch at which the chain takes a batch's message; None: any.
+
+    An extension's is that of the sector that ends first.  What has ended already sets none: the chain
+    says what becomes of it.
+    """
+    if batch.kind == MESSAGE_KINDS[ChangeKind.EXTEND]:
+        ends = batch.changes.filter(old_expiration__gte=work.head.height)
+        first = ends.order_by("old_expiration").first()
+        return None if first is None else first.old_expiration
+    windows = Windows.read(work.client, batch.miner.address, key=work.head.key, height=work.head.height)
+    rows = batch.changes.exclude(sector__deadline=None)
+    deadlines = rows.order_by().values_list("sector__deadline", flat=True).distinct()
+    return min((windows.closes_at(index) for index in deadlines if index is not None), default=None)

@@ -1,0 +1,97 @@
+"""Reports of damocles-workers' threads on jobs over proven sectors: how far they are, finished, given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.sectors.errors.damocles import NotThatFar
+from apps.sectors.services.damocles.files import is_unseen
+from apps.sectors.services.damocles.held_jobs import JobHeld, job_held
+from apps.sectors.services.damocles.hosts import damocles_host
+from poolsite.wire.damocles import REBUILT_UNTIL
+from poolsite.wire.job_reports import TEXT_MAX, Level, StageOutputs
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import RebuildState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import DamoclesJob, Worker
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sectors import Reported
+    from apps.users.principals import Principal
+
+
+def job_report(
+    principal: Principal, name: SectorName, *, reported: Reported, now: datetime
+) -> tuple[bool, str]:
+    """Record what a thread reports; return whether it is to wipe the sector, and why.
+
+    Raises NotDamocles, WorkerRetired.
+    """
+    worker = damocles_host(principal, name=reported.instance, now=now)
+    with job_held(principal, name, now=now) as one:
+        if one.told.finished_at is not None:
+            return True, "" if one.is_accepted else one.loss
+        if one.loss or _is_anothers(one.told, worker, reported, source=principal.source):
+            return True, one.loss or gettext("{host} is doing it").format(host=one.told.worker)
+        one.told.worker = worker
+        one.told.location, one.told.step = reported.location[:500], reported.step[:40]
+        one.told.save()
+        if reported.failure_level:
+            levels = (str(Level.TEMPORARY), str(Level.ABORT))
+            is_paused = reported.failure_level.lower() not in levels
+            if is_paused or not is_unseen(reported.failure):  # every submission is too early once
+                error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
+                one.fail(error, is_paused=is_paused)
+            return False, ""
+        if one.is_accepted:
+            return False, ""
+        one.begin()
+        until = REBUILT_UNTIL.get(reported.step)
+        if until is not None and one.run is not None and one.run.kind == JobKind.REBUILD:
+            _rebuild_follow(one, until)
+    return False, ""
+
+
+def _is_anothers(told: DamoclesJob, worker: Worker, reported: Reported, *, source: str) -> bool:
+    """Return whether another thread has the job than the one that reports."""
+    if told.location:
+        return (told.worker_id, told.location) != (worker.pk, reported.location[:500])
+    return told.worker_id != worker.pk and told.worker.host != source[:100]
+
+
+def _rebuild_follow(one: JobHeld, until: str) -> None:
+    """Bring a rebuild as far as its thread has come, if it is behind."""
+    order = list(RebuildState)
+    if one.run is not None and order.index(RebuildState(one.run.state)) < order.index(RebuildState(until)):
+        one.forward(until, StageOutputs(comm_d=bytes(one.sector.comm_d or b"")))
+
+
+def job_finish(principal: Principal, name: SectorName, *, now: datetime) -> None:
+    """Note that a thread is done with its job.  Raises NotDamocles, NotThatFar."""
+    with job_held(principal, name, now=now) as one:
+        if not one.is_of_caller:
+            return
+        if one.told.finished_at is None and not one.loss and not one.is_accepted:
+            raise NotThatFar(
+                gettext("{name}: its output was not submitted, or no prover has checked it yet").format(
+                    name=name
+                )
+            )
+        one.end()
+
+
+def job_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
+    """Release a job that its thread has given up; one that it has lost or done stays as it is.
+
+    Raises NotDamocles.
+    """
+    with job_held(principal, name, now=now) as one:
+        if not one.is_of_caller:
+            return
+        if one.told.finished_at is None and not one.loss and not one.is_accepted:
+            one.give_up(reason[:500])
+        one.end()

@@ -1,0 +1,113 @@
+"""Proofs that damocles-workers submit, and where the commit is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.sectors.errors.damocles import NotThatFar
+from apps.sectors.errors.jobs import BadReport
+from apps.sectors.models import Sector, SectorProof
+from apps.sectors.policy import sealing_policy
+from apps.sectors.services.damocles.files import files_wait
+from apps.sectors.services.damocles.held import Held, damocles_told, held
+from apps.sectors.services.damocles.seeds import SEED_AGAIN
+from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
+from apps.sectors.services.jobs.stage_events import proof_check
+from apps.sectors.states import ENDED_SECTORS
+from poolsite.wire.damocles import OnChainState, SubmitResult
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.users.principals import Principal
+
+
+def damocles_proof(
+    principal: Principal, name: SectorName, *, proof: bytes, anew: bool, now: datetime
+) -> Submitted:
+    """Take a sector's proof; the same again is accepted again.
+
+    Raises NotDamocles, NotThatFar.
+    """
+    if not 0 < len(proof) <= sealing_policy().proof_max_bytes:
+        return SubmitResult.MISMATCHED, "the proof is empty or too long"
+    with held(principal, name, now=now) as one:
+        sector = one.sector
+        if sector.state in ENDED_SECTORS:
+            return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
+        one.lease()
+        if one.is_before(SectorState.C2_DONE):
+            taken = _proof_first(one, proof)
+        else:
+            taken = _proof_again(one, proof, anew=anew)
+    if isinstance(taken, str):  # after the transaction: what was found out about the files stays
+        raise NotThatFar(taken)
+    return taken
+
+
+def _proof_again(one: Held, proof: bytes, *, anew: bool) -> Submitted:
+    """Compare a proof with the one that was submitted, or put it in its place."""
+    sector = one.sector
+    known = SectorProof.objects.filter(sector=sector).first()
+    if known is not None and bytes(known.proof) == proof:
+        return SubmitResult.ACCEPTED, ""
+    if not anew or sector.state != SectorState.C2_DONE:
+        return SubmitResult.MISMATCHED, "a different proof was already submitted for this sector"
+    return _proof_take(sector, proof)
+
+
+def _proof_first(one: Held, proof: bytes) -> Submitted | str:
+    """Accept the first proof for a seed; return for what it has to wait.  Raises NotThatFar."""
+    if one.is_before(SectorState.SEED_ASSIGNED) or one.told.seed_epoch != one.sector.seed_epoch:
+        return SubmitResult.MISMATCHED, SEED_AGAIN
+    one.go_on()
+    waits = files_wait(one)
+    if waits or one.sector.paused_at is not None:
+        return gettext("sector {number} is waiting: {waits}").format(
+            number=one.sector.number, waits=waits or one.sector.error
+        )
+    taken = _proof_take(one.sector, proof)
+    if taken[0] is SubmitResult.ACCEPTED and not one.forward(SectorState.C2_DONE):
+        raise NotThatFar(
+            gettext("sector {number} is {state}: waiting for the console's step").format(
+                number=one.sector.number, state=one.sector.state
+            )
+        )
+    return taken
+
+
+def _proof_take(sector: Sector, proof: bytes) -> Submitted:
+    """Check a proof where that can be done here, and store it."""
+    try:
+        proof_check(sector, proof)
+    except BadReport as bad:
+        return SubmitResult.MISMATCHED, bad.reason
+    columns = {"proof": proof, "seed_epoch": sector.seed_epoch or 0}
+    SectorProof.objects.update_or_create(sector=sector, defaults=columns)
+    return SubmitResult.ACCEPTED, ""
+
+
+def proof_status(principal: Principal, name: SectorName, *, now: datetime) -> OnChainStatus:
+    """Return where a sector's commit is.  Raises NotDamocles."""
+    sector, told = damocles_told(principal, name, now=now)
+    if sector.state in ENDED_SECTORS:
+        return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
+    if not is_before(sector, SectorState.COMMIT_LANDED):
+        return OnChainState.LANDED, ""
+    if is_before(sector, SectorState.C2_DONE):
+        known = SectorProof.objects.filter(sector=sector).first()
+        if told.seed_epoch is None or known is None:
+            return OnChainState.NOT_FOUND, "no proof was submitted"
+        if told.seed_epoch != sector.seed_epoch:
+            return OnChainState.PERM_FAILED, SEED_AGAIN
+        if sector.paused_at is not None:
+            return OnChainState.PENDING, sector.error
+        return OnChainState.FAILED, gettext("the sector went back to {state}: submit the proof again").format(
+            state=sector.state
+        )
+    sent = sector.state == SectorState.COMMIT_SENT
+    return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error

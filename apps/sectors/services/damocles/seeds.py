@@ -1,0 +1,67 @@
+"""The seed of a sector that a damocles-worker asks for, once a prover has seen the sector's files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.sectors.errors.damocles import NotThatFar
+from apps.sectors.services.damocles.files import files_wait
+from apps.sectors.services.damocles.held import held
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
+from apps.sectors.services.sealing.seeds import seeds_assign
+from apps.sectors.states import ENDED_SECTORS
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.users.principals import Principal
+
+SEED_AGAIN = "the seed has changed: resume the thread with --state PersistanceSubmitted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedAnswer:
+    """A sector's seed, or in how many epochs to ask for it again."""
+
+    seed: bytes = b""
+    epoch: int = 0
+    wait_epochs: int = 0
+
+
+def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContext) -> SeedAnswer:
+    """Return a sector's seed, or how long it takes; none before a prover has seen the sector's files.
+
+    Raises NotDamocles, NotThatFar.
+    """
+    with held(principal, name, now=work.now) as one:
+        one.go_on()
+        sector = one.sector
+        if sector.state in ENDED_SECTORS or one.is_before(SectorState.PRECOMMIT_LANDED):
+            raise NotThatFar(
+                gettext("{name} is {state}: its pre-commit has not landed").format(
+                    name=name, state=sector.state
+                )
+            )
+    if sector.state == SectorState.PRECOMMIT_LANDED and sector.paused_at is None:
+        seeds_assign(
+            SectorsInProgress([sector]),
+            client=work.client,
+            network=work.network,
+            head=work.head,
+            now=work.now,
+        )
+    with held(principal, name, now=work.now) as one:
+        if one.sector.store and files_wait(one):
+            return SeedAnswer(wait_epochs=1)
+        sector = one.sector
+        if sector.seed is None or sector.seed_epoch is None:
+            wait = work.network.pre_commit_challenge_delay + work.network.confidences.seed
+            due = (sector.precommit_epoch or work.head.height) + wait
+            return SeedAnswer(wait_epochs=max(due - work.head.height, 1))
+        one.told.seed_epoch = sector.seed_epoch
+        one.lease()
+        return SeedAnswer(seed=bytes(sector.seed), epoch=sector.seed_epoch)

@@ -1,0 +1,150 @@
+"""Room that is kept in stores for what damocles-workers make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F, Q, Sum
+from django.utils.translation import gettext
+
+from apps.sectors.errors.damocles import NotThatFar
+from apps.sectors.models import DAMOCLES, DamoclesSector, Store
+from apps.sectors.selectors.damocles import damocles_jobs_in_hand
+from apps.sectors.selectors.stores import provers_of_store, store_status, stores_visible
+from apps.sectors.services.damocles.held import held, living_require
+from apps.sectors.services.damocles.held_jobs import job_held, job_is_named
+from poolsite.wire.jobs import RUN_KINDS, JobKind
+from poolsite.wire.pipeline import FINAL_STATES
+from poolsite.wire.stores import StoreCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import DamoclesJob, DamoclesTold
+    from apps.sectors.services.damocles.held import SectorName
+    from apps.users.principals import Principal
+
+
+def damocles_reserve(
+    principal: Principal, name: SectorName, *, size: int, candidates: Sequence[str], now: datetime
+) -> Store | None:
+    """Reserve room for a sector in one of the worker's stores; asked again, in the same one.
+
+    None while no store takes it.  Raises NotDamocles, SectorGone.
+    """
+    with held(principal, name, now=now) as one:
+        living_require(one, name)
+        one.go_on()
+        one.lease()
+        return _reserve(principal, one.told, name, size=size, candidates=candidates, now=now)
+
+
+def damocles_job_reserve(
+    principal: Principal, name: SectorName, *, size: int, candidates: Sequence[str], now: datetime
+) -> Store | None:
+    """Reserve room for what a job over a proven sector makes: an update goes beside the sector's own files.
+
+    None while no store takes it.  Raises NotDamocles, SectorGone, NotThatFar.
+    """
+    with job_held(principal, name, kinds=RUN_KINDS, now=now) as one:
+        one.require(name)
+        one.begin()
+        own = one.sector.store
+        if one.job.kind == JobKind.SNAP_UP:
+            if candidates and own not in candidates:
+                raise NotThatFar(
+                    gettext("{name} is in store {store}: attach that store there, writable").format(
+                        name=name, store=own
+                    )
+                )
+            candidates = [own]
+        return _reserve(principal, one.told, name, size=size, candidates=candidates, prefers=own, now=now)
+
+
+def _reserve(
+    principal: Principal,
+    told: DamoclesTold,
+    name: SectorName,
+    *,
+    size: int,
+    candidates: Sequence[str],
+    prefers: str = "",
+    now: datetime,
+) -> Store | None:
+    Store.objects.select_for_update().filter(tenant_id=principal.own_id).order_by("pk").first()
+    fit = []
+    for store in stores_visible(principal, now=now).filter(tenant_id=principal.own_id):
+        is_named = not candidates or store.name in candidates
+        if is_named and _takes(store, name, size=size, now=now):
+            fit.append(store)
+    kept = next((store for store in fit if store.name == (told.reserved_store or prefers)), None)
+    chosen = kept or max(fit, key=_appeal, default=None)
+    if chosen is not None:
+        told.reserved_store, told.reserved_bytes = chosen.name, size
+        told.save()
+    return chosen
+
+
+def damocles_release(principal: Principal, name: SectorName, *, now: datetime) -> bool:
+    """Release what is kept free for a sector; return whether anything was.  Raises NotDamocles."""
+    holding = job_held if job_is_named(principal, name) else held
+    with holding(principal, name, now=now) as one:
+        had = bool(one.told.reserved_store)
+        one.told.reserved_store, one.told.reserved_bytes = "", 0
+        one.told.save(update_fields=["reserved_store", "reserved_bytes"])
+        return had
+
+
+def _appeal(store: Store) -> tuple[int, str]:
+    weight = int(store.rules.get("weight") or 1)
+    return weight * store.free_bytes, store.name
+
+
+def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
+    """Return whether a store has room for a sector, takes it by its rules, and can be proven."""
+    if store_status(store, now=now).condition != StoreCondition.READY:
+        return False
+    allow, deny = store.rules.get("allow_miners") or (), store.rules.get("deny_miners") or ()
+    if (
+        name.miner_id in deny
+        or (allow and name.miner_id not in allow)
+        or not store.rules.get("can_store", True)
+    ):
+        return False
+    its = Q(sector__number=name.number, sector__miner__actor_id=name.miner_id)
+    taken = sum(
+        rows.exclude(its).aggregate(sum=Sum("reserved_bytes"))["sum"] or 0
+        for rows in (reserved_in(store), jobs_reserved_in(store))
+    )
+    return store.free_bytes - taken >= size and bool(provers_of_store(store, now=now))
+
+
+def reservations_listed(store: Store) -> list[DamoclesTold]:
+    """Return the sectors for which room is kept in a store, the oldest first."""
+    kinds = (reserved_in(store), jobs_reserved_in(store))
+    found = [one for rows in kinds for one in rows.select_related("sector__miner")]
+    return sorted(found, key=lambda one: one.created_at)
+
+
+def jobs_reserved_in(store: Store) -> QuerySet[DamoclesJob]:
+    """Return the jobs over proven sectors whose files are still to come into a store."""
+    rows = damocles_jobs_in_hand().filter(worker__retired_at=None)
+    return rows.filter(reserved_store=store.name, sector__tenant_id=store.tenant_id)
+
+
+def reserved_in(store: Store) -> QuerySet[DamoclesSector]:
+    """Return the sectors whose files are still to come into a store.
+
+    Not those that are over, however they ended, nor those that lie there: its host counts them as used; nor
+    those whose damocles-worker is retired, or that one of the pool's own hosts seals since.
+    """
+    rows = DamoclesSector.objects.filter(reserved_store=store.name, sector__tenant_id=store.tenant_id)
+    theirs = Q(sector__job__sticky_worker=None) | Q(sector__job__sticky_worker__kinds__contains=[DAMOCLES])
+    return (
+        rows.filter(theirs, finished_at=None, sector__job__sticky_worker__retired_at=None)
+        .exclude(sector__state__in=FINAL_STATES)
+        .exclude(sector__store=F("reserved_store"))
+    )

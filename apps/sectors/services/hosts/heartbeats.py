@@ -1,0 +1,112 @@
+"""Heartbeats of workers: they renew leases, note what a host says of itself, and bring its commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext
+from msgspec import to_builtins
+
+from apps.core.live import Change, publish
+from apps.sectors.errors.hosts import WorkerReplaced
+from apps.sectors.models import HostReport, Job, Worker
+from apps.sectors.proof_forms import epoch_s_at, takes_containers_at
+from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.jobs import lease_over_text
+from apps.sectors.selectors.restored import must_register
+from apps.sectors.services.hosts.boot_ids import boot_require
+from apps.sectors.services.hosts.commands import commands_open
+from apps.sectors.services.hosts.heartbeat_statements import FACTS, HEARD
+from apps.sectors.services.hosts.lease_renewals import leases_renew
+from apps.sectors.services.hosts.leftovers import leftovers_note, sealing_orders_note
+from apps.sectors.services.hosts.removals import jobs_over, removals_note, unknown_jobs
+from apps.sectors.services.hosts.retirement import retire_when_drained, retirement_lock
+from apps.sectors.services.hosts.settings import settings_note
+from apps.sectors.services.roles.assignments import worker_roles_renew
+from apps.sectors.services.stores.check_results import checks_note
+from apps.sectors.services.stores.checks import checks_continue
+from apps.sectors.services.stores.finding_results import findings_note
+from apps.sectors.services.stores.move_steps import moves_continue
+from apps.sectors.services.stores.reported import orders_note, stores_note
+from apps.sectors.services.stores.scans import scans_note
+from poolsite.wire.hosts import HeartbeatAnswer, Lost
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from poolsite.wire.hosts import Heartbeat, HeldJob
+
+TOLD_FIELDS = ("hardware", "slots", "stores")
+"""Columns of a worker that a heartbeat may change, and seldom does."""
+
+
+@transaction.atomic
+def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> HeartbeatAnswer:
+    """Renew the worker's leases and note how far its stages are.
+
+    Raises WorkerReplaced if another start of the worker has registered since, WorkerRetired.
+    """
+    boot_require(worker, heartbeat.boot_id)
+    [(is_unreported, has_roles, has_commands, network)] = FACTS.rows([worker.pk, worker.tenant_id])
+    if str(JobKind.SEAL) in worker.kinds:
+        if is_unreported:
+            raise WorkerReplaced
+    elif must_register(worker):
+        raise WorkerReplaced
+    if has_roles:
+        retirement_lock(worker, is_draining=heartbeat.is_draining, is_busy=bool(heartbeat.held))
+        worker_roles_renew(worker, now=now)
+    if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
+        removals_note(worker, done, now=now)
+        findings_note(worker, done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+        checks_note(worker, done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+        scans_note(worker, done, scanned=heartbeat.scanned, errors=heartbeat.command_errors, now=now)
+        orders_note(worker, done, errors=heartbeat.command_errors, now=now)
+        sealing_orders_note(worker, done, errors=heartbeat.command_errors)
+        worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
+    before = {name: getattr(worker, name) for name in TOLD_FIELDS}
+    worker.seen_at = now
+    worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
+    worker.last_error = heartbeat.last_error
+    if heartbeat.hardware.cpus:
+        worker.hardware = to_builtins(heartbeat.hardware)
+    settings_note(worker, heartbeat.settings)
+    leftovers_note(worker, heartbeat.leftovers)
+    if heartbeat.attached is not None:
+        worker.stores = stores_note(worker, heartbeat.attached, now=now)
+        moves_continue(worker, now=now)
+        checks_continue(worker, now=now)
+    if heartbeat.log:
+        told = {"log": list(heartbeat.log), "log_at": now}
+        HostReport.objects.update_or_create(worker=worker, defaults=told)
+    changed = [name for name in TOLD_FIELDS if getattr(worker, name) != before[name]]
+    if changed:
+        worker.save(update_fields=changed)
+    HEARD.execute([worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error])
+    renewed = leases_renew(worker, heartbeat.held, now=now)
+    ours = {one.id for one in renewed}
+    lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in ours]
+    is_retired = retire_when_drained(worker, is_busy=bool(heartbeat.held), now=now)
+    may_have_commands = has_commands or bool(done) or heartbeat.attached is not None
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    return HeartbeatAnswer(
+        renewed=tuple(renewed),
+        lost=tuple(lost),
+        commands=commands_open(worker, now=now) if may_have_commands else (),
+        takes_containers=takes_containers_at(network),
+        epoch_s=epoch_s_at(network),
+        is_retired=is_retired,
+        over=jobs_over(worker, heartbeat.parked),
+        unknown_jobs=unknown_jobs(worker, heartbeat.parked),
+    )
+
+
+def _lost_text(held: HeldJob) -> str:
+    """Return why a worker does not hold a job any more."""
+    job = Job.objects.filter(uuid=held.id).first() if is_uuid(held.id) else None
+    why = "" if job is None else lease_over_text(job, held.progress.token)
+    return (
+        gettext("this lease is over: {reason}").format(reason=why) if why else gettext("this lease is over")
+    )

@@ -1,0 +1,105 @@
+"""Leases that a heartbeat renews, and how far the jobs under them are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.chain.selectors import head_current
+from apps.core.live import Change, publish, publish_all
+from apps.core.transitions import advance
+from apps.sectors.models import Job, Sector, Worker
+from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.services.hosts.heartbeat_statements import RENEW
+from apps.sectors.states import JobState
+from poolsite.wire.hosts import Renewed
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from poolsite.wire.hosts import HeldJob
+    from poolsite.wire.job_reports import Progress
+
+
+def leases_renew(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> list[Renewed]:
+    """Prolong leases and store their progress; return those that the worker still holds.
+
+    A host holds dozens: a heartbeat takes as many statements for all of them as for one.
+    """
+    told = {UUID(one.id): one for one in held if is_uuid(one.id)}
+    if not told:
+        return []
+    fields = [(str(uuid), *progress_values(one.progress)) for uuid, one in told.items()]
+    rows = RENEW.rows([now, worker.pk, *map(list, zip(*fields, strict=True))])
+    publish_all([Change("sector", sector, worker.tenant_id) for *_, sector in rows if sector is not None])
+    proofs = [uuid for uuid, _, is_told_proof, _ in rows if is_told_proof]
+    for job in Job.objects.filter(uuid__in=proofs) if proofs else ():
+        proof_progress_store(job, told[job.uuid].progress)
+    leases = {UUID(uuid): lease_s for uuid, lease_s, *_ in rows}
+    if len(leases) < len(told):
+        late = [one for uuid, one in told.items() if uuid not in leases]
+        leases |= {job.uuid: job.lease_s for job in _proofs_go_on(worker, late, now=now)}
+    return [
+        Renewed(id=one.id, token=one.progress.token, lease_s=leases[uuid])
+        for uuid, one in told.items()
+        if uuid in leases
+    ]
+
+
+def progress_values(progress: Progress) -> tuple[int, str, int, int, str]:
+    """Return token, stage, done, total and unit."""
+    return progress.token, progress.stage, progress.done, progress.total, progress.unit
+
+
+def _proofs_go_on(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> list[Job]:
+    """Lease proofs again whose lease merely ran out, as long as nobody else has claimed them.
+
+    The console may have been away for longer than the few seconds of such a lease; the work would be lost.
+    """
+    told = {UUID(one.id): one.progress for one in held}
+    ran_out = Q(state=JobState.READY, not_before=None, lease_token__gt=0) & ~Q(kind=JobKind.SEAL)
+    rows = Job.objects.filter(ran_out, uuid__in=told, miner__tenant_id=worker.tenant_id)
+    gone_on: list[Job] = []
+    for job in rows.select_for_update(of=("self",)).order_by("pk"):
+        if job.lease_token != told[job.uuid].token:
+            continue
+        until = now + timedelta(seconds=job.lease_s)
+        advance(job, "GO_ON", worker=worker, updated_at=now, lease_until=until, heard_at=now)
+        if told[job.uuid].stage == job.stage:
+            progress_store(job, told[job.uuid])
+        gone_on.append(job)
+    return gone_on
+
+
+def progress_store(job: Job, progress: Progress) -> None:
+    """Show how far a sector's stage is, or a proof."""
+    if job.sector_id is None:
+        proof_progress_store(job, progress)
+        return
+    fresh = {
+        "progress_done": progress.done,
+        "progress_total": progress.total,
+        "progress_unit": progress.unit,
+    }
+    sector = Sector.objects.filter(pk=job.sector_id)
+    if sector.exclude(**fresh).update(**fresh):
+        uuid, tenant_id = sector.values_list("uuid", "miner__tenant_id").get()
+        publish(Change("sector", str(uuid), tenant_id))
+
+
+def proof_progress_store(job: Job, progress: Progress) -> None:
+    """Note how far a proof is, and at which height it was last heard to have come further.
+
+    By the console's own head: a host that says the same, or less, does not move.
+    """
+    facts: dict[str, Any] = {"progress_total": progress.total, "progress_unit": progress.unit}
+    if progress.done > job.progress_done:
+        head = head_current()
+        facts |= {"progress_done": progress.done, "moved_height": None if head is None else head.height}
+    if any(getattr(job, name) != value for name, value in facts.items()):
+        Job.objects.filter(pk=job.pk).update(**facts)

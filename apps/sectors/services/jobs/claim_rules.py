@@ -1,0 +1,69 @@
+"""To which jobs a claim is narrowed: by its host's rules for new sectors, the most urgent first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import BigIntegerField, F, Func, Q
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
+
+from apps.sectors.models import Job
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from poolsite.wire.jobs import Claim
+    from poolsite.wire.sealing_rules import NewSectors
+
+URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "created_at", "pk")
+"""The order of `claim_statements.ORDER` in Django's words."""
+CHOSEN_MAX: Final = 1_000
+"""Jobs to which one claim may be narrowed."""
+
+
+class Deals(Func):
+    """A figure of the pieces of a sector that hold clients' data."""
+
+    output_field = BigIntegerField()
+    template = (
+        "(SELECT %(figure)s FROM jsonb_array_elements(%(expressions)s) piece"
+        " WHERE (piece->>'payload')::bigint > 0)"
+    )
+
+    def __init__(self, figure: str) -> None:
+        super().__init__(F("sector__pieces"), figure=figure)
+
+
+DEAL_BYTES: Final = "coalesce(sum((piece->>'size')::bigint), 0)"
+
+
+def new_sectors_taken(takes: NewSectors) -> Q:
+    """Return which jobs are new sectors that a host's rules let begin there."""
+    taken = Q(kind=JobKind.SEAL, sticky_worker=None)
+    if takes.miners:
+        taken &= Q(miner__actor_id__in=takes.miners)
+    if takes.sizes:
+        taken &= Q(sector__sector_size__in=takes.sizes)
+    if takes.deals_max:
+        taken &= Q(LessThanOrEqual(Deals("count(*)"), takes.deals_max))
+    if takes.deal_bytes_min:
+        taken &= Q(sector__pieces=[]) | Q(GreaterThanOrEqual(Deals(DEAL_BYTES), takes.deal_bytes_min))
+    if not takes.takes_data:
+        taken &= Q(sector__pieces=[])
+    if not takes.takes_empty:
+        taken &= ~Q(sector__pieces=[])
+    return taken
+
+
+def jobs_chosen(worker: Worker, among: Q, *, claim: Claim, now: datetime) -> list[int]:
+    """Return the keys of the jobs, the most urgent of what the worker may have, that a claim is for."""
+    is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
+    is_its = Q(sticky_worker=None) | Q(sticky_worker=worker)
+    others = [kind for kind in claim.kinds if kind != JobKind.SEAL]
+    is_asked = Q(kind=JobKind.SEAL, stage__in=list(claim.stages)) | Q(kind__in=others)
+    free = Job.objects.filter(among, is_free, is_its, is_asked)
+    mine = free.filter(miner__tenant_id=worker.tenant_id)
+    return list(mine.order_by(*URGENCY).values_list("pk", flat=True)[:CHOSEN_MAX])

@@ -1,0 +1,42 @@
+"""What a run's timeline keeps of its steps, and what pages hear of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.core.live import Change, publish
+from apps.sectors.models import Job, JobEvent, PipelineRun
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def run_event_write(
+    run: PipelineRun,
+    *,
+    job: Job,
+    event: str,
+    before: str,
+    stage: str,
+    now: datetime,
+    actor: str = "console",
+    note: str = "",
+    **report: Any,
+) -> None:
+    """Write a step or a failure of a run into the timeline of its job."""
+    JobEvent.objects.create(
+        job=job,
+        event=event,
+        from_state=before,
+        to_state=run.state,
+        stage=stage,
+        at=now,
+        actor=actor,
+        note=note,
+        **report,
+    )
+
+
+def run_publish(run: PipelineRun) -> None:
+    """Tell pages that the sector of a run has changed."""
+    publish(Change("sector", str(run.sector.uuid), run.sector.tenant_id))

@@ -1,0 +1,83 @@
+"""Which waiting pieces go into a committed sector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.chain.errors import NodeRefused
+from apps.chain.tipsets import key_to_json
+from apps.pieces.models import Piece
+from apps.pieces.onchain import terms_refusal
+from apps.pieces.states import PieceState
+from apps.sectors.errors.runs import NoPieces
+from apps.sectors.services.sealing.packing import PackedSector, pieces_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.models import Sector
+    from apps.sectors.services.batches.context import SealingContext
+
+
+def pieces_choose(
+    sector: Sector,
+    *,
+    piece_cids: Sequence[str] = (),
+    among: Sequence[Piece] | None = None,
+    work: SealingContext,
+) -> PackedSector:
+    """Return the pieces that go into a sector: the named ones, or of those that wait as many as fit.
+
+    `among`: these very rows, as one commitment may wait under several terms.  Raises NoPieces.
+    """
+    rows = Piece.objects.filter(miner=sector.miner, state=PieceState.READY, has_data=True)
+    if among is not None:
+        rows = rows.filter(pk__in=[piece.pk for piece in among])
+    rows = rows.select_related("miner").order_by("pk")
+    waiting = list(rows.filter(piece_cid__in=piece_cids) if piece_cids else rows)
+    unknown = sorted(set(piece_cids) - {str(piece.piece_cid) for piece in waiting})
+    if unknown:
+        raise NoPieces(
+            gettext("{piece} is not waiting for a sector of {miner}").format(
+                piece=unknown[0], miner=sector.miner
+            ),
+            field="pieces",
+        )
+    refused = {piece.pk: reason for piece in waiting if (reason := _refusal(piece, sector, work))}
+    if piece_cids and refused:
+        raise NoPieces(next(iter(refused.values())), field="pieces")
+    plan = pieces_plan(
+        [piece for piece in waiting if piece.pk not in refused], sector_size=sector.sector_size
+    )
+    if not plan:
+        words = next(iter(refused.values()), "no piece is waiting for a sector")
+        raise NoPieces(words, field="pieces")
+    if piece_cids and len(plan) > 1:
+        raise NoPieces(gettext("the pieces do not fit into one sector"), field="pieces")
+    return plan[0]
+
+
+def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
+    """Return why a piece cannot go into this very sector; empty if it can."""
+    height, key = work.head.height, work.head.key
+    reason = terms_refusal(work.client, piece, height=height, key=key)
+    if reason or piece.allocation is None:
+        return reason
+    try:
+        row = work.client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
+    except NodeRefused as refusal:
+        return refusal.reason
+    left = (sector.expiration or 0) - height
+    if int(row["TermMin"]) <= left <= int(row["TermMax"]):
+        return ""
+    return gettext(
+        "allocation {allocation} is for {least} to {most} epochs, but sector {number} has {left} left"
+    ).format(
+        allocation=piece.allocation,
+        least=row["TermMin"],
+        most=row["TermMax"],
+        number=sector.number,
+        left=left,
+    )

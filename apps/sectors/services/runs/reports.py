@@ -1,0 +1,133 @@
+"""What hosts report of the stages of snap-ups and rebuilds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext
+
+from apps.sectors.errors.jobs import BadReport, StateDiffers
+from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.params import comm_d_of
+from apps.sectors.policy import sealing_policy
+from apps.sectors.proof_forms import is_checked_here, proof_verifier
+from apps.sectors.selectors.jobs import run_inputs
+from apps.sectors.services.jobs.stage_outputs import outputs_check
+from apps.sectors.services.runs.steps import run_move
+from apps.sectors.services.stores.copies import copies_forget
+from apps.sectors.states import JobState
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.filecoin.proof_verifier import BAD_PROOFS
+from poolsite.wire.job_reports import EventAnswer
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import Owner, RebuildState, SnapStage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from poolsite.wire.job_reports import Event
+
+
+def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAnswer:
+    """Record the end of a stage, of a job that is locked.  Raises StateDiffers, BadReport."""
+    run = PipelineRun.objects.select_related("sector__miner").get(job=job)
+    spec = run.step
+    if event.state != run.state:
+        raise StateDiffers(state=run.state)
+    if event.event != spec.report:
+        raise BadReport(
+            gettext("{event} cannot be reported in state {state}").format(event=event.event, state=run.state),
+            field="event",
+        )
+    columns = outputs_check(spec, event.outputs, policy=sealing_policy(), tenant_id=run.sector.tenant_id)
+    taken, data = (_snap_take if run.kind == JobKind.SNAP_UP else _rebuild_take)(run, event, columns, now=now)
+    job.seq = event.seq
+    job.save(update_fields=["seq"])
+    actor = job.worker.name if job.worker is not None else ""
+    report = {
+        "seq": event.seq,
+        "token": event.token,
+        "ms": event.outputs.ms or None,
+        "digest": digest,
+        "worker": job.worker,
+    }
+    run_move(run, taken, job=job, now=now, actor=actor, report=report, **data)
+    return run_answer(job)
+
+
+def _snap_take(
+    run: PipelineRun,
+    event: Event,
+    columns: dict[str, Any],
+    *,
+    now: datetime,  # noqa: ARG001  # as of a rebuild
+) -> tuple[str, dict[str, Any]]:
+    """Return the event and the columns of a report of a snap-up.  Raises BadReport."""
+    if "comm_d" in columns and columns["comm_d"] != comm_d_of(run.sector, pieces=run.pieces):
+        raise BadReport(gettext("the commitment does not match the pieces"), field="outputs.comm_d")
+    if columns.pop("store", run.sector.store) != run.sector.store:
+        raise BadReport(gettext("the sector is in another store"), field="outputs.store")
+    if event.outputs.proof is not None and run.step.stage == SnapStage.SNAP_PROVE:
+        columns["proof"] = event.outputs.proof
+        _update_proof_check(run, event.outputs.proof)
+    return event.event, columns
+
+
+def _update_proof_check(run: PipelineRun, proof: bytes) -> None:
+    """Check a proof before it goes into a message.  Raises BadReport."""
+    if not is_checked_here(proof):
+        return
+    try:
+        proof_verifier().update(
+            proof,
+            update_proof=update_proof_of(run.sector),
+            comm_r_old=_bytes(run.sector.comm_r) or b"",
+            comm_r_new=_bytes(run.comm_r) or b"",
+            comm_d_new=_bytes(run.comm_d) or b"",
+        )
+    except BAD_PROOFS as bad:
+        raise BadReport(
+            gettext("the chain would refuse this proof: {error}").format(error=bad), field="outputs.proof"
+        ) from None
+
+
+def update_proof_of(sector: Sector) -> int:
+    """Return the RegisteredUpdateProof of a sector, which goes by its size."""
+    return SECTOR_SIZES.index(sector.sector_size)
+
+
+def _rebuild_take(
+    run: PipelineRun, event: Event, columns: dict[str, Any], *, now: datetime
+) -> tuple[str, dict[str, Any]]:
+    """Return the event and the columns of a report of a rebuild: what it made must be what the chain has."""
+    sector, inputs = run.sector, run_inputs(run.job)
+    if "store" in columns:
+        Sector.objects.filter(pk=sector.pk).update(store=columns["store"], files_lost_at=None)
+        copies_forget(sector.pk, columns["store"])
+    if event.event not in ("PC2", "SNAP_ENCODE"):
+        return event.event, {}
+    is_last = event.event == "SNAP_ENCODE"
+    wanted = _bytes(sector.comm_r) if is_last else inputs.comm_r
+    made = columns["comm_r"]
+    if made == wanted:
+        return event.event, {}
+    words = gettext("the rebuild produced comm_r {made}, but the chain has {wanted}").format(
+        made=made.hex(), wanted=(wanted or b"").hex()
+    )
+    return RebuildState.COMM_R_DIFFERS, {"error": words, "paused_at": now}
+
+
+def run_answer(job: Job) -> EventAnswer:
+    """Return where a run stands, with the inputs of the next stage if the host goes on."""
+    run = PipelineRun.objects.get(job=job)
+    goes_on = run.step.owner is Owner.WORKER and job.state == JobState.LEASED
+    return EventAnswer(
+        state=run.state,
+        seq=job.seq,
+        seal=run_inputs(job) if goes_on else None,
+        is_done=run.step.owner is Owner.NOBODY or run.state == RebuildState.REBUILD_CLEARED,
+    )
+
+
+def _bytes(value: bytes | memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)

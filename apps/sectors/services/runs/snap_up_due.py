@@ -1,0 +1,90 @@
+"""Pieces that are due go into committed sectors by themselves, where that is wished."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apps.chain.errors import NodeRefused
+from apps.chain.isolation import for_each_isolated
+from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.pieces.models import Piece
+from apps.pieces.onchain import terms_ended, terms_epochs_note
+from apps.pieces.states import PiecePurpose, PieceState
+from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
+from apps.sectors.proof_forms import can_prove
+from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.runs.snap_up import snap_up_begin
+from apps.sectors.services.runs.update_windows import snap_candidates
+from apps.sectors.services.sealing.packing import (
+    PackedSector,
+    is_due,
+    packing_asked_at,
+    piece_refuse,
+    pieces_plan,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.services.batches.context import SealingContext
+
+log = structlog.get_logger(__name__)
+
+
+def pieces_snap(work: SealingContext) -> None:
+    """Assign the pieces that are due to committed sectors, where that is wished and there are any."""
+    if not can_prove(work.network):
+        return
+    waiting = Piece.objects.filter(state=PieceState.READY, miner__state=MinerState.ACTIVE)
+    miners = Miner.objects.filter(pk__in=waiting.values("miner")).exclude(pk__in=miners_unrecovered())
+    for_each_isolated(
+        list(miners.select_related("tenant", "batch_settings").order_by("pk")),
+        lambda miner: _miner_snap(miner, work),
+        event="pieces_not_snapped",
+    )
+
+
+def _miner_snap(miner: Miner, work: SealingContext) -> None:
+    work = replace(work, policy=batch_policy(miner, work.policy))
+    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, has_data=True)
+    if not work.policy.snap_up_first:
+        rows = rows.filter(purpose=PiecePurpose.SNAP_UP)  # new sectors ask for the others
+    pieces = list(rows.select_related("miner").order_by("pk"))
+    terms_epochs_note(work.client, pieces, key=work.head.key)
+    ended = {
+        piece.pk
+        for packed in _due(miner, pieces, work)
+        for piece in packed.pieces
+        if _is_refused(piece, work)
+    }
+    if not work.policy.snap_up_first:
+        return
+    due = _due(miner, [piece for piece in pieces if piece.pk not in ended], work)
+    candidates = snap_candidates(miner, work=work, limit=len(due)) if due else []
+    for packed, sector in zip(due, candidates, strict=False):
+        try:  # unnamed: what this very sector cannot hold stays behind
+            snap_up_begin(sector, among=packed.pieces, by=None, work=work)
+        except (LifeTooShort, NoPieces, NoHost, NotCommittedCapacity, RunUnderWay) as refusal:
+            log.info("sector_not_snapped", sector=sector.number, miner=str(miner), reason=refusal.reason)
+
+
+def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[PackedSector]:
+    plan = pieces_plan(pieces, sector_size=miner.sector_size)
+    asked_at = packing_asked_at(miner)
+    return [packed for packed in plan if is_due(packed, work, asked_at=asked_at)]
+
+
+def _is_refused(piece: Piece, work: SealingContext) -> bool:
+    """End a piece whose terms are good no more; one of which a node tells nothing waits on."""
+    try:
+        reason = terms_ended(work.client, piece, height=work.head.height, key=work.head.key)
+    except NodeRefused:
+        return False
+    if reason:
+        piece_refuse(piece, reason, work=work)
+    return bool(reason)

@@ -1,0 +1,71 @@
+"""What a snap-up brings and costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from apps.sectors.onchain import pledge_with_data_read
+from apps.sectors.proof_forms import proof_form_for
+from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.services.batches.miner_funds import Funds, funds_of
+from apps.sectors.services.runs.piece_choice import pieces_choose
+from apps.sectors.services.runs.snap_up import sector_require
+from apps.sectors.services.sealing.prices import gas_cost
+from poolsite.filecoin.gas_model import replica_update_gas
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.models import Sector
+    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.services.sealing.packing import PackedSector
+
+
+@dataclass(frozen=True, slots=True)
+class SnapUpPrice:
+    """What a snap-up brings and costs, at one head."""
+
+    packed: PackedSector
+    verified: int
+    """Padded bytes with an allocation."""
+    pledge: int
+    """attoFIL that are locked beside what is locked already."""
+    funds: Funds
+    """Who pays them, with the margin."""
+    gas: int
+    """attoFIL of the message's gas; burnt."""
+
+
+def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: SealingContext) -> SnapUpPrice:
+    """Return what would go into a sector and what it costs; nothing is written.
+
+    Raises MinerNotReady, NotCommittedCapacity, RunUnderWay, LifeTooShort, NoPieces, NoHost, NodeRefused,
+    ProofFormMissing.
+    """
+    proof_form_for(work.network)
+    sector_require(sector, work)
+    packed = pieces_choose(sector, piece_cids=piece_cids, work=work)
+    verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
+    gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
+    work = replace(work, policy=batch_policy(sector.miner, work.policy))
+    more = pledge_missing(sector, verified=verified, work=work)
+    funds = funds_of(sector.miner, with_margin(more, work), work=work)
+    return SnapUpPrice(packed=packed, verified=verified, pledge=more, funds=funds, gas=gas)
+
+
+def with_margin(pledge: int, work: SealingContext) -> int:
+    """Return what is found or sent for a pledge: it may grow before the message lands."""
+    return pledge * (100 + work.policy.funds_margin_percent) // 100
+
+
+def pledge_missing(sector: Sector, *, verified: int, work: SealingContext) -> int:
+    """Return what the pledge grows by; what is locked stays locked where the chain asks for less."""
+    pledge = pledge_with_data_read(
+        work.client,
+        duration=(sector.expiration or 0) - work.head.height,
+        sector_size=sector.sector_size,
+        verified=verified,
+        key=work.head.key,
+    )
+    return max(pledge - int(sector.initial_pledge), 0)

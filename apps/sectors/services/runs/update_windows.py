@@ -1,0 +1,55 @@
+"""Into which committed sectors data can go now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.params import has_data
+from apps.sectors.states import OPEN_MOVES
+from poolsite.filecoin.deadlines import deadline_from_json, deadline_info, is_mutable
+from poolsite.wire.pipeline import RUN_FINAL, SectorState
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.services.batches.context import SealingContext
+    from poolsite.filecoin.deadlines import DeadlineInfo
+
+LEAD_EPOCHS: Final = 2
+"""Epochs that a message takes at least."""
+LIFE_PERIODS: Final = 2
+"""Proving periods that a sector must still live to be worth the message."""
+
+
+def snap_candidates(miner: Miner, *, work: SealingContext, limit: int) -> list[Sector]:
+    """Return committed sectors into which data can go now, those that live longest first."""
+    least = work.head.height + LIFE_PERIODS * work.network.proving.period
+    rows = Sector.objects.filter(
+        miner=miner, state=SectorState.PROVING, active=True, key_comm_r=None, expiration__gte=least
+    ).exclude(ticket=None)
+    rows = rows.exclude(runs__in=PipelineRun.objects.exclude(state__in=RUN_FINAL))
+    rows = rows.exclude(moves__state__in=OPEN_MOVES)
+    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
+    height = work.head.height
+    found = [
+        sector
+        for sector in rows.select_related("miner__tenant").order_by("-expiration", "pk")[: 10 * limit]
+        if not has_data(sector) and last_mutable(current, sector.deadline, height=height) is not None
+    ]
+    return found[:limit]
+
+
+def last_mutable(current: DeadlineInfo, index: int | None, *, height: int) -> int | None:
+    """Return until when the sectors of a deadline may be updated; None while they may not.
+
+    Source: builtin-actors actors/miner/src/lib.rs validate_replica_updates (deadline_is_mutable).
+    """
+    if index is None:
+        return None
+    # Now, too: the message is tried on the next epoch, in which a deadline that closes soon is still open.
+    seen = [
+        deadline_info(current.period_start, index, at, current.params)
+        for at in (height, height + LEAD_EPOCHS)
+    ]
+    last = seen[-1].next_not_elapsed().open - current.params.window - 1
+    return last if all(map(is_mutable, seen)) else None

@@ -1,0 +1,134 @@
+"""Sectors whose pre-commit or commit the chain has, and those where it moved or went away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.sectors.models import Sector
+from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
+from apps.sectors.services.sealing.console_steps import SectorsInProgress, by_miner, step_console
+from poolsite.filecoin.cids import commr_cid
+from poolsite.wire.pipeline import SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.miners.models import Miner
+
+
+def precommits_check(
+    in_progress: SectorsInProgress, *, client: ChainClient, head: Head, now: datetime
+) -> int:
+    """Notice pre-commits that moved to another epoch, or went away, after they had landed."""
+    states = (
+        SectorState.PRECOMMIT_LANDED,
+        SectorState.SEED_ASSIGNED,
+        SectorState.C1_DONE,
+        SectorState.C2_DONE,
+    )
+    count = 0
+    landed = (sector for sector in in_progress.sectors_in(*states) if sector.is_interactive)
+    for miner, sectors in by_miner(landed).items():
+        found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
+        gone = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
+        proven = sectors_proven(miner, gone, client=client, key=head.key)
+        for sector in sectors:
+            there = found[sector.number]
+            if sector.pk in proven:
+                continue  # by a commit that was given up: the next batch finds it
+            if there is None:
+                note = gettext("the pre-commit is no longer on chain")
+                count += step_console(sector, SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
+            elif there.epoch != sector.precommit_epoch:
+                count += _precommit_moved(sector, epoch=there.epoch, now=now)
+    return count
+
+
+def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
+    note = gettext("the pre-commit is at epoch {epoch} instead of {precommit_epoch}").format(
+        epoch=epoch, precommit_epoch=sector.precommit_epoch
+    )
+    if sector.state == SectorState.PRECOMMIT_LANDED:
+        return bool(
+            Sector.objects.filter(pk=sector.pk, state=sector.state).update(
+                precommit_epoch=epoch, updated_at=now
+            )
+        )
+    return step_console(
+        sector, SectorEvent.RESEED, now=now, note=note, precommit_epoch=epoch, seed=None, seed_epoch=None
+    )
+
+
+def precommit_landed(
+    sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
+) -> list[Sector]:
+    """Move sectors whose pre-commit is on the chain; returns those for which there is none."""
+    numbers = [sector.number for sector in sectors]
+    found = precommits_read(client, miner.address, numbers, key)
+    absent = []
+    for sector in sectors:
+        there = found[sector.number]
+        if there is None:
+            absent.append(sector)
+        else:
+            step_console(sector, SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=there.epoch)
+    return absent
+
+
+def commit_landed(
+    sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
+) -> list[Sector]:
+    """Move sectors that the chain knows as proven; returns those that it does not."""
+    numbers = [sector.number for sector in sectors]
+    found = sectors_read(client, miner.address, numbers, key)
+    places = partitions_of(client, miner.address, numbers, key)
+    absent = []
+    for sector in sectors:
+        there = found[sector.number]
+        if there is None or not is_ours(sector, there.sealed_cid):
+            absent.append(sector)
+            continue
+        deadline, partition = places.get(sector.number, (None, None))
+        step_console(
+            sector,
+            SectorEvent.LAND_COMMIT,
+            now=now,
+            activation=there.activation,
+            expiration=there.expiration,
+            initial_pledge=there.initial_pledge,
+            deadline=deadline,
+            partition=partition,
+        )
+    return absent
+
+
+def precommits_ours(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+    """Return those of which the chain has the pre-commit of this very replica."""
+    found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
+    return {
+        sector.pk
+        for sector in sectors
+        if (there := found[sector.number]) is not None and is_ours(sector, there.sealed_cid)
+    }
+
+
+def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+    """Return the row ids of those that the chain has proven, with this very replica."""
+    if not sectors:
+        return set()
+    found = sectors_read(client, miner.address, [sector.number for sector in sectors], key)
+    return {
+        sector.pk
+        for sector in sectors
+        if (there := found[sector.number]) is not None and is_ours(sector, there.sealed_cid)
+    }
+
+
+def is_ours(sector: Sector, sealed_cid: str) -> bool:
+    """Return whether the chain speaks of this sector's replica."""
+    return sector.comm_r is not None and sealed_cid == str(commr_cid(bytes(sector.comm_r)))

@@ -1,0 +1,61 @@
+"""Seeds of sectors, once their pre-commit is old enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.sectors.onchain import precommits_read
+from apps.sectors.services.sealing.console_steps import SectorsInProgress, by_miner, step_console
+from apps.sectors.services.sealing.tickets import entropy_of
+from poolsite.filecoin.noninteractive import SEED
+from poolsite.filecoin.randomness import Tag
+from poolsite.wire.pipeline import SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from poolsite.filecoin.policy import Network
+
+
+def seeds_skip(in_progress: SectorsInProgress, *, now: datetime) -> int:
+    """Advance stored sectors of non-interactive PoRep to their proof at once."""
+    count = 0
+    for sector in in_progress.sectors_in(SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED):
+        if not sector.is_interactive:
+            is_stored = sector.state == SectorState.PERSISTED
+            event = SectorEvent.SKIP_PRECOMMIT if is_stored else SectorEvent.ASSIGN_SEED
+            count += step_console(sector, event, now=now, seed=SEED, seed_epoch=sector.ticket_epoch)
+    return count
+
+
+def seeds_assign(
+    in_progress: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> int:
+    """Draw the seed of sectors whose pre-commit is old enough.
+
+    The pre-commit's epoch is read again: a reorganisation may have moved it since it landed.
+    """
+    count = 0
+    wait = network.pre_commit_challenge_delay + network.confidences.seed
+    due = [
+        sector
+        for sector in in_progress.sectors_in(SectorState.PRECOMMIT_LANDED)
+        if sector.is_interactive
+        and sector.precommit_epoch is not None
+        and head.height >= sector.precommit_epoch + wait
+    ]
+    for miner, sectors in by_miner(due).items():
+        numbers = [sector.number for sector in sectors]
+        found = precommits_read(client, miner.address, numbers, head.key)
+        for sector in sectors:
+            there = found[sector.number]
+            if there is None or there.epoch != sector.precommit_epoch:
+                continue  # the watch of its message sets this right
+            epoch = there.epoch + network.pre_commit_challenge_delay
+            seed = client.state_get_randomness_from_beacon(
+                Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, epoch, entropy=entropy_of(miner), key=head.key
+            )
+            count += step_console(sector, SectorEvent.ASSIGN_SEED, now=now, seed=seed, seed_epoch=epoch)
+    return count

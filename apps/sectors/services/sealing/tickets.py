@@ -1,0 +1,80 @@
+"""Tickets of sectors: drawn, and drawn again when the chain would not take them any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext
+
+from apps.sectors.services.sealing.console_steps import SectorsInProgress, by_miner, step_console
+from apps.sectors.services.sealing.landings import precommits_ours
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.noninteractive import LOOKBACK
+from poolsite.filecoin.randomness import Tag, miner_entropy
+from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.miners.models import Miner
+    from apps.sectors.models import Sector
+    from poolsite.filecoin.policy import Network
+
+
+def tickets_assign(
+    in_progress: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> int:
+    """Draw the ticket for sectors whose data is complete: old enough that no reorganisation changes it."""
+    epoch = max(head.height - network.ticket_lookback, 0)
+    count = 0
+    for miner, sectors in by_miner(in_progress.sectors_in(SectorState.TREE_D_BUILT)).items():
+        ticket = client.state_get_randomness_from_tickets(
+            Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=head.key
+        )
+        kept = tickets_kept(miner, sectors, client=client, key=head.key)
+        for sector in sectors:
+            drawn: dict[str, Any] = {} if sector.pk in kept else {"ticket": ticket, "ticket_epoch": epoch}
+            count += step_console(sector, SectorEvent.ASSIGN_TICKET, now=now, **drawn)
+    return count
+
+
+def entropy_of(miner: Miner) -> bytes:
+    """Return what makes a miner's randomness its own."""
+    return miner_entropy(address_parse(miner.address))
+
+
+def tickets_check(
+    in_progress: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> int:
+    """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
+    count = 0
+    old = [
+        sector
+        for sector in in_progress.sectors_in(*states_with(SectorEvent.RETICKET))
+        if (sector.ticket_epoch or 0) <= head.height - ticket_life(sector, network)
+    ]
+    for miner, sectors in by_miner(old).items():
+        kept = tickets_kept(miner, sectors, client=client, key=head.key)
+        for sector in sectors:
+            if sector.pk in kept:
+                continue
+            life = ticket_life(sector, network)
+            note = gettext("the ticket is older than {epochs} epochs").format(epochs=life)
+            count += step_console(
+                sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
+            )
+    return count
+
+
+def ticket_life(sector: Sector, network: Network) -> int:
+    """Return how many epochs the chain takes a sector's ticket for."""
+    return network.max_precommit_randomness_lookback if sector.is_interactive else LOOKBACK
+
+
+def tickets_kept(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+    """Return those sealed again whose pre-commit the chain has: another ticket would be another replica."""
+    again = [one for one in sectors if one.precommit_epoch is not None and one.ticket is not None]
+    return precommits_ours(miner, again, client=client, key=key) if again else set()
