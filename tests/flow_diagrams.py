@@ -29,8 +29,14 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.messages.services.push:message_push", "apps.messages.tasks:select", "row, head"),
         Hop("apps.messages.tasks:select", "apps.messages.tasks:select_sender", "Celery"),
         Hop("apps.messages.tasks:select_sender", "apps.messages.services.select:sender_select"),
-        Hop("apps.messages.services.select:sender_select", "apps.messages.services.estimate:messages_choose"),
-        Hop("apps.messages.services.estimate:messages_choose", "apps.messages.services.sign:selection_sign"),
+        Hop(
+            "apps.messages.services.select:sender_select",
+            "apps.messages.services.estimate_rounds:messages_choose",
+        ),
+        Hop(
+            "apps.messages.services.estimate_rounds:messages_choose",
+            "apps.messages.services.sign:selection_sign",
+        ),
         Hop("apps.messages.tasks:select_sender", "apps.messages.services.publish:messages_publish"),
         Hop("apps.messages.services.publish:messages_publish", "apps.messages.tasks:track", "chain, head"),
         Hop("apps.messages.tasks:track", "apps.messages.services.track:messages_track"),
@@ -92,7 +98,8 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.blocks.miner_round:MinerRound", "apps.blocks.template:BlockTemplate"),
         Hop("apps.blocks.miner_round:MinerRound", "apps.blocks.services.guard:blocks_reserve"),
         Hop("apps.blocks.miner_round:MinerRound", "workers.signer.signing:Signer", "hub"),
-        Hop("apps.blocks.producer:BlockProducer", "apps.blocks.services.settle:rounds_settle"),
+        Hop("apps.blocks.producer:BlockProducer", "apps.blocks.producer_chores:chores_do"),
+        Hop("apps.blocks.producer_chores:chores_do", "apps.blocks.services.settle:rounds_settle"),
     ),
     "A head": (
         Hop("apps.chain.follow:ChainFollower", "apps.chain.services.heads:head_follow"),
@@ -103,10 +110,19 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
     ),
     "A signature": (
         Hop("apps.wallets.services.sign:messages_sign", "apps.gateway.services.signatures:wallet_sign_all"),
-        Hop("apps.gateway.services.signatures:wallet_sign_all", "apps.gateway.hub_client:requests_send"),
-        Hop("apps.gateway.hub_client:requests_send", "apps.gateway.hub_node:HubNode", "Redis"),
-        Hop("apps.gateway.hub_node:HubNode", "apps.gateway.providers:WalletProvider", "own connections"),
-        Hop("apps.gateway.providers:WalletProvider", "workers.signer.gateway:GatewaySession", "WebSocket"),
+        Hop(
+            "apps.gateway.services.signatures:wallet_sign_all",
+            "apps.gateway.blocking_hub_client:requests_send",
+        ),
+        Hop("apps.gateway.blocking_hub_client:requests_send", "apps.gateway.hub_node:HubNode", "Redis"),
+        Hop(
+            "apps.gateway.hub_node:HubNode", "apps.gateway.wallet_provider:WalletProvider", "own connections"
+        ),
+        Hop(
+            "apps.gateway.wallet_provider:WalletProvider",
+            "workers.signer.gateway:GatewaySession",
+            "WebSocket",
+        ),
         Hop("workers.signer.gateway:GatewaySession", "workers.signer.signing:Signer"),
     ),
 }

@@ -16,21 +16,22 @@ from typing import TYPE_CHECKING, Any
 from apps.chain.client import ChainClient
 from apps.chain.link import NodeLink
 from apps.chain.models import Node
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.states import NodeState
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.services.signatures import signature_read
 from apps.messages.models import Message
+from apps.messages.services.expire import messages_expire
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import messages_publish, messages_republish
 from apps.messages.services.push import message_push, messages_push
+from apps.messages.services.push_items import PushItem
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
-from apps.messages.services.select import messages_expire, sender_select, senders_due
+from apps.messages.services.select import sender_select, senders_due
 from apps.messages.services.track import messages_track
-from apps.messages.services.validate import PushItem
 from apps.users.services.grants import signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil

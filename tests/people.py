@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from apps.users.errors import TokenRefused
 from apps.users.models import Tenant, User
 from apps.users.principals import SYSTEM, Principal
-from apps.users.selectors import principal_of_token, token_by_text
+from apps.users.selectors.principals import principal_of_token
+from apps.users.selectors.tokens import token_by_text
 from apps.users.services.passwords import user_create
 from apps.users.services.tenants import tenant_create
 from apps.users.services.tokens import token_issue

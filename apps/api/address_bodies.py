@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from apps.messages.services.dry_run import DryRun
     from apps.miners.address_messages import AddressMessage
-    from apps.miners.services.address_changes import ChangePlan, MinerAddresses, SentChange
+    from apps.miners.services.address_changes import ChangePlan, SentChange
+    from apps.miners.services.address_reads import MinerAddresses
 
 
 def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) -> dict[str, Any]:

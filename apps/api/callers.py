@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from apps.core import clock
 from apps.users.errors import TokenRefused
-from apps.users.selectors import principal_of, principal_of_token, token_by_text
+from apps.users.selectors.principals import principal_of, principal_of_token
+from apps.users.selectors.tokens import token_by_text
 from apps.users.services.tokens import token_use_record
 
 if TYPE_CHECKING:

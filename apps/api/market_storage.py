@@ -19,7 +19,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.hub_client import hub_database
 from apps.gateway.reverse import DROPLET, reverse_of
-from apps.miners.selectors import miner_get, miner_principal
+from apps.miners.selectors.miners import miner_get, miner_principal
 from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
 from apps.users.principals import SYSTEM
 from poolsite.wire.jsonrpc.channels import Channels

@@ -9,7 +9,7 @@ from django.db import DatabaseError, InterfaceError
 from django.http import JsonResponse
 from django.views.decorators.http import require_safe
 
-from apps.chain.selectors import network_state
+from apps.chain.selectors.network import network_state
 from apps.core.health import readiness
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.numbers import numbers_of
 from apps.sectors.services.reservations import TTL_S, NumberRequest, numbers_reserve
 from poolsite.filecoin.bitfield import bitfield_of_runs

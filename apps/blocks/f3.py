@@ -14,7 +14,9 @@ from django.core.cache import cache
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
-from apps.blocks.services.finality import DISABLED, F3_CHANGE, ask_all, refusal_code
+from apps.blocks.services.finality import F3_CHANGE
+from apps.blocks.services.finality_nodes import ask_all
+from apps.blocks.services.finality_tickets import DISABLED, refusal_code
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.live import OPERATOR, Change, publish
 

@@ -8,40 +8,26 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.utils.translation import gettext
 
-from apps.blocks.errors import SlashGuard
+from apps.blocks.draws import election_draw, ticket_draw, ticket_quality
 from apps.blocks.models import Round
-from apps.blocks.providers import META_BLOCK, META_DRAW, ProofRefused, ProofTimeout
+from apps.blocks.providers import META_BLOCK, META_DRAW
+from apps.blocks.round_context import RoundContext, blocks_database
+from apps.blocks.round_outcomes import FAILURES, BaseChanged, outcome_of
 from apps.blocks.selectors.mining_miners import worker_granted
-from apps.blocks.services.guard import (
-    Reservation,
-    block_signed,
-    block_unsigned,
-    blocks_reserve,
-    blocks_signed,
-)
-from apps.blocks.services.rounds import REASON_MAX, Submitted, round_advance, rounds_submitted, rounds_won
+from apps.blocks.services.guard import Reservation, block_signed, block_unsigned
+from apps.blocks.services.rounds import REASON_MAX, Submitted, round_advance
 from apps.blocks.states import RoundState, WhyNot
-from apps.blocks.template import (
-    BlockTemplate,
-    election_draw,
-    proof_request,
-    ticket_draw,
-    ticket_quality,
-    with_signature,
-)
+from apps.blocks.template import BlockTemplate, proof_request, with_signature
 from apps.blocks.timing import StepTimer
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
-from apps.core.database_threads import DatabaseThreads
-from apps.core.errors import Conflict, DomainError
-from apps.core.grouped_calls import GroupedCalls
-from apps.gateway.errors import SignerAway, SignerRefused
+from apps.gateway.errors import SignerRefused
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import ElectionProof
 from poolsite.filecoin.election import win_count, winning_post_randomness
@@ -50,13 +36,10 @@ from poolsite.filecoin.signature import BadSignature, signature_verify
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
+    from apps.blocks.draws import Draw
+    from apps.blocks.mining_base import BaseInfo
     from apps.blocks.models import Block
-    from apps.blocks.nodes import BlockNodes
-    from apps.blocks.providers import BlockProviders
-    from apps.blocks.selection import MessageSelection
     from apps.blocks.selectors.mining_miners import MiningMiner
-    from apps.blocks.template import Base, BaseInfo, Draw
-    from apps.blocks.timing import RoundTimes
     from poolsite.filecoin.block import BlockMsg, PoStProof
     from poolsite.filecoin.signature import Signature
 
@@ -66,70 +49,6 @@ GRACE_S: Final = 0.2
 """Beyond a round's time, so that whoever is waited for is named, not the clock."""
 AGAIN_S: Final = 0.3
 """Between two submissions while no node answers."""
-FAULT_TEXT: Final = "fault"
-"""In a signer's refusal of a header beside which another one was signed."""
-
-blocks_database: Final = DatabaseThreads("blocks", 2, is_steady=True)
-
-
-class BaseChanged(Conflict):
-    """The chain left the base, and the election does not hold on the new one."""
-
-    code = "base_changed"
-
-
-OUTCOMES: Final[tuple[tuple[type[Exception], RoundState], ...]] = (
-    (SignerAway, RoundState.SIGNER_AWAY),
-    (SignerRefused, RoundState.SIGNER_REFUSED),
-    (ProofTimeout, RoundState.PROOF_TIMEOUT),
-    (ProofRefused, RoundState.PROOF_REFUSED),
-    (NodeUnavailable, RoundState.NODE_AWAY),
-    (NodeRefused, RoundState.NODE_REFUSED),
-    (SlashGuard, RoundState.SLASH_GUARD),
-    (BaseChanged, RoundState.BASE_CHANGED),
-    (TimeoutError, RoundState.LATE),
-)
-
-
-def outcome_of(error: Exception) -> tuple[RoundState, str]:
-    """Return the outcome that an error means, and its words."""
-    reason = error.reason if isinstance(error, DomainError) else ""
-    if isinstance(error, SignerRefused) and FAULT_TEXT in reason:
-        return RoundState.SLASH_GUARD, gettext("the signer refused: {reason}").format(reason=reason)
-    found = next(state for kind, state in OUTCOMES if isinstance(error, kind))
-    return found, reason or gettext("the epoch ended before the block was signed")
-
-
-FAILURES: Final = tuple(kind for kind, _ in OUTCOMES)
-
-
-class RoundWrites:
-    """What the winners of one epoch write, together as it comes: one alone takes as long as all of them."""
-
-    def __init__(self) -> None:
-        call = blocks_database
-        self.won: GroupedCalls[Round, Round] = GroupedCalls(lambda rows: call(rounds_won, rows))
-        self.reserve: GroupedCalls[Reservation, Block] = GroupedCalls(lambda rows: call(blocks_reserve, rows))
-        self.signed: GroupedCalls[tuple[Block, BlockMsg], None] = GroupedCalls(
-            lambda rows: call(blocks_signed, rows)
-        )
-        self.submitted: GroupedCalls[Submitted, None] = GroupedCalls(
-            lambda rows: call(rounds_submitted, rows)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RoundContext:
-    """What the miners' rounds at one epoch have in common."""
-
-    epoch: int
-    base: Base
-    times: RoundTimes
-    nodes: BlockNodes
-    providers: BlockProviders
-    selection: MessageSelection
-    network_version: int
-    writes: RoundWrites = field(default_factory=RoundWrites)
 
 
 class MinerRound:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.blocks.template import Base, BaseInfo, base_from_json, base_info_from_json, messages_disjoint
+from apps.blocks.mining_base import Base, BaseInfo, base_from_json, base_info_from_json
+from apps.blocks.template import messages_disjoint
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from poolsite.filecoin.block import BlockMsg

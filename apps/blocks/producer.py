@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,23 +16,15 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext
 
-from apps.blocks.f3 import f3_share
-from apps.blocks.miner_round import MinerRound, RoundContext, blocks_database
+from apps.blocks.miner_round import MinerRound
 from apps.blocks.nodes import BlockNodes
+from apps.blocks.producer_chores import chores_do, leases_renew, look
 from apps.blocks.providers import BlockProviders
+from apps.blocks.round_context import RoundContext, blocks_database
 from apps.blocks.selection import GATHER_SHARE, MessageSelection
-from apps.blocks.selectors.mining_miners import miners_mining
-from apps.blocks.selectors.nodes import block_links, f3_links
-from apps.blocks.services.finality import f3_participate, f3_stop
-from apps.blocks.services.retention import rounds_sum_up
-from apps.blocks.services.rewards import rewards_book
-from apps.blocks.services.rounds import rounds_at, rounds_interrupted, rounds_record
-from apps.blocks.services.settle import rounds_settle
+from apps.blocks.services.rounds import rounds_at, rounds_record
 from apps.blocks.timing import NULL_ROUNDS_MAX, EpochClock
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
-from apps.chain.link import link_to
-from apps.chain.selectors import head_current, network_current, nodes_for_reading
-from apps.core import clock
 from apps.core.database_threads import DatabaseThreads
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
@@ -42,8 +33,8 @@ from apps.gateway.hub_client import HubClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from apps.blocks.mining_base import Base
     from apps.blocks.selectors.mining_miners import MiningMiner
-    from apps.blocks.template import Base
     from apps.chain.link import NodeLink
     from poolsite.filecoin.policy import Network
 
@@ -308,48 +299,3 @@ class BlockProducer:
 def clock_of(network: Network) -> EpochClock:
     """Return when the rounds of a network begin."""
     return EpochClock(network.epoch_s, network.propagation_delay_s, network.is_devnet)
-
-
-def look() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], list[NodeLink]]]:
-    """Return who mines, on which network and by which nodes; nothing more is read where nobody mines."""
-    miners = miners_mining()
-    return (miners, network_current(), block_links()) if miners else ([], None, ([], []))
-
-
-def leases_renew() -> bool:
-    """Renew the leases of the miners that blocks are made for; False where there is nothing to look after.
-
-    Where none is, or another program leases for them, no node is asked but about tickets of before.
-    """
-    miners = [one.row for one in miners_mining() if one.may_sign] if settings.BLOCK_F3 else []
-    head = head_current() if miners else None
-    if head is not None:
-        miners = [one for one in miners if one.works_at(head.height + 1)]
-    reason = (
-        gettext("no blocks are made for this miner")
-        if settings.BLOCK_F3
-        else gettext("BLOCK_F3 is 0: another program manages its F3 lease")
-    )
-    f3_stop(miners, f3_links, reason=reason, now=clock.now())
-    return bool(miners) and f3_participate(miners, f3_links(), now=clock.now())
-
-
-def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
-    """Settle blocks and book rewards by the newest head, whose key is returned; sum up old rounds.
-
-    `settled_key`: of the head by which that was done last.
-    """
-    head = head_current()
-    if head is None:
-        return ""
-    if head.key != settled_key:
-        rounds_interrupted(before=head.height - 1)
-        rounds_settle(head, finality=network_current().chain_finality)
-        rewards_book()
-    if sums_up:
-        if miners_mining():
-            links = {str(node): link_to(node.url, node.token) for node in nodes_for_reading()}
-            f3_share(links, height=head.height)
-        kept = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
-        rounds_sum_up(before=clock.now() - kept)
-    return head.key

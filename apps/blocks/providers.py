@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
-from apps.gateway.hub_client import Deadline, HubRequest
+from apps.gateway.hub_requests import Deadline, HubRequest
 from apps.gateway.routes import HOST_MARK, proof_route, wallet_route
 from apps.gateway.services.signatures import WalletSignRequest, signature_read
 from poolsite.filecoin.block import PoStProof

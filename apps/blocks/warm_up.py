@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
+from apps.blocks.draws import election_draw
+from apps.blocks.mining_base import base_from_json, base_info_from_json
 from apps.blocks.nodes import NO_KEY_ADVICE
 from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
-from apps.blocks.template import base_from_json, base_info_from_json, election_draw
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.errors import Conflict, DomainError
+from apps.gateway.blocking_hub_client import requests_send
 from apps.gateway.errors import SignerRefused
-from apps.gateway.hub_client import HubRequest, requests_send
+from apps.gateway.hub_requests import HubRequest
 from apps.gateway.routes import proof_route
 from apps.gateway.services.connection_test import proof_finding
 from apps.gateway.services.signatures import wallet_sign
-from apps.miners.selectors import winning_account
+from apps.miners.selectors.winning_hosts import winning_account
 from apps.proving.winning_post_test import NothingToProve, trial_request
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
@@ -36,7 +38,7 @@ from poolsite.filecoin.election import BadElection, vrf_verify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apps.blocks.template import BaseInfo
+    from apps.blocks.mining_base import BaseInfo
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
+from apps.blocks.draws import election_draw
+from apps.blocks.mining_base import base_from_json, base_info_from_json
 from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
-from apps.blocks.template import base_from_json, base_info_from_json, election_draw
 from apps.chain.client import chain_client
 from apps.core.errors import BadValue, DomainError
 from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
@@ -22,7 +23,7 @@ from poolsite.filecoin.election import win_count
 from poolsite.filecoin.signature import Signature
 
 if TYPE_CHECKING:
-    from apps.blocks.template import BaseInfo
+    from apps.blocks.mining_base import BaseInfo
     from apps.miners.models import Miner
 
 EPOCHS_MAX: Final = 2_880

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import epoch_at, network_current, nodes_serve
+from apps.chain.selectors.epochs import epoch_at
+from apps.chain.selectors.network import network_current
+from apps.chain.selectors.nodes import nodes_serve
 from apps.chain.states import NodeState
 
 if TYPE_CHECKING:

@@ -20,7 +20,10 @@ from apps.chain.client import ChainClient, chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.notify import HeadListener, LatestHead
-from apps.chain.selectors import chain_read_once, epoch_at, network_current, nodes_for_reading
+from apps.chain.selectors.epochs import epoch_at
+from apps.chain.selectors.network import network_current
+from apps.chain.selectors.nodes import nodes_for_reading
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.chain.services.heads import follower_row, head_follow, steps_enqueued
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync

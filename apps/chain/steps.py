@@ -15,7 +15,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.prepared_statements import Prepared
 

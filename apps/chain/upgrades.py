@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.chain.models import Network, Node
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from apps.chain.addresses import NodeAddress
-from apps.chain.selectors import chain_read_once
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeState
 from apps.core import clock

@@ -10,7 +10,7 @@ from apps.checks.results import Act, Link
 from apps.core.formatting import shortened
 from apps.messages.diagnosis import message_diagnose
 from apps.messages.methods import method_text
-from apps.messages.selectors import sender_may_set
+from apps.messages.selectors.senders import sender_may_set
 from apps.miners.services.network_unbind import network_may_unbind
 from apps.users.states import Perm
 from poolsite.filecoin.amounts import fil_format

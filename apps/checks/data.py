@@ -15,20 +15,23 @@ from apps.blocks.selectors.luck import lucks_shared
 from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
 from apps.blocks.selectors.rounds import rounds_undrawn, wins_lost
 from apps.chain.chain_status import chain_status_of, clock_of, network_known
-from apps.chain.selectors import head_current, nodes_all
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.nodes import nodes_all
 from apps.chain.upgrades import nodes_unready
 from apps.checks.rare import Rare, rare_read
 from apps.core.clock import now
 from apps.core.processes import processes_all
 from apps.gateway.selectors import connections_failed
-from apps.messages.selectors import senders_visible
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
-from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
+from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.recovery import recovery_row
+from apps.messages.selectors.senders import senders_visible
+from apps.messages.selectors.spend import spend_by_sender
 from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_waiting
 from apps.messages.states import SenderState
-from apps.miners.selectors import miners_visible, reward_estimate, roles_unheld
+from apps.miners.selectors.miners import miners_visible, reward_estimate
+from apps.miners.selectors.roles import roles_unheld
 from apps.proving.models import Deadline
 from apps.proving.selectors.disputes import disputes_latest
 from apps.proving.selectors.faults import sectors_bad
@@ -59,7 +62,7 @@ if TYPE_CHECKING:
     from apps.gateway.models import ProverConnection, SignerConnection
     from apps.messages.models import Message, Recovery, Sender
     from apps.miners.models import Miner, RewardEstimate
-    from apps.miners.selectors import UnheldRole
+    from apps.miners.selectors.roles import UnheldRole
     from apps.proving.models import Dispute, SectorCheck
     from apps.sectors.models import ClaimsEnding, SealTarget, Sector, Store, Worker
     from apps.sectors.selectors.host_speed import HostSpeed

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q, Sum
 
-from apps.messages.selectors import messages_open
+from apps.messages.selectors.messages import messages_open
 from apps.messages.states import MessageState
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.selectors.sectors import sectors_in_messages
 from apps.wallets.selectors import balances_of, senders_granted

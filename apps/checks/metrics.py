@@ -13,7 +13,7 @@ from apps.checks.evaluate import evaluate
 from apps.core.formatting import ATTO_PER_FIL
 from apps.gateway.selectors import provers_connected, signers_connected
 from apps.messages.models import Sender
-from apps.messages.selectors import messages_open
+from apps.messages.selectors.messages import messages_open
 from apps.proving.models import WindowPost
 from apps.proving.states import PostState
 from apps.sectors.selectors.hosts import worker_is_away

@@ -13,9 +13,9 @@ from django.db.models import Q
 from django.utils.http import urlencode
 
 from apps.core import formatting
-from apps.miners.selectors import miner_principal, miners_visible
+from apps.miners.selectors.miners import miner_principal, miners_visible
 from apps.miners.states import MinerState
-from apps.users.selectors import tenants_visible
+from apps.users.selectors.tenants import tenants_visible
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1
 

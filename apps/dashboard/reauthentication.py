@@ -22,7 +22,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.passkeys import challenge_take, place_of
 from apps.dashboard.sessions import client_ip
-from apps.users.selectors import passkeys_of, totp_confirmed
+from apps.users.selectors.people import passkeys_of, totp_confirmed
 from apps.users.services.reauthentication import (
     code_reauthenticate,
     is_reauthenticated,

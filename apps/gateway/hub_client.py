@@ -1,7 +1,6 @@
 """Requests to the connections that web processes hold: failover, hedging, deadlines.
 
 Each process has one Redis list, its inbox.  Requests and answers travel as JSON with an absolute deadline.
-Plain threads (Celery tasks, views) use the client of a loop that runs beside them.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ import json
 import random
 import time
 import uuid
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import redis.asyncio
 import structlog
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
@@ -25,9 +22,9 @@ from redis.exceptions import RedisError
 from apps.core import clock
 from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import DomainError
-from apps.core.event_loops import LoopThread
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hedging import Attempt, LatencyTracker, ProcessGone, first_answer, is_refusal_final
+from apps.gateway.hub_requests import Deadline, HubRequest, Json, PendingAnswers, reply_result
 from apps.gateway.outbox import Outbox
 from apps.gateway.routes import (
     HEARTBEAT_S,
@@ -40,9 +37,10 @@ from apps.gateway.routes import (
     route_name,
 )
 from apps.gateway.selectors import is_expected
+from apps.gateway.shared_lookups import SharedLookups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -53,81 +51,8 @@ READ_MAX: Final = 100
 """Items read from the inbox at once."""
 PAUSE_S: Final = 0.1
 """Between two looks for a connection that is expected back."""
-
-Json = Any
-T = TypeVar("T")
-
 hub_database: Final = DatabaseThreads("hub", 6, keeps_connections=True)
 """When a thousand signers return at once, a connection for each step would cost more than the steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class HubRequest:
-    """What is asked of whom."""
-
-    route: str
-    accounts: Collection[str] | None
-    """The answer must come from a connection that serves one of them; None: from any."""
-    method: str
-    payload: Json
-    is_repeatable: bool = False
-    """May be asked of a second connection when the first is slow."""
-
-
-class Deadline:
-    """The end of a call; a clock that is set back does not prolong it."""
-
-    def __init__(self, seconds: float) -> None:
-        self.at = time.time() + seconds
-        """Wall clock, which other processes share."""
-        self.until = time.monotonic() + seconds
-
-    def left_s(self) -> float:
-        """Return the seconds that are left; 0 or less: none."""
-        return min(self.at - time.time(), self.until - time.monotonic())
-
-
-class PendingAnswers:
-    """Answers that somebody waits for, by id."""
-
-    def __init__(self) -> None:
-        self.futures: dict[str, asyncio.Future[Json]] = {}
-
-    def expect(self, key: str) -> asyncio.Future[Json]:
-        """Return the future of an answer; before the request is sent, so that a quick answer finds it."""
-        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self.futures[key] = future
-        return future
-
-    def resolve(self, key: str, value: Json) -> bool:
-        """Deliver an answer; False if nobody waits for it (any more)."""
-        future = self.futures.get(key)
-        if future is None or future.done():
-            return False
-        future.set_result(value)
-        return True
-
-    def fail_all(self) -> None:
-        """Raise NoAnswer in all who wait."""
-        for future in self.futures.values():
-            if not future.done():
-                future.set_exception(NoAnswer("channel closed"))
-
-
-class SharedLookups:
-    """Lookups in progress: who asks the same while one runs gets its result, so a batch costs one."""
-
-    def __init__(self) -> None:
-        self._running: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
-
-    async def get(self, key: tuple[Any, ...], lookup: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what a lookup finds."""
-        running = self._running.get(key)
-        if running is None:
-            running = self._running[key] = asyncio.ensure_future(lookup())
-            running.add_done_callback(lambda _: self._running.pop(key, None))
-        found: T = await asyncio.shield(running)
-        return found
 
 
 class HubClient:
@@ -397,41 +322,3 @@ class HubClient:
             )
         except DomainError as error:
             return error
-
-
-def reply_result(reply: dict[str, Json]) -> Json:
-    """Return what a provider answered.  Raises ProviderRefused, NoAnswer."""
-    if reply["gone"]:
-        raise NoAnswer(reply["error"])
-    if reply["error"]:
-        raise ProviderRefused(reply["error"])
-    return reply["result"]
-
-
-# For plain threads
-
-_LOOP: Final = LoopThread("hub")
-
-
-@lru_cache(maxsize=4)
-def _client(url: str) -> HubClient:
-    """Return the client of the threads' loop."""
-    return HubClient(url)
-
-
-def requests_send(requests: Sequence[HubRequest], *, timeout_s: float) -> list[Json | DomainError]:
-    """Return the answer of each request, or its ProviderRefused, NoProvider, NoAnswer."""
-
-    async def answers() -> list[Json | DomainError]:
-        return await _client(settings.REDIS_URL).request_many(requests, deadline=Deadline(timeout_s))
-
-    return _LOOP.run(answers())
-
-
-def connection_send(ref: ConnectionRef, method: str, payload: Json, *, timeout_s: float) -> Json:
-    """Return the answer of this very connection.  Raises ProviderRefused, NoAnswer."""
-
-    async def answer() -> Json:
-        return await _client(settings.REDIS_URL).send(ref, method, payload, Deadline(timeout_s))
-
-    return _LOOP.run(answer())

@@ -20,7 +20,7 @@ from apps.core.event_loops import PerLoop
 from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hedging import Attempt
-from apps.gateway.hub_client import Deadline, HubClient, HubRequest, Json
+from apps.gateway.hub_client import HubClient
 from apps.gateway.routes import HEARTBEAT_S, PROCESS_TTL_S, entry_write, process_name, route_name
 from apps.gateway.services.connections import connections_confirm
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from apps.gateway.activity import Activity
+    from apps.gateway.hub_requests import Deadline, HubRequest, Json
 
 log = structlog.get_logger(__name__)
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.core import clock
 from apps.messages.models import ActorRules, GasGuard, Receiver, Sender
-from apps.messages.selectors.gas import guards_spent
+from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.services.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules
-from apps.messages.services.guards import guard_choose, guard_fits
-from apps.messages.services.validate import GAS_FEE_CAP_MIN
+from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
+from apps.messages.services.guard_choice import guard_choose, guard_fits
 from apps.messages.states import Wait
 
 if TYPE_CHECKING:

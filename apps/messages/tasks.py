@@ -12,19 +12,21 @@ from django.db.models import Count, Min, Q
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.isolation import for_each_isolated
-from apps.chain.selectors import chain_read_once, head_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
+from apps.messages.services.expire import messages_expire
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import fee_caps_update, messages_publish, messages_republish
-from apps.messages.services.push import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
 from apps.messages.services.refusals import refusals_explain, refusals_unexplained
 from apps.messages.services.retry import retry_after_funding
-from apps.messages.services.select import messages_expire, sender_select, senders_due
+from apps.messages.services.select import sender_select, senders_due
+from apps.messages.services.selection_queue import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState, Wait
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.deal_addresses import multiaddrs_change_text, peer_change_text
-from apps.users.selectors import operator_tenants
+from apps.users.selectors.tenants import operator_tenants
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams

@@ -7,10 +7,11 @@ from celery import shared_task
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeUnavailable
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core.locks import single_flight
-from apps.miners.selectors import miners_active_now
-from apps.miners.services.create import creations_follow
+from apps.miners.selectors.miners import miners_active_now
+from apps.miners.services.creation_results import creations_follow
 from apps.miners.services.refresh import miners_refresh as miners_refresh_all
 from apps.miners.services.refresh import reward_estimate_refresh
 

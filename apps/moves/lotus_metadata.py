@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.blocks.models import Block
-from apps.chain.selectors import network_current
-from apps.messages.selectors import messages_by_ids
+from apps.chain.selectors.network import network_current
+from apps.messages.selectors.messages import messages_by_ids
 from apps.pieces.selectors import pieces_by_sector
 from apps.sectors.models import Sector, SectorNumbers
 from apps.sectors.params import has_data

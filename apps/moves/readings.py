@@ -14,11 +14,12 @@ from apps.blocks.warm_up import node_has_key
 from apps.chain.chain_status import clock_of
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.selectors import keys_served
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.services.transfer import messages_waiting
 from apps.miners.states import Use
 from apps.moves.steps import MoveWindow

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Case, CharField, Count, F, Func, Q, Value, When
 from django.utils.translation import gettext
 
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.pieces.errors import PieceUnknown
 from apps.pieces.models import Piece, PieceDelivery
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState

@@ -6,10 +6,14 @@ from celery import shared_task
 
 from apps.chain.client import chain_client
 from apps.chain.isolation import for_each_isolated
-from apps.chain.selectors import chain_read_once, head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
 from apps.core.locks import single_flight
-from apps.miners.selectors import miners_active_now, roots_active
+from apps.miners.selectors.chain_roots import roots_active
+from apps.miners.selectors.miners import miners_active_now
+from apps.proving.selectors.faults import miners_faulty
 from apps.proving.services.check_results import checks_collect
 from apps.proving.services.checks import checks_begin
 from apps.proving.services.deadlines import deadlines_follow
@@ -18,7 +22,8 @@ from apps.proving.services.fault_declarations import declarations_advance, decla
 from apps.proving.services.forecast import forecasts_follow, forecasts_measure
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.proving_context import ProvingContext
-from apps.proving.services.recoveries import miners_faulty, recoveries_advance, recoveries_begin
+from apps.proving.services.recoveries import recoveries_advance
+from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_unproved
 
 

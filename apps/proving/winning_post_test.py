@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core.errors import Conflict
 from apps.sectors.models import Sector
 from poolsite.filecoin.cids import cid_to_json, commr_cid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from apps.miners.selectors import sector_bytes_usual
+from apps.miners.selectors.miners import sector_bytes_usual
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 from poolsite.wire.sealing_rules import LOCATION, PLAN, THREADS

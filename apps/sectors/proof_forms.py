@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core.formatting import size
 from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import DAMOCLES, Worker

@@ -13,10 +13,12 @@ from celery import shared_task
 
 from apps.chain.client import chain_client
 from apps.chain.isolation import for_each_isolated
-from apps.chain.selectors import chain_read_once, head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
 from apps.core.locks import single_flight
-from apps.miners.selectors import roots_active
+from apps.miners.selectors.chain_roots import roots_active
 from apps.sectors.selectors.targets import targets_due
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.adoptions.rows import adoptions_follow

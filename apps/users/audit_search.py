@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from apps.core import clock
 from apps.core.redis_clients import redis_client
 from apps.users.models import AuditEntry
-from apps.users.selectors import audit_hash, audit_visible
+from apps.users.selectors.audit import audit_hash, audit_visible
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
-from apps.users.selectors import signer_granted
+from apps.users.selectors.grants import signer_granted
 from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import BadAddress, address_parse
 

@@ -8,7 +8,7 @@ from celery import shared_task
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeUnavailable
 from apps.core import clock
-from apps.wallets.services.sign import wallets_refresh
+from apps.wallets.services.refresh import wallets_refresh
 
 log = structlog.get_logger(__name__)
 

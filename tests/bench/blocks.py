@@ -179,12 +179,13 @@ def miners_make(first: int, count: int, *, account: str) -> list[Any]:
 async def round_run(node: Any, providers: Any, miners: list[Any]) -> float:
     """Let all miners try their luck; the epoch's budget is not the limit here."""
     work = importlib.import_module("apps.blocks.miner_round")
+    shared = importlib.import_module("apps.blocks.round_context")
     nodes = importlib.import_module("apps.blocks.nodes").BlockNodes([node], submit=[node])
     timing = importlib.import_module("apps.blocks.timing")
     selection = importlib.import_module("apps.blocks.selection")
     base, now = await nodes.head(), time.time()
     times = timing.RoundTimes(origin=now - 1, block_time=now, sign_until=now + 60, submit_until=now + 60)
-    context = work.RoundContext(
+    context = shared.RoundContext(
         epoch=base.height + 1,
         base=base,
         times=times,

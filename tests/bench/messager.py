@@ -153,7 +153,7 @@ def rest_clear() -> None:
 
 def history_make() -> None:
     """Fill the table with copies of one landed message, once; indexes are built after the rows are there."""
-    from apps.messages.services.push import FIRST_VALUES, INSERTED
+    from apps.messages.services.message_insert import FIRST_VALUES, INSERTED
 
     columns = {
         **dict.fromkeys(("pushed_by", "kind", "params", "error"), "''"),
@@ -244,7 +244,7 @@ def push_single(pool: Any) -> float:
 def push_batches(pool: Any) -> float:
     """Push as many in one insert as are in flight on a socket."""
     from apps.messages.services.push import messages_push
-    from apps.messages.services.validate import PushItem
+    from apps.messages.services.push_items import PushItem
     from tests.people import principal
 
     address, caller = pool.address(), principal()
@@ -365,8 +365,8 @@ def whole_way(pool: Any) -> float:
     from apps.messages.models import Message, Sender
     from apps.messages.services.publish import messages_publish
     from apps.messages.services.push import messages_push
+    from apps.messages.services.push_items import PushItem
     from apps.messages.services.select import sender_select
-    from apps.messages.services.validate import PushItem
     from tests.people import principal
 
     caller = principal()

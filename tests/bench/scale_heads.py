@@ -173,17 +173,18 @@ def follow() -> None:
     work = one("apps.sectors.services.batches.context").sealing_context(
         client=node(), network=policy, head=head, now=now
     )
-    selectors, look = one("apps.miners.selectors"), one("apps.proving.services.proving_context")
+    rows, roots_read = one("apps.miners.selectors.miners"), one("apps.miners.selectors.chain_roots")
+    look = one("apps.proving.services.proving_context")
     one("apps.miners.services.refresh").miners_refresh(
-        list(selectors.miners_active()), client=node(), height=head.height, key="", params=policy.proving
+        list(rows.miners_active()), client=node(), height=head.height, key="", params=policy.proving
     )
-    one("apps.sectors.services.active").active_follow(selectors.roots_active(), work)
+    one("apps.sectors.services.active").active_follow(roots_read.roots_active(), work)
     one("apps.sectors.services.active").deadlines_fill(work)
-    roots = selectors.roots_active()
+    roots = roots_read.roots_active()
     seen = look.ProvingContext(client=node(), network=policy, head=head, now=work.now)
     written = one("apps.proving.services.deadlines").deadlines_follow(roots, seen)
     miners = [row.miner for row in roots]
-    one("apps.proving.services.recoveries").miners_faulty(miners)
+    one("apps.proving.selectors.faults").miners_faulty(miners)
     one("apps.proving.services.forecast").forecasts_follow(miners, seen, written=written)
 
 
@@ -277,7 +278,7 @@ def head_compared() -> Figure:
 def wallets_turn() -> int:
     """Do what a head makes due for wallets; returns how many calls that took."""
     before, one = node().calls, importlib.import_module
-    one("apps.wallets.services.sign").wallets_refresh(client=node(), now=pool().factories.now())
+    one("apps.wallets.services.refresh").wallets_refresh(client=node(), now=pool().factories.now())
     return node().calls - before
 
 
@@ -293,7 +294,7 @@ def wallets_calls() -> Figure:
 def wallets_cpu() -> Figure:
     """CPU of the wallets at a head at which one of them moved."""
     address = importlib.import_module("apps.wallets.models").Wallet.objects.latest("pk").address
-    moved = importlib.import_module("apps.wallets.services.sign").wallets_moved
+    moved = importlib.import_module("apps.wallets.services.refresh").wallets_moved
 
     def turn() -> None:
         moved([address], at=pool().factories.now())

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from apps.chain.follow import ChainFollower
 from apps.chain.models import Head, Network, Node
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.chain.states import NodeState
 from apps.chain.steps import Steps
 from poolsite.devnet.clock import ManualClock

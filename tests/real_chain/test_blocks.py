@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from apps.blocks.miner_round import MinerRound, RoundContext
+from apps.blocks.miner_round import MinerRound
 from apps.blocks.models import Round
 from apps.blocks.nodes import BlockNodes
+from apps.blocks.round_context import RoundContext
 from apps.blocks.selection import MessageSelection
 from apps.blocks.services.rewards import rewards_paid
 from apps.blocks.states import RoundState

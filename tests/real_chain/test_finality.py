@@ -9,7 +9,8 @@ import pytest
 from apps.blocks.f3 import f3_ask
 from apps.blocks.models import F3Lease
 from apps.blocks.selectors.nodes import f3_links
-from apps.blocks.services.finality import TERM, f3_participate
+from apps.blocks.services.finality import f3_participate
+from apps.blocks.services.finality_tickets import TERM
 from apps.core import clock
 from tests.acceptance.chain import NodeRefused
 from tests.integration.pools import wait_until

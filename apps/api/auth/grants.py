@@ -8,14 +8,14 @@ from apps.api.auth.fields import AuthFault, Field, address, addresses, flag, tex
 from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
 from apps.api.auth.tenants import NOT_FOUND, found, tenant_json
 from apps.miners.services.ownership import miner_assign, miner_unassign
-from apps.users.selectors import (
+from apps.users.selectors.grants import (
     miner_grant_find,
     miners_of_tenant,
     signer_grant_revoked,
     signer_grants,
     signers_of_tenant,
-    tenant_find,
 )
+from apps.users.selectors.tenants import tenant_find
 from apps.users.services.grants import SIGNER_PROTOCOLS, signer_grant, signer_grant_revoke
 from poolsite.filecoin.address import ID, address_parse, id_address
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.auth.fields import AuthFault, Field, lowered, text, whole
 from apps.api.auth.routes import ADMIN, Route
 from apps.api.auth.tenants import NAME, found
-from apps.users.selectors import rate_limits_of
+from apps.users.selectors.tenants import rate_limits_of
 from apps.users.services.grants import rate_limit_delete, rate_limit_set
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from apps.api.auth.fields import AuthFault, Field, optional_text, text, texts, w
 from apps.api.auth.routes import ADMIN, OWN, VOID, Route
 from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
-from apps.users.selectors import accounts_missing, tenant_find, tenants_visible
+from apps.users.selectors.approvals import accounts_missing
+from apps.users.selectors.tenants import tenant_find, tenants_visible
 from apps.users.services.tenants import tenant_create, tenant_restore, tenant_update
 
 if TYPE_CHECKING:

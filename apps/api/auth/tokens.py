@@ -13,14 +13,9 @@ from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, READ, VOID, Route
 from apps.api.auth.tenants import LIMIT, NAME, SKIP, page
 from apps.core import clock
 from apps.users.errors import TokenRefused
-from apps.users.selectors import (
-    principal_of_token,
-    tenant_find,
-    token_by_text,
-    token_like,
-    tokens_of_tenant,
-    tokens_valid,
-)
+from apps.users.selectors.principals import principal_of_token
+from apps.users.selectors.tenants import tenant_find
+from apps.users.selectors.tokens import token_by_text, token_like, tokens_of_tenant, tokens_valid
 from apps.users.services.tokens import token_issue, token_restore, token_revoke
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign

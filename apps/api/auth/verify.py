@@ -18,7 +18,7 @@ from apps.api.auth.fields import lowered
 from apps.api.auth.verified_answers import KEPT_S, Answers, Kept, answers_of_loop
 from apps.core.database_threads import in_database
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
-from apps.users.selectors import token_digest, tokens_with_digests
+from apps.users.selectors.tokens import token_digest, tokens_with_digests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.management.base import CommandError
 
 from apps.api.v1.sector_epochs import epochs_here
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.params import has_data
 from apps.sectors.selectors.expirations import sectors_expiring
 from apps.sectors.services.reservations import numbers_parse

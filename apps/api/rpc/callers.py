@@ -25,7 +25,7 @@ from apps.core import clock
 from apps.core.database_threads import in_database, in_steady
 from apps.core.event_loops import PerLoop
 from apps.users.access import AccessChanges
-from apps.users.selectors import tokens_outdated
+from apps.users.selectors.tokens import tokens_outdated
 
 if TYPE_CHECKING:
     from apps.api.rpc.transport.socket_state import SocketState

@@ -15,7 +15,7 @@ from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
 from apps.sectors.services.batches.context import sealing_context_now

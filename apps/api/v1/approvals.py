@@ -16,7 +16,8 @@ from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core.errors import NotFound
 from apps.gateway.services.connection_test import account_approval_revoke_and_disconnect
-from apps.users.selectors import approval_of, approvals_visible, tenant_by_name
+from apps.users.selectors.approvals import approval_of, approvals_visible
+from apps.users.selectors.tenants import tenant_by_name
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approve
 

@@ -15,7 +15,7 @@ from apps.api.v1.gas_guards import tenant_named
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
-from apps.messages.selectors.gas import auto_bump_rules
+from apps.messages.selectors.gas_guards import auto_bump_rules
 from apps.messages.services.guards import auto_bump_set
 
 if TYPE_CHECKING:

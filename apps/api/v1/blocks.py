@@ -13,7 +13,7 @@ from apps.api.v1.views import PoolView
 from apps.blocks.selectors.mining_status import mining_status
 from apps.blocks.selectors.rounds import blocks_of, rounds_of
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

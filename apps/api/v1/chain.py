@@ -13,7 +13,9 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import epoch_now, head_current, network_current
+from apps.chain.selectors.epochs import epoch_now
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.miners.services.network_unbind import network_unbind
 

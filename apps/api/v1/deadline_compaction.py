@@ -14,7 +14,7 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.proving import PAGE_MAX, context_require, whole
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.services.compaction import compaction_plan, compaction_send, partitions_of
 
 if TYPE_CHECKING:

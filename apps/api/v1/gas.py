@@ -11,11 +11,13 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.messages.selectors.base_fee import base_fee_history, cheap_window
-from apps.messages.selectors.gas import SUMMED_BY, queue_costs, spend_summed
+from apps.messages.selectors.queue_costs import queue_costs
+from apps.messages.selectors.spend import SUMMED_BY, spend_summed
 
 DAYS_MAX = 3660
 

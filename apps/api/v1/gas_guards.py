@@ -13,13 +13,13 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.messages.selectors.gas import guard_get, guards_spent, guards_visible
+from apps.messages.selectors.gas_guards import guard_get, guards_spent, guards_visible
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.users.principals import Principal
-from apps.users.selectors import tenant_find
+from apps.users.selectors.tenants import tenant_find
 
 if TYPE_CHECKING:
     from apps.messages.models import GasGuard

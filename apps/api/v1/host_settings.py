@@ -22,7 +22,7 @@ from apps.sectors.services.hosts.settings import (
     worker_group_set,
     worker_settings_set,
 )
-from apps.users.selectors import tenant_by_name
+from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
     from apps.sectors.models import SharedSettings

@@ -17,7 +17,7 @@ from apps.api.v1.serializers import ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import messages_push

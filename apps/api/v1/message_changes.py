@@ -16,10 +16,10 @@ from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.messages.selectors import message_get, message_keys, messages_visible
+from apps.messages.selectors.messages import message_get, message_keys, messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import message_republish, messages_publish

@@ -12,10 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
-from apps.chain.selectors import head_current
-from apps.messages.diagnosis import message_diagnose, message_remedies
+from apps.chain.selectors.heads import head_current
+from apps.messages.diagnosis import message_diagnose
 from apps.messages.limits import GUARD_SETTINGS, QUOTA, SETTINGS, message_limits
-from apps.messages.selectors import message_get
+from apps.messages.remedies import message_remedies
+from apps.messages.selectors.messages import message_get
 from apps.messages.services.fees import LEVELS, WHERE
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from rest_framework import serializers
 
 from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
-from apps.messages.services.validate import Gas, PushItem, SendSpec
+from apps.messages.services.push_items import Gas, PushItem, SendSpec
 
 
 class Base64Field(serializers.CharField):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from apps.api.v1.serializers import AddressField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.messages.selectors import message_get, message_pushed, messages_page
+from apps.messages.selectors.messages import message_get, message_pushed, messages_page
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.push import messages_push
 from apps.messages.states import MessageState

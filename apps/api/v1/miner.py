@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from apps.api.v1.miner_output import MinerOutput, miner_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.chain.selectors import network_current
-from apps.miners.selectors import miner_get
+from apps.chain.selectors.network import network_current
+from apps.miners.selectors.miners import miner_get
 from apps.miners.services.porep import porep_set
 from poolsite.filecoin.porep.parameters import ChallengeRule
 

@@ -18,16 +18,13 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.miners.address_messages import address_messages
 from apps.miners.deal_reach import ReachState
-from apps.miners.selectors import miner_get
-from apps.miners.services.address_changes import (
-    AddressRequest,
-    addresses_read,
-    change_plan,
-    change_push,
-)
+from apps.miners.selectors.miners import miner_get
+from apps.miners.services.address_change_messages import AddressRequest
+from apps.miners.services.address_changes import change_plan, change_push
+from apps.miners.services.address_reads import addresses_read
 from apps.miners.states import AddressChange
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.multiaddr import MULTIADDRS_MAX_BYTES

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, LIMITS, sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy, batch_settings_own
 from apps.sectors.services.batches.settings import batch_settings_set

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current
-from apps.miners.selectors import miner_get
+from apps.chain.selectors.heads import head_current
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.batches.asks import batches_ask, batches_waiting
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import miner_transfer
 from apps.users.errors import TenantUnknown
-from apps.users.selectors import tenant_by_name
+from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
     from apps.miners.models import MinerTransfer

@@ -17,7 +17,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.moves.selectors import move_of
 from apps.moves.services.heights import move_cancel, move_in, move_out
 from apps.moves.steps import StepState, Way

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.services.porep import porep_of
 from apps.miners.states import MinerState, Use
 from poolsite.filecoin.porep.parameters import ChallengeRule

@@ -17,10 +17,11 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.pledges import BadCount
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.sectors import sectors_visible, with_batches

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.miners.selectors import miner_get, senders_of
+from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.senders import senders_of
 from apps.miners.services.addresses import SENDERS_MAX, senders_set
 
 if TYPE_CHECKING:

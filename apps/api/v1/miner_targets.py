@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.targets import missing, target_get
 from apps.sectors.services.sealing.targets import IN_WORK_MAX, target_remove, target_set
 from apps.sectors.states import Hold

@@ -18,14 +18,15 @@ from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue
-from apps.miners.selectors import miners_visible
-from apps.miners.services.create import MinerSpec, miner_create
+from apps.miners.selectors.miners import miners_visible
+from apps.miners.services.create import miner_create
+from apps.miners.services.creation_plan import MinerSpec
 from apps.miners.services.importing import miner_import
 from apps.miners.states import MinerState, ProvenBy
 from apps.users.principals import Principal
-from apps.users.selectors import tenant_by_name
+from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

@@ -18,7 +18,7 @@ from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn
 from apps.blocks.warm_up import warm_up
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 
 if TYPE_CHECKING:
     from apps.blocks.models import F3Lease

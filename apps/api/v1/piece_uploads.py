@@ -21,7 +21,7 @@ from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core.errors import BadValue
 from apps.core.streams import STREAM_MAX_BYTES
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.pieces.selectors import upload_get
 from apps.pieces.services.retention import piece_fetch_begin
 from apps.pieces.services.uploads import (

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.sealing.packing import packing_ask, packing_plan
 
 if TYPE_CHECKING:

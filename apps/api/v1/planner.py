@@ -13,10 +13,11 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.planner import gains, simulate
 from apps.sectors.services.plans import KEYS, SOURCES, plan_costs, plan_read, plan_values
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.checks import checks_latest
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.states import CheckKind, CheckState

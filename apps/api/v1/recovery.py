@@ -16,7 +16,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.miners.selectors import miners_with_restored_moves
+from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.services.heights import moves_settle
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle

@@ -13,7 +13,7 @@ from apps.api.v1.roles import KEY, RoleView
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import created
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.states import RoleKind
 from apps.sectors.services.roles.groups import GroupGrant, group_role_give, group_role_remove
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers
 
 from apps.core import clock
-from apps.miners.selectors import role_groups_of, role_is_heard, roles_of
+from apps.miners.selectors.roles import role_groups_of, role_is_heard, roles_of
 from apps.miners.states import RoleKind, RoleState
 
 if TYPE_CHECKING:

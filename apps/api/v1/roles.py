@@ -17,8 +17,9 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
-from apps.miners.services.roles import RoleGrant, role_renew
+from apps.miners.selectors.miners import miner_get
+from apps.miners.services.role_leases import role_renew
+from apps.miners.services.roles import RoleGrant
 from apps.miners.states import EXCLUSIVE_ROLES, RoleKind
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.roles.assignments import (

@@ -16,9 +16,10 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.expirations import CUTOFF, last_epochs, precommits_open, sectors_expiring
 
 if TYPE_CHECKING:

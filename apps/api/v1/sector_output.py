@@ -9,7 +9,8 @@ from rest_framework import serializers
 
 from apps.api.v1.sector_change_output import ChangeOutput, change_body
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.sectors.selectors.sector_changes import changes_newest
 from apps.sectors.selectors.sector_messages import SectorMessage, sectors_messages

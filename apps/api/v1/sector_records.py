@@ -15,7 +15,7 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sectors import sector_get

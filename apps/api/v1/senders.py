@@ -14,14 +14,16 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import Pages
 from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
-from apps.messages.selectors import sender_get, senders_visible
 from apps.messages.selectors.balances import balances_of
-from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
-from apps.messages.services.senders import FEE_FIELDS, sender_set
+from apps.messages.selectors.queue_costs import LEARN_DAYS
+from apps.messages.selectors.senders import sender_get, senders_visible
+from apps.messages.selectors.spend import spend_by_sender
+from apps.messages.services.fee_rules import FEE_FIELDS
+from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState
 from apps.users.principals import Principal
 

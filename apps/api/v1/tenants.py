@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
-from apps.users.selectors import tenant_by_name, tenants_visible
+from apps.users.selectors.tenants import tenant_by_name, tenants_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.tenants import tenant_create, tenant_update
 

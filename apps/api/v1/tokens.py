@@ -16,7 +16,9 @@ from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
-from apps.users.selectors import address_canonical, tenant_by_name, token_by_text, tokens_visible
+from apps.users.selectors.grants import address_canonical
+from apps.users.selectors.tenants import tenant_by_name
+from apps.users.selectors.tokens import token_by_text, tokens_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import TokenLimits, token_issue, token_revoke
 from apps.users.states import Perm

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.miners.selectors import sector_bytes_usual
+from apps.miners.selectors.miners import sector_bytes_usual
 from apps.users.services.join_tokens import host_join
 from apps.users.states import JOIN
 

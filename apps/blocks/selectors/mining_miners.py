@@ -11,7 +11,7 @@ from apps.core import clock
 from apps.core.compiled import Compiled
 from apps.gateway.routes import host_account
 from apps.miners.models import Miner
-from apps.miners.selectors import winning_hosts
+from apps.miners.selectors.winning_hosts import winning_hosts
 from apps.miners.states import MinerState
 from apps.users.models import MinerGrant, SignerGrant
 

@@ -11,8 +11,8 @@ from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.rounds import rounds_of
 from apps.blocks.states import NotDrawn, WhyNot
 from apps.chain.chain_status import network_known
-from apps.chain.selectors import head_current
-from apps.miners.selectors import reward_estimate
+from apps.chain.selectors.heads import head_current
+from apps.miners.selectors.miners import reward_estimate
 from apps.miners.states import MinerState
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from apps.blocks.models import F3Lease
 from apps.chain.link import link_to
-from apps.chain.selectors import nodes_enabled, nodes_for_reading
+from apps.chain.selectors.nodes import nodes_enabled, nodes_for_reading
 from apps.chain.states import STATES_FOREIGN, NodeRole
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.blocks.models import Block, Round
 from apps.blocks.states import LOSSES, RoundState
 from apps.core.errors import NotFound
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors.miners import miners_visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

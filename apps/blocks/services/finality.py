@@ -8,21 +8,26 @@ Source: lotus chain/lf3/participation.go, participation_lease.go; sophon-miner f
 
 from __future__ import annotations
 
-import base64
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.blocks.models import F3Lease
+from apps.blocks.services.finality_nodes import F3Node, f3_running, instance_read, voters_listed
 from apps.blocks.services.finality_restored import doubt_reason, holders_known, restored_mark
+from apps.blocks.services.finality_tickets import (
+    ISSUER_MISMATCH,
+    RENEW_WITHIN,
+    TERM,
+    TicketTaken,
+    lease_request,
+    refusal_code,
+)
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.live import Change, publish_all
-from poolsite.filecoin.cbor import BadCbor, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,69 +38,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-Answer = TypeVar("Answer")
-
-TERM: Final = 5
-"""Instances that a lease is asked for, as lotus-miner and sophon-miner do."""
-RENEW_WITHIN: Final = 2
-"""Instances before its end from which on it is renewed."""
-ANSWER_S: Final = 5.0
 F3_CHANGE: Final = "f3"
 """Kind of a change of leases, and of what nodes say of F3."""
-INSTANCE_MAX: Final = 1 << 62
 KEPT: Final = timedelta(days=1)
 """How long the ticket of a miner stays for which no lease is asked any more; by then its lease has ended."""
-
-DISABLED, TICKET_INVALID, TICKET_EXPIRED, ISSUER_MISMATCH, STARTS_BEFORE, NOT_READY = 4, 5, 6, 7, 9, 10
-"""Codes of lotus; nodes of other makes are known by the words below."""
-WORDS: Final[dict[str, int]] = {
-    "f3 is disabled": DISABLED,
-    "ticket is not valid": TICKET_INVALID,
-    "ticket has expired": TICKET_EXPIRED,
-    "issuer does not match current node": ISSUER_MISMATCH,
-    "ticket starts before existing lease": STARTS_BEFORE,
-    "ticket starts before the existing lease": STARTS_BEFORE,
-    "f3 isn't yet ready": NOT_READY,
-}
-RENEWABLE: Final = (TICKET_EXPIRED, STARTS_BEFORE)
-"""Refusals of a ticket after which a new one is asked for at once."""
-
-
-class TicketTaken(Exception):
-    """Another process asks for this miner's lease."""
-
-
-@dataclass(frozen=True, slots=True)
-class F3Node:
-    """A node that runs F3 now."""
-
-    link: NodeLink
-    instance: int
-
-
-def f3_running(links: Iterable[NodeLink]) -> list[F3Node]:
-    """Return the nodes that run F3, with the instance that each works on; others are left out.
-
-    All are asked at the same time: those that hang cost one wait together.
-    """
-    return [node for node in ask_all(links, _running) if node is not None]
-
-
-def _running(link: NodeLink) -> F3Node | None:
-    try:
-        progress = link.call("F3GetProgress", [], timeout_s=ANSWER_S)
-        return F3Node(link, _instance(progress["ID"]))
-    except (NodeRefused, NodeUnavailable, KeyError, TypeError, ValueError):
-        return None
-
-
-def ask_all(links: Iterable[NodeLink], ask: Callable[[NodeLink], Answer]) -> list[Answer]:
-    """Return what each node says, in their order, all asked at the same time; `ask` reads no rows."""
-    nodes = list(links)
-    if len(nodes) < 2:
-        return [ask(link) for link in nodes]
-    with ThreadPoolExecutor(len(nodes)) as threads:
-        return list(threads.map(ask, nodes))
 
 
 def f3_participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: datetime) -> bool:
@@ -141,7 +87,7 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
         own = next((node for node in nodes if node.link.url == lease.node), None)
         lease.instance, lease.looked_at = newest, now
         if lease.is_in_doubt:
-            voters = _voters(nodes) if voters is None else voters
+            voters = voters_listed(nodes) if voters is None else voters
             _ask_holder(lease, nodes, voters, silent, now=now)
             continue
         lease.instance = newest if own is None else own.instance
@@ -173,25 +119,6 @@ def _ask_holder(
         _ask(lease, holder, silent, now=now)
 
 
-def _voters(nodes: Sequence[F3Node]) -> dict[int, set[str]]:
-    """Return by which nodes each actor is voted for; empty where one of them does not tell."""
-    found: dict[int, set[str]] = {}
-    for node, actors in zip(nodes, ask_all([node.link for node in nodes], _participants), strict=True):
-        if actors is None:
-            return {}
-        for actor_id in actors:
-            found.setdefault(actor_id, set()).add(node.link.url)
-    return found
-
-
-def _participants(link: NodeLink) -> list[int] | None:
-    try:
-        said = link.call("F3ListParticipants", [], timeout_s=ANSWER_S)
-        return [int(one["MinerID"]) for one in said or []]
-    except (NodeRefused, NodeUnavailable, KeyError, TypeError, ValueError):
-        return None
-
-
 def f3_stop(
     miners: Sequence[Miner], links: Callable[[], Sequence[NodeLink]], *, reason: str, now: datetime
 ) -> None:
@@ -220,7 +147,7 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
             continue
         before = lease.ticket
         try:
-            _renewed(lease, node, _granted(lease, node), now=now)
+            _renewed(lease, node, lease_request(lease, node), now=now)
         except TicketTaken:
             return
         except NodeRefused as refusal:
@@ -244,81 +171,9 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
     _failed(lease, reasons[0], now=now)
 
 
-def _granted(lease: F3Lease, node: F3Node) -> dict[str, Any]:
-    """Return the lease that a node gives.  Raises NodeRefused, NodeUnavailable, TicketTaken."""
-    previous = lease.ticket
-    for is_last in (False, True):
-        asked = [lease.miner.address, previous or None, TERM]
-        try:
-            ticket = str(node.link.call("F3GetOrRenewParticipationTicket", asked, timeout_s=ANSWER_S))
-            return _voted(lease, node, ticket)
-        except NodeRefused as refusal:
-            code = refusal_code(refusal)
-            # A ticket that nobody can read binds nobody any more once its lease has run out.
-            is_void = code == TICKET_INVALID and node.instance > lease.reserved_until
-            if is_last or not (code in RENEWABLE or is_void):
-                raise
-            previous = ""
-    raise AssertionError("two tries")
-
-
-def _voted(lease: F3Lease, node: F3Node, ticket: str) -> dict[str, Any]:
-    """Return the lease that a node gives for a ticket, which is a row before: it may give it unheard."""
-    before = (lease.ticket, lease.node, lease.reserved_until)
-    _reserve(lease, ticket, node.link.url, ticket_end(ticket, node.instance))
-    try:
-        given: dict[str, Any] = node.link.call("F3Participate", [ticket], timeout_s=ANSWER_S)
-    except NodeRefused as refusal:
-        if refusal_code(refusal) in WORDS.values():
-            _reserve(lease, *before)  # the node says that it does not vote by this one
-        raise
-    return given
-
-
-def _reserve(lease: F3Lease, ticket: str, url: str, until: int) -> None:
-    """Write down by which node a miner votes next.  Raises TicketTaken if another process was faster."""
-    facts = {"ticket": ticket, "node": url, "reserved_until": until}
-    if not lease.pk:
-        now = {"instance": lease.instance, "looked_at": lease.looked_at}
-        row, is_new = F3Lease.objects.get_or_create(miner=lease.miner, defaults=facts | now)
-        lease.pk = row.pk
-    else:
-        rows = F3Lease.objects.filter(pk=lease.pk, ticket=lease.ticket)
-        is_new = bool(rows.update(**facts))
-    if not is_new:
-        raise TicketTaken
-    lease.ticket, lease.node, lease.reserved_until = ticket, url, until
-
-
-def ticket_end(ticket: str, instance: int) -> int:
-    """Return the last instance of a ticket that a node gave while it worked on this one.
-
-    A ticket is the lease in CBOR; one of another form is taken to begin a little later.
-    """
-    try:
-        _, _, _, first, term = decode(base64.b64decode(ticket, validate=True))
-        return _instance(first + term)
-    except (BadCbor, TypeError, ValueError):
-        return instance + TERM + RENEW_WITHIN
-
-
-def refusal_code(refusal: NodeRefused) -> int:
-    """Return lotus' code of a refusal, by its words where the node is of another make."""
-    by_words = (code for words, code in WORDS.items() if words in refusal.reason.lower())
-    return refusal.rpc_code if refusal.rpc_code in WORDS.values() else next(by_words, refusal.rpc_code)
-
-
-def _instance(number: Any) -> int:
-    """Return the number of an instance.  Raises ValueError for one that no database keeps."""
-    found = int(number)
-    if not 0 <= found < INSTANCE_MAX:
-        raise ValueError(f"no instance of F3: {found}")
-    return found
-
-
 def _renewed(lease: F3Lease, node: F3Node, given: Mapping[str, Any], *, now: datetime) -> None:
-    first = _instance(given["FromInstance"])
-    ends = _instance(first + int(given["ValidityTerm"]))
+    first = instance_read(given["FromInstance"])
+    ends = instance_read(first + int(given["ValidityTerm"]))
     facts = {
         "network": str(given["Network"])[:200],
         "issuer": str(given["Issuer"])[:200],

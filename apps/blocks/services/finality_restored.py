@@ -13,7 +13,7 @@ import structlog
 from django.utils.translation import gettext
 
 from apps.blocks.models import F3Lease
-from apps.chain.selectors import nodes_all
+from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import NodeState
 from apps.messages.services.recovery.detect import restore_check
 

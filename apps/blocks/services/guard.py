@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block
-from apps.chain.selectors import genesis_current
+from apps.chain.selectors.network import genesis_current
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.codec import from_cbor, to_cbor
 

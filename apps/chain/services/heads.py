@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.chain.models import Follower, Head
-from apps.chain.selectors import head_by_key
+from apps.chain.selectors.heads import head_by_key
 from apps.chain.tipsets import TipsetFacts
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish

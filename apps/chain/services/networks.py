@@ -9,7 +9,8 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused
 from apps.chain.models import Follower, Head, Network, Node
-from apps.chain.selectors import network_bound, read_again
+from apps.chain.selectors.network import network_bound
+from apps.chain.selectors.read_cache import read_again
 from apps.chain.states import NodeState
 from apps.core.errors import Conflict
 from poolsite.filecoin.kinds import BadField

@@ -14,7 +14,7 @@ from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.models import Node
-from apps.chain.selectors import nodes_all
+from apps.chain.selectors.nodes import nodes_all
 from apps.chain.services.networks import WrongNetwork, network_bind, network_check
 from apps.chain.states import NodeState
 from apps.chain.upgrades import heights_of

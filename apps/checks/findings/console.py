@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.selectors import heads_late_s
+from apps.chain.selectors.heads import heads_late_s
 from apps.checks.acts import channels_test
 from apps.checks.results import Finding
 from apps.checks.selectors import channels_undelivered

@@ -10,7 +10,7 @@ from apps.checks.exposure import first_close
 from apps.checks.results import Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import time_left
-from apps.miners.selectors import miners_with_restored_moves
+from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.miners.states import RoleKind
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from apps.checks.data import CheckData
     from apps.miners.models import Miner
-    from apps.miners.selectors import UnheldRole
+    from apps.miners.selectors.roles import UnheldRole
 
 
 def roles_unheld(data: CheckData) -> Iterator[Finding]:

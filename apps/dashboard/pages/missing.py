@@ -11,7 +11,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import client_ip
 from apps.users.errors import TokenRefused
-from apps.users.selectors import principal_of
+from apps.users.selectors.principals import principal_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

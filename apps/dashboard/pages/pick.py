@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.dashboard.pickers import SOURCES, suggested
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get, miner_principal
+from apps.miners.selectors.miners import miner_get, miner_principal
 from apps.miners.services.address_changes import may_change
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.gateway.hub_client import connection_send
+from apps.gateway.blocking_hub_client import connection_send
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.routes import END, PROVE, ConnectionRef
 from apps.gateway.selectors import ALIVE_S

@@ -11,7 +11,7 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.users.models import AccountApproval, SignerGrant, Tenant
-from apps.users.selectors import accounts_refused
+from apps.users.selectors.approvals import accounts_refused
 from apps.users.services.grants import signer_grant
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.core.sanitize import sanitize_text
+from apps.gateway.blocking_hub_client import requests_send
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
 from apps.gateway.hedging import is_repeatable
-from apps.gateway.hub_client import HubRequest, requests_send
+from apps.gateway.hub_requests import HubRequest
 from apps.gateway.models import SignerConnection
 from apps.gateway.routes import connections_alive, wallet_route
 from poolsite.filecoin.kinds import BadField

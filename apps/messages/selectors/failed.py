@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from apps.messages.selectors import messages_visible
+from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count, Q
 
 from apps.messages.models import Message
-from apps.messages.selectors import message_is_visible, messages_open
+from apps.messages.selectors.messages import messages_open
+from apps.messages.selectors.seen_messages import message_is_visible
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Fee rules of single methods."""
+"""Reading fee rules of single methods, and the nodes that messages go to beside the pool's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
-from apps.messages.models import ActorRules
+from apps.messages.models import ActorRules, ExtraNode
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,3 +26,13 @@ def method_rule_get(key: UUID) -> ActorRules:
     if row is None:
         raise NotFound(gettext("there is no such rule"))
     return row
+
+
+def actor_rules_all() -> QuerySet[ActorRules]:
+    """Return the fee rules for methods of actors, the oldest first."""
+    return ActorRules.objects.order_by("created_at")
+
+
+def extra_nodes() -> QuerySet[ExtraNode]:
+    """Return the nodes that messages are published to beside the pool's own, the oldest first."""
+    return ExtraNode.objects.order_by("created_at")

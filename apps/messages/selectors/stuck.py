@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 
 from apps.messages.models import Message, Sender
-from apps.messages.selectors import messages_open
+from apps.messages.selectors.messages import messages_open
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.messages.models import Tracker
 
 

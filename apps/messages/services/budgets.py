@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from apps.messages.models import GasGuard
-from apps.messages.selectors.gas import guards_spent
+from apps.messages.selectors.gas_guards import guards_spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

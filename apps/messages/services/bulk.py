@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.client import GasSpec
+from apps.chain.gas_estimates import GasSpec
 from apps.core.errors import BadValue, DomainError
 from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_of
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import NewFees, message_replace, premium_floor, replace_ratio
+from apps.messages.services.replace import message_replace
+from apps.messages.services.replacement_fees import NewFees, premium_floor, replace_ratio
 from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import AttoFil

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils.translation import gettext
 from msgspec import structs
 
-from apps.chain.client import GasSpec
+from apps.chain.gas_estimates import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
@@ -19,7 +19,8 @@ from apps.messages.services.audit import event_record, message_audit, messages_a
 from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance, publish_message_changes
 from apps.messages.services.fees import fee_limit
 from apps.messages.services.recovery.detect import recovery_require_over
-from apps.messages.services.replace import premium_floor_of, require_in_flight, require_nonce_open
+from apps.messages.services.replace import require_in_flight, require_nonce_open
+from apps.messages.services.replacement_fees import premium_floor_of
 from apps.messages.services.sign import origin_of
 from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services.sign import messages_sign

@@ -17,7 +17,7 @@ from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.messages.services.validate import PushItem
+    from apps.messages.services.push_items import PushItem
     from apps.users.principals import Principal
 
 RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT

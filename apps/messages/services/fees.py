@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.chain.client import GasSpec
 from apps.chain.errors import NodeRefused
+from apps.chain.gas_estimates import GasSpec
 from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.guards import guard_choose
+from apps.messages.services.guard_choice import guard_choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from apps.chain.addresses import node_address
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink, link_to
-from apps.chain.selectors import nodes_all
+from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import STATES_FOREIGN
 from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message

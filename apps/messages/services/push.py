@@ -5,34 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import structlog
-from celery import current_app
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
-from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.prepared_statements import Prepared
 from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.push_facts import PushFacts, push_facts
 from apps.messages.services.audit import pushes_audit
 from apps.messages.services.bulk_transitions import publish_message_changes
-from apps.messages.services.validate import (
-    Gas,
-    PushItem,
-    SendSpec,
-    expiry_check,
-    message_validate,
-    outside_priority,
-    params_check,
-    receiver_kinds_resolve,
-    shortfall_text,
-)
+from apps.messages.services.message_insert import messages_insert
+from apps.messages.services.priorities import outside_priority
+from apps.messages.services.push_items import Gas, PushItem, SendSpec
+from apps.messages.services.receiver_lookup import receiver_kinds_resolve
+from apps.messages.services.selection_queue import selection_enqueue
+from apps.messages.services.validate import expiry_check, message_validate, params_check, shortfall_text
 from apps.messages.states import SenderState, Wait
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.message import METHOD_SEND
@@ -42,76 +33,6 @@ if TYPE_CHECKING:
 
     from apps.users.principals import Principal
     from poolsite.filecoin.address import Address
-
-log = structlog.get_logger(__name__)
-
-SELECT_EXPIRES_S: Final = 30
-"""A selection that waited longer is dropped: the next head asks again."""
-
-INSERTED: Final[dict[str, str]] = {
-    "id": "text",
-    "push_id": "text",
-    "tenant_id": "bigint",
-    "pushed_by": "text",
-    "kind": "text",
-    "state": "text",
-    "priority": "smallint",
-    "time_sensitive": "boolean",
-    "urgent_epoch": "bigint",
-    "to": "text",
-    "from_addr": "text",
-    "value": "numeric",
-    "method": "bigint",
-    "params": "bytea",
-    "gas_limit": "bigint",
-    "gas_fee_cap": "numeric",
-    "gas_premium": "numeric",
-    "max_fee": "numeric",
-    "gas_over_estimation": "float8",
-    "gas_over_premium": "float8",
-    "expire_epoch": "bigint",
-    "hold_base_fee": "numeric",
-    "hold_until": "bigint",
-    "pushed_height": "bigint",
-    "wait": "text",
-    "error": "text",
-    "created_at": "timestamptz",
-    "updated_at": "timestamptz",
-}
-"""Columns that differ between new messages, by PostgreSQL type."""
-
-FIRST_VALUES: Final[dict[str, str]] = {
-    "signed": "''",
-    "cid": "''",
-    "unsigned_cid": "''",
-    "height": "0",
-    "tipset_key": "''",
-    "executed_key": "''",
-    "landed_cid": "''",
-    "exit_code": "-1",
-    "gas_used": "0",
-    "gas_cost": "0",
-    "return_data": "''",
-    "attempts": "0",
-    "retry_height": "0",
-    "fee_bumped_height": "0",
-}
-"""What every new message has in the other columns."""
-
-
-def _insert_text() -> str:
-    """Write the statement that stores new messages; only names and constants of this module are pasted."""
-    names = ", ".join(f'"{name}"' for name in (*INSERTED, *FIRST_VALUES))
-    values = ", ".join((*(f'v."{name}"' for name in INSERTED), *FIRST_VALUES.values()))
-    arrays = ", ".join(f"${place}" for place in range(1, len(INSERTED) + 1))
-    columns = ", ".join(f'"{name}"' for name in INSERTED)
-    return (
-        f"INSERT INTO messages_message ({names}) SELECT {values}"  # noqa: S608
-        f" FROM unnest({arrays}) AS v({columns}) ON CONFLICT DO NOTHING RETURNING id"
-    )
-
-
-INSERT: Final = Prepared("messages_push", _insert_text(), [f"{kind}[]" for kind in INSERTED.values()])
 
 
 def message_push(  # noqa: PLR0913  # a message has that many fields
@@ -248,7 +169,7 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
     # In the order of their ids: two inserts of the same ids would wait for each other's rows for ever.
     by = {row.pk: callers[at] for at, row in rows.items()}
     with transaction.atomic():
-        new = _insert([first[name] for name in sorted(first)])
+        new = messages_insert([first[name] for name in sorted(first)])
         fresh = [row for row in first.values() if row.pk in new]
         pushes_audit([(by[row.pk], row) for row in fresh if not row.kind])
     publish_message_changes([(row.pk, row.tenant_id) for row in fresh])
@@ -283,15 +204,6 @@ def _stored(rows: Sequence[Message]) -> dict[str, Message]:
     return {key: row for key, row in found.items() if row is not None}
 
 
-def _insert(rows: Sequence[Message]) -> set[str]:
-    """Write new rows in one statement; returns the keys of those that were not there yet."""
-    data: list[list[Any]] = [[getattr(row, name) for row in rows] for name in INSERTED]
-    new = {pk for (pk,) in INSERT.rows(data)}
-    for row in rows:
-        row._state.adding, row._state.db = False, connection.alias
-    return new
-
-
 def _same_again(row: Message, stored: Message, *, principal: Principal) -> Message | DomainError:
     """Return the stored row if it is the same message of the same account."""
     content = ("to", "from_addr", "value", "method")
@@ -305,17 +217,3 @@ def _same_again(row: Message, stored: Message, *, principal: Principal) -> Messa
         gettext("message id {push_id} already exists with other content").format(push_id=row.push_id),
         field="id",
     )
-
-
-def selection_enqueue(address: str) -> None:
-    """Have this sender's messages chosen now; without a broker the next head does it."""
-    try:
-        current_app.send_task(
-            "messages.select_sender",
-            kwargs={"address": address},
-            queue="messages",
-            retry=False,
-            expires=SELECT_EXPIRES_S,
-        )
-    except (BrokerAway, OSError) as error:
-        log.warning("selection_not_asked", sender=address, reason=str(error)[:200])

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.chain.client import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.errors import AlreadyOnChain, BadMessage, SignerRefuses
 from apps.messages.models import Message, SignedVersion
 from apps.messages.services.audit import event_record, fee_fields, message_audit
-from apps.messages.services.fees import capped, fee_choice_of
-from apps.messages.services.push import selection_enqueue
+from apps.messages.services.gas_checks import fee_cap_check
 from apps.messages.services.recovery.detect import recovery_require_over
+from apps.messages.services.replacement_fees import NewFees, auto_fees, manual_fees
 from apps.messages.services.selection import sender_chain_state
+from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.services.sign import origin_of
-from apps.messages.services.validate import fee_cap_check
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.services.sign import messages_sign
-from poolsite.filecoin.amounts import TOTAL_FILECOIN, AttoFil, fil_format
+from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 
 if TYPE_CHECKING:
@@ -33,32 +31,6 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
-
-RBF_PERCENT_MIN: Final = 110
-"""What every pool demands at least.  Source: lotus chain/messagepool/config.go
-ReplaceByFeePercentageMinimum."""
-
-RBF_RATIO_DEFAULT: Final = 1.25
-"""Used where the node does not tell its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewFees:
-    """What a replacement should pay."""
-
-    is_auto: bool = True
-    """Estimate anew and raise at least as far as the pool demands."""
-    max_fee: int = 0
-    gas_limit: int = 0
-    premium: int = 0
-    fee_cap: int = 0
-    over_premium: float = 0.0
-
-
-def premium_floor(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
-    """Return the least premium that a pool takes in the place of `premium`."""
-    percent = max(round(ratio * 100), RBF_PERCENT_MIN)
-    return premium * percent // 100 + 1
 
 
 def message_replace(
@@ -91,8 +63,8 @@ def replacement_of(message: Message, fees: NewFees, *, client: ChainClient, head
     require_in_flight(message)
     require_nonce_open(message, client=client, head=head)
     if fees.is_auto:
-        return _auto_fees(message, fees, client=client, head=head)
-    return _manual_fees(message, fees)
+        return auto_fees(message, fees, client=client, head=head)
+    return manual_fees(message, fees)
 
 
 def require_nonce_open(message: Message, *, client: ChainClient, head: Head) -> None:
@@ -108,79 +80,6 @@ def require_in_flight(message: Message) -> None:
         raise AlreadyOnChain("message already on chain")
     if message.state != MessageState.FILLED:
         raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
-
-
-def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
-    """Estimate premium and cap anew, raise them over the pool's rule, and hold them under the limit."""
-    old = message.chain_message()
-    floor = premium_floor_of(message, client=client)
-    choice = fee_choice_of(message, client=client, key=head.key)
-    limit = capped(fees.max_fee or choice.spec.max_fee, message)
-    spec = GasSpec(max_fee=limit, gas_over_premium=fees.over_premium or choice.spec.gas_over_premium)
-    blank = replace(
-        old,
-        gas_limit=fees.gas_limit or old.gas_limit,
-        gas_fee_cap=AttoFil(0),
-        gas_premium=AttoFil(0),
-    )
-    found = client.gas_estimate_message(blank, spec, head.key)
-    premium = max(found.gas_premium, floor)
-    cap = max(found.gas_fee_cap, premium, old.gas_fee_cap)
-    if limit and cap * found.gas_limit > limit:
-        cap = limit // found.gas_limit
-    if cap < premium:
-        raise FeeTooLow(
-            gettext(
-                "replacing the message takes a premium of {floor}; max fee {limit} allows a fee cap "
-                "of {cap} with a gas limit of {gas_limit}"
-            ).format(floor=floor, limit=limit, cap=cap, gas_limit=found.gas_limit),
-            field="max_fee",
-        )
-    if cap < head.base_fee:  # paying more for something that still cannot land
-        raise FeeTooLow(
-            gettext("max fee {limit} allows a fee cap of {cap}, below the base fee of {base_fee}").format(
-                limit=limit, cap=cap, base_fee=head.base_fee
-            ),
-            field="max_fee",
-        )
-    return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
-
-
-def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
-    """Return the message with the fees that were given.  Raises where a node's pool or a cap forbids them."""
-    old = message.chain_message()
-    if fees.premium <= 0:
-        raise FeeTooLow(f"gas premium({fees.premium}) must bigger than zero", field="gas_premium")
-    if fees.fee_cap <= 0:
-        raise FeeTooLow(f"gas feecap({fees.fee_cap}) must bigger than zero", field="gas_fee_cap")
-    if fees.fee_cap < fees.premium:
-        reason = f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})"
-        raise FeeTooLow(reason, field="gas_fee_cap")
-    floor = premium_floor(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
-    if fees.premium < floor:
-        reason = gettext(
-            "gas premium({premium}) is below {floor} attoFIL, the minimum to replace the message"
-        ).format(premium=fees.premium, floor=floor)
-        raise FeeTooLow(reason, field="gas_premium")
-    fee_cap_check(fees.fee_cap)
-    limit = fees.gas_limit or old.gas_limit
-    most = capped(fees.max_fee, message)
-    if most and fees.fee_cap * limit > most:
-        reason = gettext("{fee_cap} attoFIL is more than the max fee of {most} attoFIL").format(
-            fee_cap=fees.fee_cap * limit, most=most
-        )
-        raise FeeTooLow(reason, field="max_fee")
-    return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
-
-
-def premium_floor_of(message: Message, *, client: ChainClient) -> int:
-    """Return the least premium that the node's pool takes in the place of the message's."""
-    return premium_floor(int(message.gas_premium), ratio=replace_ratio(client))
-
-
-def replace_ratio(client: ChainClient) -> float:
-    """Return how many times the old premium the node's pool wants for a replacement."""
-    return float(client.mpool_get_config().get("ReplaceByFeeRatio") or RBF_RATIO_DEFAULT)
 
 
 @transaction.atomic

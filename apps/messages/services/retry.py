@@ -19,8 +19,8 @@ from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
 from apps.messages.services.audit import event_record, message_audit, messages_audit
 from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
-from apps.messages.services.push import selection_enqueue
 from apps.messages.services.selection import sender_chain_state
+from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_get

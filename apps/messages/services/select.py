@@ -12,8 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-from django.db import transaction
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from django.utils.translation import gettext
@@ -23,8 +21,7 @@ from apps.core.locks import try_lock
 from apps.messages.models import Message, Sender, SharedRules
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.budgets import Budgets
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes, waits_record
-from apps.messages.services.estimate import messages_choose, refusals_fail
+from apps.messages.services.estimate_rounds import messages_choose
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.recovery.chain_history import sent_since
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
@@ -35,20 +32,14 @@ from apps.messages.services.selection import (
     nonce_gaps,
     sender_chain_state,
 )
-from apps.messages.services.spend import ADDED, spend_record
-from apps.messages.states import MessageState, Priority, SenderState, Wait
-from poolsite.filecoin.message import signed_message_to_cbor
+from apps.messages.services.selection_results import filled_store, selection_waits_store
+from apps.messages.states import MessageState, SenderState, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.messages.services.selection import Ready
-    from poolsite.filecoin.message import SignedMessage
-
-log = structlog.get_logger(__name__)
 
 SENDER_LOCK: Final = 0x4D53
 """Lock class of senders: they save double work; `Sender.version` keeps a nonce from being given twice."""
@@ -61,10 +52,6 @@ SELECTION_MAX: Final = 500
 
 STORE_TRIES: Final = 2
 """What changed while it was signed is chosen once more at once."""
-
-BACKOFF_MAX_EPOCHS: Final = 60
-URGENT_BACKOFF_EPOCHS: Final = 1
-"""Messages with a deadline are tried again on each head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +110,9 @@ def _select(
     selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
     try:
         signed = messages_choose(selection, rows, client=client, shared=shared)
-        filled = _store(selection, signed, now=now)
+        filled = filled_store(selection, signed, now=now)
     finally:
-        _waits_store(selection, now=now)
+        selection_waits_store(selection, now=now)
     if filled is None:
         return None
     is_full = places == SELECTION_MAX and len(filled) == places
@@ -136,26 +123,6 @@ def senders_due(*, head: Head) -> list[str]:
     """Return the senders with a message to choose; costs nothing for those without."""
     rows = Message.objects.filter(state=MessageState.UNFILLED, retry_height__lte=head.height)
     return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
-
-
-def messages_expire(*, head: Head, now: datetime) -> list[str]:
-    """Fail the messages whose last epoch has passed before they got a nonce."""
-    late = Message.objects.filter(
-        state=MessageState.UNFILLED, expire_epoch__gt=0, expire_epoch__lt=head.height
-    ).order_by()
-    if not late.exists():  # the usual case, without a transaction
-        return []
-    with transaction.atomic():
-        data = {
-            row.pk: {
-                "wait": Wait.EXPIRED,
-                "error": gettext("epoch {expire_epoch} has passed").format(expire_epoch=row.expire_epoch),
-            }
-            for row in late.select_for_update(skip_locked=True)
-        }
-        moved = messages_advance("EXPIRE", data, now=now)
-        publish_message_changes(moved)
-        return list(moved)
 
 
 def _is_sent_already(
@@ -231,86 +198,6 @@ def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
         .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "position", "created_at", "pk")
     )
     return list(ordered[: places + SPARE_CANDIDATES])
-
-
-def _store(
-    selection: Selection, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime
-) -> tuple[str, ...] | None:
-    """Write nonces and signatures, all or none.
-
-    None, and nothing written, if the sender's nonces were changed since they were read, or one of the
-    messages was.
-    """
-    if not signed:
-        return ()
-    with transaction.atomic():
-        sender = Sender.objects.select_for_update().get(pk=selection.sender.pk)
-        if sender.version != selection.sender.version or sender.state == SenderState.FORBIDDEN:
-            log.info("selection_outdated", sender=sender.address)
-            return None
-        if not selection.budgets.still_fit():
-            log.info("selection_over_budget", sender=sender.address)
-            return ()
-        rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}
-        moved = messages_advance("FILL", rows, now=now)
-        if len(moved) != len(rows):
-            transaction.set_rollback(True)
-            log.info("selection_outdated", sender=sender.address, moved=len(moved), chosen=len(rows))
-            return None
-        _landings_store(selection, rows, now=now)
-        top = max(message.message.nonce for _, message in signed)
-        Sender.objects.filter(pk=sender.pk).update(
-            next_nonce=max(sender.next_nonce, top + 1),
-            version=F("version") + 1,
-            gap_nonce=None,
-            gap_height=None,
-            wait=Wait.NONE,
-            error="",
-        )
-        publish_message_changes(moved)
-    return tuple(rows)
-
-
-def _landings_store(selection: Selection, ids: Collection[str], *, now: datetime) -> None:
-    """Write those that the chain has already: they were signed before, and forgotten."""
-    landed = {pk: one.columns(now=now) for pk, one in selection.landed.items() if pk in ids}
-    spend_record(messages_advance("LAND", landed, now=now), sign=ADDED)
-
-
-def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object]:
-    message = signed.message
-    return {
-        "nonce": message.nonce,
-        "gas_limit": message.gas_limit,
-        "gas_fee_cap": message.gas_fee_cap,
-        "gas_premium": message.gas_premium,
-        "signed": signed_message_to_cbor(signed),
-        "cid": str(signed.cid),
-        "unsigned_cid": str(message.cid),
-        "filled_at": now,
-        "wait": str(Wait.IN_POOL),
-        "error": "",
-        "attempts": 0,
-    }
-
-
-def _waits_store(selection: Selection, *, now: datetime) -> None:
-    """Write why messages were left, and when failed ones are tried again."""
-    waits_record(selection.waits, now=now)
-    height = selection.head.height
-    for row in selection.failed:
-        attempts = row.attempts + 1
-        longest = URGENT_BACKOFF_EPOCHS if row.priority == Priority.PROOF else BACKOFF_MAX_EPOCHS
-        backoff = min(2 ** min(row.attempts, 10), longest)
-        Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
-            attempts=attempts, retry_height=height + backoff
-        )
-    refusals_fail(
-        [row for row in selection.failed if row.pk in selection.refused], selection.refused, now=now
-    )
-    publish_message_changes(
-        [(row.pk, row.tenant_id) for row in selection.failed]
-    )  # lists say whether it is stuck
 
 
 def _all_wait(sender: Sender, wait: Wait, text: str) -> None:

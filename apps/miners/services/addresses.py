@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.miners.models import Miner, MinerAddress
-from apps.miners.selectors import senders_named
+from apps.miners.selectors.senders import senders_named
 from apps.miners.states import Use
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import BadAddress, address_parse

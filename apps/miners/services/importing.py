@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
-from apps.miners.services.create import name_read, proof_of_size, to_address
+from apps.miners.services.miner_values import name_read, proof_of_size, to_address
 from apps.miners.services.refresh import miners_refresh
 from apps.miners.states import MinerState, ProvenBy
-from apps.users.selectors import miner_owner
+from apps.users.selectors.grants import miner_owner
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.address import (

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
-from apps.miners.services.create import may_create
+from apps.miners.services.creation_plan import may_create
 from apps.miners.states import MinerState
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant_revoke

@@ -1,4 +1,4 @@
-"""Roles of hosts: given, taken, failed over by a person or because a lease ran out.
+"""Roles of hosts: given, taken, lost and removed.
 
 Whoever moves a role locks all role rows of the miner in the order of their keys first; claims lock those of
 their own host in the same order.  So a claim comes wholly before a fail-over, which then ends its lease, or
@@ -19,15 +19,15 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors.recovery import recovery_row, token_floor
+from apps.messages.selectors.recovery import token_floor
 from apps.messages.services.recovery.detect import restore_check
-from apps.miners.errors import MinerNotReady, NoStandby, RoleFenced, RoleUnknown
+from apps.miners.errors import MinerNotReady, RoleUnknown
 from apps.miners.models import Miner, Role, RoleGroup
-from apps.miners.selectors import role_is_heard, role_is_restored
-from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleKind, RoleState
+from apps.miners.selectors.roles import role_is_heard, role_is_restored
+from apps.miners.states import ROLE_LEASE_S, MinerState, RoleKind, RoleState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
 log = structlog.get_logger(__name__)
@@ -62,10 +62,11 @@ def roles_lock(miner: Miner) -> list[Role]:
 def roles_restored_lose(miner: Miner, *, now: datetime) -> list[Role]:
     """End the holds that a backup brought back; returns those rows.  Call it in a transaction."""
     restored_at = restore_check(now=now).restored_at
-    return _restored_lose(roles_lock(miner), restored_at, now=now)
+    return restored_holds_lose(roles_lock(miner), restored_at, now=now)
 
 
-def _restored_lose(rows: Iterable[Role], restored_at: datetime | None, *, now: datetime) -> list[Role]:
+def restored_holds_lose(rows: Iterable[Role], restored_at: datetime | None, *, now: datetime) -> list[Role]:
+    """Return the holds among these rows that a backup brought back, after ending them."""
     gone = [row for row in rows if role_is_restored(row, restored_at)]
     for row in gone:
         role_lose(
@@ -134,7 +135,7 @@ def role_lose(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> No
 def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     """Remove a role of a host; another one on standby takes an exclusive one over.  Raises RoleUnknown."""
     rows = roles_lock(miner)
-    row = _row_of(rows, host, kind)
+    row = role_get(rows, host=host, kind=kind)
     was_held = row.state == RoleState.HELD
     role_lose(row, now=now, note="removed", event="REMOVE")
     if was_held and row.is_exclusive:
@@ -143,72 +144,16 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     return row
 
 
-@transaction.atomic
-def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime) -> tuple[Role | None, Role]:
-    """Fail an exclusive role over to a host on standby; returns who lost it, if anybody, and who has it now.
-
-    Without `to_host` the one with the highest priority.  Raises BadValue, RoleUnknown, NoStandby.
-    """
-    if kind not in EXCLUSIVE_ROLES:
-        raise BadValue(
-            gettext("must be an exclusive role: {exclusive_roles}").format(
-                exclusive_roles=", ".join(EXCLUSIVE_ROLES)
-            ),
-            field="kind",
-        )
-    rows = roles_lock(miner)
-    target = _standby_choose(rows, kind, to_host, now=now)
-    holder = next((one for one in rows if one.kind == kind and one.state == RoleState.HELD), None)
-    if holder is not None:
-        role_lose(holder, now=now, note=gettext("failed over to {host}").format(host=target.host))
-    role_take(
-        target,
-        now=now,
-        note=gettext("failed over from {host}").format(host=holder.host)
-        if holder
-        else gettext("failed over"),
-    )
-    publish_roles(miner)
-    return holder, target
-
-
-def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime) -> Role:
-    """Return the row that is to take over.  Raises RoleUnknown, NoStandby."""
-    if to_host:
-        row = _row_of(rows, to_host, kind)
-        if row.state == RoleState.PARKED:
-            text = gettext("the roles of this miner are combined on another host: separate them first")
-            raise NoStandby(text, field="host")
-        if row.state != RoleState.STANDBY:
-            raise NoStandby(
-                gettext("{to_host} already holds {kind}").format(to_host=to_host, kind=kind), field="host"
-            )
-        if not role_is_heard(row, now=now):
-            raise NoStandby(
-                gettext("{to_host} sent no heartbeat in the last {seconds} s").format(
-                    to_host=to_host, seconds=ROLE_LEASE_S
-                ),
-                field="host",
-            )
-        return row
-    found = _successor(rows, kind, now=now)
-    if found is None:
-        raise NoStandby(
-            gettext("no other host with the role {kind} sent a heartbeat in the last {seconds} s").format(
-                kind=kind, seconds=ROLE_LEASE_S
-            )
-        )
-    return found
-
-
-def _row_of(rows: Iterable[Role], host: str, kind: str) -> Role:
+def role_get(rows: Iterable[Role], *, host: str, kind: str) -> Role:
+    """Return the row of a host's role.  Raises RoleUnknown, also for one that was removed."""
     row = next((one for one in rows if (one.host, one.kind) == (host, kind)), None)
     if row is None or row.state == RoleState.REMOVED:
         raise RoleUnknown(kind, host)
     return row
 
 
-def _successor(rows: Iterable[Role], kind: str, *, now: datetime) -> Role | None:
+def role_successor(rows: Iterable[Role], kind: str, *, now: datetime) -> Role | None:
+    """Return the row that takes over next: of those on standby that were heard of, by priority; else None."""
     ready = [
         one
         for one in rows
@@ -218,93 +163,9 @@ def _successor(rows: Iterable[Role], kind: str, *, now: datetime) -> Role | None
 
 
 def _succeed(rows: Iterable[Role], gone: Role, *, now: datetime, note: str) -> None:
-    heir = _successor(rows, gone.kind, now=now)
+    heir = role_successor(rows, gone.kind, now=now)
     if heir is not None:
         role_take(heir, now=now, note=note)
-
-
-def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: datetime) -> list[Role]:
-    """Note that a host can do these kinds: its leases go on, and it takes over what has lost its holder.
-
-    Returns the roles that hosts lost by it.  Call it in a transaction, before jobs are locked.  For one lease
-    after a restore nobody takes over: a holder of which the backup does not know may be at work so long.
-    """
-    mine = Role.objects.filter(host=host, kind__in=kinds, miner__tenant_id=tenant_id)
-    wanted = mine.filter(state__in=[RoleState.STANDBY, RoleState.HELD])
-    miners = sorted(set(wanted.order_by().values_list("miner_id", flat=True)))
-    if not miners:
-        return []
-    restored_at = restore_check(now=now).restored_at
-    rows = list(
-        Role.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("miner")
-        .filter(miner__in=miners)
-        .order_by("pk")
-    )
-    lost = _restored_lose(rows, restored_at, now=now)
-    ours = [row for row in rows if row.host == host and row.kind in kinds]
-    for row in ours:
-        row.heard_at = now
-    Role.objects.filter(pk__in=[row.pk for row in ours]).update(heard_at=now)
-    held = [row.pk for row in ours if row.state == RoleState.HELD and row.is_exclusive]
-    Role.objects.filter(pk__in=held).update(lease_until=now + ROLE_LEASE)
-    if restored_at is not None and now < restored_at + ROLE_LEASE:
-        return lost
-    ready = [row for row in ours if row.state == RoleState.STANDBY]
-    return lost + [gone for row in ready for gone in _lapsed_take(row, rows, now=now)]
-
-
-def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
-    """Have a host take over what nobody holds any more, unless another one goes first."""
-    same = [one for one in rows if (one.miner_id, one.kind) == (row.miner_id, row.kind)]
-    holder = next((one for one in same if one.state == RoleState.HELD), None)
-    if holder is not None and (holder.lease_until is None or holder.lease_until > now):
-        return []
-    if _successor(same, row.kind, now=now) is not row:
-        return []
-    words = gettext("it had no holder")
-    if holder is not None:
-        words = gettext("the lease of {host} expired").format(host=holder.host)
-        role_lose(holder, now=now, note=gettext("its lease expired: {host} took over").format(host=row.host))
-    role_take(row, now=now, note=words)
-    publish_roles(row.miner)
-    return [] if holder is None else [holder]
-
-
-@transaction.atomic
-def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime) -> Role:
-    """Prolong the lease of a holder that names its token.
-
-    Raises RoleUnknown; RoleFenced with who holds the role since when, for a lease that was given away.
-    """
-    rows = list(Role.objects.select_for_update(no_key=True).filter(miner=miner, kind=kind).order_by("pk"))
-    row = _row_of(rows, host, kind)
-    if role_is_restored(row, recovery_row().restored_at):
-        raise RoleFenced(gettext("the database was restored: assign the role again"), field="token")
-    if row.state != RoleState.HELD or row.token != token:
-        raise RoleFenced(_fenced_text(rows, row, token), field="token")
-    lease = now + ROLE_LEASE if row.is_exclusive else None
-    Role.objects.filter(pk=row.pk).update(lease_until=lease, heard_at=now)
-    row.lease_until = lease
-    return row
-
-
-def _fenced_text(rows: Iterable[Role], row: Role, token: int) -> str:
-    if row.state == RoleState.HELD:
-        return gettext("{host} holds {kind} under token {token}; {given} is from an earlier lease").format(
-            host=row.host, kind=row.kind, token=row.token, given=token
-        )
-    holder = next((one for one in rows if one.state == RoleState.HELD), None)
-    if holder is None:
-        return gettext("{host} does not hold {kind}: {note}").format(
-            host=row.host, kind=row.kind, note=row.note or gettext("no host does")
-        )
-    since = f"{holder.since:%Y-%m-%d %H:%M:%S} UTC"
-    return (
-        gettext("{host} holds {kind} since {since} under token {token}: {note}")
-        .format(host=holder.host, kind=row.kind, since=since, token=holder.token, note=row.note)
-        .rstrip(": ")
-    )
 
 
 def roles_forget(miner: Miner) -> None:

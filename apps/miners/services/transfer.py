@@ -20,7 +20,7 @@ from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerMoved, MinerNotReady, MinerUnknown, TransferKeyReused, TransferRefused
 from apps.miners.models import Miner, MinerTransfer
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import MinerState, Use
 from apps.users.errors import TenantUnknown
 from apps.users.models import MinerGrant, Tenant

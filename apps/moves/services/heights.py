@@ -8,7 +8,8 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import plural, whole
 from apps.core.live import Change, publish
@@ -17,7 +18,7 @@ from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.models import Miner
-from apps.miners.selectors import miners_with_restored_moves
+from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.errors import MoveRefused
 from apps.moves.selectors import is_pending
 from apps.proving.models import WindowPost

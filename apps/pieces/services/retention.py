@@ -13,7 +13,7 @@ from apps.chain.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
-from apps.miners.selectors import miner_principal
+from apps.miners.selectors.miners import miner_principal
 from apps.pieces.errors import CommitmentFailed, PieceBusy, PieceTooLarge
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.selectors import pieces_unfinished, uploads_idle

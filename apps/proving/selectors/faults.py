@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from apps.core.compiled import Compiled
 from apps.proving.models import Deadline, FaultDeclaration, Partition, SectorCheck
 from apps.proving.selectors.posts import NOTES_TOLD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from apps.miners.models import Miner
 
@@ -63,3 +64,18 @@ def declarations_latest(miners: Iterable[Miner], *, since_epoch: int) -> list[Fa
     """Return the declarations of faults for windows that open after an epoch, newest first."""
     rows = FaultDeclaration.objects.filter(miner__in=miners, open_epoch__gt=since_epoch)
     return list(rows.select_related("miner").order_by("-pk")[:NOTES_TOLD])
+
+
+def miners_faulty(miners: Sequence[Miner]) -> list[Miner]:
+    """Return those of the miners that have faulty sectors."""
+    found = set(FAULTY.rows(miners=[miner.pk for miner in miners]))
+    return [miner for miner in miners if miner.pk in found]
+
+
+FAULTY: Final[Compiled[int]] = Compiled(
+    "miners_faulty",
+    lambda miners: (
+        Deadline.objects.filter(miner_id__any=miners, faulty__gt=0).order_by().values_list("miner", flat=True)
+    ),
+    miners="bigint[]",
+)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.selectors import host_roles
+from apps.miners.selectors.roles import host_roles
 from apps.miners.states import RoleKind
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors.provers import backup_provers

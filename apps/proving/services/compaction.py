@@ -17,7 +17,8 @@ from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
-from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.selectors.deadlines import deadline_of
 from apps.sectors.onchain import messages_try, trial_message

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.db.models import F
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled
-from apps.core.live import Change, publish
-from apps.miners.onchain import PartitionFacts, partitions_read
-from apps.miners.selectors import roots_with_each
-from apps.proving.models import Deadline, FollowedWindows, Partition
+from apps.miners.partition_facts import partitions_read
+from apps.miners.selectors.chain_roots import roots_with_each
+from apps.proving.models import Deadline, FollowedWindows
+from apps.proving.services.deadline_rows import deadline_store
+from apps.proving.services.stored_windows import StoredWindows, stored_windows
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
     from apps.miners.models import ChainRoots
     from apps.proving.services.proving_context import ProvingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
-
 
 FOLLOWED: Final[Compiled[FollowedWindows]] = Compiled("followed_windows", FollowedWindows.objects.all)
 
@@ -36,7 +32,7 @@ def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> se
     """
     known = {row.miner_id: row for row in FOLLOWED.rows()}
     due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), context)])
-    stored = _stored(due, context)
+    stored = stored_windows(due, context)
     written: set[int] = set()
     same: list[Deadline] = []
     followed: list[FollowedWindows] = []
@@ -58,64 +54,6 @@ def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> se
         followed, update_conflicts=True, unique_fields=["miner"], update_fields=["root", "next_close"]
     )
     return written
-
-
-@dataclass(slots=True)
-class StoredWindows:
-    """What the database has of one miner's deadlines, by index."""
-
-    moved: list[int] = field(default_factory=list)
-    """Deadlines whose root is another now, or that have no row."""
-    ends: dict[int, int] = field(default_factory=dict)
-    """Epoch at which each window closes."""
-    rows: dict[int, Deadline] = field(default_factory=dict)
-    """Of the windows that closed or moved."""
-    partitions: dict[int, list[Partition]] = field(default_factory=lambda: defaultdict(list))
-    """Of the deadlines that moved."""
-
-
-def _stored(due: Sequence[ChainRoots], context: ProvingContext) -> dict[int, StoredWindows]:
-    """Return what is stored of these miners, read at once."""
-    found = {row.miner_id: StoredWindows() for row in due}
-    numbers: dict[int, dict[int, int]] = defaultdict(dict)
-    same: set[int] = set()
-    roots = {row.miner_id: row for row in due}
-    for pk, miner_id, index, root, close in PLACES.rows(miners=list(found)) if found else ():
-        numbers[miner_id][index] = pk
-        found[miner_id].ends[index] = close
-        if root == roots[miner_id].of_deadline(index):
-            same.add(pk)
-    wanted: list[int] = []
-    for miner_id, one in found.items():
-        of_miner = numbers[miner_id]
-        one.moved = [at for at in range(context.network.proving.deadlines) if of_miner.get(at) not in same]
-        closed = {at for at, close in one.ends.items() if close <= context.head.height}
-        wanted += [of_miner[at] for at in closed.union(one.moved) if at in of_miner]
-    for deadline in DEADLINES.rows(keys=wanted) if wanted else ():
-        found[deadline.miner_id].rows[deadline.index] = deadline
-    moved = [numbers[key][at] for key, one in found.items() for at in one.moved if at in numbers[key]]
-    for part in PARTITIONS.rows(deadlines=moved) if moved else ():
-        found[part.miner].partitions[part.at].append(part)
-    return found
-
-
-PLACES: Final[Compiled[tuple[int, int, int, str, int]]] = Compiled(
-    "deadline_places",
-    lambda miners: Deadline.objects.filter(miner_id__any=miners).values_list(
-        "pk", "miner_id", "index", "root", "close_epoch"
-    ),
-    miners="bigint[]",
-)
-DEADLINES: Final[Compiled[Deadline]] = Compiled(
-    "deadlines_by_key", lambda keys: Deadline.objects.filter(pk__any=keys), keys="bigint[]"
-)
-PARTITIONS: Final[Compiled[Any]] = Compiled(
-    "partitions_of_deadlines",
-    lambda deadlines: Partition.objects.filter(deadline_id__any=deadlines).annotate(
-        miner=F("deadline__miner"), at=F("deadline__index")
-    ),
-    deadlines="bigint[]",
-)
 
 
 def _is_due(roots: ChainRoots, known: FollowedWindows | None, context: ProvingContext) -> bool:
@@ -150,95 +88,9 @@ def deadlines_refresh(
             row.miner = miner
             if index in facts:
                 row.root = roots.of_deadline(index)
-            if not _deadline_store(
-                row, window, facts.get(index), known=stored.partitions[index], height=height
+            if not deadline_store(
+                row, window, facts=facts.get(index), known=stored.partitions[index], height=height
             ):
                 same.append(row)
             stored.ends[index] = row.close_epoch
     return {row.pk for row in stored.rows.values()}
-
-
-def _deadline_store(
-    row: Deadline,
-    window: DeadlineInfo,
-    facts: list[PartitionFacts] | None,
-    *,
-    known: Sequence[Partition],
-    height: int,
-) -> bool:
-    """Store a window, with its partitions where they were read; False if of the row only the root moved."""
-    values: dict[str, Any] = {
-        "period_start": window.period_start,
-        "open_epoch": window.open,
-        "close_epoch": window.close,
-        "challenge_epoch": window.challenge,
-        "cutoff_epoch": window.fault_cutoff,
-    }
-    if row.open_epoch != window.open:
-        values |= {"lacks": {}, "miss": None}  # they were of the window before
-    since: dict[int, int] = {}
-    if facts is not None:
-        since = faults_since(facts, known, unknown=row.faulty_since, height=height)
-        values |= {
-            "partitions_count": len(facts),
-            "live": sum(len(part.live) for part in facts),
-            "active": sum(len(part.active) for part in facts),
-            "faulty": sum(len(part.faulty) for part in facts),
-            "recovering": sum(len(part.recovering) for part in facts),
-            "faulty_since": min(since.values(), default=None),
-        }
-    is_new = row.pk is None
-    changed = [name for name, value in values.items() if getattr(row, name, None) != value]
-    for name, value in values.items():
-        setattr(row, name, value)
-    if facts is not None:
-        row.refreshed_height = height
-    if is_new:
-        row.save()
-    elif changed:
-        Deadline.objects.filter(pk=row.pk).update(
-            **values, root=row.root, refreshed_height=row.refreshed_height
-        )
-    if facts is not None:
-        _partitions_store(row, facts, known=known, since=since)
-    if changed:
-        publish(Change("deadline", row.pk, row.miner.tenant_id))
-    return is_new or bool(changed)
-
-
-def faults_since(
-    facts: list[PartitionFacts], known: Sequence[Partition], *, unknown: int | None, height: int
-) -> dict[int, int]:
-    """Return at which head each faulty sector of a deadline was first seen so, whatever partition it is in.
-
-    One whose head nobody has written down counts from the deadline's oldest fault, `unknown`: the chain ends
-    a sector that is faulty for too long, and may do so earlier than told, never later.
-    """
-    before = {
-        number: part.faulty_since.get(str(number), height if unknown is None else unknown)
-        for part in known
-        for number in part.faulty
-    }
-    return {number: before.get(number, height) for part in facts for number in part.faulty}
-
-
-def _partitions_store(
-    deadline: Deadline, facts: list[PartitionFacts], *, known: Sequence[Partition], since: dict[int, int]
-) -> None:
-    rows = {row.index: row for row in known}
-    for index, part in enumerate(facts):
-        values = {
-            "all_sectors": list(part.all_sectors),
-            "live": list(part.live),
-            "active": list(part.active),
-            "faulty": list(part.faulty),
-            "faulty_since": {str(number): since[number] for number in part.faulty},
-            "recovering": list(part.recovering),
-        }
-        row = rows.pop(index, None)
-        if row is None:
-            Partition.objects.create(deadline=deadline, index=index, **values)
-        elif any(getattr(row, name) != value for name, value in values.items()):
-            Partition.objects.filter(pk=row.pk).update(**values)
-    if rows:
-        deadline.partitions.filter(index__in=rows).delete()

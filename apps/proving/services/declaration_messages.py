@@ -14,7 +14,8 @@ from apps.core.errors import DomainError
 from apps.messages.errors import MessageIdTaken
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
-from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from apps.chain.models import Head
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.miners.selectors import miners_active_now
+from apps.miners.selectors.miners import miners_active_now
 from apps.proving.models import Dispute, DisputesRead, WindowPost
 from apps.proving.states import PostState
 from poolsite.filecoin.actors import miner as miner_actor

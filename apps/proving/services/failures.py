@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotFound
 from apps.messages.models import Message
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.services.compaction import compaction_send, partitions_of
 from apps.proving.services.proving_context import ProvingContext
 from apps.sectors.models import Sector

@@ -19,9 +19,9 @@ from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
-from apps.miners.onchain import partitions_read
+from apps.miners.partition_facts import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
 from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled, attach
 from apps.core.live import Change, publish
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, ProofAttempt, WindowPost

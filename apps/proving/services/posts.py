@@ -14,7 +14,7 @@ from apps.core.compiled import Compiled, attach
 from apps.core.locks import lock_in_turn, try_lock
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.proving.due import MOVING

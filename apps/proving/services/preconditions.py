@@ -13,7 +13,8 @@ from apps.core.formatting import fil
 from apps.gateway.selectors import keys_served
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.recovery import recovery_row
-from apps.miners.selectors import role_is_in_force, roles_of, sender_choose
+from apps.miners.selectors.roles import role_is_in_force, roles_of
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import RoleKind, Use
 from apps.proving.selectors.provers import provers_online
 from apps.sectors.policy import sealing_policy

@@ -19,7 +19,8 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
-from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
-from apps.miners.onchain import partitions_read
+from apps.miners.partition_facts import partitions_read
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
 from apps.proving.services.checks import checkers_online, store_uids, stores_of
 from apps.proving.services.jobs import Window, check_job_create, job_create, sectors_onchain

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext
 
-from apps.messages.selectors import messages_by_ids
-from apps.miners.selectors import miners_visible
+from apps.messages.selectors.messages import messages_by_ids
+from apps.miners.selectors.miners import miners_visible
 from apps.pieces.models import Piece
 from apps.sectors.hardware import PINGS, PLANS
 from apps.sectors.models import DAMOCLES, NAMELESS, DamoclesJob, PipelineRun, SectorCopy, Store, Worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from apps.miners.selectors import miner_get, miners_visible
+from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.sectors.models import ClaimsEnding, Expirations
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_visible
 from poolsite.wire.pipeline import SectorState

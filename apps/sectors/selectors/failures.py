@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors.miners import miners_visible
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.sectors import resume_choices, sectors_visible

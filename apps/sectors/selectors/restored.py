@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.miners.errors import MinerNotReady
-from apps.miners.selectors import miners_active
+from apps.miners.selectors.miners import miners_active
 from apps.sectors.models import DAMOCLES, NAMELESS, HostInventory, Sector, Worker
 from poolsite.wire.jobs import JobKind
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.bottleneck import Bottleneck, StageFigures, bottleneck_of
 from apps.sectors.selectors.host_lanes import HostLanes, host_lanes, slots_of
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.sectors.models import Batch, Sector, SectorChange
 from apps.sectors.states import BatchKind
 

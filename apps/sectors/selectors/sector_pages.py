@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from apps.miners.selectors import miner_get, miners_visible
+from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 

@@ -16,8 +16,8 @@ from django.db.models import BigIntegerField, Case, F, Value, When
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.miners.onchain import active_fields, partitions_read
-from apps.miners.selectors import roots_with_each
+from apps.miners.partition_facts import active_fields, partitions_read
+from apps.miners.selectors.chain_roots import roots_with_each
 from apps.miners.services.unlisted import unlisted_note
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.onchain import partitions_of

@@ -17,7 +17,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
 from apps.miners.errors import MinerNotReady
-from apps.miners.services.roles import role_renew
+from apps.miners.services.role_leases import role_renew
 from apps.miners.states import MinerState, RoleKind
 from apps.sectors.errors.numbers import NumbersTaken, ReservationUnknown
 from apps.sectors.errors.pledges import KeyReused

@@ -11,7 +11,7 @@ from apps.core import clock
 from apps.users.models import (
     AuditEntry,
 )
-from apps.users.selectors import audit_hash
+from apps.users.selectors.audit import audit_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

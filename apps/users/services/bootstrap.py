@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.users.models import Tenant, Token, User
 from apps.users.principals import SYSTEM
-from apps.users.selectors import token_by_text
+from apps.users.selectors.tokens import token_by_text
 from apps.users.services.audit import audit_record
 from apps.users.services.operator_file import operator_read, operator_write
 from apps.users.services.passwords import password_generate, user_create, user_set_password

@@ -19,7 +19,7 @@ from apps.users.models import (
     SignerGrant,
     Tenant,
 )
-from apps.users.selectors import address_canonical
+from apps.users.selectors.grants import address_canonical
 from poolsite.filecoin.address import address_parse
 
 if TYPE_CHECKING:

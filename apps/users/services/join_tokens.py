@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.users.models import Token
-from apps.users.selectors import token_by_text
+from apps.users.selectors.tokens import token_by_text
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_issue, token_revoke
 from apps.users.states import JOIN, PART_PERMS, Perm

@@ -7,19 +7,17 @@ A right password does not forgive the failures of a person who has a second fact
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.contrib.auth import authenticate
-from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.users.errors import TokenRefused
 from apps.users.models import LoginAttempt, User
-from apps.users.selectors import people_visible, principal_of
+from apps.users.selectors.principals import principal_of
 from apps.users.services.audit import audit_record
+from apps.users.services.login_throttle import login_attempt_begin
 from apps.users.services.passkeys import passkey_accept
 from apps.users.services.second_factor import code_accept, has_second_factor
 from apps.users.states import Factor
@@ -29,20 +27,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from apps.users.principals import Principal
     from apps.users.services.passkeys import RelyingParty
-
-WINDOW: Final = timedelta(hours=1)
-"""Older failures are forgiven."""
-FREE_TRIES: Final[dict[str, int]] = {"both": 4, "username": 20, "source": 60}
-"""Failures that cost nothing: of a name at one place, of a name from anywhere, of a place with any name."""
-FIRST_WAIT_S, LAST_WAIT_S = 1, 300
-"""The first wait; it doubles with each further failure up to the last."""
-NAME_WAIT_S: Final = 30
-"""The last wait of a name that is tried from anywhere: strangers cause it, its person has to live with it."""
-KEPT: Final = timedelta(days=30)
-FAILURES_READ: Final = 1000
-"""Of more tries in an hour than these, a page shows the newest."""
 
 
 class LoginFailed(DomainError):
@@ -52,16 +37,6 @@ class LoginFailed(DomainError):
 
     def __init__(self) -> None:
         super().__init__(gettext("Name and password do not match."))
-
-
-class LoginThrottled(DomainError):
-    """Too many failures: the next try has to wait."""
-
-    code = "login_too_early"
-
-    def __init__(self, wait_s: int) -> None:
-        self.wait_s = wait_s
-        super().__init__(gettext("Too many failed attempts: wait {wait_s} seconds.").format(wait_s=wait_s))
 
 
 def person_login(
@@ -135,80 +110,3 @@ def is_open(person: User) -> bool:
     except TokenRefused:
         return False
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class Failures:
-    """Tries of one name at one place that came to nothing within the last hour."""
-
-    username: str
-    """As it was typed; there need not be such a person."""
-    source: str
-    count: int
-    last_at: datetime
-    is_slowed: bool
-    """Whether the next try has to wait."""
-
-
-def login_failures_recent(viewer: Principal, *, now: datetime) -> list[Failures]:
-    """Return who was tried for lately, the last first: to a tenant's admin the names of its people only."""
-    rows = LoginAttempt.objects.filter(is_good=False, at__gt=now - WINDOW).order_by("-at")
-    if not viewer.is_operator:
-        rows = rows.filter(username__in=people_visible(viewer).values("username"))
-    groups: dict[tuple[str, str], list[datetime]] = {}
-    for username, source, at in rows.values_list("username", "source", "at")[:FAILURES_READ]:
-        groups.setdefault((username, source), []).append(at)
-    return [
-        Failures(username, source, len(times), times[0], len(times) > FREE_TRIES["both"])
-        for (username, source), times in groups.items()
-    ]
-
-
-@transaction.atomic
-def login_attempt_begin(*, username: str, source: str, now: datetime) -> LoginAttempt:
-    """Write a try down as a failure, which its success takes back, and forget old ones.
-
-    Tries of a name and of a place come here one after the other.  Raises LoginThrottled.
-    """
-    with connection.cursor() as cursor:
-        for word in (f"login of {username}", f"login from {source[:64]}"):  # always in this order
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
-    wait_s = login_delay_s(username=username, source=source, now=now)
-    if wait_s:
-        raise LoginThrottled(wait_s)
-    LoginAttempt.objects.filter(at__lt=now - KEPT).delete()
-    return LoginAttempt.objects.create(at=now, username=username, source=source[:64], is_good=False)
-
-
-def login_delay_s(*, username: str, source: str, now: datetime) -> int:
-    """Return the seconds that this name at this place has to wait; 0 if it need not.
-
-    A passkey that names its owner is tried without a name: only its place is slowed, or one place would
-    slow everybody.  Failures elsewhere do not slow a place from which the person came in lately: strangers
-    who know a name could keep its person out.
-    """
-    here = {"source": source[:64]}
-    both = {"username": username, **here}
-    waits = [
-        wait_of(here, free=FREE_TRIES["source"], now=now),
-        wait_of(both, free=FREE_TRIES["both"], now=now),
-    ]
-    if username and not LoginAttempt.objects.filter(**both, is_good=True, at__gt=now - KEPT).exists():
-        name = {"username": username}
-        waits.append(wait_of(name, free=FREE_TRIES["username"], now=now, most_s=NAME_WAIT_S))
-    return max(waits)
-
-
-def wait_of(where: dict[str, str], *, free: int, now: datetime, most_s: int = LAST_WAIT_S) -> int:
-    """Return the seconds that one group has to wait: failures since its last good login count."""
-    recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at", "-pk")
-    failures = []
-    for at, is_good in recent.values_list("at", "is_good")[: free + 20]:
-        if is_good:
-            break
-        failures.append(at)
-    if len(failures) <= free:
-        return 0
-    pause = min(FIRST_WAIT_S * 2 ** (len(failures) - free - 1), most_s)
-    left = (failures[0] + timedelta(seconds=pause) - now).total_seconds()
-    return max(int(left) + 1, 0) if left > 0 else 0

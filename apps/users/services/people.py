@@ -13,7 +13,8 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.errors import PersonNameTaken
 from apps.users.models import Tenant, User
-from apps.users.selectors import people_visible, tenant_by_name
+from apps.users.selectors.people import people_visible
+from apps.users.selectors.tenants import tenant_by_name
 from apps.users.services.access import access_change_publish
 from apps.users.services.audit import audit_record
 from apps.users.services.passwords import password_check

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.users.services.logins import login_attempt_begin
+from apps.users.services.login_throttle import login_attempt_begin
 from apps.users.services.passkeys import passkey_accept
 from apps.users.services.second_factor import app_code_accept
 

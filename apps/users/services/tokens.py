@@ -17,7 +17,7 @@ from apps.users.models import (
     Tenant,
     Token,
 )
-from apps.users.selectors import USE_NOTED_EVERY, token_digest
+from apps.users.selectors.tokens import USE_NOTED_EVERY, token_digest
 from apps.users.services.access import access_change_publish
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.jwt import Claims, token_sign

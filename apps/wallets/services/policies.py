@@ -16,7 +16,7 @@ from apps.gateway.selectors import signers_connected
 from apps.gateway.services.connection_test import connection_request
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import wallet_get
-from apps.wallets.services.sign import UNKNOWN_EVENT
+from apps.wallets.services.signed_ids import UNKNOWN_EVENT
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.policy import (

@@ -12,7 +12,7 @@ from django.test import Client
 from apps.core import clock
 from apps.users.encryption import text_decrypt
 from apps.users.models import AuditEntry, Passkey, PersonSession, RecoveryCode, TotpDevice, User
-from apps.users.services import logins
+from apps.users.services import login_throttle
 from apps.users.services.second_factor import recovery_codes_generate, totp_begin, totp_confirm
 from tests import demo_data, people
 from tests.authenticator import Authenticator
@@ -110,7 +110,7 @@ def test_a_recovery_code_replaces_the_app():
 
 
 def test_guessing_codes_is_slowed_and_a_right_password_does_not_forgive(monkeypatch):
-    monkeypatch.setattr(logins, "FIRST_WAIT_S", 300)  # not over before a slow machine asks again
+    monkeypatch.setattr(login_throttle, "FIRST_WAIT_S", 300)  # not over before a slow machine asks again
     app = app_of(people.person())
     client = Client()
     for _ in range(5):

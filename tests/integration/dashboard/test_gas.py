@@ -23,7 +23,7 @@ from apps.messages.models import (
 )
 from apps.messages.services.bulk import bulk_price, messages_bulk
 from apps.messages.services.fees import METHOD
-from apps.messages.services.validate import Gas
+from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests import factories

@@ -10,7 +10,7 @@ import pytest
 
 from apps.core import clock
 from apps.users.models import AuditEntry, Token
-from apps.users.selectors import token_by_text
+from apps.users.selectors.tokens import token_by_text
 from tests import people
 from tests.page_client import signed_in
 

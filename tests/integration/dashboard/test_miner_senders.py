@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.miners.models import Miner, MinerAddress
-from apps.miners.selectors import sender_choose, senders_named
+from apps.miners.selectors.senders import sender_choose, senders_named
 from apps.miners.states import Use
 from apps.sectors.services.changes.messages import USES
 from apps.users.models import AuditEntry

@@ -15,7 +15,7 @@ from apps.chain.models import Node
 from apps.core import clock
 from apps.users.encryption import text_decrypt
 from apps.users.models import AccountApproval, LoginAttempt, Token, TotpDevice, User
-from apps.users.services import logins
+from apps.users.services import login_throttle
 from apps.users.services.passkeys import RelyingParty, passkey_add, registration_options
 from apps.users.services.reauthentication import CONFIRMED, CONFIRMED_FOR_S
 from apps.users.services.second_factor import recovery_codes_generate, totp_begin, totp_confirm
@@ -236,7 +236,7 @@ def test_the_passkey_of_somebody_else_will_not_do(adam):
 
 
 def test_guessing_here_is_slowed_as_at_the_login(adam, monkeypatch):
-    monkeypatch.setattr(logins, "FIRST_WAIT_S", 300)  # not over before a slow machine asks again
+    monkeypatch.setattr(login_throttle, "FIRST_WAIT_S", 300)  # not over before a slow machine asks again
     client = left_open("adam")
     for _ in range(5):
         client.post("/tokens/new/", {**TOKEN, "confirm-password": "wrong"})

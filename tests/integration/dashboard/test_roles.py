@@ -14,7 +14,7 @@ from apps.core import clock
 from apps.core.live import Change, change_send
 from apps.dashboard.live_fragments import fragments_render
 from apps.miners.models import Role
-from apps.miners.selectors import roles_of
+from apps.miners.selectors.roles import roles_of
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Sector
 from apps.users.models import AuditEntry

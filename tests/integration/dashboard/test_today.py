@@ -10,7 +10,7 @@ import pytest
 from django.urls import reverse
 
 from apps.chain.models import Node
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.chain.states import NodeState
 from apps.core import clock
 from apps.dashboard.live_fragments import fragments_render

@@ -10,9 +10,10 @@ from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
+from apps.gateway.blocking_hub_client import requests_send
 from apps.gateway.errors import NoProvider
-from apps.gateway.hub_client import Deadline, HubRequest, requests_send
 from apps.gateway.hub_node import HubNode
+from apps.gateway.hub_requests import Deadline, HubRequest
 from apps.gateway.outbox import Outbox
 from apps.gateway.routes import wallet_route
 from poolsite.filecoin.keys import key_address

@@ -9,10 +9,10 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
-from apps.blocks.miner_round import outcome_of
+from apps.blocks.draws import Draw
 from apps.blocks.providers import META_BLOCK, META_DRAW, BlockProviders, ProofTimeout
+from apps.blocks.round_outcomes import outcome_of
 from apps.blocks.states import RoundState
-from apps.blocks.template import Draw
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.hub_client import HubClient
 from poolsite.devnet.node import Devnet

@@ -383,7 +383,7 @@ async def test_signer_refused_by_database_failure_is_accepted_on_retry(web, sign
             raise OperationalError("the database system is shutting down")
         keys_add(**facts)
 
-    monkeypatch.setattr("apps.gateway.providers.keys_add", failing_once)
+    monkeypatch.setattr("apps.gateway.wallet_provider.keys_add", failing_once)
     async with connected(signer, web, token):
         assert len(tries) == 2
         assert await in_thread(wallet_has)(BLS, ["alice"])

@@ -20,7 +20,7 @@ from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
-from apps.wallets.services.sign import ids_signed
+from apps.wallets.services.signed_ids import ids_signed
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.origins import Origin
@@ -146,6 +146,7 @@ def test_a_restored_pool_pays_once_with_a_signer_that_was_killed(
     pool.push("m3", sender, value=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("apps.wallets.services.sign.SIGN_S", DEAD_S)
+        patch.setattr("apps.wallets.services.signed_ids.SIGN_S", DEAD_S)
         for _ in range(2):
             pool.step()
     start()

@@ -9,8 +9,9 @@ import pytest
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import NewFees, message_replace
-from apps.messages.services.validate import SendSpec
+from apps.messages.services.push_items import SendSpec
+from apps.messages.services.replace import message_replace
+from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState, Wait
 from apps.users.services.grants import signer_grant
 from poolsite.devnet.clock import ManualClock

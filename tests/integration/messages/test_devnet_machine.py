@@ -33,7 +33,8 @@ from apps.messages.models import Message, Sender
 from apps.messages.services.bulk import BULK_STATES, messages_bulk
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.guards import guard_remove, guard_set
-from apps.messages.services.replace import NewFees, message_replace
+from apps.messages.services.replace import message_replace
+from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState
 from apps.users.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock

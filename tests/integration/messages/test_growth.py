@@ -14,7 +14,8 @@ from apps.api.rpc.services.messager.reads import list_blocked_message, list_fail
 from apps.messages.models import Message
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import NewFees, message_replace
+from apps.messages.services.replace import message_replace
+from apps.messages.services.replacement_fees import NewFees
 from poolsite.filecoin.address import UNDEF
 from tests.bulk_rows import message_copies_insert
 from tests.messaging import Pool, pool_world

@@ -15,7 +15,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.miners.models import Miner
-from apps.miners.selectors import miner_principal
+from apps.miners.selectors.miners import miner_principal
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.filecoin.amounts import FIL

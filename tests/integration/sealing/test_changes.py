@@ -14,7 +14,8 @@ from django.test import TestCase
 from django.urls import reverse
 
 from apps.chain.client import chain_client
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import Client
 
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.sectors.models import WorkerCommand
 from apps.users.models import AuditEntry
 from tests.integration.sealing.world import PERIOD, fresh

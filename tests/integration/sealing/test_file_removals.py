@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import TestCase
 from django.urls import reverse
 
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
 from apps.sectors.models import Batch, JobEvent, Sector, WorkerCommand

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.chain.client import chain_client
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.miners.models import Miner
 from apps.miners.services.importing import miner_import
 from apps.users.principals import SYSTEM

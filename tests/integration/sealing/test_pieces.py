@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.chain.client import chain_client
 from apps.chain.models import Head
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.messages.models import Message
 from apps.miners.models import Miner

@@ -11,7 +11,8 @@ from django.test import TestCase
 from django.urls import reverse
 
 from apps.chain.client import chain_client
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
 from apps.core import clock

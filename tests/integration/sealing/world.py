@@ -21,7 +21,7 @@ from django.db import close_old_connections
 
 import poolsite.celery
 from apps.chain.client import chain_client
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync

@@ -12,13 +12,8 @@ from django.db import connection
 from apps.core import clock
 from apps.users.encryption import text_encrypt
 from apps.users.models import LoginAttempt, TotpDevice, User
-from apps.users.services.logins import (
-    FREE_TRIES,
-    LoginThrottled,
-    passkey_login,
-    person_login,
-    second_step_code,
-)
+from apps.users.services.login_throttle import FREE_TRIES, LoginThrottled
+from apps.users.services.logins import passkey_login, person_login, second_step_code
 from apps.users.services.passkeys import PasskeyRefused, RelyingParty
 from apps.users.services.second_factor import WrongCode
 from tests import people

@@ -11,12 +11,12 @@ from django.test import Client
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
-from apps.miners.services.create import creations_follow
+from apps.miners.services.creation_results import creations_follow
 from apps.miners.services.importing import miner_add
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.users.models import AuditEntry, MinerGrant, Tenant
-from apps.users.selectors import miner_owner
+from apps.users.selectors.grants import miner_owner
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import actor_address, id_address

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.api.models import IdempotentAnswer
 from apps.users.models import Token
-from apps.users.selectors import token_digest
+from apps.users.selectors.tokens import token_digest
 from apps.users.services.tokens import TokenLimits, token_revoke
 from tests import people
 

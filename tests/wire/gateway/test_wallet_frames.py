@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from apps.gateway import providers
+from apps.gateway import wallet_provider
 from apps.gateway.errors import SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services.signatures import wallet_has, wallet_sign
@@ -53,7 +53,7 @@ def recorded_challenge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Return the hub the recorded half of the challenge, so that the recorded signatures hold."""
     asked = next(told for frame in TO_WALLET if (told := event(frame)) and told["Method"] == "WalletSign")
     meta = payload(asked["Payload"])["Meta"]
-    monkeypatch.setattr(providers, "CHALLENGE", base64.b64decode(meta["Extra"]))
+    monkeypatch.setattr(wallet_provider, "CHALLENGE", base64.b64decode(meta["Extra"]))
 
 
 @pytest.fixture

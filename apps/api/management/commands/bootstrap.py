@@ -12,15 +12,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.chain.client import ChainClient, chain_client
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import DomainError, NotReachable
 from apps.messages.services.recovery.detect import restore_check
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors.miners import miners_visible
 from apps.miners.services.create import create_miner_push
 from apps.miners.states import MinerState
 from apps.users.principals import SYSTEM
-from apps.users.selectors import tenant_by_name
+from apps.users.selectors.tenants import tenant_by_name
 from apps.users.services.audit import audit_record
 from apps.users.services.bootstrap import POOL, pool_prepare
 from apps.users.services.operator_file import DamagedFile

@@ -8,7 +8,7 @@ from apps.api.management.words import confirm, facts, refusals_told
 from apps.api.v1.deadline_compaction import compaction_body
 from apps.api.v1.proving import context_require
 from apps.core.management.any_order import AnyOrderCommand
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadlines_of
 from apps.proving.services.compaction import compactable, compaction_plan, compaction_send
 from apps.users.principals import SYSTEM

@@ -24,7 +24,7 @@ from apps.sectors.services.hosts.settings import (
     worker_settings_set,
 )
 from apps.users.principals import SYSTEM
-from apps.users.selectors import tenant_by_name
+from apps.users.selectors.tenants import tenant_by_name
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:

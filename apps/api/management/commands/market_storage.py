@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.api.market_storage import MarketStorage
 from apps.chain.addresses import node_address
 from apps.core.errors import DomainError
-from apps.miners.selectors import miner_get, miners_active
+from apps.miners.selectors.miners import miner_get, miners_active
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from apps.api.v1.miner_moves import WAYS, MinerMoveInput, move_body, move_do
 from apps.api.v1.miner_senders import MinerSendersInput, senders_body
 from apps.api.v1.miner_targets import TargetInput, target_body
 from apps.chain.client import chain_client
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
-from apps.miners.selectors import miner_get
-from apps.miners.services.address_changes import addresses_read
+from apps.miners.selectors.miners import miner_get
+from apps.miners.services.address_reads import addresses_read
 from apps.miners.services.addresses import senders_set
 from apps.moves.selectors import move_of, way_of
 from apps.moves.services.heights import move_cancel

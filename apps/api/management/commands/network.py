@@ -11,7 +11,7 @@ from apps.chain.addresses import node_address
 from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
-from apps.chain.selectors import network_bound
+from apps.chain.selectors.network import network_bound
 from apps.chain.services.networks import network_read
 from apps.chain.services.probes import PROBE_TIMEOUT_S
 from apps.core.errors import DomainError

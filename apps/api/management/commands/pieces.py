@@ -11,7 +11,7 @@ from apps.api.management.words import facts, refusals_told
 from apps.api.v1.pieces import piece_body
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.pieces.commitments import commitment_of
 from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
 from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload

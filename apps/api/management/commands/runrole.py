@@ -15,7 +15,8 @@ from django.db import close_old_connections
 from apps.api.sector_counter import SectorCounter, counter_serve
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.miners.selectors import miner_get, miners_visible, role_groups_of, roles_of
+from apps.miners.selectors.miners import miner_get, miners_visible
+from apps.miners.selectors.roles import role_groups_of, roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.roles.assignments import host_role_give, host_role_remove, host_roles_renew

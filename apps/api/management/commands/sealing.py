@@ -9,12 +9,12 @@ from django.core.management.base import CommandError
 
 from apps.api.v1.host_output import detail_body
 from apps.chain.chain_status import network_known
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import amount_text, fee_text, size
 from apps.core.management.any_order import AnyOrderCommand
-from apps.miners.selectors import miner_get, miners_visible, reward_estimate
+from apps.miners.selectors.miners import miner_get, miners_visible, reward_estimate
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.principals import SYSTEM

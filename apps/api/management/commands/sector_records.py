@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.words import refusals_told
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.moves.lotus_metadata import lotus_snapshot
 from apps.sectors.sector_records import record_of
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page

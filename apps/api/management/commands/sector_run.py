@@ -10,7 +10,7 @@ from apps.api.v1.sector_rebuild import plan_body
 from apps.api.v1.sector_runs import price_body, run_body
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sectors import sectors_by_numbers
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry

@@ -11,7 +11,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
 from apps.users.principals import SYSTEM
 

@@ -11,13 +11,14 @@ from apps.api.management.words import confirm, plan_lines
 from apps.api.v1.sector_epochs import epochs_here, expiring_body, precommit_body
 from apps.api.v1.sector_output import detail_body
 from apps.chain.client import chain_client
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import fil, plural, size
 from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.adoptions import adoption_get
 from apps.sectors.selectors.expirations import CUTOFF, precommits_open, sectors_expiring

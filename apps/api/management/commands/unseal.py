@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.reverse import DROPLET, reverse_of
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.pieces.data import PieceRange, piece_data
 from apps.pieces.errors import PieceSealed
 from apps.pieces.selectors import piece_placed, pieces_of_sector

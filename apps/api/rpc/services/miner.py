@@ -16,7 +16,7 @@ from apps.blocks.warm_up import warm_up
 from apps.blocks.winners import Winner, winners_count
 from apps.core.errors import DomainError
 from apps.miners.errors import MinerUnknown
-from apps.miners.selectors import miner_get, miners_visible
+from apps.miners.selectors.miners import miner_get, miners_visible
 from poolsite.filecoin.address import Address, id_address
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.codec import from_cbor

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from apps.api.address_bodies import addresses_body, plan_body, sent_body
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue
 from apps.miners.address_messages import address_messages
-from apps.miners.selectors import miner_get
-from apps.miners.services.address_changes import AddressRequest, addresses_read, change_plan, change_push
+from apps.miners.selectors.miners import miner_get
+from apps.miners.services.address_change_messages import AddressRequest
+from apps.miners.services.address_changes import change_plan, change_push
+from apps.miners.services.address_reads import addresses_read
 from poolsite.filecoin.amounts import BadAmount, amount_parse
 from poolsite.wire.jsonrpc.parameters import ADDRESS, OBJECT, RpcMethod
 

@@ -12,7 +12,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors.miners import miners_visible
 from apps.sectors.selectors.numbers import numbers_in_use, numbers_of, reservations_named
 from apps.sectors.services.reservations import NumberRequest, numbers_reserve, reservation_end
 from poolsite.filecoin.bitfield import (

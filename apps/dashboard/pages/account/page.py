@@ -17,7 +17,7 @@ from apps.dashboard.pages.entry.sign_in import next_page
 from apps.dashboard.passkeys import place_of, question_json
 from apps.dashboard.reauthentication import credentials_check, is_submitted, reauthentication_page
 from apps.dashboard.sessions import sign_in_required
-from apps.users.selectors import passkeys_of, totp_confirmed
+from apps.users.selectors.people import passkeys_of, totp_confirmed
 from apps.users.services.audit import audit_record
 from apps.users.services.passkeys import assertion_options
 from apps.users.services.second_factor import has_second_factor, recovery_codes_left

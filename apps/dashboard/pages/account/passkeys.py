@@ -21,7 +21,7 @@ from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.selectors import passkeys_of
+from apps.users.selectors.people import passkeys_of
 from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options
 from apps.users.services.second_factor import recovery_codes_drop_unneeded, recovery_codes_left
 

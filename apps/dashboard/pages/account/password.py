@@ -18,7 +18,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.account.page import own_page, person_before
 from apps.dashboard.sessions import client_ip
-from apps.users.selectors import principal_of
+from apps.users.selectors.principals import principal_of
 from apps.users.services.access import access_change_publish
 from apps.users.services.audit import audit_record
 from apps.users.services.passwords import password_change

@@ -31,7 +31,7 @@ from apps.dashboard.pages.blocks.wins import win_rows
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from poolsite.filecoin.pledge import VESTING_DAYS
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.winning_post_test import NothingToProve
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 from django.utils.translation import gettext as say
 
-from apps.chain.selectors import nodes_pool
+from apps.chain.selectors.nodes import nodes_pool
 from apps.chain.states import NodeRole, NodeState
 from apps.chain.upgrades import readiness, upgrade_next
 from apps.core import formatting

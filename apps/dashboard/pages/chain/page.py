@@ -11,14 +11,9 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.chain.selectors import (
-    head_at,
-    heads_recent,
-    heads_taken_back,
-    network_state,
-    network_version,
-    nodes_all,
-)
+from apps.chain.selectors.heads import head_at, heads_recent, heads_taken_back
+from apps.chain.selectors.network import network_state, network_version
+from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import NodeState
 from apps.chain.upgrades import nodes_readiness, upgrades_after
 from apps.checks.results import Topic

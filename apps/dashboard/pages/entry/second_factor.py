@@ -20,7 +20,7 @@ from apps.dashboard.forms import CodeForm
 from apps.dashboard.pages.entry.sign_in import PENDING, come_in, gate, login_page, next_page
 from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
-from apps.users.selectors import passkeys_of, totp_confirmed, users_active
+from apps.users.selectors.people import passkeys_of, totp_confirmed, users_active
 from apps.users.services.logins import passkey_login, second_step_code
 from apps.users.services.passkeys import assertion_options
 from apps.users.states import Factor

@@ -20,14 +20,15 @@ from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.pages.gas.queue import queue_rows
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_rank, cheap_window
-from apps.messages.selectors.gas import queue_costs, spend_since
+from apps.messages.selectors.queue_costs import queue_costs
+from apps.messages.selectors.spend import spend_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from apps.dashboard.page_data import PageData
     from apps.messages.selectors.base_fee import CheapWindow
-    from apps.messages.selectors.gas import QueueCost
+    from apps.messages.selectors.queue_costs import QueueCost
 
 
 X_TICKS: Final = 5

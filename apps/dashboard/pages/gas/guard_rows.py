@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
-from apps.messages.selectors.gas import auto_bump_rules, guards_spent, guards_visible
+from apps.messages.selectors.gas_guards import auto_bump_rules, guards_spent, guards_visible
 from poolsite.filecoin.actors.decode import method_name
 
 if TYPE_CHECKING:

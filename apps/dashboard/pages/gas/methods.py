@@ -22,7 +22,12 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.receivers import kinds_of_codes
 from apps.messages.selectors.rules import method_rule_get, method_rules
-from apps.messages.services.senders import method_read, method_rule_remove, method_rule_set, receiver_read
+from apps.messages.services.method_rules import (
+    method_read,
+    method_rule_remove,
+    method_rule_set,
+    receiver_read,
+)
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.amounts import fil_format
 

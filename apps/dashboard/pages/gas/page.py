@@ -21,7 +21,7 @@ from apps.dashboard.pages.gas.spending import DAYS, GROUPS, days_of, spend_rows
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors.gas import spend_summed
+from apps.messages.selectors.spend import spend_summed
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.page_data import PageData
     from apps.messages.selectors.base_fee import CheapWindow
-    from apps.messages.selectors.gas import QueueCost
+    from apps.messages.selectors.queue_costs import QueueCost
 
 
 def what_text(to: str, method: int, *, kind: str, data: PageData) -> str:

@@ -12,7 +12,7 @@ from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.queue import what_text
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors.gas import spend_since
+from apps.messages.selectors.spend import spend_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.dashboard.csv_export import Download
-    from apps.messages.selectors.gas import SpendSum
+    from apps.messages.selectors.spend import SpendSum
     from apps.users.principals import Principal
 
 

@@ -24,7 +24,7 @@ from apps.gateway.services.connection_test import (
     signer_test,
 )
 from apps.proving.winning_post_test import trial_request
-from apps.users.selectors import approvals_visible
+from apps.users.selectors.approvals import approvals_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approve
 

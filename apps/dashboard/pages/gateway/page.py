@@ -21,7 +21,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.gateway.selectors import as_signer, connections_open
 from apps.sectors.selectors.hosts import is_uuid
-from apps.users.selectors import approvals_visible
+from apps.users.selectors.approvals import approvals_visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

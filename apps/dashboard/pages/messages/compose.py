@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core import formatting
 from apps.core.errors import BadValue
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
@@ -25,7 +25,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import message_push
-from apps.messages.services.validate import PushItem
+from apps.messages.services.push_items import PushItem
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.filecoin.message import METHOD_SEND
 

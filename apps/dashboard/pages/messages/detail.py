@@ -28,7 +28,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.methods import method_text
-from apps.messages.selectors import message_get
+from apps.messages.selectors.messages import message_get
 from apps.messages.selectors.stuck import stuck_mark
 from apps.messages.states import MessageState
 

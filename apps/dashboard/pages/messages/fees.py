@@ -20,15 +20,10 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import answer, head_needed, signer_only
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors import messages_behind_count
+from apps.messages.selectors.messages import messages_behind_count
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import (
-    NewFees,
-    fee_limits_set,
-    message_replace,
-    premium_floor_of,
-    replacement_of,
-)
+from apps.messages.services.replace import fee_limits_set, message_replace, replacement_of
+from apps.messages.services.replacement_fees import NewFees, premium_floor_of
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

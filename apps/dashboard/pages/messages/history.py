@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
-from apps.messages.selectors import message_events
+from apps.messages.selectors.messages import message_events
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

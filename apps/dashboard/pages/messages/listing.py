@@ -24,7 +24,7 @@ from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.messages.selectors import messages_visible
+from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
 
 if TYPE_CHECKING:

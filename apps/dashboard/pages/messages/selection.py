@@ -11,11 +11,11 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.chain_status import network_known
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue
 from apps.dashboard.forms import PageForm
 from apps.dashboard.text_fields import Text, Ticks
-from apps.messages.selectors import messages_visible
+from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse

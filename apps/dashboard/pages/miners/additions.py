@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.client import chain_client
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
@@ -23,10 +23,11 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.miners.services.create import MinerSpec, creation_deposit_read, creation_plan, miner_create
+from apps.miners.services.create import miner_create
+from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read, creation_plan
 from apps.miners.services.importing import miner_import
 from apps.miners.states import ProvenBy
-from apps.users.selectors import tenants_visible
+from apps.users.selectors.tenants import tenants_visible
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:

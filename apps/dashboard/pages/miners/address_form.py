@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from apps.dashboard.forms import PageForm, new_key
 from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.text_fields import Text, Words
-from apps.miners.services.address_changes import AddressRequest
+from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.states import AddressChange
 
 if TYPE_CHECKING:

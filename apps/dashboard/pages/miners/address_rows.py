@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.miners.address_messages import AddressMessage
-    from apps.miners.services.address_changes import MinerAddresses
+    from apps.miners.services.address_reads import MinerAddresses
     from apps.users.principals import Principal
 
 

@@ -25,14 +25,9 @@ from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows,
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.address_messages import address_messages
-from apps.miners.selectors import miner_get
-from apps.miners.services.address_changes import (
-    AddressRequest,
-    addresses_read,
-    change_plan,
-    change_push,
-    may_change,
-)
+from apps.miners.selectors.miners import miner_get
+from apps.miners.services.address_changes import change_plan, change_push, may_change
+from apps.miners.services.address_reads import addresses_read
 from apps.miners.states import AddressChange
 from poolsite.wire.proposals import address_changes_rule, rule_text
 
@@ -43,6 +38,7 @@ if TYPE_CHECKING:
     from apps.dashboard.pages.miners.address_rows import AddressRow, PendingRow, PlaceRow, WayRow
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
+    from apps.miners.services.address_change_messages import AddressRequest
     from apps.miners.services.address_changes import ChangePlan
     from apps.users.principals import Principal
 

@@ -22,7 +22,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.errors import MinerUnknown
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan

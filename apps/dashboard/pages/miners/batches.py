@@ -17,7 +17,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.batch_form import CHOICES, GROUPS, POREPS, YES_NO, BatchesForm, ceiling_of
 from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
 from apps.sectors.policy import BASE_FEES, FLAGS, LIMITS, sealing_policy
 from apps.sectors.selectors.batch_settings import batch_settings_own

@@ -23,9 +23,9 @@ from apps.dashboard.pages.miners.transfer_facts import came_text
 from apps.dashboard.pages.miners.transferred import miner_transferred
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.errors import MinerUnknown
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.services.remove import may_remove
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState

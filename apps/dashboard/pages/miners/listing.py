@@ -23,7 +23,7 @@ from apps.dashboard.pages.miners.deadlines import NextDeadline, deadline_next, d
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors.miners import miners_visible
 from apps.miners.states import MinerState
 from apps.proving.selectors.deadlines import miners_of_deadlines
 from apps.proving.states import Forecast

@@ -24,7 +24,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.moves.selectors import move_of
 from apps.moves.services.heights import move_cancel, move_in, move_out

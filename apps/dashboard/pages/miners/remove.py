@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.services.remove import may_remove, miner_remove
 from apps.miners.states import MinerState
 

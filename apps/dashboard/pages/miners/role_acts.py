@@ -18,7 +18,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.pages.miners.roles import RoleForm, page_of
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind
 from apps.sectors.services.roles.assignments import (

@@ -22,7 +22,8 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.recovery import recovery_row
-from apps.miners.selectors import miners_visible, roles_seen
+from apps.miners.selectors.miners import miners_visible
+from apps.miners.selectors.roles import roles_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ from apps.core import formatting
 from apps.dashboard.cards import Action
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
-from apps.miners.selectors import role_is_heard, role_is_in_force, role_is_restored
+from apps.miners.selectors.roles import role_is_heard, role_is_in_force, role_is_restored
 from apps.miners.states import RoleKind, RoleState
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
-from apps.miners.selectors import miner_get, role_groups_of, role_is_in_force, roles_of
+from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.roles import role_groups_of, role_is_in_force, roles_of
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.selectors.numbers import numbers_of, reservations_of
 from apps.sectors.services.roles.assignments import hosts_of, may_assign

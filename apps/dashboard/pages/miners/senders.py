@@ -16,7 +16,8 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Ticks
-from apps.miners.selectors import miner_get, senders_of
+from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.senders import senders_of
 from apps.miners.services.addresses import senders_set
 from apps.wallets.selectors import balances_of, senders_granted
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.miners.models import Miner
-    from apps.miners.selectors import UseSenders
+    from apps.miners.selectors.senders import UseSenders
     from apps.users.principals import Principal
 
 

@@ -23,7 +23,7 @@ from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.targets import missing, target_get
 from apps.sectors.services.sealing.targets import target_remove, target_set
 from apps.sectors.states import Hold

@@ -23,10 +23,10 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import may_transfer, miner_transfer, transfer_plan
-from apps.users.selectors import tenants_visible
+from apps.users.selectors.tenants import tenants_visible
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.miners.errors import MinerUnknown
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,8 +24,8 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.selectors import people_listed
-from apps.users.services.logins import login_failures_recent
+from apps.users.selectors.people import people_listed
+from apps.users.services.login_throttle import login_failures_recent
 from apps.users.services.people import (
     can_manage_people,
     person_manageable,

@@ -26,7 +26,7 @@ from apps.dashboard.pages.planner.rows import (
 )
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.planner import DISK, simulate
 from apps.sectors.services.plans import KEYS, plan_costs, plan_read, plan_values
 

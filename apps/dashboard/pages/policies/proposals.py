@@ -19,7 +19,7 @@ from apps.dashboard.pages.policies.page import (
 )
 from apps.dashboard.pages.policies.text import review
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read, signer_of

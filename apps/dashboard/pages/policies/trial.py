@@ -16,7 +16,7 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.policies.page import policy_page
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.messages.selectors import message_get, messages_visible
+from apps.messages.selectors.messages import message_get, messages_visible
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_try
 from poolsite.filecoin.kinds import BadField

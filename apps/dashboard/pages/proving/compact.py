@@ -17,7 +17,7 @@ from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.pages.proving.detail import deadline_render
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.services.compaction import compaction_plan, compaction_send
 from apps.proving.tasks import proving_context
 

@@ -18,7 +18,7 @@ from apps.dashboard.pages.proving.check_rows import check_rows
 from apps.dashboard.pages.proving.deadline_facts import deadline_facts, post_facts, precondition_facts
 from apps.dashboard.pages.proving.partition_rows import partition_rows, sector_row
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.checks import checks_latest, sector_checks
 from apps.proving.selectors.deadlines import deadline_of
 from apps.proving.selectors.posts import posts_of_deadline

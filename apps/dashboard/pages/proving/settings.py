@@ -17,7 +17,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.batch_form import Own
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.policy import LIMITS
 from apps.proving.selectors.settings import pool_policy_default, proving_policy, proving_settings_own
 from apps.proving.services.settings import proving_settings_set

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from apps.core.errors import DomainError, NotAllowed, NotFound
 from apps.dashboard.pages.proving.detail import deadline_render
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadline_index_of
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.tasks import proving_context

@@ -14,7 +14,7 @@ from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.pages.recovery.unmatched import SHOWN
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.restore import recovery_end
-from apps.miners.selectors import miners_with_restored_moves
+from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.services.heights import moves_settle
 from apps.sectors.selectors.restored import sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle

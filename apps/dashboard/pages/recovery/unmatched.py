@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.utils.translation import gettext
 
 from apps.core.formatting import amount_text, shortened
-from apps.messages.selectors import messages_unsigned
+from apps.messages.selectors.messages import messages_unsigned
 
 SHOWN: Final = 100
 """Messages, and waiting ones to choose from, on one page."""

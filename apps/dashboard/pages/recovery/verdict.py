@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
-from apps.miners.selectors import miners_with_restored_moves
+from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.sectors.selectors.restored import miners_unread, sectors_unpledged
 
 if TYPE_CHECKING:

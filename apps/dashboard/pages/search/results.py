@@ -15,14 +15,15 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as say
 
-from apps.chain.selectors import head_exactly_at
+from apps.chain.selectors.heads import head_exactly_at
 from apps.core import formatting
 from apps.dashboard.layout import nav_of
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.sectors.rows import sector_label
-from apps.messages.selectors import message_keys_by_cid, messages_visible, senders_visible
+from apps.messages.selectors.messages import message_keys_by_cid, messages_visible
+from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.stuck import stuck_marked
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors.miners import miners_visible
 from apps.sectors.selectors.hosts import is_uuid, workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.wallets.selectors import wallets_visible

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.checks.findings.sector_ends import expires_soon
 from apps.miners.errors import MinerUnknown
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sector_pages import of_host
 from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES, SectorState

@@ -26,7 +26,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.errors import MinerUnknown
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.prices import paying_of, pledge_price

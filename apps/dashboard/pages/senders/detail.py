@@ -23,8 +23,8 @@ from apps.dashboard.pages.senders.rows import SenderRow, sender_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import SenderNotFound, SenderShared
-from apps.messages.selectors import sender_get, sender_may_set
-from apps.messages.selectors.gas import LEARN_DAYS
+from apps.messages.selectors.queue_costs import LEARN_DAYS
+from apps.messages.selectors.senders import sender_get, sender_may_set
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState
 

@@ -10,10 +10,11 @@ from django.views.decorators.http import require_safe
 from apps.dashboard.csv_export import csv_answer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors import senders_visible
 from apps.messages.selectors.balances import balances_of
-from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
+from apps.messages.selectors.queue_costs import LEARN_DAYS
+from apps.messages.selectors.senders import senders_visible
+from apps.messages.selectors.spend import spend_by_sender
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -18,7 +18,8 @@ from apps.dashboard.pages.senders.rows import SenderRow, sender_rows
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.messages.selectors import senders_of, senders_visible
+from apps.messages.selectors.messages import senders_of
+from apps.messages.selectors.senders import senders_visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -20,19 +20,16 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.services.ownership import assignment_check
 from apps.users.limits import rates_used
-from apps.users.selectors import miner_owner
-from apps.users.services.tenant_management import (
-    can_manage_tenants,
+from apps.users.selectors.grants import miner_owner
+from apps.users.services.rate_limits import tenant_rate_limit_delete, tenant_rate_limit_set
+from apps.users.services.tenant_grants import (
     miner_read,
-    tenant_edit,
     tenant_miner_grant,
     tenant_miner_revoke,
-    tenant_rate_limit_delete,
-    tenant_rate_limit_set,
     tenant_signer_grant,
     tenant_signer_revoke,
-    tenant_visible,
 )
+from apps.users.services.tenant_management import can_manage_tenants, tenant_edit, tenant_visible
 
 if TYPE_CHECKING:
     from uuid import UUID

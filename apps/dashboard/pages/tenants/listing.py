@@ -21,7 +21,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.selectors import tenants_listed
+from apps.users.selectors.tenants import tenants_listed
 from apps.users.services.tenant_management import can_manage_tenants, tenant_add
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from apps.dashboard.pages.wallets.rows import wallet_row
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import checked_text, todo_sum, todos, verdict_by
-from apps.messages.selectors import messages_visible
+from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES, SectorState

@@ -20,7 +20,7 @@ from apps.dashboard.pages.tokens.labels import limits_text, token_label
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.users.selectors import tokens_listed, tokens_visible
+from apps.users.selectors.tokens import tokens_listed, tokens_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import token_revoke

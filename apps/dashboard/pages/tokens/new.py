@@ -23,7 +23,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Words
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
-from apps.users.selectors import address_canonical
+from apps.users.selectors.grants import address_canonical
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people, tenant_for
 from apps.users.services.tokens import TokenLimits, token_issue

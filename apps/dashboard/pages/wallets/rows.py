@@ -12,7 +12,7 @@ from django.utils.translation import gettext as say
 
 from apps.core import formatting
 from apps.messages.methods import method_text
-from apps.messages.selectors import messages_open
+from apps.messages.selectors.messages import messages_open
 from apps.wallets.selectors import sign_records
 from poolsite.filecoin.address import BadAddress
 

@@ -29,7 +29,7 @@ from apps.messages.services.recovery.matching import Sent, match_write, matches_
 from apps.messages.states import MessageState, Wait
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
-from apps.wallets.services.sign import ids_signed
+from apps.wallets.services.signed_ids import ids_signed
 from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:

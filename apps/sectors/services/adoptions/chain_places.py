@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from apps.miners.onchain import partitions_read
+from apps.miners.partition_facts import partitions_read
 from apps.sectors.live_sectors import claims_read
 from poolsite.filecoin.bitfield import bitfield_union
 

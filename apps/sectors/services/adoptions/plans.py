@@ -14,7 +14,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
-from apps.miners.onchain import live_field
+from apps.miners.partition_facts import live_field
 from apps.miners.states import MinerState
 from apps.sectors.errors.adoptions import AdoptionRefused
 from apps.sectors.models import SectorAdoption

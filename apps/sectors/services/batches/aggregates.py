@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.selectors import host_roles
+from apps.miners.selectors.roles import host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.models import CommitAggregate, Job, Worker
 from apps.sectors.proof_forms import proof_verifier
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.miners.selectors import HostRoles
+    from apps.miners.selectors.roles import HostRoles
     from apps.sectors.models import Sector
     from apps.sectors.services.batches.context import SealingContext
 

@@ -18,7 +18,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import deposits_read, messages_try, precommits_read, trial_message
 from apps.sectors.params import expiration_choose, precommit_info, precommit_json

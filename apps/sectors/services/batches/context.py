@@ -10,7 +10,8 @@ from django.utils.translation import gettext
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeUnavailable
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.miners.states import Use
 from apps.sectors.onchain import NO_RECEIPT

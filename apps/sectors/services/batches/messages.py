@@ -16,11 +16,11 @@ from apps.chain.isolation import for_each_isolated
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors import messages_by_ids, messages_not_landed
+from apps.messages.selectors.messages import messages_by_ids, messages_not_landed
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
-from apps.miners.selectors import miner_principal
+from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import Batch, Sector
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors import messages_by_ids, messages_not_landed
+from apps.messages.selectors.messages import messages_by_ids, messages_not_landed
 from apps.messages.states import MessageState, Wait
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Batch

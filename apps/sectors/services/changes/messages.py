@@ -6,8 +6,9 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.validate import PushItem
-from apps.miners.selectors import miner_principal, sender_choose
+from apps.messages.services.push_items import PushItem
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.change_params import extend_params, terminate_params
 from apps.sectors.selectors.batch_settings import batch_policy

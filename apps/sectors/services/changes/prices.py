@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown
-from apps.miners.selectors import reward_estimate
+from apps.miners.selectors.miners import reward_estimate
 from apps.sectors.deadline_windows import Windows
 from apps.sectors.extensions import extended, longest
 from apps.sectors.live_sectors import claims_read, live_sectors_read

@@ -8,7 +8,7 @@ import structlog
 
 from apps.core.errors import DomainError
 from apps.messages.services.push import message_push
-from apps.miners.selectors import miner_principal
+from apps.miners.selectors.miners import miner_principal
 from apps.sectors.deadline_windows import Windows
 from apps.sectors.models import Batch
 from apps.sectors.services.batches.messages import batch_sent

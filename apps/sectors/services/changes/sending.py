@@ -12,7 +12,7 @@ from apps.core.live import Change, publish
 from apps.messages.models import Message
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.sectors.onchain import trial_message
 from apps.sectors.services.changes.messages import METHODS, USES, batch_max, change_params
 from apps.sectors.services.sealing.console_steps import by_miner

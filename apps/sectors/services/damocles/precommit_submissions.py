@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector
 from apps.sectors.params import comm_d_of

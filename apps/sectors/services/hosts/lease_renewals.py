@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.live import Change, publish, publish_all
 from apps.core.transitions import advance
 from apps.sectors.models import Job, Sector, Worker

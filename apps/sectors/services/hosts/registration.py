@@ -10,7 +10,7 @@ from msgspec import to_builtins
 
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
-from apps.miners.selectors import sector_bytes_usual
+from apps.miners.selectors.miners import sector_bytes_usual
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.models import HostInventory, Worker
 from apps.sectors.policy import sealing_policy

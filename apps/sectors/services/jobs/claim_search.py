@@ -15,7 +15,7 @@ from apps.messages.services.recovery.detect import (
     restore_check,
     restore_is_noticed,
 )
-from apps.miners.selectors import HostRoles, host_roles
+from apps.miners.selectors.roles import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.errors.hosts import WorkerReplaced
 from apps.sectors.proof_forms import makes_proofs_at, makes_proofs_here

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.live import Change, publish_all
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Job

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from apps.core.errors import Conflict
 from apps.messages.models import Message
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState
 from apps.sectors.models import Batch, Sector, SectorProof

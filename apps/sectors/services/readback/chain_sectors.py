@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.miners.onchain import deposits_locked, live_field, numbers_allocated
+from apps.miners.onchain import deposits_locked, numbers_allocated
+from apps.miners.partition_facts import live_field
 from apps.sectors.onchain import precommits_read, sectors_proven_read
 from apps.sectors.services.readback.imports import ORDER, proven_create, row_move, row_without_files
 from apps.sectors.services.readback.proven_compare import ASKED_MAX

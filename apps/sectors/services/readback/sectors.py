@@ -17,7 +17,8 @@ from apps.core.live import publish
 from apps.messages.models import Recovery, Sender
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, restore_check
-from apps.miners.selectors import miners_active, sender_choose
+from apps.miners.selectors.miners import miners_active
+from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, SectorNumbers
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT

@@ -12,17 +12,11 @@ from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
 from apps.miners.errors import RoleBusy, RoleOfGroup
 from apps.miners.models import Role
-from apps.miners.selectors import roles_of
+from apps.miners.selectors.roles import roles_of
 from apps.miners.services.combine import roles_combine, roles_separate
-from apps.miners.services.roles import (
-    RoleGrant,
-    publish_roles,
-    role_fail_over,
-    role_give,
-    role_remove,
-    roles_heartbeat,
-    roles_restored_lose,
-)
+from apps.miners.services.role_failover import role_fail_over
+from apps.miners.services.role_leases import roles_heartbeat
+from apps.miners.services.roles import RoleGrant, publish_roles, role_give, role_remove, roles_restored_lose
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host

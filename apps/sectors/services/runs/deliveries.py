@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.pieces.destinations import target_of
 from apps.pieces.selectors import piece_placed
 from apps.pieces.services.deliveries import delivery_fail, delivery_request

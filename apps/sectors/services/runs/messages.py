@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import Conflict
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState, Wait
 from apps.miners.states import MinerState

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors.runs import NotRebuildable, PiecesGone, RunUnderWay
 from apps.sectors.models import Worker

@@ -19,7 +19,8 @@ from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
-from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain import messages_try, trial_message

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count
 
 from apps.core import clock
-from apps.messages.selectors import messages_by_ids
 from apps.messages.selectors.balances import spend_open
-from apps.messages.selectors.gas import LIMIT_PERCENT, PREMIUM_USUAL
+from apps.messages.selectors.messages import messages_by_ids
+from apps.messages.selectors.queue_costs import LIMIT_PERCENT, PREMIUM_USUAL
 from apps.miners.models import Miner
-from apps.miners.selectors import sender_choose
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.models import Sector
 from apps.sectors.onchain import circulating_read, deposits_read, pledge_read

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.sectors.c1_files import c1_forget, c1_is_here
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused

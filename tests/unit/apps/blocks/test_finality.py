@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.blocks.models import F3Lease
-from apps.blocks.producer import BlockProducer, leases_renew
+from apps.blocks.producer import BlockProducer
+from apps.blocks.producer_chores import leases_renew
 from apps.blocks.selectors.nodes import f3_links
-from apps.blocks.services.finality import f3_participate, refusal_code
+from apps.blocks.services.finality import f3_participate
+from apps.blocks.services.finality_tickets import refusal_code
 from apps.chain.errors import NodeRefused
 from apps.chain.link import NodeLink
 from apps.chain.models import Node

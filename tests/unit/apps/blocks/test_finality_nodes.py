@@ -14,7 +14,8 @@ from django.apps import apps
 
 from apps.blocks.models import F3Lease
 from apps.blocks.services import finality
-from apps.blocks.services.finality import WORDS, f3_stop, ticket_end
+from apps.blocks.services.finality import f3_stop
+from apps.blocks.services.finality_tickets import WORDS, ticket_end
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.checks.findings import blocks
 from apps.core import clock

@@ -11,7 +11,8 @@ import pytest
 
 from apps.blocks.models import Block, MiningDay, Round
 from apps.blocks.nodes import BlockNodes
-from apps.blocks.producer import BlockProducer, chores_do, clock_of
+from apps.blocks.producer import BlockProducer, clock_of
+from apps.blocks.producer_chores import chores_do
 from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.states import RoundState

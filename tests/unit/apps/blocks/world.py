@@ -7,9 +7,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from apps.blocks.miner_round import MinerRound, RoundContext
+from apps.blocks.miner_round import MinerRound
 from apps.blocks.models import Round
 from apps.blocks.nodes import BlockNodes
+from apps.blocks.round_context import RoundContext
 from apps.blocks.selection import MessageSelection
 from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.services.rounds import rounds_at, rounds_record
@@ -31,7 +32,7 @@ from poolsite.filecoin.randomness import draw_randomness
 from tests import factories, people
 
 if TYPE_CHECKING:
-    from apps.blocks.template import Base
+    from apps.blocks.mining_base import Base
     from apps.miners.models import Miner
     from poolsite.devnet.clock import Clock
     from poolsite.filecoin.address import Address
@@ -172,7 +173,7 @@ class World:
         """Let the pool hear of the node's head."""
         client = chain_client()
         done = head_follow(client=client, facts=client.chain_head(), now=clock.now())
-        from apps.chain.selectors import head_current
+        from apps.chain.selectors.heads import head_current
 
         return done and head_current()
 

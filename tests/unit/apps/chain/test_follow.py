@@ -14,7 +14,7 @@ from apps.chain.errors import NodeUnavailable
 from apps.chain.follow import ChainFollower
 from apps.chain.link import link_to
 from apps.chain.models import Follower, Head, Network, Node
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe

@@ -10,7 +10,9 @@ import pytest
 from apps.chain.client import ChainClient
 from apps.chain.link import NodeLink
 from apps.chain.models import Follower, Head
-from apps.chain.selectors import epoch_at, head_current, heads_taken_back, path_between
+from apps.chain.selectors.epochs import epoch_at
+from apps.chain.selectors.heads import head_current, heads_taken_back
+from apps.chain.selectors.paths import path_between
 from apps.chain.services.heads import head_follow
 from tests import factories
 from tests.fake_node import FakeNode, served

@@ -15,7 +15,8 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.follow import ChainFollower
 from apps.chain.link import link_to
 from apps.chain.models import Head, Network, Node
-from apps.chain.selectors import network_current, nodes_for_reading
+from apps.chain.selectors.network import network_current
+from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe

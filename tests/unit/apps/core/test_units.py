@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apps.core.units import value_with_unit
-from apps.messages.services.senders import FEE_FIELDS
+from apps.messages.services.fee_rules import FEE_FIELDS
 from apps.proving.policy import LIMITS as PROVING
 from apps.sectors.policy import BASE_FEES
 from apps.sectors.policy import LIMITS as SEALING

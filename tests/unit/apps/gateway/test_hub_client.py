@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.redis_clients import redis_client
+from apps.gateway.blocking_hub_client import connection_send, requests_send
 from apps.gateway.errors import NoAnswer, NoProvider
-from apps.gateway.hub_client import Deadline, HubClient, HubRequest, connection_send, requests_send
+from apps.gateway.hub_client import HubClient
+from apps.gateway.hub_requests import Deadline, HubRequest
 from apps.gateway.routes import (
     ConnectionRef,
     entry_write,

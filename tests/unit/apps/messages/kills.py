@@ -34,18 +34,23 @@ def killed_after(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 POINTS: list[tuple[str, str, str, Any]] = [
-    ("before the estimate", "apps.messages.services.estimate", "messages_estimate", killed),
-    ("after the estimate", "apps.messages.services.estimate", "messages_estimate", killed_after),
+    ("before the estimate", "apps.messages.services.estimate_rounds", "messages_estimate", killed),
+    ("after the estimate", "apps.messages.services.estimate_rounds", "messages_estimate", killed_after),
     ("before signing", "apps.messages.services.sign", "messages_sign", killed),
     ("after signing, before the commit", "apps.messages.services.sign", "messages_sign", killed_after),
-    ("inside the transaction", "apps.messages.services.select", "messages_advance", killed_after),
-    ("after nonce and signature, before publishing", "apps.messages.services.select", "_store", killed_after),
+    ("inside the transaction", "apps.messages.services.selection_results", "messages_advance", killed_after),
+    (
+        "after nonce and signature, before publishing",
+        "apps.messages.services.select",
+        "filled_store",
+        killed_after,
+    ),
     ("before the node hears of it", "apps.messages.services.publish", "_send", killed),
     ("after publishing, before the commit", "apps.messages.services.publish", "_result_store", killed),
     ("after publishing and its commit", "apps.messages.services.publish", "_result_store", killed_after),
-    ("before the receipts are read", "apps.messages.services.track", "_executed", killed),
-    ("after the receipts were read", "apps.messages.services.track", "_executed", killed_after),
-    ("inside the landing's transaction", "apps.messages.services.track", "messages_advance", killed_after),
+    ("before the receipts are read", "apps.messages.services.track", "executed_read", killed),
+    ("after the receipts were read", "apps.messages.services.track", "executed_read", killed_after),
+    ("inside the landing's transaction", "apps.messages.services.landings", "messages_advance", killed_after),
     ("between landing and the tracker's place", "apps.messages.services.track", "_place", killed),
 ]
 

@@ -12,7 +12,7 @@ from apps.messages.models import GasGuard, Message
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.validate import Gas
+from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

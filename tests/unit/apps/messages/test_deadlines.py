@@ -12,7 +12,7 @@ from apps.chain.link import NodeLink
 from apps.messages.models import Message
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.guards import auto_bump_set
-from apps.messages.services.validate import Gas
+from apps.messages.services.push_items import Gas
 from apps.messages.states import Priority
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode

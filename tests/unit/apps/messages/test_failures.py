@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.messages.models import Sender
-from apps.messages.services.estimate import ATTEMPTS_MAX, failure_read
+from apps.messages.services.estimate_failures import ATTEMPTS_MAX, failure_read
 from apps.messages.services.retry import message_retry
 from apps.messages.states import MessageState, Wait
 

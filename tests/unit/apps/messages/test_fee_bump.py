@@ -9,7 +9,7 @@ import pytest
 from apps.messages.models import SignedVersion
 from apps.messages.services.fee_bump import STEP_DUE_EPOCHS, proofs_bump
 from apps.messages.services.guards import auto_bump_set
-from apps.messages.services.validate import Gas, SendSpec
+from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
 from tests.people import tenant

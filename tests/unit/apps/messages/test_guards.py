@@ -9,9 +9,9 @@ import pytest
 from apps.core.errors import DomainError, NotAllowed
 from apps.messages.diagnosis import message_diagnose
 from apps.messages.models import GasGuard, Message
-from apps.messages.selectors.gas import guards_spent
+from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
-from apps.messages.services.validate import Gas, SendSpec
+from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM

@@ -11,10 +11,12 @@ from apps.messages.diagnosis import message_diagnose
 from apps.messages.errors import BadMessage
 from apps.messages.limits import Limit, message_limits
 from apps.messages.models import Receiver, Sender
+from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_set
+from apps.messages.services.method_rules import actor_rules_set
+from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.replace import fee_limits_set
-from apps.messages.services.senders import actor_rules_set, sender_set, shared_rules_set
-from apps.messages.services.validate import Gas, SendSpec
+from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
 from tests.fake_node import CODES

@@ -8,7 +8,7 @@ from apps.messages.models import Sender
 from apps.messages.selectors import nonce_lanes
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.services.cancel import message_mark_bad
-from apps.messages.services.validate import Gas
+from apps.messages.services.push_items import Gas
 from tests.messaging import FIL
 from tests.people import principal
 

@@ -9,10 +9,11 @@ import pytest
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken, SenderStopped
 from apps.messages.models import Message, Sender
-from apps.messages.services import push
+from apps.messages.services.message_insert import messages_insert
 from apps.messages.services.push import messages_push
+from apps.messages.services.push_items import PushItem, SendSpec
+from apps.messages.services.selection_queue import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.senders import sender_set
-from apps.messages.services.validate import PushItem, SendSpec
 from apps.messages.states import MessageState, Priority, SenderState, Wait
 from apps.users.principals import SYSTEM
 from apps.wallets.errors import SenderNotGranted
@@ -143,13 +144,13 @@ def test_a_wrong_field_is_named_and_leaves_no_row(pool: Pool, wrong: dict[str, A
 def test_rows_are_written_in_the_order_of_their_ids(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     address = pool.address()
     written: list[list[str]] = []
-    real = push._insert
+    real = messages_insert
 
     def seen(rows: Any) -> Any:
         written.append([row.push_id for row in rows])
         return real(rows)
 
-    monkeypatch.setattr(push, "_insert", seen)
+    monkeypatch.setattr("apps.messages.services.push.messages_insert", seen)
     names = ["c", "a", "b", "a"]
     items = [PushItem(id=name, to="f01000", from_=address, method=0) for name in names]
     messages_push(items, principal=principal())
@@ -160,9 +161,9 @@ def test_rows_are_written_in_the_order_of_their_ids(pool: Pool, monkeypatch: pyt
 
 def test_a_selection_that_nobody_works_off_is_forgotten(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
-    send = "apps.messages.services.push.current_app.send_task"
+    send = "apps.messages.services.selection_queue.current_app.send_task"
     monkeypatch.setattr(send, lambda _name, **how: asked.append(how))
 
-    push.selection_enqueue("f01")
+    selection_enqueue("f01")
 
-    assert asked[0]["expires"] == push.SELECT_EXPIRES_S
+    assert asked[0]["expires"] == SELECT_EXPIRES_S

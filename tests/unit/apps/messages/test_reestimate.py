@@ -8,8 +8,8 @@ import pytest
 
 from apps.messages.models import Message, Sender
 from apps.messages.services.guards import guard_set
+from apps.messages.services.push_items import SendSpec
 from apps.messages.services.senders import sender_set
-from apps.messages.services.validate import SendSpec
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
 from tests.fake_node import GAS, Refusal

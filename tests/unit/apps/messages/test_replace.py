@@ -11,9 +11,10 @@ from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRe
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.cancel import message_mark_bad, messages_clear
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import NewFees, message_replace, premium_floor
+from apps.messages.services.push_items import SendSpec
+from apps.messages.services.replace import message_replace
+from apps.messages.services.replacement_fees import NewFees, premium_floor
 from apps.messages.services.retry import message_retry, messages_recover
-from apps.messages.services.validate import SendSpec
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ import pytest
 
 from apps.messages.diagnosis import message_diagnose
 from apps.messages.errors import BadMessage
-from apps.messages.selectors import message_events
+from apps.messages.selectors.messages import message_events
+from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_remove, guard_set
+from apps.messages.services.push_items import SendSpec
 from apps.messages.services.retry import message_retry_now, retry_after_funding
-from apps.messages.services.senders import sender_set, shared_rules_set
-from apps.messages.services.validate import SendSpec
+from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
 from apps.wallets.models import Wallet

@@ -10,10 +10,12 @@ import pytest
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
 from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.fee_rules import shared_rules_set
+from apps.messages.services.method_rules import actor_rules_set
+from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.retry import message_retry
 from apps.messages.services.select import sender_select, senders_due
-from apps.messages.services.senders import actor_rules_set, sender_set, sender_set_nonce, shared_rules_set
-from apps.messages.services.validate import Gas, SendSpec
+from apps.messages.services.senders import sender_set, sender_set_nonce
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.users.principals import SYSTEM
 from apps.users.services.grants import signer_grant

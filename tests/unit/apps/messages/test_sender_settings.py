@@ -9,8 +9,9 @@ import pytest
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Sender
-from apps.messages.selectors.gas import actor_rules_all, extra_nodes
-from apps.messages.services import senders
+from apps.messages.selectors.rules import actor_rules_all, extra_nodes
+from apps.messages.services import fee_rules, method_rules, senders
+from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
 from apps.messages.states import SenderState
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
@@ -105,53 +106,53 @@ def test_tenant_does_not_change_how_others_send() -> None:
 
 
 def test_rules_of_a_method_are_made_changed_and_removed() -> None:
-    first = senders.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": 7})
-    again = senders.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": 8})
+    first = method_rules.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": 7})
+    again = method_rules.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": 8})
     assert (first.pk, actor_rules_all().get().max_fee) == (again.pk, 8)
 
-    senders.method_rule_remove(principal=SYSTEM, key=first.pk)
+    method_rules.method_rule_remove(principal=SYSTEM, key=first.pk)
 
     assert not ActorRules.objects.exists()
     assert last()[0] == "rules.remove"
     with pytest.raises(NotFound):
-        senders.method_rule_remove(principal=SYSTEM, key=first.pk)
+        method_rules.method_rule_remove(principal=SYSTEM, key=first.pk)
     with pytest.raises(BadValue):
-        senders.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": None})
+        method_rules.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": None})
     with pytest.raises(SenderNotFound):
-        senders.actor_rules_set(principal=SYSTEM, id=uuid.uuid4(), fees={"max_fee": 1})
+        method_rules.actor_rules_set(principal=SYSTEM, id=uuid.uuid4(), fees={"max_fee": 1})
 
 
 def test_rules_of_methods_are_the_operators() -> None:
     with pytest.raises(NotAllowed):
-        senders.method_rule_set(principal=principal("alice"), code=CODE, method=5, fees={"max_fee": 1})
+        method_rules.method_rule_set(principal=principal("alice"), code=CODE, method=5, fees={"max_fee": 1})
     with pytest.raises(NotAllowed):
-        senders.method_rule_remove(principal=principal("alice"), key=uuid.uuid4())
+        method_rules.method_rule_remove(principal=principal("alice"), key=uuid.uuid4())
 
 
 def test_pool_rules_change_with_a_line_in_the_log() -> None:
-    row = senders.shared_rules_set(principal=SYSTEM, fees={"max_fee": 12}, quota=3)
+    row = fee_rules.shared_rules_set(principal=SYSTEM, fees={"max_fee": 12}, quota=3)
 
     assert (row.max_fee, row.quota) == (12, 3)
     assert last()[:2] == ("rules.set", "pool")
 
 
 def test_method_is_read_by_number_or_name() -> None:
-    assert senders.method_read("5", kind="miner") == 5
-    assert senders.method_read("submitwindowedpost", kind="miner") == 5
+    assert method_rules.method_read("5", kind="miner") == 5
+    assert method_rules.method_read("submitwindowedpost", kind="miner") == 5
     for text, kind in (("nothing", "miner"), ("Send", ""), ("9" * 19, "")):
         with pytest.raises(BadValue) as refusal:
-            senders.method_read(text, kind=kind)
+            method_rules.method_read(text, kind=kind)
         assert refusal.value.field == "method"
 
 
 def test_extra_node_is_saved_changed_and_deleted() -> None:
-    senders.extra_node_save(principal=SYSTEM, name="n", url="http://a", token="t")
-    senders.extra_node_save(principal=SYSTEM, name="n", url="http://b", token="t")
+    extra_node_save(principal=SYSTEM, name="n", url="http://a", token="t")
+    extra_node_save(principal=SYSTEM, name="n", url="http://b", token="t")
     assert [row.url for row in extra_nodes()] == ["http://b"]
 
-    senders.extra_node_delete(principal=SYSTEM, name="n")
+    extra_node_delete(principal=SYSTEM, name="n")
 
     assert not ExtraNode.objects.exists()
     assert last()[:2] == ("node.extra.remove", "n")
     with pytest.raises(SenderNotFound):
-        senders.extra_node_delete(principal=SYSTEM, name="n")
+        extra_node_delete(principal=SYSTEM, name="n")

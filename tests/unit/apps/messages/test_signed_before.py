@@ -84,7 +84,7 @@ def test_a_signature_that_was_thrown_away_keeps_its_nonce(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.messages.services.select._store", killed(print))
+        patch.setattr("apps.messages.services.select.filled_store", killed(print))
         with pytest.raises(Kill):
             pool.choose()
     pool.push("proof", address, kind="window_post", time_sensitive=True)
@@ -100,7 +100,7 @@ def test_a_nonce_that_another_message_used_is_given_up_after_some_epochs(pool: P
     address = pool.address()
     pool.push("one", address)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.messages.services.select._store", killed(print))
+        patch.setattr("apps.messages.services.select.filled_store", killed(print))
         with pytest.raises(Kill):
             pool.choose()
     foreign = pool.foreign(address, nonce=0)
@@ -123,7 +123,7 @@ def test_the_round_goes_around_nonces_that_the_signer_knows(pool: Pool) -> None:
     for text in "abc":
         pool.push(text, address)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.messages.services.select._store", killed(print))
+        patch.setattr("apps.messages.services.select.filled_store", killed(print))
         with pytest.raises(Kill):
             pool.choose()
     message_mark_bad(message=pool.row("a"), now=pool.now)

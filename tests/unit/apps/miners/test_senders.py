@@ -6,7 +6,8 @@ import pytest
 
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner, MinerAddress
-from apps.miners.selectors import miner_get, miners_visible, sender_choose
+from apps.miners.selectors.miners import miner_get, miners_visible
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.users.principals import SYSTEM
 from tests import factories

@@ -18,7 +18,7 @@ from apps.proving.models import Deadline, Recovery, WindowPost
 from apps.proving.services.fault_declarations import declarations_begin
 from apps.proving.services.forecast import forecasts_follow
 from apps.proving.services.proving_context import ProvingContext
-from apps.proving.services.recoveries import recoveries_begin
+from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import Forecast
 from apps.sectors.errors.numbers import NumbersElsewhere

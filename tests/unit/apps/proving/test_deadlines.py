@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.miners.models import ChainRoots, Miner
-from apps.miners.selectors import roots_active
+from apps.miners.selectors.chain_roots import roots_active
 from apps.proving.models import Deadline, Partition
 from apps.proving.services.deadlines import deadlines_follow
 from apps.proving.services.forecast import forecasts_follow

@@ -12,9 +12,11 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.proving.models import Partition, Recovery
-from apps.proving.services import recoveries
+from apps.proving.selectors.faults import miners_faulty
+from apps.proving.services import recoveries, recovery_steps
 from apps.proving.services.jobs import BadProof
-from apps.proving.services.recoveries import miners_faulty, recoveries_advance, recoveries_begin
+from apps.proving.services.recoveries import recoveries_advance
+from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.states import RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
@@ -34,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recoveries, "proof_check", lambda _job: None)
+    monkeypatch.setattr(recovery_steps, "proof_check", lambda _job: None)
 
 
 def begun(**data: Any) -> tuple[Miner, Recovery]:
@@ -90,7 +92,7 @@ def test_a_recovery_whose_check_is_not_asked_for_yet_is_no_failure(monkeypatch: 
     of = miner()
     faulty(of)
     with monkeypatch.context() as killed:
-        killed.setattr(recoveries, "job_create", Mock(side_effect=Killed))
+        killed.setattr(recovery_steps, "job_create", Mock(side_effect=Killed))
         with pytest.raises(Killed):
             recoveries_begin(of, look(OneDeadline()))
 
@@ -157,7 +159,7 @@ def test_wrong_proof_of_the_files_is_damage(monkeypatch: pytest.MonkeyPatch) -> 
     def wrong(_job: Job) -> None:
         raise BadProof("no root")
 
-    monkeypatch.setattr(recoveries, "proof_check", wrong)
+    monkeypatch.setattr(recovery_steps, "proof_check", wrong)
     _, row = begun()
     done(row.job)
 

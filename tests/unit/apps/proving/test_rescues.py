@@ -13,7 +13,8 @@ from apps.miners.models import Miner
 from apps.proving.models import Recovery, WindowPost
 from apps.proving.services import proofs, submissions
 from apps.proving.services.posts import posts_advance
-from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
+from apps.proving.services.recoveries import recoveries_advance
+from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import PostState, RecoveryState
 from apps.sectors.models import Job

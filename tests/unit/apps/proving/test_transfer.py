@@ -16,7 +16,8 @@ from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerMoved, MinerNotReady, TransferKeyReused, TransferRefused
 from apps.miners.models import Miner, MinerTransfer
-from apps.miners.selectors import miner_principal, miners_visible, sender_choose
+from apps.miners.selectors.miners import miner_principal, miners_visible
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState, Use
 from apps.proving.models import Deadline
@@ -27,7 +28,8 @@ from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry, MinerGrant, Tenant, Token
 from apps.users.principals import SYSTEM
-from apps.users.selectors import audit_visible, miner_owner
+from apps.users.selectors.audit import audit_visible
+from apps.users.selectors.grants import miner_owner
 from apps.users.services.grants import signer_grant_revoke
 from apps.users.services.tenants import tenant_delete, tenant_update
 from apps.users.services.tokens import TokenLimits

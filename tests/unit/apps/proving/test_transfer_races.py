@@ -14,12 +14,12 @@ from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.miners.errors import MinerUnknown, TransferRefused
 from apps.miners.models import Miner, MinerTransfer
-from apps.miners.selectors import miner_principal
+from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.ownership import tenant_remove
 from apps.sectors.models import Sector, SectorNumbers
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.users.models import Tenant
-from apps.users.selectors import miner_owner
+from apps.users.selectors.grants import miner_owner
 from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
 from tests.unit.apps.proving.transfer import claimed

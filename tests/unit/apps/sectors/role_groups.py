@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.miners.selectors import roles_of
+from apps.miners.selectors.roles import roles_of
 from apps.miners.states import RoleKind
 from apps.sectors.models import Worker
 from apps.sectors.services.hosts.settings import worker_group_set

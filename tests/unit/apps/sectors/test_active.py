@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.chain.errors import NodeRefused
 from apps.miners.models import ChainRoots, Miner
-from apps.miners.selectors import roots_active
+from apps.miners.selectors.chain_roots import roots_active
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services import active

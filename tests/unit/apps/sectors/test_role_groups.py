@@ -9,8 +9,9 @@ import pytest
 
 from apps.miners.errors import RoleOfGroup, RolesNotCombined, RoleUnknown
 from apps.miners.models import Miner, Role, RoleGroup
-from apps.miners.selectors import roles_of
-from apps.miners.services.roles import RoleGrant, role_renew, roles_forget
+from apps.miners.selectors.roles import roles_of
+from apps.miners.services.role_leases import role_renew
+from apps.miners.services.roles import RoleGrant, roles_forget
 from apps.miners.states import RoleState
 from apps.sectors.models import Worker
 from apps.sectors.services.hosts.retirement import worker_retire

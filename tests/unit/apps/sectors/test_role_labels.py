@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from apps.miners.models import Miner, Role
-from apps.miners.selectors import roles_of
+from apps.miners.selectors.roles import roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Worker

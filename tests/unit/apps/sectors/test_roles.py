@@ -10,8 +10,9 @@ from django.db import connection, transaction
 
 from apps.miners.errors import NoStandby, RoleBusy, RoleFenced, RolesNotCombined, RoleUnknown
 from apps.miners.models import Miner, Role
-from apps.miners.selectors import roles_of, winning_account, winning_hosts
-from apps.miners.services.roles import role_renew
+from apps.miners.selectors.roles import roles_of
+from apps.miners.selectors.winning_hosts import winning_account, winning_hosts
+from apps.miners.services.role_leases import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Job, Worker

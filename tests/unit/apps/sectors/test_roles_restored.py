@@ -10,8 +10,8 @@ from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import RoleFenced
 from apps.miners.models import Miner, Role
-from apps.miners.selectors import winning_hosts
-from apps.miners.services.roles import role_renew
+from apps.miners.selectors.winning_hosts import winning_hosts
+from apps.miners.services.role_leases import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Job

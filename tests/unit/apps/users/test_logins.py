@@ -7,14 +7,8 @@ import pytest
 
 from apps.core import clock
 from apps.users.models import AuditEntry, LoginAttempt
-from apps.users.services.logins import (
-    FREE_TRIES,
-    LAST_WAIT_S,
-    NAME_WAIT_S,
-    LoginFailed,
-    LoginThrottled,
-    person_login,
-)
+from apps.users.services.login_throttle import FREE_TRIES, LAST_WAIT_S, NAME_WAIT_S, LoginThrottled
+from apps.users.services.logins import LoginFailed, person_login
 from apps.users.services.tenants import tenant_update
 from tests import people
 

@@ -8,7 +8,8 @@ import pytest
 from apps.core import clock
 from apps.users.models import AuditEntry, Passkey, User
 from apps.users.principals import SYSTEM
-from apps.users.services.logins import LoginFailed, LoginThrottled, passkey_login
+from apps.users.services.login_throttle import LoginThrottled
+from apps.users.services.logins import LoginFailed, passkey_login
 from apps.users.services.passkeys import (
     PasskeyRefused,
     RelyingParty,

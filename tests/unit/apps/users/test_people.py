@@ -5,7 +5,7 @@ import pytest
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.errors import PersonNameTaken, TenantUnknown, WeakPassword
 from apps.users.models import AuditEntry, PersonSession, User
-from apps.users.selectors import principal_of
+from apps.users.selectors.principals import principal_of
 from apps.users.services.people import (
     InvitationExpired,
     invitation_accept,

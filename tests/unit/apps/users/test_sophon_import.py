@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant, Token
-from apps.users.services.sophon_import import sophon_import, tuples_read
+from apps.users.services.sophon_import import sophon_import
+from apps.users.services.sophon_records import tuples_read
 from poolsite.filecoin.jwt import Claims, token_sign
 from tests.people import principal_by_token
 

@@ -9,14 +9,9 @@ import pytest
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.models import AuditEntry, RateLimit
 from apps.users.principals import SYSTEM
-from apps.users.selectors import (
-    miner_grant_find,
-    miners_of_tenant,
-    rate_limits_of,
-    signers_of_tenant,
-    tenant_find,
-    tenants_listed,
-)
+from apps.users.selectors.grants import miner_grant_find, miners_of_tenant, signers_of_tenant
+from apps.users.selectors.tenants import rate_limits_of, tenant_find, tenants_listed
+from apps.users.services import rate_limits, tenant_grants
 from apps.users.services import tenant_management as management
 from tests import factories
 from tests.people import principal, tenant
@@ -37,12 +32,12 @@ def test_only_the_operator_manages_tenants() -> None:
     calls: list[tuple[Any, dict[str, Any]]] = [
         (management.tenant_add, {"name": "new"}),
         (management.tenant_edit, {"tenant": row, "comment": "x"}),
-        (management.tenant_miner_grant, {"tenant": row, "miner": "f01000", "open_mining": True}),
-        (management.tenant_miner_revoke, {"tenant": row, "miner": "f01000"}),
-        (management.tenant_signer_grant, {"tenant": row, "address": ADDRESS}),
-        (management.tenant_signer_revoke, {"tenant": row, "address": ADDRESS}),
-        (management.tenant_rate_limit_set, {"tenant": row, **LIMIT}),
-        (management.tenant_rate_limit_delete, {"tenant": row, "key": "x"}),
+        (tenant_grants.tenant_miner_grant, {"tenant": row, "miner": "f01000", "open_mining": True}),
+        (tenant_grants.tenant_miner_revoke, {"tenant": row, "miner": "f01000"}),
+        (tenant_grants.tenant_signer_grant, {"tenant": row, "address": ADDRESS}),
+        (tenant_grants.tenant_signer_revoke, {"tenant": row, "address": ADDRESS}),
+        (rate_limits.tenant_rate_limit_set, {"tenant": row, **LIMIT}),
+        (rate_limits.tenant_rate_limit_delete, {"tenant": row, "key": "x"}),
     ]
     before = actions()
 
@@ -60,7 +55,7 @@ def test_tenant_is_added_edited_and_listed_with_its_counts() -> None:
     assert actions() == [("tenant.create", "carol")], "what stays as it was is no change"
 
     management.tenant_edit(principal=SYSTEM, tenant=row, enabled=False)
-    management.tenant_miner_grant(principal=SYSTEM, tenant=row, miner="t01000", open_mining=False)
+    tenant_grants.tenant_miner_grant(principal=SYSTEM, tenant=row, miner="t01000", open_mining=False)
 
     row.refresh_from_db()
     (listed,) = [one for one in tenants_listed(SYSTEM, limit=10) if one.pk == row.pk]
@@ -90,12 +85,12 @@ def test_tenant_that_is_not_visible_is_not_found() -> None:
 
 def test_miner_is_granted_and_revoked() -> None:
     alice, bob = tenant("alice"), tenant("bob")
-    management.tenant_miner_grant(principal=SYSTEM, tenant=alice, miner="f01000", open_mining=True)
+    tenant_grants.tenant_miner_grant(principal=SYSTEM, tenant=alice, miner="f01000", open_mining=True)
     with pytest.raises(NotFound):
-        management.tenant_miner_revoke(principal=SYSTEM, tenant=bob, miner="f01000")
+        tenant_grants.tenant_miner_revoke(principal=SYSTEM, tenant=bob, miner="f01000")
     assert [row.actor_id for row in miners_of_tenant("alice")] == [1000]
 
-    management.tenant_miner_revoke(principal=SYSTEM, tenant=alice, miner="f01000")
+    tenant_grants.tenant_miner_revoke(principal=SYSTEM, tenant=alice, miner="f01000")
 
     assert miner_grant_find(1000) is None
     assert miner_grant_find(1000, is_revoked_too=True) is not None
@@ -105,40 +100,40 @@ def test_miner_is_granted_and_revoked() -> None:
 @pytest.mark.parametrize("text", ["", "x", ADDRESS, f"f0{2**63}"])
 def test_miner_is_named_by_its_id_address(text: str) -> None:
     with pytest.raises(BadValue) as refusal:
-        management.miner_read(text)
+        tenant_grants.miner_read(text)
 
     assert refusal.value.field == "miner"
 
 
 def test_signer_is_granted_and_revoked() -> None:
     alice = tenant("alice")
-    management.tenant_signer_grant(principal=SYSTEM, tenant=alice, address=ADDRESS)
+    tenant_grants.tenant_signer_grant(principal=SYSTEM, tenant=alice, address=ADDRESS)
     assert [row.address for row in signers_of_tenant("alice")] == [ADDRESS]
 
-    management.tenant_signer_revoke(principal=SYSTEM, tenant=alice, address=ADDRESS)
+    tenant_grants.tenant_signer_revoke(principal=SYSTEM, tenant=alice, address=ADDRESS)
 
     assert not signers_of_tenant("alice")
     for address in (ADDRESS, "nonsense"):
         with pytest.raises(NotFound):
-            management.tenant_signer_revoke(principal=SYSTEM, tenant=alice, address=address)
+            tenant_grants.tenant_signer_revoke(principal=SYSTEM, tenant=alice, address=address)
     for address in ("f01000", "nonsense"):
         with pytest.raises(BadValue) as refusal:
-            management.tenant_signer_grant(principal=SYSTEM, tenant=alice, address=address)
+            tenant_grants.tenant_signer_grant(principal=SYSTEM, tenant=alice, address=address)
         assert refusal.value.field == "address"
 
 
 def test_rate_limit_is_set_and_deleted() -> None:
     alice = tenant("alice")
-    management.tenant_rate_limit_set(principal=SYSTEM, tenant=alice, **LIMIT)
+    rate_limits.tenant_rate_limit_set(principal=SYSTEM, tenant=alice, **LIMIT)
     row = rate_limits_of("alice").get()
     assert (row.service, row.capacity, row.reset_ns) == ("VENUS_MARKET", 60, 1_500_000_000)
 
-    management.tenant_rate_limit_delete(principal=SYSTEM, tenant=alice, key=str(row.uuid))
+    rate_limits.tenant_rate_limit_delete(principal=SYSTEM, tenant=alice, key=str(row.uuid))
 
     assert not RateLimit.objects.exists()
     for key in (str(row.uuid), "no uuid"):
         with pytest.raises(NotFound):
-            management.tenant_rate_limit_delete(principal=SYSTEM, tenant=alice, key=key)
+            rate_limits.tenant_rate_limit_delete(principal=SYSTEM, tenant=alice, key=key)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +151,7 @@ def test_rate_limit_is_set_and_deleted() -> None:
 )
 def test_bad_rate_limit_is_named(change: dict[str, str], field: str) -> None:
     with pytest.raises(BadValue) as refusal:
-        management.tenant_rate_limit_set(principal=SYSTEM, tenant=tenant("alice"), **LIMIT | change)
+        rate_limits.tenant_rate_limit_set(principal=SYSTEM, tenant=tenant("alice"), **LIMIT | change)
 
     assert refusal.value.field == field
     assert not RateLimit.objects.exists()

@@ -15,8 +15,7 @@ from apps.users.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
-from apps.wallets.services import sign
-from apps.wallets.services.sign import wallets_moved, wallets_refresh
+from apps.wallets.services.refresh import TURN_HEADS, wallets_moved, wallets_refresh
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key
@@ -134,7 +133,7 @@ def test_between_turns_only_a_head_with_news_asks() -> None:
 def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sign, "TURN_MIN", 5)
+    monkeypatch.setattr("apps.wallets.services.refresh.TURN_MIN", 5)
     rows, chain = wallets(40), Chain()
     wallets_moved({"f05030", "f099"}, at=clock.now())
 
@@ -147,14 +146,14 @@ def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
 
 
 def test_every_wallet_has_its_turn_within_sixty_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign, "TURN_MIN", 1)
+    monkeypatch.setattr("apps.wallets.services.refresh.TURN_MIN", 1)
     rows, chain = wallets(130), Chain()
 
-    for _ in range(sign.TURN_HEADS):
+    for _ in range(TURN_HEADS):
         refresh(chain)
 
     assert set(chain.asked) == {str(row.address) for row in rows}
-    assert len(chain.asked) <= 3 * sign.TURN_HEADS
+    assert len(chain.asked) <= 3 * TURN_HEADS
 
 
 def test_moved_wallet_is_found_by_key_and_by_number():

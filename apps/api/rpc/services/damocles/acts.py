@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTOR
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.proving.services.trials import deadline_dry_run
 from apps.proving.tasks import proving_context
 from apps.sectors.selectors.damocles import is_terminating, termination_of

@@ -44,7 +44,7 @@ from apps.api.rpc.services.damocles.proven import PROVEN
 from apps.api.rpc.services.damocles.reads import READS
 from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.damocles import SectorGone
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.damocles.held_jobs import job_is_named

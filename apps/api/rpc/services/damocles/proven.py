@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, whole
 from apps.chain.client import chain_client
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.batches.context import sealing_context_now
 from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.damocles.stores import damocles_store, store_path

@@ -11,7 +11,7 @@ from apps.api.rpc.services.damocles import answers
 from apps.api.rpc.services.damocles.forms import ANY_RECORD, CID, COUNT, NAME, SECTOR, TIPSET
 from apps.chain.client import chain_client
 from apps.core import clock
-from apps.miners.selectors import miner_get
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.selectors.damocles import sector_on_side, sectors_listed, sectors_with_pieces
 from apps.sectors.selectors.stores import stores_visible

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, whole
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
-from apps.miners.selectors import miner_get, miner_senders
+from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.senders import miner_senders
 from apps.miners.states import Use
 from apps.sectors.hardware import PINGS
 from apps.sectors.selectors.batch_settings import batch_policy

@@ -16,13 +16,14 @@ from apps.core.database_threads import in_steady
 from apps.core.errors import NotAllowed
 from apps.gateway.errors import NoAnswer, NoProvider
 from apps.gateway.hedging import is_repeatable
-from apps.gateway.hub_client import Deadline, HubRequest, hub_database
+from apps.gateway.hub_client import hub_database
 from apps.gateway.hub_node import hub_node
-from apps.gateway.providers import MinerProvider
+from apps.gateway.hub_requests import Deadline, HubRequest
+from apps.gateway.miner_provider import MinerProvider
 from apps.gateway.routes import proof_route
 from apps.gateway.states import Purpose
-from apps.miners.selectors import winning_account
-from apps.users.selectors import miner_granted, miner_owner, miners_owners
+from apps.miners.selectors.winning_hosts import winning_account
+from apps.users.selectors.grants import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import address

@@ -16,7 +16,7 @@ from apps.gateway.routes import market_route
 from apps.miners.errors import MinerUnknown
 from apps.pieces.errors import PieceUnknown
 from apps.sectors.services.runs.deliveries import UnsealOrder, is_kept_unsealed, piece_deliver
-from apps.users.selectors import miner_owner
+from apps.users.selectors.grants import miner_owner
 from poolsite.filecoin.address import Address
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.fr32 import BadPadding, unpadded_bytes

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from apps.api.rpc.services.messager.answers import message_json
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError, NotAllowed
 from apps.messages.errors import MessageNotFound
-from apps.messages.selectors import message_get
+from apps.messages.selectors.messages import message_get
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, address_format
 

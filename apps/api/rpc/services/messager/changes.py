@@ -17,7 +17,7 @@ from apps.api.rpc.services.messager.parameters import Replacement
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.errors import BadMessage, MessageNotFound
-from apps.messages.selectors import message_get
+from apps.messages.selectors.messages import message_get
 from apps.messages.selectors.tracking import tracked_key
 from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_mark_bad, messages_clear

@@ -22,7 +22,8 @@ from apps.api.rpc.services.messager.waits import message_wait
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageNotFound
-from apps.messages.selectors import message_get, messages_seen, messages_visible
+from apps.messages.selectors.messages import message_get, messages_visible
+from apps.messages.selectors.seen_messages import messages_seen
 from apps.messages.states import STATES_BY_CODE, MessageState
 from poolsite.filecoin.address import Address, address_format
 

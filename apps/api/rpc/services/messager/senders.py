@@ -13,7 +13,7 @@ from apps.api.rpc.services.messager.access import (
 from apps.api.rpc.services.messager.answers import sender_json
 from apps.api.rpc.services.messager.fee_parameters import Fees
 from apps.messages.errors import SenderNotFound
-from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.selectors.senders import sender_get, senders_visible
 from apps.messages.services.senders import sender_delete, sender_set, sender_set_nonce
 from apps.messages.states import SenderState
 from apps.wallets.selectors import sender_allowed

@@ -15,11 +15,12 @@ from redis.exceptions import RedisError
 
 from apps.api.rpc.batching import RequestBatcher
 from apps.api.rpc.services.messager.access import message_missing
-from apps.chain.selectors import head_current
+from apps.chain.selectors.heads import head_current
 from apps.core.database_threads import in_database
 from apps.core.errors import DomainError, NotReachable
 from apps.core.event_loops import PerLoop
-from apps.messages.selectors import message_states, messages_seen
+from apps.messages.selectors.messages import message_states
+from apps.messages.selectors.seen_messages import messages_seen
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from apps.chain.addresses import NodeAddress
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
-from apps.chain.selectors import nodes_for_reading
+from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.sockets import FAILURES, NodeSocket, node_socket_open
 from apps.core.database_threads import in_database
 from poolsite.wire.jsonrpc.client import channel_read

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
-from apps.users.selectors import miner_granted, sender_known
+from apps.users.selectors.grants import miner_granted, sender_known
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.chain.models import Head
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.sectors.models import DamoclesSector, Job, Sector, WorkerCommand
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.sectors.models import SectorCopy, Store
 from poolsite.filecoin.cids import cid_to_json, commr_cid

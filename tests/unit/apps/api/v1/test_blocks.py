@@ -9,7 +9,7 @@ import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState, WhyNot
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.users.models import AuditEntry, MinerGrant

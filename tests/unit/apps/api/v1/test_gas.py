@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import GasGuard, Message, Sender
-from apps.messages.services.validate import Gas
+from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests.factories import wallet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.chain.models import Node
-from apps.chain.selectors import nodes_for_reading
+from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeRole

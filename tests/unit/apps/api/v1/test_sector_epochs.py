@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import call_command
 
-from apps.chain.selectors import network_current
+from apps.chain.selectors.network import network_current
 from apps.sectors.sector_records import record_of
 from tests import factories
 from tests.people import bearer, token

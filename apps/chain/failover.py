@@ -1,0 +1,92 @@
+"""Calls over all nodes of the pool: the first that answers wins; one that fails is followed by the next.
+
+Every call is safe to repeat, so a node that is away, too slow (`call_timeouts`), answers what nobody can
+read, or lacks the method is simply followed by the next one within the same call.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from django.utils.translation import gettext
+
+from apps.chain.call_timeouts import call_timeouts
+from apps.chain.errors import NodeRefused, NodeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from apps.chain.link import NodeLink
+
+T = TypeVar("T")
+UNREADABLE: Final = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+"""What reading an answer of another form raises."""
+NO_NODE: Final = "the pool has no readable node: set CHAIN_URLS or add one"
+
+
+class FailoverCalls:
+    """Links to the pool's nodes; the first that answers wins."""
+
+    def __init__(self, links: Sequence[NodeLink], *, limit_s: float | None = None) -> None:
+        self.links = tuple(links)
+        self.limit_s = limit_s
+        """Time for every single try, instead of the method's own."""
+
+    def call(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
+        """Call `Filecoin.<method>` on the best node that answers.
+
+        Raises NodeRefused with that node's words, NodeUnavailable if no node answers.
+        """
+        return self.ask(_as_it_is, method, *params, timeout_s=timeout_s)
+
+    def ask(self, read: Callable[[Any], T], method: str, *params: Any, timeout_s: float | None = None) -> T:
+        """Call and read the answer; a node whose answer cannot be read counts as one that did not answer."""
+        failure: NodeUnavailable | None = None
+        unknown: NodeRefused | None = None
+        links = self._in_order()
+        for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
+            limit_s = timeout_s or self.limit_s or call_timeouts(method).limit_s(has_other=left > 0)
+            try:
+                answer = link.call(method, params, timeout_s=limit_s)
+            except NodeUnavailable as error:
+                failure = error
+                continue
+            except NodeRefused as refusal:
+                if not refusal.is_unknown_method:
+                    raise
+                unknown = refusal
+                continue
+            try:
+                return read(answer)
+            except (NodeRefused, *UNREADABLE) as error:
+                failure = link.failed(
+                    gettext("the response to {method} could not be parsed: {error!r}").format(
+                        method=method, error=error
+                    )[:300]
+                )
+        raise unknown or failure or NodeUnavailable(NO_NODE)
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Send many calls to one node in one request; a refused one stands as its NodeRefused."""
+        if not calls:
+            return []
+        failure: NodeUnavailable | None = None
+        for link in self._in_order():
+            try:
+                return link.call_many(calls, timeout_s=self.limit_s)
+            except NodeUnavailable as error:
+                failure = error
+        raise failure or NodeUnavailable(NO_NODE)
+
+    def knows(self, method: str) -> bool:
+        """Return whether the node that answers next is not yet known to lack `method`."""
+        return all(method not in link.lacks for link in self._in_order()[:1])
+
+    def _in_order(self) -> list[NodeLink]:
+        moment = time.monotonic()
+        return sorted(self.links, key=lambda link: link.tired_until > moment)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

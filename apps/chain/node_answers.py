@@ -1,0 +1,95 @@
+"""Reading what nodes answer: the JSON of each kind of result into our types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from apps.chain.errors import NodeRefused
+from apps.chain.gas_estimates import Estimate
+from apps.core.sanitize import sanitize_text
+from poolsite.filecoin.cids import Cid, cid_from_json
+from poolsite.filecoin.message import (
+    Message,
+    Receipt,
+    SignedMessage,
+    message_from_json,
+    receipt_from_json,
+    signed_message_from_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """What the chain keeps of an actor."""
+
+    code: Cid
+    nonce: int
+    balance: int
+    """attoFIL, without what the actor locks elsewhere."""
+
+
+def signed_messages_read(value: Any) -> list[SignedMessage]:
+    """Return signed messages."""
+    return [signed_message_from_json(row) for row in value or ()]
+
+
+def text_read(value: Any) -> str:
+    """Return a string.  Raises TypeError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError("not a string")
+    return value
+
+
+def object_read(value: Any) -> dict[str, Any]:
+    """Return a JSON object.  Raises TypeError for anything else."""
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return value
+
+
+def objects_read(value: Any) -> list[dict[str, Any]]:
+    """Return JSON objects; null is none."""
+    return [object_read(row) for row in value or ()]
+
+
+def messages_read(value: Any) -> list[tuple[Cid, Message]]:
+    """Return messages with their CIDs."""
+    return [(cid_read(row["Cid"]), message_from_json(row["Message"])) for row in value or ()]
+
+
+def block_messages_read(value: Any) -> list[tuple[Cid, Message, SignedMessage | None]]:
+    """Return what a block includes: CID, message and, of those that have one, the signed form."""
+    plain = [message_from_json(row) for row in value["BlsMessages"] or ()]
+    signed = signed_messages_read(value["SecpkMessages"])
+    found: list[tuple[Cid, Message, SignedMessage | None]] = [(one.cid, one, None) for one in plain]
+    return [*found, *((one.cid, one.message, one) for one in signed)]
+
+
+def receipts_read(value: Any) -> list[Receipt]:
+    """Return receipts."""
+    return [receipt_from_json(row) for row in value or ()]
+
+
+def actor_read(row: Any) -> Actor:
+    """Return an actor."""
+    return Actor(code=cid_read(row["Code"]), nonce=int(row["Nonce"]), balance=int(row["Balance"]))
+
+
+def estimates_read(value: Any) -> list[Estimate]:
+    """Return the estimates of a batch."""
+    return [_estimate(row) for row in value]
+
+
+def cid_read(value: Any) -> Cid:
+    """Return a CID.  Raises NodeRefused for null."""
+    cid = cid_from_json(value)
+    if cid is None:
+        raise NodeRefused(0, "the node sent null for a CID")
+    return cid
+
+
+def _estimate(row: Any) -> Estimate:
+    if row.get("Err"):
+        return Estimate(None, sanitize_text(str(row["Err"])))
+    return Estimate(message_from_json(row["Msg"]))

@@ -1,0 +1,58 @@
+"""A miner's prover, or its storage that unseals pieces, at the other end of a channel.
+
+Source: ipfs-force-community/sophon-gateway proofevent/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
+
+from apps.gateway.errors import NoAnswer
+from apps.gateway.hub_client import hub_database
+from apps.gateway.providers import Provider
+from apps.gateway.routes import host_account, market_route, proof_route
+from apps.gateway.services.connections import prover_connection_open
+from apps.gateway.states import Purpose
+
+if TYPE_CHECKING:
+    from apps.gateway.hub_node import HubNode
+    from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
+
+
+class MinerProvider(Provider):
+    """A miner's prover, or its storage that unseals pieces."""
+
+    def __init__(
+        self, hub: HubNode, principal: Principal, *, actor_id: int, purpose: str, host: str = ""
+    ) -> None:
+        super().__init__(hub, principal)
+        if host:  # a host with a role is asked by name
+            self.accounts.add(host_account(principal.tenant_name, host))
+        self.actor_id = actor_id
+        self.purpose = purpose
+        route = proof_route if purpose == Purpose.PROOF else market_route
+        self.routes = {route(actor_id)}
+
+    async def register(self) -> None:
+        """Send the provider its channel and route requests to it."""
+        try:
+            await hub_database(
+                prover_connection_open,
+                uuid=self.id,
+                principal=self.principal,
+                actor_id=self.actor_id,
+                purpose=self.purpose,
+                process=self.hub.name,
+                source=self.principal.source,
+            )
+            await self.event_send("InitConnect", {"ChannelId": self.id})
+            await self.hub.add(self)
+        except (NoAnswer, RedisError, DatabaseError) as error:
+            log.warning("miner_not_registered", miner=self.actor_id, reason=str(error))
+            await self.end()

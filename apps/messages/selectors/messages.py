@@ -1,0 +1,166 @@
+"""Reading messages: those that a viewer may see, by their ids, states and events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.core.compiled import Compiled
+from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
+from apps.messages.models import Message, MessageEvent, SignedVersion
+from apps.messages.states import MessageState
+from poolsite.filecoin.address import id_address
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+AMBIGUOUS_MAX: Final = 20
+"""Messages of one id, of as many tenants, that a refusal names at most."""
+
+
+def messages_visible(viewer: Principal) -> QuerySet[Message]:
+    """Return the messages that the viewer may see, newest first: an operator all, a tenant its own.
+
+    A token for some signers or miners sees what is sent from those and to these.
+    """
+    rows = Message.objects.select_related("tenant").order_by("-created_at", "-pk")
+    if viewer.signers:
+        rows = rows.filter(from_addr__in=viewer.signers)
+    if viewer.miners:
+        rows = rows.filter(to__in=[str(id_address(actor_id)) for actor_id in viewer.miners])
+    return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
+
+
+def message_get(viewer: Principal, id: str) -> Message:  # the messager's word for it
+    """Return the message that the viewer means by `id`, see `message_meant`.
+
+    Raises MessageNotFound, for a stranger's too, and MessageIdAmbiguous.
+    """
+    row = message_meant(
+        viewer, id, list(messages_visible(viewer).filter(Q(push_id=id) | Q(pk=id))[:AMBIGUOUS_MAX])
+    )
+    if row is None:
+        raise MessageNotFound("record not found", field="id")
+    return row
+
+
+def message_keys(viewer: Principal, ids: Collection[str]) -> list[str]:
+    """Return the keys of the messages that the viewer means by `ids`, without those that it does not see.
+
+    Raises MessageIdAmbiguous.
+    """
+    rows = messages_visible(viewer).filter(Q(push_id__in=ids) | Q(pk__in=ids))
+    by_id: dict[str, list[Message]] = {}
+    for row in rows:
+        for name in {row.push_id, row.pk}:
+            by_id.setdefault(name, []).append(row)
+    meant = (message_meant(viewer, id_, by_id.get(id_, ())) for id_ in dict.fromkeys(ids))
+    return [row.pk for row in meant if row is not None]
+
+
+def message_meant(viewer: Principal, id: str, rows: Sequence[Message]) -> Message | None:
+    """Return which of the messages with this id, all of them the viewer's to see, the viewer means.
+
+    Ids are chosen by callers and unique per tenant.  The viewer's own tenant goes first; then the id that is
+    unique in the whole pool; then the only tenant that has such a message.  Raises MessageIdAmbiguous.
+    """
+    own = [row for row in rows if row.push_id == id and row.tenant_id == viewer.tenant_id]
+    found = own or [row for row in rows if row.pk == id] or list(rows)
+    if len(found) > 1:
+        raise MessageIdAmbiguous(
+            {row.tenant.name if row.tenant else "the pool": str(row.pk) for row in found}
+        )
+    return found[0] if found else None
+
+
+def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
+    """Return messages by their keys for the apps that pushed them; unknown ones are left out.
+
+    Parameters and signature, tens of kilobytes in a batch of sectors, are read when they are asked for.
+    """
+    return {row.pk: row for row in BY_KEY.rows(keys=list(ids))} if ids else {}
+
+
+BY_KEY: Final[Compiled[Message]] = Compiled(
+    "messages_by_key",
+    lambda keys: Message.objects.filter(pk__any=keys).defer("params", "signed").order_by(),
+    keys="text[]",
+)
+
+
+def message_states(ids: Collection[str]) -> list[tuple[str, str, int]]:
+    """Return key, state and landing height of the messages that there are."""
+    return list(Message.objects.filter(pk__in=ids).values_list("pk", "state", "height"))
+
+
+def message_pushed(*, tenant_id: int, push_id: str) -> bool:
+    """Return whether a tenant has pushed a message under this id."""
+    return Message.objects.filter(push_id=push_id, tenant=tenant_id).exists()
+
+
+def messages_not_landed(ids: Iterable[str]) -> set[str]:
+    """Return those of the messages that are not, or no longer, on the chain."""
+    rows = Message.objects.filter(pk__in=list(ids)).exclude(state=MessageState.LANDED)
+    return set(rows.values_list("pk", flat=True))
+
+
+def message_keys_by_cid(cid: str) -> list[str]:
+    """Return the keys of the messages of which a version was signed with this CID."""
+    return list(SignedVersion.objects.filter(cid=cid).values_list("message_id", flat=True))
+
+
+def messages_behind_count(message: Message) -> int:
+    """Count the signed messages of the same sender with a higher nonce."""
+    behind = Message.objects.filter(from_addr=message.from_addr, state=MessageState.FILLED)
+    return behind.filter(nonce__gt=message.nonce or 0).count()
+
+
+def messages_unsigned(senders: Collection[str]) -> QuerySet[Message]:
+    """Return what waits for its signature at these senders, oldest first."""
+    rows = Message.objects.filter(from_addr__in=senders, state=MessageState.UNFILLED)
+    return rows.order_by("created_at")
+
+
+def senders_of(ids: Collection[str]) -> set[str]:
+    """Return the senders of messages by their keys."""
+    return set(Message.objects.filter(pk__in=ids).values_list("from_addr", flat=True))
+
+
+def message_events(message: Message) -> list[MessageEvent]:
+    """Return the timeline beside the times in the row itself."""
+    return list(message.events.all())
+
+
+def messages_page(
+    viewer: Principal,
+    *,
+    states: Collection[str] = (),
+    senders: Collection[str] = (),
+    kind: str = "",
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
+) -> list[Message]:
+    """Return one page, newest first; `before` is creation time and id of the last row of the page above."""
+    rows = messages_visible(viewer).select_related(None).defer("signed")
+    if states:
+        rows = rows.filter(state__in=list(states))
+    if senders:
+        rows = rows.filter(from_addr__in=list(senders))
+    if kind:
+        rows = rows.filter(kind=kind)
+    if before is not None:
+        moment, pk = before
+        # The first condition lets the index stop the scan; the exclusion settles equal times.
+        rows = rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=pk)
+    return list(rows[:limit])
+
+
+def messages_open(viewer: Principal) -> QuerySet[Message]:
+    """Return what is neither landed nor given up."""
+    return messages_visible(viewer).filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])

@@ -1,0 +1,76 @@
+"""Reading what gas has cost, by day, sender, kind or receiver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import Count, Sum
+
+from apps.messages.models import GasSpend
+from poolsite.filecoin.address import id_address
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+
+def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:
+    """Return what landed messages cost: an operator sees all tenants', a tenant its own."""
+    rows = GasSpend.objects.filter(messages__gt=0)
+    if viewer.signers:
+        rows = rows.filter(from_addr__in=viewer.signers)
+    if viewer.miners:
+        rows = rows.filter(to__in=[str(id_address(actor_id)) for actor_id in viewer.miners])
+    return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
+
+
+def today_of(now: datetime) -> date:
+    """Return the day on which spending at `now` is written down."""
+    return now.astimezone(UTC).date()
+
+
+def spend_since(viewer: Principal, *, days: int, now: datetime) -> QuerySet[GasSpend]:
+    """Return the spending of the last `days` days, today included."""
+    return spend_visible(viewer).filter(day__gt=today_of(now) - timedelta(days=days))
+
+
+SUMMED_BY: Final[dict[str, tuple[str, ...]]] = {
+    "method": ("to", "method", "kind"),
+    "tenant": ("tenant__name",),
+    "sender": ("from_addr",),
+    "day": ("day",),
+}
+"""What spending can be added up by, with the columns that tell its parts apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpendSum:
+    """What the messages with the same `key`, the columns of `SUMMED_BY`, have cost."""
+
+    key: tuple[Any, ...]
+    messages: int
+    gas_used: int
+    cost: int
+
+
+def spend_summed(viewer: Principal, *, by: str, days: int, now: datetime) -> list[SpendSum]:
+    """Add up the spending of the last days; days newest first, all else dearest first."""
+    names = SUMMED_BY[by]
+    rows = spend_since(viewer, days=days, now=now).order_by().values_list(*names)
+    found = rows.annotate(many=Sum("messages"), gas=Sum("gas_used"), total=Sum("cost"))
+    order = ("-day",) if by == "day" else ("-total", *names)
+    return [
+        SpendSum(tuple(row[:-3]), int(row[-3]), int(row[-2]), int(row[-1])) for row in found.order_by(*order)
+    ]
+
+
+def spend_by_sender(viewer: Principal, *, days: int, now: datetime) -> dict[str, tuple[int, int]]:
+    """Return what each sender's gas cost in the last days, and on how many days it spent anything."""
+    rows = spend_since(viewer, days=days, now=now).values("from_addr")
+    found = rows.annotate(total=Sum("cost"), spent_days=Count("day", distinct=True))
+    return {row["from_addr"]: (int(row["total"]), row["spent_days"]) for row in found}

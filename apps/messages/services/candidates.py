@@ -1,0 +1,70 @@
+"""Messages that may be chosen: they pass the gates of fee rules and gas guards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.messages.models import GasGuard
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose
+from apps.messages.services.guard_choice import GuardChoice, guard_choose
+from apps.messages.states import Priority, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+    from apps.chain.gas_estimates import GasSpec
+    from apps.messages.models import Message, SharedRules
+    from apps.messages.services.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that may be chosen, with what rules and guards say about it."""
+
+    row: Message
+    fees: FeeChoice
+    guard: GuardChoice
+
+    @property
+    def spec(self) -> GasSpec:
+        """What the node is asked: the rules' wishes under the guard's cap."""
+        limits = [limit for limit in (self.fees.spec.max_fee, self.guard.max_fee) if limit]
+        return replace(self.fees.spec, max_fee=min(limits, default=0))
+
+    @property
+    def is_capped(self) -> bool:
+        """Return whether the guard allows less than the rules do."""
+        return bool(self.guard.max_fee) and self.spec.max_fee != self.fees.spec.max_fee
+
+
+def candidates_filter(
+    selection: Selection, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
+) -> list[Candidate]:
+    """Return the messages that pass the gates: base fee, hold, and a budget that is not used up."""
+    actors = actor_rules_for(rows, client=client, key=selection.head.key)
+    guards = list(GasGuard.objects.order_by("pk"))
+    kinds = receiver_kinds({row.to for row in rows}) if any(guard.actor for guard in guards) else {}
+    base_fee, height = int(selection.head.base_fee), selection.head.height
+    found: list[Candidate] = []
+    for row in rows:
+        fees = fee_choose(row, sender=selection.sender, actor=actors.get((row.to, row.method)), shared=shared)
+        guard = guard_choose(row, guards, receiver=kinds.get(row.to, ""))
+        room = selection.budgets.room(guard.budgets)
+        if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority != Priority.PROOF:
+            selection.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
+        elif hold := guard.holding(base_fee=base_fee, height=height):
+            text = gettext("base fee {base_fee} > {limit}")
+            if hold.until:
+                text = gettext("base fee {base_fee} > {limit}; sent at epoch {epoch} regardless")
+            text = text.format(base_fee=base_fee, limit=hold.base_fee, epoch=hold.until)
+            selection.leave(row, Wait.HELD, text)
+        elif room is not None and room <= 0:
+            selection.leave(row, Wait.DAILY_BUDGET, "none of it is left")
+        else:
+            found.append(Candidate(row, fees, guard))
+    return found

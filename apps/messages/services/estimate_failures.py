@@ -1,0 +1,78 @@
+"""What a node says of a message that would fail, and failing those that an actor refuses again and again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.states import Priority, Wait
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.messages.models import Message
+
+FIRST_FINAL_CODE: Final = 16
+"""Exit codes from here on are an actor's own refusal; lower ones (gas, balance, nonce) pass by themselves."""
+
+ATTEMPTS_MAX: Final = 8
+"""Attempts with such a refusal, some 120 epochs: no fork is as long, so the chain's state makes it so."""
+
+OUTSIDE_KINDS: Final = ("", "create_miner")
+"""Purposes whose messages nobody else looks after: sealing and proving judge their own."""
+
+CODE: Final = re.compile(r"(?:exit=\[|exit )(?P<name>\w*)\((?P<code>\d+)\)")
+
+FRAME: Final = re.compile(r"\d\d: \S+ \(method \d+\) -- (?P<text>.*?) \(\d+\)\s*$", re.MULTILINE)
+
+CAUSE: Final = re.compile(r"--> caused by: (?P<text>.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed estimate."""
+
+    code: int
+    """Exit code; 0 if the node names none."""
+    text: str
+    """One line, without the virtual machine's backtrace."""
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether an actor refuses the message, which only another state of the chain changes."""
+        return self.code >= FIRST_FINAL_CODE
+
+
+def failure_read(error: str) -> Failure:
+    """Read what a node says of a message that would fail."""
+    found = CODE.search(error)
+    if found is None:
+        return Failure(0, " ".join(error.split()))
+    code = int(found["code"])
+    frames = [frame["text"] for frame in FRAME.finditer(error)]
+    causes = [cause["text"].strip() for cause in CAUSE.finditer(error)]
+    cause = (causes or frames or [""])[-1]
+    text = f"{found['name'] or 'exit code'} ({code}), {exit_code_text(code)}"
+    return Failure(code, f"{text}: {cause}" if cause else text)
+
+
+def refusals_fail(rows: Sequence[Message], reasons: dict[str, str], *, now: datetime) -> None:
+    """Mark those as failed that an actor has refused often enough; `reasons` are their last ones by id."""
+    ended = {
+        row.pk: {
+            "wait": str(Wait.NONE),
+            "attempts": 0,  # whoever retries it starts over
+            "retry_height": 0,
+            "error": f"failed after {ATTEMPTS_MAX} attempts: {reasons[row.pk]}"[:2000],
+        }
+        for row in rows
+        if row.kind in OUTSIDE_KINDS and row.priority == Priority.REST and row.attempts + 1 >= ATTEMPTS_MAX
+    }
+    with transaction.atomic():
+        publish_message_changes(messages_advance("REFUSE", ended, now=now))

@@ -1,0 +1,99 @@
+"""A sender's next messages, estimated until what is signed rests on nothing that was left.
+
+A node runs each message of a batch on top of those before it.  If one of those leaves after the estimate
+(refused by the signer, over a cap or a budget, or the money does not suffice), the gas of the later ones, and
+whether they succeed at all, has to be found again without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.messages.services.candidates import Candidate, candidates_filter
+from apps.messages.services.estimate import Verdict, messages_estimate, verdict_plan
+from apps.messages.services.sign import selection_sign
+from apps.messages.states import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+    from apps.messages.models import Message, SharedRules
+    from apps.messages.services.selection import Ready, Selection
+    from poolsite.filecoin.message import SignedMessage
+
+ESTIMATES_AT_MOST: Final = 4
+"""Estimates of one batch; what is still unsettled after the last waits for the next round."""
+
+NO_FAILURE: Final = (Wait.QUOTA, Wait.DAILY_BUDGET)
+"""Waits without back-off: such a message is looked at again on each head."""
+
+Signatures = dict[str, tuple["Ready", "SignedMessage"]]
+"""By id, in the order of their nonces."""
+
+
+def messages_choose(
+    selection: Selection, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
+) -> list[tuple[Ready, SignedMessage]]:
+    """Return signed messages in the order of their nonces, and note why the others are left.
+
+    Each was estimated on top of exactly those that are signed before it.
+    """
+    candidates = candidates_filter(selection, rows, client=client, shared=shared)
+    signed: Signatures = {}
+    verdicts: list[Verdict] = []
+    for count in range(ESTIMATES_AT_MOST):
+        done = {pk: ready for pk, (ready, _) in signed.items()}
+        verdicts = messages_estimate(selection, candidates, signed=done, client=client) if candidates else []
+        left = {one.id for one in verdicts if one.has_left}
+        firm = _firm(verdicts, left)
+        if firm == len(verdicts) or count == ESTIMATES_AT_MOST - 1:
+            ready = [one.ready for one in verdicts[:firm] if one.ready is not None]
+            refused = selection_sign(selection, ready, signed=signed, client=client)
+            left |= refused
+            firm = min(firm, _first(verdicts, refused))
+        candidates = _settled(selection, verdicts, left, firm)
+        if len(candidates) == len(signed):
+            break
+    _unsettled(selection, verdicts, signed)
+    return list(signed.values())
+
+
+def _first(verdicts: Sequence[Verdict], ids: set[str]) -> int:
+    """Return the place of the first of these messages; the number of all if none is among them."""
+    return next((at for at, one in enumerate(verdicts) if one.id in ids), len(verdicts))
+
+
+def _firm(verdicts: Sequence[Verdict], left: set[str]) -> int:
+    """Return how many of the first verdicts hold although those of `left` are not sent."""
+    first = _first(verdicts, left)
+    rests_on_it = any(one.ready is not None or one.wait == Wait.ESTIMATE for one in verdicts[first:])
+    return first if rests_on_it else len(verdicts)
+
+
+def _settled(selection: Selection, verdicts: Sequence[Verdict], left: set[str], firm: int) -> list[Candidate]:
+    """Leave what is decided, and return what is signed or has to be estimated again."""
+    again: list[Candidate] = []
+    for at, verdict in enumerate(verdicts):
+        if verdict.ready is not None and verdict.id in left:
+            continue  # refused by the signer, which has said why
+        if verdict.id not in left and (verdict.ready is not None or at >= firm):
+            again.append(verdict.candidate)
+        else:
+            row = verdict.candidate.row
+            selection.leave(row, verdict.wait, verdict.text, is_failure=verdict.wait not in NO_FAILURE)
+            if verdict.is_refused:
+                selection.refused[row.pk] = verdict.text
+    return again
+
+
+def _unsettled(selection: Selection, verdicts: Sequence[Verdict], signed: Signatures) -> None:
+    """Leave for the next round what is signed by no estimate, and count in budgets what is signed only."""
+    left = {pk for pk, _, _ in selection.waits}
+    selection.budgets.planned.clear()
+    for verdict in verdicts:
+        if verdict.id in signed:
+            verdict_plan(selection, verdict)
+        elif verdict.id not in left:
+            selection.leave(verdict.candidate.row, Wait.NEXT_HEAD)
+            selection.has_more = True

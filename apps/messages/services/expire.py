@@ -1,0 +1,37 @@
+"""Failing messages whose last epoch has passed before they got a nonce."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.messages.models import Message
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.states import MessageState, Wait
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.models import Head
+
+
+def messages_expire(*, head: Head, now: datetime) -> list[str]:
+    """Fail the messages whose last epoch has passed before they got a nonce."""
+    late = Message.objects.filter(
+        state=MessageState.UNFILLED, expire_epoch__gt=0, expire_epoch__lt=head.height
+    ).order_by()
+    if not late.exists():  # the usual case, without a transaction
+        return []
+    with transaction.atomic():
+        data = {
+            row.pk: {
+                "wait": Wait.EXPIRED,
+                "error": gettext("epoch {expire_epoch} has passed").format(expire_epoch=row.expire_epoch),
+            }
+            for row in late.select_for_update(skip_locked=True)
+        }
+        moved = messages_advance("EXPIRE", data, now=now)
+        publish_message_changes(moved)
+        return list(moved)

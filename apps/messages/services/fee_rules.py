@@ -1,0 +1,70 @@
+"""The pool's fee rules, and how a row of rules is changed and audited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.units import values_with_units
+from apps.messages.errors import BadMessage
+from apps.messages.services.fees import shared_rules
+from apps.messages.services.gas_checks import fee_cap_check
+from apps.messages.services.retry import retry_after_rule_change
+from apps.users.services.audit import audit_record
+
+if TYPE_CHECKING:
+    from apps.messages.models import FeeRules, SharedRules
+    from apps.users.principals import Principal
+
+FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
+
+
+@transaction.atomic
+def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int | None = None) -> SharedRules:
+    """Change the pool's own rules."""
+    row = shared_rules()
+    before = rules_shown(row)
+    fees_set(row, fees)
+    if quota is not None:
+        row.quota = count_read(quota, field="quota")
+    row.save()
+    retry_after_rule_change()
+    rules_audit(principal, "rules.set", target="pool", before=before, after=rules_shown(row))
+    return row
+
+
+def rules_shown(row: FeeRules) -> dict[str, str | None]:
+    """Return a row's settings for the audit log."""
+    names = (*FEE_FIELDS, "quota", "state")
+    return values_with_units({name: getattr(row, name) for name in names if hasattr(row, name)})
+
+
+def rules_audit(
+    principal: Principal, action: str, *, target: str, before: dict[str, Any], after: dict[str, Any] | None
+) -> None:
+    """Write one line that names only what was changed."""
+    if after is not None:
+        changed = [name for name in after if before.get(name) != after[name]]
+        before, after = ({name: row[name] for name in changed} for row in (before, after))
+    audit_record(principal=principal, action=action, target=target, before=before, after=after)
+
+
+def fees_set(row: Any, fees: dict[str, Any]) -> None:
+    """Set those of the fees that are given, without saving the row.  Raises BadMessage naming the field."""
+    for name, value in fees.items():
+        if name not in FEE_FIELDS or value is None:
+            continue
+        if value < 0:
+            raise BadMessage(gettext("must not be negative"), field=name)
+        if name == "gas_fee_cap":
+            fee_cap_check(value)
+        setattr(row, name, value)
+
+
+def count_read(value: int, *, field: str) -> int:
+    """Return a count that a column can hold.  Raises BadMessage naming the field."""
+    if not 0 <= value < 1 << 31:
+        raise BadMessage(gettext("must be a whole number from 0 to 2147483647"), field=field)
+    return value

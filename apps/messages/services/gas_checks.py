@@ -1,0 +1,54 @@
+"""Checks of gas values, fee caps and wishes against what any block could carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.messages.errors import BadMessage
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+
+FACTOR_MAX: Final = 1000
+"""Largest factor on gas or premium that makes any sense."""
+
+GAS_FEE_CAP_MIN: Final = 100
+"""attoFIL: below it no pool takes a message.  Source: lotus chain/messagepool minimumBaseFee."""
+
+
+def gas_check(row: Message) -> None:
+    """Check gas values and wishes against what any block could carry."""
+    if not 0 <= row.gas_limit <= BLOCK_GAS_LIMIT:
+        raise BadMessage(
+            gettext("the gas limit must be between 0 and {block_gas_limit}").format(
+                block_gas_limit=BLOCK_GAS_LIMIT
+            ),
+            field="gas_limit",
+        )
+    for name in ("gas_fee_cap", "gas_premium", "max_fee", "hold_base_fee"):
+        if not 0 <= getattr(row, name) <= TOTAL_FILECOIN:
+            raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field=name)
+    if row.gas_fee_cap and row.gas_premium > row.gas_fee_cap:
+        raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_premium")
+    fee_cap_check(row.gas_fee_cap)
+    for name in ("gas_over_estimation", "gas_over_premium"):
+        if not 0 <= getattr(row, name) <= FACTOR_MAX:
+            raise BadMessage(
+                gettext("the factor must be between 0 and {most}").format(most=FACTOR_MAX), field=name
+            )
+    for name in ("expire_epoch", "hold_until"):
+        if not 0 <= getattr(row, name) < 1 << 62:
+            raise BadMessage(gettext("not a valid epoch"), field=name)
+
+
+def fee_cap_check(cap: int) -> None:
+    """Refuse a fee cap with which no node takes a message; 0 stands for none.  Raises BadMessage."""
+    if 0 < cap < GAS_FEE_CAP_MIN:
+        reason = gettext("must be at least {least} attoFIL: the base fee is never lower").format(
+            least=GAS_FEE_CAP_MIN
+        )
+        raise BadMessage(reason, field="gas_fee_cap")

@@ -1,0 +1,133 @@
+"""Landing our messages, displacing those whose nonce another message used, noticing foreign ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db.models import F
+from django.utils.translation import gettext
+
+from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.recovery.detect import recovery_begin
+from apps.messages.services.selection import chain_nonces_advance
+from apps.messages.services.spend import ADDED, exit_code_bounded, gas_cost, spend_record
+from apps.messages.states import MessageState, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from apps.messages.services.executions import Executed, Execution
+    from poolsite.filecoin.message import Message as ChainMessage
+
+log = structlog.get_logger(__name__)
+
+CAN_LAND: Final = (MessageState.FILLED, MessageState.FAILED, MessageState.REPLACED)
+"""States of a signed message that a landing moves."""
+
+
+def own_executions(executed: Executed) -> list[Execution]:
+    """Return the executions of our senders."""
+    addresses = {message.from_addr for message in executed.messages}
+    senders = set(Sender.objects.filter(address__in=addresses).values_list("address", flat=True))
+    return [message for message in executed.messages if message.from_addr in senders]
+
+
+def executions_land(executed: Executed, ours: Sequence[Execution], *, now: datetime) -> tuple[int, int]:
+    """Land what is ours, displace what lost its nonce to another message, notice foreign ones."""
+    by_cid = {message.cid: message for message in ours}
+    rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
+    # What was given up and what took its nonce may be one message on chain: the one in flight landed.
+    rows_by_claim = sorted(rows, key=lambda row: (row.state == MessageState.FILLED, row.created_at))
+    signed = {row.cid: row for row in rows_by_claim}
+    older = {
+        version.cid: version
+        for version in SignedVersion.objects.filter(
+            cid__in=[cid for cid in by_cid if cid not in signed]
+        ).select_related("message")
+    }
+    land: dict[str, dict[str, object]] = {}
+    displace: dict[str, dict[str, object]] = {}
+    foreign: list[Execution] = []
+    rivals = _rivals(ours)
+    for cid, message in by_cid.items():
+        version: Message | SignedVersion | ChainMessage | None = signed.get(cid) or older.get(cid)
+        winner = version.message if isinstance(version, SignedVersion) else signed.get(cid)
+        here = rivals.get((message.from_addr, message.nonce), ())
+        if version is None and (winner := _same_content(here, message)) is not None:
+            version = message.message  # a version that this database has forgotten
+        for rival in here:
+            if winner is None or rival.pk != winner.pk:
+                displace[rival.pk] = _landing_columns(executed, message, now=now)
+        if version is None or winner is None:
+            foreign.append(message)
+        elif winner.state in CAN_LAND:
+            cost = gas_cost(version, message.receipt, base_fee=executed.base_fee)
+            land[winner.pk] = _landing_columns(executed, message, now=now) | {"gas_cost": cost}
+    lost = messages_advance("CONFLICT", displace, now=now)
+    moved = messages_advance("LAND", land, now=now)
+    spend_record(moved, sign=ADDED)
+    publish_message_changes([*lost.items(), *moved.items()])
+    _foreign_record(foreign, now=now)
+    chain_nonces_advance((message.from_addr, message.nonce) for message in ours)
+    return len(moved), len(lost)
+
+
+def _rivals(ours: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:
+    """Return our rows that hold the nonces which these executions used up."""
+    wanted = {(message.from_addr, message.nonce) for message in ours}
+    rows = Message.objects.select_for_update().filter(
+        state=MessageState.FILLED,
+        from_addr__in={address for address, _ in wanted},
+        nonce__in={nonce for _, nonce in wanted},
+    )
+    found: dict[tuple[str, int], list[Message]] = {}
+    for row in rows:
+        place = (row.from_addr, row.nonce or 0)
+        if place in wanted:
+            found.setdefault(place, []).append(row)
+    return found
+
+
+def _same_content(rows: Iterable[Message], message: Execution) -> Message | None:
+    """Return the row that this message is but for its fees."""
+    return next((row for row in rows if row.has_content(message.message)), None)
+
+
+def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -> dict[str, object]:
+    receipt = message.receipt
+    return {
+        "height": executed.height,
+        "tipset_key": executed.head.parent_key,
+        "executed_key": executed.head.key,
+        "landed_cid": message.cid,
+        "exit_code": exit_code_bounded(receipt),
+        "gas_used": receipt.gas_used,
+        "return_data": receipt.return_,
+        "landed_at": now,
+        "wait": str(Wait.NONE),
+        "error": "",
+    }
+
+
+def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
+    """Remember that an address is used from elsewhere and never give out its nonces again."""
+    for message in foreign:
+        sender = Sender.objects.select_for_update().get(address=message.from_addr)
+        Sender.objects.filter(pk=sender.pk).update(
+            foreign_at=now,
+            foreign_cid=message.cid,
+            next_nonce=max(sender.next_nonce, message.nonce + 1),
+            version=F("version") + 1,
+        )
+        waiting = Message.objects.filter(from_addr=message.from_addr, state=MessageState.UNFILLED)
+        alike = waiting.filter(value=message.message.value, method=message.message.method)
+        if row := _same_content(alike, message):
+            text = gettext(
+                "a message identical to {push_id}, which is pending here, landed with nonce {nonce}, "
+                "of which the database has no record"
+            ).format(push_id=row.push_id, nonce=message.nonce)
+            recovery_begin(text, now=now)
+        log.warning("foreign_message", sender=message.from_addr, nonce=message.nonce, cid=message.cid)

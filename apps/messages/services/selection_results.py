@@ -1,0 +1,109 @@
+"""Storing what a selection brought: nonces and signatures, all or none, and why others wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from apps.messages.models import Message, Sender
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes, waits_record
+from apps.messages.services.estimate_failures import refusals_fail
+from apps.messages.services.spend import ADDED, spend_record
+from apps.messages.states import MessageState, Priority, SenderState, Wait
+from poolsite.filecoin.message import signed_message_to_cbor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from apps.messages.services.selection import Ready, Selection
+    from poolsite.filecoin.message import SignedMessage
+
+log = structlog.get_logger(__name__)
+
+BACKOFF_MAX_EPOCHS: Final = 60
+URGENT_BACKOFF_EPOCHS: Final = 1
+"""Messages with a deadline are tried again on each head."""
+
+
+def filled_store(
+    selection: Selection, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime
+) -> tuple[str, ...] | None:
+    """Write nonces and signatures, all or none.
+
+    None, and nothing written, if the sender's nonces were changed since they were read, or one of the
+    messages was.
+    """
+    if not signed:
+        return ()
+    with transaction.atomic():
+        sender = Sender.objects.select_for_update().get(pk=selection.sender.pk)
+        if sender.version != selection.sender.version or sender.state == SenderState.FORBIDDEN:
+            log.info("selection_outdated", sender=sender.address)
+            return None
+        if not selection.budgets.still_fit():
+            log.info("selection_over_budget", sender=sender.address)
+            return ()
+        rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}
+        moved = messages_advance("FILL", rows, now=now)
+        if len(moved) != len(rows):
+            transaction.set_rollback(True)
+            log.info("selection_outdated", sender=sender.address, moved=len(moved), chosen=len(rows))
+            return None
+        _landings_store(selection, rows, now=now)
+        top = max(message.message.nonce for _, message in signed)
+        Sender.objects.filter(pk=sender.pk).update(
+            next_nonce=max(sender.next_nonce, top + 1),
+            version=F("version") + 1,
+            gap_nonce=None,
+            gap_height=None,
+            wait=Wait.NONE,
+            error="",
+        )
+        publish_message_changes(moved)
+    return tuple(rows)
+
+
+def _landings_store(selection: Selection, ids: Collection[str], *, now: datetime) -> None:
+    """Write those that the chain has already: they were signed before, and forgotten."""
+    landed = {pk: one.columns(now=now) for pk, one in selection.landed.items() if pk in ids}
+    spend_record(messages_advance("LAND", landed, now=now), sign=ADDED)
+
+
+def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object]:
+    message = signed.message
+    return {
+        "nonce": message.nonce,
+        "gas_limit": message.gas_limit,
+        "gas_fee_cap": message.gas_fee_cap,
+        "gas_premium": message.gas_premium,
+        "signed": signed_message_to_cbor(signed),
+        "cid": str(signed.cid),
+        "unsigned_cid": str(message.cid),
+        "filled_at": now,
+        "wait": str(Wait.IN_POOL),
+        "error": "",
+        "attempts": 0,
+    }
+
+
+def selection_waits_store(selection: Selection, *, now: datetime) -> None:
+    """Write why messages were left, and when failed ones are tried again."""
+    waits_record(selection.waits, now=now)
+    height = selection.head.height
+    for row in selection.failed:
+        attempts = row.attempts + 1
+        longest = URGENT_BACKOFF_EPOCHS if row.priority == Priority.PROOF else BACKOFF_MAX_EPOCHS
+        backoff = min(2 ** min(row.attempts, 10), longest)
+        Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
+            attempts=attempts, retry_height=height + backoff
+        )
+    refusals_fail(
+        [row for row in selection.failed if row.pk in selection.refused], selection.refused, now=now
+    )
+    publish_message_changes(
+        [(row.pk, row.tenant_id) for row in selection.failed]
+    )  # lists say whether it is stuck

@@ -1,0 +1,18 @@
+"""Rows of miners: what the chain says of them, who sends for them, roles of hosts, transfers."""
+
+from __future__ import annotations
+
+from apps.miners.models.chain_state import ChainRoots, RewardEstimate
+from apps.miners.models.miners import Miner, MinerAddress
+from apps.miners.models.roles import Role, RoleGroup
+from apps.miners.models.transfers import MinerTransfer
+
+__all__ = [
+    "ChainRoots",
+    "Miner",
+    "MinerAddress",
+    "MinerTransfer",
+    "RewardEstimate",
+    "Role",
+    "RoleGroup",
+]

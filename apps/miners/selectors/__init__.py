@@ -1,0 +1,1 @@
+"""Reading miners, the senders of their messages, and the roles of hosts."""

@@ -1,0 +1,99 @@
+"""Reading miners: those that a viewer may see, those that are active, who sends for one."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.core.compiled import Compiled
+from apps.miners.errors import MinerUnknown
+from apps.miners.models import Miner, RewardEstimate
+from apps.miners.states import MinerState
+from apps.users.principals import Principal
+from apps.users.states import Perm
+from poolsite.filecoin.address import ID, BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Recovery
+
+
+def miners_visible(viewer: Principal) -> QuerySet[Miner]:
+    """Return the miners that this caller may see, those whose creation is pending included."""
+    miners = Miner.objects.select_related("tenant").prefetch_related("uses").order_by("pk")
+    if viewer.miners:
+        miners = miners.filter(actor_id__in=viewer.miners)
+    return miners if viewer.is_operator else miners.filter(tenant_id=viewer.own_id)
+
+
+def miner_get(viewer: Principal, address: str) -> Miner:
+    """Return a miner by its f0 or f2 address, or by its UUID, which it has before its actor exists.
+
+    Raises MinerUnknown, also for a miner that the viewer may not see.
+    """
+    row = miners_visible(viewer).filter(_named(address)).first()
+    if row is None:
+        raise MinerUnknown(address[:100])
+    return row
+
+
+def miners_with_restored_moves(recovery: Recovery) -> QuerySet[Miner]:
+    """Return the miners that were moved at heights which are those of a backup: it lacks what was set since.
+
+    None once a person has said that they are right.
+    """
+    settled, restored = recovery.moves_settled_at, recovery.restored_at
+    if restored is None or (settled is not None and settled >= restored):
+        return Miner.objects.none()
+    moved = Q(works_from__isnull=False) | Q(works_until__isnull=False)
+    return Miner.objects.filter(moved, state=MinerState.ACTIVE).order_by("actor_id")
+
+
+def sector_bytes_usual(tenant_id: int) -> int:
+    """Return the sector size of a tenant's miner with most power, of equals the newest; 0 without one."""
+    rows = Miner.objects.filter(tenant_id=tenant_id).order_by("-raw_power", "-pk")
+    return rows.values_list("sector_size", flat=True).first() or 0
+
+
+def _named(text: str) -> Q:
+    try:
+        return Q(uuid=uuid.UUID(text))
+    except ValueError:
+        pass
+    try:
+        parsed = address_parse(text)
+    except BadAddress:
+        raise MinerUnknown(text[:100]) from None
+    return Q(actor_id=parsed.actor_id) if parsed.protocol == ID else Q(robust=parsed)
+
+
+def reward_estimate() -> RewardEstimate | None:
+    """Return the chain's estimates of reward and power; None before the first node was read."""
+    return RewardEstimate.objects.first()
+
+
+def miners_active() -> QuerySet[Miner]:
+    """Return the miners whose actor exists."""
+    return Miner.objects.select_related("tenant").filter(state=MinerState.ACTIVE).order_by("pk")
+
+
+def miners_active_now() -> list[Miner]:
+    """Return the same miners, read now, by a query that is compiled already."""
+    return ACTIVE_NOW.rows()
+
+
+ACTIVE_NOW: Final[Compiled[Miner]] = Compiled("miners_active_now", miners_active)
+
+
+def miner_principal(miner: Miner) -> Principal:
+    """Return the principal that sends for this miner: its tenant, with permission to sign."""
+    return Principal(
+        tenant_id=miner.tenant_id,
+        tenant_name=miner.tenant.name,
+        is_operator=False,
+        perm=Perm.SIGN,
+        actor=f"miner {miner}",
+    )

@@ -1,0 +1,92 @@
+"""The choice of the address that sends a miner's messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.miners.states import Use
+from apps.wallets.selectors import balances_of, senders_granted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from apps.miners.models import Miner
+
+GOOD_FUNDS: Final = 10**17
+"""attoFIL (0.1 FIL); a sender with less is used only if none has that much.  Hundreds of proofs cost less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The address that sends for a use, and the reason shown for it."""
+
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseSenders:
+    """Who sends a miner's messages of one use."""
+
+    use: Use
+    named: list[str]
+    """Chosen for it, in order; empty: the worker, then the owner, and for proofs spare control addresses."""
+    now: Sending
+    """Who would send one now."""
+
+
+def senders_of(miner: Miner) -> list[UseSenders]:
+    """Return who sends for each use."""
+    named = senders_named(miner)
+    return [UseSenders(use, named[use], sender_choose(miner, use)) for use in Use]
+
+
+def senders_named(miner: Miner) -> dict[Use, list[str]]:
+    """Return the addresses chosen for each use, in order."""
+    rows = list(miner.uses.all())
+    return {use: [row.address for row in rows if row.use == use] for use in Use}
+
+
+def miner_senders(miner: Miner, use: Use) -> list[str]:
+    """Return the addresses that are tried as the sender for a use, in order."""
+    lawful = [miner.worker, miner.owner, *miner.control]
+    uses = list(miner.uses.all())
+    wanted = [row.address for row in uses if row.use == use and row.address in lawful]
+    if use == Use.POST:
+        named = {row.address for row in uses}
+        wanted += [address for address in miner.control if address not in named]
+    return list(dict.fromkeys([*wanted, miner.worker, miner.owner]))
+
+
+def sender_choose(
+    miner: Miner,
+    use: Use,
+    *,
+    balances: Mapping[str, int | None] | None = None,
+    granted: Collection[tuple[int, str]] | None = None,
+) -> Sending:
+    """Return the address that sends for a use: the first with good funds, else the richest.
+
+    Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
+    the worker, then the owner; of these only those that may send for the miner and that a signer holds.
+    Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
+    in random order); damocles-manager/modules/address/sender_selector.go, which takes the richest.
+
+    Who asks for many miners reads the balances and grants of all their addresses before.
+    """
+    order = miner_senders(miner, use)
+    if balances is None:
+        balances = balances_of(order)
+    if granted is None:
+        granted = senders_granted([miner.tenant_id], order)
+    held = [address for address in order if address in balances and (miner.tenant_id, address) in granted]
+    for address in held:
+        if (balances[address] or 0) >= GOOD_FUNDS:
+            return Sending(address, gettext("first funded address for {use}").format(use=use.label.lower()))
+    if held:
+        richest = max(held, key=lambda address: balances[address] or 0)
+        return Sending(richest, gettext("no address is well funded; this one has the highest balance"))
+    return Sending(miner.worker, gettext("no signer holds any of the miner's addresses"))

@@ -1,0 +1,106 @@
+"""What creating a miner costs the owner and who may create one, before anything is pushed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.chain.errors import NodeRefused
+from apps.core.errors import BadValue, NotAllowed
+from apps.miners.services.miner_values import key_read, name_read, proof_of_size
+from poolsite.filecoin.address import DELEGATED, SECP256K1, address_parse
+from poolsite.filecoin.amounts import amount_parse
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
+    from poolsite.filecoin.sector import RegisteredSealProof
+
+WORKER_FUND: Final = 10**17
+"""0.1 FIL: creates the worker's address on chain and pays its first messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinerSpec:
+    """A miner that is to be made."""
+
+    name: str
+    owner: str
+    worker: str
+    sector_size: int
+    key: str
+    """Names the spec, so that a double click makes one miner."""
+    fund_worker: bool = False
+    """Send the worker some FIL from the owner first, where the chain does not know its address yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreationPlan:
+    """What making a miner costs the owner, besides gas, before anything is pushed."""
+
+    owner: str
+    worker: str
+    proof: RegisteredSealProof
+    deposit: int
+    """attoFIL; vests back to the miner."""
+    worker_fund: int
+    """attoFIL that are sent to the worker first; 0 if the chain knows its address."""
+
+    @property
+    def total(self) -> int:
+        """What the owner's balance has to cover, attoFIL."""
+        return self.deposit + self.worker_fund
+
+
+def creation_deposit_read(client: ChainClient) -> int:
+    """Return what the chain wants for a new miner, attoFIL; it vests back.  Raises NodeRefused."""
+    return int(amount_parse(client.call("StateMinerCreationDeposit", [])))
+
+
+def may_create(principal: Principal, tenant: Tenant) -> bool:
+    """Return whether somebody may make miners of this tenant."""
+    return principal.may("sign") and (principal.is_operator or principal.own_id == tenant.pk)
+
+
+def creation_plan(
+    spec: MinerSpec, *, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
+) -> CreationPlan:
+    """Return what making this miner takes; nothing is changed.
+
+    Raises NotAllowed, BadValue naming the field, NodeRefused, NodeUnavailable.
+    """
+    if not may_create(principal, tenant):
+        raise NotAllowed(gettext("requires permission to sign for the tenant"))
+    name_read(spec.name)
+    owner, worker = (
+        key_read(getattr(spec, field), tenant=tenant, field=field) for field in ("owner", "worker")
+    )
+    if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
+        raise BadValue(
+            gettext("the worker must be a BLS key, an address that begins with f3"), field="worker"
+        )
+    proof = proof_of_size(network, spec.sector_size)
+    if not actor_exists(owner, client=client):
+        raise BadValue(
+            gettext("it does not exist on chain yet: send it the deposit and gas first"), field="owner"
+        )
+    is_known = actor_exists(worker, client=client)
+    return CreationPlan(owner, worker, proof, creation_deposit_read(client), 0 if is_known else WORKER_FUND)
+
+
+def actor_exists(address: str, *, client: ChainClient) -> bool:
+    """Return whether the chain has an actor at an address: it does once somebody has sent FIL there.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    try:
+        client.state_get_actor(address)
+    except NodeRefused as refusal:
+        if "not found" in refusal.reason:
+            return False
+        raise
+    return True

@@ -1,0 +1,94 @@
+"""What becomes of miners whose CreateMiner messages are on the way, landed, failed or left the chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.core.prepared_statements import Prepared
+from apps.core.transitions import advance
+from apps.messages.selectors.messages import messages_by_ids
+from apps.messages.states import MessageState
+from apps.miners.due import CREATIONS
+from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.users.services.grants import miner_grant, miner_grant_revoke
+from poolsite.filecoin.actors import power
+from poolsite.filecoin.address import address_format
+from poolsite.filecoin.codec import from_cbor
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+
+CREATIONS_DUE: Final = Prepared("creations_due", CREATIONS, ["text", "text"])
+
+
+def creations_follow() -> None:
+    """Look at the CreateMiner messages that are on the way, and back at the ones that landed.
+
+    The second look finds a miner whose message left the chain in a reorganisation.
+    """
+    if not CREATIONS_DUE.rows([MinerState.ACTIVE, MessageState.LANDED]):
+        return
+    waiting = Miner.objects.select_related("tenant").exclude(create_message_id=None)
+    rows = [miner for miner in waiting if miner.state != MinerState.ACTIVE or _is_young(miner)]
+    messages = messages_by_ids([miner.create_message_id for miner in rows if miner.create_message_id])
+    for miner in rows:
+        message = messages.get(miner.create_message_id or "")
+        if message is not None and not _agrees(miner, message):
+            _miner_follow(miner.pk, message)
+
+
+def _is_young(miner: Miner) -> bool:
+    return miner.created_height is not None and miner.refreshed_height - miner.created_height < 1_000
+
+
+def _state_by(message: Message) -> MinerState:
+    """Return what a miner is as far as its CreateMiner message goes."""
+    if message.state in (MessageState.UNFILLED, MessageState.FILLED):
+        return MinerState.CREATING
+    return MinerState.ACTIVE if message.has_succeeded else MinerState.FAILED
+
+
+def _agrees(miner: Miner, message: Message) -> bool:
+    is_same = miner.state != MinerState.ACTIVE or miner.created_height == message.height
+    return miner.state == _state_by(message) and is_same
+
+
+@transaction.atomic
+def _miner_follow(pk: int, message: Message) -> None:
+    """Bring a miner to where its message is, also if that was given up and landed, or left the chain."""
+    miner = Miner.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=pk).first()
+    if miner is None or _agrees(miner, message):
+        return  # removed, or brought there a moment ago
+    if miner.state == MinerState.ACTIVE:
+        if miner.actor_id is not None:  # the chain may give the number to somebody else's actor now
+            miner_grant_revoke(actor_id=miner.actor_id)
+        advance(miner, "REVERT", actor_id=None, robust="", created_height=None)
+    elif miner.state == MinerState.FAILED:
+        advance(miner, "RETRY", error="")
+    wanted = _state_by(message)
+    if wanted == MinerState.ACTIVE:
+        made = from_cbor(power.CreateMinerReturn, message.return_)
+        actor_id = made.id_address.actor_id
+        advance(
+            miner,
+            "LAND",
+            actor_id=actor_id,
+            robust=address_format(made.robust_address),
+            created_height=message.height,
+            error="",
+        )
+        miner_grant(tenant=miner.tenant, actor_id=actor_id)
+    elif wanted == MinerState.FAILED:
+        advance(miner, "FAIL", error=_refusal(message))
+    publish(Change("miner", miner.pk, miner.tenant_id))
+
+
+def _refusal(message: Message) -> str:
+    if message.state == MessageState.LANDED:
+        return gettext("CreateMiner ended with exit code {exit_code}").format(exit_code=message.exit_code)
+    return message.error or gettext("CreateMiner was {state}").format(state=message.state.lower())

@@ -1,0 +1,84 @@
+"""Failing an exclusive role over to a host on standby."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue
+from apps.miners.errors import NoStandby
+from apps.miners.selectors.roles import role_is_heard
+from apps.miners.services.roles import (
+    publish_roles,
+    role_get,
+    role_lose,
+    role_successor,
+    role_take,
+    roles_lock,
+)
+from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, RoleState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.miners.models import Miner, Role
+
+
+@transaction.atomic
+def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime) -> tuple[Role | None, Role]:
+    """Fail an exclusive role over to a host on standby; returns who lost it, if anybody, and who has it now.
+
+    Without `to_host` the one with the highest priority.  Raises BadValue, RoleUnknown, NoStandby.
+    """
+    if kind not in EXCLUSIVE_ROLES:
+        raise BadValue(
+            gettext("must be an exclusive role: {exclusive_roles}").format(
+                exclusive_roles=", ".join(EXCLUSIVE_ROLES)
+            ),
+            field="kind",
+        )
+    rows = roles_lock(miner)
+    target = _standby_choose(rows, kind, to_host, now=now)
+    holder = next((one for one in rows if one.kind == kind and one.state == RoleState.HELD), None)
+    if holder is not None:
+        role_lose(holder, now=now, note=gettext("failed over to {host}").format(host=target.host))
+    role_take(
+        target,
+        now=now,
+        note=gettext("failed over from {host}").format(host=holder.host)
+        if holder
+        else gettext("failed over"),
+    )
+    publish_roles(miner)
+    return holder, target
+
+
+def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime) -> Role:
+    """Return the row that is to take over.  Raises RoleUnknown, NoStandby."""
+    if to_host:
+        row = role_get(rows, host=to_host, kind=kind)
+        if row.state == RoleState.PARKED:
+            text = gettext("the roles of this miner are combined on another host: separate them first")
+            raise NoStandby(text, field="host")
+        if row.state != RoleState.STANDBY:
+            raise NoStandby(
+                gettext("{to_host} already holds {kind}").format(to_host=to_host, kind=kind), field="host"
+            )
+        if not role_is_heard(row, now=now):
+            raise NoStandby(
+                gettext("{to_host} sent no heartbeat in the last {seconds} s").format(
+                    to_host=to_host, seconds=ROLE_LEASE_S
+                ),
+                field="host",
+            )
+        return row
+    found = role_successor(rows, kind, now=now)
+    if found is None:
+        raise NoStandby(
+            gettext("no other host with the role {kind} sent a heartbeat in the last {seconds} s").format(
+                kind=kind, seconds=ROLE_LEASE_S
+            )
+        )
+    return found

@@ -1,0 +1,105 @@
+"""Choosing the faulty sectors that are checked now, to be declared recovered for the next window."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.core.locks import lock_in_turn
+from apps.proving.models import Deadline, Recovery
+from apps.proving.selectors.settings import proving_policy
+from apps.proving.services.recoveries import OPEN, RECOVERY_LOCK, TURN_S, recovery_move_now
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.randomness import Tag, miner_entropy
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.proving.services.proving_context import ProvingContext
+
+TRY_AGAIN_S: Final = 30
+"""Pause after files were found bad, before they are looked at again."""
+
+
+def recoveries_begin(miner: Miner, context: ProvingContext) -> int:
+    """Schedule checks of faulty sectors of every deadline that can still be declared for its next window.
+
+    No more than the policy has for one deadline and window, in messages of so many as it has for one.
+    """
+    count = 0
+    rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=context.head.height + 1)
+    for deadline in rows.prefetch_related("partitions"):
+        if not miner.works_at(deadline.open_epoch):
+            continue  # whoever proves the window declares what it recovers
+        waiting = {part.index: set(part.faulty) - set(part.recovering) for part in deadline.partitions.all()}
+        if any(_choose(deadline, waiting, context)):
+            count += _begin(miner, deadline, waiting, context)
+    return count
+
+
+def _choose(
+    deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext
+) -> list[tuple[int, list[int]]]:
+    """Return what is begun now: a partition and some of its sectors for each message.
+
+    Left alone is what is under way or was just looked at; what failed for this window goes last, so that
+    sectors whose files are gone do not take the others' room.
+    """
+    policy = proving_policy(deadline.miner_id)
+    same = Recovery.objects.filter(
+        miner=deadline.miner_id, deadline_index=deadline.index, open_epoch=deadline.open_epoch
+    )
+    since = context.now - timedelta(seconds=TRY_AGAIN_S)
+    room = policy.recover_max
+    failed: set[int] = set()
+    left = {index: set(numbers) for index, numbers in waiting.items()}
+    for row in same.only("partition_index", "state", "sectors", "good", "updated_at"):
+        if row.state in OPEN:
+            room -= len(row.good)
+        if row.state in OPEN or row.updated_at > since:
+            left.get(row.partition_index, set()).difference_update(row.sectors)
+        else:
+            failed.update(row.sectors)
+    first = [(index, number) for index in sorted(left) for number in sorted(left[index])]
+    first.sort(key=lambda one: one[1] in failed)
+    chosen: dict[int, list[int]] = defaultdict(list)
+    for index, number in first[: max(room, 0)]:
+        chosen[index].append(number)
+    size = policy.declaration_max
+    return [
+        (index, sorted(numbers)[at : at + size])
+        for index, numbers in sorted(chosen.items())
+        for at in range(0, len(numbers), size)
+    ]
+
+
+def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext) -> int:
+    # Any challenge will do: nobody but us checks these proofs, it only has to be new.
+    randomness = context.client.state_get_randomness_from_beacon(
+        Tag.WINDOWED_POST_CHALLENGE_SEED,
+        context.head.height,
+        entropy=miner_entropy(address_parse(miner.address)),
+        key=context.head.key,
+    )
+    with transaction.atomic():
+        # Two tasks may be here at once: the second waits for the first and finds its rows.
+        Deadline.objects.select_for_update().get(pk=deadline.pk)
+        begun = [
+            Recovery.objects.create(
+                miner=miner,
+                deadline_index=deadline.index,
+                partition_index=partition,
+                open_epoch=deadline.open_epoch,
+                cutoff_epoch=deadline.cutoff_epoch,
+                sectors=numbers,
+                good=numbers,
+                randomness=randomness,
+            )
+            for partition, numbers in _choose(deadline, waiting, context)
+        ]
+    with lock_in_turn(RECOVERY_LOCK, str(miner.pk), wait_s=TURN_S) as is_mine:
+        for recovery in begun if is_mine else ():
+            recovery_move_now(recovery, context)
+    return len(begun)

@@ -1,0 +1,171 @@
+"""The way back of faulty sectors: checked by a proof, declared before the cut-off, proved in the window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors.messages import messages_by_ids
+from apps.messages.states import MessageState
+from apps.proving.models import Deadline, Recovery
+from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
+from apps.proving.services.jobs import (
+    BadProof,
+    job_cancel,
+    job_create,
+    job_is_lapsed,
+    job_strip,
+    proof_check,
+    proof_window,
+    sectors_onchain,
+)
+from apps.proving.states import RecoveryState
+from apps.sectors.states import JobState
+from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import to_cbor
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.proving.services.proving_context import ProvingContext
+
+
+def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
+    """Have a prover read the sectors' files by a proof over all of them."""
+    known = sectors_onchain(context.client, recovery.miner, numbers=numbers, key=context.head.key)
+    if set(known) != set(numbers):
+        advance(recovery, "FAIL", error="the sectors are no longer on chain", updated_at=context.now)
+        return
+    with transaction.atomic():
+        job = job_create(
+            recovery.miner,
+            sectors=[known[number] for number in numbers],
+            randomness=bytes(recovery.randomness),
+            window=proof_window(recovery.deadline_index, recovery.cutoff_epoch, context=context),
+            time_sensitive=False,
+            now=context.now,
+        )
+        Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
+    recovery.refresh_from_db()
+    _publish(recovery)
+
+
+def recovery_move(row: Recovery, message: Message | None, *, context: ProvingContext) -> None:
+    """Advance one recovery by a step.  Raises NodeUnavailable, NodeRefused, LostRace."""
+    if row.state == RecoveryState.LANDED:
+        if message is not None and message.state == MessageState.FILLED:
+            _step(row, "REVERT", context)
+        elif context.head.height >= row.open_epoch + context.network.proving.window:
+            # The window is over: if the proof has landed they are good, else they are faulty again.
+            if _is_recovered(row):
+                _step(row, "DONE", context, error="")
+            else:
+                _step(row, "FAIL", context, error="not proved in the window")
+        return
+    if row.state == RecoveryState.SENT and message is not None and _follow(row, message, context):
+        return
+    if context.head.height >= row.cutoff_epoch:
+        job_cancel(row.job, now=context.now)
+        job_strip(row.job)
+        _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
+        return
+    if row.state == RecoveryState.CHECKING:
+        _check_collect(row, context)
+    if row.state == RecoveryState.GOOD:
+        _declare(row, context)
+
+
+def _is_recovered(row: Recovery) -> bool:
+    deadline = Deadline.objects.filter(miner=row.miner, index=row.deadline_index).first()
+    partition = None if deadline is None else deadline.partitions.filter(index=row.partition_index).first()
+    return partition is not None and not set(row.good) & set(partition.faulty)
+
+
+def _step(row: Recovery, event: str, context: ProvingContext, **data: Any) -> None:
+    advance(row, event, updated_at=context.now, **data)
+    _publish(row)
+
+
+def _publish(row: Recovery) -> None:
+    deadline = Deadline.objects.filter(miner=row.miner, index=row.deadline_index).first()
+    if deadline is not None:
+        publish(Change("deadline", deadline.pk, row.miner.tenant_id))
+
+
+def _check_collect(row: Recovery, context: ProvingContext) -> None:
+    """Look at the finished check: bad files are left out and the rest is checked again."""
+    job = row.job
+    if job is None:  # begun this moment, or before a kill
+        _check(row, numbers=row.good, context=context)
+        return
+    if job.state == JobState.FAILED:
+        _step(row, "FAIL", context, error=job.error)
+        return
+    if job_is_lapsed(job, now=context.now):
+        job_cancel(job, now=context.now)
+        _step(row, "FAIL", context, error="no prover checked the files in time")
+        return
+    if job.state != JobState.DONE:
+        return
+    faults = {int(number) for number in job.result.get("faults", ())}
+    if faults:
+        job_strip(job)
+        rest = sorted(set(row.good) - faults)
+        if rest:
+            _check(row, numbers=rest, context=context)
+        else:
+            _step(row, "FAIL", context, error="the files cannot be read")
+        return
+    try:
+        proof_check(job)
+    except BadProof as bad:
+        _step(row, "FAIL", context, error=gettext("the files are damaged: {bad}").format(bad=bad)[:2000])
+    else:
+        _step(row, "PROVE", context, error="")
+    job_strip(job)
+
+
+def _declare(row: Recovery, context: ProvingContext) -> None:
+    """Push DeclareFaultsRecovered; the first of a miner in debt has to bring the debt with it."""
+    params = to_cbor(
+        DeclareFaultsRecoveredParams(
+            recoveries=(
+                PartitionSectors(
+                    deadline=row.deadline_index,
+                    partition=row.partition_index,
+                    sectors=bitfield_of(row.good),
+                ),
+            )
+        )
+    )
+    message_id = declaration_push(
+        row,
+        prefix="recover",
+        kind="recover",
+        method=miner_actor.Method.DECLARE_FAULTS_RECOVERED,
+        params=params,
+        value=0 if _is_debt_sent(row) else max(row.miner.fee_debt, 0),
+    )
+    if message_id:
+        _step(row, "SEND", context, message_id=message_id, messages_sent=row.messages_sent + 1)
+
+
+def _is_debt_sent(row: Recovery) -> bool:
+    """Return whether another recovery's message brings the miner's debt already."""
+    sent = Recovery.objects.filter(miner=row.miner, state=RecoveryState.SENT).exclude(pk=row.pk)
+    messages = messages_by_ids(sent.exclude(message_id="").values_list("message_id", flat=True))
+    open_ = (MessageState.UNFILLED, MessageState.FILLED)
+    return any(one.state in open_ and one.value > 0 for one in messages.values())
+
+
+def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
+    """Take the step that the declaration's end makes; False if nothing has become of it yet."""
+    event, words = declaration_outcome(row, message, context=context)
+    if event:
+        _step(row, event, context, error=words)
+    return bool(event)

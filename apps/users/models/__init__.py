@@ -1,0 +1,25 @@
+"""Rows of accounts: tenants, people, tokens, what tenants were granted, the audit log."""
+
+from __future__ import annotations
+
+from apps.users.models.audit import AuditEntry
+from apps.users.models.grants import AccountApproval, MinerGrant, SignerGrant
+from apps.users.models.people import LoginAttempt, Passkey, PersonSession, RecoveryCode, TotpDevice, User
+from apps.users.models.tenants import RateLimit, Tenant
+from apps.users.models.tokens import Token
+
+__all__ = [
+    "AccountApproval",
+    "AuditEntry",
+    "LoginAttempt",
+    "MinerGrant",
+    "Passkey",
+    "PersonSession",
+    "RateLimit",
+    "RecoveryCode",
+    "SignerGrant",
+    "Tenant",
+    "Token",
+    "TotpDevice",
+    "User",
+]

@@ -1,0 +1,1 @@
+"""Reading accounts: who a token or a person is, what a tenant owns."""

@@ -1,0 +1,60 @@
+"""Reading tenants and their rate limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Count, Q, QuerySet
+
+from apps.users.errors import TenantUnknown
+from apps.users.models import RateLimit, Tenant, Token, User
+from apps.users.states import Role
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+    pass
+
+
+def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
+    """Return the tenants that this caller may know of."""
+    tenants = Tenant.objects.filter(deleted_at=None).order_by("name")
+    return tenants if viewer.is_operator else tenants.filter(pk=viewer.own_id)
+
+
+def operator_tenants() -> QuerySet[Tenant]:
+    """Return the tenants under whose names operators and their programs act."""
+    people = User.objects.filter(role=Role.OPERATOR).exclude(tenant=None).values("tenant")
+    return Tenant.objects.filter(
+        Q(pk__in=people) | Q(pk__in=Token.objects.filter(is_operator=True).values("tenant"))
+    )
+
+
+def tenants_listed(viewer: Principal, *, limit: int) -> list[Tenant]:
+    """Return the same for a page, with how many miners, signers and people each has."""
+    rows = tenants_visible(viewer).annotate(
+        miners_count=Count("miner_grants", filter=Q(miner_grants__deleted_at=None), distinct=True),
+        signers_count=Count("signer_grants", filter=Q(signer_grants__deleted_at=None), distinct=True),
+        people_count=Count("people", distinct=True),
+        rates_count=Count("rate_limits", distinct=True),
+    )
+    return list(rows[:limit])
+
+
+def tenant_find(name: str, *, is_deleted_too: bool = False) -> Tenant | None:
+    """Find a tenant."""
+    tenants = Tenant.objects.filter(name=name)
+    return (tenants if is_deleted_too else tenants.filter(deleted_at=None)).first()
+
+
+def tenant_by_name(name: str) -> Tenant:
+    """Find a tenant that was not deleted.  Raises TenantUnknown."""
+    tenant = tenant_find(name)
+    if tenant is None:
+        raise TenantUnknown(name)
+    return tenant
+
+
+def rate_limits_of(name: str) -> QuerySet[RateLimit]:
+    """Return how much one tenant may ask for."""
+    return RateLimit.objects.select_related("tenant").filter(tenant__name=name).order_by("created_at")

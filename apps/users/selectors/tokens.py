@@ -1,0 +1,102 @@
+"""Reading API tokens: by their text, who holds one, which are valid."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import F, Q, QuerySet
+
+from apps.users.models import Tenant, Token
+from apps.users.states import perms_up_to
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+USE_NOTED_EVERY: Final = timedelta(minutes=1)
+"""How exact a token's last use is; a write per request would cost more than it tells."""
+
+
+def token_digest(token: str) -> str:
+    """Return what we keep of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+TENANT_COLUMNS: Final = [field.attname for field in Tenant._meta.concrete_fields]
+TOKEN_OF: Final = (
+    "SELECT token.*, "  # noqa: S608
+    + ", ".join(f"tenant.{name} AS tenant_{name}" for name in TENANT_COLUMNS)
+    + f" FROM {Token._meta.db_table} token JOIN {Tenant._meta.db_table} tenant ON tenant.id = token.tenant_id"
+    " WHERE token.digest = %s"
+)
+"""Written out: every request asks for it, and to compile the query takes longer than to run it."""
+
+
+def token_by_text(token: str) -> Token | None:
+    """Find the row of a token, good or not."""
+    row = next(iter(Token.objects.raw(TOKEN_OF, [token_digest(token)])), None)
+    if row is not None:
+        values = [getattr(row, f"tenant_{name}") for name in TENANT_COLUMNS]
+        row.tenant = Tenant.from_db("default", TENANT_COLUMNS, values)
+    return row
+
+
+def tokens_refused(ids: Collection[str], *, now: datetime) -> set[str]:
+    """Return those of these tokens that are no longer good."""
+    good = Token.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        pk__in=ids,
+        revoked_at=None,
+        tenant__enabled=True,
+        tenant__deleted_at=None,
+    )
+    return set(ids) - {str(pk) for pk in good.values_list("pk", flat=True)}
+
+
+def tokens_outdated(
+    held: Collection[tuple[str, tuple[int, ...]]], *, now: datetime
+) -> set[tuple[str, tuple[int, ...]]]:
+    """Return those of these tokens, each with its miners, that were changed since or are not valid."""
+    refused = tokens_refused({key for key, _ in held}, now=now)
+    miners = {str(row.pk): tuple(row.miners) for row in Token.objects.filter(pk__in={key for key, _ in held})}
+    return {(key, limit) for key, limit in held if key in refused or miners.get(key) != limit}
+
+
+def tokens_with_digests(digests: Collection[str]) -> list[str]:
+    """Return the ids of the tokens with these digests, good or not."""
+    return [str(pk) for pk in Token.objects.filter(digest__in=digests).values_list("pk", flat=True)]
+
+
+def tokens_visible(viewer: Principal) -> QuerySet[Token]:
+    """Return the tokens that this caller may know of, those never above its own level."""
+    tokens = Token.objects.select_related("tenant").order_by("created_at")
+    if viewer.is_operator:
+        return tokens
+    return tokens.filter(tenant_id=viewer.own_id, perm__in=perms_up_to(viewer.perm), is_operator=False)
+
+
+def tokens_listed(viewer: Principal, *, limit: int) -> list[Token]:
+    """Return the same for a page: those that are good first, then the newest."""
+    rows = tokens_visible(viewer).order_by(F("revoked_at").desc(nulls_first=True), "-created_at")
+    return list(rows[:limit])
+
+
+def tokens_valid() -> QuerySet[Token]:
+    """Return the tokens that were not revoked, the oldest first."""
+    return Token.objects.select_related("tenant").filter(revoked_at=None).order_by("created_at")
+
+
+def tokens_of_tenant(name: str, *, up_to: str | None = None) -> QuerySet[Token]:
+    """Return those of one tenant; with a level those alone that are a tenant's own and not above it."""
+    tokens = tokens_valid().filter(tenant__name=name)
+    return tokens if up_to is None else tokens.filter(perm__in=perms_up_to(up_to), is_operator=False)
+
+
+def token_like(*, tenant: str, perm: str, hint: str) -> Token | None:
+    """Find a token by what listings show of it; None unless it is the only one."""
+    rows = Token.objects.select_related("tenant").filter(tenant__name=tenant, perm=perm, hint=hint)
+    return rows.first() if rows.count() == 1 else None

@@ -1,0 +1,72 @@
+"""Setting and removing the rate limits of a tenant from the console."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue, NotFound
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import rate_limit_delete, rate_limit_set
+from apps.users.services.tenant_management import tenants_manage_check
+
+if TYPE_CHECKING:
+    from apps.users.models import RateLimit, Tenant
+    from apps.users.principals import Principal
+
+SERVICE_MAX: Final = 50
+CAPACITY_MAX: Final = 10**9
+SECONDS_MAX: Final = 366 * 86_400
+"""A limit over more than a year is none."""
+
+
+@transaction.atomic
+def tenant_rate_limit_set(
+    *, principal: Principal, tenant: Tenant, service: str, api: str, capacity: str, seconds: str
+) -> None:
+    """Set a rate limit of a tenant.  Raises NotAllowed, BadValue."""
+    tenants_manage_check(principal)
+    for name, text in (("service", service), ("api", api)):
+        if len(text) > SERVICE_MAX:
+            raise BadValue(gettext("at most {most} characters").format(most=SERVICE_MAX), field=name)
+    count = int(number_read(capacity, field="capacity", most=CAPACITY_MAX))
+    reset_ns = int(number_read(seconds, field="seconds", most=SECONDS_MAX) * 10**9)
+    if count < 1 or reset_ns < 1:
+        raise BadValue(gettext("must be above 0"), field="capacity" if count < 1 else "seconds")
+    row = rate_limit_set(tenant=tenant, capacity=count, reset_ns=reset_ns, service=service, api=api)
+    audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=limit_fields(row))
+
+
+def limit_fields(row: RateLimit) -> dict[str, str]:
+    """Return a rate limit for the audit log, with units."""
+    requests = gettext("{capacity} requests").format(capacity=row.capacity)
+    reset = f"{row.reset_ns / 10**9:g} s"
+    return {"service": row.service, "api": row.api, "capacity": requests, "reset": reset, "id": str(row.pk)}
+
+
+def number_read(text: str, *, field: str, most: int) -> Decimal:
+    """Read a number.  Raises BadValue."""
+    try:
+        value = Decimal(text.strip() or "x")
+    except InvalidOperation:
+        raise BadValue(gettext("must be a number, such as 600"), field=field) from None
+    if not value.is_finite() or not 0 <= value <= most:
+        raise BadValue(gettext("must be from 0 to {most}").format(most=most), field=field)
+    return value
+
+
+@transaction.atomic
+def tenant_rate_limit_delete(*, principal: Principal, tenant: Tenant, key: str) -> None:
+    """Delete a rate limit.  Raises NotAllowed, NotFound."""
+    tenants_manage_check(principal)
+    try:
+        row = rate_limit_delete(tenant=tenant, limit_id=str(uuid.UUID(key)))
+    except ValueError:
+        row = None
+    if row is None:
+        raise NotFound(gettext("there is no such rate limit"), field="key")
+    audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before=limit_fields(row))

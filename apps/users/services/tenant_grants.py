@@ -1,0 +1,82 @@
+"""Granting miners and signers to a tenant from the console, and revoking them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue, NotFound
+from apps.users.errors import BadGrant
+from apps.users.models import SignerGrant, Tenant
+from apps.users.selectors.grants import address_canonical
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import miner_grant, miner_grant_revoke, signer_grant, signer_grant_revoke
+from apps.users.services.tenant_management import tenants_manage_check
+from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+ACTOR_MAX: Final = 2**63 - 1
+"""Actors are numbered in a signed 64-bit integer on chain."""
+
+
+def miner_read(text: str) -> int:
+    """Read the number of a miner.  Raises BadValue."""
+    try:
+        address = address_parse(text)
+    except BadAddress as error:
+        raise BadValue(str(error), field="miner") from None
+    if address.protocol != ID or address.actor_id > ACTOR_MAX:
+        raise BadValue(gettext("enter the miner's ID address, such as f01000"), field="miner")
+    return address.actor_id
+
+
+@transaction.atomic
+def tenant_miner_grant(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> None:
+    """Grant a miner to a tenant, revoking any other grant.  Raises NotAllowed, BadValue."""
+    tenants_manage_check(principal)
+    actor_id = miner_read(miner)
+    miner_grant(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
+    after = {"tenant": tenant.name, "open_mining": open_mining}
+    audit_record(principal=principal, action="miner.grant", target=str(id_address(actor_id)), after=after)
+
+
+@transaction.atomic
+def tenant_miner_revoke(*, principal: Principal, tenant: Tenant, miner: str) -> None:
+    """Revoke a tenant's miner.  Raises NotAllowed, BadValue, NotFound."""
+    tenants_manage_check(principal)
+    actor_id = miner_read(miner)
+    if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
+        raise NotFound(gettext("that miner is not granted to this tenant"), field="miner")
+    miner_grant_revoke(actor_id=actor_id)
+    before = {"tenant": tenant.name}
+    audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
+
+
+@transaction.atomic
+def tenant_signer_grant(*, principal: Principal, tenant: Tenant, address: str) -> None:
+    """Grant a tenant the use of a sender.  Raises NotAllowed, BadValue."""
+    tenants_manage_check(principal)
+    try:
+        grant = signer_grant(tenant=tenant, address=address, is_by_hand=True)
+    except (BadAddress, BadGrant) as error:
+        raise BadValue(getattr(error, "reason", str(error)), field="address") from None
+    after = {"tenant": tenant.name}
+    audit_record(principal=principal, action="signer.grant", target=grant.address, after=after)
+
+
+@transaction.atomic
+def tenant_signer_revoke(*, principal: Principal, tenant: Tenant, address: str) -> None:
+    """Revoke a tenant's sender.  Raises NotAllowed, NotFound."""
+    tenants_manage_check(principal)
+    try:
+        key = address_canonical(address)
+    except BadAddress:
+        key = ""
+    if not SignerGrant.objects.filter(tenant=tenant, address=key, deleted_at=None).exists():
+        raise NotFound(gettext("that address is not granted to this tenant"), field="address")
+    signer_grant_revoke(tenant=tenant, address=key)
+    audit_record(principal=principal, action="signer.ungrant", target=key, before={"tenant": tenant.name})

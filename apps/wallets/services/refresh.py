@@ -1,0 +1,115 @@
+"""Keeping what the chain says of our addresses: balance, nonce and number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from apps.chain.errors import NodeRefused
+from apps.chain.parallel import map_parallel
+from apps.core.compiled import Compiled
+from apps.core.live import Change, publish
+from apps.wallets.models import Wallet
+from apps.wallets.services.served_wallets import wallets_from_keys
+from poolsite.filecoin.address import BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+
+TURN_MIN: Final = 100
+"""Wallets that are asked for in turn; a pool of no more has all balances of its last turn."""
+TURN_HEADS: Final = 60
+"""A larger pool's wallets are all asked for within so many heads, moved or not."""
+MOVED_MAX: Final = 1_000
+"""Most of those that moved at one head; the others come with the next ones."""
+CALLS_MAX: Final = 50
+"""Calls in one request."""
+HAS_MOVED: Final = Q(checked_at=None) | Q(moved_at__isnull=False, moved_at__gte=F("checked_at"))
+OLDEST_FIRST: Final = F("checked_at").asc(nulls_first=True)
+MOVED: Final[Compiled[Wallet]] = Compiled(
+    "wallets_moved",
+    lambda: Wallet.objects.filter(HAS_MOVED).order_by(OLDEST_FIRST, "pk")[:MOVED_MAX],
+)
+
+
+def wallets_moved(addresses: Collection[str], *, at: datetime) -> None:
+    """Note that messages from or to these addresses moved: the next refresh asks for them first."""
+    numbers = [int(one[2:]) for one in addresses if one.startswith("f0")]
+    Wallet.objects.filter(Q(address__in=addresses) | Q(actor_id__in=numbers)).update(moved_at=at)
+
+
+def wallets_due() -> list[Wallet]:
+    """Return the wallets to ask for now: those that moved or are new, and some of the rest in turn."""
+    moved = MOVED.rows()
+    turn = max(TURN_MIN, -(-Wallet.objects.count() // TURN_HEADS))
+    rest = Wallet.objects.exclude(pk__in=[wallet.pk for wallet in moved])
+    return moved + list(rest.order_by(OLDEST_FIRST, "pk")[:turn])
+
+
+def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
+    """Refresh balance, nonce and number of the wallets that are due; returns how many changed.
+
+    Whether any is, apps/wallets/due.py tells.  Raises NodeUnavailable if no node answers.
+    """
+    wallets_from_keys(now=now)
+    wallets = wallets_due()
+    unnumbered = [wallet for wallet in wallets if wallet.actor_id is None]
+    calls: list[tuple[str, Sequence[Any]]] = [("StateGetActor", (one.address, [])) for one in wallets]
+    calls += [("StateLookupID", (wallet.address, [])) for wallet in unnumbered]
+    answers = _answers(client, calls)
+    actors, numbers = answers[: len(wallets)], answers[len(wallets) :]
+    ids = {wallet.pk: actor_id_read(number) for wallet, number in zip(unnumbered, numbers, strict=True)}
+    changed: set[int] = set()
+    for wallet, actor in zip(wallets, actors, strict=True):
+        balance, nonce = actor_read(actor)
+        actor_id = wallet.actor_id if wallet.actor_id is not None else ids.get(wallet.pk)
+        if (balance, nonce, actor_id) != (wallet.balance, wallet.nonce, wallet.actor_id):
+            wallet_update(wallet, balance=balance, nonce=nonce, actor_id=actor_id, now=now)
+            changed.add(wallet.pk)
+    same = [wallet.pk for wallet in wallets if wallet.pk not in changed]
+    Wallet.objects.filter(pk__in=same).update(checked_at=now)
+    return len(changed)
+
+
+def _answers(client: ChainClient, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    """Query in several requests at a time.  Raises NodeUnavailable."""
+    parts = [calls[at : at + CALLS_MAX] for at in range(0, len(calls), CALLS_MAX)]
+    found: list[Any] = []
+    for answers in map_parallel(client.call_many, parts):
+        if isinstance(answers, Exception):
+            raise answers
+        found += answers
+    return found
+
+
+@transaction.atomic
+def wallet_update(
+    wallet: Wallet, *, balance: int | None, nonce: int | None, actor_id: int | None, now: datetime
+) -> None:
+    """Store what the chain said, and tell the pages."""
+    Wallet.objects.filter(pk=wallet.pk).update(
+        balance=balance, nonce=nonce, actor_id=actor_id, checked_at=now
+    )
+    publish(Change("wallet", wallet.pk, wallet.tenant_id))
+
+
+def actor_read(answer: Any) -> tuple[int | None, int | None]:
+    """Read balance and nonce; an address that the chain does not know has nothing."""
+    if isinstance(answer, NodeRefused):
+        return (0, 0) if "actor not found" in answer.reason else (None, None)
+    return int(answer["Balance"]), int(answer["Nonce"])
+
+
+def actor_id_read(answer: Any) -> int | None:
+    """Read an ID address."""
+    if isinstance(answer, NodeRefused):
+        return None
+    try:
+        return address_parse(answer).actor_id
+    except BadAddress:
+        return None
