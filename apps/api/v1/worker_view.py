@@ -40,7 +40,7 @@ REPORT_MAX_BYTES: Final = 8 << 20
 
 
 class MayWork(BasePermission):
-    """Lets in tokens of level write that are made for sealers or provers, or for everything."""
+    """Permission for tokens of level write that have the scope sealer or prover, or no scope at all."""
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002  # DRF's signature
         """Raise NotAllowed that says what is missing, or return True."""

@@ -164,7 +164,7 @@ def _is_debt_sent(row: Recovery) -> bool:
 
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
-    """Take the step that the declaration's end makes; False if nothing has become of it yet."""
+    """Move a recovery by the outcome of its declaration; return whether there is an outcome yet."""
     event, words = declaration_outcome(row, message, context=context)
     if event:
         _step(row, event, context, error=words)

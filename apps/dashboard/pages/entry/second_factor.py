@@ -87,7 +87,7 @@ def passkey_options(request: HttpRequest) -> HttpResponse:
 @require_POST
 @never_cache
 def passkey(request: HttpRequest) -> HttpResponse:
-    """Take the browser's answer."""
+    """Sign in with a passkey, alone or as the second factor; a refused one leads back to its page."""
     nul_bytes_refuse(request)
     person, then = pending_of(request), next_page(request)
     if person is not None:

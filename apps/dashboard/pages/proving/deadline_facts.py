@@ -60,7 +60,7 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
 
 
 def post_facts(post: WindowPost, viewer: Principal) -> Fact:
-    """Say what became of one proof."""
+    """Return one WindowPoSt as a fact: its epoch, partitions, state, epochs to spare and skipped sectors."""
     label = POST_STATES[post.state]
     left_out = left_out_text(post, viewer)
     margin = (

@@ -40,9 +40,9 @@ class PreCommitted:
 def damocles_precommit(
     principal: Principal, name: SectorName, *, made: PreCommitted, anew: bool, now: datetime
 ) -> Submitted:
-    """Take a replica's commitments; the same again is accepted again.
+    """Store the commitments of a sector's replica; the same ones again are accepted again.
 
-    `anew` puts others in their place as long as no message has them.  Raises NotDamocles.
+    `anew` replaces those that were stored, as long as no message has them.  Raises NotDamocles.
     """
     with held(principal, name, now=now) as one:
         sector = one.sector

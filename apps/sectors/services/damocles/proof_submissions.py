@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def damocles_proof(
     principal: Principal, name: SectorName, *, proof: bytes, anew: bool, now: datetime
 ) -> Submitted:
-    """Take a sector's proof; the same again is accepted again.
+    """Store a sector's proof of replication; the same one again is accepted again.
 
     Raises NotDamocles, NotThatFar.
     """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @transaction.atomic
 def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> EventAnswer:
-    """Take the end of a sector's stage; the answer has the next stage's inputs if it is the host's.
+    """Record the end of a stage; return the inputs of the next one if the same host runs it.
 
     Raises JobUnknown, LeaseLost, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.
     """

@@ -38,5 +38,5 @@ def run_event_write(
 
 
 def run_publish(run: PipelineRun) -> None:
-    """Tell pages that the sector of a run has changed."""
+    """Publish to open pages that the sector of a run has changed."""
     publish(Change("sector", str(run.sector.uuid), run.sector.tenant_id))
