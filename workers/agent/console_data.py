@@ -61,7 +61,7 @@ class ConsoleData:
                 raise BadPiece(f"the console did not send piece {commd_cid(piece.comm_p)}: {error}") from None
 
     def unsealed_upload(self, job_id: str, token: int, paths: SealingPaths) -> StageOutputs:
-        """Give the console what was unsealed.  Raises TemporaryError, BadFile."""
+        """Upload to the console what was unsealed.  Raises TemporaryError, BadFile."""
         try:
             self._require_console().data_upload(job_id, paths.unsealed, token=token)
         except FileNotFoundError:

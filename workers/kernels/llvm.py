@@ -185,7 +185,7 @@ def step(emit: Callable[..., None]) -> Any:
     """
 
     def typed(_context: Any, *given: Any) -> Any:
-        """Say numba the types of a call, and how its code is written."""
+        """Return the signature of a call and how its code is generated, as numba asks of an intrinsic."""
 
         def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             """Write the code; numba takes the dummy for None."""

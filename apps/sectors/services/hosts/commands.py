@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def upgrades_end(worker: Worker, *, now: datetime) -> None:
-    """Ask a worker no longer to end for another version: it has started anew, or is to go on."""
+    """Withdraw the order to upgrade: the worker has restarted, or is to go on with its version."""
     worker.commands.filter(op=Operation.UPGRADE, done_at=None).update(done_at=now)
 
 

@@ -64,7 +64,7 @@ def by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector]]:
 
 
 def step_console(sector: Sector, event: str, *, now: datetime, note: str = "", **data: Any) -> bool:
-    """Take one step if the sector still is where we saw it; False if somebody else was faster."""
+    """Step a sector unless it moved or was paused since it was read; return whether it was stepped."""
     with transaction.atomic():
         job, fresh = job_locked(sector.pk)
         if fresh.state != sector.state or fresh.paused_at is not None:

@@ -87,6 +87,6 @@ def finding_order(
 
 
 def store_publish(store: Store, host: Worker) -> None:
-    """Tell pages that a store and its host have changed."""
+    """Publish to open pages that a store and its host have changed."""
     publish(Change("store", str(store.uuid), store.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))
