@@ -94,7 +94,8 @@ class Keyring:
             origin_check(self.records.link, thing, request.origin)
         except SignedBefore as refused:
             return signature_read(
-                request.address, {SIGNED_FIELD: [base64.b64encode(one).decode() for one in refused.signed]}
+                request.address,
+                answer={SIGNED_FIELD: [base64.b64encode(one).decode() for one in refused.signed]},
             )
         self.records.write(thing, Verdict("all", ""), caller="test", now=START, origin=request.origin)
         return key_sign(self.keys[request.address], request.to_sign)

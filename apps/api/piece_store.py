@@ -38,7 +38,7 @@ class PieceBrought(PoolView):
 
     def put(self, request: Request, cid: str) -> Response:
         """Store the bytes, if they are those that were asked for."""
-        unsealed_from_worker(self.principal, cid, source=request._request)
+        unsealed_from_worker(self.principal, cid=cid, source=request._request)
         return Response(status=204)
 
 

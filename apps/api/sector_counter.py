@@ -67,7 +67,7 @@ class SectorCounter:
             taken=numbers_allocated(chain_client(), miner.address),
             allocator=(self.host, self.token()),
         )
-        reserved = numbers_reserve(miner, request, principal=principal, now=clock.now())
+        reserved = numbers_reserve(miner, request=request, principal=principal, now=clock.now())
         numbers = list(bitfield_of_runs(reserved.runs))
         return numbers[0] if count == 1 else numbers
 

@@ -88,7 +88,7 @@ def _finalized(link: NodeLink) -> int | None:
 
 def f3_share(links: Mapping[str, NodeLink], *, height: int) -> None:
     """Ask the nodes and keep what they say for the pages; the head has this height."""
-    answers = ask_all(links.values(), partial(f3_ask, height=height))
+    answers = ask_all(links.values(), ask=partial(f3_ask, height=height))
     with suppress(RedisError, OSError):
         cache.set(KEY, dict(zip(links, answers, strict=True)), KEPT_S)
     publish(Change(F3_CHANGE, "nodes", OPERATOR))

@@ -118,7 +118,9 @@ class MinerRound:
             log.warning(
                 "win_lost", miner=str(self.address), epoch=self.row.epoch, outcome=state, reason=reason
             )
-            await blocks_database(round_advance, self.row, state.value, reason=reason, steps=self.timer.steps)
+            await blocks_database(
+                round_advance, self.row, event=state.value, reason=reason, steps=self.timer.steps
+            )
         finally:
             self._drawn()
 

@@ -216,7 +216,7 @@ class BlockProducer:
         ours = (base.height + 1, epoch)
         miners = [one for one in self.miners if all(map(one.row.works_at, ours))]
         times = clock_.times(self.origin, nulls)
-        found = await blocks_database(rounds_at, [one.row for one in miners], epoch)
+        found = await blocks_database(rounds_at, [one.row for one in miners], epoch=epoch)
         context = RoundContext(
             epoch=epoch,
             base=base,

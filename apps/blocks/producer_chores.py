@@ -48,8 +48,8 @@ def leases_renew() -> bool:
         if settings.BLOCK_F3
         else gettext("BLOCK_F3 is 0: another program manages its F3 lease")
     )
-    f3_stop(miners, f3_links, reason=reason, now=clock.now())
-    return bool(miners) and f3_participate(miners, f3_links(), now=clock.now())
+    f3_stop(miners, links=f3_links, reason=reason, now=clock.now())
+    return bool(miners) and f3_participate(miners, links=f3_links(), now=clock.now())
 
 
 def chores_do(*, sums_up: bool, settled_key: str = "") -> str:

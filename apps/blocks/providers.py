@@ -67,7 +67,7 @@ class BlockProviders:
             answer = await self.hub.request(asked, deadline=Deadline(until - time.time()))
         except (NoProvider, NoAnswer, ProviderRefused) as error:
             answer = error
-        read = signature_read(str(worker), answer)
+        read = signature_read(str(worker), answer=answer)
         if isinstance(read, Signature):
             return read
         raise read

@@ -142,7 +142,7 @@ def _proof(miner: Miner, request: Any) -> Any:
 
 def _verify(miner: Miner, request: Any, answer: Any) -> None:
     proof = answer[0] if isinstance(answer, list) and answer else None
-    finding = proof_finding(miner.actor_id or 0, request, answer=proof, took="proved")
+    finding = proof_finding(miner.actor_id or 0, request=request, answer=proof, took="proved")
     if not finding.is_good:
         raise WarmUpFailed(finding.words)
 

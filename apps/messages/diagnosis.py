@@ -174,7 +174,7 @@ def _guard_evidence(message: Message, reason: Wait, *, head: Head) -> dict[str, 
     """Return the figures of the guard that holds a message."""
     guards = list(GasGuard.objects.order_by("pk"))
     kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
-    choice = guard_choose(message, guards, receiver=kind)
+    choice = guard_choose(message, guards=guards, receiver=kind)
     base_fee = int(head.base_fee)
     if reason == Wait.HELD:
         hold = choice.holding(base_fee=base_fee, height=head.height)

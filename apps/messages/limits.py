@@ -56,7 +56,7 @@ def message_limits(message: Message, *, reason: Wait, head: Head | None) -> tupl
     rules = list(_rule_limits(message))
     every = list(GasGuard.objects.order_by("pk"))
     kind = _kind(message) if any(row.actor for row in every) else ""
-    guards = [row for row in every if guard_fits(row, message, receiver=kind)]
+    guards = [row for row in every if guard_fits(row, message=message, receiver=kind)]
     capped = [row for row in guards if row.max_fee]
     tightest = min(capped, key=lambda row: int(row.max_fee), default=None)
     most = next((one for one in rules if one.setting == "max_fee" and one.binds), None)
@@ -113,7 +113,7 @@ def _tightest_budget(
     message: Message, guards: Sequence[GasGuard], *, kind: str, head: Head | None
 ) -> GasGuard | None:
     """Return the guard whose day has least left for this message."""
-    rows = guard_choose(message, guards, receiver=kind).budgets
+    rows = guard_choose(message, guards=guards, receiver=kind).budgets
     if not rows:
         return None
     spent: Mapping[int, int] = guards_spent(rows, base_fee=int(head.base_fee) if head else 0, now=clock.now())

@@ -158,7 +158,7 @@ class MoveReadings:
 
     def readiness(self) -> Readiness:
         """Return the provers in charge, and what the next proof lacks."""
-        return readiness_of(self.miner, self.context)
+        return readiness_of(self.miner, context=self.context)
 
     def keys_held(self) -> dict[str, bool]:
         """Return owner, worker and control addresses, each with whether a connected signer holds its key."""
@@ -173,7 +173,7 @@ class MoveReadings:
     def policy_text(self) -> str:
         """Return why the worker's signer would not sign for the miner; empty if it does."""
         try:
-            state = policy_read(self.viewer, self.miner.worker)
+            state = policy_read(self.viewer, address=self.miner.worker)
         except DomainError as refusal:
             return gettext("the policy cannot be read now: {reason}").format(reason=refusal.reason)
         if state.error:

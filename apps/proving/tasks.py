@@ -43,12 +43,14 @@ def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     context = proving_context()
     if context is None:
         return
-    written = deadlines_follow(roots, context)
+    written = deadlines_follow(roots, context=context)
     miners = [row.miner for row in roots]
     for_each_isolated(
-        miners_faulty(miners), lambda miner: recoveries_begin(miner, context), event="recovery_not_begun"
+        miners_faulty(miners),
+        lambda miner: recoveries_begin(miner, context=context),
+        event="recovery_not_begun",
     )
-    forecasts_follow(miners, context, written=written)
+    forecasts_follow(miners, context=context, written=written)
 
 
 @shared_task(name="proving.submit")
@@ -61,9 +63,11 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
     context = proving_context()
     if context is None:
         return
-    windows = windows_unproved(miners_active_now(), context)
+    windows = windows_unproved(miners_active_now(), context=context)
     for_each_isolated(
-        windows.items(), lambda item: posts_schedule(*item, context=context), event="window_not_scheduled"
+        windows.items(),
+        lambda item: posts_schedule(item[0], windows=item[1], context=context),
+        event="window_not_scheduled",
     )
     posts_advance(context)
     recoveries_advance(context)

@@ -112,7 +112,7 @@ def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
     if head is None:
         return
     work = sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
-    active_follow(roots, work)
+    active_follow(roots, work=work)
     claims_ending_follow(work)
 
 

@@ -179,7 +179,7 @@ class Share:
             stages=self.slots,
             new_sectors=1,
         )
-        answer = self.claims.jobs_claim(worker, claim, now=datetime.now(UTC))
+        answer = self.claims.jobs_claim(worker, claim=claim, now=datetime.now(UTC))
         self.found += [job.id for job in answer.jobs]
 
     def heartbeat(self, number: int) -> None:
@@ -188,7 +188,9 @@ class Share:
         done = 2 + number // len(self.workers)
         held = tuple(replace(one, progress=replace(one.progress, done=done)) for one in self.held[worker.pk])
         beat = self.host_wire.Heartbeat(boot_id="boot", held=held)
-        self.renewed += len(self.heartbeats.worker_heartbeat(worker, beat, now=datetime.now(UTC)).renewed)
+        self.renewed += len(
+            self.heartbeats.worker_heartbeat(worker, heartbeat=beat, now=datetime.now(UTC)).renewed
+        )
 
 
 class Bare:

@@ -56,11 +56,11 @@ def hosts_call(share: Any) -> None:
         tenant = {"tenant_id": host.tenant_id, "now": now}
         done, failed, given_back = sealing.claim(host, at=now, new_sectors=3, max=3)
         progress = wire.Progress(token=done.token, stage=stage, done=1, total=2)
-        reports.job_progress(done.id, progress, **tenant)
+        reports.job_progress(done.id, progress=progress, **tenant)
         sealing.report(done, "ADD_PIECE", state=first, at=now)
         told = wire.Fail(token=failed.token, level=wire.Level.TEMPORARY, stage=stage, error="none")
-        reports.job_fail(failed.id, told, **tenant)
-        reports.job_release(given_back.id, wire.Release(token=given_back.token), **tenant)
+        reports.job_fail(failed.id, fail=told, **tenant)
+        reports.job_release(given_back.id, release=wire.Release(token=given_back.token), **tenant)
     one("apps.sectors.services.jobs.leases").leases_sweep(now=now)
 
 

@@ -178,14 +178,14 @@ def follow() -> None:
     one("apps.miners.services.refresh").miners_refresh(
         list(rows.miners_active()), client=node(), height=head.height, key="", params=policy.proving
     )
-    one("apps.sectors.services.active").active_follow(roots_read.roots_active(), work)
+    one("apps.sectors.services.active").active_follow(roots_read.roots_active(), work=work)
     one("apps.sectors.services.active").deadlines_fill(work)
     roots = roots_read.roots_active()
     seen = look.ProvingContext(client=node(), network=policy, head=head, now=work.now)
-    written = one("apps.proving.services.deadlines").deadlines_follow(roots, seen)
+    written = one("apps.proving.services.deadlines").deadlines_follow(roots, context=seen)
     miners = [row.miner for row in roots]
     one("apps.proving.selectors.faults").miners_faulty(miners)
-    one("apps.proving.services.forecast").forecasts_follow(miners, seen, written=written)
+    one("apps.proving.services.forecast").forecasts_follow(miners, context=seen, written=written)
 
 
 EACH_HEAD_MS: Final = 1_400

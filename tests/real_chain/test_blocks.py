@@ -100,7 +100,7 @@ async def test_our_block_is_taken_by_lotus_and_its_reward_is_read(mining: Any) -
 
     await one_win(node, miner)  # something executes it: this block, or one that the node has made since
     tipset = Head(height=row.epoch, key=" ".join(one["/"] for one in head["Cids"]))
-    paid = await asyncio.to_thread(in_database, lambda: rewards_paid(chain_client(), tipset))
+    paid = await asyncio.to_thread(in_database, lambda: rewards_paid(chain_client(), tipset=tipset))
     own = dict(paid)[miner.row.actor_id]
     before, after = (
         int(node.call("StateGetActor", miner.row.address, one["Cids"])["Balance"])

@@ -51,7 +51,7 @@ def test_the_node_votes_under_our_lease_and_finality_goes_on(mining: tuple[RealN
     seen: set[int] = set()
 
     def is_renewed() -> bool:
-        assert f3_participate(ours, [link], now=clock.now())
+        assert f3_participate(ours, links=[link], now=clock.now())
         lease = F3Lease.objects.get(miner=miner.row)
         if lease.reason == "":
             seen.add(lease.from_instance)

@@ -43,11 +43,11 @@ def host_leftovers_remove(
     ids = [one for one in found if one in names or found[one] in names] if names else [*found]
     _missing_refuse([name for name in names if name not in (*ids, *(found[one] for one in ids))], worker.name)
     work = sealing_context_now()
-    plan = sealing_leftovers_plan(worker, ids, work=work)
+    plan = sealing_leftovers_plan(worker, ids=ids, work=work)
     gone = {one.leftover.id: one.leftover.size for one in plan if not one.refusal}
     if _is_sure([_line(one.leftover.id, one.leftover.size, one) for one in plan], gone, write, options):
         sealing_leftovers_remove(
-            worker, [*gone], by=SYSTEM, work=work, reason=options["reason"][:500], count=len(gone)
+            worker, ids=[*gone], by=SYSTEM, work=work, reason=options["reason"][:500], count=len(gone)
         )
         write(f"ordered: {worker.name} removes {plural(len(gone), 'leftover')} from its sealing folders")
 
@@ -61,7 +61,7 @@ def store_leftovers_remove(
     _missing_refuse([name for name in names if name not in rows], store.name)
     uuids = [str(uuid) for uuid in rows.values()]
     plan = (
-        leftovers_plan(findings_picked(store, uuids), work=work)
+        leftovers_plan(findings_picked(store, uuids=uuids), work=work)
         if names
         else leftovers_next(store, work=work)
     )

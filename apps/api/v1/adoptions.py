@@ -150,7 +150,7 @@ class MinerAdoptionView(PoolView):
         """Cancel it; sectors that were already added stay."""
         miner = miner_get(self.principal, address)
         row = adoption_get(miner, uuid)
-        return Response(adoption_body(adoption_cancel(miner, row, by=self.principal, now=clock.now())))
+        return Response(adoption_body(adoption_cancel(miner, row=row, by=self.principal, now=clock.now())))
 
 
 urlpatterns = [

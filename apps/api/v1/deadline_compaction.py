@@ -99,11 +99,13 @@ class DeadlineCompactView(PoolView):
         context = context_require()
         if is_dry_run(request):
             return Response(
-                compaction_body(compaction_plan(miner, whole(index), partitions=wanted, context=context))
+                compaction_body(
+                    compaction_plan(miner, index=whole(index), partitions=wanted, context=context)
+                )
             )
         key = request.headers.get("Idempotency-Key")
         plan, message = compaction_send(
-            miner, whole(index), partitions=wanted, by=self.principal, context=context, key=key
+            miner, index=whole(index), partitions=wanted, by=self.principal, context=context, key=key
         )
         body_out = sent_before_body(message, whole(index)) if plan is None else compaction_body(plan, message)
         return Response(body_out, status=status.HTTP_201_CREATED)

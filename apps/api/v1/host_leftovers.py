@@ -109,9 +109,11 @@ class HostLeftoversRemoveView(PoolView):
         given, worker = body.validated_data, worker_get(self.principal, uuid)
         ids, work = given["leftovers"], sealing_context_now()
         if is_dry_run(request):
-            plan = sealing_leftovers_plan(worker, ids, work=work)
+            plan = sealing_leftovers_plan(worker, ids=ids, work=work)
         else:
-            plan = sealing_leftovers_remove(worker, ids, by=self.principal, work=work, reason=given["reason"])
+            plan = sealing_leftovers_remove(
+                worker, ids=ids, by=self.principal, work=work, reason=given["reason"]
+            )
         return Response({"results": [leftover_body(one.leftover) | {"refusal": one.refusal} for one in plan]})
 
 

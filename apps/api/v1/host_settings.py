@@ -87,7 +87,7 @@ class WorkerSettingsView(PoolView):
         body.is_valid(raise_exception=True)
         worker = worker_get(self.principal, uuid)
         values = values_read(body.validated_data["values"], is_shared=False)
-        worker_settings_set(worker, values, actor=self.principal.actor, by=self.principal)
+        worker_settings_set(worker, values=values, actor=self.principal.actor, by=self.principal)
         return Response({"wanted": settings_wanted(worker_get(self.principal, uuid))})
 
 
@@ -104,7 +104,7 @@ class WorkerGroupView(PoolView):
         body.is_valid(raise_exception=True)
         worker = worker_get(self.principal, uuid)
         group = body.validated_data["group"]
-        worker_group_set(worker, group, actor=self.principal.actor, by=self.principal)
+        worker_group_set(worker, group=group, actor=self.principal.actor, by=self.principal)
         return Response({"wanted": settings_wanted(worker_get(self.principal, uuid))})
 
 

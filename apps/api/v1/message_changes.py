@@ -122,7 +122,7 @@ class BulkView(PoolView):
         ordered = rows.order_by("from_addr", "nonce", "created_at", "pk")[:BULK_MAX]
         done = messages_bulk(
             data["action"],
-            ordered,
+            rows=ordered,
             client=chain_client(),
             head=head_needed(),
             now=clock.now(),

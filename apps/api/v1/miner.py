@@ -44,7 +44,7 @@ class MinerView(PoolView):
         miner = miner_get(self.principal, address)
         body = MinerChange(data=request.data)
         body.is_valid(raise_exception=True)
-        porep_set(miner, body.validated_data["porep"], network=network_current(), by=self.principal)
+        porep_set(miner, rule=body.validated_data["porep"], network=network_current(), by=self.principal)
         return Response(miner_body(miner_get(self.principal, address)))
 
 

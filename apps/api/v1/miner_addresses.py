@@ -139,9 +139,9 @@ class MinerAddressesView(PoolView):
         )
         client = chain_client()
         if only_priced:
-            plan = change_plan(miner, wish, principal=self.principal, client=client, head=head)
+            plan = change_plan(miner, request=wish, principal=self.principal, client=client, head=head)
             return Response({"message": None, **plan_body(plan)})
-        sent = change_push(miner, wish, principal=self.principal, client=client, head=head)
+        sent = change_push(miner, request=wish, principal=self.principal, client=client, head=head)
         return created(sent_body(sent))
 
 

@@ -172,7 +172,7 @@ class MinerBatchesView(PoolView):
         """Change the given fields."""
         body = BatchSettingsInput(data=request.data)
         body.is_valid(raise_exception=True)
-        batch_settings_set(miner_get(self.principal, address), body.validated_data, by=self.principal)
+        batch_settings_set(miner_get(self.principal, address), values=body.validated_data, by=self.principal)
         return Response(settings_body(miner_get(self.principal, address)))
 
 

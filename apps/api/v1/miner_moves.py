@@ -125,9 +125,9 @@ def move_do(miner: Miner, *, way: Way, by: Principal, **body: Any) -> Miner:
     if len(given) != 1 or given[0] not in allowed:
         raise BadValue(gettext("must be one of {names}").format(names=", ".join(allowed)), field=allowed[0])
     if given == ["height"]:
-        return (move_in if way == Way.IN else move_out)(miner, body["height"], by=by)
+        return (move_in if way == Way.IN else move_out)(miner, height=body["height"], by=by)
     if way == Way.IN:
-        sectorid_import(miner, body["last_number"], principal=by)
+        sectorid_import(miner, number=body["last_number"], principal=by)
     else:
         taken = numbers_allocated(chain_client(), miner.address)
         sectorid_export(miner, principal=by, now=clock.now(), taken=taken)

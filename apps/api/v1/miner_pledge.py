@@ -138,7 +138,7 @@ class MinerPledgePriceView(PoolView):
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
         price = pledge_price(miner, client=chain_client(), head=head, network=network)
-        return Response(price_body(price, paying_of(miner, price), count=count))
+        return Response(price_body(price, paying_of(miner, price=price), count=count))
 
 
 urlpatterns = [

@@ -77,7 +77,7 @@ class MinerSendersView(PoolView):
         """Set the addresses of the given uses."""
         body = MinerSendersInput(data=request.data)
         body.is_valid(raise_exception=True)
-        senders_set(miner_get(self.principal, address), body.validated_data, by=self.principal)
+        senders_set(miner_get(self.principal, address), named=body.validated_data, by=self.principal)
         return Response(senders_body(miner_get(self.principal, address)))
 
 

@@ -107,7 +107,7 @@ class MinerTargetView(PoolView):
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
         return Response(
-            target_body(target_set(miner, body.validated_data, by=self.principal, now=clock.now()))
+            target_body(target_set(miner, values=body.validated_data, by=self.principal, now=clock.now()))
         )
 
     @extend_schema(responses={204: None})

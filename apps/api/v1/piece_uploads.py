@@ -126,11 +126,11 @@ class MinerPiecesView(UploadView):
         announced = header_number(request, "Upload-Length")
         if announced is not None:
             spec = self.spec(request, payload_size=announced)
-            return created(piece_body(upload_begin(miner, spec, by=self.principal, is_resumable=True)))
+            return created(piece_body(upload_begin(miner, spec=spec, by=self.principal, is_resumable=True)))
         length = request.META.get("CONTENT_LENGTH")
         size = int(length) if length else None
         piece, is_new = piece_upload(
-            miner, self.spec(request, payload_size=size), source=request._request, by=self.principal
+            miner, spec=self.spec(request, payload_size=size), source=request._request, by=self.principal
         )
         return Response(piece_body(piece), status=201 if is_new else 200)
 
@@ -146,7 +146,9 @@ class MinerPiecesFetchView(PoolView):
         given = dict(body.validated_data)
         url = given.pop("url")
         miner = miner_get(self.principal, address)
-        return created(piece_body(piece_fetch_begin(miner, PieceSpec(**given), url=url, by=self.principal)))
+        return created(
+            piece_body(piece_fetch_begin(miner, spec=PieceSpec(**given), url=url, by=self.principal))
+        )
 
 
 class PieceUploadView(UploadView):
@@ -171,7 +173,7 @@ class PieceUploadView(UploadView):
         """Upload the next part, which starts at `Upload-Offset`, or where `Content-Range` says."""
         piece = upload_get(self.principal, uuid)
         offset = part_offset(request)
-        piece, _ = part_upload(piece, request._request, offset=offset, by=self.principal)
+        piece, _ = part_upload(piece, source=request._request, offset=offset, by=self.principal)
         return Response(piece_body(piece))
 
     @extend_schema(responses={204: None})
@@ -191,7 +193,7 @@ class PiecePurposeView(PoolView):
         body.is_valid(raise_exception=True)
         piece = upload_get(self.principal, uuid)
         return Response(
-            piece_body(piece_purpose_set(piece, body.validated_data["purpose"], by=self.principal))
+            piece_body(piece_purpose_set(piece, purpose=body.validated_data["purpose"], by=self.principal))
         )
 
 

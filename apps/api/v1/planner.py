@@ -109,8 +109,8 @@ def planner_body(viewer: Principal, address: str, given: Mapping[str, str]) -> d
     miner = miner_get(viewer, address) if address else None
     head = head_current()
     network = None if head is None else network_current()
-    present = plan_values(viewer, miner, network=network, now=clock.now())
-    plan, values = plan_read({key: given.get(key) or "" for key in KEYS}, present)
+    present = plan_values(viewer, miner=miner, network=network, now=clock.now())
+    plan, values = plan_read({key: given.get(key) or "" for key in KEYS}, values=present)
     outcome = simulate(plan)
     costs, why = None, "no miner is given" if miner is None else "no node has answered yet"
     if miner is not None and head is not None and network is not None:

@@ -71,14 +71,14 @@ class PolicyView(PolicyDocumentView):
     @extend_schema(responses={(200, JSON): document_schema(PolicyState)})
     def get(self, _request: Request, address: str) -> Response:
         """Show the policy in effect, its versions, and who may change it through a console."""
-        return answer_of(policy_read(self.principal, address))
+        return answer_of(policy_read(self.principal, address=address))
 
     @extend_schema(
         request={JSON: document_schema(PolicyChange)}, responses={(200, JSON): document_schema(PolicyApplied)}
     )
     def put(self, _request: Request, address: str) -> Response:
         """Apply a change that one of the signer's editors signed."""
-        return answer_of(policy_change(self.principal, address, change=self.read(PolicyChange)))
+        return answer_of(policy_change(self.principal, address=address, change=self.read(PolicyChange)))
 
 
 class PolicyVersionView(PolicyDocumentView):
@@ -89,7 +89,7 @@ class PolicyVersionView(PolicyDocumentView):
         """Show its text, who applied it, and what it changed."""
         if not number.isdecimal() or len(number) > 9:
             raise NotFound(gettext("there is no version {number}").format(number=number))
-        return answer_of(policy_version(self.principal, address, number=int(number)))
+        return answer_of(policy_version(self.principal, address=address, number=int(number)))
 
 
 class PolicyDraftView(PolicyDocumentView):
@@ -102,7 +102,7 @@ class PolicyDraftView(PolicyDocumentView):
     )
     def post(self, _request: Request, address: str) -> Response:
         """Return the policy that the change would produce, and which past decisions it would have changed."""
-        return answer_of(policy_draft(self.principal, address, edit=self.read(PolicyEdit)))
+        return answer_of(policy_draft(self.principal, address=address, edit=self.read(PolicyEdit)))
 
 
 class PolicyTrialView(PolicyDocumentView):
@@ -118,7 +118,7 @@ class PolicyTrialView(PolicyDocumentView):
         except BadField as error:
             raise BadValue(error.reason, field=f"message.{error.field}".rstrip(".")) from None
         return answer_of(
-            policy_try(self.principal, address, message=message, text=data.validated_data["text"])
+            policy_try(self.principal, address=address, message=message, text=data.validated_data["text"])
         )
 
 

@@ -133,7 +133,9 @@ class DeadlineDryRunView(PoolView):
     def post(self, request: Request, address: str, index: str) -> Response:  # noqa: ARG002
         """Start a dry run; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)
-        runs = deadline_dry_run(miner, whole(index), principal=self.principal, context=context_require())
+        runs = deadline_dry_run(
+            miner, index=whole(index), principal=self.principal, context=context_require()
+        )
         return Response({"results": [check_body(run) for run in runs]}, status=status.HTTP_201_CREATED)
 
 
@@ -146,7 +148,7 @@ class SectorTestView(PoolView):
     def post(self, request: Request, address: str, number: str) -> Response:  # noqa: ARG002
         """Start a check; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)
-        run = sector_test(miner, whole(number), principal=self.principal, context=context_require())
+        run = sector_test(miner, number=whole(number), principal=self.principal, context=context_require())
         return Response(check_body(run), status=status.HTTP_201_CREATED)
 
 

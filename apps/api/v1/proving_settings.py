@@ -84,7 +84,7 @@ class ProvingSettingsView(PoolView):
         """Change the given fields; operator only."""
         body = ProvingSettingsInput(data=request.data)
         body.is_valid(raise_exception=True)
-        proving_settings_set(None, body.validated_data, by=self.principal)
+        proving_settings_set(None, values=body.validated_data, by=self.principal)
         return Response(settings_body(None))
 
 
@@ -107,7 +107,7 @@ class MinerProvingSettingsView(PoolView):
         body = ProvingSettingsInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
-        proving_settings_set(miner, body.validated_data, by=self.principal)
+        proving_settings_set(miner, values=body.validated_data, by=self.principal)
         return Response(settings_body(miner))
 
 

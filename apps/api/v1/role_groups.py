@@ -39,7 +39,7 @@ class RoleGroupsView(RoleView):
         """Assign a role to a group: one of its hosts holds an exclusive role, the others stand by."""
         grant = GroupGrant(**self.asked(request, RoleGroupGiveInput))
         miner = miner_get(self.principal, address)
-        row = group_role_give(miner, grant, principal=self.principal, now=clock.now())
+        row = group_role_give(miner, grant=grant, principal=self.principal, now=clock.now())
         return created(role_group_body(row))
 
 

@@ -95,7 +95,7 @@ class RolesView(RoleView):
         """Assign a role to a host: hosts without it no longer do this work for the miner."""
         data = self.asked(request, RoleGiveInput)
         miner = miner_get(self.principal, address)
-        role = host_role_give(miner, RoleGrant(**data), principal=self.principal, now=clock.now())
+        role = host_role_give(miner, grant=RoleGrant(**data), principal=self.principal, now=clock.now())
         return created(role_body(role))
 
 

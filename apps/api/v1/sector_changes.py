@@ -91,10 +91,16 @@ class ChangingView(PoolView):
         """Answer with the price, after asking for the change unless it is a dry run."""
         head, network, client = head_needed(), network_current(), chain_client()
         if is_dry_run(self.request):
-            plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
+            plan = changes_plan(sectors, request=wanted, client=client, head=head, network=network)
             return Response(plan_body(plan) | {"signer": signers_refusal(plan, by=self.principal)})
         plan, made = changes_request(
-            sectors, wanted, by=self.principal, client=client, head=head, network=network, now=clock.now()
+            sectors,
+            request=wanted,
+            by=self.principal,
+            client=client,
+            head=head,
+            network=network,
+            now=clock.now(),
         )
         return created(plan_body(plan, made))
 

@@ -154,7 +154,9 @@ class SectorStateView(PoolView):
         body.is_valid(raise_exception=True)
         sector = sector_get(self.principal, uuid)
         given = body.validated_data
-        sector_state_set(sector, given["state"], reason=given["reason"], by=self.principal, now=clock.now())
+        sector_state_set(
+            sector, state=given["state"], reason=given["reason"], by=self.principal, now=clock.now()
+        )
         return Response(detail_body(sector_get(self.principal, uuid)))
 
 

@@ -147,7 +147,7 @@ class SectorNumbersAllocateView(PoolView):
             key=request.headers.get("Idempotency-Key", "")[:100],
             allocator=(data["host"], data["token"]) if "host" in data else None,
         )
-        row = numbers_reserve(miner, wish, principal=self.principal, now=clock.now())
+        row = numbers_reserve(miner, request=wish, principal=self.principal, now=clock.now())
         return created(
             {
                 "lease_id": str(row.uuid),
@@ -184,7 +184,7 @@ class SectorNumbersReserveView(PoolView):
             key=request.headers.get("Idempotency-Key", "")[:100],
         )
         return created(
-            reservation_body(numbers_reserve(miner, wish, principal=self.principal, now=clock.now()))
+            reservation_body(numbers_reserve(miner, request=wish, principal=self.principal, now=clock.now()))
         )
 
 
@@ -198,7 +198,9 @@ class ReservationReleaseView(PoolView):
     def post(self, request: Request, address: str, reservation: str) -> Response:  # noqa: ARG002
         """Record what became of reserved numbers; they are never allocated again."""
         miner = miner_get(self.principal, address)
-        row = reservation_end(miner, reservation, event=self.event, principal=self.principal, now=clock.now())
+        row = reservation_end(
+            miner, uuid=reservation, event=self.event, principal=self.principal, now=clock.now()
+        )
         return Response(reservation_body(row))
 
 

@@ -166,7 +166,7 @@ class RunRetryView(RunView):
         """Retry the failed stage, or go back to an earlier state of the table."""
         body = RunRetryInput(data=request.data)
         body.is_valid(raise_exception=True)
-        run = run_open(sector_get(self.principal, uuid), self.kind)
+        run = run_open(sector_get(self.principal, uuid), kind=self.kind)
         state = body.validated_data.get("state")
         return Response(run_body(run_retry(run, by=self.principal, now=clock.now(), state=state)))
 
@@ -179,7 +179,7 @@ class RunAbortView(RunView):
         """Abort a run; pieces of a snap-up then wait for another sector; refused once its message is sent."""
         body = RunAbortInput(data=request.data)
         body.is_valid(raise_exception=True)
-        run = run_open(sector_get(self.principal, uuid), self.kind)
+        run = run_open(sector_get(self.principal, uuid), kind=self.kind)
         reason = body.validated_data["reason"]
         return Response(run_body(run_abort(run, reason=reason, by=self.principal, now=clock.now())))
 

@@ -186,7 +186,7 @@ class StoreLeftoversRemoveView(PoolView):
         )
         work = sealing_context_now()
         if is_dry_run(request):
-            plan = leftovers_plan(findings_picked(store, uuids), work=work)
+            plan = leftovers_plan(findings_picked(store, uuids=uuids), work=work)
         else:
             plan = leftovers_remove(store, uuids=uuids, by=self.principal, work=work, reason=given["reason"])
         return Response(planned_body(plan))

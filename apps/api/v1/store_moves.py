@@ -127,7 +127,7 @@ class StoreMovesView(PoolView):
         numbers = given["count"] if "count" in given else [str(one) for one in given["sectors"]]
         source = store_get(self.principal, uuid, now=now)
         target = store_get(self.principal, str(given["to"]), now=now)
-        made = moves_begin(source, target, numbers=numbers, now=now, by=self.principal)
+        made = moves_begin(source, target=target, numbers=numbers, now=now, by=self.principal)
         return created(moves_body(moves_of(source).filter(pk__in=[one.pk for one in made])))
 
     @extend_schema(responses=CancelledOutput)

@@ -95,7 +95,7 @@ class StoresView(PoolView):
         body.is_valid(raise_exception=True)
         given = body.validated_data
         worker = worker_get(self.principal, given["worker_id"])
-        command = store_attach(worker, given["path"], is_new=given["new"], by=self.principal)
+        command = store_attach(worker, path=given["path"], is_new=given["new"], by=self.principal)
         return created(order_body(command))
 
 
@@ -116,7 +116,7 @@ class StoreView(PoolView):
         body = StoreInput(data=request.data)
         body.is_valid(raise_exception=True)
         store = store_get(self.principal, uuid, now=clock.now())
-        store_change(store, StoreChanges(**body.validated_data), now=clock.now(), by=self.principal)
+        store_change(store, changes=StoreChanges(**body.validated_data), now=clock.now(), by=self.principal)
         return Response(detail_body(store_get(self.principal, uuid, now=clock.now())))
 
 

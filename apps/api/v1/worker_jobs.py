@@ -55,7 +55,7 @@ class ClaimView(WorkerView):
         self.kinds_check(claim.kinds)
         worker = self.worker(claim.worker_id)
         heartbeat_note(worker, principal=self.principal)
-        return answer_of(jobs_claim(worker, claim, now=clock.now()))
+        return answer_of(jobs_claim(worker, claim=claim, now=clock.now()))
 
 
 class EventView(WorkerView):
@@ -68,7 +68,7 @@ class EventView(WorkerView):
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record the end of a stage; repeating the same number returns the same response."""
         event = self.read(Event)
-        return answer_of(job_event(uuid, event, tenant_id=self.tenant_id, now=clock.now()))
+        return answer_of(job_event(uuid, event=event, tenant_id=self.tenant_id, now=clock.now()))
 
 
 class ProgressView(WorkerView):
@@ -77,7 +77,7 @@ class ProgressView(WorkerView):
     @extend_schema(request={"application/json": document_schema(Progress)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record the progress of a stage, and extend the lease."""
-        job_progress(uuid, self.read(Progress), tenant_id=self.tenant_id, now=clock.now())
+        job_progress(uuid, progress=self.read(Progress), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
 
@@ -87,7 +87,7 @@ class CompleteView(WorkerView):
     @extend_schema(request={"application/json": document_schema(Complete)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record a proof, or the numbers of the sectors that cannot be proven."""
-        job_complete(uuid, self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
+        job_complete(uuid, complete=self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
         transaction.on_commit(proofs_take)
         return Response(status=204)
 
@@ -98,7 +98,7 @@ class FailView(WorkerView):
     @extend_schema(request={"application/json": document_schema(Fail)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record a failure: it is retried later, or paused until somebody decides."""
-        job_fail(uuid, self.read(Fail), tenant_id=self.tenant_id, now=clock.now())
+        job_fail(uuid, fail=self.read(Fail), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
 
@@ -108,7 +108,7 @@ class ReleaseView(WorkerView):
     @extend_schema(request={"application/json": document_schema(Release)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Release a job."""
-        job_release(uuid, self.read(Release), tenant_id=self.tenant_id, now=clock.now())
+        job_release(uuid, release=self.read(Release), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
 
@@ -140,7 +140,7 @@ class DataView(WorkerView):
     def put(self, request: Request, uuid: str) -> Response:
         """Store the bytes of a piece if they are the requested ones, or the output of C1 unchanged."""
         take = c1_take if is_sealing(uuid) else unsealed_take
-        take(uuid, request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
+        take(uuid, source=request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
         return Response(status=204)
 
     def lease_token(self, request: Request) -> int:

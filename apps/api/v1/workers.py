@@ -55,7 +55,7 @@ class HeartbeatView(WorkerView):
         heartbeat = self.read(Heartbeat, worker=uuid)
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
-        answer = worker_heartbeat(worker, heartbeat, now=clock.now())
+        answer = worker_heartbeat(worker, heartbeat=heartbeat, now=clock.now())
         return answer_of(replace(answer, wants_log=log_is_watched(worker)))
 
 

@@ -44,7 +44,7 @@ KEPT: Final = timedelta(days=1)
 """How long the ticket of a miner stays for which no lease is asked any more; by then its lease has ended."""
 
 
-def f3_participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: datetime) -> bool:
+def f3_participate(miners: Sequence[Miner], *, links: Sequence[NodeLink], now: datetime) -> bool:
     """Ask for the leases that are missing or about to end; False where there is nothing to look after.
 
     Without a node that runs F3, leases of earlier are kept and say so.  A node that does not answer is asked
@@ -71,7 +71,7 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
     leases = {row.miner_id: row for row in F3Lease.objects.filter(miner__in=miners).select_related("miner")}
     nodes = f3_running(links)
     instances = {node.link.url: node.instance for node in nodes}
-    restored_mark(miners, leases, instances=instances, term=TERM + RENEW_WITHIN, now=now)
+    restored_mark(miners, leases=leases, instances=instances, term=TERM + RENEW_WITHIN, now=now)
     if not nodes:
         for lease in leases.values():
             _failed(lease, "no node that runs F3 responds", now=now)
@@ -110,17 +110,17 @@ def _ask_holder(
 
     One that is instances behind lists leases that have ended.
     """
-    holders = holders_known(lease, voters.get(lease.miner.actor_id or -1, ()))
+    holders = holders_known(lease, voters=voters.get(lease.miner.actor_id or -1, ()))
     current = [node for node in nodes if node.instance + RENEW_WITHIN >= lease.instance]
     holder = [node for node in current if node.link.url in holders]
     if lease.restored_until is None or len(holders) != 1 or not holder:
-        _failed(lease, doubt_reason(lease, holders), now=now)
+        _failed(lease, doubt_reason(lease, holders=holders), now=now)
     elif lease.reason or not lease.runs_at(now) or lease.ends - holder[0].instance <= RENEW_WITHIN:
         _ask(lease, holder, silent, now=now)
 
 
 def f3_stop(
-    miners: Sequence[Miner], links: Callable[[], Sequence[NodeLink]], *, reason: str, now: datetime
+    miners: Sequence[Miner], *, links: Callable[[], Sequence[NodeLink]], reason: str, now: datetime
 ) -> None:
     """Note that no lease is asked for any more, except for these miners.
 
@@ -147,7 +147,7 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
             continue
         before = lease.ticket
         try:
-            _renewed(lease, node, lease_request(lease, node), now=now)
+            _renewed(lease, node, lease_request(lease, node=node), now=now)
         except TicketTaken:
             return
         except NodeRefused as refusal:

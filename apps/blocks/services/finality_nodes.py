@@ -31,7 +31,7 @@ def f3_running(links: Iterable[NodeLink]) -> list[F3Node]:
 
     All are asked at the same time: those that hang cost one wait together.
     """
-    return [node for node in ask_all(links, _running) if node is not None]
+    return [node for node in ask_all(links, ask=_running) if node is not None]
 
 
 def _running(link: NodeLink) -> F3Node | None:
@@ -42,7 +42,7 @@ def _running(link: NodeLink) -> F3Node | None:
         return None
 
 
-def ask_all(links: Iterable[NodeLink], ask: Callable[[NodeLink], Answer]) -> list[Answer]:
+def ask_all(links: Iterable[NodeLink], *, ask: Callable[[NodeLink], Answer]) -> list[Answer]:
     """Return what each node says, in their order, all asked at the same time; `ask` reads no rows."""
     nodes = list(links)
     if len(nodes) < 2:
@@ -54,7 +54,7 @@ def ask_all(links: Iterable[NodeLink], ask: Callable[[NodeLink], Answer]) -> lis
 def voters_listed(nodes: Sequence[F3Node]) -> dict[int, set[str]]:
     """Return by which nodes each actor is voted for; empty where one of them does not tell."""
     found: dict[int, set[str]] = {}
-    for node, actors in zip(nodes, ask_all([node.link for node in nodes], _participants), strict=True):
+    for node, actors in zip(nodes, ask_all([node.link for node in nodes], ask=_participants), strict=True):
         if actors is None:
             return {}
         for actor_id in actors:

@@ -28,8 +28,8 @@ log = structlog.get_logger(__name__)
 
 def restored_mark(
     miners: Sequence[Miner],
-    leases: dict[int, F3Lease],
     *,
+    leases: dict[int, F3Lease],
     instances: Mapping[str, int],
     term: int,
     now: datetime,
@@ -71,12 +71,12 @@ def _has_synced(urls: Collection[str], *, since: datetime) -> bool:
     return nodes_all().filter(url__in=urls, state=NodeState.HEALTHY, checked_at__gte=since).exists()
 
 
-def holders_known(lease: F3Lease, voters: Collection[str]) -> set[str]:
+def holders_known(lease: F3Lease, *, voters: Collection[str]) -> set[str]:
     """Return which nodes vote for a miner in doubt: `voters` say so, one was asked since the restore."""
     return set(voters) | ({lease.node} if lease.ticket else set())
 
 
-def doubt_reason(lease: F3Lease, holders: Collection[str]) -> str:
+def doubt_reason(lease: F3Lease, *, holders: Collection[str]) -> str:
     """Return why a lease in doubt is not renewed, and until when."""
     if lease.restored_until is None:
         return gettext("the database was restored: no node in sync has reported the current instance yet")

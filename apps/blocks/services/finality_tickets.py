@@ -34,7 +34,7 @@ class TicketTaken(Exception):
     """Another process asks for this miner's lease."""
 
 
-def lease_request(lease: F3Lease, node: F3Node) -> dict[str, Any]:
+def lease_request(lease: F3Lease, *, node: F3Node) -> dict[str, Any]:
     """Return the lease that a node gives.  Raises NodeRefused, NodeUnavailable, TicketTaken."""
     previous = lease.ticket
     for is_last in (False, True):
@@ -55,7 +55,7 @@ def lease_request(lease: F3Lease, node: F3Node) -> dict[str, Any]:
 def _voted(lease: F3Lease, node: F3Node, ticket: str) -> dict[str, Any]:
     """Return the lease that a node gives for a ticket, which is a row before: it may give it unheard."""
     before = (lease.ticket, lease.node, lease.reserved_until)
-    _reserve(lease, ticket, node.link.url, ticket_end(ticket, node.instance))
+    _reserve(lease, ticket, node.link.url, ticket_end(ticket, instance=node.instance))
     try:
         given: dict[str, Any] = node.link.call("F3Participate", [ticket], timeout_s=ANSWER_S)
     except NodeRefused as refusal:
@@ -80,7 +80,7 @@ def _reserve(lease: F3Lease, ticket: str, url: str, until: int) -> None:
     lease.ticket, lease.node, lease.reserved_until = ticket, url, until
 
 
-def ticket_end(ticket: str, instance: int) -> int:
+def ticket_end(ticket: str, *, instance: int) -> int:
     """Return the last instance of a ticket that a node gave while it worked on this one.
 
     A ticket is the lease in CBOR; one of another form is taken to begin a little later.

@@ -49,7 +49,7 @@ def rounds_won(rows: Sequence[Round]) -> list[Round]:
     return won
 
 
-def round_advance(row: Round, event: str, **data: Any) -> None:
+def round_advance(row: Round, *, event: str, **data: Any) -> None:
     """Move a round that was won; one that another service moved meanwhile stays as that has it."""
     if "reason" in data:
         data["reason"] = data["reason"][:REASON_MAX]
@@ -103,13 +103,13 @@ def rounds_interrupted(*, before: int) -> int:
     for row in rows:
         round_advance(
             row,
-            RoundState.INTERRUPTED,
+            event=RoundState.INTERRUPTED,
             reason=gettext("the blocks process stopped before the block was submitted"),
         )
     return len(rows)
 
 
-def rounds_at(miners: Sequence[Miner], epoch: int) -> dict[int, Round]:
+def rounds_at(miners: Sequence[Miner], *, epoch: int) -> dict[int, Round]:
     """Return the rounds of an epoch that are there already, with their blocks, by the miner's key."""
     return {row.miner_id: row for row in AT.rows(epoch=epoch, miners=[miner.pk for miner in miners])}
 

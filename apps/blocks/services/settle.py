@@ -52,7 +52,7 @@ def rounds_settle(head: HeadRow, *, finality: int) -> int:
         event = _event(row, is_there=row.is_there, depth=head.height - row.epoch)
         if event:
             # By what the win seemed lost is no word about a block that is on the chain.
-            round_advance(row, event, **({"reason": ""} if event == "INCLUDE" else {}))
+            round_advance(row, event=event, **({"reason": ""} if event == "INCLUDE" else {}))
             moved += 1
     return moved
 

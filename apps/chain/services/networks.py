@@ -60,8 +60,8 @@ def network_bind(client: ChainClient) -> Network:
 def network_read(client: ChainClient) -> Network:
     """Return the unsaved row that this node would bind the pool to.  Raises WrongNetwork, NetworkUnknown."""
     name, genesis, _ = client.chain_known()
-    bound = network_check(name, genesis)
-    params = params_read(client, name, kept={} if bound is None else bound.params)
+    bound = network_check(name, genesis=genesis)
+    params = params_read(client, name=name, kept={} if bound is None else bound.params)
     try:
         network_from_params(params)
     except (UnknownNetwork, BadField) as error:
@@ -69,7 +69,7 @@ def network_read(client: ChainClient) -> Network:
     return Network(pk=1, name=name, genesis=genesis, version=client.state_network_version(), params=params)
 
 
-def params_read(client: ChainClient, name: str, *, kept: Mapping[str, Any]) -> dict[str, Any]:
+def params_read(client: ChainClient, *, name: str, kept: Mapping[str, Any]) -> dict[str, Any]:
     """Return a network's parameters: the node's own first, then NETWORK_PARAMS, then those of its miners."""
     told = client.state_get_network_params()
     if network_is_listed(name):
@@ -99,7 +99,7 @@ def miner_facts_read(client: ChainClient) -> dict[str, Any]:
     return {}
 
 
-def network_check(name: str, genesis: str) -> Network | None:
+def network_check(name: str, *, genesis: str) -> Network | None:
     """Return the network that the pool is bound to, if to any.  Raises WrongNetwork if this is another."""
     row = network_bound()
     if row is not None and (row.name, row.genesis) != (name, genesis):

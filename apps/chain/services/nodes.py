@@ -55,7 +55,7 @@ def node_test(text: str, *, now: datetime) -> Node:
     address = node_address(text)
     node = Node(url=address.http_url, token=address.token, is_configured=False)
     finding = node_probe(node, now=now)
-    probe_store(node, finding, now=now)
+    probe_store(node, finding=finding, now=now)
     if node.state != NodeState.HEALTHY:
         raise NodeNotServing(node.error or gettext("the node cannot serve this pool"), field="url")
     return node

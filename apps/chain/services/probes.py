@@ -96,7 +96,7 @@ def nodes_probe(*, now: datetime) -> list[Node]:
     before = {node.pk: _probe(node) for node in nodes}
     stored = {node.pk: {name: getattr(node, name) for name in HEALTH_FIELDS} for node in nodes}
     for node, finding in zip(nodes, findings, strict=True):
-        probe_store(node, finding, now=now)
+        probe_store(node, finding=finding, now=now)
     _compare(nodes, findings)
     for node in nodes:
         # No save(): a node that an operator has removed meanwhile is no error.
@@ -162,7 +162,7 @@ def _sync_text(sync: Any) -> str:
     return SYNC_STAGES[max(known, key=lambda stage: (stage == 4, stage))] if known else ""
 
 
-def probe_store(node: Node, finding: Finding, *, now: datetime) -> None:
+def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
     """Put one finding into its row; the first node that answers binds the pool to its network."""
     node.checked_at = now
     node.probes = [*node.probes, None if finding.error else finding.latency_ms][-PROBES_KEPT:]
@@ -171,7 +171,7 @@ def probe_store(node: Node, finding: Finding, *, now: datetime) -> None:
         node.state, node.error = NodeState.AWAY, finding.error
         return
     try:
-        network = network_check(*finding.network)
+        network = network_check(finding.network[0], genesis=finding.network[1])
         if network is None or finding.details.get("network_version", network.version) != network.version:
             network_bind(ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S))
     except WrongNetwork as error:
@@ -198,7 +198,7 @@ def node_require_ours(url: str, *, client: ChainClient) -> None:
     """
     try:
         name, genesis, _ = client.chain_known()
-        network_check(name, genesis)
+        network_check(name, genesis=genesis)
     except WrongNetwork as error:
         Node.objects.filter(url=url).update(state=NodeState.WRONG_NETWORK, error=error.reason[:500])
         publish(Change("node_state", url, None))

@@ -92,7 +92,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     rows = data.sectors.filter(old, state__in=UNCOMMITTED).order_by("ticket_epoch")
     late = rare_rows(rows)
     if late:
-        ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, data.network) for row in late}
+        ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, network=data.network) for row in late}
         first = min(late, key=lambda row: ends[row.pk])
         say = gettext("{tickets} about to expire").format(tickets=plural(len(late), "ticket"))
         yield Finding(

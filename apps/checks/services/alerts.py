@@ -43,7 +43,12 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
         for alert, event in _events(channel, failing=failing, ended=ended, now=now):
             rows.append(
                 notification_of(
-                    channel, alert, event=event, result=results.get(alert.check_name), pool=pool, now=now
+                    channel,
+                    alert=alert,
+                    event=event,
+                    result=results.get(alert.check_name),
+                    pool=pool,
+                    now=now,
                 )
             )
     Notification.objects.bulk_create(rows)
@@ -96,7 +101,7 @@ def _events(
 
 
 def notification_of(
-    channel: AlertChannel, alert: Alert, *, event: AlertEvent, result: Result | None, pool: str, now: datetime
+    channel: AlertChannel, *, alert: Alert, event: AlertEvent, result: Result | None, pool: str, now: datetime
 ) -> Notification:
     """Return an unsaved notification: what lists on pages say, without reasons and addresses."""
     head = "Passes again" if event == AlertEvent.ENDED else alert.severity.capitalize()

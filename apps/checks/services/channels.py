@@ -44,7 +44,7 @@ def _allowed(principal: Principal) -> None:
         raise NotAllowed(gettext("only the operator can manage alert channels"))
 
 
-def target_read(kind: str, text: str) -> str:
+def target_read(kind: str, *, text: str) -> str:
     """Return a checked URL or address.  Raises BadValue."""
     if len(text) > TARGET_MAX:
         raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="target")
@@ -94,7 +94,7 @@ def channel_add(
     row = AlertChannel.objects.create(
         name=name.strip(),
         kind=kind,
-        target=text_encrypt(target_read(kind, target.strip())),
+        target=text_encrypt(target_read(kind, text=target.strip())),
         secret=text_encrypt(secret) if secret and kind == ChannelKind.WEBHOOK else "",
         repeat_s=repeat_s,
         critical_only=critical_only,

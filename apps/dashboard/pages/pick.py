@@ -31,7 +31,7 @@ def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> H
         raise Http404
     if of := request.GET.get("of", ""):
         miner = miner_get(viewer, of)
-        if not may_change(viewer, miner):
+        if not may_change(viewer, miner=miner):
             raise Http404
         viewer = miner_principal(miner)
     text = request.GET.get(request.GET.get("name", ""), "").strip()

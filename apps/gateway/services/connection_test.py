@@ -47,7 +47,7 @@ class ConnectionTestResult:
 
 
 def connection_request(
-    row: SignerConnection | ProverConnection, method: str, *, payload: Any, timeout_s: float
+    row: SignerConnection | ProverConnection, *, method: str, payload: Any, timeout_s: float
 ) -> Any:
     """Send a request to this very connection.  Raises ProviderRefused, NoAnswer."""
     ref = ConnectionRef(connection=str(row.pk), process=row.process, accounts=frozenset())
@@ -57,7 +57,7 @@ def connection_request(
 def connection_end(*, principal: Principal, row: SignerConnection | ProverConnection) -> None:
     """Close a connection; its program may dial again, unless its token is revoked.  Raises NoAnswer."""
     audit_record(principal=principal, action="gateway.disconnect", target=f"{row} ({row.pk})")
-    connection_request(row, END, payload=None, timeout_s=END_S)
+    connection_request(row, method=END, payload=None, timeout_s=END_S)
 
 
 def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Tenant) -> None:
@@ -70,7 +70,7 @@ def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Te
     def end() -> None:
         for row in serving.filter(seen_at__gt=clock.now() - ALIVE_S):
             try:
-                connection_request(row, END, payload=None, timeout_s=END_S)
+                connection_request(row, method=END, payload=None, timeout_s=END_S)
             except DomainError as error:  # the hub forgets it with its process
                 log.warning("signer_not_closed", connection=str(row.pk), reason=error.reason)
 
@@ -84,7 +84,7 @@ def signer_test(row: SignerConnection) -> ConnectionTestResult:
         return ConnectionTestResult(False, gettext("it holds no key"))
     start = time.monotonic()
     try:
-        connection_request(row, PROVE, payload=str(key.address), timeout_s=SIGN_S)
+        connection_request(row, method=PROVE, payload=str(key.address), timeout_s=SIGN_S)
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
     return ConnectionTestResult(
@@ -92,7 +92,7 @@ def signer_test(row: SignerConnection) -> ConnectionTestResult:
     )
 
 
-def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> ConnectionTestResult:
+def prover_test(row: ProverConnection, *, request: Mapping[str, Any]) -> ConnectionTestResult:
     """Verify a WinningPoSt that it computes; `request` is the payload for one of the miner's sectors.
 
     Raises BadValue for a storage that unseals pieces: nothing can be asked of it without effect.
@@ -101,17 +101,17 @@ def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> Connection
         raise BadValue(gettext("a storage connection cannot be tested without unsealing a piece"))
     start = time.monotonic()
     try:
-        proofs = connection_request(row, "ComputeProof", payload=dict(request), timeout_s=PROOF_S)
+        proofs = connection_request(row, method="ComputeProof", payload=dict(request), timeout_s=PROOF_S)
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
     took = gettext("proof computed in {time:.0f} ms").format(time=(time.monotonic() - start) * 1000)
     if not isinstance(proofs, list) or not proofs:
         return ConnectionTestResult(False, gettext("it returned no proof"))
-    return proof_finding(row.actor_id, request, answer=proofs[0], took=took)
+    return proof_finding(row.actor_id, request=request, answer=proofs[0], took=took)
 
 
 def proof_finding(
-    miner_id: int, request: Mapping[str, Any], *, answer: Any, took: str
+    miner_id: int, *, request: Mapping[str, Any], answer: Any, took: str
 ) -> ConnectionTestResult:
     """Check a proof; one of Groth16 without the circuit's verifying key by its form."""
     try:

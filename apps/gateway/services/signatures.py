@@ -94,10 +94,10 @@ def wallet_sign_all(
         for one in requests
     ]
     answers = requests_send(hub_requests, timeout_s=timeout_s)
-    return [signature_read(one.address, answer) for one, answer in zip(requests, answers, strict=True)]
+    return [signature_read(one.address, answer=answer) for one, answer in zip(requests, answers, strict=True)]
 
 
-def signature_read(address: str, answer: Any) -> Signature | DomainError:
+def signature_read(address: str, *, answer: Any) -> Signature | DomainError:
     """Turn what came back into a signature or a refusal."""
     if isinstance(answer, ProviderRefused):
         return SignerRefused(answer.reason)
@@ -130,7 +130,7 @@ def signed_before_read(versions: Any) -> DomainError:
     return SignedBefore(messages)
 
 
-def wallet_has(address: str, accounts: Collection[str]) -> bool:
+def wallet_has(address: str, *, accounts: Collection[str]) -> bool:
     """Return whether a connected signer holds this key for one of these accounts."""
     return bool(connections_alive(wallet_route(address), accounts))
 

@@ -24,13 +24,13 @@ def message_target(message: Message) -> str:
 
 
 def message_audit(
-    by: Principal | None, action: str, *, message: Message, before: Any = None, after: Any = None
+    by: Principal | None, *, action: str, message: Message, before: Any = None, after: Any = None
 ) -> None:
     """Write down what somebody did to a message; nothing where the pool did it by itself."""
-    messages_audit(by, action, rows=[(message, before, after)])
+    messages_audit(by, action=action, rows=[(message, before, after)])
 
 
-def messages_audit(by: Principal | None, action: str, *, rows: Iterable[tuple[Message, Any, Any]]) -> None:
+def messages_audit(by: Principal | None, *, action: str, rows: Iterable[tuple[Message, Any, Any]]) -> None:
     """Write a line for each message: before and after stand beside it."""
     if by is not None:
         audit_entries_record(
@@ -75,6 +75,6 @@ def fee_fields(row: Message) -> dict[str, str]:
     }
 
 
-def event_record(message: Message, event: str, *, text: str, now: datetime) -> None:
+def event_record(message: Message, *, event: str, text: str, now: datetime) -> None:
     """Add a line to a message's timeline."""
     MessageEvent.objects.create(message=message, at=now, event=event, text=text[:1000])

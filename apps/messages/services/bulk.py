@@ -55,8 +55,8 @@ class BulkDone:
 
 def messages_bulk(
     action: str,
-    rows: Iterable[Message],
     *,
+    rows: Iterable[Message],
     client: ChainClient,
     head: Head,
     now: datetime,
@@ -101,7 +101,7 @@ def _one(
     if action == "retry-now":
         message_retry_now(message=row, now=now, by=by)
         return ""
-    message_audit(by, "message.republish", message=row, after={"nodes": "all"})
+    message_audit(by, action="message.republish", message=row, after={"nodes": "all"})
     return row.pk
 
 
@@ -117,7 +117,7 @@ class Price:
     """Whatever the base fee does, as far as the rules let fees go."""
 
 
-def bulk_price(action: str, rows: Sequence[Message], *, client: ChainClient, head: Head) -> Price | None:
+def bulk_price(action: str, *, rows: Sequence[Message], client: ChainClient, head: Head) -> Price | None:
     """Price a change to `rows`; None for what costs nothing.
 
     Raises what the change of the first of them would: FeeTooLow, NodeUnavailable, NodeRefused.

@@ -36,7 +36,7 @@ PUSHED_ONE_BY_ONE: Final = 40
 
 
 def messages_advance(
-    event: str, rows: Mapping[str, Mapping[str, Any]], *, now: datetime
+    event: str, *, rows: Mapping[str, Mapping[str, Any]], now: datetime
 ) -> dict[str, int | None]:
     """Move every message of `rows` (id to the data that comes with the event) one step: `advance_many`.
 

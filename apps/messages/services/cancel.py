@@ -104,13 +104,15 @@ def _store(
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_record(
         row,
-        "cancelled",
+        event="cancelled",
         text=gettext("nonce {nonce} reassigned to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
         now=now,
     )
-    event_record(transfer, "cancels", text=row.pk, now=now)
+    event_record(transfer, event="cancels", text=row.pk, now=now)
     after = {"state": row.state, "nonce": row.nonce, "nonce_given_to": transfer.pk}
-    message_audit(by, "message.cancel", message=row, before={"state": str(MessageState.FILLED)}, after=after)
+    message_audit(
+        by, action="message.cancel", message=row, before={"state": str(MessageState.FILLED)}, after=after
+    )
     publish(Change("message", row.pk, row.tenant_id))
     publish(Change("message", transfer.pk, row.tenant_id))
     transfer.refresh_from_db()
@@ -150,10 +152,10 @@ def _in_flight(id: str, row: Message, signed: SignedMessage, *, head: Head, now:
             "wait": str(Wait.IN_POOL),
             "error": "",
         }
-        messages_advance("FILL", {id: columns}, now=now)
+        messages_advance("FILL", rows={id: columns}, now=now)
     else:
         event = "REVERT" if known.state == MessageState.REPLACED else "RECOVER"
-        messages_advance(event, {id: NOT_LANDED}, now=now)
+        messages_advance(event, rows={id: NOT_LANDED}, now=now)
     return known
 
 
@@ -171,11 +173,11 @@ def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = 
         Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_record(
         row,
-        "marked bad",
+        event="marked bad",
         text="" if row.nonce is None else gettext("nonce {nonce} is free").format(nonce=row.nonce),
         now=now,
     )
-    message_audit(by, "message.mark-bad", message=row, before=before, after={"state": row.state})
+    message_audit(by, action="message.mark-bad", message=row, before=before, after={"state": row.state})
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
@@ -190,10 +192,10 @@ def messages_clear(
         rows = rows.filter(tenant_id=tenant_id)
     waiting = {row.pk: row for row in rows.defer("params", "signed")}
     data = {pk: {"wait": str(Wait.NONE)} for pk in waiting}
-    moved = messages_advance("MARK_BAD", data, now=now)
+    moved = messages_advance("MARK_BAD", rows=data, now=now)
     publish_message_changes(moved)
     states = ({"state": str(MessageState.UNFILLED)}, {"state": str(MessageState.FAILED)})
-    messages_audit(by, "message.clear", rows=[(waiting[pk], *states) for pk in moved])
+    messages_audit(by, action="message.clear", rows=[(waiting[pk], *states) for pk in moved])
     return len(moved)
 
 

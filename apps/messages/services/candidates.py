@@ -43,7 +43,7 @@ class Candidate:
 
 
 def candidates_filter(
-    selection: Selection, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
+    selection: Selection, *, rows: Sequence[Message], client: ChainClient, shared: SharedRules
 ) -> list[Candidate]:
     """Return the messages that pass the gates: base fee, hold, and a budget that is not used up."""
     actors = actor_rules_for(rows, client=client, key=selection.head.key)
@@ -53,7 +53,7 @@ def candidates_filter(
     found: list[Candidate] = []
     for row in rows:
         fees = fee_choose(row, sender=selection.sender, actor=actors.get((row.to, row.method)), shared=shared)
-        guard = guard_choose(row, guards, receiver=kinds.get(row.to, ""))
+        guard = guard_choose(row, guards=guards, receiver=kinds.get(row.to, ""))
         room = selection.budgets.room(guard.budgets)
         if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority != Priority.PROOF:
             selection.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")

@@ -54,7 +54,7 @@ class Verdict:
 
 
 def messages_estimate(
-    selection: Selection, candidates: Sequence[Candidate], *, signed: Mapping[str, Ready], client: ChainClient
+    selection: Selection, *, candidates: Sequence[Candidate], signed: Mapping[str, Ready], client: ChainClient
 ) -> list[Verdict]:
     """Return what the node's estimate means for each message, in order.
 
@@ -73,12 +73,12 @@ def messages_estimate(
         )
         if verdict.ready is not None:
             places, balance = places - 1, balance - verdict.ready.cost
-            verdict_plan(selection, verdict)
+            verdict_plan(selection, verdict=verdict)
         verdicts.append(verdict)
     return verdicts
 
 
-def verdict_plan(selection: Selection, verdict: Verdict) -> None:
+def verdict_plan(selection: Selection, *, verdict: Verdict) -> None:
     """Count a message's gas in the budgets that it falls under."""
     if verdict.ready is not None:
         selection.budgets.plan(verdict.candidate.guard.budgets, _gas_now(selection, verdict.ready.message))
@@ -92,7 +92,7 @@ def _verdict(
     if places <= 0:
         return Verdict(candidate, None, Wait.QUOTA, is_counted=message is not None)
     if row.value > balance:  # the trial of such a message fails, in the node's words
-        lack = shortfall_text(int(row.value), balance)
+        lack = shortfall_text(int(row.value), balance=balance)
         return Verdict(candidate, None, Wait.FUNDS, lack, is_counted=message is not None)
     if message is None:
         failure = failure_read(answer.error)
@@ -103,7 +103,7 @@ def _verdict(
     if (reason := _gas_refusal(message, candidate, base_fee=int(selection.head.base_fee))) is not None:
         wait, text = reason
     elif ready.cost > balance:
-        wait, text = Wait.FUNDS, shortfall_text(ready.cost, balance)
+        wait, text = Wait.FUNDS, shortfall_text(ready.cost, balance=balance)
     elif room is not None and _gas_now(selection, message) > room:
         wait, text = Wait.DAILY_BUDGET, "its gas costs more than is left"
     else:
@@ -124,7 +124,7 @@ def _answers(
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
     """
-    first = next(nonces_for(selection.sender, selection.chain_state, gaps=[]))
+    first = next(nonces_for(selection.sender, chain_state=selection.chain_state, gaps=[]))
     asked: dict[object, tuple[ChainMessage, GasSpec]] = {}
     keys: list[object] = []
     for candidate in chosen:

@@ -62,7 +62,7 @@ def failure_read(error: str) -> Failure:
     return Failure(code, f"{text}: {cause}" if cause else text)
 
 
-def refusals_fail(rows: Sequence[Message], reasons: dict[str, str], *, now: datetime) -> None:
+def refusals_fail(rows: Sequence[Message], *, reasons: dict[str, str], now: datetime) -> None:
     """Mark those as failed that an actor has refused often enough; `reasons` are their last ones by id."""
     ended = {
         row.pk: {
@@ -75,4 +75,4 @@ def refusals_fail(rows: Sequence[Message], reasons: dict[str, str], *, now: date
         if row.kind in OUTSIDE_KINDS and row.priority == Priority.REST and row.attempts + 1 >= ATTEMPTS_MAX
     }
     with transaction.atomic():
-        publish_message_changes(messages_advance("REFUSE", ended, now=now))
+        publish_message_changes(messages_advance("REFUSE", rows=ended, now=now))

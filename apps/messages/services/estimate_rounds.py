@@ -33,23 +33,27 @@ Signatures = dict[str, tuple["Ready", "SignedMessage"]]
 
 
 def messages_choose(
-    selection: Selection, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
+    selection: Selection, *, rows: Sequence[Message], client: ChainClient, shared: SharedRules
 ) -> list[tuple[Ready, SignedMessage]]:
     """Return signed messages in the order of their nonces, and note why the others are left.
 
     Each was estimated on top of exactly those that are signed before it.
     """
-    candidates = candidates_filter(selection, rows, client=client, shared=shared)
+    candidates = candidates_filter(selection, rows=rows, client=client, shared=shared)
     signed: Signatures = {}
     verdicts: list[Verdict] = []
     for count in range(ESTIMATES_AT_MOST):
         done = {pk: ready for pk, (ready, _) in signed.items()}
-        verdicts = messages_estimate(selection, candidates, signed=done, client=client) if candidates else []
+        verdicts = (
+            messages_estimate(selection, candidates=candidates, signed=done, client=client)
+            if candidates
+            else []
+        )
         left = {one.id for one in verdicts if one.has_left}
         firm = _firm(verdicts, left)
         if firm == len(verdicts) or count == ESTIMATES_AT_MOST - 1:
             ready = [one.ready for one in verdicts[:firm] if one.ready is not None]
-            refused = selection_sign(selection, ready, signed=signed, client=client)
+            refused = selection_sign(selection, ready=ready, signed=signed, client=client)
             left |= refused
             firm = min(firm, _first(verdicts, refused))
         candidates = _settled(selection, verdicts, left, firm)
@@ -93,7 +97,7 @@ def _unsettled(selection: Selection, verdicts: Sequence[Verdict], signed: Signat
     selection.budgets.planned.clear()
     for verdict in verdicts:
         if verdict.id in signed:
-            verdict_plan(selection, verdict)
+            verdict_plan(selection, verdict=verdict)
         elif verdict.id not in left:
             selection.leave(verdict.candidate.row, Wait.NEXT_HEAD)
             selection.has_more = True

@@ -40,7 +40,7 @@ class Executed:
     messages: tuple[Execution, ...]
 
 
-def executed_read(row: Head, below: Head | None, *, client: ChainClient) -> Executed:
+def executed_read(row: Head, *, below: Head | None, client: ChainClient) -> Executed:
     """Return what executed `row`, as the node says; `below` is the tipset below it, where known."""
     if not row.parent_key:  # genesis executes nothing
         return Executed(row, row.height, 0, ())

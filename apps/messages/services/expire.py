@@ -32,6 +32,6 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
             }
             for row in late.select_for_update(skip_locked=True)
         }
-        moved = messages_advance("EXPIRE", data, now=now)
+        moved = messages_advance("EXPIRE", rows=data, now=now)
         publish_message_changes(moved)
         return list(moved)

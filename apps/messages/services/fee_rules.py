@@ -26,12 +26,12 @@ def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int |
     """Change the pool's own rules."""
     row = shared_rules()
     before = rules_shown(row)
-    fees_set(row, fees)
+    fees_set(row, fees=fees)
     if quota is not None:
         row.quota = count_read(quota, field="quota")
     row.save()
     retry_after_rule_change()
-    rules_audit(principal, "rules.set", target="pool", before=before, after=rules_shown(row))
+    rules_audit(principal, action="rules.set", target="pool", before=before, after=rules_shown(row))
     return row
 
 
@@ -42,7 +42,7 @@ def rules_shown(row: FeeRules) -> dict[str, str | None]:
 
 
 def rules_audit(
-    principal: Principal, action: str, *, target: str, before: dict[str, Any], after: dict[str, Any] | None
+    principal: Principal, *, action: str, target: str, before: dict[str, Any], after: dict[str, Any] | None
 ) -> None:
     """Write one line that names only what was changed."""
     if after is not None:
@@ -51,7 +51,7 @@ def rules_audit(
     audit_record(principal=principal, action=action, target=target, before=before, after=after)
 
 
-def fees_set(row: Any, fees: dict[str, Any]) -> None:
+def fees_set(row: Any, *, fees: dict[str, Any]) -> None:
     """Set those of the fees that are given, without saving the row.  Raises BadMessage naming the field."""
     for name, value in fees.items():
         if name not in FEE_FIELDS or value is None:

@@ -78,8 +78,8 @@ def fee_choose(
         ),
         gas_fee_cap=message.gas_fee_cap or _first(rules, "gas_fee_cap"),
         base_fee_gate=_first(rules, "base_fee"),
-        max_fee_level=level_of(levels, "max_fee"),
-        gas_fee_cap_level=level_of(levels, "gas_fee_cap"),
+        max_fee_level=level_of(levels, name="max_fee"),
+        gas_fee_cap_level=level_of(levels, name="gas_fee_cap"),
     )
 
 
@@ -92,18 +92,18 @@ def fee_choice_of(message: Message, *, client: ChainClient, key: str) -> FeeChoi
 
 def fee_limit(message: Message, *, client: ChainClient, key: str) -> int:
     """Return the most that the message's gas may cost by rules and guards; 0 for no limit."""
-    return capped(fee_choice_of(message, client=client, key=key).spec.max_fee, message)
+    return capped(fee_choice_of(message, client=client, key=key).spec.max_fee, message=message)
 
 
-def capped(limit: int, message: Message) -> int:
+def capped(limit: int, *, message: Message) -> int:
     """Hold a largest fee under the gas guard's cap; 0 stands for no limit."""
     guards = list(GasGuard.objects.filter(max_fee__gt=0))
     kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
-    cap = guard_choose(message, guards, receiver=kind).max_fee
+    cap = guard_choose(message, guards=guards, receiver=kind).max_fee
     return min(limit, cap) if limit and cap else limit or cap
 
 
-def level_of(levels: Mapping[str, Any], name: str) -> str:
+def level_of(levels: Mapping[str, Any], *, name: str) -> str:
     """Return the first level that says something about a setting; empty if none does."""
     return next((level for level, row in levels.items() if getattr(row, name, 0)), "")
 

@@ -55,7 +55,7 @@ def _sender_gaps_fill(address: str, *, client: ChainClient, head: Head) -> list[
     sender = Sender.objects.filter(address=address).first()
     if sender is None:
         return []
-    gaps = nonce_gaps(sender, sender_chain_state(address, client=client, key=head.key))
+    gaps = nonce_gaps(sender, chain_state=sender_chain_state(address, client=client, key=head.key))
     first = gaps[0] if gaps else None
     if first is None or first != sender.gap_nonce or head.height <= (sender.gap_height or 0):
         if first != sender.gap_nonce:

@@ -35,7 +35,7 @@ def own_executions(executed: Executed) -> list[Execution]:
     return [message for message in executed.messages if message.from_addr in senders]
 
 
-def executions_land(executed: Executed, ours: Sequence[Execution], *, now: datetime) -> tuple[int, int]:
+def executions_land(executed: Executed, *, ours: Sequence[Execution], now: datetime) -> tuple[int, int]:
     """Land what is ours, displace what lost its nonce to another message, notice foreign ones."""
     by_cid = {message.cid: message for message in ours}
     rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
@@ -64,10 +64,10 @@ def executions_land(executed: Executed, ours: Sequence[Execution], *, now: datet
         if version is None or winner is None:
             foreign.append(message)
         elif winner.state in CAN_LAND:
-            cost = gas_cost(version, message.receipt, base_fee=executed.base_fee)
+            cost = gas_cost(version, receipt=message.receipt, base_fee=executed.base_fee)
             land[winner.pk] = _landing_columns(executed, message, now=now) | {"gas_cost": cost}
-    lost = messages_advance("CONFLICT", displace, now=now)
-    moved = messages_advance("LAND", land, now=now)
+    lost = messages_advance("CONFLICT", rows=displace, now=now)
+    moved = messages_advance("LAND", rows=land, now=now)
     spend_record(moved, sign=ADDED)
     publish_message_changes([*lost.items(), *moved.items()])
     _foreign_record(foreign, now=now)

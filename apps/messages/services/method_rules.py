@@ -46,10 +46,10 @@ def actor_rules_set(
     before = rules_shown(row)
     if code is not None and method is not None:
         row.code, row.method, row.actor_version = code, method, actor_version
-    fees_set(row, fees)
+    fees_set(row, fees=fees)
     row.save()
     retry_after_rule_change()
-    rules_audit(principal, "rules.set", target=str(row), before=before, after=rules_shown(row))
+    rules_audit(principal, action="rules.set", target=str(row), before=before, after=rules_shown(row))
     return row
 
 

@@ -76,7 +76,7 @@ def message_republish(*, message: Message, now: datetime, by: Principal | None) 
     """Publish a message in flight to every node again, because somebody asks for it.  Raises BadMessage."""
     if message.state != MessageState.FILLED:
         raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
-    message_audit(by, "message.republish", message=message, after={"nodes": "all"})
+    message_audit(by, action="message.republish", message=message, after={"nodes": "all"})
     return messages_publish([message.pk], now=now)
 
 

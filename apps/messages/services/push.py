@@ -118,7 +118,7 @@ def _store_accepted(
         value = int(row.value)
         balance = facts.balances.get(row.from_addr, value)
         if value > balance:  # it may come yet: many push first and fund the address then
-            row.wait, row.error = Wait.FUNDS, shortfall_text(value, balance)
+            row.wait, row.error = Wait.FUNDS, shortfall_text(value, balance=balance)
         try:
             _use_check(row, facts, principal=callers[at])
         except DomainError as error:

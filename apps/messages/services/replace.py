@@ -50,7 +50,7 @@ def message_replace(
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
     recovery_require_over(message.from_addr, now=now)
-    new = replacement_of(message, fees, client=client, head=head)
+    new = replacement_of(message, fees=fees, client=client, head=head)
     origins = [origin_of(message)]
     answer = messages_sign([new], tenant_id=message.tenant_id, origins=origins)[0]
     if not isinstance(answer, SignedMessage):
@@ -58,13 +58,13 @@ def message_replace(
     return _store_version(message, answer, now=now, by=by)
 
 
-def replacement_of(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
+def replacement_of(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
     """Return what `message_replace` would have signed; the same refusals, and nothing is changed."""
     require_in_flight(message)
     require_nonce_open(message, client=client, head=head)
     if fees.is_auto:
-        return auto_fees(message, fees, client=client, head=head)
-    return manual_fees(message, fees)
+        return auto_fees(message, fees=fees, client=client, head=head)
+    return manual_fees(message, fees=fees)
 
 
 def require_nonce_open(message: Message, *, client: ChainClient, head: Head) -> None:
@@ -125,13 +125,13 @@ def _store_version(
     )
     event_record(
         row,
-        "replaced",
+        event="replaced",
         text=gettext("premium {gas_premium} to {gas_premium_gas_premium}, {caps}").format(
             gas_premium=message.gas_premium, gas_premium_gas_premium=new.gas_premium, caps=caps
         ),
         now=now,
     )
-    message_audit(by, "message.replace", message=row, before=before, after=fee_fields(row))
+    message_audit(by, action="message.replace", message=row, before=before, after=fee_fields(row))
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
@@ -158,7 +158,7 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
     Message.objects.filter(pk=row.pk).update(
         max_fee=max_fee, gas_fee_cap=gas_fee_cap, retry_height=0, attempts=0, updated_at=now
     )
-    event_record(row, "fee raised", text=text, now=now)
+    event_record(row, event="fee raised", text=text, now=now)
     publish(Change("message", row.pk, row.tenant_id))
     transaction.on_commit(partial(selection_enqueue, row.from_addr))
     row.refresh_from_db()

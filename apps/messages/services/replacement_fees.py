@@ -46,12 +46,12 @@ def premium_floor(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
     return premium * percent // 100 + 1
 
 
-def auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
+def auto_fees(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
     """Estimate premium and cap anew, raise them over the pool's rule, and hold them under the limit."""
     old = message.chain_message()
     floor = premium_floor_of(message, client=client)
     choice = fee_choice_of(message, client=client, key=head.key)
-    limit = capped(fees.max_fee or choice.spec.max_fee, message)
+    limit = capped(fees.max_fee or choice.spec.max_fee, message=message)
     spec = GasSpec(max_fee=limit, gas_over_premium=fees.over_premium or choice.spec.gas_over_premium)
     blank = replace(
         old,
@@ -82,7 +82,7 @@ def auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: Hea
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 
-def manual_fees(message: Message, fees: NewFees) -> ChainMessage:
+def manual_fees(message: Message, *, fees: NewFees) -> ChainMessage:
     """Return the message with the fees that were given.  Raises where a node's pool or a cap forbids them."""
     old = message.chain_message()
     if fees.premium <= 0:
@@ -100,7 +100,7 @@ def manual_fees(message: Message, fees: NewFees) -> ChainMessage:
         raise FeeTooLow(reason, field="gas_premium")
     fee_cap_check(fees.fee_cap)
     limit = fees.gas_limit or old.gas_limit
-    most = capped(fees.max_fee, message)
+    most = capped(fees.max_fee, message=message)
     if most and fees.fee_cap * limit > most:
         reason = gettext("{fee_cap} attoFIL is more than the max fee of {most} attoFIL").format(
             fee_cap=fees.fee_cap * limit, most=most

@@ -90,9 +90,9 @@ def message_retry_now(*, message: Message, now: datetime, by: Principal | None =
     if not _retry_now(Message.objects.filter(pk=message.pk, state=MessageState.UNFILLED)):
         message.refresh_from_db()
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[message.state]}", field="id")
-    event_record(message, "tried by hand", text="", now=now)
+    event_record(message, event="tried by hand", text="", now=now)
     before = {"retry": gettext("at epoch {retry_height}").format(retry_height=message.retry_height)}
-    message_audit(by, "message.retry-now", message=message, before=before, after={"retry": "now"})
+    message_audit(by, action="message.retry-now", message=message, before=before, after={"retry": "now"})
     transaction.on_commit(partial(selection_enqueue, message.from_addr))
     message.refresh_from_db()
     return message
@@ -120,8 +120,8 @@ def message_retry(*, message: Message, now: datetime, by: Principal | None = Non
         )
     before = {"state": row.state}
     advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
-    event_record(row, "taken back", text="", now=now)
-    message_audit(by, "message.retry", message=row, before=before, after={"state": row.state})
+    event_record(row, event="taken back", text="", now=now)
+    message_audit(by, action="message.retry", message=row, before=before, after={"state": row.state})
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
@@ -155,22 +155,22 @@ def messages_recover(
             if row.nonce not in taken
         }
         data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
-        moved = messages_advance("RECOVER", data, now=now)
+        moved = messages_advance("RECOVER", rows=data, now=now)
         if moved:
             Sender.objects.filter(address=address).update(version=F("version") + 1)
         publish_message_changes(moved)
         states = ({"state": str(MessageState.FAILED)}, {"state": str(MessageState.FILLED)})
         messages_audit(
-            by, "message.recover", rows=[(row, *states) for row in signed.values() if row.pk in moved]
+            by, action="message.recover", rows=[(row, *states) for row in signed.values() if row.pk in moved]
         )
     return [row.push_id for row in signed.values() if row.pk in moved]
 
 
-def policy_change(viewer: Principal, address: str, *, change: PolicyChange) -> PolicyApplied:
+def policy_change(viewer: Principal, *, address: str, change: PolicyChange) -> PolicyApplied:
     """Have the signer make a sealed change; what its policy refused is tried on the next head.
 
     Raises NotAllowed, NotFound, SignerAway, SignerRefused.
     """
-    taken = policy_change_apply(viewer, address, change=change)
+    taken = policy_change_apply(viewer, address=address, change=change)
     retry_after_policy_change(account=wallet_get(viewer, address).account)
     return taken

@@ -38,7 +38,7 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
     spend_record([row.pk for row in back], sign=TAKEN_OFF)
     chain_nonces_rewind((row.from_addr, row.nonce or 0) for row in rows)
     wallets_moved({one for row in rows for one in (row.from_addr, row.to)}, at=now)
-    moved = messages_advance("REVERT", dict.fromkeys((row.pk for row in back), NOT_LANDED), now=now)
+    moved = messages_advance("REVERT", rows=dict.fromkeys((row.pk for row in back), NOT_LANDED), now=now)
     publish_message_changes(moved)
     return len(moved)
 

@@ -72,8 +72,8 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
     settled = [row for row in rows if row.pk not in land and row.pk not in unknown | found.keys()]
     lost = _displaced_columns(settled, client=client, key=key, now=now)
     with transaction.atomic():
-        gone = messages_advance("CONFLICT", lost, now=now)  # first: a nonce has one holder
-        moved = messages_advance("LAND", land, now=now)
+        gone = messages_advance("CONFLICT", rows=lost, now=now)  # first: a nonce has one holder
+        moved = messages_advance("LAND", rows=land, now=now)
         spend_record(moved, sign=ADDED)
         publish_message_changes([*moved.items(), *gone.items()])
     return len(moved), len(gone)
@@ -113,7 +113,7 @@ def _landed_columns(
             "landed_cid": signed.cid,
             "exit_code": exit_code_bounded(receipt),
             "gas_used": receipt.gas_used,
-            "gas_cost": gas_cost(signed, receipt, base_fee=including.base_fee),
+            "gas_cost": gas_cost(signed, receipt=receipt, base_fee=including.base_fee),
             "return_data": receipt.return_,
             "landed_at": now,
             "wait": str(Wait.NONE),

@@ -109,8 +109,8 @@ def _select(
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
     selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
     try:
-        signed = messages_choose(selection, rows, client=client, shared=shared)
-        filled = filled_store(selection, signed, now=now)
+        signed = messages_choose(selection, rows=rows, client=client, shared=shared)
+        filled = filled_store(selection, signed=signed, now=now)
     finally:
         selection_waits_store(selection, now=now)
     if filled is None:
@@ -135,7 +135,7 @@ def _is_sent_already(
     start = max(sender.next_nonce, *(row.nonce + 1 for row in chain_state.flight), 0)
     if not sender.version or max(chain_state.pool_nonce, chain_state.chain_nonce) <= start:
         return False
-    sent = sent_since(sender.address, start, head=head, client=client)
+    sent = sent_since(sender.address, start=start, head=head, client=client)
     waiting = Message.objects.filter(from_addr=sender.address, state=MessageState.UNFILLED)
     for message in sent:
         alike = waiting.filter(to=str(message.to), value=message.value, method=message.method)
@@ -164,7 +164,7 @@ def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: H
 
 def _confirmed_gaps(sender: Sender, chain_state: SenderChainState, *, head: Head) -> list[int]:
     """Return the gaps that were seen at an earlier head too, and remember a new one."""
-    gaps = nonce_gaps(sender, chain_state)
+    gaps = nonce_gaps(sender, chain_state=chain_state)
     first = gaps[0] if gaps else None
     if first is not None and first == sender.gap_nonce and head.height > (sender.gap_height or 0):
         return gaps

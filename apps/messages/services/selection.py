@@ -166,7 +166,7 @@ def _chain_nonces_move(nonces: dict[str, int], bound: type[Greatest | Least]) ->
     Sender.objects.filter(address__in=nonces).update(chain_nonce=bound(F("chain_nonce"), theirs))
 
 
-def nonce_gaps(sender: Sender, chain_state: SenderChainState) -> list[int]:
+def nonce_gaps(sender: Sender, *, chain_state: SenderChainState) -> list[int]:
     """Return the nonces that nobody has and that block those above, lowest first."""
     start = max(chain_state.pool_nonce, chain_state.chain_nonce)
     ours = {row.nonce for row in chain_state.flight}
@@ -177,7 +177,7 @@ def nonce_gaps(sender: Sender, chain_state: SenderChainState) -> list[int]:
     return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
 
 
-def nonces_for(sender: Sender, chain_state: SenderChainState, *, gaps: list[int]) -> Iterator[int]:
+def nonces_for(sender: Sender, *, chain_state: SenderChainState, gaps: list[int]) -> Iterator[int]:
     """Return nonces for new messages: confirmed gaps first, then on from what anybody used.
 
     What a message of ours in flight has is passed over, whatever the sender's row says: it may have been

@@ -30,7 +30,7 @@ URGENT_BACKOFF_EPOCHS: Final = 1
 
 
 def filled_store(
-    selection: Selection, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime
+    selection: Selection, *, signed: Sequence[tuple[Ready, SignedMessage]], now: datetime
 ) -> tuple[str, ...] | None:
     """Write nonces and signatures, all or none.
 
@@ -48,7 +48,7 @@ def filled_store(
             log.info("selection_over_budget", sender=sender.address)
             return ()
         rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}
-        moved = messages_advance("FILL", rows, now=now)
+        moved = messages_advance("FILL", rows=rows, now=now)
         if len(moved) != len(rows):
             transaction.set_rollback(True)
             log.info("selection_outdated", sender=sender.address, moved=len(moved), chosen=len(rows))
@@ -70,7 +70,7 @@ def filled_store(
 def _landings_store(selection: Selection, ids: Collection[str], *, now: datetime) -> None:
     """Write those that the chain has already: they were signed before, and forgotten."""
     landed = {pk: one.columns(now=now) for pk, one in selection.landed.items() if pk in ids}
-    spend_record(messages_advance("LAND", landed, now=now), sign=ADDED)
+    spend_record(messages_advance("LAND", rows=landed, now=now), sign=ADDED)
 
 
 def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object]:
@@ -102,7 +102,7 @@ def selection_waits_store(selection: Selection, *, now: datetime) -> None:
             attempts=attempts, retry_height=height + backoff
         )
     refusals_fail(
-        [row for row in selection.failed if row.pk in selection.refused], selection.refused, now=now
+        [row for row in selection.failed if row.pk in selection.refused], reasons=selection.refused, now=now
     )
     publish_message_changes(
         [(row.pk, row.tenant_id) for row in selection.failed]

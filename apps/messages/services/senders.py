@@ -35,14 +35,14 @@ def sender_set(
     if row is None:
         raise SenderNotFound("address not exists", field="address")
     before = rules_shown(row)
-    fees_set(row, fees or {})
+    fees_set(row, fees=fees or {})
     if quota is not None:
         row.quota = count_read(quota, field="quota")
     row.save()
     if state is not None and state != row.state:
         advance(row, SENDER_EVENTS[state])
     retry_after_rule_change(address=row.address)
-    rules_audit(principal, "sender.set", target=address, before=before, after=rules_shown(row))
+    rules_audit(principal, action="sender.set", target=address, before=before, after=rules_shown(row))
     publish(Change("sender", row.pk, None))
     return row
 
@@ -62,7 +62,9 @@ def sender_set_nonce(*, principal: Principal, address: str, nonce: int) -> Sende
     )
     before = {"nonce": row.next_nonce}
     row.refresh_from_db()
-    rules_audit(principal, "sender.nonce", target=address, before=before, after={"nonce": row.next_nonce})
+    rules_audit(
+        principal, action="sender.nonce", target=address, before=before, after={"nonce": row.next_nonce}
+    )
     return row
 
 
@@ -75,7 +77,7 @@ def sender_delete(*, principal: Principal, address: str) -> None:
     _unshared_check(principal, address)
     for row in Sender.objects.select_for_update().filter(address=address):
         before = {**rules_shown(row), "nonce": row.next_nonce}
-        rules_audit(principal, "sender.delete", target=address, before=before, after=None)
+        rules_audit(principal, action="sender.delete", target=address, before=before, after=None)
         row.delete()
 
 

@@ -68,8 +68,8 @@ def origin_of(row: Message, *, selection_id: SelectionId | None = None, dead: tu
 
 def selection_sign(
     selection: Selection,
-    ready: Sequence[Ready],
     *,
+    ready: Sequence[Ready],
     signed: dict[str, tuple[Ready, SignedMessage]],
     client: ChainClient,
 ) -> set[str]:
@@ -101,7 +101,7 @@ def _planned(selection: Selection, rest: Sequence[PendingSignature], used: set[i
     """Return each message with its nonce: what was signed before keeps its own, the others go around it."""
     known = [selection.known.get(one.id) for one in rest]
     taken = used | {message.nonce for message in known if message is not None}
-    numbers = nonces_for(selection.sender, selection.chain_state, gaps=selection.gaps)
+    numbers = nonces_for(selection.sender, chain_state=selection.chain_state, gaps=selection.gaps)
     free = (nonce for nonce in numbers if nonce not in taken)
     return [
         message or replace(one.ready.message, nonce=next(free))

@@ -44,7 +44,7 @@ def exit_code_bounded(receipt: Receipt) -> int:
     return min(receipt.exit_code, EXIT_CODE_MAX)
 
 
-def gas_cost(signed: Message | SignedVersion | ChainMessage, receipt: Receipt, *, base_fee: int) -> int:
+def gas_cost(signed: Message | SignedVersion | ChainMessage, *, receipt: Receipt, base_fee: int) -> int:
     """Return the attoFIL that a version's gas cost its sender; `base_fee` is that of the including tipset."""
     found = gas_outputs(
         gas_used=receipt.gas_used,

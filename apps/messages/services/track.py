@@ -83,7 +83,7 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
         below = path.common
         for row in path.applied:
             try:
-                executed = executed_read(row, below, client=client)
+                executed = executed_read(row, below=below, client=client)
             except (NodeRefused, NodeUnavailable) as error:
                 if head.height - row.height < PATIENCE_EPOCHS:
                     raise
@@ -169,7 +169,7 @@ def _change(
     ours = own_executions(executed)
     landed = displaced = 0
     if ours:
-        landed, displaced = executions_land(executed, ours, now=now)
+        landed, displaced = executions_land(executed, ours=ours, now=now)
     wallets_moved({one for sent in executed.messages for one in (sent.from_addr, sent.to)}, at=now)
     _place(tracker, executed.head)
     return landed, displaced, reverted

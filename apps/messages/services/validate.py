@@ -149,7 +149,7 @@ def params_check(row: Message, *, kind: str) -> None:
         ) from None
 
 
-def shortfall_text(need: int, balance: int) -> str:
+def shortfall_text(need: int, *, balance: int) -> str:
     """Return what a sender lacks."""
     return gettext("needs {need}, has {balance}").format(
         need=fil_format(need), balance=fil_format(max(balance, 0))

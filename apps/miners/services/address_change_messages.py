@@ -58,7 +58,7 @@ def control_text(addresses: Sequence[object]) -> str:
 
 
 def change_message(
-    request: AddressRequest, now: MinerAddresses, *, client: ChainClient, height: int
+    request: AddressRequest, *, now: MinerAddresses, client: ChainClient, height: int
 ) -> tuple[str, int, bytes, str]:
     """Return sender, method, parameters and words of a change.  Raises BadValue, Conflict."""
     match request.change:

@@ -59,24 +59,24 @@ class SentChange:
     """None: it was pushed before, under the same key."""
 
 
-def may_change(principal: Principal, miner: Miner) -> bool:
+def may_change(principal: Principal, *, miner: Miner) -> bool:
     """Return whether somebody may change a miner's addresses: who signs for its tenant, no limited token."""
     is_theirs = principal.is_operator or principal.own_id == miner.tenant_id
     return principal.may("sign") and is_theirs and not principal.is_partial
 
 
 def change_plan(
-    miner: Miner, request: AddressRequest, *, principal: Principal, client: ChainClient, head: Head
+    miner: Miner, *, request: AddressRequest, principal: Principal, client: ChainClient, head: Head
 ) -> ChangePlan:
     """Return the message of a change and what it would cost; nothing is stored.
 
     Raises NotAllowed, BadValue and Conflict naming the field, NodeRefused, NodeUnavailable, and what a push
     would raise.
     """
-    if not may_change(principal, miner):
+    if not may_change(principal, miner=miner):
         raise NotAllowed(NOT_THEIRS)
     now = addresses_read(miner, client=client)
-    sender, method, params, says = change_message(request, now, client=client, height=head.height)
+    sender, method, params, says = change_message(request, now=now, client=client, height=head.height)
     item = PushItem(
         id=_push_id(miner, request),
         to=miner.address,
@@ -105,21 +105,21 @@ def _present_text(change: str, now: MinerAddresses) -> str:
 
 
 def change_push(
-    miner: Miner, request: AddressRequest, *, principal: Principal, client: ChainClient, head: Head
+    miner: Miner, *, request: AddressRequest, principal: Principal, client: ChainClient, head: Head
 ) -> SentChange:
     """Push a change's message; the same key again is the same message, on chain or not.
 
     Raises what `change_plan` raises, Conflict if the chain would refuse it now, and MessageIdTaken for a key
     that named another change.
     """
-    if not may_change(principal, miner):
+    if not may_change(principal, miner=miner):
         raise NotAllowed(NOT_THEIRS)
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
     if earlier is not None:
         if not _is_same(request, earlier, client=client):
             raise MessageIdTaken(gettext("this key was already used for a different change"), field="key")
         return SentChange(earlier, None)
-    plan = change_plan(miner, request, principal=principal, client=client, head=head)
+    plan = change_plan(miner, request=request, principal=principal, client=client, head=head)
     if plan.run.exit_code:
         raise Conflict(
             gettext("the chain would refuse it: {error}").format(error=plan.run.error or plan.run.exit_code)

@@ -24,7 +24,7 @@ SENDERS_MAX: Final = 12
 """Addresses of one use: an owner, a worker and the ten control addresses that the chain takes."""
 
 
-def senders_set(miner: Miner, named: Mapping[str, Sequence[str]], *, by: Principal) -> None:
+def senders_set(miner: Miner, *, named: Mapping[str, Sequence[str]], by: Principal) -> None:
     """Choose which of a miner's addresses send for the uses named, in order; none: as without a choice.
 
     An address is taken as a key or as f0.  What waits for its turn to be sent goes from the new one; what is

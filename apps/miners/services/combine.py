@@ -67,7 +67,9 @@ def roles_combine(
     for kind in COMBINED:
         mine = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)
         was = NOTHING if mine is None or mine.state == RoleState.REMOVED else mine.state
-        row = role_give(miner, RoleGrant(host=host, kind=kind), heard_at=heard.get(kind) or seen, now=now)
+        row = role_give(
+            miner, grant=RoleGrant(host=host, kind=kind), heard_at=heard.get(kind) or seen, now=now
+        )
         Role.objects.filter(pk=row.pk).update(before_combine=was)
     return roles_lock(miner)
 

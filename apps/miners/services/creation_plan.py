@@ -61,7 +61,7 @@ def creation_deposit_read(client: ChainClient) -> int:
     return int(amount_parse(client.call("StateMinerCreationDeposit", [])))
 
 
-def may_create(principal: Principal, tenant: Tenant) -> bool:
+def may_create(principal: Principal, *, tenant: Tenant) -> bool:
     """Return whether somebody may make miners of this tenant."""
     return principal.may("sign") and (principal.is_operator or principal.own_id == tenant.pk)
 
@@ -73,7 +73,7 @@ def creation_plan(
 
     Raises NotAllowed, BadValue naming the field, NodeRefused, NodeUnavailable.
     """
-    if not may_create(principal, tenant):
+    if not may_create(principal, tenant=tenant):
         raise NotAllowed(gettext("requires permission to sign for the tenant"))
     name_read(spec.name)
     owner, worker = (
@@ -83,7 +83,7 @@ def creation_plan(
         raise BadValue(
             gettext("the worker must be a BLS key, an address that begins with f3"), field="worker"
         )
-    proof = proof_of_size(network, spec.sector_size)
+    proof = proof_of_size(network, size=spec.sector_size)
     if not actor_exists(owner, client=client):
         raise BadValue(
             gettext("it does not exist on chain yet: send it the deposit and gas first"), field="owner"

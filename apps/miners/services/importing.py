@@ -61,7 +61,7 @@ def miner_import(
     text = str(parsed) if parsed.protocol == ID else client.state_lookup_id(str(parsed))
     info = client.state_miner_info(text)
     size, proof = int(info["SectorSize"]), post_proof(int(info["WindowPoStProofType"]))
-    seal = proof_of_size(network, size)
+    seal = proof_of_size(network, size=size)
     if seal.window_post_proof != proof:
         raise BadValue(
             gettext("its proof type {proof} is not one the pool can seal for").format(proof=proof.name),

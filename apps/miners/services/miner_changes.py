@@ -44,7 +44,7 @@ class MinerChange:
 
 
 def miner_change(
-    miner: Miner, found: MinerReading | Exception, *, client: ChainClient, height: int, key: str
+    miner: Miner, *, found: MinerReading | Exception, client: ChainClient, height: int, key: str
 ) -> MinerChange | None:
     """Return what a reading changes; None for a miner that the node refused.
 

@@ -40,7 +40,7 @@ def key_read(text: str, *, tenant: Tenant, field: str) -> str:
     return address
 
 
-def proof_of_size(network: Network, size: int) -> RegisteredSealProof:
+def proof_of_size(network: Network, *, size: int) -> RegisteredSealProof:
     """Return how the network seals sectors of this size.  Raises BadValue."""
     for proof in network.seal_proofs:
         if proof.sector_size == size:

@@ -25,7 +25,7 @@ def porep_of(miner: Miner) -> ChallengeRule:
     return seal_parameters(miner.seal_proof).rule
 
 
-def porep_choices(miner: Miner, network: Network) -> dict[ChallengeRule, int]:
+def porep_choices(miner: Miner, *, network: Network) -> dict[ChallengeRule, int]:
     """Return the seal proofs that the network takes for sectors of the miner's size, by their rule.
 
     Where it takes containers, none of which a container fits into no message.
@@ -39,14 +39,14 @@ def porep_choices(miner: Miner, network: Network) -> dict[ChallengeRule, int]:
     return choices
 
 
-def porep_set(miner: Miner, rule: str, *, network: Network, by: Principal) -> Miner:
+def porep_set(miner: Miner, *, rule: str, network: Network, by: Principal) -> Miner:
     """Seal the miner's sectors by another rule from now on; those that are begun keep theirs.
 
     Raises BadValue, NotAllowed.
     """
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
-    choices = {str(known): proof for known, proof in porep_choices(miner, network).items()}
+    choices = {str(known): proof for known, proof in porep_choices(miner, network=network).items()}
     if rule not in choices:
         raise BadValue(
             gettext("{network} accepts {choices} for sectors of this size").format(

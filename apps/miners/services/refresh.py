@@ -65,7 +65,7 @@ def miners_refresh(
     rest: list[MinerChange] = []
 
     def store(miner: Miner) -> None:
-        change = miner_change(miner, found[miner.pk], client=client, height=height, key=key)
+        change = miner_change(miner, found=found[miner.pk], client=client, height=height, key=key)
         if change is not None and change.columns:
             miner_store(change, height=height)
         elif change is not None:

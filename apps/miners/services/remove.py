@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def may_remove(principal: Principal, miner: Miner) -> bool:
+def may_remove(principal: Principal, *, miner: Miner) -> bool:
     """Return whether somebody may remove a miner from the pool.
 
     One that could not be made: whoever may make another.  One that was imported and has no sector or piece:
     the operator.
     """
     if miner.state == MinerState.FAILED:
-        return may_create(principal, miner.tenant)
+        return may_create(principal, tenant=miner.tenant)
     return (
         _is_in_charge(principal)
         and miner.state == MinerState.ACTIVE
@@ -48,11 +48,13 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
     """
     miner = Miner.objects.select_for_update(of=("self",)).select_related("tenant").get(pk=miner.pk)
     is_allowed = (
-        may_create(principal, miner.tenant) if miner.state == MinerState.FAILED else _is_in_charge(principal)
+        may_create(principal, tenant=miner.tenant)
+        if miner.state == MinerState.FAILED
+        else _is_in_charge(principal)
     )
     if not is_allowed:
         raise NotAllowed(gettext("you do not have permission to remove this miner"))
-    if not may_remove(principal, miner):
+    if not may_remove(principal, miner=miner):
         raise Conflict(
             gettext("it was created here, or has sectors or pieces here: it cannot be removed"), field="miner"
         )

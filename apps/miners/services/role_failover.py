@@ -74,7 +74,7 @@ def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime)
                 field="host",
             )
         return row
-    found = role_successor(rows, kind, now=now)
+    found = role_successor(rows, kind=kind, now=now)
     if found is None:
         raise NoStandby(
             gettext("no other host with the role {kind} sent a heartbeat in the last {seconds} s").format(

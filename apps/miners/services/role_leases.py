@@ -46,7 +46,7 @@ def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: d
         .filter(miner__in=miners)
         .order_by("pk")
     )
-    lost = restored_holds_lose(rows, restored_at, now=now)
+    lost = restored_holds_lose(rows, restored_at=restored_at, now=now)
     ours = [row for row in rows if row.host == host and row.kind in kinds]
     for row in ours:
         row.heard_at = now
@@ -65,7 +65,7 @@ def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
     holder = next((one for one in same if one.state == RoleState.HELD), None)
     if holder is not None and (holder.lease_until is None or holder.lease_until > now):
         return []
-    if role_successor(same, row.kind, now=now) is not row:
+    if role_successor(same, kind=row.kind, now=now) is not row:
         return []
     words = gettext("it had no holder")
     if holder is not None:

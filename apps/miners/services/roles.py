@@ -62,10 +62,10 @@ def roles_lock(miner: Miner) -> list[Role]:
 def roles_restored_lose(miner: Miner, *, now: datetime) -> list[Role]:
     """End the holds that a backup brought back; returns those rows.  Call it in a transaction."""
     restored_at = restore_check(now=now).restored_at
-    return restored_holds_lose(roles_lock(miner), restored_at, now=now)
+    return restored_holds_lose(roles_lock(miner), restored_at=restored_at, now=now)
 
 
-def restored_holds_lose(rows: Iterable[Role], restored_at: datetime | None, *, now: datetime) -> list[Role]:
+def restored_holds_lose(rows: Iterable[Role], *, restored_at: datetime | None, now: datetime) -> list[Role]:
     """Return the holds among these rows that a backup brought back, after ending them."""
     gone = [row for row in rows if role_is_restored(row, restored_at)]
     for row in gone:
@@ -76,7 +76,7 @@ def restored_holds_lose(rows: Iterable[Role], restored_at: datetime | None, *, n
 
 
 @transaction.atomic
-def role_give(miner: Miner, grant: RoleGrant, *, heard_at: datetime | None, now: datetime) -> Role:
+def role_give(miner: Miner, *, grant: RoleGrant, heard_at: datetime | None, now: datetime) -> Role:
     """Assign a role to a host; it holds it at once where it is shared, or free and the host is there.
 
     Again gives the same row with the priority that is asked now.  Raises MinerNotReady.
@@ -152,7 +152,7 @@ def role_get(rows: Iterable[Role], *, host: str, kind: str) -> Role:
     return row
 
 
-def role_successor(rows: Iterable[Role], kind: str, *, now: datetime) -> Role | None:
+def role_successor(rows: Iterable[Role], *, kind: str, now: datetime) -> Role | None:
     """Return the row that takes over next: of those on standby that were heard of, by priority; else None."""
     ready = [
         one
@@ -163,7 +163,7 @@ def role_successor(rows: Iterable[Role], kind: str, *, now: datetime) -> Role | 
 
 
 def _succeed(rows: Iterable[Role], gone: Role, *, now: datetime, note: str) -> None:
-    heir = role_successor(rows, gone.kind, now=now)
+    heir = role_successor(rows, kind=gone.kind, now=now)
     if heir is not None:
         role_take(heir, now=now, note=note)
 

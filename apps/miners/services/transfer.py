@@ -72,7 +72,7 @@ def transfer_lock(request: TransferRequest) -> tuple[TransferRequest, Miner]:
     return replace(request, to_tenant=tenants[request.to_tenant.pk]), miner
 
 
-def transfer_repeated(request: TransferRequest, miner: Miner) -> MinerTransfer | None:
+def transfer_repeated(request: TransferRequest, *, miner: Miner) -> MinerTransfer | None:
     """Return the transfer that this request repeats: by its key, or as the last one of this miner.
 
     Raises TransferKeyReused.
@@ -92,7 +92,7 @@ def transfer_repeated(request: TransferRequest, miner: Miner) -> MinerTransfer |
     return last if is_same else None
 
 
-def transfer_check(request: TransferRequest, miner: Miner) -> None:
+def transfer_check(request: TransferRequest, *, miner: Miner) -> None:
     """Hold a transfer against what this room knows.
 
     Raises MinerNotReady, MinerMoved, TransferRefused with the field to blame.
@@ -171,7 +171,7 @@ def messages_waiting(miner: Miner) -> int:
 
 
 def ownership_move(
-    request: TransferRequest, miner: Miner, *, principal: Principal, sectors: int, now: datetime
+    request: TransferRequest, *, miner: Miner, principal: Principal, sectors: int, now: datetime
 ) -> MinerTransfer:
     """Write the new tenant into row and right, take the miner from the old one's tokens, and tell.
 
@@ -197,7 +197,7 @@ def ownership_move(
         tokens_revoked=list(tokens.revoked),
     )
     transfer_audit(row, principal=principal)
-    publish_transfer(miner, (from_tenant, to_tenant))
+    publish_transfer(miner, tenants=(from_tenant, to_tenant))
     return row
 
 
@@ -216,7 +216,7 @@ def transfer_audit(row: MinerTransfer, *, principal: Principal) -> None:
         audit_record(principal=whose, action=action, target=row.miner.address, before=before, after=what)
 
 
-def publish_transfer(miner: Miner, tenants: Sequence[Tenant]) -> None:
+def publish_transfer(miner: Miner, *, tenants: Sequence[Tenant]) -> None:
     """Have the pages of these tenants, and the operator's, look at everything again."""
     for tenant in tenants:
         publish(Change(MOVED, miner.pk, tenant.pk))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def move_in(miner: Miner, height: int, *, by: Principal) -> Miner:
+def move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Let the pool prove a miner's windows from a height on, and make its blocks.
 
     Blocks still wait for `mining_set`: two programs that make them are slashed.  The same height again
@@ -61,7 +61,7 @@ def move_in(miner: Miner, height: int, *, by: Principal) -> Miner:
         return _set(row, by=by, action="miner.move-in", works_from=height, works_until=None)
 
 
-def move_out(miner: Miner, height: int, *, by: Principal) -> Miner:
+def move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Let another program prove a miner's windows from a height on, and make its blocks.
 
     Refused where a proof of such a window has begun here.  Asked again with the same height nothing changes.

@@ -68,7 +68,7 @@ SCOPE: Final = "market"
 
 
 def delivery_request(
-    piece: Piece, target: Target, *, first: int, num_bytes: int, by: Principal, now: datetime
+    piece: Piece, *, target: Target, first: int, num_bytes: int, by: Principal, now: datetime
 ) -> PieceDelivery:
     """Note what a market wants; the same again is the same delivery, also once it has ended, for a while.
 
@@ -187,7 +187,7 @@ class _Sendings:
         if len(self.under_way) >= AT_ONCE:
             return
         if row.until <= now:
-            delivery_fail(row, gettext("it was not unsealed in time"))
+            delivery_fail(row, reason=gettext("it was not unsealed in time"))
             return
         market = urlsplit(row.shown).netloc
         if market in self._markets_full():
@@ -249,23 +249,23 @@ def _prepared(row: PieceDelivery, lent: ExitStack, stop: threading.Event) -> Cal
 def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) -> None:
     """Postpone a delivery, or end it; what nobody has foreseen is raised."""
     if isinstance(error, DeliveryRefused | DecryptionFailed):
-        delivery_fail(row, str(error))
+        delivery_fail(row, reason=str(error))
     elif isinstance(error, SourceAway | OSError | DomainError):
         attempts = row.attempts + 1
         if attempts == ATTEMPTS_MAX:
-            delivery_fail(row, str(error))
+            delivery_fail(row, reason=str(error))
             return
         again = now + PAUSE_FIRST * 2 ** (attempts - 1)
         values = {"attempts": attempts, "error": str(error)[:1000], "not_before": again}
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
     elif isinstance(error, ValueError):  # its text names the token
-        delivery_fail(row, gettext("its address or token is malformed"))
+        delivery_fail(row, reason=gettext("its address or token is malformed"))
     else:
         raise error
 
 
-def delivery_fail(row: PieceDelivery, reason: str) -> None:
+def delivery_fail(row: PieceDelivery, *, reason: str) -> None:
     """End a delivery."""
     advance(row, "FAIL", error=reason[:1000], updated_at=clock.now())
     log.warning("delivery_failed", delivery=str(row), reason=reason[:200])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apps.pieces.files import Source
 
 
-def data_restore(piece: Piece, source: Source) -> None:
+def data_restore(piece: Piece, *, source: Source) -> None:
     """Take the raw bytes of a piece back, if they have its commitment.  Nothing stays of others.
 
     Raises UploadCut, PieceBusy, PieceMismatch, CommitmentFailed.

@@ -40,10 +40,10 @@ RESUMABLE_KEPT: Final = timedelta(days=1)
 """A resumable upload on which nothing was heard, and a piece that failed."""
 
 
-def piece_fetch_begin(miner: Miner, spec: PieceSpec, *, url: str, by: Principal) -> Piece:
+def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal) -> Piece:
     """Note a piece that is to be downloaded.  Raises BadValue and what `spec_check` does."""
     url_check(url)
-    return upload_begin(miner, spec, by=by, source_url=url)
+    return upload_begin(miner, spec=spec, by=by, source_url=url)
 
 
 def pieces_tidy(*, now: datetime) -> None:

@@ -66,7 +66,7 @@ def piece_changed(piece: Piece) -> None:
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
 
 
-def spec_check(miner: Miner, spec: PieceSpec) -> None:
+def spec_check(miner: Miner, *, spec: PieceSpec) -> None:
     """Refuse what cannot become a piece of the miner's sectors.
 
     Raises MinerNotReady, BadValue, PieceTooLarge, PieceEmpty, DiskFull.
@@ -104,10 +104,10 @@ def spec_check(miner: Miner, spec: PieceSpec) -> None:
 
 
 def upload_begin(
-    miner: Miner, spec: PieceSpec, *, by: Principal, is_resumable: bool = False, source_url: str = ""
+    miner: Miner, *, spec: PieceSpec, by: Principal, is_resumable: bool = False, source_url: str = ""
 ) -> Piece:
     """Write the row of a piece whose bytes are to come.  Raises what `spec_check` does."""
-    spec_check(miner, spec)
+    spec_check(miner, spec=spec)
     with transaction.atomic():
         piece = Piece.objects.create(
             miner=miner,
@@ -132,12 +132,12 @@ def upload_begin(
     return piece
 
 
-def piece_upload(miner: Miner, spec: PieceSpec, *, source: Source, by: Principal) -> tuple[Piece, bool]:
+def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal) -> tuple[Piece, bool]:
     """Take a piece in one go; returns it and whether it is new.  Of a refused or cut one nothing stays.
 
     Raises what `spec_check` and `piece_check` do, UploadCut.
     """
-    piece = upload_begin(miner, spec, by=by)
+    piece = upload_begin(miner, spec=spec, by=by)
     try:
         received = _part_write(piece, source, offset=0)
         if spec.payload_size is not None and received != spec.payload_size:
@@ -152,7 +152,7 @@ def piece_upload(miner: Miner, spec: PieceSpec, *, source: Source, by: Principal
         raise
 
 
-def part_upload(piece: Piece, source: Source, *, offset: int, by: Principal) -> tuple[Piece, bool]:
+def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> tuple[Piece, bool]:
     """Take the next part of a resumable upload; returns the piece and whether it is whole now.
 
     What came before the sender left stays and counts.  Raises BadOffset, PieceBusy, PieceTooLarge, UploadCut,
@@ -240,7 +240,7 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
         audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})
 
 
-def piece_purpose_set(piece: Piece, purpose: str, *, by: Principal) -> Piece:
+def piece_purpose_set(piece: Piece, *, purpose: str, by: Principal) -> Piece:
     """Set into which sectors a piece goes while it is in none.  Raises BadValue, PieceInSector, PieceOver."""
     if purpose not in PiecePurpose.values:
         raise BadValue(

@@ -19,6 +19,8 @@ from apps.sectors.models import Job
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.proving.services.proving_context import ProvingContext
 
 ENDED = (JobState.DONE, JobState.FAILED)
@@ -38,7 +40,7 @@ def attempt_collect(post: WindowPost) -> ProofAttempt | None:
     return next((one for one in ended if one.work.state == JobState.DONE), ended[0] if ended else None)
 
 
-def attempt_end(attempt: ProofAttempt, event: str, *, context: ProvingContext, reason: str = "") -> None:
+def attempt_end(attempt: ProofAttempt, *, event: str, context: ProvingContext, reason: str = "") -> None:
     """Move an attempt to one of its ends; its job becomes unclaimable, and forgets what it worked on."""
     job, host = attempt.job, attempt_host(attempt)
     if job is not None:
@@ -49,23 +51,27 @@ def attempt_end(attempt: ProofAttempt, event: str, *, context: ProvingContext, r
 
 
 def attempts_cancel(
-    post: WindowPost, context: ProvingContext, *kinds: AttemptKind, besides: ProofAttempt | None = None
+    post: WindowPost,
+    *,
+    context: ProvingContext,
+    kinds: Collection[AttemptKind] = tuple(AttemptKind),
+    besides: ProofAttempt | None = None,
 ) -> None:
-    """Cancel the open attempts of these kinds, of all without any; reports about them are refused."""
+    """Cancel the open attempts of these kinds but `besides`; reports about them are refused."""
     for kind, attempt in post.attempts_open().items():
-        if (not kinds or kind in kinds) and attempt != besides:
-            attempt_end(attempt, "CANCEL", context=context)
+        if kind in kinds and attempt != besides:
+            attempt_end(attempt, event="CANCEL", context=context)
 
 
-def attempt_failed(post: WindowPost, attempt: ProofAttempt, *, context: ProvingContext, words: str) -> None:
+def attempt_failed(post: WindowPost, *, attempt: ProofAttempt, context: ProvingContext, words: str) -> None:
     """Note that an attempt came to nothing; a backup takes the place of the first one."""
     with transaction.atomic():
-        try_failed(post, context, words=words)
-        attempt_end(attempt, "FAIL", context=context, reason=words)
-        attempt_succeed(post, context)
+        try_failed(post, context=context, words=words)
+        attempt_end(attempt, event="FAIL", context=context, reason=words)
+        attempt_succeed(post, context=context)
 
 
-def attempt_succeed(post: WindowPost, context: ProvingContext) -> None:
+def attempt_succeed(post: WindowPost, *, context: ProvingContext) -> None:
     """Make the attempt that is left the first one, waited for as if it had been alone all the time."""
     for attempt in attempts_running(post)[:1]:
         if attempt.state == AttemptState.STALLED:
@@ -74,7 +80,7 @@ def attempt_succeed(post: WindowPost, context: ProvingContext) -> None:
             ProofAttempt.objects.filter(pk=attempt.pk).update(kind=AttemptKind.FIRST, updated_at=context.now)
 
 
-def attempt_drop(post: WindowPost, attempt: ProofAttempt, *, context: ProvingContext, reason: str) -> bool:
+def attempt_drop(post: WindowPost, *, attempt: ProofAttempt, context: ProvingContext, reason: str) -> bool:
     """Cancel one of the attempts, so that any host may claim what is left.
 
     Returns False if a host was faster: the next pass sees what it has done.
@@ -87,8 +93,8 @@ def attempt_drop(post: WindowPost, attempt: ProofAttempt, *, context: ProvingCon
         attempt.work.refresh_from_db()
         if attempt.work.state != JobState.FAILED:
             return False
-        attempt_end(attempt, "CANCEL", context=context, reason=reason)
-        attempt_succeed(row, context)
+        attempt_end(attempt, event="CANCEL", context=context, reason=reason)
+        attempt_succeed(row, context=context)
         left = row.attempt(AttemptKind.FIRST)
         if left is not None:
             Job.objects.filter(pk=left.work.pk, state=JobState.READY).update(offered_to=None)

@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def backup_monitor(post: WindowPost, context: ProvingContext) -> None:
+def backup_monitor(post: WindowPost, *, context: ProvingContext) -> None:
     """See whether a proof's host is still waited for alone, and ask another one beside it where not.
 
     Expects jobs that have not ended.  A host that stands still while nobody else can make the proof is told
     to give it up, and the job is given out anew: to it, if it comes for it.
     """
     attempts = attempts_running(post)
-    if not attempts or context.head.height > last_try_epoch(post, context.network):
+    if not attempts or context.head.height > last_try_epoch(post, network=context.network):
         return
     if any(is_unheard(one.work, now=context.now) for one in attempts):
         return  # its lease is over: the next sweep frees it
@@ -79,9 +79,9 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
         if backup is None and first.state == AttemptState.STALLED:
             _resume(post, first, context)
         return
-    others = backup_hosts(post, context)
+    others = backup_hosts(post, context=context)
     if backup is None and others:
-        if is_due(post, context):
+        if is_due(post, context=context):
             _backup_request(post, first, told[0], others, context)
     elif any(stall.is_stalled for stall in told):
         _stalled_cancel(post, attempts, reasons, context)
@@ -94,7 +94,7 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
         )
 
 
-def backup_hosts(post: WindowPost, context: ProvingContext) -> list[Worker]:
+def backup_hosts(post: WindowPost, *, context: ProvingContext) -> list[Worker]:
     """Return the provers that can make this proof and are not at it."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     jobs = [one.work for one in attempts_running(post)]
@@ -112,14 +112,14 @@ def _may_back_up(host: Worker, post: WindowPost, context: ProvingContext) -> boo
 
 
 def _stall(job: Job, post: WindowPost, context: ProvingContext) -> StallReason | None:
-    return stall_reason(job, context, last=last_try_epoch(post, context.network))
+    return stall_reason(job, context=context, last=last_try_epoch(post, network=context.network))
 
 
 def _stall_record(post: WindowPost, attempt: ProofAttempt, words: str, context: ProvingContext) -> None:
     """Record for the pages how the attempts stand, once."""
     if attempt.state != AttemptState.STALLED or attempt.reason != words[:300]:
         with transaction.atomic():
-            note_record(post, context, words=words)
+            note_record(post, context=context, words=words)
             host = attempt_host(attempt)
             advance(attempt, "STALL", host=host, reason=words[:300], updated_at=context.now)
         publish_post(post)
@@ -129,7 +129,7 @@ def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) ->
     with transaction.atomic():
         note_record(
             post,
-            context,
+            context=context,
             words=gettext("{attempt} is making progress again").format(attempt=_host(attempt)),
             is_error=False,
         )
@@ -145,26 +145,26 @@ def _unclaimed_monitor(
     if first.work.state == JobState.READY:
         # Its host is not heard of any more: the other one is at it, or anybody may be.
         going = backup if backup.work.state == JobState.READY else first
-        attempt_drop(post, going, context=context, reason="its host stopped sending heartbeats")
+        attempt_drop(post, attempt=going, context=context, reason="its host stopped sending heartbeats")
         publish_post(post)
         return
-    stall, others = _stall(first.work, post, context), backup_hosts(post, context)
+    stall, others = _stall(first.work, post, context), backup_hosts(post, context=context)
     if stall is None or not others:
         why = (
             gettext("{first} is making progress again").format(first=_host(first))
             if stall is None
             else "no other prover can take it over"
         )
-        if attempt_drop(post, backup, context=context, reason=why) and stall is None:
-            note_record(post, context, words=why, is_error=False)
+        if attempt_drop(post, attempt=backup, context=context, reason=why) and stall is None:
+            note_record(post, context=context, words=why, is_error=False)
         publish_post(post)
         return
     if stall.is_stalled and context.head.height - (backup.work.moved_height or 0) >= QUIET_MIN:
         # Whoever was asked is busy, or ended a moment ago: the offer is anybody's, the first host's too.
-        if attempt_drop(post, first, context=context, reason=stall.words):
+        if attempt_drop(post, attempt=first, context=context, reason=stall.words):
             note_record(
                 post,
-                context,
+                context=context,
                 words=gettext("{words}: no other prover claimed it, now offered to all").format(
                     words=stall.words
                 ),
@@ -192,7 +192,7 @@ def _backup_request(
             post.miner,
             sectors=inputs.sectors,
             randomness=inputs.randomness,
-            window=proof_window(post.deadline_index, post.close_epoch, context=context),
+            window=proof_window(post.deadline_index, close_epoch=post.close_epoch, context=context),
             time_sensitive=True,
             now=context.now,
             offered_to=sorted(host.pk for host in others),
@@ -213,16 +213,16 @@ def _stalled_cancel(
     going, stall = next((one, stall) for one, stall in pairs if stall is not None and stall.is_stalled)
     log.warning("proof_given_up", post=str(post.uuid), reason=stall.words)
     with transaction.atomic():
-        if not attempt_drop(post, going, context=context, reason=stall.words):
+        if not attempt_drop(post, attempt=going, context=context, reason=stall.words):
             return
         if len(attempts) == 1:
             try_failed(
                 post,
-                context,
+                context=context,
                 words=gettext("{words}: cancelled and offered again").format(words=stall.words),
             )
         else:
-            note_record(post, context, words=gettext("{words}: cancelled").format(words=stall.words))
+            note_record(post, context=context, words=gettext("{words}: cancelled").format(words=stall.words))
     publish_post(post)
 
 

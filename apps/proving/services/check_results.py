@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 def checks_collect(context: ProvingContext) -> None:
     """End every look whose job has ended."""
-    for_each_isolated(RUNNING.rows(), lambda run: check_collect(run, context), event="check_not_taken")
+    for_each_isolated(
+        RUNNING.rows(), lambda run: check_collect(run, context=context), event="check_not_taken"
+    )
 
 
 RUNNING: Final[Compiled[CheckRun]] = Compiled(
@@ -41,7 +43,7 @@ RUNNING: Final[Compiled[CheckRun]] = Compiled(
 )
 
 
-def check_collect(run: CheckRun, context: ProvingContext) -> None:
+def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
     """End a look if its job has ended: what was found is kept, a failure says nothing about the files."""
     job = run.job
     if job is None:
@@ -77,7 +79,7 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
         times = {"ms": job.result.get("ms", 0), "read_ms": job.result.get("read_ms", 0)}
         advance(run, "DONE", host=str(job.result.get("worker") or "")[:100], **times, **data)
         if not error:
-            results_store(run, bad, numbers=numbers, context=context)
+            results_store(run, bad=bad, numbers=numbers, context=context)
             SectorCheck.objects.filter(miner=run.miner, store=run.store, number__in=others).delete()
     job_strip(job)
     _publish(run)
@@ -127,7 +129,7 @@ def _proof_error(job: Job) -> str:
 
 
 def results_store(
-    run: CheckRun, bad: Sequence[dict[str, Any]], *, numbers: Collection[int], context: ProvingContext
+    run: CheckRun, *, bad: Sequence[dict[str, Any]], numbers: Collection[int], context: ProvingContext
 ) -> None:
     """Keep what a look has found of each sector in its store."""
     height = context.head.height
@@ -177,7 +179,7 @@ def results_store(
 
 
 def proof_results_store(
-    post: WindowPost, job: Job, *, numbers: Collection[int], context: ProvingContext
+    post: WindowPost, *, job: Job, numbers: Collection[int], context: ProvingContext
 ) -> None:
     """Keep what a window's proof has found: its bad sectors, and those that were bad and are proved."""
     stores = list(job.result.get("stores", ())) or [""]
@@ -200,7 +202,7 @@ def proof_results_store(
         ]
         if here or cured:
             run = CheckRun(miner=post.miner, deadline_index=post.deadline_index, store=store, host=host)
-            results_store(run, here, numbers=cured, context=context)
+            results_store(run, bad=here, numbers=cured, context=context)
 
 
 def _publish(run: CheckRun) -> None:

@@ -42,12 +42,12 @@ def checks_begin(context: ProvingContext) -> None:
     """Begin the looks that are due at this head; a deadline that cannot be read holds up no other."""
     height, params = context.head.height, context.network.proving
     due = DUE.rows(height=height, ahead=height + ahead_epochs(params))
-    for_each_isolated(due, lambda row: check_ahead(row, context), event="check_not_begun")
+    for_each_isolated(due, lambda row: check_ahead(row, context=context), event="check_not_begun")
     keys = set(BAD.rows(height=height + 1, again=height + again_epochs(params)))
     if not keys:
         return
     again = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch")
-    for_each_isolated(again, lambda row: check_again(row, context), event="check_not_repeated")
+    for_each_isolated(again, lambda row: check_again(row, context=context), event="check_not_repeated")
 
 
 DUE: Final[Compiled[Deadline]] = Compiled(
@@ -80,12 +80,12 @@ BAD: Final[Compiled[int]] = Compiled(
 )
 
 
-def check_ahead(deadline: Deadline, context: ProvingContext) -> int:
+def check_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     """Have every sector looked at that the next window must prove; returns how many jobs that makes.
 
     Without a host in charge nothing begins: the next head tries again, until the cut-off.
     """
-    provers = checkers_online(deadline.miner, context)
+    provers = checkers_online(deadline.miner, context=context)
     if not provers:
         return 0
     wanted = {
@@ -93,7 +93,7 @@ def check_ahead(deadline: Deadline, context: ProvingContext) -> int:
         for part in deadline.partitions.order_by("index")
     }
     numbers = [number for group in wanted.values() for number in group]
-    stores = stores_of(deadline.miner, numbers, provers=provers)
+    stores = stores_of(deadline.miner, numbers=numbers, provers=provers)
     runs = _runs(deadline, wanted, kind=CheckKind.AHEAD, stores=stores)
     count = _begin(deadline, runs, provers, context)
     if count or not any(wanted.values()):
@@ -103,9 +103,9 @@ def check_ahead(deadline: Deadline, context: ProvingContext) -> int:
     return count
 
 
-def check_again(deadline: Deadline, context: ProvingContext) -> int:
+def check_again(deadline: Deadline, *, context: ProvingContext) -> int:
     """Have the sectors looked at again that were bad, once before the cut-off and a while after the first."""
-    provers = checkers_online(deadline.miner, context)
+    provers = checkers_online(deadline.miner, context=context)
     rows = SectorCheck.objects.filter(
         miner=deadline.miner,
         deadline_index=deadline.index,
@@ -131,7 +131,7 @@ def _is_recent(deadline: Deadline, context: ProvingContext) -> bool:
     return same.filter(created_at__gt=context.now - pause).exists()
 
 
-def checkers_online(miner: Miner, context: ProvingContext) -> list[Worker]:
+def checkers_online(miner: Miner, *, context: ProvingContext) -> list[Worker]:
     """Return the hosts of the miner's tenant that look at sectors, and were heard of lately."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     return provers_online(tenant_id=miner.tenant_id, since=since, kind=JobKind.SECTOR_CHECK)
@@ -162,7 +162,7 @@ def _runs(
 
 
 def stores_of(
-    miner: Miner, numbers: Iterable[int], *, provers: Iterable[Worker]
+    miner: Miner, *, numbers: Iterable[int], provers: Iterable[Worker]
 ) -> dict[int, tuple[str, ...]]:
     """Return the stores in which sectors lie; those of which nobody knows may lie in any of the hosts'."""
     anywhere = tuple(sorted({store for prover in provers for store in prover.stores}))
@@ -171,7 +171,7 @@ def stores_of(
     return {number: (known[number],) if number in known else anywhere for number in numbers}
 
 
-def store_uids(miner: Miner, names: Collection[str]) -> dict[str, str]:
+def store_uids(miner: Miner, *, names: Collection[str]) -> dict[str, str]:
     """Return the identities of a miner's stores, by name."""
     rows = Store.objects.filter(tenant_id=miner.tenant_id, name__in=names)
     return dict(rows.values_list("name", "uid"))
@@ -186,10 +186,10 @@ def _begin(
     numbers = sorted({number for run in able for number in run.sectors})
     if not numbers:
         return 0
-    onchain = sectors_onchain(context.client, deadline.miner, numbers=numbers, key=context.head.key)
-    window = proof_window(deadline.index, deadline.cutoff_epoch, context=context)
+    onchain = sectors_onchain(context.client, miner=deadline.miner, numbers=numbers, key=context.head.key)
+    window = proof_window(deadline.index, close_epoch=deadline.cutoff_epoch, context=context)
     pace = proving_policy(deadline.miner_id).check_per_s
-    uids = store_uids(deadline.miner, {run.store for run in able})
+    uids = store_uids(deadline.miner, names={run.store for run in able})
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)

@@ -74,7 +74,7 @@ def compactable(row: Deadline) -> tuple[int, ...]:
 
 
 def compaction_plan(
-    miner: Miner, index: int, *, partitions: Sequence[int], context: ProvingContext
+    miner: Miner, *, index: int, partitions: Sequence[int], context: ProvingContext
 ) -> CompactionPlan:
     """Return what compacting partitions would do; without any named those that can be.
 
@@ -121,8 +121,8 @@ def compaction_plan(
 
 def compaction_send(
     miner: Miner,
-    index: int,
     *,
+    index: int,
     partitions: Sequence[int],
     by: Principal,
     context: ProvingContext,
@@ -142,7 +142,7 @@ def compaction_send(
         if partitions and set(partitions) != set(partitions_of(earlier)):
             raise MessageIdTaken(gettext("this key was already used for other partitions"), field="key")
         return None, earlier
-    plan = compaction_plan(miner, index, partitions=partitions, context=context)
+    plan = compaction_plan(miner, index=index, partitions=partitions, context=context)
     if plan.refusal:
         raise CannotCompact(gettext("the chain would refuse it: {refusal}").format(refusal=plan.refusal))
     with transaction.atomic():

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def deadline_store(
     row: Deadline,
-    window: DeadlineInfo,
     *,
+    window: DeadlineInfo,
     facts: list[PartitionFacts] | None,
     known: Sequence[Partition],
     height: int,
@@ -34,7 +34,7 @@ def deadline_store(
         values |= {"lacks": {}, "miss": None}  # they were of the window before
     since: dict[int, int] = {}
     if facts is not None:
-        since = faults_since(facts, known, unknown=row.faulty_since, height=height)
+        since = faults_since(facts, known=known, unknown=row.faulty_since, height=height)
         values |= {
             "partitions_count": len(facts),
             "live": sum(len(part.live) for part in facts),
@@ -63,7 +63,7 @@ def deadline_store(
 
 
 def faults_since(
-    facts: list[PartitionFacts], known: Sequence[Partition], *, unknown: int | None, height: int
+    facts: list[PartitionFacts], *, known: Sequence[Partition], unknown: int | None, height: int
 ) -> dict[int, int]:
     """Return at which head each faulty sector of a deadline was first seen so, whatever partition it is in.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLLOWED: Final[Compiled[FollowedWindows]] = Compiled("followed_windows", FollowedWindows.objects.all)
 
 
-def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> set[int]:
+def deadlines_follow(roots: Sequence[ChainRoots], *, context: ProvingContext) -> set[int]:
     """Bring windows and partitions of miners up to the head; returns the numbers of the rows it wrote.
 
     Read are the deadlines whose root moved; rows are written of these and of windows that have closed.
@@ -32,14 +32,14 @@ def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> se
     """
     known = {row.miner_id: row for row in FOLLOWED.rows()}
     due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), context)])
-    stored = stored_windows(due, context)
+    stored = stored_windows(due, context=context)
     written: set[int] = set()
     same: list[Deadline] = []
     followed: list[FollowedWindows] = []
 
     def follow(row: ChainRoots) -> None:
         one = stored[row.miner_id]
-        written.update(deadlines_refresh(row, context, stored=one, same=same))
+        written.update(deadlines_refresh(row, context=context, stored=one, same=same))
         first = min(one.ends.values())
         followed.append(FollowedWindows(miner=row.miner, root=row.deadlines, next_close=first))
 
@@ -64,7 +64,7 @@ def _is_due(roots: ChainRoots, known: FollowedWindows | None, context: ProvingCo
 
 
 def deadlines_refresh(
-    roots: ChainRoots, context: ProvingContext, *, stored: StoredWindows, same: list[Deadline]
+    roots: ChainRoots, *, context: ProvingContext, stored: StoredWindows, same: list[Deadline]
 ) -> set[int]:
     """Store a miner's windows that closed, and those that moved with their partitions.
 
@@ -89,7 +89,7 @@ def deadlines_refresh(
             if index in facts:
                 row.root = roots.of_deadline(index)
             if not deadline_store(
-                row, window, facts=facts.get(index), known=stored.partitions[index], height=height
+                row, window=window, facts=facts.get(index), known=stored.partitions[index], height=height
             ):
                 same.append(row)
             stored.ends[index] = row.close_epoch

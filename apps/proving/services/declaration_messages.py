@@ -57,7 +57,7 @@ def declaration_push(
 
 
 def declaration_outcome(
-    row: Recovery | FaultDeclaration, message: Message, *, context: ProvingContext
+    row: Recovery | FaultDeclaration, *, message: Message, context: ProvingContext
 ) -> tuple[str, str]:
     """Return the event that a message's end makes, and why; two empty words while it has none."""
     if message.state == MessageState.LANDED and message.exit_code == 0:

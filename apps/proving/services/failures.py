@@ -69,7 +69,7 @@ def _compactions_again(
         address, index = compaction_place(message)
         try:
             sent = compaction_send(
-                miner_get(by, address), index, partitions=partitions_of(message), by=by, context=context
+                miner_get(by, address), index=index, partitions=partitions_of(message), by=by, context=context
             )
             done.append(sent[1])
         except (Conflict, BadValue, NotFound) as refusal:

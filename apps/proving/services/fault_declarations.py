@@ -48,7 +48,7 @@ def declarations_begin(context: ProvingContext) -> None:
         return
     rows = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch", "pk")
     ours = [row for row in rows if row.miner.works_at(row.open_epoch)]
-    for_each_isolated(ours, lambda row: declaration_decide(row, context), event="fault_not_declared")
+    for_each_isolated(ours, lambda row: declaration_decide(row, context=context), event="fault_not_declared")
 
 
 NEAR: Final[Compiled[int]] = Compiled(
@@ -74,7 +74,7 @@ UNDER_WAY: Final[Compiled[FaultDeclaration]] = Compiled(
 )
 
 
-def sectors_known_bad(deadline: Deadline, context: ProvingContext) -> set[int]:
+def sectors_known_bad(deadline: Deadline, *, context: ProvingContext) -> set[int]:
     """Return the sectors of a deadline that its next window cannot prove, as far as anybody knows."""
     params = context.network.proving
     rows = SectorCheck.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index)
@@ -92,9 +92,9 @@ def sectors_known_bad(deadline: Deadline, context: ProvingContext) -> set[int]:
     return known - set(unsure)
 
 
-def declaration_decide(deadline: Deadline, context: ProvingContext) -> int:
+def declaration_decide(deadline: Deadline, *, context: ProvingContext) -> int:
     """Write the declarations for a deadline's next window; returns how many."""
-    bad = sectors_known_bad(deadline, context)
+    bad = sectors_known_bad(deadline, context=context)
     if not bad:
         return 0
     facts = partitions_read(context.client, deadline.miner.address, [deadline.index], context.head.key)
@@ -140,12 +140,12 @@ def declarations_advance(context: ProvingContext) -> None:
     messages = messages_by_ids([row.message_id for row in rows if row.message_id])
     for_each_isolated(
         rows,
-        lambda row: declaration_move(row, messages.get(row.message_id), context=context),
+        lambda row: declaration_move(row, message=messages.get(row.message_id), context=context),
         event="declaration_not_moved",
     )
 
 
-def declaration_move(row: FaultDeclaration, message: Message | None, *, context: ProvingContext) -> None:
+def declaration_move(row: FaultDeclaration, *, message: Message | None, context: ProvingContext) -> None:
     """Take the next step of one declaration.  Raises LostRace."""
     if row.state == DeclarationState.LANDED:
         if message is not None and message.state == MessageState.FILLED:
@@ -154,7 +154,7 @@ def declaration_move(row: FaultDeclaration, message: Message | None, *, context:
             _step(row, "CLOSE", context)
         return
     if row.state == DeclarationState.SENT and message is not None:
-        event, words = declaration_outcome(row, message, context=context)
+        event, words = declaration_outcome(row, message=message, context=context)
         if event:
             _step(row, event, context, error=words)
             if event == "LAND":

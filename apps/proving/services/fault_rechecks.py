@@ -14,7 +14,7 @@ from django.utils.translation import gettext, ngettext
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.services.attempts import ENDED, attempt_end, attempt_failed, attempts_cancel
+from apps.proving.services.attempts import ENDED, PROVERS, attempt_end, attempt_failed, attempts_cancel
 from apps.proving.services.jobs import (
     BadProof,
     job_create,
@@ -33,19 +33,23 @@ if TYPE_CHECKING:
     from apps.sectors.models import Job
 
 
-def may_wait(post: WindowPost, context: ProvingContext) -> bool:
+def may_wait(post: WindowPost, *, context: ProvingContext) -> bool:
     """Return whether a proof leaves out sectors and there is time to wait for them."""
-    return bool(post.skipped) and context.head.height < better_until(post, context.network)
+    return bool(post.skipped) and context.head.height < better_until(post, network=context.network)
 
 
-def faults_recheck(post: WindowPost, context: ProvingContext) -> None:
+def faults_recheck(post: WindowPost, *, context: ProvingContext) -> None:
     """Have the sectors read that a proof in hand leaves out; with some of them back it is made anew."""
-    if not may_wait(post, context):
+    if not may_wait(post, context=context):
         return
     attempt = post.attempt(AttemptKind.RECHECK)
     if attempt is not None:
         _recheck_collect(post, attempt, context)
-    if post.state == PostState.PROVED and post.attempt(AttemptKind.RECHECK) is None and is_due(post, context):
+    if (
+        post.state == PostState.PROVED
+        and post.attempt(AttemptKind.RECHECK) is None
+        and is_due(post, context=context)
+    ):
         _recheck_request(post, context)
 
 
@@ -62,35 +66,37 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
             "checked {sectors} again: they still cannot be read",
             len(away),
         ).format(sectors=_numbers(away))
-        attempt_failed(post, attempt, context=context, words=job.error or words)
+        attempt_failed(post, attempt=attempt, context=context, words=job.error or words)
         return
     words = gettext("{sectors} can be read again: proving again with them").format(sectors=_numbers(back))
     kept = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
     skipped = _without(post.skipped, back)
     with transaction.atomic():
-        note_record(post, context, words=words, is_error=False)
+        note_record(post, context=context, words=words, is_error=False)
         anew = {"tries": 0, "try_epoch": None, "updated_at": context.now}
         advance(post, "BETTER", proof=None, skipped=skipped, **anew)
-        attempt_end(attempt, "TAKE", context=context, reason=words)
+        attempt_end(attempt, event="TAKE", context=context, reason=words)
         ProofAttempt.objects.create(
             post=post, kind=AttemptKind.FALLBACK, state=AttemptState.KEPT, reason=words, **kept
         )
     publish_post(post)
 
 
-def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None:
+def fallback_use(post: WindowPost, *, context: ProvingContext, why: str) -> None:
     """Use the fallback as the proof, if there is one, since no better one came."""
     fallback = post.attempt(AttemptKind.FALLBACK)
     if fallback is None:
         return
     with transaction.atomic():
         note_record(
-            post, context, words=gettext("{why}: using the proof without these sectors").format(why=why)
+            post,
+            context=context,
+            words=gettext("{why}: using the proof without these sectors").format(why=why),
         )
         kept = {"proof": fallback.proof, "partitions": fallback.partitions, "skipped": fallback.skipped}
         advance(post, "FALLBACK", updated_at=context.now, **kept)
-        attempts_cancel(post, context, AttemptKind.FIRST, AttemptKind.BACKUP)
-        attempt_end(fallback, "TAKE", context=context, reason=why)
+        attempts_cancel(post, context=context, kinds=PROVERS)
+        attempt_end(fallback, event="TAKE", context=context, reason=why)
     publish_post(post)
 
 
@@ -101,7 +107,7 @@ def is_fallback_as_good(post: WindowPost) -> bool:
 
 
 def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
-    known = sectors_onchain(context.client, post.miner, numbers=_left_out(post), key=context.head.key)
+    known = sectors_onchain(context.client, miner=post.miner, numbers=_left_out(post), key=context.head.key)
     if not known:
         return
     with transaction.atomic():
@@ -112,7 +118,9 @@ def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
             post.miner,
             sectors=[known[number] for number in sorted(known)],
             randomness=bytes(post.randomness),
-            window=proof_window(post.deadline_index, better_until(post, context.network), context=context),
+            window=proof_window(
+                post.deadline_index, close_epoch=better_until(post, network=context.network), context=context
+            ),
             time_sensitive=True,
             now=context.now,
         )

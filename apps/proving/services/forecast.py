@@ -45,7 +45,7 @@ MEASURED_EPOCHS: Final = 4
 """Not more often than this: the embedded chain's windows have eight epochs of two seconds."""
 
 
-def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, written: Collection[int]) -> None:
+def forecasts_follow(miners: Sequence[Miner], *, context: ProvingContext, written: Collection[int]) -> None:
     """Judge the deadlines whose forecast may have changed: `written` ones, challenged ones, and odd ones.
 
     A window that is not challenged waits for its prover, and is told from the row alone.
@@ -76,7 +76,7 @@ def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, writte
             provers=provers[miner.tenant_id],
             message_waits=waits,
         )
-        forecasts_update(miner, rows[number], posts=posts, judged=judged)
+        forecasts_update(miner, deadlines=rows[number], posts=posts, judged=judged)
 
     for_each_isolated(rows, judge, event="forecast_update_failed")
 
@@ -145,18 +145,18 @@ def forecasts_measure(context: ProvingContext) -> None:
 
     def look(key: int) -> None:
         miner = miners[key]
-        ready = readiness_of(miner, context)
+        ready = readiness_of(miner, context=context)
         hosts = frozenset(prover.name for prover in ready.provers)
         if (miner.tenant_id, hosts) not in times:
-            times[miner.tenant_id, hosts] = measured(miner.tenant_id, hosts)
+            times[miner.tenant_id, hosts] = measured(miner.tenant_id, hosts=hosts)
         for row in rows[key]:
             found = posts.get((key, row.index, row.open_epoch), [])
             took = times[miner.tenant_id, hosts]
-            row.lacks = lacks_of(row, ready)
-            row.miss = miss_probability(row, found, context=context, times=took, hosts=len(hosts))
+            row.lacks = lacks_of(row, readiness=ready)
+            row.miss = miss_probability(row, posts=found, context=context, times=took, hosts=len(hosts))
         Deadline.objects.bulk_update(rows[key], ["lacks", "miss"])
         judged = ForecastContext(context.head.height, window, len(ready.provers), waits)
-        forecasts_update(miner, rows[key], posts=posts, judged=judged)
+        forecasts_update(miner, deadlines=rows[key], posts=posts, judged=judged)
 
     for_each_isolated(rows, look, event="forecast_not_measured")
 
@@ -184,14 +184,14 @@ def _message_waits(posts: Posts) -> dict[str, str]:
 
 
 def forecasts_update(
-    miner: Miner, deadlines: Sequence[Deadline], *, posts: Posts, judged: ForecastContext
+    miner: Miner, *, deadlines: Sequence[Deadline], posts: Posts, judged: ForecastContext
 ) -> int:
     """Judge deadlines of a miner again; returns how many have changed."""
     count = 0
     for deadline in deadlines:
         found = posts.get((miner.pk, deadline.index, deadline.open_epoch), [])
         if deadline.live and not found and not miner.works_at(deadline.open_epoch):
-            forecast, reason = Forecast.ELSEWHERE.value, elsewhere_text(miner, deadline)
+            forecast, reason = Forecast.ELSEWHERE.value, elsewhere_text(miner, deadline=deadline)
         else:
             forecast, reason = forecast_of(deadline, found, judged)
         if (deadline.forecast, deadline.reason) != (forecast, reason):
@@ -201,7 +201,7 @@ def forecasts_update(
     return count
 
 
-def elsewhere_text(miner: Miner, deadline: Deadline) -> str:
+def elsewhere_text(miner: Miner, *, deadline: Deadline) -> str:
     """Return until when, or from when on, another program proves a miner's windows."""
     if miner.works_from is not None and deadline.open_epoch < miner.works_from:
         return gettext("the pool proves windows from height {height} on").format(height=miner.works_from)

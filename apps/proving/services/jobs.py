@@ -45,7 +45,7 @@ class Window:
     """Length of a window in seconds."""
 
 
-def proof_window(deadline: int, close_epoch: int, *, context: ProvingContext) -> Window:
+def proof_window(deadline: int, *, close_epoch: int, context: ProvingContext) -> Window:
     """Return the window of a deadline as a job must know it whose result is of use until `close_epoch`."""
     return Window(
         deadline=deadline,
@@ -60,7 +60,7 @@ class BadProof(Exception):
 
 
 def sectors_onchain(
-    client: ChainClient, miner: Miner, *, numbers: Sequence[int], key: str
+    client: ChainClient, *, miner: Miner, numbers: Sequence[int], key: str
 ) -> dict[int, ProvenSector]:
     """Return what the chain knows of these sectors and a proof needs."""
     rows = client.state_miner_sectors(miner.address, bitfield_to_json(bitfield_of(numbers)), key)

@@ -61,7 +61,7 @@ class Measured:
         return min(len(self.proofs), len(self.landings))
 
 
-def measured(tenant_id: int, hosts: Collection[str]) -> Measured:
+def measured(tenant_id: int, *, hosts: Collection[str]) -> Measured:
     """Read the times of a tenant's latest proofs on these hosts, and of its latest landings."""
     attempts = ProofAttempt.objects.filter(
         state=AttemptState.TAKEN, kind=AttemptKind.FIRST, post__miner__tenant_id=tenant_id
@@ -83,7 +83,7 @@ def measured(tenant_id: int, hosts: Collection[str]) -> Measured:
 
 
 def miss_probability(
-    deadline: Deadline, posts: Sequence[WindowPost], *, context: ProvingContext, times: Measured, hosts: int
+    deadline: Deadline, *, posts: Sequence[WindowPost], context: ProvingContext, times: Measured, hosts: int
 ) -> float | None:
     """Return the probability that a proof of the deadline's window does not land; None while not measured."""
     if not times.count or not deadline.live:

@@ -88,7 +88,7 @@ def posts_advance(context: ProvingContext) -> None:
             if not is_mine:
                 at_work.append(post)
             elif _is_as_read(post):
-                post_move(post, messages.get(post.message_id), context=context)
+                post_move(post, message=messages.get(post.message_id), context=context)
             else:
                 _move_anew(post, context)
 
@@ -112,7 +112,7 @@ def _move_anew(post: WindowPost, context: ProvingContext) -> None:
     rows, messages = _posts_read([post.pk])
     for fresh in rows:
         if fresh.state not in ENDED:
-            post_move(fresh, messages.get(fresh.message_id), context=context)
+            post_move(fresh, message=messages.get(fresh.message_id), context=context)
 
 
 def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str, Message]]:
@@ -132,7 +132,7 @@ def _posts_read(keys: Sequence[int]) -> tuple[list[WindowPost], dict[str, Messag
     return posts, messages_by_ids([post.message_id for post in posts if post.message_id])
 
 
-def post_move(post: WindowPost, message: Message | None, *, context: ProvingContext) -> None:
+def post_move(post: WindowPost, *, message: Message | None, context: ProvingContext) -> None:
     """Take the next steps of one proof: what fails is tried again in the same pass where it may be.
 
     Raises NodeUnavailable, NodeRefused, LostRace.
@@ -140,7 +140,7 @@ def post_move(post: WindowPost, message: Message | None, *, context: ProvingCont
     if post.state == PostState.LANDED:
         _landed_check(post, message, context)
     elif post.state == PostState.SENT and message is not None:
-        message_follow(post, message, context=context)
+        message_follow(post, message=message, context=context)
     if post.state == PostState.LANDED:
         return
     if context.head.height >= post.close_epoch:
@@ -148,25 +148,29 @@ def post_move(post: WindowPost, message: Message | None, *, context: ProvingCont
             _close(post, context)
         return
     if post.state == PostState.SENT and message is not None:
-        message_stuck(post, message, context=context)
+        message_stuck(post, message=message, context=context)
     _go_on(post, context)
 
 
 def _go_on(post: WindowPost, context: ProvingContext) -> None:
     """Prove and send while there is time left in the window."""
-    if post.state == PostState.NOTHING and is_due(post, context) and not chain_has(post, context):
+    if (
+        post.state == PostState.NOTHING
+        and is_due(post, context=context)
+        and not chain_has(post, context=context)
+    ):
         # A store that was away may be back in time: the files are looked at again.
         advance(post, "AGAIN", skipped={}, updated_at=context.now)
     if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, context):
         return
     if post.state == PostState.PROVING:
-        post_prove(post, context)
+        post_prove(post, context=context)
     if post.state == PostState.PROVED:
-        faults_recheck(post, context)
+        faults_recheck(post, context=context)
         if post.state == PostState.PROVED:
-            post_submit(post, context)
+            post_submit(post, context=context)
         if post.state == PostState.PROVING:  # sectors are back, or the chain has a part of it
-            post_prove(post, context)
+            post_prove(post, context=context)
 
 
 def _landed_check(post: WindowPost, message: Message | None, context: ProvingContext) -> None:
@@ -177,9 +181,11 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
     elif message is not None and message.state == MessageState.LANDED and message.exit_code == 0:
         if post.landed_height != message.height:
             post_update(post, landed_height=message.height)
-    elif context.head.height < post.close_epoch and not proven_onchain(post, context) >= set(post.partitions):
+    elif context.head.height < post.close_epoch and not proven_onchain(post, context=context) >= set(
+        post.partitions
+    ):
         words = "the chain no longer has the proof"
-        note_record(post, context, words=words)
+        note_record(post, context=context, words=words)
         data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
         publish_post(post)
@@ -187,9 +193,9 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
 
 def _close(post: WindowPost, context: ProvingContext) -> None:
     with transaction.atomic():
-        note_record(post, context, words="the window closed without a proof")
+        note_record(post, context=context, words="the window closed without a proof")
         advance(post, "CLOSE", updated_at=context.now)
-        attempts_cancel(post, context)
+        attempts_cancel(post, context=context)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
     publish_post(post)
 
@@ -202,14 +208,14 @@ def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
 
 def _is_reorganised(post: WindowPost, context: ProvingContext) -> bool:
     """Start again if the chain's challenge is another one than the proof answers."""
-    randomness = challenge_draw(post.miner, post.challenge_epoch, context=context)
+    randomness = challenge_draw(post.miner, epoch=post.challenge_epoch, context=context)
     if randomness == bytes(post.randomness):
         return False
     words = "the chain's challenge has changed"
     with transaction.atomic():
-        note_record(post, context, words=words)
+        note_record(post, context=context, words=words)
         if post.state == PostState.PROVED:
             advance(post, "AGAIN", updated_at=context.now)
         post_update(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)
-        attempts_cancel(post, context)
+        attempts_cancel(post, context=context)
     return True

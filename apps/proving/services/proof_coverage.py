@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from apps.proving.models import WindowPost
 
 
-def sectors_to_prove(part: PartitionFacts, skipped: Sequence[int]) -> list[int]:
+def sectors_to_prove(part: PartitionFacts, *, skipped: Sequence[int]) -> list[int]:
     """Return the sectors of a partition that its proof must cover.
 
     Source: damocles poster: live - faulty + recovering, without the skipped.
@@ -33,7 +33,7 @@ def proof_order(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[l
     for index in post.partitions:
         if index >= len(facts):
             continue
-        good = sectors_to_prove(facts[index], post.skipped.get(str(index), ()))
+        good = sectors_to_prove(facts[index], skipped=post.skipped.get(str(index), ()))
         if not good:
             continue
         kept.append(index)
@@ -43,7 +43,7 @@ def proof_order(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[l
 
 
 def skipped_add(
-    post: WindowPost, facts: Sequence[PartitionFacts], *, faults: set[int]
+    post: WindowPost, *, facts: Sequence[PartitionFacts], faults: set[int]
 ) -> dict[str, list[int]]:
     """Return what a proof leaves out once these sectors turned out unreadable too."""
     skipped = {index: set(numbers) for index, numbers in post.skipped.items()}

@@ -52,17 +52,19 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def post_prove(post: WindowPost, context: ProvingContext) -> None:
+def post_prove(post: WindowPost, *, context: ProvingContext) -> None:
     """Create a job, or collect the result of the one that is finished, while it can still land."""
     _attempt_collect(post, context)
     if post.state == PostState.PROVING:
-        backup_monitor(post, context)
+        backup_monitor(post, context=context)
     if post.state != PostState.PROVING:
         return
-    if post.attempt(AttemptKind.FALLBACK) and context.head.height >= better_until(post, context.network):
-        fallback_use(post, context, why="no better proof was made in time")
+    if post.attempt(AttemptKind.FALLBACK) and context.head.height >= better_until(
+        post, network=context.network
+    ):
+        fallback_use(post, context=context, why="no better proof was made in time")
         return
-    if post.attempt(AttemptKind.FIRST) is not None or not is_due(post, context):
+    if post.attempt(AttemptKind.FIRST) is not None or not is_due(post, context=context):
         return
     read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
     facts = read[post.deadline_index]
@@ -71,7 +73,9 @@ def post_prove(post: WindowPost, context: ProvingContext) -> None:
         _empty(post, context)
         return
     _unreadable_part(post, facts, kept=kept, context=context)
-    known = sectors_onchain(context.client, post.miner, numbers=sorted(set(order)), key=context.head.key)
+    known = sectors_onchain(
+        context.client, miner=post.miner, numbers=sorted(set(order)), key=context.head.key
+    )
     if not set(order) <= set(known):
         return  # terminated this moment: the next head shows the partition without it
     _job_create(post, order=[known[number] for number in order], partitions=kept, context=context)
@@ -84,14 +88,14 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
             # Its time is reckoned by the clock, the window by epochs: the chain or the clock jumped.
-            attempt_drop(post, first, context=context, reason="no host claimed it in time")
+            attempt_drop(post, attempt=first, context=context, reason="no host claimed it in time")
             publish_post(post)
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
     else:
         attempt_failed(
             post,
-            attempt,
+            attempt=attempt,
             context=context,
             words=gettext("no proof was made: {error}").format(error=attempt.work.error),
         )
@@ -102,10 +106,10 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
 def _part_each(post: WindowPost, context: ProvingContext) -> None:
     """Prove partitions one by one after one proof for all of them failed: it may be for the sake of one."""
     rest = [[index] for index in post.partitions[1:]]
-    for part in post_split(post, rest, error=post.error, tries=post.tries, try_epoch=post.try_epoch):
+    for part in post_split(post, groups=rest, error=post.error, tries=post.tries, try_epoch=post.try_epoch):
         note_record(
             part,
-            context,
+            context=context,
             words=gettext("proving separately from partition {partition}: {error}").format(
                 partition=post.partitions[0], error=post.error
             ),
@@ -115,12 +119,12 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
 def _empty(post: WindowPost, context: ProvingContext) -> None:
     """Leave partitions of which no sector can be read, until the files are looked at again."""
     if post.attempt(AttemptKind.FALLBACK):
-        fallback_use(post, context, why="no sectors can be read now")
+        fallback_use(post, context=context, why="no sectors can be read now")
         return
     words = "no sectors in these partitions can be proved"
-    note_record(post, context, words=words)
+    note_record(post, context=context, words=words)
     # Two failures at least: a store that is away is not back within the same head.
-    advance(post, "EMPTY", error=words, updated_at=context.now, **paused(post, context, least=2))
+    advance(post, "EMPTY", error=words, updated_at=context.now, **paused(post, context=context, least=2))
     publish_post(post)
 
 
@@ -129,13 +133,13 @@ def _unreadable_part(
 ) -> None:
     """Set apart the partitions of which no sector could be read: they are tried again by themselves."""
     away = [index for index in post.partitions if index not in kept and post.skipped.get(str(index))]
-    groups = [[index] for index in away if index < len(facts) and sectors_to_prove(facts[index], ())]
+    groups = [[index] for index in away if index < len(facts) and sectors_to_prove(facts[index], skipped=())]
     if post.attempt(AttemptKind.FALLBACK) or not groups:
         return
     words = "no sectors in this partition can be read"
-    data = {"state": PostState.NOTHING, "error": words, **paused(post, context, least=2)}
-    for part in post_split(post, groups, **data):
-        note_record(part, context, words=words)
+    data = {"state": PostState.NOTHING, "error": words, **paused(post, context=context, least=2)}
+    for part in post_split(post, groups=groups, **data):
+        note_record(part, context=context, words=words)
 
 
 def _job_create(
@@ -149,7 +153,7 @@ def _job_create(
             post.miner,
             sectors=order,
             randomness=bytes(post.randomness),
-            window=proof_window(post.deadline_index, post.close_epoch, context=context),
+            window=proof_window(post.deadline_index, close_epoch=post.close_epoch, context=context),
             time_sensitive=True,
             now=context.now,
         )
@@ -175,7 +179,7 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
         log.warning("bad_proof", post=str(post.uuid), worker=host, reason=str(bad))
         attempt_failed(
             post,
-            attempt,
+            attempt=attempt,
             context=context,
             words=gettext("invalid proof from {host}: {bad}").format(host=host, bad=bad),
         )
@@ -197,17 +201,17 @@ def _faults_collect(
         # The other host has not given up: perhaps it is this one that cannot read the store.
         attempt_failed(
             post,
-            attempt,
+            attempt=attempt,
             context=context,
             words=gettext("{host} cannot read any of the sectors").format(host=host),
         )
         return
     facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
-    skipped = skipped_add(post, facts[post.deadline_index], faults=faults)
+    skipped = skipped_add(post, facts=facts[post.deadline_index], faults=faults)
     if skipped == post.skipped:
         attempt_failed(
             post,
-            attempt,
+            attempt=attempt,
             context=context,
             words=gettext("{host} reports sectors outside this proof").format(host=host),
         )
@@ -215,27 +219,29 @@ def _faults_collect(
     words = gettext("files of sectors {faults} cannot be read").format(faults=sorted(faults))
     with transaction.atomic():
         # That is a step forward: the next proof, without them, goes out at once.
-        note_record(post, context, words=words)
+        note_record(post, context=context, words=words)
         post_update(post, skipped=skipped, error=words[:2000])
-        attempts_cancel(post, context, *PROVERS, besides=attempt)  # it proves what is left out now
-        proof_results_store(post, attempt.work, numbers=(), context=context)
-        attempt_end(attempt, "FAIL", context=context, reason=words)
+        attempts_cancel(
+            post, context=context, kinds=PROVERS, besides=attempt
+        )  # it proves what is left out now
+        proof_results_store(post, job=attempt.work, numbers=(), context=context)
+        attempt_end(attempt, event="FAIL", context=context, reason=words)
     if is_fallback_as_good(post):
-        fallback_use(post, context, why="they still cannot be read")
+        fallback_use(post, context=context, why="they still cannot be read")
 
 
 def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     """Keep a good proof; nobody needs to make it any more."""
     job = attempt.work
     with transaction.atomic():
-        proof_results_store(post, job, numbers=_is_requested(job), context=context)
+        proof_results_store(post, job=job, numbers=_is_requested(job), context=context)
         if len(attempts_running(post)) == 2:
             words = gettext("using the proof from {host}").format(host=_prover_name(job))
-            note_record(post, context, words=words, is_error=False)
+            note_record(post, context=context, words=words, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
-        attempts_cancel(post, context, besides=attempt)
-        attempt_end(attempt, "TAKE", context=context)
+        attempts_cancel(post, context=context, besides=attempt)
+        attempt_end(attempt, event="TAKE", context=context)
     publish_post(post)
 
 

@@ -39,7 +39,7 @@ def recoveries_advance(context: ProvingContext) -> None:
     def move(row: Recovery) -> None:
         with try_lock(RECOVERY_LOCK, str(row.miner_id)) as is_mine:
             if is_mine:
-                recovery_move_now(row, context)
+                recovery_move_now(row, context=context)
             else:
                 at_work.append(row)
 
@@ -47,7 +47,7 @@ def recoveries_advance(context: ProvingContext) -> None:
         wait_s = until - time.monotonic()
         with lock_in_turn(RECOVERY_LOCK, str(row.miner_id), wait_s=wait_s) as is_mine:
             if is_mine:
-                recovery_move_now(row, context)
+                recovery_move_now(row, context=context)
 
     for_each_isolated(rows, move, event="recovery_not_moved")
     until = time.monotonic() + TURN_S
@@ -61,9 +61,9 @@ ONE: Final[Compiled[Recovery]] = Compiled(
 )
 
 
-def recovery_move_now(row: Recovery, context: ProvingContext) -> None:
+def recovery_move_now(row: Recovery, *, context: ProvingContext) -> None:
     """Advance a recovery from where it is now: another pass may have moved it."""
     rows = ONE.rows(key=row.pk)
     for fresh in rows:
         message = messages_by_ids([fresh.message_id]).get(fresh.message_id) if fresh.message_id else None
-        recovery_move(fresh, message, context=context)
+        recovery_move(fresh, message=message, context=context)

@@ -23,7 +23,7 @@ TRY_AGAIN_S: Final = 30
 """Pause after files were found bad, before they are looked at again."""
 
 
-def recoveries_begin(miner: Miner, context: ProvingContext) -> int:
+def recoveries_begin(miner: Miner, *, context: ProvingContext) -> int:
     """Schedule checks of faulty sectors of every deadline that can still be declared for its next window.
 
     No more than the policy has for one deadline and window, in messages of so many as it has for one.
@@ -101,5 +101,5 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
         ]
     with lock_in_turn(RECOVERY_LOCK, str(miner.pk), wait_s=TURN_S) as is_mine:
         for recovery in begun if is_mine else ():
-            recovery_move_now(recovery, context)
+            recovery_move_now(recovery, context=context)
     return len(begun)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
     """Have a prover read the sectors' files by a proof over all of them."""
-    known = sectors_onchain(context.client, recovery.miner, numbers=numbers, key=context.head.key)
+    known = sectors_onchain(context.client, miner=recovery.miner, numbers=numbers, key=context.head.key)
     if set(known) != set(numbers):
         advance(recovery, "FAIL", error="the sectors are no longer on chain", updated_at=context.now)
         return
@@ -46,7 +46,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
             recovery.miner,
             sectors=[known[number] for number in numbers],
             randomness=bytes(recovery.randomness),
-            window=proof_window(recovery.deadline_index, recovery.cutoff_epoch, context=context),
+            window=proof_window(recovery.deadline_index, close_epoch=recovery.cutoff_epoch, context=context),
             time_sensitive=False,
             now=context.now,
         )
@@ -55,7 +55,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
     _publish(recovery)
 
 
-def recovery_move(row: Recovery, message: Message | None, *, context: ProvingContext) -> None:
+def recovery_move(row: Recovery, *, message: Message | None, context: ProvingContext) -> None:
     """Advance one recovery by a step.  Raises NodeUnavailable, NodeRefused, LostRace."""
     if row.state == RecoveryState.LANDED:
         if message is not None and message.state == MessageState.FILLED:
@@ -165,7 +165,7 @@ def _is_debt_sent(row: Recovery) -> bool:
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
     """Move a recovery by the outcome of its declaration; return whether there is an outcome yet."""
-    event, words = declaration_outcome(row, message, context=context)
+    event, words = declaration_outcome(row, message=message, context=context)
     if event:
         _step(row, event, context, error=words)
     return bool(event)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def proving_settings_set(miner: Miner | None, values: Mapping[str, int | None], *, by: Principal) -> None:
+def proving_settings_set(miner: Miner | None, *, values: Mapping[str, int | None], by: Principal) -> None:
     """Set what is named, None meaning as the level above has it; what is not named stays.
 
     Without a miner it is the pool's.  Raises BadValue naming the field, NotAllowed.

@@ -41,7 +41,7 @@ class StallReason:
     """It counts its sectors and stands still: nothing is lost if it is made to begin anew."""
 
 
-def stall_reason(job: Job, context: ProvingContext, *, last: int) -> StallReason | None:
+def stall_reason(job: Job, *, context: ProvingContext, last: int) -> StallReason | None:
     """Judge a leased job of which the result must be begun anew by epoch `last`; None while it does well."""
     if job.state != JobState.LEASED or job.claimed_height is None or job.moved_height is None:
         return None

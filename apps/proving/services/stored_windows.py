@@ -32,7 +32,7 @@ class StoredWindows:
     """Of the deadlines that moved."""
 
 
-def stored_windows(due: Sequence[ChainRoots], context: ProvingContext) -> dict[int, StoredWindows]:
+def stored_windows(due: Sequence[ChainRoots], *, context: ProvingContext) -> dict[int, StoredWindows]:
     """Return what is stored of these miners, read at once."""
     found = {row.miner_id: StoredWindows() for row in due}
     numbers: dict[int, dict[int, int]] = defaultdict(dict)

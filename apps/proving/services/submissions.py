@@ -50,17 +50,19 @@ NO_PROOF: Final[dict[str, Any]] = {"proof": None, "skipped": {}}
 """Columns of a proof that is made from the beginning: every sector is looked at again."""
 
 
-def post_submit(post: WindowPost, context: ProvingContext) -> None:
+def post_submit(post: WindowPost, *, context: ProvingContext) -> None:
     """Push SubmitWindowedPoSt once the window is open; the id makes a repeated push harmless.
 
     Where a kill came between push and note, sender or chain may be others now: then the message that was
     pushed is the one that is followed.  A proof that leaves out sectors waits for them for a while.
     """
-    if context.head.height < post.open_epoch + context.network.confidences.submit or may_wait(post, context):
+    if context.head.height < post.open_epoch + context.network.confidences.submit or may_wait(
+        post, context=context
+    ):
         return
-    if chain_has(post, context):
+    if chain_has(post, context=context):
         return
-    commit = commit_draw(post, context)
+    commit = commit_draw(post, context=context)
     message_id = f"post:{post.uuid}:{post.messages_sent}"
     try:
         proof_form_check(context.network, bytes(post.proof or b""))
@@ -70,7 +72,7 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
             to=post.miner.address,
             from_=sender_choose(post.miner, Use.POST).address,
             method=miner_actor.Method.SUBMIT_WINDOWED_POST,
-            params=submit_params(post, commit),
+            params=submit_params(post, commit=commit),
             kind="window_post",
             time_sensitive=True,
             expire_epoch=post.close_epoch - 1,
@@ -80,51 +82,51 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
         log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
         if post.error != error.reason[:2000]:
-            note_record(post, context, words=gettext("not sent: {error}").format(error=error.reason))
+            note_record(post, context=context, words=gettext("not sent: {error}").format(error=error.reason))
             post_update(post, error=error.reason[:2000])
         return
     with transaction.atomic():
         sent: dict[str, Any] = {"message_id": message_id, "messages_sent": post.messages_sent + 1}
         sent["sent_height"] = context.head.height
         advance(post, "SEND", updated_at=context.now, **sent)
-        attempts_cancel(post, context)
+        attempts_cancel(post, context=context)
     publish_post(post)
 
 
-def chain_has(post: WindowPost, context: ProvingContext) -> bool:
+def chain_has(post: WindowPost, *, context: ProvingContext) -> bool:
     """Look up what the chain has of these partitions, and take a step if it has any: it would refuse them.
 
     With all of them the proof counts as landed, with some the others are proved by themselves.
     """
-    done = proven_onchain(post, context)
+    done = proven_onchain(post, context=context)
     if not done:
         return False
     if done >= set(post.partitions):
-        note_record(post, context, words="the chain already has the proof", is_error=False)
+        note_record(post, context=context, words="the chain already has the proof", is_error=False)
         landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
         with transaction.atomic():
             advance(post, "LAND", updated_at=context.now, **landed)
-            attempts_cancel(post, context)
+            attempts_cancel(post, context=context)
     else:
         words = gettext("the chain already has a proof of partitions {done}").format(done=sorted(done))
         rest = [index for index in post.partitions if index not in done]
-        note_record(post, context, words=words)
+        note_record(post, context=context, words=words)
         data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
         with transaction.atomic():
             advance(post, "AGAIN", **data)
-            attempts_cancel(post, context)
+            attempts_cancel(post, context=context)
     publish_post(post)
     return True
 
 
-def commit_draw(post: WindowPost, context: ProvingContext) -> bytes:
+def commit_draw(post: WindowPost, *, context: ProvingContext) -> bytes:
     """Draw what the message names to say which branch of the chain it is for."""
     return context.client.state_get_randomness_from_tickets(
         Tag.POST_CHAIN_COMMIT, max(post.challenge_epoch, 0), entropy=b"", key=context.head.key
     )
 
 
-def submit_params(post: WindowPost, commit: bytes) -> bytes:
+def submit_params(post: WindowPost, *, commit: bytes) -> bytes:
     """Return the parameters of SubmitWindowedPoSt."""
     return to_cbor(
         SubmitWindowedPoStParams(
@@ -140,12 +142,12 @@ def submit_params(post: WindowPost, commit: bytes) -> bytes:
     )
 
 
-def is_outdated(post: WindowPost, message: Message, *, context: ProvingContext) -> bool:
+def is_outdated(post: WindowPost, *, message: Message, context: ProvingContext) -> bool:
     """Return whether a message can never land: it names randomness of another branch."""
-    return submit_params(post, commit_draw(post, context)) != bytes(message.params)
+    return submit_params(post, commit=commit_draw(post, context=context)) != bytes(message.params)
 
 
-def message_stuck(post: WindowPost, message: Message, *, context: ProvingContext) -> None:
+def message_stuck(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
     """Take back a message without a nonce that cannot land as it is, and go on with a fresh look.
 
     Raises WrongState or LostRace if it was signed this moment.
@@ -157,17 +159,17 @@ def message_stuck(post: WindowPost, message: Message, *, context: ProvingContext
         # It was to be chosen on the head that was there: what holds it up, signer or funds, is the giver's.
         words = "the miner was transferred"
     elif message.wait == Wait.ESTIMATE:
-        if proven_onchain(post, context) >= set(post.partitions):
+        if proven_onchain(post, context=context) >= set(post.partitions):
             words, event = "the chain already has the proof", "LAND"
             data = {"landed_height": context.head.height, "exit_code": 0}
-        elif is_outdated(post, message, context=context):
+        elif is_outdated(post, message=message, context=context):
             words = "the chain's randomness has changed"
         elif message.attempts >= ESTIMATES_MAX:
             words, event = (
                 gettext("the node expects the message to fail: {error}").format(error=message.error),
                 "AGAIN",
             )
-            data = {**NO_PROOF, **paused(post, context)}
+            data = {**NO_PROOF, **paused(post, context=context)}
     elif message.wait in OTHER_SENDER and sender_choose(post.miner, Use.POST).address != message.from_addr:
         words = gettext("sending from another address: {error}").format(
             error=message.error or message.get_wait_display()
@@ -175,13 +177,13 @@ def message_stuck(post: WindowPost, message: Message, *, context: ProvingContext
     if not words:
         return
     message_withdraw(message, reason=words, now=context.now)
-    note_record(post, context, words=words, is_error=event != "LAND")
+    note_record(post, context=context, words=words, is_error=event != "LAND")
     error = "" if event == "LAND" else words[:2000]
     advance(post, event, error=error, updated_at=context.now, **data)
     publish_post(post)
 
 
-def message_follow(post: WindowPost, message: Message, *, context: ProvingContext) -> None:
+def message_follow(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
     """Follow what became of the message, if anything has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=context.now)
@@ -195,7 +197,7 @@ def message_follow(post: WindowPost, message: Message, *, context: ProvingContex
         message, context
     ):
         words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        note_record(post, context, words=gettext("resending: {words}").format(words=words))
+        note_record(post, context=context, words=gettext("resending: {words}").format(words=words))
         advance(post, "RESEND", error=words[:2000], updated_at=context.now)
         publish_post(post)
 
@@ -206,14 +208,14 @@ def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext)
         exit_code=exit_code_text(message.exit_code, actor="miner")
     )
     data: dict[str, Any] = {"exit_code": message.exit_code, "error": words, "updated_at": context.now}
-    if proven_onchain(post, context) >= set(post.partitions):
+    if proven_onchain(post, context=context) >= set(post.partitions):
         data |= {"landed_height": message.height, "exit_code": 0, "error": ""}
         event = "LAND"
-    elif is_outdated(post, message, context=context):
+    elif is_outdated(post, message=message, context=context):
         event = "RESEND"  # the branch is another one: the proof itself was not at fault
     else:
-        event, data = "AGAIN", data | NO_PROOF | paused(post, context)
-    note_record(post, context, words=words)
+        event, data = "AGAIN", data | NO_PROOF | paused(post, context=context)
+    note_record(post, context=context, words=words)
     advance(post, event, **data)
     publish_post(post)
 
@@ -228,7 +230,7 @@ def _may_still_land(message: Message, context: ProvingContext) -> bool:
     return is_out and context.now - message.updated_at < timedelta(seconds=2 * context.network.epoch_s)
 
 
-def proven_onchain(post: WindowPost, context: ProvingContext) -> set[int]:
+def proven_onchain(post: WindowPost, *, context: ProvingContext) -> set[int]:
     """Return those of the partitions of which the chain has a proof for this window, sent by whomever."""
     deadlines = context.client.state_miner_deadlines(post.miner.address, context.head.key)
     if context.head.height < post.open_epoch or post.deadline_index >= len(deadlines):

@@ -76,7 +76,7 @@ def miner_transfer(request: TransferRequest, *, principal: Principal, now: datet
     """
     transfer_require_allowed(principal)
     request, miner = transfer_lock(request)
-    earlier = transfer_repeated(request, miner)
+    earlier = transfer_repeated(request, miner=miner)
     if earlier is not None:
         return earlier
     roles_forget(miner)  # of the old tenant's hosts; before jobs, as everybody locks them
@@ -84,7 +84,7 @@ def miner_transfer(request: TransferRequest, *, principal: Principal, now: datet
     _check(request, miner, now=now)
     target_transfer(miner, by=principal)
     sectors = sectors_transfer(miner, tenant=request.to_tenant)
-    return ownership_move(request, miner, principal=principal, sectors=sectors, now=now)
+    return ownership_move(request, miner=miner, principal=principal, sectors=sectors, now=now)
 
 
 def transfer_plan(request: TransferRequest, *, principal: Principal, now: datetime) -> TransferPlan:
@@ -113,12 +113,12 @@ def transfer_require_allowed(principal: Principal) -> None:
 
 
 def _check(request: TransferRequest, miner: Miner, *, now: datetime) -> None:
-    transfer_check(request, miner)
+    transfer_check(request, miner=miner)
     unfinished_check(miner, now=now)
-    provers_check(request, miner, now=now)
+    provers_check(request, miner=miner, now=now)
 
 
-def provers_check(request: TransferRequest, miner: Miner, *, now: datetime) -> None:
+def provers_check(request: TransferRequest, *, miner: Miner, now: datetime) -> None:
     """Refuse while nobody of the new tenant could prove what the miner has.  Raises TransferRefused.
 
     The next window would be missed, which costs power and fees; a store is known by the name inside it.

@@ -34,7 +34,7 @@ class CannotLook(Conflict):
     code = "cannot_look"
 
 
-def sector_test(miner: Miner, number: int, *, principal: Principal, context: ProvingContext) -> CheckRun:
+def sector_test(miner: Miner, *, number: int, principal: Principal, context: ProvingContext) -> CheckRun:
     """Have a host in charge look at one sector's files and open one random leaf.
 
     Raises NotAllowed, NotFound for a sector that is in no deadline, CannotLook.
@@ -46,12 +46,12 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
         raise NotFound(
             gettext("{miner} has no live sector {number} in a deadline").format(miner=miner, number=number)
         )
-    provers = checkers_online(miner, context)
-    [stores] = stores_of(miner, [number], provers=provers).values()
+    provers = checkers_online(miner, context=context)
+    [stores] = stores_of(miner, numbers=[number], provers=provers).values()
     places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
     if not places:
         raise CannotLook(gettext("no online host that checks sectors has its store"))
-    onchain = sectors_onchain(context.client, miner, numbers=[number], key=context.head.key)
+    onchain = sectors_onchain(context.client, miner=miner, numbers=[number], key=context.head.key)
     if number not in onchain:
         raise NotFound(
             gettext("sector {number} of {miner} is not on chain").format(number=number, miner=miner)
@@ -68,7 +68,7 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
             window=_soon(deadline, TEST_S, context),
             now=context.now,
             offered_to=places,
-            store=store_uids(miner, [run.store]).get(run.store, ""),
+            store=store_uids(miner, names=[run.store]).get(run.store, ""),
         )
         run.save()
         after = {"sector": number, "deadline": deadline.index}
@@ -80,7 +80,7 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
 
 
 def deadline_dry_run(
-    miner: Miner, index: int, *, principal: Principal, context: ProvingContext, only: int | None = None
+    miner: Miner, *, index: int, principal: Principal, context: ProvingContext, only: int | None = None
 ) -> list[CheckRun]:
     """Have the whole proof of a deadline made as for its window, by a throw-away challenge, and not sent.
 
@@ -99,7 +99,7 @@ def deadline_dry_run(
         )
     facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
     wanted = range(len(facts)) if only is None else [only]
-    provable = [at for at, part in enumerate(facts) if at in wanted and sectors_to_prove(part, ())]
+    provable = [at for at, part in enumerate(facts) if at in wanted and sectors_to_prove(part, skipped=())]
     if not provable:
         raise NotFound(
             gettext("deadline {index} of {miner} has no sectors that can be proved").format(
@@ -111,7 +111,7 @@ def deadline_dry_run(
     plans = []
     for group in groups:
         order, kept = proof_order(facts, post=WindowPost(partitions=group))
-        known = sectors_onchain(context.client, miner, numbers=sorted(set(order)), key=context.head.key)
+        known = sectors_onchain(context.client, miner=miner, numbers=sorted(set(order)), key=context.head.key)
         plans.append((kept, [known[number] for number in order if number in known]))
     window_s = context.network.proving.window * context.network.epoch_s
     with transaction.atomic():

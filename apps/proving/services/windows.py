@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 
-def windows_open(miner: Miner, context: ProvingContext) -> list[DeadlineInfo]:
+def windows_open(miner: Miner, *, context: ProvingContext) -> list[DeadlineInfo]:
     """Return the miner's windows that are challenged and not closed: the open one, and the next one early.
 
     Those that another program proves are left to it.
@@ -39,9 +39,9 @@ def windows_open(miner: Miner, context: ProvingContext) -> list[DeadlineInfo]:
     return [window for window in found if miner.works_at(window.open)]
 
 
-def windows_unproved(miners: Iterable[Miner], context: ProvingContext) -> dict[Miner, list[DeadlineInfo]]:
+def windows_unproved(miners: Iterable[Miner], *, context: ProvingContext) -> dict[Miner, list[DeadlineInfo]]:
     """Return the challenged windows that have no proof yet, by miner; asks the database once for all."""
-    opened = {miner: windows_open(miner, context) for miner in miners}
+    opened = {miner: windows_open(miner, context=context) for miner in miners}
     epochs = {one.open for windows in opened.values() for one in windows}
     there = set(THERE.rows(miners=[miner.pk for miner in opened], windows=list(epochs)) if epochs else ())
     found = {
@@ -61,17 +61,17 @@ THERE: Final[Compiled[tuple[int, int, int]]] = Compiled(
 )
 
 
-def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], *, context: ProvingContext) -> int:
+def posts_schedule(miner: Miner, *, windows: Sequence[DeadlineInfo], context: ProvingContext) -> int:
     """Make the proofs and jobs of a miner's challenged windows; returns how many are new."""
     count = 0
     for window in windows:
         facts = partitions_read(context.client, miner.address, [window.index], context.head.key)[window.index]
-        provable = [index for index, part in enumerate(facts) if sectors_to_prove(part, ())]
+        provable = [index for index, part in enumerate(facts) if sectors_to_prove(part, skipped=())]
         most = context.network.posted_partitions_max
         groups = [provable[at : at + most] for at in range(0, len(provable), most)]
         if not groups:
             continue
-        randomness = challenge_draw(miner, window.challenge, context=context)
+        randomness = challenge_draw(miner, epoch=window.challenge, context=context)
         count += _posts_begin(miner, window, groups=groups, randomness=randomness)
     return count
 
@@ -108,7 +108,7 @@ def _posts_begin(
     return len(posts)
 
 
-def post_split(post: WindowPost, groups: Sequence[list[int]], **data: Any) -> list[WindowPost]:
+def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) -> list[WindowPost]:
     """Split off partitions with a proof of their own, each group one, so that they do not hold up what stays.
 
     Nothing happens unless something stays.  `data` are columns of the new proofs.
@@ -148,7 +148,7 @@ def _of(partitions: Sequence[int], skipped: dict[str, list[int]]) -> dict[str, l
     return {str(index): skipped[str(index)] for index in partitions if str(index) in skipped}
 
 
-def challenge_draw(miner: Miner, epoch: int, *, context: ProvingContext) -> bytes:
+def challenge_draw(miner: Miner, *, epoch: int, context: ProvingContext) -> bytes:
     """Draw a window's challenge from the beacon."""
     return context.client.state_get_randomness_from_beacon(
         Tag.WINDOWED_POST_CHALLENGE_SEED,

@@ -52,7 +52,7 @@ KNOWN: Final[Compiled[ActiveSectors]] = Compiled(
 )
 
 
-def active_follow(roots: Sequence[ChainRoots], work: SealingContext) -> None:
+def active_follow(roots: Sequence[ChainRoots], *, work: SealingContext) -> None:
     """Follow the active sectors of miners; what goes wrong with one of them stops no other.
 
     `roots` must have been read from the database before the head of `work`: of an older head a state would be
@@ -64,7 +64,7 @@ def active_follow(roots: Sequence[ChainRoots], work: SealingContext) -> None:
     same: list[ActiveSectors] = []
     for_each_isolated(
         due,
-        lambda row: active_update(known.get(row.miner_id), row, work=work, same=same),
+        lambda row: active_update(known.get(row.miner_id), roots=row, work=work, same=same),
         event="active_sectors_not_read",
     )
     ActiveSectors.objects.bulk_create(
@@ -77,7 +77,7 @@ def _is_due(known: ActiveSectors | None, roots: ChainRoots, work: SealingContext
 
 
 def active_update(
-    known: ActiveSectors | None, roots: ChainRoots, *, work: SealingContext, same: list[ActiveSectors]
+    known: ActiveSectors | None, *, roots: ChainRoots, work: SealingContext, same: list[ActiveSectors]
 ) -> int:
     """Make `active` of one miner's sectors say what the chain says; returns how many changed.
 
@@ -158,7 +158,7 @@ def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: date
     changed = sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )
-    unlisted_note(miner, len(live - bitfield_of(known)))  # last: it locks the miner's row
+    unlisted_note(miner, count=len(live - bitfield_of(known)))  # last: it locks the miner's row
     return changed
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def sector_audit(by: Principal | None, action: str, *, before: Sector, after: Sector, note: str = "") -> None:
+def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Sector, note: str = "") -> None:
     """Write down what somebody did to a sector."""
     if by is not None:
         words = sector_state_fields(after)
@@ -30,7 +30,7 @@ def sector_state_fields(sector: Sector) -> dict[str, Any]:
     return {"state": sector.state, "paused": sector.paused_at is not None}
 
 
-def settings_audit(by: Principal | None, row: SharedSettings, *, before: dict[str, int]) -> None:
+def settings_audit(by: Principal | None, *, row: SharedSettings, before: dict[str, int]) -> None:
     """Write down what somebody set for several hosts."""
     if by is not None:
         was, now = values_with_units(before), values_with_units(row.values)
@@ -38,7 +38,7 @@ def settings_audit(by: Principal | None, row: SharedSettings, *, before: dict[st
 
 
 def worker_audit(
-    by: Principal | None, action: str, *, worker: Worker, before: Any = None, after: Any = None
+    by: Principal | None, *, action: str, worker: Worker, before: Any = None, after: Any = None
 ) -> None:
     """Write down what somebody did to a host."""
     if by is not None:
@@ -47,6 +47,6 @@ def worker_audit(
         )
 
 
-def store_audit(by: Principal, action: str, *, target: str, before: Any = None, after: Any = None) -> None:
+def store_audit(by: Principal, *, action: str, target: str, before: Any = None, after: Any = None) -> None:
     """Write down what somebody ordered for a store."""
     audit_record(principal=by, action=action, target=target, before=before, after=after)

@@ -100,7 +100,7 @@ class PlanCosts:
 
 
 def plan_values(
-    viewer: Principal, miner: Miner | None, *, network: Network | None, now: datetime
+    viewer: Principal, *, miner: Miner | None, network: Network | None, now: datetime
 ) -> dict[str, PlanValue]:
     """Return the numbers of the viewer's present farm, with where each comes from.
 
@@ -168,7 +168,9 @@ def _waits(viewer: Principal, miner: Miner | None, network: Network | None) -> l
     return found
 
 
-def plan_read(given: Mapping[str, str], values: Mapping[str, PlanValue]) -> tuple[Plan, dict[str, PlanValue]]:
+def plan_read(
+    given: Mapping[str, str], *, values: Mapping[str, PlanValue]
+) -> tuple[Plan, dict[str, PlanValue]]:
     """Return the plan with what is typed instead of the present numbers.  Raises BadValue."""
     merged = dict(values)
     for key in KEYS:
@@ -212,7 +214,7 @@ def plan_costs(
     """Return what so many sectors a day cost.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
     price = pledge_price(miner, client=client, head=head, network=network)
     payers = []
-    for payer in payers_of(miner, replace(price, available=0), count=1):  # soon used up
+    for payer in payers_of(miner, price=replace(price, available=0), count=1):  # soon used up
         daily, left = round(payer.needs * per_day), payer.balance - payer.promised
         payers.append(PayerPlan(payer.address, left, daily, max(left, 0) / daily if daily else None))
     if not price.is_sent:

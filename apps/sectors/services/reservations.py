@@ -79,7 +79,7 @@ class NumberRequest:
 
 @transaction.atomic
 def numbers_reserve(
-    miner: Miner, request: NumberRequest, *, principal: Principal, now: datetime
+    miner: Miner, *, request: NumberRequest, principal: Principal, now: datetime
 ) -> NumberReservation:
     """Reserve numbers; the same key again is the same reservation.
 
@@ -172,7 +172,7 @@ def _named(row: SectorNumbers, numbers: BitField, *, taken: Sequence[range]) -> 
 
 @transaction.atomic
 def reservation_end(
-    miner: Miner, uuid: str, *, event: str, principal: Principal, now: datetime
+    miner: Miner, *, uuid: str, event: str, principal: Principal, now: datetime
 ) -> NumberReservation:
     """Note that reserved numbers were used (`USE`) or are not needed (`RELEASE`): nobody gets them again.
 
@@ -226,7 +226,7 @@ def sectorid_export(miner: Miner, *, principal: Principal, now: datetime, taken:
 
 
 @transaction.atomic
-def sectorid_import(miner: Miner, number: int, *, principal: Principal) -> int:
+def sectorid_import(miner: Miner, *, number: int, principal: Principal) -> int:
     """Go on after filguard's number, which may be the last that it gave; returns the next.
 
     It never goes back: a smaller number than ours changes nothing.  Raises NotAllowed, BadValue.

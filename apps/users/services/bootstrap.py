@@ -44,7 +44,7 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
     tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
     tokens = {
         name: program_token(
-            var / "tokens" / name, tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
+            var / "tokens" / name, tenant=tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
         )
         for name, perm, scopes, is_operator in PROGRAMS
     }
@@ -53,12 +53,12 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
     if password:
         written["password"] = password
     if written != entry:
-        operator_write(var / "operator.json", written)
+        operator_write(var / "operator.json", entry=written)
     return written
 
 
 def program_token(
-    path: Path, tenant: Tenant, *, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool
+    path: Path, *, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool
 ) -> str:
     """Return the token in the file; make one if there is none that we know.
 

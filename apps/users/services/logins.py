@@ -54,7 +54,7 @@ def person_login(
     if has_second_factor(person):
         attempt.delete()
     else:
-        login_record(person, attempt, factor=Factor.PASSWORD)
+        login_record(person, attempt=attempt, factor=Factor.PASSWORD)
     return person
 
 
@@ -65,7 +65,7 @@ def second_step_code(person: User, *, code: str, source: str, now: datetime) -> 
     """
     attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     factor = code_accept(person, code=code.replace("\0", ""), now=now)
-    login_record(person, attempt, factor=factor)
+    login_record(person, attempt=attempt, factor=factor)
     return factor
 
 
@@ -87,11 +87,11 @@ def passkey_login(
     key = passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person)
     if not key.user.is_active or not is_open(key.user):
         raise LoginFailed
-    login_record(key.user, attempt, factor=Factor.PASSKEY)
+    login_record(key.user, attempt=attempt, factor=Factor.PASSKEY)
     return key.user
 
 
-def login_record(person: User, attempt: LoginAttempt, *, factor: str) -> None:
+def login_record(person: User, *, attempt: LoginAttempt, factor: str) -> None:
     """Write down that a person came in."""
     attempt.username, attempt.is_good = person.get_username(), True
     attempt.save(update_fields=["username", "is_good"])

@@ -35,7 +35,7 @@ def operator_read(path: Path) -> dict[str, Any] | None:
     return entry
 
 
-def operator_write(path: Path, entry: dict[str, str]) -> None:
+def operator_write(path: Path, *, entry: dict[str, str]) -> None:
     """Write operator.json."""
     private_write(path, json.dumps(entry, indent=2) + "\n")
 
@@ -56,4 +56,4 @@ def operator_password_remove(path: Path, *, username: str) -> None:
     except DamagedFile:  # the next start says so; a changed password must not fail for it
         return
     if entry is not None and entry["username"] == username and entry.pop("password", None) is not None:
-        operator_write(path, entry)
+        operator_write(path, entry=entry)

@@ -30,7 +30,7 @@ def user_create(
     if User.objects.filter(username=username).exists():
         raise PersonNameTaken(username)
     person = User(username=username, tenant=tenant, role=role, must_change_password=must_change)
-    password_check(password, person)
+    password_check(password, user=person)
     person.set_password(password)
     person.save()
     return person
@@ -39,7 +39,7 @@ def user_create(
 @transaction.atomic
 def user_set_password(*, user: User, password: str, must_change: bool = False) -> None:
     """Set a person's password.  Raises WeakPassword."""
-    password_check(password, user)
+    password_check(password, user=user)
     user.set_password(password)
     user.must_change_password = must_change
     user.save(update_fields=["password", "must_change_password"])
@@ -53,7 +53,7 @@ def password_change(*, user: User, new_password: str) -> None:
     transaction.on_commit(lambda: operator_password_remove(settings.VAR / "operator.json", username=name))
 
 
-def password_check(password: str, user: User) -> None:
+def password_check(password: str, *, user: User) -> None:
     """Check a password against the validators of the settings.  Raises WeakPassword."""
     try:
         validate_password(password, user)

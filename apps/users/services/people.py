@@ -48,7 +48,7 @@ def roles_assignable(viewer: Principal) -> tuple[Role, ...]:
     return (Role.OPERATOR, *TENANT_ROLES) if viewer.is_operator else TENANT_ROLES
 
 
-def role_check(viewer: Principal, role: str) -> Role:
+def role_check(viewer: Principal, *, role: str) -> Role:
     """Read a role.  Raises NotAllowed, BadValue."""
     if not can_manage_people(viewer):
         raise NotAllowed(gettext("this requires the level 'admin'"))
@@ -59,7 +59,7 @@ def role_check(viewer: Principal, role: str) -> Role:
     return Role(role)
 
 
-def person_manageable(viewer: Principal, pk: int) -> User:
+def person_manageable(viewer: Principal, *, pk: int) -> User:
     """Return a person whom this caller manages: not a tenant admin an operator, and nobody themselves.
 
     Raises NotFound, NotAllowed.
@@ -67,7 +67,7 @@ def person_manageable(viewer: Principal, pk: int) -> User:
     person = people_visible(viewer).filter(pk=pk).first()
     if person is None:
         raise NotFound(gettext("there is no such person"))
-    role_check(viewer, person.role)
+    role_check(viewer, role=person.role)
     if person.get_username() == viewer.actor:
         raise Conflict(gettext("you cannot do this to your own account: ask another admin"))
     return person
@@ -80,7 +80,9 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     Raises NotAllowed, BadValue, PersonNameTaken, TenantUnknown.
     """
     name = username.strip()
-    row = User(username=name, role=role_check(principal, role), tenant=tenant_for(principal, tenant))
+    row = User(
+        username=name, role=role_check(principal, role=role), tenant=tenant_for(principal, name=tenant)
+    )
     if not name or len(name) > 150 or any(char.isspace() for char in name):
         raise BadValue(gettext("must be 1 to 150 characters without spaces"), field="username")
     if User.objects.filter(username__iexact=name).exists():
@@ -92,7 +94,7 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     return row
 
 
-def tenant_for(principal: Principal, name: str) -> Tenant:
+def tenant_for(principal: Principal, *, name: str) -> Tenant:
     """Return a new person's tenant: only the operator names another.  Raises NotAllowed, TenantUnknown."""
     wanted = name or principal.tenant_name
     if wanted != principal.tenant_name and not principal.is_operator:
@@ -105,7 +107,7 @@ def invitation_create(person: User) -> tuple[str, str]:
     return urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
 
 
-def invitation_read(who: str, token: str) -> User:
+def invitation_read(who: str, *, token: str) -> User:
     """Find whose link this is.  Raises InvitationExpired."""
     try:
         pk = int(force_str(urlsafe_base64_decode(who)))
@@ -120,7 +122,7 @@ def invitation_read(who: str, token: str) -> User:
 @transaction.atomic
 def invitation_accept(person: User, *, password: str, principal: Principal) -> None:
     """Set the password that an invited person chose; the link is worthless then.  Raises WeakPassword."""
-    password_check(password, person)
+    password_check(password, user=person)
     person.set_password(password)
     person.must_change_password = False
     person.save(update_fields=["password", "must_change_password"])
@@ -156,7 +158,7 @@ def person_reset(*, principal: Principal, person: User) -> None:
 @transaction.atomic
 def person_role_set(*, principal: Principal, person: User, role: str) -> None:
     """Set a person's role; their open pages notice within a second.  Raises NotAllowed, BadValue."""
-    wanted, before = role_check(principal, role), str(person.role)
+    wanted, before = role_check(principal, role=role), str(person.role)
     if wanted == before:
         return
     person.role = wanted

@@ -43,7 +43,7 @@ def sophon_import(lines: Iterable[str]) -> Taken:
         rows[table].append({key.lower().replace("_", ""): value for key, value in row.items()})
     taken = Taken()
     for row in rows["users"]:
-        user_import(row, taken)
+        user_import(row, taken=taken)
     for table, take in (
         ("token", token_import),
         ("miners", miner_import),
@@ -51,11 +51,11 @@ def sophon_import(lines: Iterable[str]) -> Taken:
         ("user_rate_limits", rate_limit_import),
     ):
         for row in rows[table]:
-            take(row, taken)
+            take(row, taken=taken)
     return taken
 
 
-def user_import(row: Row, taken: Taken) -> None:
+def user_import(row: Row, *, taken: Taken) -> None:
     """Import a user as a tenant; one of this name that is here stays as it is."""
     made_at = moment(row.get("createtime")) or datetime.now(UTC)
     fields = {
@@ -69,7 +69,7 @@ def user_import(row: Row, taken: Taken) -> None:
     taken.made["tenants"] += made
 
 
-def owner_of(name: str, what: str, *, taken: Taken) -> Tenant | None:
+def owner_of(name: str, *, what: str, taken: Taken) -> Tenant | None:
     """Find whose a row is."""
     tenant = Tenant.objects.filter(name=name).first()
     if tenant is None:
@@ -79,7 +79,7 @@ def owner_of(name: str, what: str, *, taken: Taken) -> Tenant | None:
     return tenant
 
 
-def token_import(row: Row, taken: Taken) -> None:
+def token_import(row: Row, *, taken: Taken) -> None:
     """Import a token: its text stays good, its secret is not needed."""
     if row["perm"] not in PERMS:
         taken.skipped.append(
@@ -106,10 +106,10 @@ def token_import(row: Row, taken: Taken) -> None:
     taken.made["tokens"] += 1
 
 
-def miner_import(row: Row, taken: Taken) -> None:
+def miner_import(row: Row, *, taken: Taken) -> None:
     """Import a miner; the store keeps addresses without the network's letter."""
-    tenant = owner_of(row["user"], gettext("miner {miner}").format(miner=row["miner"]), taken=taken)
-    address = address_of(row["miner"], taken)
+    tenant = owner_of(row["user"], what=gettext("miner {miner}").format(miner=row["miner"]), taken=taken)
+    address = address_of(row["miner"], taken=taken)
     if tenant is None or address is None:
         return
     fields = {
@@ -121,10 +121,10 @@ def miner_import(row: Row, taken: Taken) -> None:
     taken.made["miners"] += made
 
 
-def signer_import(row: Row, taken: Taken) -> None:
+def signer_import(row: Row, *, taken: Taken) -> None:
     """Import a signer."""
-    tenant = owner_of(row["user"], gettext("signer {signer}").format(signer=row["signer"]), taken=taken)
-    address = address_of(row["signer"], taken)
+    tenant = owner_of(row["user"], what=gettext("signer {signer}").format(signer=row["signer"]), taken=taken)
+    address = address_of(row["signer"], taken=taken)
     if tenant is None or address is None:
         return
     fields = {"deleted_at": datetime.now(UTC) if is_deleted(row) else None}
@@ -132,7 +132,7 @@ def signer_import(row: Row, taken: Taken) -> None:
     taken.made["signers"] += made
 
 
-def address_of(text: str, taken: Taken) -> str | None:
+def address_of(text: str, *, taken: Taken) -> str | None:
     """Read an address with or without its letter."""
     try:
         return str(address_parse(text if text[:1] in ("f", "t") else f"f{text}"))
@@ -141,9 +141,9 @@ def address_of(text: str, taken: Taken) -> str | None:
         return None
 
 
-def rate_limit_import(row: Row, taken: Taken) -> None:
+def rate_limit_import(row: Row, *, taken: Taken) -> None:
     """Import a rate limit."""
-    tenant = owner_of(row["name"], gettext("a rate limit"), taken=taken)
+    tenant = owner_of(row["name"], what=gettext("a rate limit"), taken=taken)
     if tenant is None:
         return
     asked = row["reqlimit"]

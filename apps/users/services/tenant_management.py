@@ -32,7 +32,7 @@ def tenants_manage_check(principal: Principal) -> None:
         raise NotAllowed(gettext("only the pool's operator can do this"))
 
 
-def tenant_visible(viewer: Principal, key: str) -> Tenant:
+def tenant_visible(viewer: Principal, *, key: str) -> Tenant:
     """Return a tenant that this caller may see.  Raises NotFound."""
     tenant = tenants_visible(viewer).filter(uuid=key).first()
     if tenant is None:

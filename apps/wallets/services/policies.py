@@ -48,7 +48,7 @@ REHEARSE_S: Final = 60.0
 """Thirty days of a busy signer's records."""
 
 
-def signer_of(viewer: Principal, address: str) -> SignerConnection:
+def signer_of(viewer: Principal, *, address: str) -> SignerConnection:
     """Find the connected signer that holds a key, if it is the caller's own.  Raises NotFound, SignerAway."""
     wallet = wallet_get(viewer, address)
     held = signers_connected(viewer).filter(
@@ -63,13 +63,15 @@ def signer_of(viewer: Principal, address: str) -> SignerConnection:
 
 
 def signer_call(
-    viewer: Principal, address: str, *, method: str, question: Any, kind: type[T], seconds: float
+    viewer: Principal, *, address: str, method: str, question: Any, kind: type[T], seconds: float
 ) -> T:
     """Return what the signer of a key answers.  Raises NotFound, SignerAway, SignerRefused."""
-    row = signer_of(viewer, address)
+    row = signer_of(viewer, address=address)
     payload = None if question is None else document_encode(question)
     try:
-        return document_decode(kind, connection_request(row, method, payload=payload, timeout_s=seconds))
+        return document_decode(
+            kind, connection_request(row, method=method, payload=payload, timeout_s=seconds)
+        )
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):
             raise SignerRefused(
@@ -84,39 +86,41 @@ def signer_call(
         ) from None
 
 
-def policy_read(viewer: Principal, address: str) -> PolicyState:
+def policy_read(viewer: Principal, *, address: str) -> PolicyState:
     """Show what is in force.  Raises NotFound, SignerAway, SignerRefused."""
-    return signer_call(viewer, address, method=POLICY_READ, question=None, kind=PolicyState, seconds=READ_S)
+    return signer_call(
+        viewer, address=address, method=POLICY_READ, question=None, kind=PolicyState, seconds=READ_S
+    )
 
 
-def policy_version(viewer: Principal, address: str, *, number: int) -> PolicyVersion:
+def policy_version(viewer: Principal, *, address: str, number: int) -> PolicyVersion:
     """Show one version.  Raises NotFound, SignerAway, SignerRefused."""
     question = VersionAsked(number=number)
     return signer_call(
-        viewer, address, method=POLICY_VERSION, question=question, kind=PolicyVersion, seconds=READ_S
+        viewer, address=address, method=POLICY_VERSION, question=question, kind=PolicyVersion, seconds=READ_S
     )
 
 
-def policy_draft(viewer: Principal, address: str, *, edit: PolicyEdit) -> PolicyDraft:
+def policy_draft(viewer: Principal, *, address: str, edit: PolicyEdit) -> PolicyDraft:
     """Return what an edit would make and have made.  Raises NotFound, SignerAway, SignerRefused."""
     return signer_call(
-        viewer, address, method=POLICY_DRAFT, question=edit, kind=PolicyDraft, seconds=REHEARSE_S
+        viewer, address=address, method=POLICY_DRAFT, question=edit, kind=PolicyDraft, seconds=REHEARSE_S
     )
 
 
-def policy_try(viewer: Principal, address: str, *, message: Message, text: str = "") -> MessageVerdict:
+def policy_try(viewer: Principal, *, address: str, message: Message, text: str = "") -> MessageVerdict:
     """Return the policy's verdict on an unsigned message.  Raises NotFound, SignerAway, SignerRefused."""
     trial = MessageTrial(message=message_to_cbor(message), text=text)
     return signer_call(
-        viewer, address, method=POLICY_TRY, question=trial, kind=MessageVerdict, seconds=READ_S
+        viewer, address=address, method=POLICY_TRY, question=trial, kind=MessageVerdict, seconds=READ_S
     )
 
 
-def policy_change_apply(viewer: Principal, address: str, *, change: PolicyChange) -> PolicyApplied:
+def policy_change_apply(viewer: Principal, *, address: str, change: PolicyChange) -> PolicyApplied:
     """Apply a signed change at the signer.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
     if not viewer.may("admin"):
         raise NotAllowed(gettext("changing a policy requires the level 'admin'"))
-    before = policy_read(viewer, address)
+    before = policy_read(viewer, address=address)
     sent = PolicyChange(
         text=change.text,
         number=change.number,
@@ -127,13 +131,13 @@ def policy_change_apply(viewer: Principal, address: str, *, change: PolicyChange
     said = {"version": change.number, "editor": change.editor}
     try:
         taken = signer_call(
-            viewer, address, method=POLICY_APPLY, question=sent, kind=PolicyApplied, seconds=READ_S
+            viewer, address=address, method=POLICY_APPLY, question=sent, kind=PolicyApplied, seconds=READ_S
         )
     except SignerRefused as refusal:
         after: dict[str, Any] = {**said, "refused": refusal.reason}
         audit_record(principal=viewer, action="policy.refused", target=address, after=after)
         raise
-    diff = policy_version(viewer, address, number=taken.number).diff
+    diff = policy_version(viewer, address=address, number=taken.number).diff
     audit_record(
         principal=viewer,
         action="policy.change",

@@ -55,19 +55,19 @@ def messages_sign(
     accounts = Accounts(tenant_id)
     for at, message in enumerate(messages):
         try:
-            request = sign_request(message, accounts)
+            request = sign_request(message, accounts=accounts)
             asked.append((at, replace(request, origin=origins[at]) if origins else request))
         except DomainError as error:
             found[at] = error
     answers = wallet_sign_all([request for _, request in asked], timeout_s=SIGN_S) if asked else []
     rules: dict[int, str] = {}
     for (at, request), answer in zip(asked, answers, strict=True):
-        found[at] = signed_checked(messages[at], request.to_sign, answer=answer)
+        found[at] = signed_checked(messages[at], payload=request.to_sign, answer=answer)
         rules[at] = rule_of(answer)
     results = [found[at] for at in range(len(messages))]
     records_write(
         messages,
-        results,
+        results=results,
         rules=rules,
         tenant_id=tenant_id,
         asked_by=asked_by,
@@ -121,7 +121,7 @@ def bytes_sign(
 
 
 def signed_checked(
-    message: Message, payload: bytes, *, answer: Signature | DomainError
+    message: Message, *, payload: bytes, answer: Signature | DomainError
 ) -> SignedMessage | DomainError:
     """Take a signature only if it is one of the sender's over this message."""
     if isinstance(answer, DomainError):
@@ -135,8 +135,8 @@ def signed_checked(
 
 def records_write(
     messages: Sequence[Message],
-    results: Sequence[SignedMessage | DomainError],
     *,
+    results: Sequence[SignedMessage | DomainError],
     rules: Mapping[int, str],
     tenant_id: int | None,
     asked_by: str,

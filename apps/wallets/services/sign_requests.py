@@ -49,7 +49,7 @@ class Accounts:
         return list(grants.values_list("tenant__name", flat=True))
 
 
-def sign_request(message: Message, accounts: Accounts) -> WalletSignRequest:
+def sign_request(message: Message, *, accounts: Accounts) -> WalletSignRequest:
     """Write what the signer gets.  Raises SenderNotGranted, SignerRefused."""
     sender = str(message.from_)
     sig_type = signature_type(message.from_)

@@ -45,7 +45,7 @@ def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, Id
 
 def _ids_read(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
     try:
-        answer = connection_request(row, IDS_METHOD, payload=document_encode(asked), timeout_s=SIGN_S)
+        answer = connection_request(row, method=IDS_METHOD, payload=document_encode(asked), timeout_s=SIGN_S)
         return document_decode(IdsFound, answer)
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):

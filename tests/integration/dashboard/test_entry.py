@@ -45,7 +45,7 @@ def test_the_login_leads_nowhere_else(ann, wanted):
 def test_the_login_speaks_of_the_made_up_password_until_there_is_another(ann, settings, tmp_path):
     settings.EMBEDDED, settings.VAR = True, tmp_path
     entry = {"url": "http://testserver", "username": "ann", "admin_token": "t", "password": PASSWORD}
-    operator_write(tmp_path / "operator.json", entry)
+    operator_write(tmp_path / "operator.json", entry=entry)
     hint, client = "The initial operator password", Client()
     before = text_of(client.get("/login/"))
 

@@ -391,9 +391,9 @@ class TestQueue:
     def test_the_price_of_a_replacement_is_the_one_that_is_signed(self, pool):
         flying(pool, "one", "two")
         rows, head = [pool.row("one"), pool.row("two")], pool.head
-        price = bulk_price("replace", rows, client=pool.client, head=head)
+        price = bulk_price("replace", rows=rows, client=pool.client, head=head)
 
-        messages_bulk("replace", rows, client=pool.client, head=head, now=pool.now)
+        messages_bulk("replace", rows=rows, client=pool.client, head=head, now=pool.now)
 
         new = [pool.row("one"), pool.row("two")]
         paid = sum(

@@ -182,9 +182,9 @@ def test_pieces_are_sealed_part_filled_when_a_person_asks(ann: None) -> None:
         policy=SealingPolicy(pack_wait_s=9_000),
     )
     [packed] = pieces_plan([half], sector_size=2048)
-    assert [is_due(packed, work, asked_at=at) for at in (None, asked)] == [False, True]
+    assert [is_due(packed, work=work, asked_at=at) for at in (None, asked)] == [False, True]
     half.state_since = clock.now()
-    assert not is_due(packed, work, asked_at=asked), "it came later"
+    assert not is_due(packed, work=work, asked_at=asked), "it came later"
 
 
 def test_without_waiting_pieces_there_is_nothing_to_seal() -> None:

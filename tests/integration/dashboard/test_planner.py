@@ -55,7 +55,7 @@ def test_present_numbers_come_from_hosts_history_and_network():
 
     network = network_by_name(factories.NETWORK)
     operator = principal(is_operator=True)
-    values = plan_values(operator, miner, network=network, now=sector.created_at)
+    values = plan_values(operator, miner=miner, network=network, now=sector.created_at)
 
     got: dict[str, Any] = {key: (one.value, one.source) for key, one in values.items()}
     assert got["hosts"] == (2, "host")

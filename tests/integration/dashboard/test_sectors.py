@@ -167,7 +167,7 @@ def test_removed_files_are_in_the_timeline_and_are_no_stage(ann):
     host = factories.worker(stores=["store-1"])
     Job.objects.filter(sector=pool.paused).update(sticky_worker=host)
     sector_abort(pool.paused, actor="ann", reason="disk broken", now=now())
-    removals_note(host, [str(host.commands.get().uuid)], now=now())
+    removals_note(host, commands=[str(host.commands.get().uuid)], now=now())
 
     text = text_of(signed_in().get(reverse("sector", args=[pool.paused.uuid])))
 

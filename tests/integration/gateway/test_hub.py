@@ -152,7 +152,7 @@ async def test_a_new_key_is_proved_while_connected(web, signer, token):
     async with connected(signer, web, token):
         address = signer.store.add(fixed_key("secp256k1", 3))
         async with asyncio.timeout(60):
-            while not await in_thread(wallet_has)(address, ["alice"]):
+            while not await in_thread(wallet_has)(address, accounts=["alice"]):
                 await asyncio.sleep(0.05)
 
         assert await sign(message(address))
@@ -162,7 +162,7 @@ async def test_a_deleted_key_is_forgotten(web, signer, token):
     async with connected(signer, web, token):
         signer.store.delete(SECP)
         async with asyncio.timeout(60):
-            while await in_thread(wallet_has)(SECP, ["alice"]):
+            while await in_thread(wallet_has)(SECP, accounts=["alice"]):
                 await asyncio.sleep(0.05)
 
         with pytest.raises(SignerAway):
@@ -187,8 +187,8 @@ async def test_an_address_that_was_taken_stays_taken_when_its_signer_comes_back(
 async def test_an_account_that_did_not_agree_is_left_out(web, signer, token):
     await in_thread(people.tenant)("bob")
     async with connected(signer, web, token, supported=["bob"]):
-        assert await in_thread(wallet_has)(SECP, ["alice"])
-        assert not await in_thread(wallet_has)(SECP, ["bob"])
+        assert await in_thread(wallet_has)(SECP, accounts=["alice"])
+        assert not await in_thread(wallet_has)(SECP, accounts=["bob"])
         grants = await in_thread(lambda: SignerGrant.objects.filter(tenant__name="bob").count())()
 
     assert grants == 0
@@ -386,4 +386,4 @@ async def test_signer_refused_by_database_failure_is_accepted_on_retry(web, sign
     monkeypatch.setattr("apps.gateway.wallet_provider.keys_add", failing_once)
     async with connected(signer, web, token):
         assert len(tries) == 2
-        assert await in_thread(wallet_has)(BLS, ["alice"])
+        assert await in_thread(wallet_has)(BLS, accounts=["alice"])

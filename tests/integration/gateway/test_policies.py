@@ -255,7 +255,9 @@ async def test_anothers_signer_that_serves_an_account_shows_it_no_policy(web, si
 
 
 async def policy_read(name: str, **overrides: Any) -> Any:
-    return await in_thread(lambda: policies.policy_read(people.principal(name, "admin", **overrides), SECP))()
+    return await in_thread(
+        lambda: policies.policy_read(people.principal(name, "admin", **overrides), address=SECP)
+    )()
 
 
 async def test_a_signer_that_is_away_or_of_another_make_is_told_apart(web, signer, token, monkeypatch):
@@ -297,5 +299,5 @@ async def test_a_person_below_admin_changes_nothing(web, signer, token):
         await in_thread(try_to)()
     edit = PolicyEdit(op=REMOVE, name="blocks")
     with pytest.raises(SignerAway):
-        await in_thread(lambda: policies.policy_draft(people.principal(), SECP, edit=edit))()
+        await in_thread(lambda: policies.policy_draft(people.principal(), address=SECP, edit=edit))()
     assert (signer.folder / "policy.toml").read_text() == DEFAULT

@@ -35,8 +35,8 @@ async def test_a_test_proof_is_a_real_one_that_holds(web, token, sector):
     stores, comm_r = sector
 
     async with listening(web, token, stores) as row:
-        finding = await in_thread(lambda: prover_test(row, request_of(comm_r)))()
-        other = await in_thread(lambda: prover_test(row, request_of(bytes(32))))()
+        finding = await in_thread(lambda: prover_test(row, request=request_of(comm_r)))()
+        other = await in_thread(lambda: prover_test(row, request=request_of(bytes(32))))()
 
     assert (finding.is_good, finding.words.endswith("and it is valid")) == (True, True), finding
     assert row.actor_id == MINER
@@ -51,7 +51,7 @@ async def test_a_proof_of_something_else_is_found_out(web, token, sector):
         return compute_proof(other, stores=stores, miner_id=miner, prove=winning_post.run)
 
     async with listening(web, token, stores, compute=compute) as row:
-        finding = await in_thread(lambda: prover_test(row, request_of(comm_r)))()
+        finding = await in_thread(lambda: prover_test(row, request=request_of(comm_r)))()
 
     assert not finding.is_good
     assert finding.words.startswith("its proof is invalid")
@@ -64,9 +64,9 @@ async def test_what_cannot_be_proven_is_refused_and_the_next_is_answered(web, to
 
     async with listening(web, token, stores) as row:
         for request in (bad, {**good, "SectorInfos": []}, {**good, "Rand": 7}, {}):
-            finding = await in_thread(lambda request=request: prover_test(row, request))()
+            finding = await in_thread(lambda request=request: prover_test(row, request=request))()
             assert not finding.is_good
-        assert (await in_thread(lambda: prover_test(row, good))()).is_good
+        assert (await in_thread(lambda: prover_test(row, request=good))()).is_good
 
 
 async def test_transferred_miner_is_not_proved_by_the_old_tenants_prover(web, token, sector):
@@ -140,7 +140,7 @@ async def test_a_closed_channel_is_opened_again(web, token, sector):
         async with asyncio.timeout(60):
             while (row := await connected_row()).pk == first:
                 await asyncio.sleep(0.05)
-        assert (await in_thread(lambda: prover_test(row, request_of(comm_r)))()).is_good
+        assert (await in_thread(lambda: prover_test(row, request=request_of(comm_r)))()).is_good
 
 
 def test_a_store_names_its_miners(tmp_path):

@@ -118,7 +118,7 @@ def test_a_running_signer_serves_the_wallet_rpc_and_takes_new_keys(start, folder
         assert client.post("/rpc/v0", content=b"x" * 5_000_000).status_code == 413
         assert client.post("/nothing").status_code == 404
     until = time.monotonic() + 60
-    while not wallet_has(made, ["alice"]) and time.monotonic() < until:
+    while not wallet_has(made, accounts=["alice"]) and time.monotonic() < until:
         time.sleep(0.05)
 
     sign(made)

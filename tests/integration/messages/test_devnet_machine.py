@@ -206,7 +206,7 @@ class DevnetMessager(RuleBasedStateMachine):
         rows = list(Message.objects.filter(state__in=BULK_STATES[action]).order_by("pk"))
         if rows:
             row = rows[number % len(rows)]
-            messages_bulk(action, [row], client=self.pool.client, head=self.pool.head, now=self.pool.now)
+            messages_bulk(action, rows=[row], client=self.pool.client, head=self.pool.head, now=self.pool.now)
 
     @rule(number=NUMBERS)
     def replace_without_publishing(self, number: int) -> None:

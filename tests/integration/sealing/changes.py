@@ -29,7 +29,7 @@ def ask(sectors: Sequence[Sector], request: ChangeRequest) -> tuple[ChangePlan, 
     assert head is not None
     return changes_request(
         sectors,
-        request,
+        request=request,
         by=principal(),
         client=chain_client(),
         head=head,

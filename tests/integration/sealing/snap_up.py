@@ -26,7 +26,7 @@ def copy_found(sector: Sector) -> None:
     store, _ = Store.objects.get_or_create(
         name=row.store, tenant_id=row.tenant_id, defaults={"uid": row.store}
     )
-    copy_note(sector, store, files=[], now=timezone.now())
+    copy_note(sector, store=store, files=[], now=timezone.now())
     assert SectorCopy.objects.filter(sector=sector, condition="BAD").exists()
 
 

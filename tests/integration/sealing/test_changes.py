@@ -55,7 +55,7 @@ pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 def plan_of(sectors: Sequence[Sector], request: ChangeRequest) -> ChangePlan:
     head = head_current()
     assert head is not None
-    return changes_plan(sectors, request, client=chain_client(), head=head, network=network_current())
+    return changes_plan(sectors, request=request, client=chain_client(), head=head, network=network_current())
 
 
 def expiration_on_chain(world: World, miner: Miner, sector: Sector) -> int:
@@ -329,8 +329,8 @@ def test_rest_asks_with_the_price_first(
     miner, (one, other) = pair
     asked = []
 
-    def tried(_by: Any, sender: str, message: Any) -> MessageVerdict:
-        asked.append((sender, message.method, str(message.to)))
+    def tried(_by: Any, *, address: str, message: Any) -> MessageVerdict:
+        asked.append((address, message.method, str(message.to)))
         return MessageVerdict(words="terminate", rule="", error="no rule allows it")
 
     client = world.line_to_console("sign")._client

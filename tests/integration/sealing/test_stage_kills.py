@@ -95,7 +95,7 @@ class TwoStores:
         """Move a sector to the second store."""
         source = Store.objects.get(name=fresh(sector).store)
         target = Store.objects.exclude(pk=source.pk).get()
-        moves_begin(source, target, numbers=[str(sector.uuid)], now=clock.now(), by=principal())
+        moves_begin(source, target=target, numbers=[str(sector.uuid)], now=clock.now(), by=principal())
         with kills.on():
             for _ in range(40):
                 self.beat()

@@ -134,10 +134,10 @@ def test_nothing_is_pledged_twice_for_one_unit(
     note, stale = targets._note, target_read()
     monkeypatch.setattr(targets, "_note", killed_note)
     with pytest.raises(KeyboardInterrupt):
-        target_follow(stale, work())
+        target_follow(stale, work=work())
     monkeypatch.setattr(targets, "_note", note)
     for _ in range(2):
-        target_follow(stale, work())  # as another task that read the row before
+        target_follow(stale, work=work())  # as another task that read the row before
         look()
 
     assert Sector.objects.count() == 2
@@ -154,18 +154,18 @@ def test_two_looks_at_once_pledge_what_can_be_paid(
 ) -> None:
     now = work()
     price = pledge_price(miner, client=now.client, head=now.head, network=now.network)
-    [payer] = payers_of(miner, price, count=2)
+    [payer] = payers_of(miner, price=price, count=2)
     put(world, miner, {"in_work": 4, "balance_min": str(payer.left)})
     row, same = target_read(), target_read()
     plain = numbers_allocated
 
     def another(*args: Any) -> Any:
         monkeypatch.setattr(targets, "numbers_allocated", plain)
-        target_follow(target_read() if is_later else same, work(timedelta(minutes=1 if is_later else 0)))
+        target_follow(target_read() if is_later else same, work=work(timedelta(minutes=1 if is_later else 0)))
         return plain(*args)
 
     monkeypatch.setattr(targets, "numbers_allocated", another)
-    target_follow(row, work())
+    target_follow(row, work=work())
 
     assert Sector.objects.count() == 2
 
@@ -177,7 +177,7 @@ def test_two_miners_do_not_count_the_same_funds(
     other = world.miner_create("another-miner")
     now = work()
     price = pledge_price(miner, client=now.client, head=now.head, network=now.network)
-    [payer] = payers_of(miner, price, count=2)
+    [payer] = payers_of(miner, price=price, count=2)
     for one in (miner, other):
         put(world, one, {"in_work": 4, "balance_min": str(payer.left)})
     first, second = SealTarget.objects.select_related("miner__tenant").order_by("pk")
@@ -185,11 +185,11 @@ def test_two_miners_do_not_count_the_same_funds(
 
     def meanwhile(*args: Any) -> Any:
         monkeypatch.setattr(targets, "numbers_allocated", plain)
-        target_follow(second, work())
+        target_follow(second, work=work())
         return plain(*args)
 
     monkeypatch.setattr(targets, "numbers_allocated", meanwhile)
-    target_follow(first, work())
+    target_follow(first, work=work())
 
     assert dict(Sector.objects.values_list("miner").annotate(Count("pk"))) == {second.miner_id: 2}
     assert shown(world, first.miner)["held_by"] == "BALANCE"
@@ -236,9 +236,9 @@ def test_who_read_the_miner_before_its_transfer_writes_nothing(world: World, min
     row = target_read()
     Miner.objects.filter(pk=miner.pk).update(tenant=tenant("bob"))
 
-    target_follow(row, work())
+    target_follow(row, work=work())
     with pytest.raises(MinerUnknown):
-        target_set(row.miner, {"in_work": 2}, by=principal(miner.tenant.name), now=clock.now())
+        target_set(row.miner, values={"in_work": 2}, by=principal(miner.tenant.name), now=clock.now())
 
     assert not Sector.objects.exists()
     assert target_read().in_work == 1

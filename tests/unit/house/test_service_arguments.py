@@ -1,4 +1,4 @@
-"""Services take their third argument and all after it by name: a call says what each value is."""
+"""Services take their second argument and all after it by name: a call says what each value is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import Final
 
-POSITIONAL_MAX: Final = 2
+POSITIONAL_MAX: Final = 1
 MODULES: Final = sorted(Path("apps").glob("*/services/**/*.py"))
 
 
@@ -25,7 +25,7 @@ def test_a_function_of_three_is_counted(tmp_path: Path) -> None:
     assert positional(tmp_path / "made.py") == {"made": 3}
 
 
-def test_the_third_argument_is_named() -> None:
+def test_the_second_argument_is_named() -> None:
     counts = {f"{path}:{name}": many for path in MODULES for name, many in positional(path).items()}
 
     assert len(counts) > 500

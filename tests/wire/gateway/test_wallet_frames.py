@@ -169,10 +169,10 @@ async def test_a_real_wallets_later_calls_are_answered_without_result(web, token
         await wallet.send(params=[wallet.channel_id, supported["params"][1]])
         replies.append(await wallet.reply(supported["id"]))
         address = payload(FROM_WALLET[1]["params"][0]["Payload"])[0]
-        assert await in_thread(wallet_has)(address, ["carol"])
+        assert await in_thread(wallet_has)(address, accounts=["carol"])
         await wallet.send(params=[wallet.channel_id, [address]])
         replies.append(await wallet.reply(removed["id"]))
-        assert not await in_thread(wallet_has)(address, ["carol"])
+        assert not await in_thread(wallet_has)(address, accounts=["carol"])
 
     assert replies == [{"jsonrpc": "2.0", "id": number} for number in (8, 9, 10)]
 
@@ -294,8 +294,8 @@ async def test_a_wrong_signature_leaves_the_key_out_and_the_others_serve(web, to
         await wallet.event("InitConnect")
         bls, secp, _ = payload(FROM_WALLET[1]["params"][0]["Payload"])
 
-        assert not await in_thread(wallet_has)(bls, ["alice"])
-        assert await in_thread(wallet_has)(secp, ["alice"])
+        assert not await in_thread(wallet_has)(bls, accounts=["alice"])
+        assert await in_thread(wallet_has)(secp, accounts=["alice"])
 
 
 async def test_another_socket_cannot_answer(web, token):

@@ -42,13 +42,13 @@ class Command(AnyOrderCommand):
                     self.stdout.write(f"{row.index}: opens {row.open_epoch}, {counts}, compactable: {can}")
                 return
             context, index = context_require(), options["deadline"]
-            plan = compaction_plan(miner, index, partitions=options["partitions"], context=context)
+            plan = compaction_plan(miner, index=index, partitions=options["partitions"], context=context)
             for line in facts(compaction_body(plan)):
                 self.stdout.write(line)
             if options["dry_run"]:
                 return
             confirm(f"compact {index}", is_asked=not options["yes"])
             _plan, message = compaction_send(
-                miner, index, partitions=options["partitions"], by=SYSTEM, context=context
+                miner, index=index, partitions=options["partitions"], by=SYSTEM, context=context
             )
         self.stdout.write(f"sent: {message.pk}")

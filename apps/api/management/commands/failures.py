@@ -65,7 +65,11 @@ class Command(AnyOrderCommand):
         else:
             work = sealing_context_now()
             plan = changes_plan(
-                group.sectors, change_of(group), client=work.client, head=work.head, network=work.network
+                group.sectors,
+                request=change_of(group),
+                client=work.client,
+                head=work.head,
+                network=work.network,
             )
             lines, count = list(plan_lines(plan)), len(plan.accepted)
         for line in lines:

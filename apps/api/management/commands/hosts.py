@@ -116,12 +116,12 @@ class Command(AnyOrderCommand):
 
     def _set(self, worker: Worker, words: list[str]) -> None:
         values = values_read(checked(ValuesInput, {"values": values_of(words)})["values"], is_shared=False)
-        worker_settings_set(worker, values, actor=SYSTEM.actor, by=SYSTEM)
+        worker_settings_set(worker, values=values, actor=SYSTEM.actor, by=SYSTEM)
         self._wanted(worker)
 
     def _group(self, worker: Worker, words: list[str]) -> None:
         group = checked(GroupInput, {"group": words[0] if words else ""})["group"]
-        worker_group_set(worker, group, actor=SYSTEM.actor, by=SYSTEM)
+        worker_group_set(worker, group=group, actor=SYSTEM.actor, by=SYSTEM)
         self._wanted(worker)
 
     def _wanted(self, worker: Worker) -> None:

@@ -87,7 +87,7 @@ class Command(AnyOrderCommand):
             target_remove(miner, by=SYSTEM)
             return {"target": "none"}
         if words:
-            target_set(miner, checked(TargetInput, values_of(words)), by=SYSTEM, now=clock.now())
+            target_set(miner, values=checked(TargetInput, values_of(words)), by=SYSTEM, now=clock.now())
         return target_body(target_get(miner))
 
     def _waiting(self, miner: Miner, words: list[str]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Command(AnyOrderCommand):
     def _senders(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words:
             given = {name: (text or "").replace(",", " ").split() for name, text in values_of(words).items()}
-            senders_set(miner, checked(MinerSendersInput, given), by=SYSTEM)
+            senders_set(miner, named=checked(MinerSendersInput, given), by=SYSTEM)
         return senders_body(miner_get(SYSTEM, str(miner.uuid)))
 
     def _reach(self, miner: Miner, words: list[str]) -> dict[str, Any]:
@@ -125,5 +125,5 @@ class Command(AnyOrderCommand):
         if words == ["end"]:
             raise CommandError("`end` does not apply to settings: use name=null")
         if words:
-            batch_settings_set(miner, checked(BatchSettingsInput, values_of(words)), by=SYSTEM)
+            batch_settings_set(miner, values=checked(BatchSettingsInput, values_of(words)), by=SYSTEM)
         return settings_body(miner_get(SYSTEM, str(miner.uuid)))

@@ -71,7 +71,7 @@ class Command(AnyOrderCommand):
             if options["act"] == "unseal":
                 unseal_request(piece_get(SYSTEM, options["piece"]), now=clock.now())
             elif options["act"] == "purpose":
-                piece_purpose_set(piece_get(SYSTEM, options["piece"]), options["purpose"], by=SYSTEM)
+                piece_purpose_set(piece_get(SYSTEM, options["piece"]), purpose=options["purpose"], by=SYSTEM)
             for line in facts(piece_body(piece_status(SYSTEM, options["piece"]))):
                 self.stdout.write(line)
 
@@ -93,7 +93,7 @@ class Command(AnyOrderCommand):
             if options["act"] == "add":
                 with file.open("rb") as source:
                     miner, spec = miner_get(SYSTEM, options["miner"]), PieceSpec(payload_size=size)
-                    body = piece_body(piece_upload(miner, spec, source=source, by=SYSTEM)[0])
+                    body = piece_body(piece_upload(miner, spec=spec, source=source, by=SYSTEM)[0])
             else:
                 found = commitment_of(file.absolute())
                 body = {"piece_cid": str(found.cid), "padded_size": found.padded_size, "payload_size": size}

@@ -131,7 +131,7 @@ class Command(BaseCommand):
     def _group_set(self, miner: Miner, options: dict[str, Any]) -> None:
         """Assign and remove the roles of this host's group as the flags say.  Raises CommandError."""
         host, group, now = options["host"], options["group"], clock.now()
-        if host not in group_hosts(miner.tenant_id, group):
+        if host not in group_hosts(miner.tenant_id, group=group):
             raise CommandError(
                 f"no worker on {host} is in the group {group}: set its group on the host's page"
             )
@@ -140,8 +140,8 @@ class Command(BaseCommand):
         for kind in sorted((has & MANAGED) - wanted):
             group_role_remove(miner, group=group, kind=kind, principal=SYSTEM, now=now)
         for kind in sorted(wanted - has):
-            group_role_give(miner, GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
-        host_roles_renew(miner.tenant_id, host, kinds=OURS, now=now)
+            group_role_give(miner, grant=GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
+        host_roles_renew(miner.tenant_id, host=host, kinds=OURS, now=now)
 
     def _wanted(self, options: dict[str, Any]) -> set[RoleKind]:
         """Return the roles that the flags ask for, and print filguard's notices."""
@@ -158,8 +158,8 @@ class Command(BaseCommand):
         for kind in sorted((has & MANAGED) - wanted):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=now)
         for kind in sorted(wanted - has):
-            host_role_give(miner, RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
-        host_roles_renew(miner.tenant_id, host, kinds=OURS, now=now)
+            host_role_give(miner, grant=RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
+        host_roles_renew(miner.tenant_id, host=host, kinds=OURS, now=now)
 
     def _run(self, miner: Miner, options: dict[str, Any], stop: threading.Event) -> None:
         host, server = options["host"], None
@@ -195,7 +195,7 @@ class Command(BaseCommand):
         """Prolong what this process holds; a database that is away is tried again."""
         close_old_connections()
         try:
-            host_roles_renew(miner.tenant_id, host, kinds=OURS, now=clock.now())
+            host_roles_renew(miner.tenant_id, host=host, kinds=OURS, now=clock.now())
             self._tell(miner, host)
         except DatabaseError as error:
             self.stderr.write(f"roles not renewed: {str(error).strip()}")

@@ -64,10 +64,10 @@ class Command(BaseCommand):
     def _act(self, sector: Sector, kind: JobKind, options: dict[str, Any]) -> dict[str, Any]:
         if options["act"] == "retry":
             state = options["state"]
-            return run_body(run_retry(run_open(sector, kind), by=SYSTEM, now=clock.now(), state=state))
+            return run_body(run_retry(run_open(sector, kind=kind), by=SYSTEM, now=clock.now(), state=state))
         if options["act"] == "abort":
             reason = options["reason"]
-            return run_body(run_abort(run_open(sector, kind), reason=reason, by=SYSTEM, now=clock.now()))
+            return run_body(run_abort(run_open(sector, kind=kind), reason=reason, by=SYSTEM, now=clock.now()))
         if kind is JobKind.REBUILD:
             if options["dry_run"]:
                 return plan_body(rebuild_plan(sector))

@@ -49,7 +49,7 @@ class Command(BaseCommand):
             text = file.read_text().strip()
             if not text.isascii() or not text.isdigit():
                 raise CommandError(f"{file} does not hold a number")
-            following = sectorid_import(miner, int(text), principal=SYSTEM)
+            following = sectorid_import(miner, number=int(text), principal=SYSTEM)
             self.stdout.write(f"the next number of {miner} is {following}")
         except OSError as error:
             raise CommandError(str(error)) from None

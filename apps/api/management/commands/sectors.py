@@ -65,7 +65,7 @@ SINGLE: dict[str, Callable[[Sector, dict[str, Any]], object]] = {
         row, actor=SYSTEM.actor, reason=given["reason"], now=clock.now(), by=SYSTEM
     ),
     "set-state": lambda row, given: sector_state_set(
-        row, given["state"] or "", reason=given["reason"], by=SYSTEM, now=clock.now()
+        row, state=given["state"] or "", reason=given["reason"], by=SYSTEM, now=clock.now()
     ),
 }
 """Acts on each named sector by itself."""
@@ -204,7 +204,7 @@ class Command(AnyOrderCommand):
         miner, count = miner_get(SYSTEM, options["miner"]), options["count"]
         work = sealing_context_now()
         price = pledge_price(miner, client=work.client, head=work.head, network=work.network)
-        paying = paying_of(miner, price)
+        paying = paying_of(miner, price=price)
         funds = paying.funds(count)
         own = f"{fil(funds.from_balance)} of the miner's balance"
         self.stdout.write(f"locked: {fil(funds.needed)} FIL, {own}, {fil(funds.sent)} sent with the messages")
@@ -231,7 +231,7 @@ class Command(AnyOrderCommand):
             return
         row = adoption_begin(miner, wanted=wanted, work=work, by=SYSTEM)
         while row.state == AdoptionState.ROWS:
-            adoption_follow(row, sealing_context_now())
+            adoption_follow(row, work=sealing_context_now())
             row = adoption_get(miner, str(row.uuid))
             self.stdout.write(f"{row.written} of {row.total} in the database")
 
@@ -255,13 +255,13 @@ class Command(AnyOrderCommand):
         head, network, client = head_current(), network_current(), chain_client()
         if head is None:
             raise CommandError("no chain head is known yet")
-        plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
+        plan = changes_plan(sectors, request=wanted, client=client, head=head, network=network)
         if is_by_epochs(options) and (short := too_short(plan, tolerance=options["tolerance"])):
             self.stdout.write(
                 f"left out: {plural(len(short), 'sector')} with fewer epochs gained than --tolerance"
             )
             sectors = [one for one in sectors if one.pk not in short]
-            plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
+            plan = changes_plan(sectors, request=wanted, client=client, head=head, network=network)
         for line in plan_lines(plan):
             self.stdout.write(line)
         if options["max_fee"] is not None and (plan.gas_max or 0) > fil_parse(options["max_fee"]):
@@ -272,7 +272,7 @@ class Command(AnyOrderCommand):
         confirm(f"{options['act']} {count}", is_asked=bool(count) and not options["yes"])
         _, made = changes_request(
             sectors,
-            wanted,
+            request=wanted,
             by=SYSTEM,
             client=client,
             head=head,

@@ -165,7 +165,7 @@ class Command(AnyOrderCommand):
         now, act = clock.now(), options["act"]
         if act == "attach":
             worker = host_named(options["host"])
-            order = store_attach(worker, options["name"], is_new=options["new"], by=SYSTEM)
+            order = store_attach(worker, path=options["name"], is_new=options["new"], by=SYSTEM)
             self.stdout.write(f"ordered: {worker.name} attaches {options['name']}, order {order.uuid}")
             return
         store = self._store(options["name"], options["tenant"])
@@ -177,7 +177,7 @@ class Command(AnyOrderCommand):
             given = values_of(options["values"])
             if given.get("labels") is not None:
                 given["labels"] = [one for one in given["labels"].split(",") if one]
-            store_change(store, StoreChanges(**checked(StoreInput, given)), now=now, by=SYSTEM)
+            store_change(store, changes=StoreChanges(**checked(StoreInput, given)), now=now, by=SYSTEM)
             self.stdout.write(f"ordered: {store.name} {' '.join(options['values'])}")
         elif act == "check":
             check = check_begin(store, bytes_s=options["bytes_s"], now=now, by=SYSTEM)
@@ -191,7 +191,7 @@ class Command(AnyOrderCommand):
                 )
         else:
             target = self._store(options["to"], options["tenant"])
-            made = moves_begin(store, target, numbers=options["count"], now=now, by=SYSTEM)
+            made = moves_begin(store, target=target, numbers=options["count"], now=now, by=SYSTEM)
             for move in made:
                 self.stdout.write(f"moves: {move.sector.miner} / {move.sector.number} to {target.name}")
 

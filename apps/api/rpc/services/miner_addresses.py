@@ -40,7 +40,9 @@ def addresses(call: Call, miner: Address) -> Json:
 def change_price(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
     """Show what a change would do and cost; nothing is sent."""
     row = miner_get(call.principal, str(miner))
-    plan = change_plan(row, request_of(wish), principal=call.principal, client=chain_client(), head=_head())
+    plan = change_plan(
+        row, request=request_of(wish), principal=call.principal, client=chain_client(), head=_head()
+    )
     return {"message": None, **plan_body(plan)}
 
 
@@ -48,7 +50,7 @@ def change(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
     """Push a change's message; the same `key` again is the same message."""
     row = miner_get(call.principal, str(miner))
     request = request_of(wish)
-    sent = change_push(row, request, principal=call.principal, client=chain_client(), head=_head())
+    sent = change_push(row, request=request, principal=call.principal, client=chain_client(), head=_head())
     return sent_body(sent)
 
 

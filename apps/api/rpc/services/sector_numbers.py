@@ -95,7 +95,7 @@ def _taken(call: Call) -> list[range]:
 
 
 def _reserve(call: Call, request: NumberRequest) -> Json:
-    row = numbers_reserve(own_miner(call), request, principal=call.principal, now=clock.now())
+    row = numbers_reserve(own_miner(call), request=request, principal=call.principal, now=clock.now())
     return bitfield_to_json(bitfield_of_runs(row.runs))
 
 
@@ -103,7 +103,7 @@ def free(call: Call, name: str) -> None:
     """Release a reservation."""
     miner = own_miner(call)
     uuid = reservations_named(miner, key="uuid").get(name, "")
-    reservation_end(miner, str(uuid), event="RELEASE", principal=call.principal, now=clock.now())
+    reservation_end(miner, uuid=str(uuid), event="RELEASE", principal=call.principal, now=clock.now())
 
 
 BITFIELD: Final = Param("*bitfield.BitField", _numbers)

@@ -46,7 +46,7 @@ def invitation(request: HttpRequest, who: str, token: str) -> HttpResponse:
     """Set the password of somebody who was invited, or whose account was reset."""
     nul_bytes_refuse(request)
     try:
-        person = invitation_read(who, token)
+        person = invitation_read(who, token=token)
         principal = principal_of(person, source=client_ip(request))
     except InvitationExpired as over:
         return gate(

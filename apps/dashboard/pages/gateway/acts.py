@@ -59,7 +59,7 @@ def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> Conne
     if (prover := as_prover(row)) is None:
         raise Http404
     try:
-        return prover_test(prover, trial_request(viewer, actor_id=prover.actor_id))
+        return prover_test(prover, request=trial_request(viewer, actor_id=prover.actor_id))
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
 

@@ -81,7 +81,7 @@ def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     form.is_valid()
     try:
         values = values_read({form.cleaned_data["key"]: form.cleaned_data["value"]}, is_shared=False)
-        worker_settings_set(worker, values, actor=viewer.actor, by=viewer)
+        worker_settings_set(worker, values=values, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
         return host_page(request, viewer, key, error=refusal.reason)
     notice_leave(request, say("Saved. The host takes it with its next heartbeat."))
@@ -97,7 +97,7 @@ def group(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         raise Http404
     form = GroupForm.of(request)
     form.is_valid()
-    worker_group_set(worker, form.cleaned_data["group"], actor=viewer.actor, by=viewer)
+    worker_group_set(worker, group=form.cleaned_data["group"], actor=viewer.actor, by=viewer)
     return redirect("host", key)
 
 

@@ -88,7 +88,7 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
-            tenant = tenant_for(viewer, sent["tenant"])
+            tenant = tenant_for(viewer, name=sent["tenant"])
             request.session[MADE] = text_encrypt(
                 join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
             )

@@ -84,14 +84,14 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
                 form.confirm_require()
                 sealing_leftovers_remove(
                     worker,
-                    list(given["id"]),
+                    ids=list(given["id"]),
                     by=viewer,
                     work=work,
                     reason=given["reason"][:500],
                     count=given["count"],
                 )
                 return redirect("host", key)
-            plan = sealing_leftovers_plan(worker, list(given["id"]) or None, work=work)
+            plan = sealing_leftovers_plan(worker, ids=list(given["id"]) or None, work=work)
     except DomainError as refusal:
         wrong = refusal.reason
     return _review(request, viewer, worker, form, plan, wrong=wrong)

@@ -76,7 +76,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         rows = queue_of(viewer, action, selection)
         if "confirmed" in request.POST:
             done = messages_bulk(
-                action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
+                action, rows=rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
             )
         count = rows.count()
         price = price_text(action, list(rows[:BULK_MAX]))
@@ -110,7 +110,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
 def price_text(action: str, rows: list[Message]) -> str:
     """Return what the change costs, in one sentence; why that is not known where the node does not tell."""
     try:
-        price = bulk_price(action, rows, client=chain_client(), head=head_needed())
+        price = bulk_price(action, rows=rows, client=chain_client(), head=head_needed())
     except DomainError as refusal:
         return say("Cost unknown: {reason}.").format(reason=refusal.reason)
     if price is None:

@@ -104,7 +104,7 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         with form.refusals():
             head = head_needed()
             fees = form.fees if form.is_bound else NewFees()
-            new = replacement_of(row, fees, client=chain_client(), head=head)
+            new = replacement_of(row, fees=fees, client=chain_client(), head=head)
             offer = offer_of(new, base_fee=int(head.base_fee))
             if form.is_bound and "preview" not in request.POST:
                 message_replace(

@@ -68,16 +68,16 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
     form = AddressForm.of(request)
     if request.method != "POST" or not form.is_valid():
         return page_of(request, viewer, miner, form)
-    if not may_change(viewer, miner):
+    if not may_change(viewer, miner=miner):
         raise Http404
     if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:
         wish, head = form.request(), head_required(data)
         if is_confirm_submitted(request):
-            sent = change_push(miner, wish, principal=viewer, client=chain_client(), head=head)
+            sent = change_push(miner, request=wish, principal=viewer, client=chain_client(), head=head)
             return redirect("message", sent.message.pk)
-        plan = change_plan(miner, wish, principal=viewer, client=chain_client(), head=head)
+        plan = change_plan(miner, request=wish, principal=viewer, client=chain_client(), head=head)
         if plan.run.exit_code:
             return page_of(
                 request,
@@ -124,7 +124,7 @@ def page_of(
     cards: list[ChangeCard] = []
     places: list[PlaceRow] = []
     peer_id, may_look = "", viewer.may("write")
-    can_change = may_change(viewer, miner)
+    can_change = may_change(viewer, miner=miner)
     try:
         now = addresses_read(miner, client=chain_client())
         rows, peer_id = list(address_rows(now)), now.peer_id

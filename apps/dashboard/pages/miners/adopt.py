@@ -127,7 +127,7 @@ def adopt(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse
     if request.method == "POST" and form.is_valid():
         with form.refusals():
             if key := form.cleaned_data["cancel"]:
-                adoption_cancel(miner, adoption_get(miner, key), by=viewer, now=now())
+                adoption_cancel(miner, row=adoption_get(miner, key), by=viewer, now=now())
                 return redirect("miner-adopt", address)
             text = form.cleaned_data["numbers"]
             wanted, work = numbers_parse(text) if text else None, sealing_context_now()

@@ -50,8 +50,8 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
             porep = form.cleaned_data["porep"]
             with transaction.atomic():
                 if porep and data.network is not None:
-                    porep_set(miner, porep, network=data.network, by=viewer)
-                batch_settings_set(miner, form.values(), by=viewer)
+                    porep_set(miner, rule=porep, network=data.network, by=viewer)
+                batch_settings_set(miner, values=form.values(), by=viewer)
             notice_leave(request, _("Saved."))
             return redirect("miner-batches", address)
     pool, typed = sealing_policy(), form.typed
@@ -79,7 +79,8 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
             for name, (label, yes, no) in CHOICES.items()
         ],
         poreps=[
-            (str(rule), POREPS[rule]) for rule in (porep_choices(miner, data.network) if data.network else ())
+            (str(rule), POREPS[rule])
+            for rule in (porep_choices(miner, network=data.network) if data.network else ())
         ],
         waiting=waiting_facts(batches_waiting(miner)),
         packing=packing_facts(packing_plan(miner)),

@@ -155,7 +155,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         strip_label=gettext("{told} with sectors").format(told=len(told)),
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
-        if may_remove(data.viewer, miner)
+        if may_remove(data.viewer, miner=miner)
         else "",
         addresses_href=page("addresses"),
         senders_href=page("senders"),

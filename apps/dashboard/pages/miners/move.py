@@ -125,12 +125,12 @@ def act_do(miner: Miner, way: Way, sent: dict[str, object], *, by: Principal) ->
     if act == "cancel":
         move_cancel(miner, by=by)
     elif act == "numbers" and way == Way.IN:
-        sectorid_import(miner, number, principal=by)
+        sectorid_import(miner, number=number, principal=by)
     elif act == "numbers":
         taken = numbers_allocated(chain_client(), miner.address)
         sectorid_export(miner, principal=by, now=clock.now(), taken=taken)
     else:
-        (move_in if way == Way.IN else move_out)(miner, height, by=by)
+        (move_in if way == Way.IN else move_out)(miner, height=height, by=by)
 
 
 def move_fragment(way: Way, context: FragmentContext) -> Iterable[str]:

@@ -33,7 +33,7 @@ NEVER_MADE: Final = (
 def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Remove a miner that was imported by mistake, or could not be made, after a confirmation."""
     row = miner_get(viewer, address)
-    if not may_remove(viewer, row):
+    if not may_remove(viewer, miner=row):
         raise Http404
     if is_confirm_submitted(request):
         if (held := reauthenticate_first(request, viewer)) is not None:

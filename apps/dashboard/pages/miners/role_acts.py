@@ -130,10 +130,10 @@ def role_act_do(act: str, miner: Miner, viewer: Principal, given: dict[str, Any]
         raise BadValue("choose a role", field="kind")
     if act == "give":
         grant = RoleGrant(host=host, kind=kind, priority=given["priority"])
-        host_role_give(miner, grant, principal=viewer, now=now)
+        host_role_give(miner, grant=grant, principal=viewer, now=now)
     elif act == "give-group":
         wish = GroupGrant(group=given["group"], kind=kind, priority=given["priority"])
-        group_role_give(miner, wish, principal=viewer, now=now)
+        group_role_give(miner, grant=wish, principal=viewer, now=now)
     elif act == "remove-group":
         group_role_remove(miner, group=given["group"], kind=kind, principal=viewer, now=now)
     elif act == "remove":

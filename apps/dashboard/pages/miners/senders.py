@@ -110,7 +110,7 @@ def senders(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         raise Http404
     if request.method == "POST" and form.is_valid():
         with form.refusals():
-            senders_set(miner, {name: in_order(form, name, before[name]) for name in before}, by=viewer)
+            senders_set(miner, named={name: in_order(form, name, before[name]) for name in before}, by=viewer)
             notice_leave(request, _("Saved."))
             return redirect("miner-senders", address)
     return form_render(

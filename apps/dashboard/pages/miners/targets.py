@@ -138,7 +138,7 @@ def target(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
                 target_remove(miner, by=viewer)
                 notice_leave(request, _("Target removed."))
             else:
-                target_set(miner, form.values(), by=viewer, now=now())
+                target_set(miner, values=form.values(), by=viewer, now=now())
                 notice_leave(request, _("Saved."))
             return redirect("miner-target", address)
     tone, say = target_text(row)

@@ -73,7 +73,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     if not can_manage_people(viewer):
         raise Http404
     try:
-        person = person_manageable(viewer, pk)
+        person = person_manageable(viewer, pk=pk)
     except DomainError:
         raise Http404 from None
     if person.has_usable_password() or not person.is_active:

@@ -156,7 +156,7 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
     if op not in OPS or not can_manage_people(viewer):
         raise Http404
     try:
-        person = person_manageable(viewer, pk)
+        person = person_manageable(viewer, pk=pk)
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         if op in QUESTIONS and not is_confirm_submitted(request):

@@ -61,7 +61,7 @@ def purpose(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
     if not viewer.may("write"):
         raise Http404
     wanted = request.POST.get("purpose", "")
-    return _acted(request, viewer, key, lambda piece: piece_purpose_set(piece, wanted, by=viewer))
+    return _acted(request, viewer, key, lambda piece: piece_purpose_set(piece, purpose=wanted, by=viewer))
 
 
 urlpatterns: Final = [

@@ -74,10 +74,10 @@ def plan_typed(
     wrong: dict[str, BadValue] = {}
     for key, text in given.items():
         try:
-            plan_read({key: text}, present)
+            plan_read({key: text}, values=present)
         except BadValue as refusal:
             wrong[key] = refusal
-    plan, values = plan_read({key: text for key, text in given.items() if key not in wrong}, present)
+    plan, values = plan_read({key: text for key, text in given.items() if key not in wrong}, values=present)
     return plan, values, wrong
 
 
@@ -88,7 +88,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
     data = PageData(viewer)
     given = {key: request.GET.get(key, "")[:20] for key in KEYS}
     miner = miner_chosen(viewer, data, request.GET.get("miner", "")[:40])
-    present = plan_values(viewer, miner, network=data.network, now=data.at)
+    present = plan_values(viewer, miner=miner, network=data.network, now=data.at)
     plan, values, wrong = plan_typed(given, present)
     outcome = simulate(plan)
     costs, why = costs_of(miner, outcome, data)

@@ -139,7 +139,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     """Return the rules in force, the named sets and the versions."""
     wallet = wallet_get(viewer, address)
     try:
-        state = policy_read(viewer, address)
+        state = policy_read(viewer, address=address)
     except DomainError as refusal:
         away = Verdict(_("The policy cannot be shown:"), refusal.reason)
         return policy_page(request, viewer, wallet, name="policy", state=None, verdict=away)
@@ -153,7 +153,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         verdict=verdict_of(state),
         is_old_default=state.digest in OLD_DEFAULTS,
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
-        transfers=transfers_proposal(wallet, state, signer_of(viewer, address)),
+        transfers=transfers_proposal(wallet, state, signer_of(viewer, address=address)),
     )
 
 
@@ -170,7 +170,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
     """One version: who took it, what it changed, its text, and the way back to it."""
     wallet = wallet_get(viewer, address)
     try:
-        found = policy_version(viewer, address, number=number)
+        found = policy_version(viewer, address=address, number=number)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
     return policy_page(request, viewer, wallet, name="policy_version", shown=found, packed=pack(found.text))

@@ -43,7 +43,7 @@ def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
     editor_only(viewer)
     miners = miners_of(viewer, wallet, also=request.POST.get("miner", ""))
     try:
-        edit = own_miners_edit(policy_read(viewer, address).rules, miners)
+        edit = own_miners_edit(policy_read(viewer, address=address).rules, miners)
         return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
@@ -57,8 +57,8 @@ def own_transfers(request: HttpRequest, viewer: Principal, address: str) -> Http
     editor_only(viewer)
     try:
         amounts = {name: amount_typed(request, name) for name in ("value_max", "value_per_day")}
-        state = policy_read(viewer, address)
-        proposal = transfers_proposal(wallet, state, signer_of(viewer, address))
+        state = policy_read(viewer, address=address)
+        proposal = transfers_proposal(wallet, state, signer_of(viewer, address=address))
         if proposal is None:
             raise BadValue(gettext("this signer holds only one key: there is no other wallet to send to"))
         return review(request, viewer, wallet, own_transfers_edit(state.rules, proposal.wallets, **amounts))
@@ -99,7 +99,7 @@ def signing_of(viewer: Principal, miner: Miner) -> dict[str, Any]:
         return {**found, "is_waiting": miner.state == MinerState.CREATING}
     try:
         wallet = wallet_get(viewer, miner.worker)
-        state = policy_read(viewer, wallet.address)
+        state = policy_read(viewer, address=wallet.address)
     except DomainError as refusal:
         return {**found, "unknown": refusal.reason}
     return {**found, "wallet": wallet, "proposal": miners_proposal(wallet, state, [miner.address])}

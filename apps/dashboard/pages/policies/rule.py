@@ -58,7 +58,7 @@ def rule(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     editor_only(viewer)
     was = (request.POST.get("was") or request.GET.get("name") or "")[:200]
     try:
-        state = policy_read(viewer, address)
+        state = policy_read(viewer, address=address)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
     begin, place = RuleForm(name="", types=("message",)), len(state.rules) + 1

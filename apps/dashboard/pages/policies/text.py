@@ -74,7 +74,7 @@ def text(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     form = TextForm.of(request)
     try:
         if not form.is_bound:
-            form.initial["written"] = policy_read(viewer, address).text
+            form.initial["written"] = policy_read(viewer, address=address).text
         elif form.is_valid():
             with form.refusals():
                 return review(request, viewer, wallet, PolicyEdit(op=REPLACE, text=form.text))
@@ -92,8 +92,8 @@ def review(
     request: HttpRequest, viewer: Principal, wallet: Wallet, edit: PolicyEdit, *, error: str = ""
 ) -> HttpResponse:
     """Show a change before anybody signs it: its text and what it would have decided otherwise."""
-    draft = policy_draft(viewer, wallet.address, edit=edit)
-    state = policy_read(viewer, wallet.address)
+    draft = policy_draft(viewer, address=wallet.address, edit=edit)
+    state = policy_read(viewer, address=wallet.address)
     return policy_page(
         request,
         viewer,
@@ -120,7 +120,7 @@ def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     try:
         change = PolicyChange(text=form.cleaned_data.pop("packed"), **form.cleaned_data)
         try:
-            policy_change(viewer, address, change=change)
+            policy_change(viewer, address=address, change=change)
         except DomainError as refusal:
             edit = PolicyEdit(op=REPLACE, text=change.text)
             return review(request, viewer, wallet, edit, error=refusal.reason)

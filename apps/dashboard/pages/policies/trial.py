@@ -64,7 +64,7 @@ def trial(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse
             sent = form.cleaned_data
             message = sent["json"] or message_get(viewer, sent["message"]).chain_message()
             try:
-                verdict = policy_try(viewer, address, message=message)
+                verdict = policy_try(viewer, address=address, message=message)
             except BadWire as error:
                 raise BadValue(error.reason) from None
     rows = messages_visible(viewer).filter(from_addr=wallet.address).order_by("-created_at")

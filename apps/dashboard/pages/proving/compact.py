@@ -37,9 +37,9 @@ def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -
     try:
         miner = miner_get(viewer, address)
         if not is_confirm_submitted(request):
-            plan = compaction_plan(miner, index, partitions=(), context=context)
+            plan = compaction_plan(miner, index=index, partitions=(), context=context)
             return confirm_page_render(request, viewer, _question(miner, plan))
-        _plan, message = compaction_send(miner, index, partitions=(), by=viewer, context=context)
+        _plan, message = compaction_send(miner, index=index, partitions=(), by=viewer, context=context)
     except NotFound:
         raise Http404 from None
     except DomainError as refusal:

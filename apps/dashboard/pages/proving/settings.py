@@ -83,7 +83,7 @@ def settings_page(request: HttpRequest, viewer: Principal, miner: Miner | None) 
         raise Http404
     if request.method == "POST" and form.is_valid():
         with form.refusals():
-            proving_settings_set(miner, form.values(), by=viewer)
+            proving_settings_set(miner, values=form.values(), by=viewer)
             notice_leave(request, _("Saved."))
             return redirect(request.path)
     above = proving_policy() if miner else pool_policy_default()

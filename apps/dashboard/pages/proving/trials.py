@@ -45,7 +45,7 @@ def dry_run(request: HttpRequest, viewer: Principal, address: str, index: int) -
     miner = _asked(viewer, address)
 
     def begin(context: ProvingContext) -> object:
-        return deadline_dry_run(miner, index, principal=viewer, context=context)
+        return deadline_dry_run(miner, index=index, principal=viewer, context=context)
 
     return _begun(request, viewer, miner, index, begin)
 
@@ -60,7 +60,7 @@ def test(request: HttpRequest, viewer: Principal, address: str, number: int) -> 
         raise Http404
 
     def begin(context: ProvingContext) -> object:
-        return sector_test(miner, number, principal=viewer, context=context)
+        return sector_test(miner, number=number, principal=viewer, context=context)
 
     return _begun(request, viewer, miner, index, begin)
 

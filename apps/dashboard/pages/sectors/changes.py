@@ -62,7 +62,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
             typed_require(KINDS[kind], form)
             changes_request(
                 sectors,
-                wanted,
+                request=wanted,
                 by=viewer,
                 client=client,
                 head=head,
@@ -72,7 +72,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
             )
             one = sectors[0].uuid if len(sectors) == 1 else None
             return redirect("sector", one) if one else redirect(f"{reverse('sectors')}?state=changing")
-        plan = changes_plan(sectors, wanted, client=client, head=head, network=data.network)
+        plan = changes_plan(sectors, request=wanted, client=client, head=head, network=data.network)
     except DomainError as refusal:
         wrong = refusal.reason
         plan = plan_again(form, KINDS[kind], viewer, data) if is_confirm_submitted(request) else None
@@ -93,7 +93,9 @@ def plan_again(form: ChangeForm, kind: ChangeKind, viewer: Principal, data: Page
     try:
         wanted = request_of(kind, form, clock_required(data))
         sectors = picked(form, viewer, data)
-        return changes_plan(sectors, wanted, client=chain_client(), head=data.head, network=data.network)
+        return changes_plan(
+            sectors, request=wanted, client=chain_client(), head=data.head, network=data.network
+        )
     except DomainError:
         return None
 

@@ -51,7 +51,7 @@ def sealing_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
         yield from _still(sector)
         return
     if ticket is not None and state in BEFORE_PRECOMMIT:
-        life = ticket_life(sector, network)
+        life = ticket_life(sector, network=network)
         amber = ticket_needed(data, network, proof=sector.seal_proof, state=state, life=life)
         yield _expiring("ticket", "Ticket expires in", ticket, life, amber=amber, clock=clock)
     else:

@@ -109,7 +109,7 @@ def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
         return PriceCard(error=refusal.reason)
     return price_card(
         price,
-        paying_of(miner, price),
+        paying_of(miner, price=price),
         count=count,
         miner=miner,
         names=data.names,

@@ -136,7 +136,7 @@ def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
     if not viewer.may("sign"):
         raise Http404
     try:
-        run_retry(run_open(row, kind), by=viewer, now=now())
+        run_retry(run_open(row, kind=kind), by=viewer, now=now())
     except DomainError as refusal:
         return sector_page(request, viewer, key, error=refusal.reason)
     return redirect("sector", key)
@@ -149,7 +149,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
     def question(row: Sector) -> ConfirmPage:
         return ConfirmPage(
             title=say("Abort the {lower} of sector {number}").format(
-                lower=RUNS[run_open(row, kind).kind].lower(), number=row.number
+                lower=RUNS[run_open(row, kind=kind).kind].lower(), number=row.number
             ),
             text=_(
                 "The sector stays as it is on chain. Pieces that were to be added wait for another sector."
@@ -164,7 +164,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
         key,
         ask=question,
         action=lambda row: run_abort(
-            run_open(row, kind),
+            run_open(row, kind=kind),
             reason=say("aborted by {actor}").format(actor=viewer.actor),
             by=viewer,
             now=now(),

@@ -53,7 +53,7 @@ def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRe
                 raise BadValue(
                     say("type {state} to confirm").format(state=given["state"][:40]), field="confirm"
                 )
-            sector_state_set(row, given["state"], reason=given["reason"][:500], by=viewer, now=now())
+            sector_state_set(row, state=given["state"], reason=given["reason"][:500], by=viewer, now=now())
             return redirect("sector", key)
     data = PageData(viewer)
     return form_render(

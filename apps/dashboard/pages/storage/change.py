@@ -54,7 +54,7 @@ def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     )
     if form.is_valid():
         with form.refusals():
-            if store_change(row, changes_of(form, row), now=now(), by=viewer) is None:
+            if store_change(row, changes=changes_of(form, row), now=now(), by=viewer) is None:
                 notice_leave(request, _("Saved."))
             else:
                 late = _("A host writes the change to the store at its next heartbeat.")

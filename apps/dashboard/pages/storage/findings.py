@@ -101,7 +101,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
             plan = (
                 leftovers_next(store, work=work)
                 if not ids
-                else leftovers_plan(findings_picked(store, ids), work=work)
+                else leftovers_plan(findings_picked(store, uuids=ids), work=work)
             )
     except DomainError as refusal:
         wrong = refusal.reason

@@ -115,7 +115,7 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
         with form.refusals():
             given = form.cleaned_data
             worker = worker_get(viewer, given["worker"])
-            store_attach(worker, given["folder"], is_new=given["kind"] == "new", by=viewer)
+            store_attach(worker, path=given["folder"], is_new=given["kind"] == "new", by=viewer)
             return redirect("stores")
     data = PageData(viewer)
     hosts = [(str(worker.uuid), worker.name) for worker in data.workers]

@@ -43,7 +43,7 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             target = store_get(viewer, form.cleaned_data["to"], now=now())
-            moves_begin(row, target, numbers=form.cleaned_data["count"], now=now(), by=viewer)
+            moves_begin(row, target=target, numbers=form.cleaned_data["count"], now=now(), by=viewer)
             return redirect("store", key)
     others = stores_visible(viewer, now=now()).filter(tenant=row.tenant_id).exclude(pk=row.pk)
     return form_render(

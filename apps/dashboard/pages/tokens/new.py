@@ -117,7 +117,7 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
     sent = form.cleaned_data
     if not viewer.may(sent["perm"]):
         raise NotAllowed(gettext("cannot be above your own level"), field="perm")
-    tenant = tenant_for(viewer, sent["tenant"])
+    tenant = tenant_for(viewer, name=sent["tenant"])
     text = token_issue(
         tenant=tenant,
         name=sent["name"],

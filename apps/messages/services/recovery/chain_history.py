@@ -48,7 +48,7 @@ class Landed:
             "landed_cid": self.cid,
             "exit_code": exit_code_bounded(self.receipt),
             "gas_used": self.receipt.gas_used,
-            "gas_cost": gas_cost(self.message, self.receipt, base_fee=self.base_fee),
+            "gas_cost": gas_cost(self.message, receipt=self.receipt, base_fee=self.base_fee),
             "return_data": self.receipt.return_,
             "landed_at": now,
             "wait": str(Wait.NONE),
@@ -138,7 +138,7 @@ class History:
         ]
 
 
-def sent_since(address: str, start: int, *, head: Head, client: ChainClient) -> list[ChainMessage]:
+def sent_since(address: str, *, start: int, head: Head, client: ChainClient) -> list[ChainMessage]:
     """Return what an address sent with the nonces from `start`, on chain and in the node's pool."""
     history = History(address, client, head)
     landed = history.landed(range(start, history.nonce_at(head.height)))

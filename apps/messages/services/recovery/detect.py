@@ -80,7 +80,7 @@ class Remembered:
     fingerprint: dict[str, Any]
 
 
-def restore_is_noticed(row: Remembered, seen: Identity, *, marker: dict[str, Any]) -> bool:
+def restore_is_noticed(row: Remembered, *, seen: Identity, marker: dict[str, Any]) -> bool:
     """Return whether this database seems to be another one than it was, or is not known yet.
 
     For who has asked for what the row says and the identity besides other things, after he has read the

@@ -58,7 +58,7 @@ class Sent:
     landed: Landed | None = None
 
 
-def matches_write(address: str, sent: Sequence[tuple[Sent, IdFound | None]], *, now: datetime) -> int:
+def matches_write(address: str, *, sent: Sequence[tuple[Sent, IdFound | None]], now: datetime) -> int:
     """Give a sender's messages to their rows, in their order, and keep the others for a person.
 
     Beside each is what the signer knows of it.  Returns how many have a row.  Run it in a transaction.
@@ -69,7 +69,7 @@ def matches_write(address: str, sent: Sequence[tuple[Sent, IdFound | None]], *, 
     return matched
 
 
-def match_write(row: Message, one: Sent, *, now: datetime) -> None:
+def match_write(row: Message, *, one: Sent, now: datetime) -> None:
     """Give one message to the row that a person named.  Run it in a transaction."""
     rows = _Rows(row.from_addr, [(one, None)], now=now)
     rows.note(row, one)
@@ -255,10 +255,10 @@ class _Rows:
     def write(self) -> None:
         """Write all that is noted, those that lost a nonce before those that have it."""
         Message.objects.bulk_create(self.made)
-        moved = messages_advance("CONFLICT", self.lost, now=self.now)
-        moved |= messages_advance("FILL", self.filled, now=self.now)
-        landed = messages_advance("LAND", self.landed, now=self.now)
-        landed |= messages_advance("LAND", self.revived, now=self.now)
+        moved = messages_advance("CONFLICT", rows=self.lost, now=self.now)
+        moved |= messages_advance("FILL", rows=self.filled, now=self.now)
+        landed = messages_advance("LAND", rows=self.landed, now=self.now)
+        landed |= messages_advance("LAND", rows=self.revived, now=self.now)
         spend_record(landed, sign=ADDED)
         MessageEvent.objects.bulk_create(self.events)
         UnmatchedMessage.objects.bulk_create(self.unmatched, ignore_conflicts=True)

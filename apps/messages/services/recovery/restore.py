@@ -124,7 +124,7 @@ def _read_back(
         sender = Sender.objects.select_for_update().get(pk=sender.pk)
         sent = _unexplained(sent)  # another process may have given them to their rows since
         found = [(one, ids.get(str(one.message.cid))) for one in sent]
-        matched = matches_write(sender.address, found, now=now)
+        matched = matches_write(sender.address, sent=found, now=now)
         top = max([after, *(one.message.nonce + 1 for one in sent)])
         Sender.objects.filter(pk=sender.pk).update(
             next_nonce=max(sender.next_nonce, top),
@@ -206,7 +206,7 @@ def _decided_row(row: UnmatchedMessage, message_id: str, landed: Landed | None, 
         raise BadMessage(
             gettext("{cid} is not on chain now: decide once it has landed").format(cid=row.cid), field="id"
         )
-    match_write(waiting[0], Sent(row.cid, landed.message, landed=landed), now=now)
+    match_write(waiting[0], one=Sent(row.cid, landed.message, landed=landed), now=now)
 
 
 def recovery_end(*, principal: Principal, now: datetime) -> None:

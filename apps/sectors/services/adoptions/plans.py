@@ -113,7 +113,7 @@ def _nothing_text(miner: Miner, listed: int, absent: int) -> str:
 
 
 @transaction.atomic
-def adoption_cancel(miner: Miner, row: SectorAdoption, *, by: Principal, now: datetime) -> SectorAdoption:
+def adoption_cancel(miner: Miner, *, row: SectorAdoption, by: Principal, now: datetime) -> SectorAdoption:
     """End an adoption; the rows that it has written stay.  Raises NotAllowed, WrongState, LostRace."""
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))

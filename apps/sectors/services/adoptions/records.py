@@ -173,7 +173,7 @@ def _pieces(sector: Sector, record: SectorRecord, *, now: datetime) -> list[dict
                 if piece.deal is None
                 else (DataActivationNotification(MARKET, int_write(piece.deal)),),
             )
-            [row] = pieces_recover(sector.miner, sector.number, manifests=[manifest], now=now, at=at)
+            [row] = pieces_recover(sector.miner, number=sector.number, manifests=[manifest], now=now, at=at)
             if row.payload_size != piece.payload_size and row.actor == "console":
                 type(row).objects.filter(pk=row.pk).update(payload_size=piece.payload_size)
         column += pieces_column([_wire_piece(piece)])

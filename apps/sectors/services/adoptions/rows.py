@@ -50,20 +50,20 @@ def adoptions_follow(work: SealingContext) -> None:
     rows = SectorAdoption.objects.filter(state__in=OPEN_ADOPTIONS).select_related("miner__tenant")
     waits = set(miners_unrecovered())
     due = [row for row in rows.order_by("pk") if row.miner_id not in waits]
-    for_each_isolated(due, lambda row: adoption_follow(row, work), event="sectors_not_adopted")
+    for_each_isolated(due, lambda row: adoption_follow(row, work=work), event="sectors_not_adopted")
 
 
 def adoption_follow(
-    row: SectorAdoption, work: SealingContext, *, portions_max: int = PORTIONS_AT_ONCE
+    row: SectorAdoption, *, work: SealingContext, portions_max: int = PORTIONS_AT_ONCE
 ) -> None:
     """Write the next rows of an adoption, or look for files.  Raises NodeRefused, NodeUnavailable."""
-    if row.state == AdoptionState.ROWS and not rows_write(row, work, portions_max=portions_max):
+    if row.state == AdoptionState.ROWS and not rows_write(row, work=work, portions_max=portions_max):
         return
     if row.state == AdoptionState.FILES:
         files_follow(row, now=work.now)
 
 
-def rows_write(row: SectorAdoption, work: SealingContext, *, portions_max: int) -> bool:
+def rows_write(row: SectorAdoption, *, work: SealingContext, portions_max: int) -> bool:
     """Write the next portions; returns whether none is left.  Raises NodeRefused, NodeUnavailable.
 
     It goes on behind the last portion that was written, and reads rows of the next ones alone.
@@ -104,7 +104,7 @@ def _portion_write(
             _facts(miner, number, there, place=where.get(number), places=places, claims=claims)
             for number, there in sorted(new.items())
         ]
-        count = proven_create(miner, facts, now=work.now, note=NOTE, actor=row.actor)
+        count = proven_create(miner, facts=facts, now=work.now, note=NOTE, actor=row.actor)
         SectorAdoption.objects.filter(pk=row.pk).update(
             written=F("written") + count,
             next_number=Greatest(F("next_number"), Value(next_number)),
@@ -158,7 +158,7 @@ def _data(miner: Miner, number: int, claim: Claim, work: SealingContext) -> dict
         return {}
     key = VerifiedAllocationKey(client=claim.client, id=claim.id)
     manifest = PieceActivationManifest(cid=cid, size=claim.size, verified_allocation_key=key, notify=())
-    pieces_recover(miner, number, manifests=[manifest], now=work.now)
+    pieces_recover(miner, number=number, manifests=[manifest], now=work.now)
     piece = WirePiece(size=claim.size, comm_p=comm_d, payload_size=unpadded_bytes(claim.size))
     return {"comm_d": comm_d, "pieces": pieces_column([piece])}
 

@@ -57,7 +57,7 @@ class Aggregated:
     """Why the host that was asked gave none."""
 
 
-def aggregates_held(miner: Miner, due: Sequence[Sector]) -> dict[int, tuple[list[Sector], str]]:
+def aggregates_held(miner: Miner, *, due: Sequence[Sector]) -> dict[int, tuple[list[Sector], str]]:
     """Return the sectors whose aggregates are being made and their batches' reasons, by seal proof.
 
     Should one of them not wait any more, its aggregate is of no use.
@@ -69,14 +69,16 @@ def aggregates_held(miner: Miner, due: Sequence[Sector]) -> dict[int, tuple[list
         if held and len(held) == len(wanted):
             found[held[0].seal_proof] = held, row.reason
         else:
-            aggregate_end(miner, row.seal_proof, why=gettext("one of its sectors is no longer waiting"))
+            aggregate_end(
+                miner, seal_proof=row.seal_proof, why=gettext("one of its sectors is no longer waiting")
+            )
     return found
 
 
 def aggregate_make(
     miner: Miner,
-    sectors: Sequence[Sector],
     *,
+    sectors: Sequence[Sector],
     proofs: Sequence[bytes],
     reason: str,
     work: SealingContext,
@@ -90,30 +92,32 @@ def aggregate_make(
     seal_proof = sectors[0].seal_proof
     hosts = _hosts(miner, proofs, work, is_needed=is_needed)
     if not hosts:
-        aggregate_end(miner, seal_proof, why=gettext("these sectors are sent with single proofs"))
+        aggregate_end(miner, seal_proof=seal_proof, why=gettext("these sectors are sent with single proofs"))
         return Aggregated()
     digest = _digest(sectors, proofs)
     rows = CommitAggregate.objects.filter(miner=miner, seal_proof=seal_proof, is_over=False)
     row = rows.select_related("job").first()
     if row is None or row.digest != digest:
-        aggregate_end(miner, seal_proof, why=gettext("a different set of sectors is sent now"))
+        aggregate_end(miner, seal_proof=seal_proof, why=gettext("a different set of sectors is sent now"))
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work)
         return Aggregated(waits=True)
     job = row.job
     is_open = job.state in (JobState.READY, JobState.LEASED)
     if is_open and is_needed and (again := _hosts_again(row, hosts, work)) is not None:
-        aggregate_end(miner, seal_proof, why=gettext("it is late: requesting it from another host"))
+        aggregate_end(
+            miner, seal_proof=seal_proof, why=gettext("it is late: requesting it from another host")
+        )
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work, offered_to=again)
         return Aggregated(waits=True)
     if is_open and (is_needed or not _is_late(row, reason=reason, work=work)):
         return Aggregated(waits=True)
     proof = _checked(job, sectors) if job.state == JobState.DONE else b""
     if is_needed and not proof:
-        aggregate_end(miner, seal_proof, why=gettext("it failed: requesting it again"))
+        aggregate_end(miner, seal_proof=seal_proof, why=gettext("it failed: requesting it again"))
     return Aggregated(proof=proof, error=job.error)
 
 
-def aggregate_end(miner: Miner, seal_proof: int, *, why: str) -> None:
+def aggregate_end(miner: Miner, *, seal_proof: int, why: str) -> None:
     """Cancel a miner's aggregate of a proof type, if there is one; its host is told at its next report."""
     with transaction.atomic():
         rows = CommitAggregate.objects.select_for_update(of=("self",))

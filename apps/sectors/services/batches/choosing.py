@@ -73,7 +73,7 @@ def _starting_soon(sectors: Sequence[Sector], *, kind: BatchRules, work: Sealing
 def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> bool:
     slack = work.policy.precommit_slack_epochs
     if kind is PRE_COMMIT or not sectors[0].is_interactive:
-        ends = [(sector.ticket_epoch or 0) + ticket_life(sector, work.network) for sector in sectors]
+        ends = [(sector.ticket_epoch or 0) + ticket_life(sector, network=work.network) for sector in sectors]
     else:
         life = work.network.max_prove_commit_duration
         ends = [(sector.precommit_epoch or 0) + life for sector in sectors]

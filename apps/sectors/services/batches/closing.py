@@ -79,13 +79,15 @@ def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator
             own = replace(work, policy=batch_policy(miner, work.policy))
             _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
-            held = aggregates_held(miner, due) if kind is COMMIT else {}
+            held = aggregates_held(miner, due=due) if kind is COMMIT else {}
             for alike in _by_proof(due, kind=kind):
                 # one batch of a proof type at a time: an aggregate holds its place
                 chosen, reason = held.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
                 if not chosen:
                     chosen, reason = batch_choose(alike, kind=kind, work=own, asked=asked_height(miner))
-                chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
+                chosen = landed_reconcile(
+                    miner, sectors=chosen, client=work.client, key=work.head.key, now=work.now
+                )
                 if chosen and not _is_unrecovered(miner, work):
                     yield _close(miner, chosen, kind=kind, reason=reason, work=own)
 
@@ -116,13 +118,13 @@ def _close(
     miner: Miner, sectors: Sequence[Sector], *, kind: BatchRules, reason: str, work: SealingContext
 ) -> bool:
     """Try each sector alone, then write the batch with those that the chain would take."""
-    available = balance_read(miner, work)
-    free = balance_free(miner, available, height=work.head.height)
+    available = balance_read(miner, work=work)
+    free = balance_free(miner, available=available, height=work.head.height)
     work = replace(work, available=available, free=free)
     sender = sender_choose(miner, kind.use).address
     try:
         if not sectors[0].is_interactive:
-            form = noninteractive_form(miner, sectors, sender=sender, reason=reason, work=work)
+            form = noninteractive_form(miner, sectors=sectors, sender=sender, reason=reason, work=work)
             return form is not None and _write(
                 miner, form, kind=COMMIT_NI, sender=sender, reason=reason, work=work
             )
@@ -139,7 +141,7 @@ def _close(
             from_=sender,
             value=work.sent(part.value),
             method=kind.method,
-            params=batch_params(kind, BatchForm([part]), all_or_none=True),
+            params=batch_params(kind, form=BatchForm([part]), all_or_none=True),
         )
         for part in parts
     ]
@@ -147,12 +149,12 @@ def _close(
     good = [part for part, trial in zip(parts, trials, strict=True) if trial.is_good]
     for part, trial in zip(parts, trials, strict=True):
         if not trial.is_good:
-            sector_refused(part.sector, trial, kind=kind, work=work)
+            sector_refused(part.sector, trial=trial, kind=kind, work=work)
     if not good:
         return False
     if kind is PRE_COMMIT:
         return _write(miner, BatchForm(good), kind=kind, sender=sender, reason=reason, work=work)
-    form = commit_form(miner, good, sender=sender, reason=reason, work=work)
+    form = commit_form(miner, parts=good, sender=sender, reason=reason, work=work)
     return form is not None and _write(miner, form, kind=kind, sender=sender, reason=reason, work=work)
 
 
@@ -173,7 +175,7 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
 
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
-    placed = manifests_of(miner, [sector.number for sector in sectors])
+    placed = manifests_of(miner, numbers=[sector.number for sector in sectors])
     expiration = expiration_choose(
         height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
     )
@@ -186,7 +188,10 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
             continue
         if sector.final_proof.seed_epoch != sector.seed_epoch:
             step_console(
-                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is for a different seed")
+                sector,
+                event=SectorEvent.RESEED,
+                now=work.now,
+                note=gettext("the proof is for a different seed"),
             )
             continue
         value = 0
@@ -212,7 +217,7 @@ def _write(
     """
     name = uuid.uuid4()
     with transaction.atomic():
-        balance_lock(miner, work)
+        balance_lock(miner, work=work)
         kept: list[tuple[BatchEntry, Sector]] = []
         locked = []
         for part in sorted(form.parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
@@ -225,7 +230,7 @@ def _write(
             return False
         chosen = [part for part, _ in kept]
         needed = sum(part.value for part in chosen)
-        own = balance_take(miner, needed, work=work)
+        own = balance_take(miner, needed=needed, work=work)
         batch = Batch.objects.create(
             uuid=name,
             miner=miner,
@@ -235,18 +240,20 @@ def _write(
             reason=reason,
             sender=sender,
             method=kind.method,
-            params=batch_params(kind, replace(form, parts=chosen), all_or_none=len(chosen) == 1),
+            params=batch_params(kind, form=replace(form, parts=chosen), all_or_none=len(chosen) == 1),
             value=needed - own,
             from_balance=own,
             is_aggregate=bool(form.aggregate),
             gas_saved=form.gas_saved,
         )
         if kind is not PRE_COMMIT:
-            aggregate_end(miner, chosen[0].sector.seal_proof, why=gettext("its batch was created"))
+            aggregate_end(miner, seal_proof=chosen[0].sector.seal_proof, why=gettext("its batch was created"))
         reference: dict[str, Any] = {kind.column: batch}
         note = "; ".join(filter(None, (form.text, funds_text(value=needed - own, from_balance=own))))
         for (_, sector), job in zip(kept, locked, strict=True):
-            sector_step(sector, kind.send, job=job, now=work.now, actor="console", note=note, **reference)
+            sector_step(
+                sector, event=kind.send, job=job, now=work.now, actor="console", note=note, **reference
+            )
         publish(Change("batch", batch.pk, miner.tenant_id))
     batch_push(batch, network=work.network)
     return True

@@ -131,7 +131,7 @@ def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingConte
         console_failure(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)
 
 
-def sector_refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: SealingContext) -> None:
+def sector_refused(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: SealingContext) -> None:
     """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
     error = gettext("the chain would refuse the {message}: {error}").format(
         message=kind.kind.label.lower(), error=trial.error

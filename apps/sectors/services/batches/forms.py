@@ -62,7 +62,7 @@ class BatchForm:
 
 
 def commit_form(
-    miner: Miner, parts: list[BatchEntry], *, sender: str, reason: str, work: SealingContext
+    miner: Miner, *, parts: list[BatchEntry], sender: str, reason: str, work: SealingContext
 ) -> BatchForm | None:
     """Return how sectors are committed: with one proof or with one each, whichever costs less gas.
 
@@ -71,7 +71,7 @@ def commit_form(
     parts = sorted(parts, key=lambda part: part.sector.number)
     made = aggregate_make(
         miner,
-        [part.sector for part in parts],
+        sectors=[part.sector for part in parts],
         proofs=[part.proof for part in parts],
         reason=reason,
         work=work,
@@ -88,7 +88,7 @@ def commit_form(
             from_=sender,
             value=work.sent(sum(part.value for part in form.parts)),
             method=COMMIT.method,
-            params=batch_params(COMMIT, form, all_or_none=True),
+            params=batch_params(COMMIT, form=form, all_or_none=True),
         )
         for form in forms
     ]
@@ -103,7 +103,7 @@ def commit_form(
     return replace(forms[1], gas_saved=saved)
 
 
-def batch_params(kind: BatchRules, form: BatchForm, *, all_or_none: bool) -> bytes:
+def batch_params(kind: BatchRules, *, form: BatchForm, all_or_none: bool) -> bytes:
     """Return the parameters of a batch's message."""
     parts = form.parts
     if kind is PRE_COMMIT:

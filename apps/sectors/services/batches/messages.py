@@ -163,7 +163,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         batch_fail(batch, error=words, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
-    if is_waiting and balance_gone(batch.miner, int(batch.from_balance), work=work):
+    if is_waiting and balance_gone(batch.miner, own=int(batch.from_balance), work=work):
         _withdraw(batch, message, work)
         return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
@@ -236,7 +236,7 @@ def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: Sealing
 def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: SealingContext) -> None:
     """Send a sector back to wait for another batch, after a pause that grows with its failures."""
     attempts = sector.attempts + 1
-    if not step_console(sector, kind.fail, now=work.now, note=error):
+    if not step_console(sector, event=kind.fail, now=work.now, note=error):
         return
     fresh = Sector.objects.select_related("miner").get(pk=sector.pk)
     fresh.attempts = attempts - 1
@@ -255,7 +255,10 @@ def _reverted(batch: Batch, work: SealingContext) -> None:
     for sector in Sector.objects.select_related("miner__tenant").filter(**{kind.column: batch}):
         if str(event) in Sector.TRANSITIONS[sector.state]:
             step_console(
-                sector, event, now=work.now, note=gettext("the message left the chain in a reorganisation")
+                sector,
+                event=event,
+                now=work.now,
+                note=gettext("the message left the chain in a reorganisation"),
             )
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))

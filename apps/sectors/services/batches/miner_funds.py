@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BALANCE_GONE: Final = "the miner's balance no longer covers its share"
 
 
-def balance_read(miner: Miner, work: SealingContext) -> int:
+def balance_read(miner: Miner, *, work: SealingContext) -> int:
     """Return what the miner may spend at this head; 0 where nothing is sent, or the node does not tell."""
     if not work.policy.send_funds:
         return 0
@@ -32,7 +32,7 @@ def balance_read(miner: Miner, work: SealingContext) -> int:
         return 0
 
 
-def balance_free(miner: Miner, available: int, *, height: int) -> int:
+def balance_free(miner: Miner, *, available: int, height: int) -> int:
     """Return what no message counts on of the balance at a head, those that landed since included.
 
     What one that was read back after a restore counts on is not known: nothing is free until it ends.
@@ -50,7 +50,7 @@ def balance_free(miner: Miner, available: int, *, height: int) -> int:
     return max(available - int(sum(taken)), 0)
 
 
-def balance_gone(miner: Miner, own: int, *, work: SealingContext) -> bool:
+def balance_gone(miner: Miner, *, own: int, work: SealingContext) -> bool:
     """Return whether the balance does not hold any more what a message counts on; no where nobody tells."""
     if not own:
         return False
@@ -74,27 +74,27 @@ class Funds:
         return self.needed - self.from_balance
 
 
-def funds_of(miner: Miner, needed: int, *, work: SealingContext) -> Funds:
+def funds_of(miner: Miner, *, needed: int, work: SealingContext) -> Funds:
     """Return who would pay so much at this head; all of it the balance where messages carry nothing."""
     if not work.policy.send_funds:
         return Funds(needed, needed)
-    return Funds(needed, min(needed, balance_spare(miner, work)))
+    return Funds(needed, min(needed, balance_spare(miner, work=work)))
 
 
-def balance_spare(miner: Miner, work: SealingContext) -> int:
+def balance_spare(miner: Miner, *, work: SealingContext) -> int:
     """Return what the miner may spend at this head and no message counts on; 0 where nothing is sent."""
-    return balance_free(miner, balance_read(miner, work), height=work.head.height)
+    return balance_free(miner, available=balance_read(miner, work=work), height=work.head.height)
 
 
-def balance_lock(miner: Miner, work: SealingContext) -> None:
+def balance_lock(miner: Miner, *, work: SealingContext) -> None:
     """Lock the miner's row until its batch is written: the next one sees what this one took."""
     if work.available:
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
 
 
-def balance_take(miner: Miner, needed: int, *, work: SealingContext) -> int:
+def balance_take(miner: Miner, *, needed: int, work: SealingContext) -> int:
     """Return what of a batch's deposits and pledge the balance pays, after `balance_lock`."""
-    return min(needed, balance_free(miner, work.available, height=work.head.height))
+    return min(needed, balance_free(miner, available=work.available, height=work.head.height))
 
 
 def funds_text(*, value: int, from_balance: int) -> str:

@@ -39,7 +39,7 @@ NOBODY: Final = (
 
 
 def noninteractive_form(
-    miner: Miner, sectors: Sequence[Sector], *, sender: str, reason: str, work: SealingContext
+    miner: Miner, *, sectors: Sequence[Sector], sender: str, reason: str, work: SealingContext
 ) -> BatchForm | None:
     """Return what the message of these sectors holds; None while there is none that the chain would take.
 
@@ -62,7 +62,7 @@ def noninteractive_form(
         return _contained(replace(form, parts=parts)) if parts else None
     made = aggregate_make(
         miner,
-        [part.sector for part in parts],
+        sectors=[part.sector for part in parts],
         proofs=[part.proof for part in parts],
         reason=reason,
         work=work,
@@ -91,7 +91,10 @@ def _parts(
     for sector in rows.order_by("number"):
         if sector.final_proof.seed_epoch != sector.seed_epoch:
             step_console(
-                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is for a different ticket")
+                sector,
+                event=SectorEvent.RESEED,
+                now=work.now,
+                note=gettext("the proof is for a different ticket"),
             )
             continue
         proof = bytes(sector.final_proof.proof)
@@ -113,12 +116,12 @@ def _is_taken(miner: Miner, form: BatchForm, *, sender: str, work: SealingContex
         from_=sender,
         value=work.sent(sum(part.value for part in form.parts)),
         method=COMMIT_NI.method,
-        params=batch_params(COMMIT_NI, form, all_or_none=True),
+        params=batch_params(COMMIT_NI, form=form, all_or_none=True),
     )
     (trial,) = messages_try(work.client, [message], work.head.key)
     if not trial.is_good:
         for part in form.parts:
-            sector_refused(part.sector, trial, kind=COMMIT_NI, work=work)
+            sector_refused(part.sector, trial=trial, kind=COMMIT_NI, work=work)
     return trial.is_good
 
 
@@ -132,6 +135,6 @@ def _deadline_choose(miner: Miner, work: SealingContext) -> int | None:
     ahead = [
         (current.index + by) % deadlines for by in range(min(DEADLINES_AHEAD, deadlines // 2), deadlines)
     ]
-    free = [at for at in ahead if last_mutable(current, at, height=work.head.height) is not None]
+    free = [at for at in ahead if last_mutable(current, index=at, height=work.head.height) is not None]
     whole = max(miner.partition_sectors, 1)
     return min(free, key=lambda at: held.get(at, 0) // whole, default=None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by: Principal) -> BatchSettings:
+def batch_settings_set(miner: Miner, *, values: dict[str, int | bool | None], by: Principal) -> BatchSettings:
     """Set what is named, None meaning as the pool has it; what is not named stays.
 
     Raises BadValue naming the field, NotAllowed.

@@ -33,6 +33,6 @@ def changes_advance(work: SealingContext) -> None:
         groups.setdefault((change.sector.miner, change.kind), []).append(change)
     for_each_isolated(
         groups.items(),
-        lambda item: changes_send_due(item[0][0], ChangeKind(item[0][1]), changes=item[1], work=work),
+        lambda item: changes_send_due(item[0][0], kind=ChangeKind(item[0][1]), changes=item[1], work=work),
         event="sector_changes_not_sent",
     )

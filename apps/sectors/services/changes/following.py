@@ -37,10 +37,10 @@ def changes_watch(work: SealingContext) -> None:
     batches = batches.select_related("miner__tenant")
     closed = list(batches.filter(state=BatchState.CLOSED).order_by("pk"))
     for_each_isolated(closed, lambda batch: _push_closed(batch, work), event="change_batch_not_pushed")
-    changes_follow(batches, work)
+    changes_follow(batches, work=work)
 
 
-def changes_follow(batches: QuerySet[Batch], work: SealingContext) -> None:
+def changes_follow(batches: QuerySet[Batch], *, work: SealingContext) -> None:
     """Follow the messages of those of these batches that can still change something."""
     young = work.head.height - work.network.chain_finality
     landed = batches.filter(state=BatchState.LANDED, landed_height__gte=young)
@@ -56,13 +56,13 @@ def changes_follow(batches: QuerySet[Batch], work: SealingContext) -> None:
 
 
 def _push_closed(batch: Batch, work: SealingContext) -> None:
-    last = batch_last_epoch(batch, work)
+    last = batch_last_epoch(batch, work=work)
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
     elif last is not None and last < work.head.height:
         _requeue(batch, error=gettext("its deadline stopped accepting changes before it was sent"), work=work)
     else:
-        change_batch_push(batch, work)
+        change_batch_push(batch, work=work)
 
 
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
@@ -111,10 +111,10 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
         there = live.get(change.sector.number)
         is_extended = there is not None and there.expiration == change.expiration
         if there is None if change.kind == ChangeKind.TERMINATE else is_extended:
-            change_step(change, ChangeEvent.LAND, now=work.now, error="", exit_code=0)
+            change_step(change, event=ChangeEvent.LAND, now=work.now, error="", exit_code=0)
         else:
             error = gettext("the message landed, but the sector is unchanged on chain")
-            change_step(change, ChangeEvent.FAIL, now=work.now, note=error, error=error)
+            change_step(change, event=ChangeEvent.FAIL, now=work.now, note=error, error=error)
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
@@ -122,7 +122,9 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
 def _fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingContext) -> None:
     """End a batch whose message did nothing: each of its changes has failed."""
     for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
-        change_step(change, ChangeEvent.FAIL, now=work.now, note=error, error=error, exit_code=exit_code)
+        change_step(
+            change, event=ChangeEvent.FAIL, now=work.now, note=error, error=error, exit_code=exit_code
+        )
     advance(batch, "FAIL", error=error, exit_code=exit_code, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
@@ -137,7 +139,7 @@ def _was_never_sent(message: Message) -> bool:
 def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
     """End a batch whose message was never sent: each of its changes goes with the next one."""
     for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
-        change_step(change, ChangeEvent.REQUEUE, now=work.now, note=error, error=error)
+        change_step(change, event=ChangeEvent.REQUEUE, now=work.now, note=error, error=error)
     advance(batch, "FAIL", error=error, exit_code=None, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
@@ -146,6 +148,6 @@ def _reverted(batch: Batch, work: SealingContext) -> None:
     """Undo a landing that left the chain: the sectors are as before until it lands again."""
     note = gettext("the message left the chain in a reorganisation")
     for change in batch.changes.order_by("sector_id"):
-        change_step(change, ChangeEvent.REVERT, now=work.now, note=note)
+        change_step(change, event=ChangeEvent.REVERT, now=work.now, note=note)
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))

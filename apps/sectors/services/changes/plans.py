@@ -90,7 +90,7 @@ class ChangePlan:
 
 
 def changes_plan(
-    sectors: Sequence[Sector], request: ChangeRequest, *, client: ChainClient, head: Head, network: Network
+    sectors: Sequence[Sector], *, request: ChangeRequest, client: ChainClient, head: Head, network: Network
 ) -> ChangePlan:
     """Return what a change of these sectors does and costs; nothing is stored.
 
@@ -109,7 +109,9 @@ def changes_plan(
         ]
         if miner.state != MinerState.ACTIVE or not known:
             continue
-        prices = changes_priced(miner, known, request=request, client=client, head=head, network=network)
+        prices = changes_priced(
+            miner, sectors=known, request=request, client=client, head=head, network=network
+        )
         plan.sectors += prices
         _gas_add(plan, miner, [one for one in prices if not one.refusal], client=client, head=head)
     return plan
@@ -133,13 +135,13 @@ def _gas_add(
     """Add the gas of one miner's messages: one of them is simulated, the others cost as much per sector."""
     if not prices:
         return
-    most = batch_max(miner, plan.request.kind)
+    most = batch_max(miner, kind=plan.request.kind)
     plan.messages += -(-len(prices) // most)
     now = [one for one in prices if one.sends_at <= head.height][:most]
     if not now or plan.gas_expected is None or plan.gas_max is None:
         plan.gas_expected = plan.gas_max = None
         return
-    run = change_run(miner, plan.request.kind, prices=now, client=client, head=head)
+    run = change_run(miner, kind=plan.request.kind, prices=now, client=client, head=head)
     if run.exit_code:
         plan.trial_error = run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
         plan.gas_expected = plan.gas_max = None

@@ -62,8 +62,8 @@ class SectorPrice:
 
 def changes_priced(
     miner: Miner,
-    sectors: Sequence[Sector],
     *,
+    sectors: Sequence[Sector],
     request: ChangeRequest,
     client: ChainClient,
     head: Head,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def change_batch_push(batch: Batch, work: SealingContext) -> None:
+def change_batch_push(batch: Batch, *, work: SealingContext) -> None:
     """Push a batch's message; harmless to repeat.
 
     A termination that gets no nonce while its deadlines take it is given up by the messager.
@@ -35,7 +35,7 @@ def change_batch_push(batch: Batch, work: SealingContext) -> None:
             method=batch.method,
             params=bytes(batch.params),
             kind=batch.kind,
-            expire_epoch=batch_last_epoch(batch, work),
+            expire_epoch=batch_last_epoch(batch, work=work),
         )
     except DomainError as error:
         log.warning("change_batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
@@ -44,7 +44,7 @@ def change_batch_push(batch: Batch, work: SealingContext) -> None:
     batch_sent(batch)
 
 
-def batch_last_epoch(batch: Batch, work: SealingContext) -> int | None:
+def batch_last_epoch(batch: Batch, *, work: SealingContext) -> int | None:
     """Return the last epoch at which the chain takes a batch's message; None: any.
 
     An extension's is that of the sector that ends first.  What has ended already sets none: the chain

@@ -38,12 +38,12 @@ ON_CHAIN_ALREADY: Final = "already done on chain by an earlier message"
 
 
 def changes_send_due(
-    miner: Miner, kind: ChangeKind, *, changes: Sequence[SectorChange], work: SealingContext
+    miner: Miner, *, kind: ChangeKind, changes: Sequence[SectorChange], work: SealingContext
 ) -> None:
     """Send one miner's changes of a kind that are due, in as many messages as they need."""
     policy = batch_policy(miner, work.policy)
     wait = policy.terminate_wait_epochs if kind is ChangeKind.TERMINATE else policy.extend_wait_epochs
-    most = batch_max(miner, kind)
+    most = batch_max(miner, kind=kind)
     asked = changes[0].queued_height <= asked_height(miner)
     asked = asked or (kind is ChangeKind.EXTEND and _end_soon(changes, policy=policy, work=work))
     if not asked and len(changes) < most and work.head.height - changes[0].queued_height < wait:
@@ -87,9 +87,9 @@ def _sendable(
     for change, price in _priced(miner, kind, changes, work):
         is_done = price.refusal == GONE if kind is ChangeKind.TERMINATE else _is_extended(change, price)
         if is_done:
-            change_step(change, ChangeEvent.LAND, now=work.now, note=ON_CHAIN_ALREADY)
+            change_step(change, event=ChangeEvent.LAND, now=work.now, note=ON_CHAIN_ALREADY)
         elif price.refusal:
-            change_step(change, ChangeEvent.FAIL, now=work.now, note=price.refusal, error=price.refusal)
+            change_step(change, event=ChangeEvent.FAIL, now=work.now, note=price.refusal, error=price.refusal)
         elif price.sends_at <= work.head.height:
             ready.append((change, price))
     return ready
@@ -111,7 +111,7 @@ def _priced(
         request = ChangeRequest(kind=kind, expiration=expiration, drops_claims=drops)
         prices = changes_priced(
             miner,
-            [change.sector for change in theirs],
+            sectors=[change.sector for change in theirs],
             request=request,
             client=work.client,
             head=work.head,
@@ -137,7 +137,7 @@ def _accepted(
                 from_=sender,
                 value=0,
                 method=METHODS[kind],
-                params=change_params(kind, [price for _, price in part]),
+                params=change_params(kind, prices=[price for _, price in part]),
             )
             for part in parts
         ]
@@ -154,7 +154,7 @@ def _accepted(
             SectorChange.objects.filter(pk=one[0].pk).update(error=error, updated_at=work.now)
         else:
             note = gettext("the chain would refuse it: {error}").format(error=error)
-            change_step(one[0], ChangeEvent.FAIL, now=work.now, note=note, error=error, exit_code=code)
+            change_step(one[0], event=ChangeEvent.FAIL, now=work.now, note=note, error=error, exit_code=code)
     return good
 
 
@@ -173,17 +173,18 @@ def _write(
             kind=MESSAGE_KINDS[kind],
             message_id=f"{MESSAGE_KINDS[kind]}:{name}",
             closed_height=work.head.height,
-            reason="timeout" if len(part) < batch_max(miner, kind) else "full",
+            reason="timeout" if len(part) < batch_max(miner, kind=kind) else "full",
             sender=sender_choose(miner, USES[kind]).address,
             method=METHODS[kind],
-            params=change_params(kind, [price for _, price in part]),
+            params=change_params(kind, prices=[price for _, price in part]),
         )
         ordered = sorted(part, key=lambda one: one[0].sector_id)  # one order for all: no deadlock
         moved = [
-            change_step(one, ChangeEvent.SEND, now=work.now, batch=batch, error="") for one, _ in ordered
+            change_step(one, event=ChangeEvent.SEND, now=work.now, batch=batch, error="")
+            for one, _ in ordered
         ]
         if not all(moved):  # somebody cancelled one meanwhile: the others go with the next head
             transaction.set_rollback(True)
             return
         publish(Change("batch", batch.pk, miner.tenant_id))
-    change_batch_push(batch, work)
+    change_batch_push(batch, work=work)

@@ -33,17 +33,17 @@ def signers_refusal(plan: ChangePlan, *, by: Principal) -> str:
     kind = plan.request.kind
     prices = {one.sector.pk: one for one in plan.accepted}
     for miner, sectors in by_miner([one.sector for one in plan.accepted]).items():
-        chosen = [prices[sector.pk] for sector in sectors][: batch_max(miner, kind)]
+        chosen = [prices[sector.pk] for sector in sectors][: batch_max(miner, kind=kind)]
         sender = sender_choose(miner, USES[kind]).address
         message = trial_message(
             to=miner.address,
             from_=sender,
             value=0,
             method=METHODS[kind],
-            params=change_params(kind, chosen),
+            params=change_params(kind, prices=chosen),
         )
         try:
-            refused = policy_try(by, sender, message=message).error
+            refused = policy_try(by, address=sender, message=message).error
         except DomainError as error:
             return gettext("the signer of {sender} could not be asked: {reason}").format(
                 sender=sender, reason=error.reason

@@ -41,8 +41,8 @@ CHANGES_MAX: Final = 1_000
 
 def changes_request(
     sectors: Sequence[Sector],
-    request: ChangeRequest,
     *,
+    request: ChangeRequest,
     by: Principal,
     client: ChainClient,
     head: Head,
@@ -59,7 +59,7 @@ def changes_request(
     disk_require()
     if len(sectors) > CHANGES_MAX:
         raise ChangeRefused(gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX))
-    plan = changes_plan(sectors, request, client=client, head=head, network=network)
+    plan = changes_plan(sectors, request=request, client=client, head=head, network=network)
     accepted_required(plan)
     if count is not None and len(plan.accepted) != count:
         raise ChangeRefused(
@@ -123,7 +123,7 @@ def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Princi
 
 
 def change_recover(
-    sector: Sector, kind: ChangeKind, *, expiration: int | None, batch: Batch, note: str, now: datetime
+    sector: Sector, *, kind: ChangeKind, expiration: int | None, batch: Batch, note: str, now: datetime
 ) -> None:
     """Write after a restore that a change of a sector was sent with this batch; call it in a transaction.
 
@@ -133,12 +133,12 @@ def change_recover(
     waits = fresh.changes.filter(state__in=OPEN_CHANGES).first()
     if waits is not None and waits.kind == kind:
         if waits.state in QUEUED:
-            change_step(waits, ChangeEvent.SEND, now=now, note=note, batch=batch, expiration=expiration)
+            change_step(waits, event=ChangeEvent.SEND, now=now, note=note, batch=batch, expiration=expiration)
         return
     if waits is not None:
         if waits.state not in QUEUED:
             return  # its message settles it, and the chain is compared
-        change_step(waits, ChangeEvent.CANCEL, now=now, note=note)
+        change_step(waits, event=ChangeEvent.CANCEL, now=now, note=note)
     change = SectorChange.objects.create(
         sector=fresh,
         kind=kind,
@@ -154,7 +154,7 @@ def change_recover(
 
 
 def change_step(
-    change: SectorChange, event: ChangeEvent, *, now: datetime, note: str = "", actor: str = "", **data: Any
+    change: SectorChange, *, event: ChangeEvent, now: datetime, note: str = "", actor: str = "", **data: Any
 ) -> bool:
     """Move one change, and its sector where the chain has changed it; False if it is elsewhere by now.
 
@@ -187,12 +187,14 @@ def _sector_follow(
         return
     step = SectorEvent.TERMINATE if is_landed else SectorEvent.REVERT_TERMINATE
     if step in Sector.TRANSITIONS[sector.state]:  # a deep reorganisation may have taken its commit too
-        sector_step(sector, step, job=job, now=now, actor="console", note=note)
+        sector_step(sector, event=step, job=job, now=now, actor="console", note=note)
 
 
 def change_cancel(change: SectorChange, *, by: Principal, now: datetime) -> None:
     """Withdraw a change whose message was not sent yet.  Raises ChangeSent."""
-    if change.state not in QUEUED or not change_step(change, ChangeEvent.CANCEL, now=now, actor=by.actor):
+    if change.state not in QUEUED or not change_step(
+        change, event=ChangeEvent.CANCEL, now=now, actor=by.actor
+    ):
         raise ChangeSent(
             gettext("it cannot be cancelled: its message was sent, or it has ended"), field="change"
         )

@@ -46,7 +46,7 @@ class StoredFiles:
     comm_r: bytes
 
 
-def look_begin(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> None:
+def look_begin(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> None:
     """Have the provers of a store look at a sector's files there; of another store nothing is known yet."""
     sector = stored.sector
     store = Store.objects.filter(tenant_id=sector.tenant_id, name=stored.store).first()
@@ -84,7 +84,7 @@ def look_end(look: Job | None, *, now: datetime) -> None:
         )
 
 
-def look_read(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> str | None:
+def look_read(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> str | None:
     """Return what a prover found wrong with files, empty if nothing, None if none has looked yet.
 
     One that nobody took in time is begun anew, as is the next one after files that were bad.
@@ -92,7 +92,7 @@ def look_read(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> str 
     look = told.look
     is_lapsed = look is not None and look.state == JobState.READY and (look.expires_at or now) <= now
     if look is None or look.state == JobState.FAILED or is_lapsed:
-        look_begin(told, stored, now=now)
+        look_begin(told, stored=stored, now=now)
         return None
     if look.state != JobState.DONE:
         return None
@@ -105,7 +105,7 @@ def look_read(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> str 
     return reason
 
 
-def seen_text(told: DamoclesTold, store: str) -> str:
+def seen_text(told: DamoclesTold, *, store: str) -> str:
     """Return who has seen the files, for a timeline."""
     result = {} if told.look is None else told.look.result
     return gettext("in store {store} by {worker}").format(
@@ -140,11 +140,11 @@ def files_wait(one: Held) -> str:
         return ""
     if sector.paused_at is not None:
         return sector.error
-    reason = look_read(one.told, stored_of(sector), now=one.now)
+    reason = look_read(one.told, stored=stored_of(sector), now=one.now)
     if reason is None:
         return unseen_text(sector.store)
     if not reason:
-        one.note("FILES_SEEN", seen_text(one.told, sector.store))
+        one.note("FILES_SEEN", seen_text(one.told, store=sector.store))
         return ""
     error = BAD_FILES.format(store=sector.store) + reason
     one.note("FAIL", error, is_error=True)

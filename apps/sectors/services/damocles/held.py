@@ -111,9 +111,9 @@ class Held:
 
     def data_refusal(self, step: str) -> str:
         """Release a sector of clients' data whose worker goes on with zeros; return why, empty for others."""
-        if not seals_zeros(self.sector, self.told, step=step):
+        if not seals_zeros(self.sector, told=self.told, step=step):
             return ""
-        return deals_refuse(self.sector, self.job, told=self.told, now=self.now)
+        return deals_refuse(self.sector, job=self.job, told=self.told, now=self.now)
 
     def bind(self, worker: Worker) -> None:
         """Have a worker be the one that has the sector's files."""
@@ -141,7 +141,7 @@ class Held:
             report = {"seq": self.job.seq + 1, "token": self.job.lease_token, "ms": took_ms, "worker": worker}
             actor = "" if worker is None else worker.name
             sector_step(
-                self.sector, step.event, job=self.job, now=self.now, actor=actor, report=report, **data
+                self.sector, event=step.event, job=self.job, now=self.now, actor=actor, report=report, **data
             )
         return not self.is_before(state)
 
@@ -163,7 +163,7 @@ class Held:
         publish(Change("sector", str(self.sector.uuid), self.sector.tenant_id))
 
 
-def sector_find(principal: Principal, name: SectorName) -> Sector:
+def sector_find(principal: Principal, *, name: SectorName) -> Sector:
     """Return the row of a sector that a worker names.  Raises NotDamocles.
 
     A token or an address may be the wrong one, and a database an older one: what is not found here is no
@@ -181,9 +181,9 @@ def sector_find(principal: Principal, name: SectorName) -> Sector:
 
 
 @contextmanager
-def held(principal: Principal, name: SectorName, *, now: datetime) -> Iterator[Held]:
+def held(principal: Principal, *, name: SectorName, now: datetime) -> Iterator[Held]:
     """Lock a sector that a damocles-worker seals.  Raises NotDamocles."""
-    found = sector_find(principal, name)
+    found = sector_find(principal, name=name)
     with transaction.atomic():
         job, sector = job_locked(found.pk)
         if _is_forgotten(job, sector):
@@ -196,16 +196,16 @@ def held(principal: Principal, name: SectorName, *, now: datetime) -> Iterator[H
         yield Held(sector, job, told, principal, now)
 
 
-def damocles_told(principal: Principal, name: SectorName, *, now: datetime) -> tuple[Sector, DamoclesSector]:
+def damocles_told(principal: Principal, *, name: SectorName, now: datetime) -> tuple[Sector, DamoclesSector]:
     """Return a sector that a damocles-worker seals, as it is, for a worker that only asks.
 
     Raises NotDamocles.
     """
-    sector = sector_find(principal, name)
+    sector = sector_find(principal, name=name)
     rows = DamoclesSector.objects.filter(sector=sector).exclude(begun_at=None)
     told = rows.select_related("sector__job__sticky_worker").first()
     if told is None:  # after a restore a thread that waits for the chain names its sector by this alone
-        with held(principal, name, now=now) as one:
+        with held(principal, name=name, now=now) as one:
             if one.sector.state not in ENDED_SECTORS:
                 one.lease()
             return one.sector, one.told
@@ -228,7 +228,7 @@ def _is_forgotten(job: Job, sector: Sector) -> bool:
     return is_bare and since is not None and sector.created_at < since
 
 
-def living_require(one: Held, name: SectorName) -> None:
+def living_require(one: Held, *, name: SectorName) -> None:
     """Raise SectorGone for a sector that is over."""
     if one.sector.state in ENDED_SECTORS:
         raise SectorGone(f"sector state not found: {name} is {one.sector.state.lower()}")

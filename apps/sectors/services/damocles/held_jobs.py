@@ -157,9 +157,9 @@ class JobHeld:
             token=self.job.lease_token, seq=self.job.seq + 1, state=state, event=event, outputs=outputs
         )
         if self.run is None:
-            unseal_step(self.job, said, digest="", now=self.now)
+            unseal_step(self.job, event=said, digest="", now=self.now)
             return
-        run_report(self.job, said, digest="", now=self.now)
+        run_report(self.job, event=said, digest="", now=self.now)
         self.job, self.run = run_locked(self.run.pk)
 
     def _next(self) -> tuple[str, str]:
@@ -209,7 +209,7 @@ class JobHeld:
         else:
             run_move(
                 self.run,
-                f"{BACK_TO}{first}",
+                event=f"{BACK_TO}{first}",
                 job=self.job,
                 now=self.now,
                 actor=self.told.worker.name,
@@ -249,22 +249,22 @@ class JobHeld:
         self.release()
 
 
-def job_is_named(principal: Principal, name: SectorName) -> bool:
+def job_is_named(principal: Principal, *, name: SectorName) -> bool:
     """Return whether a worker that names a sector does a job over it; else it seals it.
 
     Raises NotDamocles.
     """
-    sector = sector_find(principal, name)
+    sector = sector_find(principal, name=name)
     sealing = DamoclesSector.objects.filter(sector=sector, finished_at=None).exclude(begun_at=None)
     return not sealing.exists() and DamoclesJob.objects.filter(sector=sector).exists()
 
 
 @contextmanager
 def job_held(
-    principal: Principal, name: SectorName, *, kinds: tuple[JobKind, ...] = tuple(FIRST_STAGES), now: datetime
+    principal: Principal, *, name: SectorName, kinds: tuple[JobKind, ...] = tuple(FIRST_STAGES), now: datetime
 ) -> Iterator[JobHeld]:
     """Lock the job over a sector that a damocles-worker was given last.  Raises NotDamocles."""
-    sector = sector_find(principal, name)
+    sector = sector_find(principal, name=name)
     rows = DamoclesJob.objects.filter(sector=sector, job__kind__in=kinds)
     newest = rows.order_by("-pk").values_list("job_id", flat=True).first()
     if newest is None:

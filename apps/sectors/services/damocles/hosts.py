@@ -74,7 +74,9 @@ def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Wor
     }
     row, is_new = Worker.objects.get_or_create(tenant_id=principal.own_id, uid=uid, defaults=facts)
     if is_new:
-        worker_audit(principal, "worker.register", worker=row, after={"host": source, "kind": DAMOCLES})
+        worker_audit(
+            principal, action="worker.register", worker=row, after={"host": source, "kind": DAMOCLES}
+        )
     if row.retired_at is not None:
         raise WorkerRetired(row.name)
     return row
@@ -102,7 +104,7 @@ def takes_work(worker: Worker) -> bool:
 
 
 @transaction.atomic
-def damocles_plan_note(host: Worker, kind: str, *, now: datetime) -> None:
+def damocles_plan_note(host: Worker, *, kind: str, now: datetime) -> None:
     """Note that a worker asks for jobs of a kind; not each time."""
     at = now.timestamp()
     if at - host.hardware.get(PLANS, {}).get(str(kind), 0) < PLAN_NOTED_S:
@@ -114,7 +116,7 @@ def damocles_plan_note(host: Worker, kind: str, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
+def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
     """Note that a worker lives: its leases go on, and what it was told to do counts from here.
 
     Raises WorkerRetired.
@@ -146,7 +148,7 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def damocles_pings_forget(principal: Principal, name: str) -> None:
+def damocles_pings_forget(principal: Principal, *, name: str) -> None:
     """Forget what a damocles-worker has told of itself until its next ping; its sectors stay its own.
 
     Raises NotAllowed, WorkerUnknown.
@@ -160,7 +162,9 @@ def damocles_pings_forget(principal: Principal, name: str) -> None:
     row.hardware = {key: value for key, value in row.hardware.items() if key != PINGS}
     row.last_error = ""
     row.save(update_fields=["hardware", "last_error", "updated_at"])
-    worker_audit(principal, "worker.pings-forget", worker=row, before={"seen_at": row.seen_at.isoformat()})
+    worker_audit(
+        principal, action="worker.pings-forget", worker=row, before={"seen_at": row.seen_at.isoformat()}
+    )
     publish(Change("worker", row.pk, row.tenant_id))
 
 

@@ -41,7 +41,7 @@ class Given:
     inputs: SealInputs
 
 
-def job_allocate(principal: Principal, wanted: Wanted, *, kind: JobKind, now: datetime) -> Given | None:
+def job_allocate(principal: Principal, *, wanted: Wanted, kind: JobKind, now: datetime) -> Given | None:
     """Lease the most urgent waiting job of a kind to the worker that asks; None while there is none.
 
     An updated sector is unsealed by the pool's own hosts: a worker reads the replica before the update.
@@ -50,7 +50,7 @@ def job_allocate(principal: Principal, wanted: Wanted, *, kind: JobKind, now: da
     worker = damocles_taker(principal, now=now)
     if worker is None or must_register(worker):
         return None
-    damocles_plan_note(worker, kind, now=now)
+    damocles_plan_note(worker, kind=kind, now=now)
     for job, sector in _waiting(principal, wanted, kind=kind, now=now):
         offered = list(job.offered_to or [])
         if worker.pk not in offered:  # before the claim, which locks roles before jobs
@@ -99,7 +99,7 @@ def _claim(job: Job, sector: Sector, *, worker: Worker, kind: JobKind, now: date
         stages={FIRST_STAGES[kind]: 1},
         new_sectors=1,
     )
-    for assignment in jobs_claim(worker, claim, now=now, among=Q(pk=job.pk)).jobs:
+    for assignment in jobs_claim(worker, claim=claim, now=now, among=Q(pk=job.pk)).jobs:
         leased = Job.objects.get(pk=job.pk)
         DamoclesJob.objects.filter(job=leased).delete()
         DamoclesJob.objects.create(

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 def job_report(
-    principal: Principal, name: SectorName, *, reported: Reported, now: datetime
+    principal: Principal, *, name: SectorName, reported: Reported, now: datetime
 ) -> tuple[bool, str]:
     """Record what a thread reports; return whether it is to wipe the sector, and why.
 
     Raises NotDamocles, WorkerRetired.
     """
     worker = damocles_host(principal, name=reported.instance, now=now)
-    with job_held(principal, name, now=now) as one:
+    with job_held(principal, name=name, now=now) as one:
         if one.told.finished_at is not None:
             return True, "" if one.is_accepted else one.loss
         if one.loss or _is_anothers(one.told, worker, reported, source=principal.source):
@@ -70,9 +70,9 @@ def _rebuild_follow(one: JobHeld, until: str) -> None:
         one.forward(until, StageOutputs(comm_d=bytes(one.sector.comm_d or b"")))
 
 
-def job_finish(principal: Principal, name: SectorName, *, now: datetime) -> None:
+def job_finish(principal: Principal, *, name: SectorName, now: datetime) -> None:
     """Note that a thread is done with its job.  Raises NotDamocles, NotThatFar."""
-    with job_held(principal, name, now=now) as one:
+    with job_held(principal, name=name, now=now) as one:
         if not one.is_of_caller:
             return
         if one.told.finished_at is None and not one.loss and not one.is_accepted:
@@ -84,12 +84,12 @@ def job_finish(principal: Principal, name: SectorName, *, now: datetime) -> None
         one.end()
 
 
-def job_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
+def job_abort(principal: Principal, *, name: SectorName, reason: str, now: datetime) -> None:
     """Release a job that its thread has given up; one that it has lost or done stays as it is.
 
     Raises NotDamocles.
     """
-    with job_held(principal, name, now=now) as one:
+    with job_held(principal, name=name, now=now) as one:
         if not one.is_of_caller:
             return
         if one.told.finished_at is None and not one.loss and not one.is_accepted:

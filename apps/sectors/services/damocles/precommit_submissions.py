@@ -38,13 +38,13 @@ class PreCommitted:
 
 
 def damocles_precommit(
-    principal: Principal, name: SectorName, *, made: PreCommitted, anew: bool, now: datetime
+    principal: Principal, *, name: SectorName, made: PreCommitted, anew: bool, now: datetime
 ) -> Submitted:
     """Store the commitments of a sector's replica; the same ones again are accepted again.
 
     `anew` replaces those that were stored, as long as no message has them.  Raises NotDamocles.
     """
-    with held(principal, name, now=now) as one:
+    with held(principal, name=name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS:
             return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
@@ -105,21 +105,21 @@ def _precommit_refusal(one: Held, made: PreCommitted) -> Submitted | None:
 def _is_stale(sector: Sector, epoch: int) -> bool:
     """Return whether the chain takes no pre-commit with a ticket of an epoch any more."""
     head = head_current()
-    return head is not None and epoch <= head.height - ticket_life(sector, network_current())
+    return head is not None and epoch <= head.height - ticket_life(sector, network=network_current())
 
 
-def precommit_status(principal: Principal, name: SectorName, *, now: datetime) -> OnChainStatus:
+def precommit_status(principal: Principal, *, name: SectorName, now: datetime) -> OnChainStatus:
     """Return where a sector's pre-commit is.  Raises NotDamocles.
 
     One that went back behind its submission is to be submitted again: only then what the worker has is
     compared with what the sector is now, and it gives up only what the chain takes no more.
     """
-    sector, _ = damocles_told(principal, name, now=now)
+    sector, _ = damocles_told(principal, name=name, now=now)
     if sector.state in ENDED_SECTORS:
         return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
-    if not is_before(sector, SectorState.PRECOMMIT_LANDED):
+    if not is_before(sector, state=SectorState.PRECOMMIT_LANDED):
         return OnChainState.LANDED, ""
-    if is_before(sector, SectorState.PERSISTED):
+    if is_before(sector, state=SectorState.PERSISTED):
         if sector.comm_r is None:
             return OnChainState.NOT_FOUND, "no pre-commit was submitted"
         if sector.paused_at is not None:

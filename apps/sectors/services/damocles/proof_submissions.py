@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def damocles_proof(
-    principal: Principal, name: SectorName, *, proof: bytes, anew: bool, now: datetime
+    principal: Principal, *, name: SectorName, proof: bytes, anew: bool, now: datetime
 ) -> Submitted:
     """Store a sector's proof of replication; the same one again is accepted again.
 
@@ -35,7 +35,7 @@ def damocles_proof(
     """
     if not 0 < len(proof) <= sealing_policy().proof_max_bytes:
         return SubmitResult.MISMATCHED, "the proof is empty or too long"
-    with held(principal, name, now=now) as one:
+    with held(principal, name=name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS:
             return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
@@ -83,7 +83,7 @@ def _proof_first(one: Held, proof: bytes) -> Submitted | str:
 def _proof_take(sector: Sector, proof: bytes) -> Submitted:
     """Check a proof where that can be done here, and store it."""
     try:
-        proof_check(sector, proof)
+        proof_check(sector, proof=proof)
     except BadReport as bad:
         return SubmitResult.MISMATCHED, bad.reason
     columns = {"proof": proof, "seed_epoch": sector.seed_epoch or 0}
@@ -91,14 +91,14 @@ def _proof_take(sector: Sector, proof: bytes) -> Submitted:
     return SubmitResult.ACCEPTED, ""
 
 
-def proof_status(principal: Principal, name: SectorName, *, now: datetime) -> OnChainStatus:
+def proof_status(principal: Principal, *, name: SectorName, now: datetime) -> OnChainStatus:
     """Return where a sector's commit is.  Raises NotDamocles."""
-    sector, told = damocles_told(principal, name, now=now)
+    sector, told = damocles_told(principal, name=name, now=now)
     if sector.state in ENDED_SECTORS:
         return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
-    if not is_before(sector, SectorState.COMMIT_LANDED):
+    if not is_before(sector, state=SectorState.COMMIT_LANDED):
         return OnChainState.LANDED, ""
-    if is_before(sector, SectorState.C2_DONE):
+    if is_before(sector, state=SectorState.C2_DONE):
         known = SectorProof.objects.filter(sector=sector).first()
         if told.seed_epoch is None or known is None:
             return OnChainState.NOT_FOUND, "no proof was submitted"

@@ -76,11 +76,11 @@ class ProofJob:
 
 
 def proofs_claim(
-    principal: Principal, wanted: ProofsWanted, *, count: int, name: str, now: datetime
+    principal: Principal, *, wanted: ProofsWanted, count: int, name: str, now: datetime
 ) -> list[ProofJob]:
     """Lease proofs to a worker, the most urgent first.  Raises WorkerRetired."""
     worker = damocles_host(principal, name=name, now=now)
-    damocles_plan_note(worker, JobKind.WINDOW_POST, now=now)
+    damocles_plan_note(worker, kind=JobKind.WINDOW_POST, now=now)
     count = min(count, AT_ONCE)
     if count < 1 or not takes_work(worker):
         return []
@@ -96,7 +96,7 @@ def proofs_claim(
         stages={},
         max=count,
     )
-    taken = [one.id for one in jobs_claim(worker, claim, now=now, among=among).jobs]
+    taken = [one.id for one in jobs_claim(worker, claim=claim, now=now, among=among).jobs]
     leased = Job.objects.filter(uuid__in=taken, worker=worker, state=JobState.LEASED)
     until = now + timedelta(seconds=LEASE_MIN_S)
     leased.filter(lease_s__lt=LEASE_MIN_S).update(lease_s=LEASE_MIN_S, lease_until=until)
@@ -136,7 +136,7 @@ def _own(principal: Principal, uuid: str) -> Job:
     return job
 
 
-def proofs_heartbeat(principal: Principal, names: Sequence[str], *, name: str, now: datetime) -> int:
+def proofs_heartbeat(principal: Principal, *, names: Sequence[str], name: str, now: datetime) -> int:
     """Prolong the leases that a worker still has; returns of how many jobs.
 
     Raises WorkerRetired, JobUnknown.
@@ -158,7 +158,7 @@ def proofs_heartbeat(principal: Principal, names: Sequence[str], *, name: str, n
 
 
 def proof_finish(
-    principal: Principal, name: str, *, proof: bytes, faults: Sequence[int], error: str, now: datetime
+    principal: Principal, *, name: str, proof: bytes, faults: Sequence[int], error: str, now: datetime
 ) -> bool:
     """Store a proof, the sectors that could not be read, or why there is none.
 
@@ -171,11 +171,11 @@ def proof_finish(
         if error or not (proof or faults):
             words = (error or "the worker returned neither a proof nor a reason")[:TEXT_MAX]
             fail = Fail(token=token, level=Level.TEMPORARY, stage=job.stage, error=words)
-            job_fail(uuid, fail, tenant_id=principal.own_id, now=now)
+            job_fail(uuid, fail=fail, tenant_id=principal.own_id, now=now)
         else:
             took_ms = max(int((now - job.updated_at).total_seconds() * 1000), 1)  # since it was leased
             done = Complete(token=token, proof=proof, faults=tuple(faults), ms=took_ms)
-            job_complete(uuid, done, tenant_id=principal.own_id, now=now)
+            job_complete(uuid, complete=done, tenant_id=principal.own_id, now=now)
     except LeaseLost:
         return False
     return True
@@ -191,7 +191,7 @@ def proofs_listed(principal: Principal) -> list[ProofJob]:
 
 
 @transaction.atomic
-def proof_reset(principal: Principal, name: str, *, now: datetime) -> None:
+def proof_reset(principal: Principal, *, name: str, now: datetime) -> None:
     """Free a proof from its host, so that any may claim it; what it still says of it is refused.
 
     Raises JobUnknown, Conflict.
@@ -221,7 +221,7 @@ def proof_reset(principal: Principal, name: str, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def proof_remove(principal: Principal, name: str, *, now: datetime) -> None:
+def proof_remove(principal: Principal, *, name: str, now: datetime) -> None:
     """End a proof's job: the window has another one made.  Raises JobUnknown, Conflict."""
     uuid, _ = _named(name)
     job = _open(principal, uuid)

@@ -68,9 +68,9 @@ class Updated:
     proof: bytes
 
 
-def snap_up_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> GivenRun | None:
+def snap_up_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> GivenRun | None:
     """Lease a snap-up that waits; None while there is none.  Raises WorkerRetired."""
-    given = job_allocate(principal, wanted, kind=JobKind.SNAP_UP, now=now)
+    given = job_allocate(principal, wanted=wanted, kind=JobKind.SNAP_UP, now=now)
     return None if given is None else GivenRun(given=given, pieces=_pieces_of(given.job.run))
 
 
@@ -79,13 +79,13 @@ def _pieces_of(run: PipelineRun) -> list[PlacedPiece]:
     return pieces_placed(run.pieces, pieces_of_sector(sector.miner, sector.number))
 
 
-def rebuild_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> GivenRun | None:
+def rebuild_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> GivenRun | None:
     """Lease a rebuild that waits; None while there is none.  Raises WorkerRetired."""
-    given = job_allocate(principal, wanted, kind=JobKind.REBUILD, now=now)
+    given = job_allocate(principal, wanted=wanted, kind=JobKind.REBUILD, now=now)
     return None if given is None else GivenRun(given=given, pieces=deals_of(given.sector))
 
 
-def snap_up_submit(principal: Principal, name: SectorName, *, made: Updated, now: datetime) -> Submitted:
+def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now: datetime) -> Submitted:
     """Accept an updated replica with its proof; the same again is answered as before.
 
     Raises NotDamocles, and NotThatFar until a prover has seen the files.
@@ -95,7 +95,7 @@ def snap_up_submit(principal: Principal, name: SectorName, *, made: Updated, now
     if len(made.proof) > sealing_policy().proof_max_bytes:
         return SubmitResult.REJECTED, "the proof is too long"
     try:
-        with job_held(principal, name, kinds=(JobKind.SNAP_UP,), now=now) as one:
+        with job_held(principal, name=name, kinds=(JobKind.SNAP_UP,), now=now) as one:
             taken = _update_take(one, name, made)
     except BadReport as bad:
         return SubmitResult.REJECTED, bad.reason
@@ -126,13 +126,13 @@ def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | s
     elif bytes(run.comm_r or b"") != made.comm_r:
         return SubmitResult.REJECTED, "a different replica was already submitted for this sector"
     stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
-    reason = "" if one.told.looked_at is not None else look_read(one.told, stored, now=one.now)
+    reason = "" if one.told.looked_at is not None else look_read(one.told, stored=stored, now=one.now)
     if reason is None:
         return f"{name}: {unseen_text(made.store)}"
     if reason:
         one.fail(BAD_FILES.format(store=made.store) + reason, is_paused=False)
         return SubmitResult.FILES_MISSED, reason
-    one.note("FILES_SEEN", seen_text(one.told, made.store))
+    one.note("FILES_SEEN", seen_text(one.told, store=made.store))
     one.forward(SnapState.SNAP_STORED, outputs)
     # What is left to do in the store is done by a host of ours, which is chosen when it is due.
     Job.objects.filter(pk=one.job.pk).update(offered_to=[])
@@ -141,7 +141,7 @@ def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | s
 
 
 def rebuild_submit(
-    principal: Principal, name: SectorName, *, store_name: str, is_update: bool, now: datetime
+    principal: Principal, *, name: SectorName, store_name: str, is_update: bool, now: datetime
 ) -> bool:
     """Accept a replica that was made again, if its files are those that the chain has.
 
@@ -151,7 +151,7 @@ def rebuild_submit(
     store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
     if store is None:
         return False
-    with job_held(principal, name, kinds=(JobKind.REBUILD,), now=now) as one:
+    with job_held(principal, name=name, kinds=(JobKind.REBUILD,), now=now) as one:
         if one.is_accepted:
             return True
         one.require(name)
@@ -179,14 +179,14 @@ def _rebuilt_look(one: JobHeld, store: Store) -> str | None:
     stored = StoredFiles(sector=one.sector, store=store.name, comm_r=bytes(one.sector.comm_r or b""))
     if one.told.store != store.name:
         one.told.store = store.name
-        look_begin(one.told, stored, now=one.now)
+        look_begin(one.told, stored=stored, now=one.now)
         return None
-    return look_read(one.told, stored, now=one.now)
+    return look_read(one.told, stored=stored, now=one.now)
 
 
 def _rebuilt_take(one: JobHeld, store: Store) -> None:
     """Bring a rebuild to its end by what a prover has seen."""
-    one.note("FILES_SEEN", seen_text(one.told, store.name))
+    one.note("FILES_SEEN", seen_text(one.told, store=store.name))
     sector = one.sector
     made = StageOutputs(
         comm_d=bytes(sector.comm_d or b""),

@@ -68,7 +68,7 @@ class Reported:
 
 
 @transaction.atomic
-def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> list[Sector]:
+def damocles_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> list[Sector]:
     """Lease sectors that nobody has begun to the worker that asks, with clients' data if it takes such.
 
     A sector is bound to nobody before a worker names it: if the answer was lost it is given out again, to
@@ -94,7 +94,7 @@ def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) ->
         new_sectors=count,
         max=count,
     )
-    jobs = jobs_claim(worker, claim, now=now, among=among).jobs
+    jobs = jobs_claim(worker, claim=claim, now=now, among=among).jobs
     given = Job.objects.filter(uuid__in=[job.id for job in jobs])
     given.update(sticky_worker=None)
     sectors = list(Sector.objects.filter(job__in=given).select_related("miner").order_by("number"))
@@ -103,26 +103,26 @@ def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) ->
     return sectors
 
 
-def damocles_deals(principal: Principal, name: SectorName, *, now: datetime) -> list[PlacedPiece]:
+def damocles_deals(principal: Principal, *, name: SectorName, now: datetime) -> list[PlacedPiece]:
     """Return the pieces of a sector that a worker begins with; none where it is of zeros.
 
     Raises SectorGone, NotDamocles.
     """
-    with held(principal, name, now=now) as one:
-        living_require(one, name)
+    with held(principal, name=name, now=now) as one:
+        living_require(one, name=name)
         one.holder_require(name)
         one.lease()
-        deals_note(one.job, one.told, now=now)
+        deals_note(one.job, told=one.told, now=now)
         return deals_of(one.sector)
 
 
-def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingContext) -> Sector:
+def damocles_ticket(principal: Principal, *, name: SectorName, work: SealingContext) -> Sector:
     """Return a sector with its ticket; asked again, the same.
 
     Raises SectorGone, NotDamocles, NotThatFar.
     """
-    with held(principal, name, now=work.now) as one:
-        living_require(one, name)
+    with held(principal, name=name, now=work.now) as one:
+        living_require(one, name=name)
         one.holder_require(name)
         refusal = one.data_refusal("TicketAssigned")
         if not refusal:
@@ -147,20 +147,20 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
                 name=name, error=sector.error or sector.state
             )
         )
-    with held(principal, name, now=work.now) as one:
+    with held(principal, name=name, now=work.now) as one:
         one.lease()
     return sector
 
 
 def damocles_report(
-    principal: Principal, name: SectorName, *, reported: Reported, now: datetime
+    principal: Principal, *, name: SectorName, reported: Reported, now: datetime
 ) -> tuple[bool, str]:
     """Take a worker's word of what it has done; returns whether it is to wipe the sector, and why.
 
     Raises NotDamocles, WorkerRetired.
     """
     worker = damocles_host(principal, name=reported.instance, now=now)
-    with held(principal, name, now=now) as one:
+    with held(principal, name=name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS or one.told.finished_at is not None:
             if sector.state not in ENDED_SECTORS:
@@ -218,12 +218,12 @@ def _failure_note(one: Held, reported: Reported) -> None:
     sector_pause(one.sector, job=one.job, error=error, level=level, now=one.now)
 
 
-def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) -> None:
+def damocles_finish(principal: Principal, *, name: SectorName, now: datetime) -> None:
     """Note that a worker is done with a sector; it proves once the chain has its commit.
 
     Raises NotDamocles, NotThatFar.
     """
-    with held(principal, name, now=now) as one:
+    with held(principal, name=name, now=now) as one:
         if one.sector.state in ENDED_SECTORS:
             return
         if one.is_before(SectorState.C2_DONE):
@@ -240,12 +240,12 @@ def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) ->
             one.forward(SectorState.PROVING)
 
 
-def damocles_finalize(principal: Principal, name: SectorName, *, now: datetime) -> None:
+def damocles_finalize(principal: Principal, *, name: SectorName, now: datetime) -> None:
     """Declare a worker's proving sector finished: the worker wipes its folder at its next report.
 
     Raises NotDamocles, and NotThatFar for one that the chain does not have yet.
     """
-    with held(principal, name, now=now) as one:
+    with held(principal, name=name, now=now) as one:
         if one.sector.state != SectorState.PROVING:
             raise NotThatFar(
                 gettext("{name} is {state}: it can be finalized once it is proving").format(
@@ -266,15 +266,17 @@ def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
     landed = {sector.pk: sector for sector in stored}
     begun = DamoclesSector.objects.exclude(begun_at=None)
     theirs = begun.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
-    return sum(step_console(landed[row.sector_id], "FINALIZE", now=now) for row in (theirs if landed else ()))
+    return sum(
+        step_console(landed[row.sector_id], event="FINALIZE", now=now) for row in (theirs if landed else ())
+    )
 
 
-def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
+def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: datetime) -> None:
     """Abort a sector that its worker has given up; one that the chain has already proves on.
 
     Raises NotDamocles, CommitOnItsWay.
     """
-    with held(principal, name, now=now) as one:
+    with held(principal, name=name, now=now) as one:
         if one.sector.state in ENDED_SECTORS:
             return
         if not one.is_before(SectorState.COMMIT_LANDED):

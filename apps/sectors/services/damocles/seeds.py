@@ -32,12 +32,12 @@ class SeedAnswer:
     wait_epochs: int = 0
 
 
-def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContext) -> SeedAnswer:
+def damocles_seed(principal: Principal, *, name: SectorName, work: SealingContext) -> SeedAnswer:
     """Return a sector's seed, or how long it takes; none before a prover has seen the sector's files.
 
     Raises NotDamocles, NotThatFar.
     """
-    with held(principal, name, now=work.now) as one:
+    with held(principal, name=name, now=work.now) as one:
         one.go_on()
         sector = one.sector
         if sector.state in ENDED_SECTORS or one.is_before(SectorState.PRECOMMIT_LANDED):
@@ -54,7 +54,7 @@ def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContex
             head=work.head,
             now=work.now,
         )
-    with held(principal, name, now=work.now) as one:
+    with held(principal, name=name, now=work.now) as one:
         if one.sector.store and files_wait(one):
             return SeedAnswer(wait_epochs=1)
         sector = one.sector

@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 
 
 def damocles_reserve(
-    principal: Principal, name: SectorName, *, size: int, candidates: Sequence[str], now: datetime
+    principal: Principal, *, name: SectorName, size: int, candidates: Sequence[str], now: datetime
 ) -> Store | None:
     """Reserve room for a sector in one of the worker's stores; asked again, in the same one.
 
     None while no store takes it.  Raises NotDamocles, SectorGone.
     """
-    with held(principal, name, now=now) as one:
-        living_require(one, name)
+    with held(principal, name=name, now=now) as one:
+        living_require(one, name=name)
         one.go_on()
         one.lease()
         return _reserve(principal, one.told, name, size=size, candidates=candidates, now=now)
 
 
 def damocles_job_reserve(
-    principal: Principal, name: SectorName, *, size: int, candidates: Sequence[str], now: datetime
+    principal: Principal, *, name: SectorName, size: int, candidates: Sequence[str], now: datetime
 ) -> Store | None:
     """Reserve room for what a job over a proven sector makes: an update goes beside the sector's own files.
 
     None while no store takes it.  Raises NotDamocles, SectorGone, NotThatFar.
     """
-    with job_held(principal, name, kinds=RUN_KINDS, now=now) as one:
+    with job_held(principal, name=name, kinds=RUN_KINDS, now=now) as one:
         one.require(name)
         one.begin()
         own = one.sector.store
@@ -88,10 +88,10 @@ def _reserve(
     return chosen
 
 
-def damocles_release(principal: Principal, name: SectorName, *, now: datetime) -> bool:
+def damocles_release(principal: Principal, *, name: SectorName, now: datetime) -> bool:
     """Release what is kept free for a sector; return whether anything was.  Raises NotDamocles."""
-    holding = job_held if job_is_named(principal, name) else held
-    with holding(principal, name, now=now) as one:
+    holding = job_held if job_is_named(principal, name=name) else held
+    with holding(principal, name=name, now=now) as one:
         had = bool(one.told.reserved_store)
         one.told.reserved_store, one.told.reserved_bytes = "", 0
         one.told.save(update_fields=["reserved_store", "reserved_bytes"])

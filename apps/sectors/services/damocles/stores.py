@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def damocles_store(principal: Principal, name: str, *, now: datetime) -> Store | None:
+def damocles_store(principal: Principal, *, name: str, now: datetime) -> Store | None:
     """Return a store by its name."""
     return stores_visible(principal, now=now).filter(tenant_id=principal.own_id, name=name).first()
 
@@ -30,7 +30,7 @@ def store_path(store: Store) -> str:
     return next((row.path for row in attachments_of(store)), "")
 
 
-def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, now: datetime) -> bool:
+def damocles_stored(principal: Principal, *, name: SectorName, store_name: str, now: datetime) -> bool:
     """Note in which store a worker has put a sector's files; False for a store that is not known.
 
     A prover looks at them there: until it has found them whole nothing is committed.
@@ -39,7 +39,7 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
     store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
     if store is None:
         return False
-    with held(principal, name, now=now) as one:
+    with held(principal, name=name, now=now) as one:
         one.go_on()
         files_mended(one)
         sector = one.sector
@@ -67,5 +67,5 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
         sector.store = store.name
         one.told.reserved_store, one.told.reserved_bytes = "", 0
         one.note("STORED", gettext("in store {store}").format(store=store.name))
-        look_begin(one.told, stored_of(sector), now=now)
+        look_begin(one.told, stored=stored_of(sector), now=now)
     return True

@@ -19,6 +19,6 @@ Submitted = tuple[SubmitResult, str]
 OnChainStatus = tuple[OnChainState, str]
 
 
-def is_before(sector: Sector, state: str) -> bool:
+def is_before(sector: Sector, *, state: str) -> bool:
     """Return whether a sector has not come to a state yet."""
     return stage_rank(sector.stage) < stage_rank(NEXT_STAGE[state].stage)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def unseal_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> tuple[Given, str] | None:
+def unseal_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> tuple[Given, str] | None:
     """Lease a piece that is to be unsealed, with its CID; None while there is none.  Raises WorkerRetired."""
-    given = job_allocate(principal, wanted, kind=JobKind.UNSEAL, now=now)
+    given = job_allocate(principal, wanted=wanted, kind=JobKind.UNSEAL, now=now)
     return None if given is None else (given, str(_piece_of(given.job).piece_cid))
 
 
@@ -52,12 +52,12 @@ def _piece_named(one: JobHeld, name: SectorName, cid: str) -> Piece:
     return piece
 
 
-def unseal_is_wanted(principal: Principal, name: SectorName, *, cid: str, now: datetime) -> bool:
+def unseal_is_wanted(principal: Principal, *, name: SectorName, cid: str, now: datetime) -> bool:
     """Return whether a worker is to upload what it has unsealed; asked again, the same until it has.
 
     Raises NotDamocles, SectorGone.
     """
-    with job_held(principal, name, kinds=(JobKind.UNSEAL,), now=now) as one:
+    with job_held(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
         piece = _piece_named(one, name, cid)
         one.require(name)
         if one.is_accepted:
@@ -73,7 +73,7 @@ def _uploading(one: JobHeld) -> None:
         one.step(StageOutputs())
 
 
-def unsealed_from_worker(principal: Principal, cid: str, *, source: Source) -> None:
+def unsealed_from_worker(principal: Principal, *, cid: str, source: Source) -> None:
     """Store the bytes of a piece from the worker that was told to upload them; a repeat changes nothing.
 
     Raises JobUnknown, LeaseLost, UploadCut, PieceBusy, PieceMismatch.
@@ -83,17 +83,19 @@ def unsealed_from_worker(principal: Principal, cid: str, *, source: Source) -> N
     for told in waiting.select_related("job", "sector__miner").order_by(F("named_at").desc(nulls_last=True)):
         is_its = principal.may_mine(told.sector.miner.actor_id or 0)
         if is_its and _piece_of(told.job).piece_cid == cid:
-            unsealed_take(str(told.job.uuid), source, token=told.job.lease_token, tenant_id=principal.own_id)
+            unsealed_take(
+                str(told.job.uuid), source=source, token=told.job.lease_token, tenant_id=principal.own_id
+            )
             return
     raise JobUnknown(cid)
 
 
-def unseal_achieve(principal: Principal, name: SectorName, *, cid: str, error: str, now: datetime) -> None:
+def unseal_achieve(principal: Principal, *, name: SectorName, cid: str, error: str, now: datetime) -> None:
     """Note that a piece is unsealed and here, or why it is not; a repeat changes nothing.
 
     Raises NotDamocles, SectorGone, NotThatFar while its bytes have not come.
     """
-    with job_held(principal, name, kinds=(JobKind.UNSEAL,), now=now) as one:
+    with job_held(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
         piece = _piece_named(one, name, cid)
         if one.is_accepted:
             return

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from apps.sectors.models import Worker
 
 
-def boot_check(worker: Worker, boot_id: str) -> None:
+def boot_check(worker: Worker, *, boot_id: str) -> None:
     """Refuse what an earlier start says, and one that has not reported its disk since a restore.
 
     Raises WorkerReplaced, WorkerRetired.
     """
-    boot_require(worker, boot_id)
+    boot_require(worker, boot_id=boot_id)
     if must_register(worker):
         raise WorkerReplaced
 
 
-def boot_require(worker: Worker, boot_id: str) -> None:
+def boot_require(worker: Worker, *, boot_id: str) -> None:
     """Refuse what an earlier start says, or a retired worker.  Raises WorkerReplaced, WorkerRetired."""
     if worker.retired_at is not None:
         raise WorkerRetired(worker.name)

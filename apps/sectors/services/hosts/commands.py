@@ -43,7 +43,7 @@ def orders_again(worker: Worker) -> None:
 def commands_open(worker: Worker, *, now: datetime) -> tuple[Command, ...]:
     """Return what the worker has not done yet and is still to do; call it in a transaction."""
     rows = list(worker.commands.filter(done_at=None).order_by("pk"))
-    withdrawn = removals_withdraw(rows, now=now) | sealing_orders_withdraw(worker, rows, now=now)
+    withdrawn = removals_withdraw(rows, now=now) | sealing_orders_withdraw(worker, orders=rows, now=now)
     told = (row for row in rows if row.pk not in withdrawn)
     return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in told)
 
@@ -66,7 +66,7 @@ def worker_command(
     """
     if op is Operation.SET_PLAN:
         values = values_read({f"{SLOTS}{stage}": count for stage, count in args.items()})
-        return worker_settings_set(worker, values, actor=actor, by=by)
+        return worker_settings_set(worker, values=values, actor=actor, by=by)
     if op is Operation.RESUME:
         retirement_cancel(worker)
         upgrades_end(worker, now=clock.now())
@@ -76,7 +76,7 @@ def worker_command(
     ordered = ORDERED.get(op, {})
     before = {"paused": worker.is_paused, "draining": worker.is_draining} if ordered else None
     worker_audit(
-        by, f"worker.{op}", worker=worker, before=before, after={"command": str(op), **ordered, **args}
+        by, action=f"worker.{op}", worker=worker, before=before, after={"command": str(op), **ordered, **args}
     )
     publish(Change("worker", worker.pk, worker.tenant_id))
     return command

@@ -43,12 +43,12 @@ TOLD_FIELDS = ("hardware", "slots", "stores")
 
 
 @transaction.atomic
-def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> HeartbeatAnswer:
+def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> HeartbeatAnswer:
     """Renew the worker's leases and note how far its stages are.
 
     Raises WorkerReplaced if another start of the worker has registered since, WorkerRetired.
     """
-    boot_require(worker, heartbeat.boot_id)
+    boot_require(worker, boot_id=heartbeat.boot_id)
     [(is_unreported, has_roles, has_commands, network)] = FACTS.rows([worker.pk, worker.tenant_id])
     if str(JobKind.SEAL) in worker.kinds:
         if is_unreported:
@@ -59,12 +59,12 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         retirement_lock(worker, is_draining=heartbeat.is_draining, is_busy=bool(heartbeat.held))
         worker_roles_renew(worker, now=now)
     if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
-        removals_note(worker, done, now=now)
-        findings_note(worker, done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
-        checks_note(worker, done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
-        scans_note(worker, done, scanned=heartbeat.scanned, errors=heartbeat.command_errors, now=now)
-        orders_note(worker, done, errors=heartbeat.command_errors, now=now)
-        sealing_orders_note(worker, done, errors=heartbeat.command_errors)
+        removals_note(worker, commands=done, now=now)
+        findings_note(worker, done=done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+        checks_note(worker, done=done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+        scans_note(worker, done=done, scanned=heartbeat.scanned, errors=heartbeat.command_errors, now=now)
+        orders_note(worker, done=done, errors=heartbeat.command_errors, now=now)
+        sealing_orders_note(worker, done=done, errors=heartbeat.command_errors)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
     before = {name: getattr(worker, name) for name in TOLD_FIELDS}
     worker.seen_at = now
@@ -72,10 +72,10 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     worker.last_error = heartbeat.last_error
     if heartbeat.hardware.cpus:
         worker.hardware = to_builtins(heartbeat.hardware)
-    settings_note(worker, heartbeat.settings)
-    leftovers_note(worker, heartbeat.leftovers)
+    settings_note(worker, settings=heartbeat.settings)
+    leftovers_note(worker, told=heartbeat.leftovers)
     if heartbeat.attached is not None:
-        worker.stores = stores_note(worker, heartbeat.attached, now=now)
+        worker.stores = stores_note(worker, told=heartbeat.attached, now=now)
         moves_continue(worker, now=now)
         checks_continue(worker, now=now)
     if heartbeat.log:
@@ -85,7 +85,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     if changed:
         worker.save(update_fields=changed)
     HEARD.execute([worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error])
-    renewed = leases_renew(worker, heartbeat.held, now=now)
+    renewed = leases_renew(worker, held=heartbeat.held, now=now)
     ours = {one.id for one in renewed}
     lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in ours]
     is_retired = retire_when_drained(worker, is_busy=bool(heartbeat.held), now=now)
@@ -98,8 +98,8 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         takes_containers=takes_containers_at(network),
         epoch_s=epoch_s_at(network),
         is_retired=is_retired,
-        over=jobs_over(worker, heartbeat.parked),
-        unknown_jobs=unknown_jobs(worker, heartbeat.parked),
+        over=jobs_over(worker, job_ids=heartbeat.parked),
+        unknown_jobs=unknown_jobs(worker, job_ids=heartbeat.parked),
     )
 
 

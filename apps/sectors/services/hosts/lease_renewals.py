@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from poolsite.wire.job_reports import Progress
 
 
-def leases_renew(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> list[Renewed]:
+def leases_renew(worker: Worker, *, held: Sequence[HeldJob], now: datetime) -> list[Renewed]:
     """Prolong leases and store their progress; return those that the worker still holds.
 
     A host holds dozens: a heartbeat takes as many statements for all of them as for one.
@@ -39,7 +39,7 @@ def leases_renew(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> l
     publish_all([Change("sector", sector, worker.tenant_id) for *_, sector in rows if sector is not None])
     proofs = [uuid for uuid, _, is_told_proof, _ in rows if is_told_proof]
     for job in Job.objects.filter(uuid__in=proofs) if proofs else ():
-        proof_progress_store(job, told[job.uuid].progress)
+        proof_progress_store(job, progress=told[job.uuid].progress)
     leases = {UUID(uuid): lease_s for uuid, lease_s, *_ in rows}
     if len(leases) < len(told):
         late = [one for uuid, one in told.items() if uuid not in leases]
@@ -71,15 +71,15 @@ def _proofs_go_on(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> 
         until = now + timedelta(seconds=job.lease_s)
         advance(job, "GO_ON", worker=worker, updated_at=now, lease_until=until, heard_at=now)
         if told[job.uuid].stage == job.stage:
-            progress_store(job, told[job.uuid])
+            progress_store(job, progress=told[job.uuid])
         gone_on.append(job)
     return gone_on
 
 
-def progress_store(job: Job, progress: Progress) -> None:
+def progress_store(job: Job, *, progress: Progress) -> None:
     """Show how far a sector's stage is, or a proof."""
     if job.sector_id is None:
-        proof_progress_store(job, progress)
+        proof_progress_store(job, progress=progress)
         return
     fresh = {
         "progress_done": progress.done,
@@ -92,7 +92,7 @@ def progress_store(job: Job, progress: Progress) -> None:
         publish(Change("sector", str(uuid), tenant_id))
 
 
-def proof_progress_store(job: Job, progress: Progress) -> None:
+def proof_progress_store(job: Job, *, progress: Progress) -> None:
     """Note how far a proof is, and at which height it was last heard to have come further.
 
     By the console's own head: a host that says the same, or less, does not move.

@@ -75,13 +75,13 @@ class BadLeftovers(BadValue):
         super().__init__(reason, field="leftovers")
 
 
-def leftovers_note(worker: Worker, told: Sequence[SealingLeftover] | None) -> None:
+def leftovers_note(worker: Worker, *, told: Sequence[SealingLeftover] | None) -> None:
     """Store what a host has found; None is no news."""
     if told is not None:
         HostReport.objects.update_or_create(worker=worker, defaults={"leftovers": to_builtins(told)})
 
 
-def sealing_orders_note(worker: Worker, done: Collection[str], *, errors: Mapping[str, str]) -> None:
+def sealing_orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, str]) -> None:
     """Note why a host could not remove what it was told to."""
     for command in worker.commands.filter(
         uuid__in=[one for one in done if errors.get(one)], done_at=None, op=Operation.REMOVE_SEALING
@@ -125,7 +125,7 @@ def sealing_leftovers(worker: Worker) -> list[Leftover]:
 
 
 def sealing_leftovers_plan(
-    worker: Worker, ids: Collection[str] | None, *, work: SealingContext
+    worker: Worker, *, ids: Collection[str] | None, work: SealingContext
 ) -> list[PlannedLeftover]:
     """Return which of a host's leftovers may be removed, and of the others why not; None: of all.
 
@@ -142,7 +142,7 @@ def sealing_leftovers_plan(
         if not planned.refusal and not is_proven:  # of those their own files were checked
             by_miner[one.miner_id].append(one)
     for miner_id, theirs in by_miner.items():
-        known = numbers_on_chain(miner_id, [one.number for one in theirs], work=work)
+        known = numbers_on_chain(miner_id, numbers=[one.number for one in theirs], work=work)
         for one in theirs:
             if one.number in known:
                 plan[one.id] = PlannedLeftover(one, gettext("the sector is on chain"))
@@ -151,8 +151,8 @@ def sealing_leftovers_plan(
 
 def sealing_leftovers_remove(
     worker: Worker,
-    ids: Collection[str],
     *,
+    ids: Collection[str],
     by: Principal,
     work: SealingContext,
     reason: str = "",
@@ -163,7 +163,7 @@ def sealing_leftovers_remove(
     Raises BadLeftovers if none can go, or not the `count` that somebody has confirmed; NodeRefused,
     NodeUnavailable.
     """
-    plan = sealing_leftovers_plan(worker, ids, work=work)
+    plan = sealing_leftovers_plan(worker, ids=ids, work=work)
     with transaction.atomic():
         pks = [one.leftover.sector.pk for one in plan if one.leftover.sector is not None]
         list(Sector.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk"))
@@ -192,12 +192,12 @@ def sealing_leftovers_remove(
             )
         after: dict[str, Any] = {"sectors": sorted(one.id for one in chosen)}
         after |= {"bytes": sum(one.size for one in chosen)} | ({"reason": reason} if reason else {})
-        worker_audit(by, "worker.remove_leftovers", worker=worker, after=after)
+        worker_audit(by, action="worker.remove_leftovers", worker=worker, after=after)
         publish(Change("worker", worker.pk, worker.tenant_id))
     return plan
 
 
-def sealing_orders_withdraw(worker: Worker, orders: Collection[WorkerCommand], *, now: datetime) -> set[int]:
+def sealing_orders_withdraw(worker: Worker, *, orders: Collection[WorkerCommand], now: datetime) -> set[int]:
     """Withdraw orders by which files of a sector would go that are wanted by now; return their keys.
 
     Between an order and the host's answer lie hours if the host is away.  Call it in a transaction.

@@ -69,18 +69,18 @@ def worker_register(
         orders_again(worker)
     for name, value in facts.items():
         setattr(worker, name, value)
-    settings_resend(worker, dict(register.configured))
+    settings_resend(worker, configured=dict(register.configured))
     if JobKind.SEAL in register.kinds:
         _inventory_store(worker, register, now=now)
-    leftovers_remove(worker, [sector.job for sector in register.sectors if is_uuid(sector.job)])
+    leftovers_remove(worker, job_ids=[sector.job for sector in register.sectors if is_uuid(sector.job)])
     worker.boot_id, worker.seen_at = register.boot_id, now
-    settings_note(worker, register.settings)
+    settings_note(worker, settings=register.settings)
     if register.attached is not None:
-        worker.stores = stores_note(worker, register.attached, now=now)
+        worker.stores = stores_note(worker, told=register.attached, now=now)
     worker.save()
     if is_started:
         after = {"boot": register.boot_id, "version": register.version, "host": register.host}
-        worker_audit(by, "worker.register", worker=worker, before=before, after=after)
+        worker_audit(by, action="worker.register", worker=worker, before=before, after=after)
     audit_entries_record(roles)
     publish(Change("worker", worker.pk, tenant_id))
     return worker, _registered(worker, now=now)

@@ -44,7 +44,7 @@ def hosts_with_files(sector: Sector, *, job: Job) -> QuerySet[Worker]:
     return hosts.order_by("pk")
 
 
-def store_leftovers_remove(worker: Worker, store: Store) -> None:
+def store_leftovers_remove(worker: Worker, *, store: Store) -> None:
     """Order a host that attaches a store to remove from it what is over and was removed from it by nobody."""
     if str(JobKind.SEAL) not in worker.kinds:
         return
@@ -59,7 +59,7 @@ def store_leftovers_remove(worker: Worker, store: Store) -> None:
             _removal(worker, job=job, sector=job.sector, actor="console")
 
 
-def store_left(worker: Worker, store: Store) -> None:
+def store_left(worker: Worker, *, store: Store) -> None:
     """Note that removals which a host has not done yet no longer see to a store that it has detached."""
     for command in worker.commands.filter(op=Operation.REMOVE, done_at=None, args__store=store.name):
         command.args = {name: value for name, value in command.args.items() if name != "store"}
@@ -78,7 +78,7 @@ def sealing_folder_leave(host: Worker, *, job: Job, sector: Sector) -> WorkerCom
     return _removal(host, job=job, sector=sector, actor="console", keeps_store=True)
 
 
-def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
+def leftovers_remove(worker: Worker, *, job_ids: Collection[str]) -> None:
     """Order a host that registers to remove what it still has of sectors that are over."""
     asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
     left = Job.objects.filter(
@@ -91,7 +91,7 @@ def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
             _removal(worker, job=job, sector=job.sector, actor="console")
 
 
-def jobs_over(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
+def jobs_over(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, ...]:
     """Return which of the jobs that a host has parked it will never have again.
 
     They ended where a copy of its disk ran, or before the state that its disk has come back to.  Those whose
@@ -109,7 +109,7 @@ def jobs_over(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
     return tuple(map(str, rows.order_by("pk").values_list("uuid", flat=True)))
 
 
-def unknown_jobs(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
+def unknown_jobs(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, ...]:
     """Return which of the jobs that a host has parked its tenant never had: their files are nobody's here.
 
     The host keeps their records, in case that it only asked the wrong console.
@@ -120,7 +120,7 @@ def unknown_jobs(worker: Worker, job_ids: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(set(job_ids).difference(map(str, rows.values_list("uuid", flat=True)))))
 
 
-def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -> None:
+def removals_note(worker: Worker, *, commands: Collection[str], now: datetime) -> None:
     """Note in the sectors' timelines which removals a host reports for the first time."""
     done = worker.commands.filter(uuid__in=commands, op=Operation.REMOVE, done_at=None)
     stores = dict(done.values_list("args__job", "args__store"))
@@ -130,7 +130,7 @@ def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -
             job=job, event=FILES_REMOVED, from_state="", to_state="", at=now, actor=worker.name, worker=worker
         )
         if job.sector is not None:
-            copies_forget(job.sector.pk, stores[str(job.uuid)] or "")
+            copies_forget(job.sector.pk, store_name=stores[str(job.uuid)] or "")
             publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))
 
 

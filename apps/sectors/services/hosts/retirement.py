@@ -49,7 +49,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     }
     worker_audit(
         by,
-        "worker.retire",
+        action="worker.retire",
         worker=row,
         before={"leases": gettext("{count} jobs").format(count=ended)},
         after=after,
@@ -69,7 +69,9 @@ def worker_retire_drained(
     row.retire_asked_at = row.retire_asked_at or now
     row.save(update_fields=["retire_asked_at", "updated_at"])
     command = WorkerCommand.objects.create(worker=row, op=Operation.DRAIN, actor=actor)
-    worker_audit(by, "worker.retire_drained", worker=row, after={"retired": "once it has no work left"})
+    worker_audit(
+        by, action="worker.retire_drained", worker=row, after={"retired": "once it has no work left"}
+    )
     publish(Change("worker", row.pk, row.tenant_id))
     return command
 

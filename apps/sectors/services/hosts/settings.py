@@ -80,7 +80,7 @@ def _rule_value(key: str, name: str, value: Any) -> str | None:
         ) from None
 
 
-def overlaid(kept: dict[str, int | str], values: Values) -> dict[str, int | str]:
+def overlaid(kept: dict[str, int | str], *, values: Values) -> dict[str, int | str]:
     """Return settings with others laid over them."""
     merged = {**kept, **values}
     return {key: value for key, value in merged.items() if value is not None}
@@ -88,19 +88,19 @@ def overlaid(kept: dict[str, int | str], values: Values) -> dict[str, int | str]
 
 @transaction.atomic
 def worker_settings_set(
-    worker: Worker, values: Values, *, actor: str, by: Principal | None = None
+    worker: Worker, *, values: Values, actor: str, by: Principal | None = None
 ) -> WorkerCommand:
     """Set or take away settings of one host.  Raises BadSettings."""
-    threads_check(worker, values)
+    threads_check(worker, values=values)
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
-    before, row.settings = row.settings, overlaid(row.settings, values)
+    before, row.settings = row.settings, overlaid(row.settings, values=values)
     row.save(update_fields=["settings", "updated_at"])
     was, now = values_with_units(before), values_with_units(row.settings)
-    worker_audit(by, "worker.settings", worker=row, before=was, after=now)
+    worker_audit(by, action="worker.settings", worker=row, before=was, after=now)
     return settings_send(row, actor=actor)
 
 
-def threads_check(worker: Worker, values: Values) -> None:
+def threads_check(worker: Worker, *, values: Values) -> None:
     """Raise BadSettings for a thread that the host told it has not: it would never obey."""
     named = {
         key.split(".")[1] for key, value in values.items() if key.startswith(THREADS) and value is not None
@@ -118,13 +118,13 @@ def threads_check(worker: Worker, values: Values) -> None:
 
 
 @transaction.atomic
-def worker_group_set(worker: Worker, group: str, *, actor: str, by: Principal | None = None) -> None:
+def worker_group_set(worker: Worker, *, group: str, actor: str, by: Principal | None = None) -> None:
     """Move a host into a group, or with an empty name into none; with it go the roles of groups."""
     roles = worker_labels_sync(worker, group=group.strip()[:100], by=by, now=clock.now())
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     before, row.group = row.group, group.strip()[:100]
     row.save(update_fields=["group", "updated_at"])
-    worker_audit(by, "worker.group", worker=row, before={"group": before}, after={"group": row.group})
+    worker_audit(by, action="worker.group", worker=row, before={"group": before}, after={"group": row.group})
     audit_entries_record(roles)
     settings_send(row, actor=actor)
 
@@ -135,9 +135,9 @@ def shared_settings_set(
 ) -> SharedSettings:
     """Set or take away settings of the pool, a tenant or a group, and tell every host that has them."""
     row, _ = SharedSettings.objects.select_for_update(of=("self",)).get_or_create(tenant=tenant, group=group)
-    before, row.values = row.values, overlaid(row.values, values)
+    before, row.values = row.values, overlaid(row.values, values=values)
     row.save(update_fields=["values"])
-    settings_audit(by, row, before=before)
+    settings_audit(by, row=row, before=before)
     hosts = Worker.objects.filter(retired_at=None)
     if tenant is not None:
         hosts = hosts.filter(tenant=tenant)
@@ -169,7 +169,7 @@ def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
     )
 
 
-def settings_resend(worker: Worker, configured: dict[str, str]) -> None:
+def settings_resend(worker: Worker, *, configured: dict[str, str]) -> None:
     """Send a host that registers its settings, where it has others."""
     wanted = settings_wanted(worker)
     asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
@@ -177,7 +177,7 @@ def settings_resend(worker: Worker, configured: dict[str, str]) -> None:
         settings_send(worker, actor="console")
 
 
-def settings_note(worker: Worker, settings: tuple[Setting, ...]) -> None:
+def settings_note(worker: Worker, *, settings: tuple[Setting, ...]) -> None:
     """Store the settings that a host reports, as it obeys them; none are no news."""
     if not settings:
         return

@@ -40,7 +40,7 @@ def is_sealing(job_id: str) -> bool:
     return is_uuid(job_id) and Job.objects.filter(uuid=job_id, kind=JobKind.SEAL).exists()
 
 
-def c1_take(job_id: str, source: Source, *, token: int, tenant_id: int) -> None:
+def c1_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
     """Store the output of C1; the same again changes nothing.
 
     Raises JobUnknown, LeaseLost, BadReport, DiskFull, OSError.

@@ -49,7 +49,7 @@ def _set_back(sector: Sector, *, now: datetime) -> bool:
     if JobEvent.objects.filter(job=job, event=BACK, actor="console").count() >= REPEATS_MAX:
         sector_pause(fresh, job=job, error=STUCK, level=Level.PERMANENT, now=now)
         return False
-    sector_step(fresh, BACK, job=job, now=now, actor="console", note=NOTE)
+    sector_step(fresh, event=BACK, job=job, now=now, actor="console", note=NOTE)
     return True
 
 

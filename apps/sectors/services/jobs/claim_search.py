@@ -103,7 +103,7 @@ class ClaimSearch:
     def _plain(self) -> FoundJob | None:
         """Look for a job, and find out whether the claim is a plain one."""
         worker, (others, stages, seals) = self.worker, self._kinds()
-        boot_require(worker, self.claim.boot_id)
+        boot_require(worker, boot_id=self.claim.boot_id)
         marker = marker_read()
         values = [self.now, worker.tenant_id, worker.pk, others, stages, self.rooms > 0, seals]
         rows = PLAIN.rows(values)
@@ -117,7 +117,9 @@ class ClaimSearch:
             self.floor = int(restored_at.timestamp())
         if pk is None or not makes_proofs_at(network, worker.hardware):
             return None
-        if restore_is_noticed(Remembered(pool, json.loads(fingerprint)), Identity(*identity), marker=marker):
+        if restore_is_noticed(
+            Remembered(pool, json.loads(fingerprint)), seen=Identity(*identity), marker=marker
+        ):
             self.is_plain = False  # the longer way begins the recovery, and gives what it may
             return None
         return FoundJob(pk, kind, stage, is_new)
@@ -125,7 +127,7 @@ class ClaimSearch:
     def _begin(self) -> HostRoles | None:
         """Read what bars jobs; None if the worker may have none, whatever its roles."""
         worker = self.worker
-        boot_check(worker, self.claim.boot_id)
+        boot_check(worker, boot_id=self.claim.boot_id)
         if self.among is None and not self._may_find():
             return None
         if not makes_proofs_here(worker.hardware):
@@ -133,10 +135,10 @@ class ClaimSearch:
         self.floor = token_floor()
         roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=self.now, lock=True)
         if self.among is not None:
-            self.chosen = jobs_chosen(worker, self.among, claim=self.claim, now=self.now)
+            self.chosen = jobs_chosen(worker, among=self.among, claim=self.claim, now=self.now)
         if self.claim.takes != EVERY and self.rooms > 0:
             self.new = jobs_chosen(
-                worker, new_sectors_taken(self.claim.takes), claim=self.claim, now=self.now
+                worker, among=new_sectors_taken(self.claim.takes), claim=self.claim, now=self.now
             )
         return roles
 

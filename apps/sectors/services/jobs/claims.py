@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None = None) -> Claimed:
+def jobs_claim(worker: Worker, *, claim: Claim, now: datetime, among: Q | None = None) -> Claimed:
     """Lease up to `claim.max` jobs to `worker`, the most urgent first; `among` are those that it takes.
 
     A sector whose files lie on a host is offered to that host alone, but for its C2 where that host has no

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: datetime) -> int:
+def job_progress(job_id: str, *, progress: Progress, tenant_id: int, now: datetime) -> int:
     """Note how far a stage is and prolong the lease; returns its new length in seconds.
 
     Raises JobUnknown, LeaseLost.
@@ -46,12 +46,12 @@ def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: dateti
     job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
     job.save(update_fields=["lease_until", "heard_at"])
     if progress.stage == job.stage:
-        progress_store(job, progress)
+        progress_store(job, progress=progress)
     return job.lease_s
 
 
 @transaction.atomic
-def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: datetime) -> None:
+def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: datetime) -> None:
     """Take the result of a proof job or a check.  Saying the same twice is fine.
 
     Raises JobUnknown, LeaseLost, BadReport.
@@ -108,7 +108,7 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
 
 
 @transaction.atomic
-def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
+def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     """Take a failure: temporary ones are tried again after a growing pause, others wait for somebody.
 
     Raises JobUnknown, LeaseLost.
@@ -154,7 +154,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
 
 
 @transaction.atomic
-def job_release(job_id: str, release: Release, *, tenant_id: int, now: datetime) -> None:
+def job_release(job_id: str, *, release: Release, tenant_id: int, now: datetime) -> None:
     """Take a job back that the worker did not touch.  Raises JobUnknown, LeaseLost."""
     job = job_for_report(job_id, token=release.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:

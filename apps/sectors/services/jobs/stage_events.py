@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> EventAnswer:
+def job_event(job_id: str, *, event: Event, tenant_id: int, now: datetime) -> EventAnswer:
     """Record the end of a stage; return the inputs of the next one if the same host runs it.
 
     Raises JobUnknown, LeaseLost, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.
@@ -57,7 +57,7 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
         raise OutOfOrder(expected=job.seq + 1)
     if sector is None:
         step = unseal_step if job.kind == JobKind.UNSEAL else run_report
-        return step(job, event, digest=digest, now=now)
+        return step(job, event=event, digest=digest, now=now)
     if event.state != sector.state:
         raise StateDiffers(state=sector.state)
     stage = NEXT_STAGE[sector.state]
@@ -68,11 +68,11 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
             ),
             field="event",
         )
-    data = outputs_check(stage, event.outputs, policy=sealing_policy(), tenant_id=tenant_id)
+    data = outputs_check(stage, outputs=event.outputs, policy=sealing_policy(), tenant_id=tenant_id)
     if has_data(sector):
         _data_check(sector, data)
     if "proof" in stage.outputs and event.outputs.proof is not None:
-        proof_check(sector, event.outputs.proof)
+        proof_check(sector, proof=event.outputs.proof)
         proof = {"proof": event.outputs.proof, "seed_epoch": sector.seed_epoch or 0}
         SectorProof.objects.update_or_create(sector=sector, defaults=proof)
     actor = job.worker.name if job.worker is not None else ""
@@ -83,7 +83,7 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
         "digest": digest,
         "worker": job.worker,
     }
-    sector_step(sector, event.event, job=job, now=now, actor=actor, report=report, **data)
+    sector_step(sector, event=event.event, job=job, now=now, actor=actor, report=report, **data)
     return _answer(job, sector)
 
 
@@ -97,7 +97,7 @@ def _data_check(sector: Sector, columns: dict[str, Any]) -> None:
         raise BadReport(gettext("the commitment does not match the sector's pieces"), field="outputs.comm_d")
 
 
-def proof_check(sector: Sector, proof: bytes) -> None:
+def proof_check(sector: Sector, *, proof: bytes) -> None:
     """Check a PoRep before it goes into a message.  Raises BadReport."""
     if not is_checked_here(proof):
         return

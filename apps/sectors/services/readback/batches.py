@@ -45,24 +45,24 @@ NO_SEED: Final = -1
 """Seed epoch of a proof that was read back: where its message fails, the host makes it again."""
 
 
-def batches_import(miner: Miner, kind: BatchRules, *, work: SealingContext) -> None:
+def batches_import(miner: Miner, *, kind: BatchRules, work: SealingContext) -> None:
     """Write the batches whose messages were made again from the signer's record, and move their sectors."""
-    for message in messages_unbatched(miner, kind.kind):
+    for message in messages_unbatched(miner, kind=kind.kind):
         _batch_import(miner, kind, message, work)
 
 
-def messages_read_back(miner: Miner, kind: str) -> QuerySet[Message]:
+def messages_read_back(miner: Miner, *, kind: str) -> QuerySet[Message]:
     """Return the messages of a kind to a miner that got their rows back, in the order of their nonces."""
     return Message.objects.filter(pushed_by="recovered", kind=kind, to=miner.address).order_by("nonce")
 
 
-def messages_unbatched(miner: Miner, kind: str) -> QuerySet[Message]:
+def messages_unbatched(miner: Miner, *, kind: str) -> QuerySet[Message]:
     """Return those of which the database has no batch."""
     known = Batch.objects.filter(miner=miner, kind=kind).values("message_id")
-    return messages_read_back(miner, kind).exclude(pk__in=known)
+    return messages_read_back(miner, kind=kind).exclude(pk__in=known)
 
 
-def batch_recover(miner: Miner, message: Message, *, work: SealingContext) -> Batch:
+def batch_recover(miner: Miner, *, message: Message, work: SealingContext) -> Batch:
     """Write the batch of a message that was read back."""
     name = str(message.pk).rpartition(":")[2]
     return Batch.objects.create(
@@ -83,7 +83,7 @@ def batch_recover(miner: Miner, message: Message, *, work: SealingContext) -> Ba
 @transaction.atomic
 def _batch_import(miner: Miner, kind: BatchRules, message: Message, work: SealingContext) -> None:
     """Write one batch and move its sectors, both or nothing: without its row it is looked for again."""
-    batch = batch_recover(miner, message, work=work)
+    batch = batch_recover(miner, message=message, work=work)
     if kind is PRE_COMMIT:
         _precommits_move(batch, work)
     else:
@@ -106,11 +106,11 @@ def _precommits_move(batch: Batch, work: SealingContext) -> None:
         if row is not None and ORDER[row.state] >= ORDER[SectorState.PRECOMMIT_SENT]:
             Sector.objects.filter(pk=row.pk, precommit_batch=None).update(precommit_batch=batch)
         elif row is not None and bytes(row.comm_r or b"") == comm_r and row.job.sticky_worker_id is not None:
-            row_move(row, SectorState.PRECOMMIT_SENT, now=work.now, **sent)
+            row_move(row, state=SectorState.PRECOMMIT_SENT, now=work.now, **sent)
         else:
             row_without_files(
                 batch.miner,
-                info.sector_number,
+                number=info.sector_number,
                 sector=row,
                 state=SectorState.PRECOMMIT_SENT,
                 now=work.now,
@@ -127,7 +127,7 @@ def _commits_move(batch: Batch, work: SealingContext) -> None:
     rows = _rows(batch, list(placed))
     for number, pieces in placed.items():
         if number in rows:
-            pieces_recover(batch.miner, number, manifests=pieces, now=work.now)
+            pieces_recover(batch.miner, number=number, manifests=pieces, now=work.now)
     Batch.objects.filter(pk=batch.pk).update(is_aggregate=is_aggregate)
     for number in placed:
         row, proof = rows.get(number), proofs.get(number, b"")
@@ -135,7 +135,7 @@ def _commits_move(batch: Batch, work: SealingContext) -> None:
             continue
         SectorProof.objects.get_or_create(sector=row, defaults={"proof": proof, "seed_epoch": NO_SEED})
         if ORDER[row.state] < ORDER[SectorState.COMMIT_SENT]:
-            row_move(row, SectorState.COMMIT_SENT, now=work.now, commit_batch=batch)
+            row_move(row, state=SectorState.COMMIT_SENT, now=work.now, commit_batch=batch)
         else:
             Sector.objects.filter(pk=row.pk, commit_batch=None).update(commit_batch=batch)
 

@@ -88,8 +88,8 @@ def _proven_import(job: MinerImport, numbers: Sequence[int]) -> None:
             is_bound = row.job.sticky_worker_id is not None
             state = SectorState.COMMIT_LANDED if is_bound else SectorState.PROVING
             store = row.store or job.store_of(number)
-            job.count += row_move(row, state, now=now, store=store, **facts)
-    job.count += proven_create(job.miner, missing, now=now)
+            job.count += row_move(row, state=state, now=now, store=store, **facts)
+    job.count += proven_create(job.miner, facts=missing, now=now)
 
 
 def _precommitted_import(job: MinerImport, found: dict[int, OnPreCommit | None]) -> None:
@@ -104,8 +104,10 @@ def _precommitted_import(job: MinerImport, found: dict[int, OnPreCommit | None])
         facts: dict[str, Any] = {"precommit_epoch": there.epoch}
         comm_r = cid_to_commr(cid_parse(there.sealed_cid))
         if row is not None and bytes(row.comm_r or b"") == comm_r and row.job.sticky_worker_id is not None:
-            job.count += row_move(row, SectorState.PRECOMMIT_LANDED, now=now, **facts)
+            job.count += row_move(row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts)
             continue
         facts |= {"comm_r": comm_r, "ticket_epoch": there.seal_rand_epoch, "seal_proof": there.seal_proof}
-        row_without_files(job.miner, number, sector=row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts)
+        row_without_files(
+            job.miner, number=number, sector=row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts
+        )
         job.count += 1

@@ -30,9 +30,9 @@ def changes_import(miner: Miner, *, work: SealingContext) -> None:
     Those that the backup has as sent are settled first: a sector has one change at a time.
     """
     own = Batch.objects.filter(miner=miner, kind__in=MESSAGE_KINDS.values()).select_related("miner__tenant")
-    changes_follow(own, work)
+    changes_follow(own, work=work)
     for kind in ChangeKind:
-        for message in messages_unbatched(miner, MESSAGE_KINDS[kind]):
+        for message in messages_unbatched(miner, kind=MESSAGE_KINDS[kind]):
             _changes_import(miner, kind, message, work)
 
 
@@ -40,10 +40,10 @@ def changes_import(miner: Miner, *, work: SealingContext) -> None:
 def _changes_import(miner: Miner, kind: ChangeKind, message: Message, work: SealingContext) -> None:
     """Write one message's batch with its changes, or nothing."""
     wishes = _terminated(message) if kind is ChangeKind.TERMINATE else _extended(message)
-    batch = batch_recover(miner, message, work=work)
+    batch = batch_recover(miner, message=message, work=work)
     rows = Sector.objects.filter(miner=miner, number__in=wishes, state=SectorState.PROVING)
     for row in rows.order_by("pk"):  # one order for all: no deadlock
-        change_recover(row, kind, expiration=wishes[row.number], batch=batch, note=NOTE, now=work.now)
+        change_recover(row, kind=kind, expiration=wishes[row.number], batch=batch, note=NOTE, now=work.now)
 
 
 def _terminated(message: Message) -> dict[int, int | None]:

@@ -52,7 +52,7 @@ class FoundSector:
         return self.columns["comm_r"] if ORDER[self.state] >= ORDER[SectorState.PC2_DONE] else None
 
 
-def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
+def found_on_host(host: Worker, *, told: SectorOnHost) -> FoundSector | None:
     """Return how far a host is with a sector; None where it names a state that does not exist."""
     inputs = told.inputs
     if inputs.state not in ORDER or inputs.state == SectorState.ABORTED:
@@ -69,7 +69,7 @@ def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
     stage = NEXT_STAGE[state]
     if told.outputs is not None and stage.report:
         state = state_after(state, stage.report) or state
-        columns |= outputs_columns(stage, told.outputs)
+        columns |= outputs_columns(stage, outputs=told.outputs)
     if ORDER[state] >= ORDER[SectorState.PERSISTED]:
         state = SectorState.PERSISTED
         columns.setdefault("store", host.stores[0] if len(host.stores) == 1 else "")
@@ -77,7 +77,7 @@ def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
 
 
 def row_create(
-    miner: Miner, number: int, *, state: str, now: datetime, found: FoundSector | None = None, **columns: Any
+    miner: Miner, *, number: int, state: str, now: datetime, found: FoundSector | None = None, **columns: Any
 ) -> Sector:
     """Write the row of a sector that has none, with its job; a host goes on under the job that it knows."""
     step = NEXT_STAGE[state]
@@ -111,7 +111,7 @@ def row_create(
 
 @transaction.atomic
 def proven_create(
-    miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetime, note: str = "", actor: str = "console"
+    miner: Miner, *, facts: Sequence[dict[str, Any]], now: datetime, note: str = "", actor: str = "console"
 ) -> int:
     """Write the rows of proven sectors that have none, all at once: a miner may have 100,000 of them.
 
@@ -146,7 +146,7 @@ def proven_create(
 
 
 def row_move(
-    sector: Sector, state: str, *, now: datetime, found: FoundSector | None = None, **columns: Any
+    sector: Sector, *, state: str, now: datetime, found: FoundSector | None = None, **columns: Any
 ) -> bool:
     """Set a row to where the chain or its host has the sector; False if it moved meanwhile."""
     with transaction.atomic():
@@ -157,7 +157,7 @@ def row_move(
             columns = {**found.columns, **columns}
         sector_step(
             fresh,
-            f"{RECOVER_TO}{state}",
+            event=f"{RECOVER_TO}{state}",
             job=job,
             now=now,
             actor="console",
@@ -166,11 +166,11 @@ def row_move(
             **columns,
         )
         if found is not None:
-            host_bind(job, found)
+            host_bind(job, found=found)
     return True
 
 
-def host_bind(job: Job, found: FoundSector) -> None:
+def host_bind(job: Job, *, found: FoundSector) -> None:
     """Reserve a job for the host that has the files, with a lease token above those it knows."""
     changes: dict[str, Any] = {
         "sticky_worker": found.host,
@@ -183,12 +183,12 @@ def host_bind(job: Job, found: FoundSector) -> None:
 
 @transaction.atomic
 def row_without_files(
-    miner: Miner, number: int, *, sector: Sector | None, state: str, now: datetime, **columns: Any
+    miner: Miner, *, number: int, sector: Sector | None, state: str, now: datetime, **columns: Any
 ) -> None:
     """Write or move the row of a sector with a pre-commit whose files nobody has reported, and pause it."""
     if sector is None:
-        sector = row_create(miner, number, state=state, now=now, **columns)
-    elif not row_move(sector, state, now=now, ticket=None, **columns):
+        sector = row_create(miner, number=number, state=state, now=now, **columns)
+    elif not row_move(sector, state=state, now=now, ticket=None, **columns):
         return
     job, fresh = job_locked(sector.pk)
     Job.objects.filter(pk=job.pk).update(sticky_worker=None)

@@ -27,7 +27,7 @@ def inventories_read(job: MinerImport) -> BitField:
     for inventory in reported.select_related("worker").order_by("told_at"):
         for item in inventory.sectors:
             told = document_decode(SectorOnHost, item)
-            found = found_on_host(inventory.worker, told)
+            found = found_on_host(inventory.worker, told=told)
             if found is not None and told.inputs.miner_id == job.miner.actor_id:
                 other = job.found.get(told.inputs.number)
                 if other is None or ORDER[other.state] < ORDER[found.state]:
@@ -60,9 +60,9 @@ def hosts_import(job: MinerImport) -> None:
         if row is not None:
             job.count += _host_import(row, found, job)
         elif number not in all_numbers:
-            row_create(job.miner, number, state=found.state, now=now, found=found, **found.columns)
+            row_create(job.miner, number=number, state=found.state, now=now, found=found, **found.columns)
             job.count += 1
-        pieces_found(job.miner, number, column=found.columns["pieces"], now=now)
+        pieces_found(job.miner, number=number, column=found.columns["pieces"], now=now)
 
 
 def _host_import(row: Sector, found: FoundSector, job: MinerImport) -> bool:
@@ -71,7 +71,7 @@ def _host_import(row: Sector, found: FoundSector, job: MinerImport) -> bool:
     is_bare = row.paused_at is not None and row.job.sticky_worker_id is None
     if is_bare and ORDER[row.state] > ORDER[SectorState.PERSISTED]:
         same = found.comm_r is not None and bytes(row.comm_r or b"") == found.comm_r
-        return same and row_move(row, row.state, now=now, found=found)
+        return same and row_move(row, state=row.state, now=now, found=found)
     if row.stage_since > job.restored_at:
         return False
     is_other = None not in (row.ticket, found.columns["ticket"])
@@ -79,5 +79,5 @@ def _host_import(row: Sector, found: FoundSector, job: MinerImport) -> bool:
     is_behind = ORDER[row.state] < ORDER[found.state]
     is_unbound = row.job.sticky_worker_id is None and row.state == found.state
     if is_other or is_behind or is_unbound:
-        return row_move(row, found.state, now=now, found=found)
+        return row_move(row, state=found.state, now=now, found=found)
     return False

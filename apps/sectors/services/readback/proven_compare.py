@@ -55,8 +55,8 @@ def proven_compare(miner: Miner, *, live: BitField, work: SealingContext) -> int
 
 def places_compare(
     miner: Miner,
-    stored: Mapping[str, BitField],
     *,
+    stored: Mapping[str, BitField],
     read_stores: Collection[str],
     since: datetime,
     work: SealingContext,
@@ -91,7 +91,7 @@ def names_shared(tenant_id: int) -> set[str]:
     """Return the names, of marks and of rows, of a tenant's stores whose marks carry the same name."""
     by_mark: dict[str, list[str]] = defaultdict(list)
     for name, uid in Store.objects.filter(tenant_id=tenant_id).values_list("name", "uid"):
-        by_mark[mark_name(name, uid)].append(name)
+        by_mark[mark_name(name, uid=uid)].append(name)
     return {name for mark, names in by_mark.items() if len(names) > 1 for name in (mark, *names)}
 
 
@@ -160,4 +160,4 @@ def _gone(row: Sector, work: SealingContext) -> bool:
     is_over = (row.expiration or 0) <= height or (row.activation or height) >= height
     if is_over or row.changes.filter(state__in=OPEN_CHANGES).exists():
         return False
-    return row_move(row, SectorState.TERMINATED, now=work.now, active=False)
+    return row_move(row, state=SectorState.TERMINATED, now=work.now, active=False)

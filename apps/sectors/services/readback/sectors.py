@@ -102,9 +102,9 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
     job = MinerImport(miner, recovery.restored_at, work)
     on_hosts = inventories_read(job)
     hosts_import(job)
-    batches_import(job.miner, PRE_COMMIT, work=work)
+    batches_import(job.miner, kind=PRE_COMMIT, work=work)
     chain_import(job)
-    batches_import(job.miner, COMMIT, work=work)
+    batches_import(job.miner, kind=COMMIT, work=work)
     batches_settle(job.miner, work=work)
     changes_import(job.miner, work=work)
     updates_import(job.miner, work=work)
@@ -113,7 +113,7 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
     clear = {name: numbers for name, numbers in job.stored.items() if name not in job.unclear}
     job.count += places_compare(
         miner,
-        clear,
+        stored=clear,
         read_stores=job.read_stores - job.unclear,
         since=recovery.restored_at,
         work=work,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def updates_import(miner: Miner, *, work: SealingContext) -> None:
     """Write the runs whose message was read back, as sent; what it has done is followed as ever."""
     runs = PipelineRun.objects.filter(sector__miner=miner).exclude(message_id="")
-    for message in messages_read_back(miner, KIND).exclude(pk__in=runs.values("message_id")):
+    for message in messages_read_back(miner, kind=KIND).exclude(pk__in=runs.values("message_id")):
         if _may_have_updated(message):
             _message_import(miner, message, work)
 
@@ -70,7 +70,7 @@ def _update_import(
     comm_r = cid_to_commr(update.new_sealed_cid)
     if bytes(row.comm_r or b"") == comm_r:
         _key_restore(row, work)
-    pieces = pieces_recover(row.miner, row.number, manifests=update.pieces, now=work.now)
+    pieces = pieces_recover(row.miner, number=row.number, manifests=update.pieces, now=work.now)
     column = pieces_column(pieces_filled(pieces, sector_size=row.sector_size))
     facts: dict[str, Any] = {
         "message_id": message.pk,
@@ -88,12 +88,12 @@ def _update_import(
         PipelineRun.objects.filter(pk=fresh.pk).update(**facts, updated_at=work.now)
     else:
         event = f"{RECOVER_TO}{SnapState.UPDATE_SENT}"
-        run_move(fresh, event, job=job, now=work.now, actor="console", note=NOTE, **facts)
+        run_move(fresh, event=event, job=job, now=work.now, actor="console", note=NOTE, **facts)
 
 
 def _rebuild_end(run: PipelineRun, work: SealingContext) -> None:
     job, fresh = run_locked(run.pk)
-    run_move(fresh, "ABORT", job=job, now=work.now, actor="console", note=NOTE)
+    run_move(fresh, event="ABORT", job=job, now=work.now, actor="console", note=NOTE)
 
 
 def _key_restore(row: Sector, work: SealingContext) -> None:

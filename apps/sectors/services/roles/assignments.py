@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
     """Prolong the leases of a worker's host and let it take over what ran out; before jobs are locked."""
     kinds = {kind for job in worker.kinds for kind in ROLES_OF_JOBS.get(job, ())}
-    host_roles_renew(worker.tenant_id, worker_machine(worker), kinds=kinds, now=now)
+    host_roles_renew(worker.tenant_id, host=worker_machine(worker), kinds=kinds, now=now)
 
 
 @transaction.atomic
-def host_roles_renew(tenant_id: int, host: str, *, kinds: Collection[str], now: datetime) -> None:
+def host_roles_renew(tenant_id: int, *, host: str, kinds: Collection[str], now: datetime) -> None:
     """Prolong a host's leases of these kinds and let it take over what ran out."""
     for lost in roles_heartbeat(tenant_id=tenant_id, host=host, kinds=kinds, now=now):
         role_jobs_end(lost, now=now)
@@ -53,7 +53,7 @@ def may_assign(principal: Principal) -> bool:
     return principal.may("sign")
 
 
-def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
+def roles_begin(miner: Miner, *, principal: Principal, now: datetime) -> None:
     """Lock a miner's roles for an act; what a backup brought back counts for nothing.  Raises NotAllowed."""
     if not may_assign(principal):
         raise NotAllowed(gettext("changing roles requires the sign permission"))
@@ -62,10 +62,12 @@ def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now: datetime) -> Role:
+def host_role_give(miner: Miner, *, grant: RoleGrant, principal: Principal, now: datetime) -> Role:
     """Assign a role to a host.  Raises NotAllowed, MinerNotReady."""
-    roles_begin(miner, principal, now=now)
-    role = role_give(miner, grant, heard_at=role_heard_at(miner, grant.host, kind=grant.kind), now=now)
+    roles_begin(miner, principal=principal, now=now)
+    role = role_give(
+        miner, grant=grant, heard_at=role_heard_at(miner, host=grant.host, kind=grant.kind), now=now
+    )
     role.group = ""  # from now on its own, whatever its label says
     role.save(update_fields=["group"])
     _audit(principal, "miner.role-give", role)
@@ -80,13 +82,13 @@ def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal
     RoleOfGroup for one that it has by its label alone.
     """
     labels_lock(miner.tenant_id)
-    roles_begin(miner, principal, now=now)
+    roles_begin(miner, principal=principal, now=now)
     has = roles_of(miner).filter(host=host, kind=kind).first()
     if has is not None and has.group:
         raise RoleOfGroup(host, has.group)
-    label = None if has is None else role_of_label(miner, host, kind=kind)
+    label = None if has is None else role_of_label(miner, host=host, kind=kind)
     if has is not None and label is not None:
-        role_hand_to(has, label, now=now)
+        role_hand_to(has, row=label, now=now)
         publish_roles(miner)
         role = Role.objects.select_related("miner").get(pk=has.pk)
     else:
@@ -101,7 +103,7 @@ def host_role_fail_over(
     miner: Miner, *, kind: str, to_host: str, principal: Principal, now: datetime
 ) -> Role:
     """Move an exclusive role to a host on standby.  Raises NotAllowed, BadValue, RoleUnknown, NoStandby."""
-    roles_begin(miner, principal, now=now)
+    roles_begin(miner, principal=principal, now=now)
     lost, role = role_fail_over(miner, kind=kind, to_host=to_host, now=now)
     if lost is not None:
         role_jobs_end(lost, now=now)
@@ -112,9 +114,9 @@ def host_role_fail_over(
 @transaction.atomic
 def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: datetime) -> list[Role]:
     """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
-    roles_begin(miner, principal, now=now)
+    roles_begin(miner, principal=principal, now=now)
     _idle_require(miner, besides=host, now=now)
-    heard = {kind: role_heard_at(miner, host, kind=kind) for kind in RoleKind.values}
+    heard = {kind: role_heard_at(miner, host=host, kind=kind) for kind in RoleKind.values}
     rows = roles_combine(miner, host=host, heard=heard, now=now)
     audit_record(
         principal=principal, action="miner.roles-combine", target=miner.address, after={"host": host}
@@ -128,7 +130,7 @@ def host_roles_separate(miner: Miner, *, principal: Principal, now: datetime) ->
 
     Raises NotAllowed, RoleBusy, RolesNotCombined.
     """
-    roles_begin(miner, principal, now=now)
+    roles_begin(miner, principal=principal, now=now)
     _idle_require(miner, besides="", now=now)
     rows = roles_separate(miner, now=now)
     audit_record(principal=principal, action="miner.roles-separate", target=miner.address)

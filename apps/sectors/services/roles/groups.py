@@ -50,7 +50,7 @@ class GroupGrant:
             )
 
 
-def group_hosts(tenant_id: int, group: str) -> list[str]:
+def group_hosts(tenant_id: int, *, group: str) -> list[str]:
     """Return the machines of a tenant with a worker that has this label."""
     workers = Worker.objects.filter(tenant_id=tenant_id, group=group, retired_at=None)
     return sorted({worker_machine(worker) for worker in workers})
@@ -63,7 +63,7 @@ def groups_of(miner: Miner) -> list[str]:
 
 
 @transaction.atomic
-def group_role_give(miner: Miner, grant: GroupGrant, *, principal: Principal, now: datetime) -> RoleGroup:
+def group_role_give(miner: Miner, *, grant: GroupGrant, principal: Principal, now: datetime) -> RoleGroup:
     """Assign a role to a group: its hosts have it now, those that join it later then.
 
     Raises NotAllowed, MinerNotReady; RolesNotCombined while one host does everything.
@@ -73,7 +73,7 @@ def group_role_give(miner: Miner, grant: GroupGrant, *, principal: Principal, no
             gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
         )
     labels_lock(miner.tenant_id)
-    roles_begin(miner, principal, now=now)
+    roles_begin(miner, principal=principal, now=now)
     _separate_require(roles_lock(miner))
     before = RoleGroup.objects.filter(miner=miner, group=grant.group, kind=grant.kind).first()
     row, _ = RoleGroup.objects.update_or_create(
@@ -81,7 +81,7 @@ def group_role_give(miner: Miner, grant: GroupGrant, *, principal: Principal, no
     )
     labels = labels_by_host(miner.tenant_id)
     theirs = {host: of_host for host, of_host in labels.items() if grant.group in of_host}
-    roles = miner_labels_sync(miner, theirs, by=principal, now=now)
+    roles = miner_labels_sync(miner, labels=theirs, by=principal, now=now)
     audit_entries_record([_event(principal, miner, before, row), *roles])
     return row
 
@@ -95,7 +95,7 @@ def group_role_remove(
     Raises NotAllowed, RoleUnknown, RolesNotCombined.
     """
     labels_lock(miner.tenant_id)
-    roles_begin(miner, principal, now=now)
+    roles_begin(miner, principal=principal, now=now)
     rows = _separate_require(roles_lock(miner))
     row = RoleGroup.objects.filter(miner=miner, group=group, kind=kind).first()
     if row is None:
@@ -103,7 +103,7 @@ def group_role_remove(
     row.delete()
     labels = labels_by_host(miner.tenant_id)
     theirs = {role.host: labels.get(role.host, set()) for role in rows if role.group == group}
-    roles = miner_labels_sync(miner, theirs, by=principal, now=now)
+    roles = miner_labels_sync(miner, labels=theirs, by=principal, now=now)
     audit_entries_record([_event(principal, miner, row, None), *roles])
     return row
 
@@ -119,7 +119,7 @@ def group_roles_separate(miner: Miner, *, principal: Principal, now: datetime) -
     labels = labels_by_host(miner.tenant_id)
     for role in Role.objects.filter(miner=miner).exclude(group=""):
         labels.setdefault(role.host, set())
-    audit_entries_record(miner_labels_sync(miner, labels, by=principal, now=now))
+    audit_entries_record(miner_labels_sync(miner, labels=labels, by=principal, now=now))
 
 
 def _separate_require(rows: list[Role]) -> list[Role]:

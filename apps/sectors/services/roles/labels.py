@@ -40,7 +40,7 @@ def labels_by_host(tenant_id: int) -> dict[str, set[str]]:
     return found
 
 
-def role_of_label(miner: Miner, host: str, *, kind: str) -> RoleGroup | None:
+def role_of_label(miner: Miner, *, host: str, kind: str) -> RoleGroup | None:
     """Return the role that a host would have by a label of its own, the oldest; None while one does all."""
     if is_combined(Role.objects.filter(miner=miner)):
         return None
@@ -63,7 +63,7 @@ def worker_labels_sync(
     labels = worker_labels_lock(worker, host=host, group=group)
     events: list[AuditEvent] = []
     for miner in _miners_of_labels(worker.tenant_id, labels):
-        events += miner_labels_sync(miner, labels, by=by, now=now)
+        events += miner_labels_sync(miner, labels=labels, by=by, now=now)
     return events
 
 
@@ -99,7 +99,7 @@ def _miners_of_labels(tenant_id: int, labels: Mapping[str, Collection[str]]) -> 
 
 
 def miner_labels_sync(
-    miner: Miner, labels: Mapping[str, Collection[str]], *, by: Principal | None = None, now: datetime
+    miner: Miner, *, labels: Mapping[str, Collection[str]], by: Principal | None = None, now: datetime
 ) -> list[AuditEvent]:
     """Sync a miner's roles on these hosts with their labels; returns what to write into the audit log.
 
@@ -116,32 +116,32 @@ def miner_labels_sync(
     given = {(role.host, role.kind): role for role in rows if is_given(role)}
     for key, row in sorted(wanted.items()):
         if key not in given:
-            role_join(miner, row, host=key[0], now=now)
+            role_join(miner, row=row, host=key[0], now=now)
         elif given[key].group:
-            role_hand_to(given[key], row, now=now)
+            role_hand_to(given[key], row=row, now=now)
     theirs = [role for role in given.values() if role.group and role.host in labels]
     # The holder goes last: none of its group may take over what all of them lose.
     for role in sorted(theirs, key=lambda one: one.state == RoleState.HELD):
         if (role.host, role.kind) not in wanted:
             role_jobs_end(role_remove(miner, host=role.host, kind=role.kind, now=now), now=now)
     publish_roles(miner)
-    return [] if by is None else role_changes(miner, rows, by=by)
+    return [] if by is None else role_changes(miner, before=rows, by=by)
 
 
-def role_join(miner: Miner, row: RoleGroup, *, host: str, now: datetime) -> None:
+def role_join(miner: Miner, *, row: RoleGroup, host: str, now: datetime) -> None:
     """Assign a host the role of its group."""
     grant = RoleGrant(host=host, kind=row.kind, priority=row.priority)
-    role = role_give(miner, grant, heard_at=role_heard_at(miner, host, kind=row.kind), now=now)
+    role = role_give(miner, grant=grant, heard_at=role_heard_at(miner, host=host, kind=row.kind), now=now)
     Role.objects.filter(pk=role.pk).update(group=row.group)
 
 
-def role_hand_to(role: Role, row: RoleGroup, *, now: datetime) -> None:
+def role_hand_to(role: Role, *, row: RoleGroup, now: datetime) -> None:
     """Assign a role, as it stands, to a group; its host goes on with what it has in hand."""
     if (role.group, role.priority) != (row.group, row.priority):
         Role.objects.filter(pk=role.pk).update(group=row.group, priority=row.priority, updated_at=now)
 
 
-def role_changes(miner: Miner, before: Iterable[Role], *, by: Principal) -> list[AuditEvent]:
+def role_changes(miner: Miner, *, before: Iterable[Role], by: Principal) -> list[AuditEvent]:
     """Return a line of the audit log for each role of a miner that is not as it was."""
     earlier = {role.pk: role_facts(role) for role in before}
     events = []

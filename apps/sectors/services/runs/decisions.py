@@ -45,7 +45,7 @@ def run_retry(run: PipelineRun, *, by: Principal, now: datetime, state: str | No
     if state is not None and state != fresh.state:
         if state in FIRST_STATES:
             Job.objects.filter(pk=job.pk).update(offered_to=hosts_of_run(fresh.sector, kind=fresh.kind))
-        run_move(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=by.actor, attempts=0)
+        run_move(fresh, event=f"{BACK_TO}{state}", job=job, now=now, actor=by.actor, attempts=0)
     else:
         values = {"error": "", "attempts": 0, "not_before": None, "paused_at": None, "updated_at": now}
         PipelineRun.objects.filter(pk=fresh.pk).update(**values)
@@ -66,15 +66,15 @@ def run_abort(run: PipelineRun, *, reason: str, by: Principal, now: datetime) ->
     """End a run; its host clears its sealing folder of it.  Raises WrongState once the message is sent."""
     job, fresh = run_locked(run.pk)
     before = fresh.state
-    run_move(fresh, "ABORT", job=job, now=now, actor=by.actor, note=reason)
+    run_move(fresh, event="ABORT", job=job, now=now, actor=by.actor, note=reason)
     sealing_folder_clear(fresh.sector, job=job, actor=by.actor)
     if fresh.kind == JobKind.SNAP_UP:
-        pieces_unplace(fresh.sector.miner, fresh.sector.number, now=now)
+        pieces_unplace(fresh.sector.miner, number=fresh.sector.number, now=now)
     _audit(fresh, f"sector.{ACTIONS[fresh.kind]}-abort", by=by, before=before, note=reason)
     return fresh
 
 
-def run_open(sector: Sector, kind: str) -> PipelineRun:
+def run_open(sector: Sector, *, kind: str) -> PipelineRun:
     """Return the run of this kind over a sector that is under way.  Raises RunUnknown."""
     runs = PipelineRun.objects.filter(sector=sector, kind=kind).select_related("job", "sector__miner")
     run = runs.order_by("-pk").first()

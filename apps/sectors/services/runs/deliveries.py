@@ -51,7 +51,7 @@ def piece_deliver(order: UnsealOrder, *, market: str, by: Principal, now: dateti
     target = target_of(order.dest, market=market, piece_cid=order.piece_cid)
     piece = piece_placed(miner_get(by, order.miner), order.number, order.piece_cid)
     first = order.offset - unpadded_bytes(piece.offset or 0)
-    delivery = delivery_request(piece, target, first=first, num_bytes=order.size, by=by, now=now)
+    delivery = delivery_request(piece, target=target, first=first, num_bytes=order.size, by=by, now=now)
     if delivery.state in ENDED:
         return ENDED[DeliveryState(delivery.state)]
     return UPLOADING if piece.has_data else _unsealing(piece, delivery, now=now)
@@ -62,11 +62,11 @@ def _unsealing(piece: Piece, delivery: PieceDelivery, *, now: datetime) -> str:
     try:
         job = unseal_request(piece, now=now)
     except UnsealFailed as error:
-        delivery_fail(delivery, error.reason)
+        delivery_fail(delivery, reason=error.reason)
         return FAILED
     return UNSEALING if job.state == JobState.LEASED else SET_UP
 
 
-def is_kept_unsealed(by: Principal, miner: str, *, piece_cid: str, number: int) -> bool:
+def is_kept_unsealed(by: Principal, *, miner: str, piece_cid: str, number: int) -> bool:
     """Return whether a piece's bytes are here.  Raises MinerUnknown, PieceUnknown."""
     return piece_placed(miner_get(by, miner), number, piece_cid).is_readable

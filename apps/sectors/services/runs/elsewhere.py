@@ -72,7 +72,7 @@ def _run_again(job_id: int, *, now: datetime) -> bool:
     _named_anew(job, hosts)
     back = f"{BACK_TO}{FIRST[JobKind(run.kind)]}"
     if back in RUN_TRANSITIONS[run.state]:
-        run_move(run, back, job=job, now=now, actor="console", note=NOTE, attempts=0)
+        run_move(run, event=back, job=job, now=now, actor="console", note=NOTE, attempts=0)
     return True
 
 

@@ -61,7 +61,7 @@ def runs_advance(work: SealingContext) -> None:
         if run.state == SnapState.SNAP_STORED:
             stored.setdefault(run.sector.miner, []).append(run)
     for_each_isolated(
-        stored.items(), lambda item: updates_send(item[0], item[1], work=work), event="updates_not_sent"
+        stored.items(), lambda item: updates_send(item[0], runs=item[1], work=work), event="updates_not_sent"
     )
     runs = [run for run in runs if run.state != SnapState.SNAP_STORED]
     for_each_isolated(
@@ -83,10 +83,10 @@ def _advance(run: PipelineRun, message: Message | None, work: SealingContext) ->
 
 def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
     if message is None:  # a kill kept it from the messager, unless the chain has the update all the same
-        there = on_chain(run, work)
-        if is_updated(run, there):
+        there = on_chain(run, work=work)
+        if is_updated(run, there=there):
             _land(run, there, height=work.head.height, work=work)
-        elif words := update_push_again(run, work):
+        elif words := update_push_again(run, work=work):
             _failed_back(run, words, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
@@ -112,7 +112,7 @@ def _balance_gone(run: PipelineRun, work: SealingContext) -> bool:
     """Return whether the balance no longer holds what a run's message counts on."""
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     own = int(shared.aggregate(sum=Sum("from_balance"))["sum"] or 0)
-    return balance_gone(run.sector.miner, own, work=work)
+    return balance_gone(run.sector.miner, own=own, work=work)
 
 
 def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
@@ -125,8 +125,8 @@ def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
 
 
 def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingContext) -> None:
-    there = on_chain(run, work)
-    if is_updated(run, there):
+    there = on_chain(run, work=work)
+    if is_updated(run, there=there):
         _land(run, there, height=height, work=work)
     else:
         _failed_back(run, words, work)
@@ -134,7 +134,7 @@ def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingCon
 
 def _failed_back(run: PipelineRun, words: str, work: SealingContext) -> None:
     """Send it again after a pause that grows with its failures, or wait for somebody."""
-    if run_console_step(run, "FAIL_UPDATE", now=work.now, note=words):
+    if run_console_step(run, event="FAIL_UPDATE", now=work.now, note=words):
         run.refresh_from_db()
         update_failed(run, error=words, work=work)
 
@@ -161,13 +161,15 @@ def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: Sealin
         updated_at=work.now,
     )
     copies_forget(sector.pk)
-    run_move(fresh, "LAND_UPDATE", job=job, now=work.now, actor="console", landed_height=height, old=old)
+    run_move(
+        fresh, event="LAND_UPDATE", job=job, now=work.now, actor="console", landed_height=height, old=old
+    )
 
 
 def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
     """Revert an update that left the chain; clear the old replica once nothing can do that any more."""
-    there = on_chain(run, work)
-    if there is not None and not is_updated(run, there):
+    there = on_chain(run, work=work)
+    if there is not None and not is_updated(run, there=there):
         _revert(run, work)
     elif message is not None and message.state == MessageState.LANDED and message.height != run.landed_height:
         PipelineRun.objects.filter(pk=run.pk).update(landed_height=message.height)
@@ -179,7 +181,7 @@ def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContex
                 _key_stays(run, nobody.reason, work)
                 return
             Job.objects.filter(pk=run.job_id).update(offered_to=hosts)
-        run_console_step(run, "PASS_FINALITY", now=work.now)
+        run_console_step(run, event="PASS_FINALITY", now=work.now)
 
 
 def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
@@ -208,7 +210,9 @@ def _revert(run: PipelineRun, work: SealingContext) -> None:
     )
     copies_forget(fresh.sector_id)
     note = gettext("the message left the chain in a reorganisation")
-    run_move(fresh, "REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None)
+    run_move(
+        fresh, event="REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None
+    )
 
 
 # Rebuilds
@@ -224,4 +228,4 @@ def _recovered_note(run: PipelineRun, work: SealingContext) -> None:
         return
     came_back = sector.active_since is not None and sector.active_since > run.created_at
     if came_back or work.head.height >= run.landed_height + work.network.proving.period:
-        run_console_step(run, "RECOVER", now=work.now)
+        run_console_step(run, event="RECOVER", now=work.now)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poolsite.wire.job_reports import Event
 
 
-def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAnswer:
+def run_report(job: Job, *, event: Event, digest: str, now: datetime) -> EventAnswer:
     """Record the end of a stage, of a job that is locked.  Raises StateDiffers, BadReport."""
     run = PipelineRun.objects.select_related("sector__miner").get(job=job)
     spec = run.step
@@ -39,7 +39,9 @@ def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAn
             gettext("{event} cannot be reported in state {state}").format(event=event.event, state=run.state),
             field="event",
         )
-    columns = outputs_check(spec, event.outputs, policy=sealing_policy(), tenant_id=run.sector.tenant_id)
+    columns = outputs_check(
+        spec, outputs=event.outputs, policy=sealing_policy(), tenant_id=run.sector.tenant_id
+    )
     taken, data = (_snap_take if run.kind == JobKind.SNAP_UP else _rebuild_take)(run, event, columns, now=now)
     job.seq = event.seq
     job.save(update_fields=["seq"])
@@ -51,7 +53,7 @@ def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAn
         "digest": digest,
         "worker": job.worker,
     }
-    run_move(run, taken, job=job, now=now, actor=actor, report=report, **data)
+    run_move(run, event=taken, job=job, now=now, actor=actor, report=report, **data)
     return run_answer(job)
 
 
@@ -103,7 +105,7 @@ def _rebuild_take(
     sector, inputs = run.sector, run_inputs(run.job)
     if "store" in columns:
         Sector.objects.filter(pk=sector.pk).update(store=columns["store"], files_lost_at=None)
-        copies_forget(sector.pk, columns["store"])
+        copies_forget(sector.pk, store_name=columns["store"])
     if event.event not in ("PC2", "SNAP_ENCODE"):
         return event.event, {}
     is_last = event.event == "SNAP_ENCODE"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def sector_require(sector: Sector, work: SealingContext) -> None:
+def sector_require(sector: Sector, *, work: SealingContext) -> None:
     """Refuse a sector into which no data can go.
 
     Raises MinerNotReady, NotCommittedCapacity, RunUnderWay, LifeTooShort, NoHost.
@@ -78,7 +78,7 @@ def snap_up_begin(
     if earlier is not None:
         return earlier
     proof_form_for(work.network)
-    sector_require(sector, work)
+    sector_require(sector, work=work)
     packed = pieces_choose(sector, piece_cids=piece_cids, among=among, work=work)
     try:
         return _begin(sector, packed, by=by, work=work, key=key)

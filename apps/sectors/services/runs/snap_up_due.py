@@ -76,7 +76,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
 def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[PackedSector]:
     plan = pieces_plan(pieces, sector_size=miner.sector_size)
     asked_at = packing_asked_at(miner)
-    return [packed for packed in plan if is_due(packed, work, asked_at=asked_at)]
+    return [packed for packed in plan if is_due(packed, work=work, asked_at=asked_at)]
 
 
 def _is_refused(piece: Piece, work: SealingContext) -> bool:
@@ -86,5 +86,5 @@ def _is_refused(piece: Piece, work: SealingContext) -> bool:
     except NodeRefused:
         return False
     if reason:
-        piece_refuse(piece, reason, work=work)
+        piece_refuse(piece, reason=reason, work=work)
     return bool(reason)

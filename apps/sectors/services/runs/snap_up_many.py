@@ -65,7 +65,7 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
     for sector in sectors:
         mine = left.setdefault(sector.miner_id, _waiting(sector))
         try:
-            sector_require(sector, work)
+            sector_require(sector, work=work)
             packed = _packed(sector, list(mine.values()), work)
             verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
             pledge = pledge_missing(sector, verified=verified, work=work)
@@ -82,11 +82,11 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
 def _funds(sector: Sector, pledge: int, balances: dict[int, int], work: SealingContext) -> Funds:
     """Return who pays a sector's pledge out of what is left of its miner's balance."""
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
-    needed = with_margin(pledge, work)
+    needed = with_margin(pledge, work=work)
     if not work.policy.send_funds:
         return Funds(needed, needed)
     if sector.miner_id not in balances:
-        balances[sector.miner_id] = balance_spare(sector.miner, work)
+        balances[sector.miner_id] = balance_spare(sector.miner, work=work)
     own = min(needed, balances[sector.miner_id])
     balances[sector.miner_id] -= own
     return Funds(needed, own)

@@ -44,17 +44,17 @@ def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: Seali
     ProofFormMissing.
     """
     proof_form_for(work.network)
-    sector_require(sector, work)
+    sector_require(sector, work=work)
     packed = pieces_choose(sector, piece_cids=piece_cids, work=work)
     verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
     gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
     more = pledge_missing(sector, verified=verified, work=work)
-    funds = funds_of(sector.miner, with_margin(more, work), work=work)
+    funds = funds_of(sector.miner, needed=with_margin(more, work=work), work=work)
     return SnapUpPrice(packed=packed, verified=verified, pledge=more, funds=funds, gas=gas)
 
 
-def with_margin(pledge: int, work: SealingContext) -> int:
+def with_margin(pledge: int, *, work: SealingContext) -> int:
     """Return what is found or sent for a pledge: it may grow before the message lands."""
     return pledge * (100 + work.policy.funds_margin_percent) // 100
 

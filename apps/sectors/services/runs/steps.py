@@ -54,8 +54,8 @@ def run_begin(
 
 def run_move(
     run: PipelineRun,
-    event: str,
     *,
+    event: str,
     job: Job,
     now: datetime,
     actor: str = "",
@@ -111,13 +111,13 @@ def run_locked(pk: int) -> tuple[Job, PipelineRun]:
     return job, PipelineRun.objects.select_related("sector__miner__tenant").get(pk=pk)
 
 
-def run_console_step(run: PipelineRun, event: str, *, now: datetime, note: str = "", **data: Any) -> bool:
+def run_console_step(run: PipelineRun, *, event: str, now: datetime, note: str = "", **data: Any) -> bool:
     """Advance a run by a step of the console, if it still is where we saw it; return whether it was."""
     with transaction.atomic():
         job, fresh = run_locked(run.pk)
         if fresh.state != run.state or fresh.paused_at is not None:
             return False
-        run_move(fresh, event, job=job, now=now, actor="console", note=note, **data)
+        run_move(fresh, event=event, job=job, now=now, actor="console", note=note, **data)
     return True
 
 

@@ -117,7 +117,7 @@ def _hosts_of_store(sector: Sector) -> list[int]:
     return found
 
 
-def unseal_step(job: Job, event: Event, *, digest: str, now: datetime) -> EventAnswer:
+def unseal_step(job: Job, *, event: Event, digest: str, now: datetime) -> EventAnswer:
     """Take the end of a stage of unsealing, of a job that is locked.  Raises StateDiffers, BadReport."""
     spec = UNSEAL_STAGES[job.stage]
     if event.state != spec.state:
@@ -176,7 +176,7 @@ def unseal_answer(job: Job) -> EventAnswer:
     )
 
 
-def unsealed_take(job_id: str, source: Source, *, token: int, tenant_id: int) -> None:
+def unsealed_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
     """Take the bytes that a host unsealed, if they are the piece's; the same again is fine.
 
     Raises JobUnknown, LeaseLost, UploadCut, PieceBusy, PieceMismatch.
@@ -187,7 +187,7 @@ def unsealed_take(job_id: str, source: Source, *, token: int, tenant_id: int) ->
         raise JobUnknown(job_id)
     if job.lease_token != token or job.stage != UnsealStage.UPLOAD:
         raise LeaseLost
-    data_restore(_piece_of(job), source)
+    data_restore(_piece_of(job), source=source)
 
 
 def unsealed_remove(sector: Sector, *, by: Principal) -> int:

@@ -63,13 +63,15 @@ KIND: Final = "snap_up"
 """Of the message."""
 
 
-def updates_send(miner: Miner, runs: Sequence[PipelineRun], *, work: SealingContext) -> None:
+def updates_send(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext) -> None:
     """Send the updates of a miner that the chain would take now, in as few messages as hold them."""
     work = replace(work, policy=batch_policy(miner, work.policy))
-    available = balance_read(miner, work)
-    work = replace(work, available=available, free=balance_free(miner, available, height=work.head.height))
-    ready = updates_unlanded(miner, runs, work=work)
-    chosen, reason = updates_choose(miner, updates_placed(miner, ready, work=work), work=work)
+    available = balance_read(miner, work=work)
+    work = replace(
+        work, available=available, free=balance_free(miner, available=available, height=work.head.height)
+    )
+    ready = updates_unlanded(miner, runs=runs, work=work)
+    chosen, reason = updates_choose(miner, placed=updates_placed(miner, runs=ready, work=work), work=work)
     good = _accepted(miner, chosen, work)
     restore_check(now=work.now)
     if miner.pk in miners_unrecovered():
@@ -107,7 +109,7 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
 
 def _notifying(miner: Miner, placed: Sequence[Placed]) -> set[int]:
     """Return the numbers of the sectors with a deal of which a market is told."""
-    pieces = manifests_of(miner, [run.sector.number for run, _, _ in placed])
+    pieces = manifests_of(miner, numbers=[run.sector.number for run, _, _ in placed])
     return {number for number, own in pieces.items() if any(piece.notify for piece in own)}
 
 
@@ -115,14 +117,14 @@ def _needed(miner: Miner, run: PipelineRun, work: SealingContext) -> int:
     """Return what the pledge of a run's sector grows by, with the margin; 0 where nothing is sent."""
     if not work.policy.send_funds:
         return 0
-    own = manifests_of(miner, [run.sector.number]).get(run.sector.number, ())
+    own = manifests_of(miner, numbers=[run.sector.number]).get(run.sector.number, ())
     verified = sum(piece.size for piece in own if piece.verified_allocation_key is not None)
-    return with_margin(pledge_missing(run.sector, verified=verified, work=work), work)
+    return with_margin(pledge_missing(run.sector, verified=verified, work=work), work=work)
 
 
 def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:
     """Return the message for these sectors."""
-    pieces = manifests_of(miner, [run.sector.number for run, _, _ in placed])
+    pieces = manifests_of(miner, numbers=[run.sector.number for run, _, _ in placed])
     updates = []
     for run, place, _ in placed:
         sealed, own = commr_cid(bytes(run.comm_r or b"")), pieces.get(run.sector.number, ())
@@ -140,9 +142,9 @@ def _write(miner: Miner, tried: Sequence[Tried], work: SealingContext, *, reason
     """Note for all of them that they are in one message, or for none; then push it."""
     name = f"{KIND}:{uuid.uuid4()}"
     with transaction.atomic():
-        balance_lock(miner, work)
+        balance_lock(miner, work=work)
         needed = sum(one.needed for one in tried)
-        left = own = balance_take(miner, needed, work=work)
+        left = own = balance_take(miner, needed=needed, work=work)
         note = "; ".join(filter(None, (reason, funds_text(value=needed - own, from_balance=own))))
         ordered = sorted(tried, key=lambda one: one.placed[0].pk)  # one order: no deadlock
         step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}
@@ -150,7 +152,7 @@ def _write(miner: Miner, tried: Sequence[Tried], work: SealingContext, *, reason
         for one in ordered:
             part = min(one.needed, left)
             left -= part
-            moved.append(run_console_step(one.placed[0], "SEND_UPDATE", from_balance=part, **step))
+            moved.append(run_console_step(one.placed[0], event="SEND_UPDATE", from_balance=part, **step))
         if not all(moved):  # somebody aborted one meanwhile: the others go with the next head
             transaction.set_rollback(True)
             return
@@ -183,7 +185,7 @@ def _push(miner: Miner, message: Any, *, name: str, last: int) -> str:
     return ""
 
 
-def update_push_again(run: PipelineRun, work: SealingContext) -> str:
+def update_push_again(run: PipelineRun, *, work: SealingContext) -> str:
     """Push the message of a run and of those that share it, as the messager never got it.
 
     Return why it cannot be sent now; empty if it was, or another run has done it.
@@ -194,7 +196,7 @@ def update_push_again(run: PipelineRun, work: SealingContext) -> str:
     work = replace(work, policy=batch_policy(miner, work.policy))
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
-    placed = updates_placed(miner, runs, work=work)
+    placed = updates_placed(miner, runs=runs, work=work)
     if len(placed) != len(runs):
         return gettext("its deadline cannot be changed now")
     needed = sum(_needed(miner, each, work) for each in runs)

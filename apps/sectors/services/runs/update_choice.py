@@ -27,7 +27,7 @@ FAULTY: Final = "its sector is faulty: the update waits until it is proven again
 
 
 def updates_choose(
-    miner: Miner, placed: Sequence[Placed], *, work: SealingContext
+    miner: Miner, *, placed: Sequence[Placed], work: SealingContext
 ) -> tuple[list[Placed], str]:
     """Choose the updates that go now, and say why; none if they shall wait."""
     height, most = work.head.height, work.policy.update_batch_max
@@ -39,7 +39,7 @@ def updates_choose(
     if not first:
         return [], ""
     numbers = [run.sector.number for run, _, _ in placed]
-    first_end = min(last_epochs(miner, numbers).values(), default=None)
+    first_end = min(last_epochs(miner, numbers=numbers).values(), default=None)
     if first_end is not None and first_end - height <= work.policy.precommit_slack_epochs:
         return first, "deadline"
     if (first[0][0].ready_height or height) <= asked_height(miner):
@@ -51,7 +51,7 @@ def updates_choose(
     return first[: len(first) // most * most], "full"
 
 
-def updates_unlanded(miner: Miner, runs: Sequence[PipelineRun], *, work: SealingContext) -> list[PipelineRun]:
+def updates_unlanded(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext) -> list[PipelineRun]:
     """Return the runs whose update the chain does not have; those of sectors that ended have failed.
 
     Those of faulty sectors wait.
@@ -63,8 +63,8 @@ def updates_unlanded(miner: Miner, runs: Sequence[PipelineRun], *, work: Sealing
         there = found[run.sector.number]
         if there is None:
             run_console_failure(run, error=gettext("the sector is no longer on chain"), now=work.now)
-        elif is_updated(run, there):  # by a message that was given up and landed all the same
-            run_console_step(run, "SEND_UPDATE", now=work.now, note=gettext("it is already on chain"))
+        elif is_updated(run, there=there):  # by a message that was given up and landed all the same
+            run_console_step(run, event="SEND_UPDATE", now=work.now, note=gettext("it is already on chain"))
         elif there.expiration <= work.head.height:
             run_console_failure(run, error=gettext("it has expired"), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
@@ -79,7 +79,7 @@ Placed = tuple[PipelineRun, tuple[int, int], int]
 """A run, its sector's deadline and partition, and until when that deadline may be changed."""
 
 
-def updates_placed(miner: Miner, runs: Sequence[PipelineRun], *, work: SealingContext) -> list[Placed]:
+def updates_placed(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext) -> list[Placed]:
     """Return the runs whose deadline may be changed now."""
     if not runs:
         return []
@@ -89,7 +89,7 @@ def updates_placed(miner: Miner, runs: Sequence[PipelineRun], *, work: SealingCo
     found: list[Placed] = []
     for run in runs:
         place = places.get(run.sector.number)
-        last = None if place is None else last_mutable(current, place[0], height=work.head.height)
+        last = None if place is None else last_mutable(current, index=place[0], height=work.head.height)
         if place is not None and last is not None:
             found.append((run, place, last))
     return found
@@ -124,12 +124,12 @@ def updates_shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> lis
     return [*batches, batch] if batch else batches
 
 
-def on_chain(run: PipelineRun, work: SealingContext) -> OnSector | None:
+def on_chain(run: PipelineRun, *, work: SealingContext) -> OnSector | None:
     """Return a run's sector as the chain has it."""
     number = run.sector.number
     return sectors_read(work.client, run.sector.miner.address, [number], work.head.key)[number]
 
 
-def is_updated(run: PipelineRun, there: OnSector | None) -> bool:
+def is_updated(run: PipelineRun, *, there: OnSector | None) -> bool:
     """Return whether the chain has what a run made."""
     return there is not None and there.sealed_cid == str(commr_cid(bytes(run.comm_r or b"")))

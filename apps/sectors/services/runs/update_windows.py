@@ -34,12 +34,12 @@ def snap_candidates(miner: Miner, *, work: SealingContext, limit: int) -> list[S
     found = [
         sector
         for sector in rows.select_related("miner__tenant").order_by("-expiration", "pk")[: 10 * limit]
-        if not has_data(sector) and last_mutable(current, sector.deadline, height=height) is not None
+        if not has_data(sector) and last_mutable(current, index=sector.deadline, height=height) is not None
     ]
     return found[:limit]
 
 
-def last_mutable(current: DeadlineInfo, index: int | None, *, height: int) -> int | None:
+def last_mutable(current: DeadlineInfo, *, index: int | None, height: int) -> int | None:
     """Return until when the sectors of a deadline may be updated; None while they may not.
 
     Source: builtin-actors actors/miner/src/lib.rs validate_replica_updates (deadline_is_mutable).

@@ -63,7 +63,7 @@ def by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector]]:
     return groups
 
 
-def step_console(sector: Sector, event: str, *, now: datetime, note: str = "", **data: Any) -> bool:
+def step_console(sector: Sector, *, event: str, now: datetime, note: str = "", **data: Any) -> bool:
     """Step a sector unless it moved or was paused since it was read; return whether it was stepped."""
     with transaction.atomic():
         job, fresh = job_locked(sector.pk)
@@ -71,7 +71,7 @@ def step_console(sector: Sector, event: str, *, now: datetime, note: str = "", *
             return False
         try:
             with transaction.atomic():
-                sector_step(fresh, event, job=job, now=now, actor="console", note=note, **data)
+                sector_step(fresh, event=event, job=job, now=now, actor="console", note=note, **data)
         except Conflict as conflict:
             log.info("sector_step_lost", sector=str(fresh.uuid), transition=event, reason=conflict.reason)
             return False

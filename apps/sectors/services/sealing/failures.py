@@ -79,7 +79,7 @@ def _retry(row: Failed, *, by: Principal, now: datetime, state: str | None) -> N
     elif isinstance(row, Job):
         unseal_retry(row, by=by, now=now)
     elif isinstance(row, StoreMove):
-        moves_begin(row.from_store, row.to_store, numbers=[str(row.sector.uuid)], now=now, by=by)
+        moves_begin(row.from_store, target=row.to_store, numbers=[str(row.sector.uuid)], now=now, by=by)
 
 
 def change_of(group: FailureGroup) -> ChangeRequest:
@@ -102,7 +102,13 @@ def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Sector],
     left = [(one, late) for one in beyond]
     try:
         plan, made = changes_request(
-            chosen, request, by=by, client=work.client, head=work.head, network=work.network, now=work.now
+            chosen,
+            request=request,
+            by=by,
+            client=work.client,
+            head=work.head,
+            network=work.network,
+            now=work.now,
         )
     except ChangeRefused as refusal:
         if not refusal.refused:
@@ -117,7 +123,7 @@ def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Sector],
 
 
 @transaction.atomic
-def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, now: datetime) -> Sector:
+def sector_state_set(sector: Sector, *, state: str, reason: str, by: Principal, now: datetime) -> Sector:
     """Set a sector to any state of its table, whatever the table says; nothing of it is deleted.
 
     For a person who knows better than the rows: what the state needs, such as a ticket or files, is not
@@ -138,6 +144,8 @@ def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, 
     if fresh.state == state:
         raise BadValue(gettext("it is already in this state"), field="state")
     before = copy(fresh)
-    sector_step(fresh, f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None)
-    sector_audit(by, "sector.state-set", before=before, after=fresh, note=reason)
+    sector_step(
+        fresh, event=f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None
+    )
+    sector_audit(by, action="sector.state-set", before=before, after=fresh, note=reason)
     return fresh

@@ -36,14 +36,14 @@ def precommits_check(
     for miner, sectors in by_miner(landed).items():
         found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
         gone = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
-        proven = sectors_proven(miner, gone, client=client, key=head.key)
+        proven = sectors_proven(miner, sectors=gone, client=client, key=head.key)
         for sector in sectors:
             there = found[sector.number]
             if sector.pk in proven:
                 continue  # by a commit that was given up: the next batch finds it
             if there is None:
                 note = gettext("the pre-commit is no longer on chain")
-                count += step_console(sector, SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
+                count += step_console(sector, event=SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
             elif there.epoch != sector.precommit_epoch:
                 count += _precommit_moved(sector, epoch=there.epoch, now=now)
     return count
@@ -60,7 +60,13 @@ def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
             )
         )
     return step_console(
-        sector, SectorEvent.RESEED, now=now, note=note, precommit_epoch=epoch, seed=None, seed_epoch=None
+        sector,
+        event=SectorEvent.RESEED,
+        now=now,
+        note=note,
+        precommit_epoch=epoch,
+        seed=None,
+        seed_epoch=None,
     )
 
 
@@ -76,7 +82,7 @@ def precommit_landed(
         if there is None:
             absent.append(sector)
         else:
-            step_console(sector, SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=there.epoch)
+            step_console(sector, event=SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=there.epoch)
     return absent
 
 
@@ -90,13 +96,13 @@ def commit_landed(
     absent = []
     for sector in sectors:
         there = found[sector.number]
-        if there is None or not is_ours(sector, there.sealed_cid):
+        if there is None or not is_ours(sector, sealed_cid=there.sealed_cid):
             absent.append(sector)
             continue
         deadline, partition = places.get(sector.number, (None, None))
         step_console(
             sector,
-            SectorEvent.LAND_COMMIT,
+            event=SectorEvent.LAND_COMMIT,
             now=now,
             activation=there.activation,
             expiration=there.expiration,
@@ -107,17 +113,17 @@ def commit_landed(
     return absent
 
 
-def precommits_ours(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+def precommits_ours(miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str) -> set[int]:
     """Return those of which the chain has the pre-commit of this very replica."""
     found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
     return {
         sector.pk
         for sector in sectors
-        if (there := found[sector.number]) is not None and is_ours(sector, there.sealed_cid)
+        if (there := found[sector.number]) is not None and is_ours(sector, sealed_cid=there.sealed_cid)
     }
 
 
-def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+def sectors_proven(miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str) -> set[int]:
     """Return the row ids of those that the chain has proven, with this very replica."""
     if not sectors:
         return set()
@@ -125,10 +131,10 @@ def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClie
     return {
         sector.pk
         for sector in sectors
-        if (there := found[sector.number]) is not None and is_ours(sector, there.sealed_cid)
+        if (there := found[sector.number]) is not None and is_ours(sector, sealed_cid=there.sealed_cid)
     }
 
 
-def is_ours(sector: Sector, sealed_cid: str) -> bool:
+def is_ours(sector: Sector, *, sealed_cid: str) -> bool:
     """Return whether the chain speaks of this sector's replica."""
     return sector.comm_r is not None and sealed_cid == str(commr_cid(bytes(sector.comm_r)))

@@ -103,7 +103,7 @@ def _miner_pack(miner: Miner, work: SealingContext) -> None:
     pieces, asked_at = pieces_waiting(miner), packing_asked_at(miner)
     terms_epochs_note(work.client, pieces, key=work.head.key)
     for packed in pieces_plan(pieces, sector_size=miner.sector_size):
-        if not is_due(packed, work, asked_at=asked_at):
+        if not is_due(packed, work=work, asked_at=asked_at):
             continue
         refused = {
             piece: reason
@@ -112,10 +112,10 @@ def _miner_pack(miner: Miner, work: SealingContext) -> None:
         }
         if refused:  # the others go with the next head, placed anew
             for piece, reason in refused.items():
-                piece_refuse(piece, reason, work=work)
+                piece_refuse(piece, reason=reason, work=work)
             continue
         taken = numbers_allocated(work.client, miner.address)
-        sector_pack(miner, packed, work=work, taken=taken)
+        sector_pack(miner, packed=packed, work=work, taken=taken)
 
 
 def pieces_waiting(miner: Miner) -> list[Piece]:
@@ -124,7 +124,7 @@ def pieces_waiting(miner: Miner) -> list[Piece]:
     return list(rows.select_related("miner").order_by("pk"))
 
 
-def is_due(packed: PackedSector, work: SealingContext, *, asked_at: datetime | None = None) -> bool:
+def is_due(packed: PackedSector, *, work: SealingContext, asked_at: datetime | None = None) -> bool:
     """Return whether a sector is begun: it is full, a piece has waited long, or must be active soon.
 
     So is one with a piece that was there when somebody asked not to wait.
@@ -173,7 +173,7 @@ def packing_asked_at(miner: Miner) -> datetime | None:
 
 @transaction.atomic
 def sector_pack(
-    miner: Miner, packed: PackedSector, *, work: SealingContext, taken: Sequence[range]
+    miner: Miner, *, packed: PackedSector, work: SealingContext, taken: Sequence[range]
 ) -> Sector | None:
     """Begin one sector and place its pieces in it, both or neither; None if a piece went elsewhere."""
     keys = [piece.pk for piece in packed.pieces]
@@ -189,7 +189,7 @@ def sector_pack(
     return sector
 
 
-def piece_refuse(piece: Piece, reason: str, *, work: SealingContext) -> None:
+def piece_refuse(piece: Piece, *, reason: str, work: SealingContext) -> None:
     """End a piece that the chain would not take: nothing is sealed for it."""
     with transaction.atomic():
         advance(piece, "REFUSE", error=reason, has_data=False, state_since=work.now, updated_at=work.now)

@@ -34,7 +34,7 @@ UNLANDED: Final = (*UNSENT, SnapState.UPDATE_SENT)
 """States of a snap-up in which the chain does not have its data yet."""
 
 
-def manifests_of(miner: Miner, numbers: Sequence[int]) -> dict[int, tuple[PieceActivationManifest, ...]]:
+def manifests_of(miner: Miner, *, numbers: Sequence[int]) -> dict[int, tuple[PieceActivationManifest, ...]]:
     """Return what the commit says of the pieces of sectors, by number, in order of place."""
     found: dict[int, list[PieceActivationManifest]] = defaultdict(list)
     for piece in Piece.objects.filter(miner=miner, sector_number__in=numbers).order_by("offset"):
@@ -45,10 +45,10 @@ def manifests_of(miner: Miner, numbers: Sequence[int]) -> dict[int, tuple[PieceA
 def starts_of(sectors: Sequence[Sector]) -> dict[int, int]:
     """Return the epoch before which the data of a miner's sectors must be active, by number, where one is."""
     numbers = [sector.number for sector in sectors if has_data(sector)]
-    return last_epochs(sectors[0].miner, numbers) if numbers else {}
+    return last_epochs(sectors[0].miner, numbers=numbers) if numbers else {}
 
 
-def last_epochs(miner: Miner, numbers: Sequence[int]) -> dict[int, int]:
+def last_epochs(miner: Miner, *, numbers: Sequence[int]) -> dict[int, int]:
     """Return the epoch before which the pieces placed in sectors must be active, by number, where one is."""
     rows = Piece.objects.filter(miner=miner, sector_number__in=numbers)
     rows = rows.exclude(start_epoch=None, terms_epoch=None)
@@ -98,14 +98,14 @@ def placements_follow(*, height: int, network: Network, now: datetime) -> None:
         _move(piece, "END", now=now)
 
 
-def pieces_unplace(miner: Miner, number: int, *, now: datetime) -> None:
+def pieces_unplace(miner: Miner, *, number: int, now: datetime) -> None:
     """Release the pieces that were to go into a sector; they wait for another one."""
     for piece in Piece.objects.filter(miner=miner, sector_number=number, state=PieceState.PACKED):
         _move(piece, "UNPACK", now=now, sector_number=None, offset=None)
 
 
 def pieces_recover(
-    miner: Miner, number: int, *, manifests: Sequence[PieceActivationManifest], now: datetime, at: int = 0
+    miner: Miner, *, number: int, manifests: Sequence[PieceActivationManifest], now: datetime, at: int = 0
 ) -> list[Piece]:
     """Note that pieces are in a sector, as a message or record tells it; return them in order of place.
 
@@ -126,7 +126,7 @@ def pieces_recover(
     return found
 
 
-def pieces_found(miner: Miner, number: int, *, column: Sequence[dict[str, Any]], now: datetime) -> None:
+def pieces_found(miner: Miner, *, number: int, column: Sequence[dict[str, Any]], now: datetime) -> None:
     """Note that a sector which a host has begun holds pieces that the backup has as waiting."""
     at = 0
     for part in pieces_of(column):

@@ -165,7 +165,7 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
     pledge = pledge_read(client, duration=life, sector_size=size, key=head.key)
     info = precommit_json(price_info(seal_proof=miner.seal_proof, expiration=expiration))
     is_interactive = RegisteredSealProof(miner.seal_proof).is_interactive
-    gas = {kind: gas_averages(miner, kind) for kind in KINDS}
+    gas = {kind: gas_averages(miner, kind=kind) for kind in KINDS}
     base_fee = int(head.base_fee)
     costs = {
         kind: gas_cost(GAS_FIRST[kind] if found is None else found, base_fee=base_fee)
@@ -180,11 +180,11 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
         daily_fee=daily_fee(quality_power(size, duration=life), circulating_read(client, key=head.key)),
         life_epochs=life,
         is_sent=policy.send_funds,
-        available=balance_spare(miner, work),
+        available=balance_spare(miner, work=work),
     )
 
 
-def gas_averages(miner: Miner, kind: str) -> int | None:
+def gas_averages(miner: Miner, *, kind: str) -> int | None:
     """Return the gas per sector of the newest landed batches; None before the first."""
     landed = miner.batches.filter(kind=kind, state=BatchState.LANDED, exit_code=0).order_by("-pk")
     ids = dict(landed.values_list("pk", "message_id")[:LEARN_BATCHES])
@@ -201,12 +201,12 @@ def gas_cost(gas: int, *, base_fee: int) -> int:
     return gas * base_fee + gas * LIMIT_PERCENT // 100 * PREMIUM_USUAL
 
 
-def payers_of(miner: Miner, price: PledgePrice, *, count: int) -> list[Payer]:
+def payers_of(miner: Miner, *, price: PledgePrice, count: int) -> list[Payer]:
     """Return who pays for `count` more sectors, beside what is under way from the same addresses."""
-    return paying_of(miner, price).payers(count)
+    return paying_of(miner, price=price).payers(count)
 
 
-def paying_of(miner: Miner, price: PledgePrice) -> Paying:
+def paying_of(miner: Miner, *, price: PledgePrice) -> Paying:
     """Return who pays for more sectors of a miner, once what is under way is paid."""
     costs = tuple((sender_choose(miner, cost.use).address, cost) for cost in _costs(price))
     addresses = dict.fromkeys(address for address, _ in costs)

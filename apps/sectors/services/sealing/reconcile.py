@@ -39,18 +39,18 @@ ON_CHAIN: Final = "a message marked failed has landed"
 
 
 def landed_reconcile(
-    miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str, now: datetime
+    miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
     """Take along those that the chain has already, of sectors that wait for a batch; returns the others."""
     waits = [sector for sector in sectors if sector.state == SectorState.PERSISTED]
     done = [sector for sector in sectors if sector.state == SectorState.C2_DONE]
-    there = precommits_ours(miner, waits, client=client, key=key)
-    there |= sectors_proven(miner, done, client=client, key=key)
+    there = precommits_ours(miner, sectors=waits, client=client, key=key)
+    there |= sectors_proven(miner, sectors=done, client=client, key=key)
     for sector in sectors:
         if sector.pk in there:
             is_first = sector.state == SectorState.PERSISTED
             event = SectorEvent.SEND_PRECOMMIT if is_first else SectorEvent.SEND_COMMIT
-            step_console(sector, event, now=now, note=ON_CHAIN)
+            step_console(sector, event=event, now=now, note=ON_CHAIN)
     if there:
         sectors_reconcile(Sector.objects.filter(pk__in=there), client=client, key=key, now=now)
     return [sector for sector in sectors if sector.pk not in there]
@@ -82,7 +82,7 @@ def sectors_reconcile(rows: QuerySet[Sector], *, client: ChainClient, key: str, 
             here = [sector for sector in sectors if sector.state == state]
             if here:
                 for absent in look(here, miner=miner, client=client, key=key, now=now):
-                    step_console(absent, event, now=now, note=gettext("its batch has failed"))
+                    step_console(absent, event=event, now=now, note=gettext("its batch has failed"))
 
 
 def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: datetime) -> None:

@@ -87,7 +87,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
     host = stranded.sticky_worker
     if fresh.state == SectorState.COMMIT_LANDED:
         note = gettext("{host} was retired: its files of the sector stay there").format(host=host)
-        sector_step(fresh, SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
+        sector_step(fresh, event=SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
         return True
     _release(fresh, job, host=host)
     note = _note(host)
@@ -106,7 +106,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
         return True
     event = SectorEvent.RESEAL if fresh.state in ON_CHAIN else f"{BACK_TO}{SectorState.ALLOCATED}"
     data: dict[str, Any] = {} if has_data(fresh) else {"pieces": []}
-    sector_step(fresh, event, job=job, now=now, actor="console", note=note, **data)
+    sector_step(fresh, event=event, job=job, now=now, actor="console", note=note, **data)
     return True
 
 

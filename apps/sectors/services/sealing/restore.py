@@ -188,7 +188,7 @@ def sector_restore(
             plan = _prove(plan, fresh, job, reason=reason, by=by, work=work)
         else:
             _begin_anew(fresh, job, force=force, reason=reason, by=by, work=work)
-        sector_audit(by, "sector.restore", before=before, after=fresh, note=reason)
+        sector_audit(by, action="sector.restore", before=before, after=fresh, note=reason)
     return plan
 
 
@@ -201,10 +201,10 @@ def _prove(
     facts |= {} if has_files else {"store": "", "files_lost_at": work.now}
     pieces = list(fresh.pieces)
     sector_step(
-        fresh, SectorEvent.RESTORE_PROVEN, job=job, now=work.now, actor=by.actor, note=reason, **facts
+        fresh, event=SectorEvent.RESTORE_PROVEN, job=job, now=work.now, actor=by.actor, note=reason, **facts
     )
     _removals(job).filter(done_at=None).delete()
-    pieces_found(fresh.miner, fresh.number, column=pieces, now=work.now)
+    pieces_found(fresh.miner, number=fresh.number, column=pieces, now=work.now)
     # Whether it is active is compared at the next head.
     ActiveSectors.objects.filter(miner_id=fresh.miner_id).update(compared_height=None)
     return Restoration(fresh, state=plan.state, has_files=has_files, facts=plan.facts)
@@ -220,4 +220,4 @@ def _begin_anew(
     Job.objects.filter(pk=job.pk).update(
         sticky_worker=None, offered_to=None, lease_token=lease_token_next(), not_before=None
     )
-    sector_step(fresh, SectorEvent.RESTORE, job=job, now=work.now, actor=by.actor, note=reason, **ANEW)
+    sector_step(fresh, event=SectorEvent.RESTORE, job=job, now=work.now, actor=by.actor, note=reason, **ANEW)

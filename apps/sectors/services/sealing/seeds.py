@@ -26,7 +26,7 @@ def seeds_skip(in_progress: SectorsInProgress, *, now: datetime) -> int:
         if not sector.is_interactive:
             is_stored = sector.state == SectorState.PERSISTED
             event = SectorEvent.SKIP_PRECOMMIT if is_stored else SectorEvent.ASSIGN_SEED
-            count += step_console(sector, event, now=now, seed=SEED, seed_epoch=sector.ticket_epoch)
+            count += step_console(sector, event=event, now=now, seed=SEED, seed_epoch=sector.ticket_epoch)
     return count
 
 
@@ -57,5 +57,5 @@ def seeds_assign(
             seed = client.state_get_randomness_from_beacon(
                 Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, epoch, entropy=entropy_of(miner), key=head.key
             )
-            count += step_console(sector, SectorEvent.ASSIGN_SEED, now=now, seed=seed, seed_epoch=epoch)
+            count += step_console(sector, event=SectorEvent.ASSIGN_SEED, now=now, seed=seed, seed_epoch=epoch)
     return count

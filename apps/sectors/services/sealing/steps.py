@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 def sector_step(
     sector: Sector,
-    event: str,
     *,
+    event: str,
     job: Job,
     now: datetime,
     actor: str = "",
@@ -170,8 +170,8 @@ def sector_retry(
         is_anew = state == SectorState.ALLOCATED and not has_data(fresh)
         data: dict[str, Any] = {"pieces": []} if is_anew else {}
         before = copy(fresh)
-        sector_step(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
-        sector_audit(by, "sector.back", before=before, after=fresh)
+        sector_step(fresh, event=f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
+        sector_audit(by, action="sector.back", before=before, after=fresh)
         return fresh
     before = copy(fresh)
     Sector.objects.filter(pk=fresh.pk).update(
@@ -189,7 +189,7 @@ def sector_retry(
         actor=actor,
     )
     fresh.refresh_from_db()
-    sector_audit(by, "sector.retry", before=before, after=fresh)
+    sector_audit(by, action="sector.retry", before=before, after=fresh)
     publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
     return fresh
 
@@ -202,7 +202,7 @@ def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | No
         before = copy(fresh)
         sector_pause(fresh, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
         fresh.refresh_from_db()
-        sector_audit(by, "sector.pause", before=before, after=fresh)
+        sector_audit(by, action="sector.pause", before=before, after=fresh)
     return fresh
 
 
@@ -235,7 +235,7 @@ def sector_abort(
             )
         )
     before = copy(fresh)
-    sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
+    sector_step(fresh, event="ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
     files_remove(fresh, job=job, actor=actor)
-    sector_audit(by, "sector.abort", before=before, after=fresh, note=reason)
+    sector_audit(by, action="sector.abort", before=before, after=fresh, note=reason)
     return fresh

@@ -57,7 +57,7 @@ ACTOR: Final = "target"
 """Actor of its pledges, in timelines."""
 
 
-def target_set(miner: Miner, values: dict[str, Any], *, by: Principal, now: datetime) -> SealTarget:
+def target_set(miner: Miner, *, values: dict[str, Any], by: Principal, now: datetime) -> SealTarget:
     """Set what a miner seals by itself, in place of what was set before.
 
     Raises BadValue, NotAllowed; MinerUnknown if it went to another tenant meanwhile.
@@ -150,10 +150,10 @@ def targets_follow(work: SealingContext) -> None:
     """Evaluate the targets that are due, and pledge what is missing."""
     rows = SealTarget.objects.filter(look_at__lte=work.now, miner__state=MinerState.ACTIVE)
     rows = rows.exclude(miner__in=miners_unrecovered()).select_related("miner__tenant").order_by("pk")
-    for_each_isolated(list(rows), lambda row: target_follow(row, work), event="target_not_followed")
+    for_each_isolated(list(rows), lambda row: target_follow(row, work=work), event="target_not_followed")
 
 
-def target_follow(row: SealTarget, work: SealingContext) -> None:
+def target_follow(row: SealTarget, *, work: SealingContext) -> None:
     """Pledge what one target misses, or note why not.  Raises NodeRefused, NodeUnavailable."""
     if not _claim(row, now=work.now):
         return
@@ -212,7 +212,7 @@ def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str,
 
 def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str, int]:
     """Return for how many sectors there are funds that nothing under way will take, and why for none."""
-    paying, keep = paying_of(row.miner, price), int(row.balance_min)
+    paying, keep = paying_of(row.miner, price=price), int(row.balance_min)
     if can_pay := paying.most(count, keep=keep):
         return Hold.NONE, "", can_pay
     for payer in paying.payers(1) if count else ():
@@ -264,7 +264,7 @@ def _pledge(
     kept = fresh.filter(pk=row.pk, updated_at=row.updated_at, look_at=row.look_at).first()
     if kept is None:  # somebody has changed or ended it meanwhile, or a later look has begun
         return Hold.NONE, ""
-    transaction_lock(FUNDS_LOCK, [payer.address for payer in payers_of(kept.miner, price, count=1)])
+    transaction_lock(FUNDS_LOCK, [payer.address for payer in payers_of(kept.miner, price=price, count=1)])
     held, reason, count = _payable(kept, min(count, missing(kept, now=now)), price)
     if count:
         pledge_create(kept.miner, count=count, actor=ACTOR, now=now, taken=taken)

@@ -34,10 +34,10 @@ def tickets_assign(
         ticket = client.state_get_randomness_from_tickets(
             Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=head.key
         )
-        kept = tickets_kept(miner, sectors, client=client, key=head.key)
+        kept = tickets_kept(miner, sectors=sectors, client=client, key=head.key)
         for sector in sectors:
             drawn: dict[str, Any] = {} if sector.pk in kept else {"ticket": ticket, "ticket_epoch": epoch}
-            count += step_console(sector, SectorEvent.ASSIGN_TICKET, now=now, **drawn)
+            count += step_console(sector, event=SectorEvent.ASSIGN_TICKET, now=now, **drawn)
     return count
 
 
@@ -54,27 +54,27 @@ def tickets_check(
     old = [
         sector
         for sector in in_progress.sectors_in(*states_with(SectorEvent.RETICKET))
-        if (sector.ticket_epoch or 0) <= head.height - ticket_life(sector, network)
+        if (sector.ticket_epoch or 0) <= head.height - ticket_life(sector, network=network)
     ]
     for miner, sectors in by_miner(old).items():
-        kept = tickets_kept(miner, sectors, client=client, key=head.key)
+        kept = tickets_kept(miner, sectors=sectors, client=client, key=head.key)
         for sector in sectors:
             if sector.pk in kept:
                 continue
-            life = ticket_life(sector, network)
+            life = ticket_life(sector, network=network)
             note = gettext("the ticket is older than {epochs} epochs").format(epochs=life)
             count += step_console(
-                sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
+                sector, event=SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
             )
     return count
 
 
-def ticket_life(sector: Sector, network: Network) -> int:
+def ticket_life(sector: Sector, *, network: Network) -> int:
     """Return how many epochs the chain takes a sector's ticket for."""
     return network.max_precommit_randomness_lookback if sector.is_interactive else LOOKBACK
 
 
-def tickets_kept(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+def tickets_kept(miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str) -> set[int]:
     """Return those sealed again whose pre-commit the chain has: another ticket would be another replica."""
     again = [one for one in sectors if one.precommit_epoch is not None and one.ticket is not None]
-    return precommits_ours(miner, again, client=client, key=key) if again else set()
+    return precommits_ours(miner, sectors=again, client=client, key=key) if again else set()

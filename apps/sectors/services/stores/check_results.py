@@ -30,8 +30,8 @@ MOVES_HERE: Final = "it was moved here during the check"
 
 def checks_note(
     worker: Worker,
-    done: Collection[str],
     *,
+    done: Collection[str],
     checked: Iterable[CheckedSector],
     errors: Mapping[str, str],
     now: datetime,
@@ -55,7 +55,7 @@ def checks_note(
             check.done += 1
         elif sector.store != check.store.name and moved_meanwhile(sector, check.store, order):
             check.done += 1
-            copies_forget(sector.pk, check.store.name)
+            copies_forget(sector.pk, store_name=check.store.name)
         elif (key := str(order.uuid)) in told:
             _note(check, order, sector, told[key], now=now)
         else:
@@ -87,9 +87,9 @@ def _note(
     is_over |= bytes(sector.comm_r or b"").hex() != order.args.get("comm_r")
     is_away = sector.store != store.name and all(one.state == FileState.MISSING for one in files)
     if is_away:
-        copies_forget(sector.pk, store.name)
+        copies_forget(sector.pk, store_name=store.name)
     elif not is_over:  # it has not ended, and was not updated, while it was read
-        check.bad += int(copy_note(sector, store, files=files, now=now))
+        check.bad += int(copy_note(sector, store=store, files=files, now=now))
 
 
 def _fail(check: StoreCheck, order: WorkerCommand, sector: Sector, *, error: str, now: datetime) -> None:
@@ -102,4 +102,4 @@ def _fail(check: StoreCheck, order: WorkerCommand, sector: Sector, *, error: str
     check.done += 1
     check.unread += 1
     if sector.tenant_id == check.store.tenant_id:
-        copy_unread(sector, check.store, reason=error[:1_000], now=now)
+        copy_unread(sector, store=check.store, reason=error[:1_000], now=now)

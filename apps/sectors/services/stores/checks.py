@@ -102,7 +102,7 @@ def check_begin(
     after = {"host": host.name, "sectors": total, "bytes_s": value_with_unit("bytes_s", bytes_s)}
     if sector is not None:
         after["sector"] = f"{sector.miner} / {sector.number}"
-    store_audit(by, "store.check", target=locked.name, after=after)
+    store_audit(by, action="store.check", target=locked.name, after=after)
     if ahead < AT_ONCE:
         _continue(check, now=now)
     publish(Change("store", str(locked.uuid), locked.tenant_id))
@@ -136,7 +136,7 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     if row.state != StoreCheckState.RUNNING:
         raise StoreRefused(gettext("the check has already ended"))
     told = gettext("{done} of {sectors}").format(done=row.done, sectors=plural(row.total, "sector"))
-    store_audit(by, "store.check_cancel", target=row.store.name, before={"checked": told})
+    store_audit(by, action="store.check_cancel", target=row.store.name, before={"checked": told})
     _end(row, "CANCEL", now=now)
 
 
@@ -157,7 +157,9 @@ def _end(check: StoreCheck, event: str, *, now: datetime, error: str = "") -> No
     )
     note += gettext(", {unread} could not be read").format(unread=check.unread) if check.unread else ""
     happened = FILES_DIFFER if check.bad else CHECKED
-    event_write(check.store, happened, actor=check.actor, note=f"{note}{error and ': '}{error}", now=now)
+    event_write(
+        check.store, event=happened, actor=check.actor, note=f"{note}{error and ': '}{error}", now=now
+    )
 
 
 def _orders(check: StoreCheck) -> QuerySet[WorkerCommand]:
@@ -235,7 +237,7 @@ def _refill(check: StoreCheck) -> None:
 
 
 def _order(check: StoreCheck, sector: Sector, *, tries: int) -> None:
-    args = order_args(sector, check.store) | {
+    args = order_args(sector, store=check.store) | {
         "check": str(check.uuid),
         "bytes_s": str(check.bytes_s),
         "tries": str(tries),
@@ -245,7 +247,7 @@ def _order(check: StoreCheck, sector: Sector, *, tries: int) -> None:
     )
 
 
-def order_args(sector: Sector, store: Store) -> dict[str, str]:
+def order_args(sector: Sector, *, store: Store) -> dict[str, str]:
     """Return what an order to check a sector names."""
     return {
         "uid": store.uid,

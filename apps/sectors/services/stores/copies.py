@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from poolsite.wire.store_checks import CheckedFile
 
 
-def copy_note(sector: Sector, store: Store, *, files: Collection[CheckedFile], now: datetime) -> bool:
+def copy_note(sector: Sector, *, store: Store, files: Collection[CheckedFile], now: datetime) -> bool:
     """Save what was found of a sector's files in a store; return whether any is bad."""
     condition = condition_of(files)
     plain = (FileState.GOOD, FileState.NOTED, FileState.NOT_READ)
@@ -34,7 +34,7 @@ def copy_note(sector: Sector, store: Store, *, files: Collection[CheckedFile], n
     return condition == CopyCondition.BAD
 
 
-def copy_unread(sector: Sector, store: Store, *, reason: str, now: datetime) -> None:
+def copy_unread(sector: Sector, *, store: Store, reason: str, now: datetime) -> None:
     """Save that a host could not look at a sector's files; what was found bad before stays so."""
     bad = SectorCopy.objects.filter(sector=sector, store=store, condition=CopyCondition.BAD)
     if not bad.update(reason=reason, checked_at=now):
@@ -58,7 +58,7 @@ def condition_of(files: Collection[CheckedFile]) -> CopyCondition:
     return CopyCondition.GOOD if states == {FileState.GOOD} else CopyCondition.NOTED
 
 
-def copies_forget(sector_id: int, store_name: str | None = None) -> None:
+def copies_forget(sector_id: int, *, store_name: str | None = None) -> None:
     """Delete what was found of a sector in a store, or in all: its files are others now, or gone."""
     found = SectorCopy.objects.filter(sector=sector_id)
     (found if store_name is None else found.filter(store__name=store_name)).delete()

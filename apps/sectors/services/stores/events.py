@@ -18,7 +18,7 @@ CHANGED: Final = "CHANGED"
 FAILED: Final = "FAILED"
 
 
-def event_write(store: Store, event: str, *, actor: str, now: datetime, note: str = "") -> None:
+def event_write(store: Store, *, event: str, actor: str, now: datetime, note: str = "") -> None:
     """Write what happened to a store, and show it."""
     StoreEvent.objects.create(store=store, event=event, actor=actor, note=note[:500], at=now)
     publish(Change("store", str(store.uuid), store.tenant_id))

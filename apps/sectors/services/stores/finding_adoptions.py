@@ -73,16 +73,16 @@ def findings_adopt(
     Without `uuids`, of as many as a host is told of at a time.  Raises StoreRefused if none can be adopted.
     """
     locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
-    plan = adoptions_plan(findings_picked(locked, uuids, kind=FindingKind.ELSEWHERE), now=now)
+    plan = adoptions_plan(findings_picked(locked, uuids=uuids, kind=FindingKind.ELSEWHERE), now=now)
     chosen = [one.finding for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
-    host, later = findings_check(locked, chosen, action="store.adopt", by=by, now=now)
+    host, later = findings_check(locked, chosen=chosen, action="store.adopt", by=by, now=now)
     return [Planned(one.finding, orders_full_text(host)) if one.finding.pk in later else one for one in plan]
 
 
 def findings_check(
-    store: Store, chosen: Sequence[StoreFinding], *, action: str, by: Principal, now: datetime
+    store: Store, *, chosen: Sequence[StoreFinding], action: str, by: Principal, now: datetime
 ) -> tuple[Worker, set[int]]:
     """Order a host to look at sectors of findings; return it, and what is left as it was told of enough.
 
@@ -94,13 +94,19 @@ def findings_check(
         raise HostTold(orders_full_text(host))
     for finding in chosen[:room]:
         if finding.sector is not None:
-            args = order_args(finding.sector, store) | {"store": finding.sector.store, "quick": "yes"}
+            args = order_args(finding.sector, store=store) | {"store": finding.sector.store, "quick": "yes"}
             finding_order(
-                finding, host, op=Operation.CHECK_SECTOR, args=args, event="CHECK", actor=by.actor, now=now
+                finding,
+                host=host,
+                op=Operation.CHECK_SECTOR,
+                args=args,
+                event="CHECK",
+                actor=by.actor,
+                now=now,
             )
     after = {"host": host.name, "sectors": sorted(one.name for one in chosen[:room])}
-    store_audit(by, action, target=store.name, after=after)
-    store_publish(store, host)
+    store_audit(by, action=action, target=store.name, after=after)
+    store_publish(store, host=host)
     return host, {one.pk for one in chosen[room:]}
 
 

@@ -37,8 +37,8 @@ LEFTOVER_REMOVED: Final = "LEFTOVER_REMOVED"
 
 def findings_note(
     worker: Worker,
-    done: Collection[str],
     *,
+    done: Collection[str],
     checked: Iterable[CheckedSector],
     errors: Mapping[str, str],
     now: datetime,
@@ -57,7 +57,7 @@ def findings_note(
         if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
             _removed(finding, worker, error=error, now=now)
         elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
-            error = error or missing_drop(finding, order, files=told.get(str(order.uuid)), now=now)
+            error = error or missing_drop(finding, order=order, files=told.get(str(order.uuid)), now=now)
             advance(finding, "REFUSE" if error else "DROP", error=error, updated_at=now)
             publish(Change("store", str(finding.store.uuid), worker.tenant_id))
         elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:
@@ -92,8 +92,8 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
         return gettext("the sector changed in the meantime: scan again")
     name, before = finding.store.name, sector.store
     Sector.objects.filter(pk=sector.pk).update(store=name, files_lost_at=None, lost_uid="", updated_at=now)
-    copies_forget(sector.pk, name)
-    copies_forget(sector.pk, before)
+    copies_forget(sector.pk, store_name=name)
+    copies_forget(sector.pk, store_name=before)
     note = (
         gettext("its files are in {store}, not in {before}").format(store=name, before=before)
         if before
@@ -104,7 +104,7 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
     )
     event_write(
         finding.store,
-        ADOPTED,
+        event=ADOPTED,
         actor=order.actor,
         note=gettext("sector {sector}").format(sector=finding.name),
         now=now,
@@ -117,9 +117,9 @@ def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime
     advance(finding, "FAIL" if error else "END", error=error, updated_at=now)
     if not error:
         if finding.sector is not None:
-            copies_forget(finding.sector.pk, finding.store.name)
+            copies_forget(finding.sector.pk, store_name=finding.store.name)
         note = gettext("{sector}, {size} bytes").format(sector=finding.name, size=finding.size)
-        event_write(finding.store, LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
+        event_write(finding.store, event=LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
     publish(Change("store", str(finding.store.uuid), worker.tenant_id))
 
 

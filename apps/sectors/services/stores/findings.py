@@ -37,7 +37,7 @@ class Planned:
     refusal: str = ""
 
 
-def findings_picked(store: Store, uuids: Collection[str] | None, *, kind: str = "") -> list[StoreFinding]:
+def findings_picked(store: Store, *, uuids: Collection[str] | None, kind: str = "") -> list[StoreFinding]:
     """Return what waits for somebody of a store's last scan: of these uuids, or all of a kind.
 
     Raises StoreRefused.
@@ -72,8 +72,8 @@ def findings_locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:
 
 def finding_order(
     finding: StoreFinding,
-    host: Worker,
     *,
+    host: Worker,
     op: Operation,
     args: dict[str, str],
     event: str,
@@ -86,7 +86,7 @@ def finding_order(
     WorkerCommand.objects.create(worker=host, op=op, args=args, actor=actor)
 
 
-def store_publish(store: Store, host: Worker) -> None:
+def store_publish(store: Store, *, host: Worker) -> None:
     """Publish to open pages that a store and its host have changed."""
     publish(Change("store", str(store.uuid), store.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))

@@ -61,14 +61,14 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
             by_miner[one.finding.miner_id].append(one.finding)
     for miner_id, theirs in by_miner.items():
         numbers = [one.number for one in theirs if one.number is not None]
-        known = numbers_on_chain(miner_id, numbers, work=work)
+        known = numbers_on_chain(miner_id, numbers=numbers, work=work)
         for finding in theirs:
             if finding.number in known:
                 plan[finding.pk] = Planned(finding, "the sector is on chain")
     return list(plan.values())
 
 
-def numbers_on_chain(miner_id: int, numbers: Sequence[int], *, work: SealingContext) -> set[int]:
+def numbers_on_chain(miner_id: int, *, numbers: Sequence[int], work: SealingContext) -> set[int]:
     """Return which sectors of a miner the chain has, proven or pre-committed.
 
     Raises NodeRefused, NodeUnavailable.
@@ -157,7 +157,7 @@ def leftovers_remove(
     Raises StoreRefused if none is left, or not the `count` that somebody has confirmed; NodeRefused,
     NodeUnavailable.
     """
-    plan = leftovers_plan(findings_picked(store, uuids), work=work)
+    plan = leftovers_plan(findings_picked(store, uuids=uuids), work=work)
     chosen = [one.finding.pk for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
@@ -182,7 +182,7 @@ def leftovers_remove(
             args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}
             finding_order(
                 finding,
-                host,
+                host=host,
                 op=Operation.REMOVE_LEFTOVER,
                 args=args,
                 event="REMOVE",
@@ -191,8 +191,8 @@ def leftovers_remove(
             )
         after: dict[str, Any] = {"host": host.name, "sectors": sorted(one.name for one in told)}
         after |= {"bytes": sum(one.size for one in told)} | ({"reason": reason} if reason else {})
-        store_audit(by, "store.remove_leftovers", target=store.name, after=after)
-        store_publish(store, host)
+        store_audit(by, action="store.remove_leftovers", target=store.name, after=after)
+        store_publish(store, host=host)
     known = {one.pk: Planned(one, refusals[one.pk] or changed.get(one.pk, "")) for one in rows}
     return [one if one.refusal else known.get(one.finding.pk) or Planned(one.finding, FASTER) for one in plan]
 

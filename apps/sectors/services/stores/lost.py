@@ -145,7 +145,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     if lost.refusal:
         raise StoreRefused(lost.refusal)
     if moves:
-        moves_lose(moves, locked, now=now)
+        moves_lose(moves, lost=locked, now=now)
         lost = lost_store(locked, now=now)
     lying = _lying_in(locked).select_for_update().order_by("pk")
     rows = dict(lying.values_list("pk", "state"))
@@ -163,7 +163,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
         "size": gettext("{size} bytes").format(size=lost.size),
         "moves": plural(len(moves), "move"),
     }
-    store_audit(by, "store.forget", target=locked.name, before=facts)
+    store_audit(by, action="store.forget", target=locked.name, before=facts)
     uuid, tenant_id = str(locked.uuid), locked.tenant_id
     locked.delete()
     publish(Change("store", uuid, tenant_id))
@@ -172,12 +172,12 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     return lost
 
 
-def is_forgotten(tenant_id: int, uid: str) -> bool:
+def is_forgotten(tenant_id: int, *, uid: str) -> bool:
     """Return whether sectors lay in a store of this uid that was forgotten and not read since."""
     return bool(uid) and Sector.objects.filter(tenant_id=tenant_id, lost_uid=uid).exists()
 
 
-def forgotten_detach(worker: Worker, uid: str, *, now: datetime) -> None:
+def forgotten_detach(worker: Worker, *, uid: str, now: datetime) -> None:
     """Order a host to detach a store that was forgotten and that it cannot read: else it waits for it.
 
     As long as a store is away a host removes and finalizes nothing that may lie in it.  A host that has
@@ -212,7 +212,7 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
     note = gettext("it was forgotten and can be read again, with {sectors}").format(
         sectors=plural(len(live), "sector")
     )
-    event_write(store, CHANGED, actor=actor, note=note, now=now)
+    event_write(store, event=CHANGED, actor=actor, note=note, now=now)
     for _, uuid, _ in known[:NAMED_MAX]:
         publish(Change("sector", str(uuid), store.tenant_id))
 

@@ -47,7 +47,7 @@ def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
 
 
 def missing_drop(
-    finding: StoreFinding, order: WorkerCommand, *, files: Collection[CheckedFile] | None, now: datetime
+    finding: StoreFinding, *, order: WorkerCommand, files: Collection[CheckedFile] | None, now: datetime
 ) -> str:
     """Take the store out of a sector's row if its host has missed files again; return why not, or nothing.
 
@@ -70,14 +70,14 @@ def missing_drop(
         return gettext("the sector changed in the meantime: scan again")
     # No `lost_uid`: the store is still there, and its next look would name it again.
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
-    copies_forget(sector.pk, finding.store.name)
+    copies_forget(sector.pk, store_name=finding.store.name)
     note = gettext("missing in {store}").format(store=finding.store.name)
     JobEvent.objects.create(
         job=job, event=FILES_MISSING, from_state="", to_state="", at=now, actor=order.actor, note=note
     )
     event_write(
         finding.store,
-        FILES_MISSING,
+        event=FILES_MISSING,
         actor=order.actor,
         note=gettext("sector {sector}").format(sector=finding.name),
         now=now,

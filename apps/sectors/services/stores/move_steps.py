@@ -72,12 +72,12 @@ def _is_begun(row: StoreMove, *, now: datetime) -> bool:
     """Order the next step of a move if it may come now; return whether it was ordered."""
     if row.state == MoveState.QUEUED:
         advance(row, "START", error="", updated_at=now)
-        move_order(row, Operation.COPY_SECTOR)
+        move_order(row, op=Operation.COPY_SECTOR)
     elif _is_read(row):
         return False
     else:
         advance(row, "CLEAR", updated_at=now)
-        move_order(row, Operation.REMOVE_COPY)
+        move_order(row, op=Operation.REMOVE_COPY)
     return True
 
 
@@ -88,7 +88,7 @@ def _is_read(move: StoreMove) -> bool:
     return jobs.filter(created_at__lt=move.updated_at).exists()
 
 
-def move_order(move: StoreMove, op: Operation) -> None:
+def move_order(move: StoreMove, *, op: Operation) -> None:
     """Order a move's host to copy or to remove."""
     sector = move.sector
     args = {
@@ -118,12 +118,12 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
             number=move.sector.number, error=error or gettext("its partial copy was removed")
         )
         event = FAILED if error else CHANGED
-        event_write(move.to_store, event, actor=command.worker.name, note=note, now=now)
+        event_write(move.to_store, event=event, actor=command.worker.name, note=note, now=now)
         return
     if command.op == Operation.REMOVE_COPY and move.state == MoveState.CLEARING:
         advance(move, "FAIL" if error else "END", error=error, updated_at=now)
         if not error:
-            copies_forget(move.sector_id, move.from_store.name)
+            copies_forget(move.sector_id, store_name=move.from_store.name)
     elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
         error = error or _switch(move)
         until = _room_until(move, now=now) if ROOM_PROMISED in error else now
@@ -141,7 +141,7 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
             if error
             else gettext("sector {number} to {store}").format(number=number, store=name)
         )
-        event_write(move.from_store, move.state, actor=command.worker.name, note=note, now=now)
+        event_write(move.from_store, event=move.state, actor=command.worker.name, note=note, now=now)
 
 
 def _room_until(move: StoreMove, *, now: datetime) -> datetime:
@@ -157,6 +157,8 @@ def _switch(move: StoreMove) -> str:
     same = same.filter(tenant_id=move.from_store.tenant_id)
     if not same.update(store=move.to_store.name):
         return gettext("the sector has ended, is in another store by now, or belongs to another tenant")
-    copies_forget(move.sector_id, move.to_store.name)  # of another copy, or of what was there before
+    copies_forget(
+        move.sector_id, store_name=move.to_store.name
+    )  # of another copy, or of what was there before
     publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
     return ""

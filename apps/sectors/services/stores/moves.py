@@ -42,13 +42,13 @@ MOVES_MAX: Final = 1_000
 
 @transaction.atomic
 def moves_begin(
-    source: Store, target: Store, *, numbers: int | Collection[str], now: datetime, by: Principal
+    source: Store, *, target: Store, numbers: int | Collection[str], now: datetime, by: Principal
 ) -> list[StoreMove]:
     """Queue moves of proving sectors, so many or those of these uuids, by a host that has both stores.
 
     Raises StoreRefused.
     """
-    worker = mover(source, target, now=now)
+    worker = mover(source, target=target, now=now)
     rows = Sector.objects.select_for_update(of=("self",)).filter(
         tenant_id=source.tenant_id,
         store=source.name,
@@ -75,7 +75,7 @@ def moves_begin(
             )
         )
     told = {"sectors": len(made), "to": target.name, "by_host": worker.name}
-    store_audit(by, "store.move", target=source.name, after=told)
+    store_audit(by, action="store.move", target=source.name, after=told)
     for store in (source, target):
         publish(Change("store", str(store.uuid), store.tenant_id))
     return made
@@ -110,7 +110,7 @@ def unchanged_lock(sector: Sector) -> None:
     unchanged_require(sector)
 
 
-def mover(source: Store, target: Store, *, now: datetime) -> Worker:
+def mover(source: Store, *, target: Store, now: datetime) -> Worker:
     """Return the host that copies: it reads the one store and writes the other.  Raises StoreRefused.
 
     Refused, too, where no prover reads the new one: windows would be missed.
@@ -144,7 +144,9 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     for row in ended:
         _end(row, why=gettext("its host is offline"), now=now)
     if ended:
-        store_audit(by, "store.moves_cancel", target=source.name, before={"open": plural(len(ended), "move")})
+        store_audit(
+            by, action="store.moves_cancel", target=source.name, before={"open": plural(len(ended), "move")}
+        )
         publish(Change("store", str(source.uuid), source.tenant_id))
     return len(ended)
 
@@ -167,7 +169,7 @@ def moves_locked(store: Store) -> list[StoreMove]:
     return list(rows.select_related("worker", "from_store", "to_store", "sector"))
 
 
-def moves_lose(moves: Collection[StoreMove], lost: Store, *, now: datetime) -> None:
+def moves_lose(moves: Collection[StoreMove], *, lost: Store, now: datetime) -> None:
     """End moves of which one store is lost.
 
     A sector whose old copy nobody was told to remove has that again; a removal that failed left an error.
@@ -206,8 +208,8 @@ def _end(
     orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
     orders.update(done_at=now, error=error)
     if move.state == MoveState.FAILED and comes_back:
-        move_order(move, Operation.DROP_COPY)
+        move_order(move, op=Operation.DROP_COPY)
     note = gettext("sector {number} to {store}: {error}").format(
         number=move.sector.number, store=move.to_store.name, error=error
     )
-    event_write(noted_in or move.from_store, move.state, actor=move.worker.name, note=note, now=now)
+    event_write(noted_in or move.from_store, event=move.state, actor=move.worker.name, note=note, now=now)

@@ -64,7 +64,7 @@ class StoreChanges:
 
 
 @transaction.atomic
-def store_attach(worker: Worker, path: str, *, is_new: bool, by: Principal) -> WorkerCommand:
+def store_attach(worker: Worker, *, path: str, is_new: bool, by: Principal) -> WorkerCommand:
     """Order a host to attach a folder or a bucket; a new store's gets its mark.  Raises BadValue."""
     path = path.strip()
     if not path.startswith(("/", "s3://")) or len(path) > PATH_MAX or "\0" in path:
@@ -125,7 +125,7 @@ def _lying_in(store: Store) -> QuerySet[Sector]:
 
 @transaction.atomic
 def store_change(
-    store: Store, changes: StoreChanges, *, now: datetime, by: Principal
+    store: Store, *, changes: StoreChanges, now: datetime, by: Principal
 ) -> WorkerCommand | None:
     """Save the labels, and order a host to write the rest into the mark.  Raises BadValue, StoreRefused."""
     rules = changes.rules()
@@ -137,12 +137,12 @@ def store_change(
             store.save(update_fields=["labels", "updated_at"])
             event_write(
                 store,
-                CHANGED,
+                event=CHANGED,
                 actor=by.actor,
                 note=gettext("labels: {labels}").format(labels=", ".join(labels) or "none"),
                 now=now,
             )
-            store_audit(by, "store.labels", target=store.name, before=before, after={"labels": labels})
+            store_audit(by, action="store.labels", target=store.name, before=before, after={"labels": labels})
     if not rules:
         return None
     rows = store.attachments.filter(condition__in=READABLE, worker__retired_at=None).select_related("worker")
@@ -189,7 +189,7 @@ def _order(
         return same
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=by.actor)
     after = values_with_units({name: value for name, value in args.items() if name != "uid"})
-    store_audit(by, f"store.{op}", target=target, before=before, after=after)
+    store_audit(by, action=f"store.{op}", target=target, before=before, after=after)
     publish(Change("worker", worker.pk, worker.tenant_id))
     publish(Change("store", "", worker.tenant_id))
     return command

@@ -90,7 +90,7 @@ def redeclaration_begin(
         return scan
     scan.redeclares, scan.drops_missing, scan.updated_at = True, drops_missing, now
     scan.save(update_fields=["redeclares", "drops_missing", "updated_at"])
-    store_audit(by, "store.redeclare", target=store.name, after={"drop_missing": drops_missing})
+    store_audit(by, action="store.redeclare", target=store.name, after={"drop_missing": drops_missing})
     return scan
 
 
@@ -135,7 +135,7 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
             findings_adopt(store, uuids=[str(one.uuid) for one in found], now=now, by=by)
             return None
         if drops and (lost := _missing_next(store)):
-            findings_check(store, lost, action="store.drop_missing", by=by, now=now)
+            findings_check(store, chosen=lost, action="store.drop_missing", by=by, now=now)
             return None
     except StoreRefused as refusal:
         # While its host is told of enough, perhaps of another store, the next head tries again.

@@ -36,7 +36,7 @@ RULES: Final = (
 
 
 @transaction.atomic
-def stores_note(worker: Worker, told: Sequence[AttachedStore], *, now: datetime) -> list[str]:
+def stores_note(worker: Worker, *, told: Sequence[AttachedStore], now: datetime) -> list[str]:
     """Follow what a host tells of its stores; returns the names of those that it can read."""
     rows = {row.path: row for row in worker.attachments.select_related("store")}
     readable = []
@@ -69,19 +69,19 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
     """
     store = Store.objects.filter(tenant_id=worker.tenant_id, uid=one.uid).first()
     if store is None:
-        if one.condition not in READABLE and is_forgotten(worker.tenant_id, one.uid):
-            forgotten_detach(worker, one.uid, now=now)
+        if one.condition not in READABLE and is_forgotten(worker.tenant_id, uid=one.uid):
+            forgotten_detach(worker, uid=one.uid, now=now)
             return None
         name = one.name
         if Store.objects.filter(tenant_id=worker.tenant_id, name=name).exists():
             name = f"{name}{_apart(one.uid)}"
         defaults = {"name": name[:110], "rules": _rules(one)}
         store, _ = Store.objects.get_or_create(tenant_id=worker.tenant_id, uid=one.uid, defaults=defaults)
-    event_write(store, ATTACHED, actor=worker.name, note=one.path, now=now)
+    event_write(store, event=ATTACHED, actor=worker.name, note=one.path, now=now)
     if one.condition in READABLE:
         worker.commands.filter(op=Operation.DETACH, args__uid=one.uid, done_at=None, actor="console").delete()
         files_find(store, actor=worker.name, now=now)
-    store_leftovers_remove(worker, store)
+    store_leftovers_remove(worker, store=store)
     return StoreAttachment.objects.create(
         store=store,
         worker=worker,
@@ -99,14 +99,14 @@ def _apart(uid: str) -> str:
     return f" {uid[:8]}"
 
 
-def mark_name(name: str, uid: str) -> str:
+def mark_name(name: str, *, uid: str) -> str:
     """Return the name that the mark of the store with this row's name has."""
     return name.removesuffix(_apart(uid))
 
 
 def _detach(row: StoreAttachment, worker: Worker, *, now: datetime) -> None:
-    event_write(row.store, DETACHED, actor=worker.name, note=row.path, now=now)
-    store_left(worker, row.store)
+    event_write(row.store, event=DETACHED, actor=worker.name, note=row.path, now=now)
+    store_left(worker, store=row.store)
     row.delete()
 
 
@@ -118,7 +118,7 @@ def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
     Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).update(store=name)
     event_write(
         store,
-        CHANGED,
+        event=CHANGED,
         actor=worker.name,
         note=gettext("renamed from {store}").format(store=store.name),
         now=now,
@@ -138,7 +138,7 @@ def _condition_note(row: StoreAttachment, one: AttachedStore, worker: Worker, *,
         return
     if row.condition != one.condition:
         row.since = now
-        event_write(row.store, one.condition, actor=worker.name, note=one.reason[:500], now=now)
+        event_write(row.store, event=one.condition, actor=worker.name, note=one.reason[:500], now=now)
     for name, value in facts.items():
         setattr(row, name, value)
     row.save()
@@ -182,7 +182,7 @@ def _rules(one: AttachedStore) -> dict[str, Any]:
     return {name: list(told[name]) if isinstance(told[name], tuple) else told[name] for name in RULES}
 
 
-def orders_note(worker: Worker, done: Collection[str], *, errors: Mapping[str, str], now: datetime) -> None:
+def orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, str], now: datetime) -> None:
     """Note which orders a host could not carry out, and what became of those for stores."""
     for command in worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS):
         error = errors.get(str(command.uuid), "")[:1_000]
@@ -193,4 +193,4 @@ def orders_note(worker: Worker, done: Collection[str], *, errors: Mapping[str, s
         store = Store.objects.filter(tenant_id=worker.tenant_id, uid=command.args.get("uid", "")).first()
         if store is not None and (error or command.op == Operation.SET_STORE):
             note = f"{command.op}: {error}" if error else gettext("by {actor}").format(actor=command.actor)
-            event_write(store, FAILED if error else CHANGED, actor=worker.name, note=note, now=now)
+            event_write(store, event=FAILED if error else CHANGED, actor=worker.name, note=note, now=now)

@@ -65,7 +65,7 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
     if told_of > SECTORS_MAX:
         scan_fail(
             scan,
-            gettext("the host reported {count} sectors; at most {limit} are read").format(
+            error=gettext("the host reported {count} sectors; at most {limit} are read").format(
                 count=told_of, limit=SECTORS_MAX
             ),
             now=now,
@@ -93,7 +93,7 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
             *counts_text(scan.counts),
         ]
     )
-    event_write(store, SCANNED, actor=scan.actor, note=note, now=now)
+    event_write(store, event=SCANNED, actor=scan.actor, note=note, now=now)
 
 
 def _half_of(one: ScannedSectors) -> dict[int, int]:

@@ -45,13 +45,13 @@ def scan_begin(
         return same
     host = reader(locked, now=now)
     if same is not None:
-        scan_fail(same, gettext("{host} is offline").format(host=same.worker.name), now=now)
+        scan_fail(same, error=gettext("{host} is offline").format(host=same.worker.name), now=now)
     asked = {"redeclares": redeclares, "drops_missing": drops_missing}
     scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **asked)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
     WorkerCommand.objects.create(worker=host, op=Operation.SCAN_STORE, args=args, actor=by.actor)
     after = {"host": host.name} | ({"drop_missing": drops_missing} if redeclares else {})
-    store_audit(by, "store.redeclare" if redeclares else "store.scan", target=locked.name, after=after)
+    store_audit(by, action="store.redeclare" if redeclares else "store.scan", target=locked.name, after=after)
     publish(Change("store", str(locked.uuid), locked.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))
     return scan
@@ -64,7 +64,7 @@ def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
     row = rows.get(pk=scan.pk)
     if row.state != ScanState.RUNNING:
         raise StoreRefused(gettext("the scan has already ended"))
-    store_audit(by, "store.scan_cancel", target=row.store.name, before={"host": row.worker.name})
+    store_audit(by, action="store.scan_cancel", target=row.store.name, before={"host": row.worker.name})
     _end(row, "CANCEL", now=now)
 
 
@@ -72,10 +72,10 @@ def scans_end(worker: Worker, *, now: datetime) -> None:
     """End the scans of a host that is retired; call it in a transaction."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
     for scan in rows.filter(told__isnull=True).select_related("store").order_by("pk"):
-        scan_fail(scan, "its host was retired", now=now)
+        scan_fail(scan, error="its host was retired", now=now)
 
 
-def scan_fail(scan: StoreScan, error: str, *, now: datetime) -> None:
+def scan_fail(scan: StoreScan, *, error: str, now: datetime) -> None:
     """End a scan that has come to nothing, with the error."""
     _end(scan, "FAIL", error=error, now=now)
 
@@ -90,8 +90,8 @@ def _end(scan: StoreScan, event: str, *, now: datetime, error: str = "") -> None
 
 def scans_note(
     worker: Worker,
-    done: Collection[str],
     *,
+    done: Collection[str],
     scanned: Iterable[ScannedStore],
     errors: Mapping[str, str],
     now: datetime,
@@ -115,5 +115,5 @@ def scans_note(
         if key in told:
             StoreScan.objects.filter(pk=scan.pk).update(told=document_encode(told[key]), updated_at=now)
         else:
-            scan_fail(scan, (errors.get(key, "") or NOTHING_TOLD)[:1_000], now=now)
+            scan_fail(scan, error=(errors.get(key, "") or NOTHING_TOLD)[:1_000], now=now)
     orders.delete()

@@ -123,7 +123,7 @@ def test_a_clean_stop_hands_back_every_role(monkeypatch: pytest.MonkeyPatch) -> 
     assert "window: released" in out.getvalue()
     assert "winning: released" in out.getvalue()
     assert kinds_of("h") == set()
-    host_roles_renew(miner.tenant_id, "standby", kinds=[RoleKind.WINDOW], now=clock.now())
+    host_roles_renew(miner.tenant_id, host="standby", kinds=[RoleKind.WINDOW], now=clock.now())
     other.refresh_from_db()
     assert other.state == RoleState.HELD
 
@@ -140,7 +140,7 @@ def test_allocator_answers_under_a_token_while_it_holds_the_role(monkeypatch: py
     monkeypatch.setattr("apps.api.sector_counter.numbers_allocated", lambda *_: [range(1, 3)])
     miner = factories.miner(2001)
     runrole(POST_MINER)
-    host_roles_renew(miner.tenant_id, "h", kinds=[RoleKind.ALLOCATOR], now=clock.now())
+    host_roles_renew(miner.tenant_id, host="h", kinds=[RoleKind.ALLOCATOR], now=clock.now())
     token = people.token("sign")
     counter = SectorCounter("f02001", "h", lambda: 1)
     server = counter_serve(counter, address=("127.0.0.1", 0))

@@ -71,7 +71,7 @@ class Node:
 
 
 def participate_all(miners: list[Miner], *nodes: Any, now: datetime) -> None:
-    f3_participate(miners, nodes, now=now)
+    f3_participate(miners, links=nodes, now=now)
 
 
 def participate(miner: Miner, *nodes: Node) -> F3Lease:

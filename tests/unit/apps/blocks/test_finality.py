@@ -43,7 +43,7 @@ def world(transactional_db: Any, pool_redis: Any) -> Iterator[World]:
 
 
 def participate(world: World, *links: NodeLink) -> F3Lease:
-    f3_participate([world.miner], links or f3_links(), now=clock.now())
+    f3_participate([world.miner], links=links or f3_links(), now=clock.now())
     return F3Lease.objects.get()
 
 

@@ -137,8 +137,8 @@ def test_pages_hear_of_each_change_of_a_lease_and_of_nothing_else(monkeypatch: p
     assert told == [own], "nothing changed"
     node.instance += 1
     participate(miner, node)
-    f3_stop([], list, reason="no blocks are made for this miner", now=clock.now())
-    f3_stop([], list, reason="no blocks are made for this miner", now=clock.now())
+    f3_stop([], links=list, reason="no blocks are made for this miner", now=clock.now())
+    f3_stop([], links=list, reason="no blocks are made for this miner", now=clock.now())
 
     assert told == [own] * 3
 
@@ -151,7 +151,7 @@ def test_a_stopped_miners_ticket_goes_a_day_and_its_instances_later() -> None:
 
     def stopped(*nodes: Any, days: int) -> bool:
         at = clock.now() + timedelta(days=days)
-        f3_stop([], lambda: nodes, reason="no blocks are made for this miner", now=at)
+        f3_stop([], links=lambda: nodes, reason="no blocks are made for this miner", now=at)
         return not F3Lease.objects.exists()
 
     assert not stopped(node, days=0)
@@ -212,6 +212,6 @@ def test_an_instance_that_no_database_keeps_stops_no_other_miner() -> None:
 def test_the_end_of_a_ticket_is_read_from_it() -> None:
     made = ticket_of(Lease("net", "http://a", 2001, 40, 5))
 
-    assert ticket_end(base64.b64encode(made).decode(), 39) == 45
-    assert ticket_end("b2xk", 39) == 46, "of an unknown form: a little later than it can be"
-    assert ticket_end("no base64", 39) == 46
+    assert ticket_end(base64.b64encode(made).decode(), instance=39) == 45
+    assert ticket_end("b2xk", instance=39) == 46, "of an unknown form: a little later than it can be"
+    assert ticket_end("no base64", instance=39) == 46

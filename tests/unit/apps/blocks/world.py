@@ -160,7 +160,7 @@ class World:
             network_version=27,
         )
         [miner] = await asyncio.to_thread(in_database, miners_mining)
-        found = await asyncio.to_thread(in_database, rounds_at, [miner.row], epoch)
+        found = await asyncio.to_thread(in_database, lambda: rounds_at([miner.row], epoch=epoch))
         row = await MinerRound(miner, context, found=found.get(miner.row.pk)).run()
         if row is not None and keep:
             await asyncio.to_thread(in_database, rounds_record, [row])

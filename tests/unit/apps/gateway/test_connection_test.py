@@ -119,7 +119,7 @@ def proof_of(randomness: bytes) -> list[dict[str, Any]]:
 def test_a_provers_proof_is_verified(hub: Hub) -> None:
     hub.answer = proof_of(RANDOMNESS)
 
-    found = connection_test.prover_test(factories.prover_connection(MINER), asked_for())
+    found = connection_test.prover_test(factories.prover_connection(MINER), request=asked_for())
 
     assert found.is_good, found.words
     assert found.words.endswith("and it is valid")
@@ -128,7 +128,7 @@ def test_a_provers_proof_is_verified(hub: Hub) -> None:
 def test_a_proof_for_something_else_does_not_hold(hub: Hub) -> None:
     hub.answer = proof_of(bytes(32))
 
-    found = connection_test.prover_test(factories.prover_connection(MINER), asked_for())
+    found = connection_test.prover_test(factories.prover_connection(MINER), request=asked_for())
 
     assert not found.is_good
     assert found.words.startswith("its proof is invalid: ")
@@ -147,7 +147,7 @@ def test_a_proof_for_something_else_does_not_hold(hub: Hub) -> None:
 def test_what_is_no_proof_is_named(hub: Hub, answer: Any, words: str) -> None:
     hub.answer = answer
 
-    found = connection_test.prover_test(factories.prover_connection(MINER), asked_for())
+    found = connection_test.prover_test(factories.prover_connection(MINER), request=asked_for())
 
     assert not found.is_good
     assert found.words.startswith(words)
@@ -157,6 +157,6 @@ def test_a_storage_is_asked_nothing(hub: Hub) -> None:
     row = factories.prover_connection(MINER, purpose=Purpose.MARKET)
 
     with pytest.raises(BadValue, match="without unsealing"):
-        connection_test.prover_test(row, asked_for())
+        connection_test.prover_test(row, request=asked_for())
 
     assert hub.asked == []

@@ -147,7 +147,7 @@ def test_a_whole_queue_is_changed_and_refusals_are_named(pool: Pool, action: str
 
     rows = list(Message.objects.order_by("nonce"))
     Message.objects.filter(push_id="two").update(state=MessageState.FAILED)
-    done = messages_bulk(action, rows, client=pool.client, head=pool.head, now=pool.now)
+    done = messages_bulk(action, rows=rows, client=pool.client, head=pool.head, now=pool.now)
 
     expected = {"replace": {"two"}, "cancel": {"two"}, "republish": set(), "mark-bad": {"two"}}
     assert {row.push_id for row, _ in done.refused} <= expected[action]
@@ -160,6 +160,6 @@ def test_an_unknown_action_is_refused(pool: Pool) -> None:
     flying(pool, "one")
 
     with pytest.raises(DomainError) as refusal:
-        messages_bulk("explode", Message.objects.all(), client=pool.client, head=pool.head, now=pool.now)
+        messages_bulk("explode", rows=Message.objects.all(), client=pool.client, head=pool.head, now=pool.now)
 
     assert refusal.value.field == "action"

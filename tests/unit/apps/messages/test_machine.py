@@ -185,7 +185,9 @@ class Messager(RuleBasedStateMachine):
     def cancel(self, number: int) -> None:
         row = self._some(number, "FILLED")
         if row is not None:
-            messages_bulk("cancel", [row], client=self.pool.client, head=self.pool.head, now=self.pool.now)
+            messages_bulk(
+                "cancel", rows=[row], client=self.pool.client, head=self.pool.head, now=self.pool.now
+            )
 
     @rule()
     def proofs_pay_more(self) -> None:

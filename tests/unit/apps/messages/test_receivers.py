@@ -110,7 +110,9 @@ def test_a_guard_of_a_method_holds_for_its_kind_of_actor_alone(pool: Pool, sende
     row = pool.push("one", sender, to=MINER, method=WITHDRAW, params=GOOD)
     guards = [guard()]
 
-    caps = {kind: guard_choose(row, guards, receiver=kind).max_fee for kind in ("miner", "multisig", "")}
+    caps = {
+        kind: guard_choose(row, guards=guards, receiver=kind).max_fee for kind in ("miner", "multisig", "")
+    }
 
     assert caps == {"miner": 10**15, "multisig": 0, "": 10**15}, "what is not known is guarded too"
 

@@ -57,7 +57,7 @@ def chain_served(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
     for place in ("apps.moves.readings", "apps.blocks.warm_up"):
         monkeypatch.setattr(f"{place}.chain_client", lambda: chain)
 
-    def refused(*_given: Any) -> PolicyState:
+    def refused(*_args: Any, **_named: Any) -> PolicyState:
         raise NotFound("its signer is away")
 
     monkeypatch.setattr("apps.moves.readings.policy_read", refused)

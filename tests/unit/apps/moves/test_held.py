@@ -68,14 +68,14 @@ def test_a_miner_is_the_pools_between_two_heights(
 def test_windows_of_another_program_are_not_proven(heights: dict[str, Any], opened: list[int]) -> None:
     miner = factories.miner(proving_period_start=960, **heights)
 
-    assert [window.open for window in windows_open(miner, at(969))] == opened
+    assert [window.open for window in windows_open(miner, context=at(969))] == opened
 
 
 @pytest.mark.parametrize(("heights", "opened"), [({"works_from": 970}, [970]), ({"works_from": 971}, [])])
 def test_windows_from_the_height_on_are_proven(heights: dict[str, Any], opened: list[int]) -> None:
     miner = factories.miner(proving_period_start=960, **heights)
 
-    assert [window.open for window in windows_open(miner, at(969))] == opened
+    assert [window.open for window in windows_open(miner, context=at(969))] == opened
 
 
 def test_a_proof_is_not_begun_where_the_height_came_meanwhile() -> None:
@@ -83,9 +83,9 @@ def test_a_proof_is_not_begun_where_the_height_came_meanwhile() -> None:
     window = current_deadline(960, 961, NETWORK.proving)
     Miner.objects.filter(pk=miner.pk).update(works_until=960)
 
-    assert posts_schedule(miner, [window], context=look(chain)) == 0
+    assert posts_schedule(miner, windows=[window], context=look(chain)) == 0
     Miner.objects.filter(pk=miner.pk).update(works_until=961)
-    assert posts_schedule(miner, [window], context=look(chain)) == 1
+    assert posts_schedule(miner, windows=[window], context=look(chain)) == 1
     assert WindowPost.objects.count() == 1
 
 
@@ -116,7 +116,7 @@ def test_the_forecast_says_whose_a_window_is_and_rests_there() -> None:
 
     def forecasts() -> set[str]:
         """Judge and return what stands there."""
-        forecasts_follow([Miner.objects.get()], at(HEIGHT), written=[])
+        forecasts_follow([Miner.objects.get()], context=at(HEIGHT), written=[])
         return set(Deadline.objects.values_list("forecast", flat=True))
 
     assert forecasts() == {Forecast.ELSEWHERE}
@@ -141,7 +141,7 @@ def test_sectors_of_another_programs_window_are_not_declared_recovered(
     miner = factories.miner(proving_period_start=960, worker=factories.wallet().address, **heights)
     faulty(miner)
 
-    recoveries_begin(miner, look(OneDeadline()))
+    recoveries_begin(miner, context=look(OneDeadline()))
 
     assert Recovery.objects.count() == count
 
@@ -158,7 +158,7 @@ def test_sectors_of_another_programs_window_are_not_declared_faulty(
     found: list[int] = []
     monkeypatch.setattr(
         "apps.proving.services.fault_declarations.declaration_decide",
-        lambda row, _context: found.append(row.index),
+        lambda row, **_named: found.append(row.index),
     )
 
     declarations_begin(at(961))
@@ -199,6 +199,6 @@ def test_numbers_of_a_held_miner_come_once_they_are_taken_over() -> None:
     for _ in range(2):
         with pytest.raises(NumbersElsewhere):
             numbers_allocate(miner, count=1, taken=[])
-    assert sectorid_import(miner, 41, principal=SYSTEM) == 42
+    assert sectorid_import(miner, number=41, principal=SYSTEM) == 42
     assert numbers_allocate(miner, count=1, taken=[]) == [42]
     assert SectorNumbers.objects.get().exported_at is None

@@ -52,7 +52,7 @@ def allowed(monkeypatch: pytest.MonkeyPatch, *to: str) -> None:
     state = PolicyState(
         text="", digest="", number=1, rules=(rule,), sets=(), versions=(), editors=(), types=(), methods=()
     )
-    monkeypatch.setattr("apps.moves.readings.policy_read", lambda *_given: state)
+    monkeypatch.setattr("apps.moves.readings.policy_read", lambda *_args, **_named: state)
 
 
 def state(of: Miner, key: str, way: Way = Way.IN) -> StepState:
@@ -119,7 +119,7 @@ def test_what_lotus_miner_seals_and_its_numbers(chain: MovingChain) -> None:
     assert found["numbers"].state == StepState.TO_DO
 
     Miner.objects.update(deposits=0)
-    sectorid_import(miner, 41, principal=SYSTEM)
+    sectorid_import(miner, number=41, principal=SYSTEM)
     found = steps(miner, Way.IN)
     assert (found["sealing"].state, found["numbers"].state) == (StepState.DONE, StepState.DONE)
     assert found["numbers"].figure == "the next number is 42"
@@ -136,7 +136,7 @@ def test_the_height_and_lotus_miners_last_window(chain: MovingChain, monkeypatch
     assert state(miner, "height") == StepState.TO_DO
     assert "stop" not in steps(miner, Way.IN)
 
-    move_in(miner, 1030, by=SYSTEM)
+    move_in(miner, height=1030, by=SYSTEM)
     found = steps(miner, Way.IN)
     assert found["height"].state == StepState.DONE
     assert "reached in" in found["height"].figure
@@ -168,7 +168,7 @@ def test_blocks_wait_for_the_height_and_the_nodes_key(chain: MovingChain) -> Non
     assert "RemoteBackend" in found["node"].command
 
     chain.has_key = True
-    move_in(miner, 1010, by=SYSTEM)
+    move_in(miner, height=1010, by=SYSTEM)
     found = steps(miner, Way.IN)
     assert (found["node"].state, found["blocks"].is_done) == (StepState.DONE, False)
     assert "heights --miner f01000 --close 1009" in found["blocks"].command
@@ -187,7 +187,7 @@ def post(of: Miner, opens: int, *, index: int, **data: Any) -> WindowPost:
 def test_the_first_window_counts_once_the_pools_own_proof_has_landed(chain: MovingChain) -> None:
     miner = moving()
     signed_for(miner)
-    move_in(miner, 1010, by=SYSTEM)
+    move_in(miner, height=1010, by=SYSTEM)
     assert state(miner, "window") == StepState.TO_DO
     mine = post(miner, 1010, index=5, state=PostState.LANDED)
     assert not steps(miner, Way.IN)["window"].is_done, "the chain had it already, sent by another program"
@@ -198,7 +198,7 @@ def test_the_first_window_counts_once_the_pools_own_proof_has_landed(chain: Movi
 def test_which_windows_are_whose_and_proven(chain: MovingChain) -> None:
     miner = moving()
     signed_for(miner)
-    move_in(miner, 1010, by=SYSTEM)
+    move_in(miner, height=1010, by=SYSTEM)
     Partition.objects.filter(deadline__index=4).update(live=[7, 70], faulty=[70])
     chain.proven[4] = (0,)
 
@@ -248,7 +248,7 @@ def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -
     assert state(miner, "height", Way.OUT) == StepState.TO_DO
     assert "start" not in steps(miner, Way.OUT)
 
-    move_out(miner, 1020, by=SYSTEM)
+    move_out(miner, height=1020, by=SYSTEM)
     last = post(miner, 1010, index=5, state=PostState.SENT)
     found = steps(miner, Way.OUT)
     assert {found[key].state for key in ("proofs", "blocks")} == {StepState.TO_DO}

@@ -55,19 +55,19 @@ def beats(host: Worker, job: Assignment, *, read: int = 0, total: int = 2, unit:
     """A heartbeat that renews the lease and tells of so many sectors; False if the lease is lost."""
     progress = Progress(token=job.token, stage="WINDOW_POST", done=read, total=total, unit=unit)
     held = [HeldJob(id=job.id, progress=progress)]
-    return bool(leases_renew(host, held, now=clock.now()))
+    return bool(leases_renew(host, held=held, now=clock.now()))
 
 
 def hands_in(job: Assignment, proof: bytes = b"proof", faults: tuple[int, ...] = ()) -> None:
     """A prover reports its result."""
     told = Complete(token=job.token, proof=b"" if faults else proof, faults=faults)
-    job_complete(job.id, told, tenant_id=tenant("alice").pk, now=clock.now())
+    job_complete(job.id, complete=told, tenant_id=tenant("alice").pk, now=clock.now())
 
 
 def gives_up(job: Assignment, level: Level = Level.PERMANENT) -> None:
     """A prover reports a failure."""
     told = Fail(token=job.token, level=level, stage="WINDOW_POST", error="the child died")
-    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=clock.now())
+    job_fail(job.id, fail=told, tenant_id=tenant("alice").pk, now=clock.now())
 
 
 def state_of(job: Assignment) -> str:

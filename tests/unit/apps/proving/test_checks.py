@@ -84,7 +84,7 @@ def looked(
         told = Complete(
             token=job.token, proof=b"", faults=tuple(one.number for one in found), bad=found, ms=7
         )
-        job_complete(job.id, told, tenant_id=tenant("alice").pk, now=clock.now())
+        job_complete(job.id, complete=told, tenant_id=tenant("alice").pk, now=clock.now())
     checks_collect(context)
     return asked
 
@@ -172,7 +172,7 @@ def test_a_lost_file_is_bad_though_another_store_has_a_copy() -> None:
     assert row.reason == "is missing; b has a good copy"
     job = factories.proof_job(of, worker=host, result={"stores": ["a", "b"], "worker": "p"})
     post = WindowPost(miner=of, deadline_index=row.deadline_index)
-    proof_results_store(post, job, numbers=[1, 2], context=look(OneDeadline(), AHEAD))
+    proof_results_store(post, job=job, numbers=[1, 2], context=look(OneDeadline(), AHEAD))
     row.refresh_from_db()
     assert not row.is_good, "a proof that reads the copy makes nothing good"
     assert looked(host, height=AGAIN) == {2}

@@ -65,7 +65,7 @@ class Chain:
     def follow(self, *miners: Miner, height: int = 1000) -> set[int]:
         for one in miners:
             self.roots_write(one)
-        return deadlines_follow(roots_active(), self.look(height))
+        return deadlines_follow(roots_active(), context=self.look(height))
 
 
 def test_the_first_time_all_deadlines_are_read() -> None:
@@ -89,7 +89,7 @@ def test_without_a_change_nobody_is_asked_and_nothing_is_written(
     look = chain.look(1001)
 
     with django_assert_num_queries(2):
-        written = deadlines_follow(roots_active(), look)
+        written = deadlines_follow(roots_active(), context=look)
 
     assert (chain.calls, written) == ([], set())
 
@@ -103,7 +103,7 @@ def test_roots_written_for_a_newer_head_wait_for_it() -> None:
     chain.faulty[0] = {1}
     chain.roots_write(of)  # by the follower, at the head after that of `look`
 
-    assert deadlines_follow(roots, look) == set()
+    assert deadlines_follow(roots, context=look) == set()
 
     chain.follow(of, height=1002)
     rows = Deadline.objects.filter(miner=of, index__lt=2)
@@ -163,7 +163,7 @@ def test_forecasts_follow_provers_and_the_clock() -> None:
 
     def judged(height: int) -> list[str]:
         written = chain.follow(of, height=height)
-        forecasts_follow([of], chain.look(height), written=written)
+        forecasts_follow([of], context=chain.look(height), written=written)
         return list(Deadline.objects.filter(miner=of, index__lt=2).values_list("forecast", flat=True))
 
     assert judged(1001) == [Forecast.LATER, Forecast.LATER]
@@ -177,11 +177,11 @@ def test_forecasts_follow_provers_and_the_clock() -> None:
 def test_forecasts_of_many_miners_cost_as_many_questions_as_of_one() -> None:
     miners, chain, counts = [factories.miner() for _ in range(4)], Chain(), []
     chain.follow(*miners)
-    forecasts_follow(miners, chain.look(1018), written=())
+    forecasts_follow(miners, context=chain.look(1018), written=())
 
     for some in (miners[:1], miners):
         with CaptureQueriesContext(connection) as seen:
-            forecasts_follow(some, chain.look(1018), written=())
+            forecasts_follow(some, context=chain.look(1018), written=())
         counts.append(len([query for query in seen.captured_queries if "forecasts_" in query["sql"]]))
 
     assert counts == [2, 2]

@@ -40,7 +40,7 @@ def probability(
     """Of the window from 960 to 970; the last epoch to land in is 969."""
     deadline = Deadline.objects.get()
     return miss_probability(
-        deadline, posts, context=look(OneDeadline(), height), times=measured_times, hosts=hosts
+        deadline, posts=posts, context=look(OneDeadline(), height), times=measured_times, hosts=hosts
     )
 
 
@@ -105,7 +105,7 @@ def test_measured_are_taken_proofs_of_the_hosts_in_charge() -> None:
         )
         ProofAttempt.objects.create(post=row, kind="FIRST", state="TAKEN", job=job, host=host)
 
-    found = measured(of.tenant_id, {"p"})
+    found = measured(of.tenant_id, hosts={"p"})
 
     assert found.proofs == (ProofTime(2, 3, 2, 1),)
     assert found.landings == (3, 4)
@@ -125,7 +125,7 @@ def ready(**data: Any) -> Miner:
 
 def lacking(of: Miner) -> set[str]:
     """The names of what its deadline lacks."""
-    return set(lacks_of(Deadline.objects.get(), readiness_of(of, look(OneDeadline()))))
+    return set(lacks_of(Deadline.objects.get(), readiness=readiness_of(of, context=look(OneDeadline()))))
 
 
 def test_nothing_is_lacking_where_all_is_there() -> None:
@@ -155,7 +155,7 @@ def test_each_precondition_is_named_when_it_does_not_hold() -> None:
     Sender.objects.update(gap_nonce=None)
 
     late = replace(look(OneDeadline()), now=now() + timedelta(seconds=20))
-    assert set(lacks_of(Deadline.objects.get(), readiness_of(of, late))) == {"head"}
+    assert set(lacks_of(Deadline.objects.get(), readiness=readiness_of(of, context=late))) == {"head"}
 
 
 def test_an_empty_sender_is_named_before_the_first_proof() -> None:

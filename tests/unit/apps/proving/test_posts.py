@@ -84,7 +84,7 @@ def test_a_window_is_proved_from_its_challenge_on(height: int, windows: list[int
         client=cast("Any", None), network=NETWORK, head=factories.head(height), now=clock.now()
     )
 
-    open_now = windows_open(miner, look)
+    open_now = windows_open(miner, context=look)
 
     assert [window.index for window in open_now] == windows
     assert all(window.challenge <= height < window.close for window in open_now)
@@ -95,7 +95,7 @@ def test_the_windows_do_not_depend_on_which_period_the_node_names() -> None:
     look = ProvingContext(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
     named = [factories.miner(proving_period_start=start) for start in (900, 960, 1020, -60)]
 
-    found = [[(window.index, window.open) for window in windows_open(miner, look)] for miner in named]
+    found = [[(window.index, window.open) for window in windows_open(miner, context=look)] for miner in named]
 
     assert found == [[(4, 1000)]] * 4
 
@@ -104,7 +104,7 @@ def test_a_miner_without_a_period_has_no_windows() -> None:
     head = factories.head(1000)
     look = ProvingContext(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
 
-    assert windows_open(factories.miner(proving_period_start=None), look) == []
+    assert windows_open(factories.miner(proving_period_start=None), context=look) == []
 
 
 @pytest.mark.parametrize(("window_s", "lease_s"), [(16, 4), (10, 2), (2, 1), (60, 15), (1800, 15)])
@@ -115,7 +115,7 @@ def test_a_proofs_lease_is_a_quarter_of_the_window_at_most_15_seconds(window_s: 
 def test_the_message_names_skipped_sectors_and_the_chain_it_is_for() -> None:
     row = post([0, 2], skipped={"2": [7, 9]}, proof=b"proof")
 
-    params = from_cbor(SubmitWindowedPoStParams, submit_params(row, b"c" * 32))
+    params = from_cbor(SubmitWindowedPoStParams, submit_params(row, commit=b"c" * 32))
 
     assert [(part.index, list(part.skipped)) for part in params.partitions] == [(0, []), (2, [7, 9])]
     assert (params.deadline, params.chain_commit_epoch, params.chain_commit_rand) == (0, 958, b"c" * 32)

@@ -43,7 +43,7 @@ def begun(**data: Any) -> tuple[Miner, Recovery]:
     """A miner with two faulty sectors whose files are being checked."""
     of = miner(**data)
     faulty(of)
-    assert recoveries_begin(of, look(OneDeadline())) == 1
+    assert recoveries_begin(of, context=look(OneDeadline())) == 1
     return of, Recovery.objects.get()
 
 
@@ -69,7 +69,7 @@ def test_files_are_checked_declared_and_proved() -> None:
     of, row = begun(fee_debt=5)
     assert miners_faulty([of, miner()]) == [of]
     assert asked(row.job) == {1, 2}
-    assert recoveries_begin(of, look(OneDeadline())) == 0, "one is on its way"
+    assert recoveries_begin(of, context=look(OneDeadline())) == 0, "one is on its way"
 
     done(row.job)
     row = advanced()
@@ -94,7 +94,7 @@ def test_a_recovery_whose_check_is_not_asked_for_yet_is_no_failure(monkeypatch: 
     with monkeypatch.context() as killed:
         killed.setattr(recovery_steps, "job_create", Mock(side_effect=Killed))
         with pytest.raises(Killed):
-            recoveries_begin(of, look(OneDeadline()))
+            recoveries_begin(of, context=look(OneDeadline()))
 
     row = advanced()
 
@@ -211,31 +211,31 @@ FIVE = OneDeadline(partitions=[[1, 2, 3], [4, 5]])
 def test_a_partition_is_split_into_messages_of_the_setting(settings: Any) -> None:
     of = five_faulty(settings, declaration_max=2)
 
-    assert recoveries_begin(of, look(FIVE)) == 3
+    assert recoveries_begin(of, context=look(FIVE)) == 3
 
     assert under_way() == [(0, [1, 2]), (0, [3]), (1, [4, 5])]
     assert [asked(row.job) for row in Recovery.objects.order_by("pk")] == [{1, 2}, {3}, {4, 5}]
-    assert recoveries_begin(of, look(FIVE)) == 0
+    assert recoveries_begin(of, context=look(FIVE)) == 0
 
 
 def test_no_more_of_a_deadline_are_on_their_way_than_the_setting(settings: Any) -> None:
     of = five_faulty(settings, recover_max=4)
 
-    assert recoveries_begin(of, look(FIVE)) == 2
-    assert recoveries_begin(of, look(FIVE)) == 0
+    assert recoveries_begin(of, context=look(FIVE)) == 2
+    assert recoveries_begin(of, context=look(FIVE)) == 0
 
     assert under_way() == [(0, [1, 2, 3]), (1, [4])]
 
 
 def test_sectors_whose_files_are_gone_leave_their_room_to_the_others(settings: Any) -> None:
     of = five_faulty(settings, recover_max=3)
-    recoveries_begin(of, look(FIVE))
+    recoveries_begin(of, context=look(FIVE))
     done(Recovery.objects.get().job, faults=[1, 2, 3])
     recoveries_advance(look(FIVE))
     assert under_way() == []
 
     Recovery.objects.update(updated_at=clock.now() - timedelta(minutes=5))
-    recoveries_begin(of, look(FIVE))
+    recoveries_begin(of, context=look(FIVE))
 
     assert under_way() == [(0, [1]), (1, [4, 5])]
 

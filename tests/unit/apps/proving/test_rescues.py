@@ -42,10 +42,10 @@ def test_kill_between_two_parts_of_a_window_leaves_none_unproved(
 
     monkeypatch.setattr(WindowPost.objects, "create", killed)
     with pytest.raises(KeyboardInterrupt):
-        posts_schedule(of, windows_open(of, look(chain)), context=look(chain))
+        posts_schedule(of, windows=windows_open(of, context=look(chain)), context=look(chain))
     monkeypatch.undo()
 
-    posts_schedule(of, windows_open(of, look(chain)), context=look(chain))
+    posts_schedule(of, windows=windows_open(of, context=look(chain)), context=look(chain))
 
     parts = WindowPost.objects.filter(miner=of).order_by("part")
     assert [index for part in parts for index in part.partitions] == list(range(11))
@@ -130,10 +130,10 @@ def test_one_proof_that_cannot_be_read_costs_no_other_its_window(monkeypatch: py
     bad, good = post(miner()), post(miner())
     submit = submissions.submit_params
 
-    def params(row: WindowPost, commit: bytes) -> bytes:
+    def params(row: WindowPost, *, commit: bytes) -> bytes:
         if row.pk == bad.pk:
             raise TypeError("not a number")
-        return submit(row, commit)
+        return submit(row, commit=commit)
 
     monkeypatch.setattr(submissions, "submit_params", params)
 
@@ -214,10 +214,10 @@ def test_recovery_pushed_before_a_kill_is_followed_despite_more_debt() -> None:
 def test_a_check_of_files_whose_time_ran_out_begins_again() -> None:
     of, chain = miner(), OneDeadline()
     faulty(of)
-    recoveries_begin(of, look(chain))
+    recoveries_begin(of, context=look(chain))
 
     recoveries_advance(look(chain, later_s=3600))
-    recoveries_begin(of, look(chain, later_s=3700))
+    recoveries_begin(of, context=look(chain, later_s=3700))
 
     states = list(Recovery.objects.order_by("pk").values_list("state", flat=True))
     assert states == [RecoveryState.FAILED, RecoveryState.CHECKING]

@@ -43,7 +43,7 @@ def doubted(height: int, *, network: Network = MAINNET, last: int = LAST, **job:
     look = ProvingContext(
         client=cast("Any", None), network=network, head=cast("Any", At(height)), now=clock.now()
     )
-    stall = stall_reason(row, look, last=last)
+    stall = stall_reason(row, context=look, last=last)
     return ("", False) if stall is None else (stall.words.split(" since")[0], stall.is_stalled)
 
 
@@ -125,4 +125,4 @@ def test_a_job_that_nobody_holds_is_not_judged(job: dict[str, Any]) -> None:
         client=cast("Any", None), network=MAINNET, head=cast("Any", At(LAST)), now=clock.now()
     )
 
-    assert stall_reason(row, look, last=LAST) is None
+    assert stall_reason(row, context=look, last=LAST) is None

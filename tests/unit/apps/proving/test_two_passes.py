@@ -84,10 +84,10 @@ def test_a_proof_that_ends_while_a_pass_has_it_is_taken_at_once(
     posts_advance(look(chain))
     here, go_on = threading.Event(), threading.Event()
 
-    def slow(*given: Any) -> None:
+    def slow(*args: Any, **named: Any) -> None:
         here.set()
         assert go_on.wait(30)
-        backup_monitor(*given)
+        backup_monitor(*args, **named)
 
     monkeypatch.setattr(proofs, "proof_check", lambda _job: None)
     monkeypatch.setattr(proofs, "backup_monitor", slow)

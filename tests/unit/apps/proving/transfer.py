@@ -18,4 +18,4 @@ def claimed(worker: Any, kind: JobKind = JobKind.SEAL) -> int:
         new_sectors=1,
         max=5,
     )
-    return len(jobs_claim(worker, claim, now=clock.now()).jobs)
+    return len(jobs_claim(worker, claim=claim, now=clock.now()).jobs)

@@ -259,7 +259,7 @@ class World:
             worker_id=str(worker.uuid), boot_id=boot_id, kinds=(JobKind.SEAL,), stages=stages,
             **{"new_sectors": 9, "max": 9} | facts,
         )  # fmt: skip
-        return jobs_claim(worker, asked, now=self.seen.now).jobs
+        return jobs_claim(worker, claim=asked, now=self.seen.now).jobs
 
     def claims_in_vain(self) -> str:
         """Claim as another tenant's host, an earlier start of a host (or its clone), or a retired one."""
@@ -279,7 +279,7 @@ class World:
         held = {one.job.id: one for one in mine}
         told = [HeldJob(id=key, progress=one.progress) for key, one in held.items()]
         renewed = {
-            one.id for one in lease_renewals.leases_renew(self.seen.hosts[name], told, now=self.seen.now)
+            one.id for one in lease_renewals.leases_renew(self.seen.hosts[name], held=told, now=self.seen.now)
         }
         for key, one in held.items():
             may = self.holds(one) and one.worker == name
@@ -294,7 +294,7 @@ class World:
             return ""
         may = self.is_newest(one) and self.known(one).holder is not None
         try:
-            reports.job_progress(one.job.id, one.progress, tenant_id=tenant().pk, now=self.seen.now)
+            reports.job_progress(one.job.id, progress=one.progress, tenant_id=tenant().pk, now=self.seen.now)
         except LeaseLost:
             assert not may, "a holder could not renew"
         else:
@@ -304,7 +304,7 @@ class World:
 
     def said(self, one: Held, event: Event, *, of: str = "alice") -> EventAnswer | None:
         try:
-            return stage_events.job_event(one.job.id, event, tenant_id=tenant(of).pk, now=self.seen.now)
+            return stage_events.job_event(one.job.id, event=event, tenant_id=tenant(of).pk, now=self.seen.now)
         except REFUSED:
             return None
 
@@ -370,10 +370,10 @@ class World:
         try:
             if level is None:
                 release = Release(token=one.job.token)
-                reports.job_release(one.job.id, release, tenant_id=tenant().pk, now=self.seen.now)
+                reports.job_release(one.job.id, release=release, tenant_id=tenant().pk, now=self.seen.now)
             else:
                 fail = Fail(token=one.job.token, level=level, stage=one.stage, error="no room")
-                reports.job_fail(one.job.id, fail, tenant_id=tenant().pk, now=self.seen.now)
+                reports.job_fail(one.job.id, fail=fail, tenant_id=tenant().pk, now=self.seen.now)
         except LeaseLost:
             assert not may, "a holder could not give its job back"
             return f"{word} {level}"
@@ -433,7 +433,9 @@ class World:
         waiting = [one for one in self.open() if one.state == TICKET and not one.is_paused]
         for known in waiting:
             job, sector = job_locked(known.sector_id)
-            sector_step(sector, "ASSIGN_TICKET", job=job, now=self.seen.now, ticket=DIGEST, ticket_epoch=1)
+            sector_step(
+                sector, event="ASSIGN_TICKET", job=job, now=self.seen.now, ticket=DIGEST, ticket_epoch=1
+            )
             known.state, known.holder = sector.state, None
         return str(len(waiting))
 

@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 
 def beat(host: Worker, *done: str) -> list[dict[str, str]]:
     """What the host is told with its next heartbeat."""
-    answer = worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, done_commands=done), now=NOON)
+    answer = worker_heartbeat(host, heartbeat=Heartbeat(boot_id=host.boot_id, done_commands=done), now=NOON)
     return [{"id": one.id, **one.args} for one in answer.commands if one.op is Operation.REMOVE]

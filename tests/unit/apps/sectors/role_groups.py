@@ -32,7 +32,9 @@ def labelled(name: str, label: str = "posts") -> Worker:
 
 
 def give(miner: Miner, group: str = "posts", kind: str = WINDOW, *, at: datetime = NOON) -> RoleGroup:
-    return group_role_give(miner, GroupGrant(group=group, kind=kind), principal=people.principal(), now=at)
+    return group_role_give(
+        miner, grant=GroupGrant(group=group, kind=kind), principal=people.principal(), now=at
+    )
 
 
 def states(miner: Miner, kind: str = WINDOW) -> dict[str, str]:
@@ -40,4 +42,4 @@ def states(miner: Miner, kind: str = WINDOW) -> dict[str, str]:
 
 
 def label_set(worker: Worker, group: str) -> None:
-    worker_group_set(worker, group, actor="x", by=people.principal())
+    worker_group_set(worker, group=group, actor="x", by=people.principal())

@@ -34,7 +34,7 @@ def machine(name: str, *kinds: JobKind, at: datetime = NOON) -> Worker:
 
 def give(miner: Miner, name: str, kind: str, *, priority: int = 0, at: datetime = NOON) -> Role:
     grant = RoleGrant(host=name, kind=kind, priority=priority)
-    return host_role_give(miner, grant, principal=people.principal(), now=at)
+    return host_role_give(miner, grant=grant, principal=people.principal(), now=at)
 
 
 def fail_over(miner: Miner, kind: str = WINDOW, *, to: str = "", at: datetime = NOON) -> Role:
@@ -65,7 +65,7 @@ def prove(worker: Worker, *, at: datetime = NOON) -> int:
 
 
 def beat(worker: Worker, *, at: datetime, held: tuple[HeldJob, ...] = ()) -> Any:
-    return worker_heartbeat(worker, Heartbeat(boot_id=worker.boot_id, held=held), now=at)
+    return worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id, held=held), now=at)
 
 
 def holder(miner: Miner, kind: str = WINDOW) -> str:

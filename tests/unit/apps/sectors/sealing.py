@@ -49,7 +49,7 @@ def claim(worker: Worker, *, at: datetime = NOON, **change: Any) -> tuple[Assign
         **change,
     }
     asked = Claim(worker_id=str(worker.uuid), boot_id=worker.boot_id, **facts)
-    return jobs_claim(worker, asked, now=at).jobs
+    return jobs_claim(worker, claim=asked, now=at).jobs
 
 
 def report(
@@ -57,4 +57,4 @@ def report(
 ) -> EventAnswer:
     """Report the end of a stage, one number after the last that the assignment knows."""
     facts = {"token": job.token, "seq": job.seq + 1, "outputs": OUTPUTS.get(event), **change}
-    return job_event(job.id, Event(state=state, event=event, **facts), tenant_id=tenant(of).pk, now=at)
+    return job_event(job.id, event=Event(state=state, event=event, **facts), tenant_id=tenant(of).pk, now=at)

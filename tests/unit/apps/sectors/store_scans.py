@@ -92,7 +92,7 @@ def beat(
         command_errors={str(one.uuid): "the disk refuses" for one in orders if one.op in errors},
     )
     for _ in range(2):  # its answer is lost, it repeats itself
-        answer = worker_heartbeat(worker, heartbeat, now=at)
+        answer = worker_heartbeat(worker, heartbeat=heartbeat, now=at)
         worker.refresh_from_db()
     scans_compare(now=at)
     return [str(one.op) for one in answer.commands]

@@ -35,6 +35,6 @@ def beat(
     heartbeat = Heartbeat(
         boot_id=worker.boot_id, attached=stores, done_commands=done, command_errors=errors or {}
     )
-    worker_heartbeat(worker, heartbeat, now=at)
+    worker_heartbeat(worker, heartbeat=heartbeat, now=at)
     worker.refresh_from_db()
     return worker

@@ -92,7 +92,7 @@ def follow(miners: Sequence[Miner], chain: Partitions, *, height: int = 1000) ->
     )
     for miner in miners:
         chain.roots_write(miner)
-    active_follow(roots_active(), work)
+    active_follow(roots_active(), work=work)
 
 
 def active_of(miner: Miner) -> set[int]:

@@ -59,14 +59,14 @@ def test_sectors_without_a_row_are_counted_when_all_are_compared(miner: Miner) -
     chain.faulty = {9}
     roots = ChainRoots.objects.create(miner=miner, deadlines=factories.cid("a"))
 
-    active_follow([roots], at_head(chain))
+    active_follow([roots], work=at_head(chain))
     assert Miner.objects.get(pk=miner.pk).unlisted_sectors == 3
 
     Sector.objects.create(
         miner=miner, tenant=miner.tenant, number=9, state="PROVING", stage_since=NOON, **SIZE
     )
     ActiveSectors.objects.update(compared_height=None)
-    active_follow([roots], at_head(chain))
+    active_follow([roots], work=at_head(chain))
     assert Miner.objects.get(pk=miner.pk).unlisted_sectors == 2
 
 
@@ -142,9 +142,9 @@ def test_portions_bound_what_one_head_writes(miner: Miner, monkeypatch: pytest.M
     begin(miner, chain)
     row = SectorAdoption.objects.get()
 
-    adoptions.adoption_follow(row, at_head(chain), portions_max=2)
+    adoptions.adoption_follow(row, work=at_head(chain), portions_max=2)
     assert (numbers(), chain.asked) == (list(range(8)), [4, 4])
-    adoptions.adoption_follow(SectorAdoption.objects.get(), at_head(chain), portions_max=2)
+    adoptions.adoption_follow(SectorAdoption.objects.get(), work=at_head(chain), portions_max=2)
 
     assert (numbers(), chain.asked) == (list(range(10)), [4, 4, 2])
     assert SectorAdoption.objects.get().written == 10
@@ -189,7 +189,7 @@ def test_a_head_reads_no_more_rows_the_more_sectors_there_are(miner: Miner) -> N
 
     for written in (500, 600):
         fresh = SectorAdoption.objects.get(pk=row.pk)
-        adoptions.rows_write(fresh, at_head(chain), portions_max=1)
+        adoptions.rows_write(fresh, work=at_head(chain), portions_max=1)
         assert SectorAdoption.objects.get().written == written
     assert rows_read() - before < 1_000, "of 5,600, of which the pool had 5,000"
     assert chain.asked == [500, 100]
@@ -273,7 +273,7 @@ def test_what_a_client_s_piece_fills_is_known_and_other_data_is_not(miner: Miner
 def test_a_cancelled_one_writes_no_more(miner: Miner) -> None:
     chain = chain_of(6, 7)
     made = begin(miner, chain)
-    adoption_cancel(miner, made, by=SYSTEM, now=NOON)
+    adoption_cancel(miner, row=made, by=SYSTEM, now=NOON)
     adoptions_follow(at_head(chain))
 
     assert numbers() == []

@@ -108,7 +108,7 @@ def claimed(worker: Worker) -> Assignment:
 
 def complete(row: Sector, job: Assignment, proof: bytes = AGGREGATES[4]) -> None:
     told = Complete(token=job.token, proof=proof, ms=5)
-    job_complete(job.id, told, tenant_id=row.miner.tenant_id, now=NOON)
+    job_complete(job.id, complete=told, tenant_id=row.miner.tenant_id, now=NOON)
 
 
 def params_of(batch: Batch) -> ProveCommitSectors3Params:
@@ -198,7 +198,7 @@ def test_an_aggregate_that_fails_or_is_not_one_is_not_asked_for_again() -> None:
     batches_close(work(chain))
     job = claimed(worker)
     fail = Fail(token=job.token, level=Level.PERMANENT, stage="AGGREGATE", error="no powers")
-    job_fail(job.id, fail, tenant_id=rows[0].miner.tenant_id, now=NOON)
+    job_fail(job.id, fail=fail, tenant_id=rows[0].miner.tenant_id, now=NOON)
 
     batches_close(work(chain, 201))
 

@@ -52,7 +52,7 @@ def at_c1(worker: Worker) -> Assignment:
 def handed_over(worker: Worker) -> Assignment:
     """A sector whose C1 is done, with its output on the console."""
     job = at_c1(worker)
-    c1_take(job.id, io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
+    c1_take(job.id, source=io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
     answer = report(job, "C1", state="SEED_ASSIGNED")
     assert (answer.seal, answer.is_done) == (None, False)
     return job
@@ -143,8 +143,8 @@ def test_after_c2_the_sector_is_its_own_hosts_again(django_capture_on_commit_cal
 
     job, sector = job_locked(Sector.objects.get().pk)
     assert (sector.state, job.is_portable, c1_is_here(job, sector)) == ("C2_DONE", False, False)
-    sector_step(sector, "SEND_COMMIT", job=job, now=NOON)
-    sector_step(sector, "LAND_COMMIT", job=job, now=NOON)
+    sector_step(sector, event="SEND_COMMIT", job=job, now=NOON)
+    sector_step(sector, event="LAND_COMMIT", job=job, now=NOON)
     assert claim(second, new_sectors=0) == ()
     assert [one.seal.stage for one in claim(first) if one.seal is not None] == ["FINALIZE"]
 
@@ -156,8 +156,8 @@ def test_another_seed_takes_it_back_from_the_guest(django_capture_on_commit_call
 
     job, sector = job_locked(Sector.objects.get().pk)
     with django_capture_on_commit_callbacks(execute=True):
-        sector_step(sector, "RESEED", job=job, now=NOON, seed=None, seed_epoch=None)
-        sector_step(sector, "ASSIGN_SEED", job=job, now=NOON, seed=bytes(32), seed_epoch=12)
+        sector_step(sector, event="RESEED", job=job, now=NOON, seed=None, seed_epoch=None)
+        sector_step(sector, event="ASSIGN_SEED", job=job, now=NOON, seed=bytes(32), seed_epoch=12)
 
     (again,) = claim(first)
     assert again.seal is not None
@@ -208,7 +208,7 @@ def test_c1_runs_again_and_travels_once_its_host_has_no_slot_for_c2() -> None:
     (again,) = claim(host("u1", slots=NO_C2))
     assert again.seal is not None
     assert (again.seal.stage, again.seal.c1_travels) == ("C1", True)
-    c1_take(again.id, io.BytesIO(C1), token=again.token, tenant_id=tenant("alice").pk)
+    c1_take(again.id, source=io.BytesIO(C1), token=again.token, tenant_id=tenant("alice").pk)
     report(again, "C1", state="SEED_ASSIGNED")
     assert repeat() == 0
     assert [one.seal.stage for one in claim(second, new_sectors=0) if one.seal is not None] == ["C2"]

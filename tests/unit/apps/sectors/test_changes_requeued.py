@@ -44,15 +44,15 @@ class Changes:
         self.sectors: list[Sector] = [factories.sector(self.miner, state="PROVING") for _ in range(2)]
         of_extensions = push.batch_last_epoch
 
-        def last_epoch(batch: Batch, work: Any) -> int | None:
-            return of_extensions(batch, work) if batch.kind == "extend" else self.last_epoch(batch)
+        def last_epoch(batch: Batch, *, work: Any) -> int | None:
+            return of_extensions(batch, work=work) if batch.kind == "extend" else self.last_epoch(batch)
 
         for name, act in {
             "_priced": lambda _miner, _kind, changes, _work: [(one, self.price()) for one in changes],
-            "messages_try": lambda *_: [SimpleNamespace(exit_code=0, error="")],
+            "messages_try": lambda *_args, **_named: [SimpleNamespace(exit_code=0, error="")],
             "trial_message": lambda **_: None,
-            "change_params": lambda *_: b"",
-            "sender_choose": lambda *_: SimpleNamespace(address=factories.bls(1)),
+            "change_params": lambda *_args, **_named: b"",
+            "sender_choose": lambda *_args, **_named: SimpleNamespace(address=factories.bls(1)),
             "restore_check": lambda **_: None,
         }.items():
             monkeypatch.setattr(sending, name, act)
@@ -229,7 +229,7 @@ def test_what_a_kill_kept_from_the_messager_is_sent_anew(
 ) -> None:
     changes.ask("TERMINATE")
     with monkeypatch.context() as killed:
-        killed.setattr(sending, "change_batch_push", lambda *_: None)
+        killed.setattr(sending, "change_batch_push", lambda *_args, **_named: None)
         changes.step()
     assert (Batch.objects.get().state, Message.objects.count()) == (BatchState.CLOSED, 0)
     changes.is_open = True

@@ -267,7 +267,7 @@ def test_what_an_earlier_start_asks_is_refused() -> None:
 def claim_as(worker: Worker, boot_id: str) -> object:
     """Claim under another boot id than the registered one."""
     asked = Claim(worker_id=str(worker.uuid), boot_id=boot_id, kinds=(JobKind.SEAL,), stages={"PC1": 1})
-    return jobs_claim(worker, asked, now=NOON)
+    return jobs_claim(worker, claim=asked, now=NOON)
 
 
 def test_a_retired_worker_gets_nothing() -> None:

@@ -57,7 +57,7 @@ def test_a_heartbeat_holds_no_job_while_it_waits_for_its_hosts_row(asking: Princ
 
     with transaction.atomic():  # as whoever retires it
         lock_now(Worker.objects.filter(pk=prover.pk))
-        beside = Beside(lambda: proofs_heartbeat(asking, told_of([job]), name="w1", now=later))
+        beside = Beside(lambda: proofs_heartbeat(asking, names=told_of([job]), name="w1", now=later))
         lock_now(Job.objects.filter(pk=job.pk))
     beside.end()
 
@@ -72,7 +72,7 @@ def test_a_heartbeat_holds_no_hosts_row_while_it_waits_for_a_job(asking: Princip
 
     with transaction.atomic():  # as whoever ends its leases with its role
         lock_now(Job.objects.filter(pk=job.pk))
-        beside = Beside(lambda: proofs_heartbeat(asking, told_of([job]), name="w1", now=later))
+        beside = Beside(lambda: proofs_heartbeat(asking, names=told_of([job]), name="w1", now=later))
         lock_now(Worker.objects.filter(pk=prover.pk))
     beside.end()
 
@@ -85,7 +85,7 @@ def test_a_heartbeat_locks_its_jobs_in_the_order_of_all_others(asking: Principal
 
     with transaction.atomic():
         lock_now(Job.objects.filter(pk=first.pk))
-        beside = Beside(lambda: proofs_heartbeat(asking, told_of(jobs), name="w1", now=NOON))
+        beside = Beside(lambda: proofs_heartbeat(asking, names=told_of(jobs), name="w1", now=NOON))
         lock_now(Job.objects.filter(pk=second.pk))
     beside.end()
 
@@ -135,7 +135,7 @@ def test_a_scan_is_ordered_while_another_is_compared() -> None:
     with transaction.atomic():  # as the comparison, whose findings and event refer to the store
         lock_now(StoreScan.objects.filter(pk=scan.pk))
         beside = Beside(lambda: scan_begin(store, now=NOON, by=people.principal()))
-        event_write(store, "SCANNED", actor="", note="", now=NOON)
+        event_write(store, event="SCANNED", actor="", note="", now=NOON)
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     beside.end()

@@ -13,7 +13,7 @@ INDEX = 2
 def test_an_update_waits_until_its_deadline_is_closed_in_the_next_epoch() -> None:
     def last(height: int) -> int | None:
         current = deadline_info(0, height // TEST.proving.window, height, TEST.proving)
-        return last_mutable(current, INDEX, height=height)
+        return last_mutable(current, index=INDEX, height=height)
 
     for height in range(60):
         tried = (

@@ -88,7 +88,7 @@ def test_nothing_changes_a_sector_of_which_a_leftover_is_being_removed(
 
     with pytest.raises(RunUnderWay, match="has yet to remove a leftover"):
         unchanged_lock(sector)
-    [move] = moves_begin(own, store, numbers=[str(sector.uuid)], now=NOON, by=principal())
+    [move] = moves_begin(own, target=store, numbers=[str(sector.uuid)], now=NOON, by=principal())
     moves_continue(worker, now=NOON)
     move.refresh_from_db()
     assert (move.state, worker.commands.filter(op=Operation.COPY_SECTOR).exists()) == ("QUEUED", False)
@@ -106,12 +106,12 @@ def test_a_removal_is_withdrawn_once_its_sectors_own_files_are_found_bad(
     checked(sector)
     removed(store, work(monkeypatch, live=[3]))
     quiet = Heartbeat(boot_id=worker.boot_id)  # it has done nothing yet
-    [told] = worker_heartbeat(worker, quiet, now=NOON).commands
+    [told] = worker_heartbeat(worker, heartbeat=quiet, now=NOON).commands
     assert told.op == Operation.REMOVE_LEFTOVER
 
     checked(sector, condition="BAD")
 
-    assert worker_heartbeat(worker, quiet, now=NOON).commands == ()
+    assert worker_heartbeat(worker, heartbeat=quiet, now=NOON).commands == ()
     finding = store.findings.get(name=COPY)
     assert finding.state == "FOUND"
     assert finding.error.startswith("withdrawn: it is recorded in b, where its files have not been checked")

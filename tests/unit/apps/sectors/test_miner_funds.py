@@ -64,8 +64,10 @@ def test_two_batches_do_not_count_on_the_same_balance() -> None:
 
     assert list(Batch.objects.order_by("pk").values_list("from_balance", "value")) == [(100, 0), (30, 70)]
     Batch.objects.update(state=BatchState.LANDED, landed_height=205)
-    assert balance_free(miner, 130, height=205) == 0, "at the head of their message it is not paid yet"
-    assert balance_free(miner, 130, height=206) == 130
+    assert balance_free(miner, available=130, height=205) == 0, (
+        "at the head of their message it is not paid yet"
+    )
+    assert balance_free(miner, available=130, height=206) == 130
 
 
 def test_updates_count_on_the_balance_too() -> None:
@@ -81,22 +83,22 @@ def test_updates_count_on_the_balance_too() -> None:
         from_balance=80,
     )
 
-    assert balance_free(miner, 130, height=205) == 50
+    assert balance_free(miner, available=130, height=205) == 50
     PipelineRun.objects.filter(pk=run.pk).update(from_balance=None)
-    assert balance_free(miner, 130, height=205) == 0, "of one that was read back nobody knows"
+    assert balance_free(miner, available=130, height=205) == 0, "of one that was read back nobody knows"
     landed = {"state": "UPDATE_LANDED", "from_balance": 80, "landed_height": 205}
     PipelineRun.objects.filter(pk=run.pk).update(**landed)
-    assert balance_free(miner, 130, height=205) == 50
-    assert balance_free(miner, 130, height=206) == 130
+    assert balance_free(miner, available=130, height=205) == 50
+    assert balance_free(miner, available=130, height=206) == 130
 
 
 def test_a_batch_written_meanwhile_is_seen_when_this_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     miner, chain = paying(), SomeSectors(deposit=100, available=130)
     stored(miner, 1)
 
-    def locked(*args: Any) -> None:
+    def locked(*args: Any, **named: Any) -> None:
         factories.batch(miner, from_balance=90)  # another task, between trial and writing
-        balance_lock(*args)
+        balance_lock(*args, **named)
 
     monkeypatch.setattr(batches, "balance_lock", locked)
     batches_close(work(chain))
@@ -142,9 +144,9 @@ def test_nothing_is_free_while_a_batch_that_was_read_back_is_sent() -> None:
     miner = paying()
     batch = factories.batch(miner, reason="recovered")
 
-    assert balance_free(miner, 130, height=205) == 0, "what of it that one counts on nobody knows"
+    assert balance_free(miner, available=130, height=205) == 0, "what of it that one counts on nobody knows"
     Batch.objects.filter(pk=batch.pk).update(state=BatchState.LANDED, landed_height=204)
-    assert balance_free(miner, 130, height=205) == 130
+    assert balance_free(miner, available=130, height=205) == 130
 
 
 def test_a_kill_before_the_push_leads_to_the_same_message(monkeypatch: pytest.MonkeyPatch) -> None:

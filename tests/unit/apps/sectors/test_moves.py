@@ -54,7 +54,7 @@ def beat(
         done_commands=done,
         command_errors=dict.fromkeys(done, error) if error else {},
     )
-    answer = worker_heartbeat(worker, heartbeat, now=at)
+    answer = worker_heartbeat(worker, heartbeat=heartbeat, now=at)
     worker.refresh_from_db()
     return [(str(one.op), one.args["number"]) for one in answer.commands]
 
@@ -78,7 +78,7 @@ def stores() -> tuple[Store, Store]:
 
 def begin(numbers: Any = 1) -> list[StoreMove]:
     source, target = stores()
-    return moves_begin(source, target, numbers=numbers, now=NOON, by=principal())
+    return moves_begin(source, target=target, numbers=numbers, now=NOON, by=principal())
 
 
 def test_a_move_goes_through_copy_switch_and_removal(worker: Worker) -> None:
@@ -183,7 +183,7 @@ def test_old_copies_that_cannot_go_keep_no_other_move_from_starting(worker: Work
     beat(worker, at=later)
     StoreMove.objects.filter(state="CLEARING").update(state="COPIED", error="read-only", updated_at=NOON)
     source, target = stores()
-    moves_begin(source, target, numbers=1, now=later, by=principal())
+    moves_begin(source, target=target, numbers=1, now=later, by=principal())
     assert ("copy_sector", "9") in beat(worker, at=later), "what is queued comes first"
 
 
@@ -197,7 +197,7 @@ def test_moves_that_wait_for_an_absent_store_hide_no_others(
     for number in range(3):
         factories.sector(miner, number=number, state="PROVING", store="c", comm_r=bytes(32))
     source, target = Store.objects.get(name="c"), stores()[1]
-    moves_begin(source, target, numbers=3, now=NOON, by=principal())
+    moves_begin(source, target=target, numbers=3, now=NOON, by=principal())
     factories.sector(miner, number=9, state="PROVING", store="a", comm_r=bytes(32))
     begin()
 
@@ -339,7 +339,7 @@ def test_refused_without_a_host_or_a_prover_for_both() -> None:
     with pytest.raises(StoreRefused, match="no online host can read a and write to b"):
         begin()
     with pytest.raises(StoreRefused, match="another store"):
-        moves_begin(stores()[0], stores()[0], numbers=1, now=NOON, by=principal())
+        moves_begin(stores()[0], target=stores()[0], numbers=1, now=NOON, by=principal())
 
 
 @pytest.mark.parametrize("is_retired", [True, False])
@@ -377,10 +377,11 @@ def test_a_half_copy_goes_before_the_sector_is_copied_there_again(worker: Worker
     later = NOON + timedelta(minutes=5)
     moves_cancel(stores()[0], by=principal(), now=later)
     Worker.objects.filter(pk=worker.pk).update(seen_at=later)
-    moves_begin(*stores(), numbers=1, now=later, by=principal())
+    source, target = stores()
+    moves_begin(source, target=target, numbers=1, now=later, by=principal())
 
     answer = worker_heartbeat(
-        worker, Heartbeat(boot_id=worker.boot_id, attached=(told("a"), told("b"))), now=later
+        worker, heartbeat=Heartbeat(boot_id=worker.boot_id, attached=(told("a"), told("b"))), now=later
     )
     assert [str(one.op) for one in answer.commands] == ["drop_copy"]
     assert beat(worker, at=later) == [("copy_sector", "7")]
@@ -398,7 +399,8 @@ def test_another_hosts_half_copy_goes_before_the_sector_is_copied(worker: Worker
     moves_cancel(stores()[0], by=principal(), now=later)
     other = host("h2", at=later, kinds=BOTH)
     beat(other, at=later)
-    [move] = moves_begin(*stores(), numbers=1, now=later, by=principal())
+    source, target = stores()
+    [move] = moves_begin(source, target=target, numbers=1, now=later, by=principal())
     assert move.worker == other
 
     assert beat(other, at=later) == [], "the first host may remove what the second had copied"

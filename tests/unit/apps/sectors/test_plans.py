@@ -56,7 +56,7 @@ def test_what_is_shown_is_what_the_host_obeys():
     worker.refresh_from_db()
     assert worker.slots == {"PC1": 1, "PC2": 1}, "not before the host says so"
     obeyed = (Setting(key="slots.PC1", value="3", origin="file", file="/srv/worker.toml"),)
-    worker_heartbeat(worker, Heartbeat(boot_id="b1", settings=obeyed), now=now())
+    worker_heartbeat(worker, heartbeat=Heartbeat(boot_id="b1", settings=obeyed), now=now())
     worker.refresh_from_db()
     assert worker.slots == {"PC1": 3, "PC2": 1}
     (told,) = HostReport.objects.get().settings
@@ -66,7 +66,7 @@ def test_what_is_shown_is_what_the_host_obeys():
 def test_a_host_that_lost_its_plan_gets_it_again():
     worker, _ = registered("b1")
     command = plan(worker, PC1="3")
-    worker_heartbeat(worker, Heartbeat(boot_id="b1", done_commands=(str(command.uuid),)), now=now())
+    worker_heartbeat(worker, heartbeat=Heartbeat(boot_id="b1", done_commands=(str(command.uuid),)), now=now())
 
     answer = registered("b2")[1]
 
@@ -77,7 +77,7 @@ def test_a_host_that_lost_its_plan_gets_it_again():
 def test_a_host_that_already_has_its_plan_is_not_told_again():
     worker, _ = registered("b1")
     command = plan(worker, PC1="3")
-    worker_heartbeat(worker, Heartbeat(boot_id="b1", done_commands=(str(command.uuid),)), now=now())
+    worker_heartbeat(worker, heartbeat=Heartbeat(boot_id="b1", done_commands=(str(command.uuid),)), now=now())
 
     assert registered("b1", configured={"host.slots.PC1": "3"})[1].commands == ()
 
@@ -94,9 +94,9 @@ def test_only_the_newest_of_several_plans_is_told():
 
 def test_a_setting_that_is_taken_away_is_told_too():
     worker, _ = registered("b1")
-    worker_settings_set(worker, values_read({"slots.pc1": "3", "sectors_max": 2}), actor="ann")
+    worker_settings_set(worker, values=values_read({"slots.pc1": "3", "sectors_max": 2}), actor="ann")
 
-    worker_settings_set(worker, values_read({"slots.PC1": ""}), actor="ann")
+    worker_settings_set(worker, values=values_read({"slots.PC1": ""}), actor="ann")
 
     answer = registered("b1", configured={"host.slots.PC1": "3", "host.sectors_max": "2"})[1]
     assert [one.args for one in answer.commands] == [{"host.sectors_max": "2"}]
@@ -105,7 +105,7 @@ def test_a_setting_that_is_taken_away_is_told_too():
 def test_each_level_reaches_the_hosts_that_it_is_for():
     ours, ours_grouped = registered("b1", uid="u1")[0], registered("b1", uid="u2")[0]
     theirs = registered("b1", uid="u3", of="bob")[0]
-    worker_group_set(ours_grouped, "gpu", actor="ann")
+    worker_group_set(ours_grouped, group="gpu", actor="ann")
 
     shared_settings_set({"slots.PC1": 1}, tenant=None, actor="olga")
     shared_settings_set({"slots.PC1": 2}, tenant=tenant("alice"), actor="ann")
@@ -153,12 +153,12 @@ def test_a_thread_that_the_host_has_not_is_refused():
 
     words = r"sealer has no sealing thread 1: its configuration file has 0 \[\[sealing_thread"
     with pytest.raises(BadValue, match=words):
-        worker_settings_set(worker, values, actor="ann")
+        worker_settings_set(worker, values=values, actor="ann")
 
     threads_tell(worker, 1)
-    worker_settings_set(worker, values, actor="ann")
+    worker_settings_set(worker, values=values, actor="ann")
     threads_tell(worker)
-    worker_settings_set(worker, {"threads.1.plan": None}, actor="ann")  # what was set before goes
+    worker_settings_set(worker, values={"threads.1.plan": None}, actor="ann")  # what was set before goes
 
 
 def test_a_threads_settings_are_its_hosts_alone():
@@ -167,7 +167,7 @@ def test_a_threads_settings_are_its_hosts_alone():
     given = {"threads.2.allowed_miners": "t01000, 1001", "sealing.max_retries": "3"}
     values = values_read(given, is_shared=False)
 
-    worker_settings_set(worker, values, actor="ann")
+    worker_settings_set(worker, values=values, actor="ann")
 
     worker.refresh_from_db()
     assert settings_wanted(worker) == {
@@ -200,9 +200,9 @@ def test_a_rule_that_is_none_is_refused_with_what_to_write(key, text, words):
 
 def test_a_rule_that_is_taken_away_is_no_longer_told():
     worker, _ = registered("b1")
-    worker_settings_set(worker, {"sealing.enable_deals": "false"}, actor="ann")
+    worker_settings_set(worker, values={"sealing.enable_deals": "false"}, actor="ann")
 
-    worker_settings_set(worker, values_read({"sealing.enable_deals": ""}), actor="ann")
+    worker_settings_set(worker, values=values_read({"sealing.enable_deals": ""}), actor="ann")
 
     worker.refresh_from_db()
     assert settings_wanted(worker) == {}

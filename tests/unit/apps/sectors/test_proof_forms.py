@@ -84,7 +84,7 @@ def test_a_public_network_takes_no_files_but_its_list_s() -> None:
 
 def test_a_heartbeat_is_answered_with_form_and_epoch_of_the_network() -> None:
     def told() -> tuple[bool, int]:
-        answer = worker_heartbeat(worker, Heartbeat(boot_id=worker.boot_id), now=NOON)
+        answer = worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id), now=NOON)
         return answer.takes_containers, answer.epoch_s
 
     worker = factories.worker(kinds=["window_post"])

@@ -215,11 +215,11 @@ def test_a_batch_is_imported_whole_or_not_at_all(miner: Miner, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(reported_batches, "row_move", killed)
         with pytest.raises(KeyboardInterrupt):
-            batches_import(miner, PRE_COMMIT, work=work(cast("Any", Chain())))
+            batches_import(miner, kind=PRE_COMMIT, work=work(cast("Any", Chain())))
     assert not Batch.objects.exists()
 
     for _ in range(2):
-        batches_import(miner, PRE_COMMIT, work=work(cast("Any", Chain())))
+        batches_import(miner, kind=PRE_COMMIT, work=work(cast("Any", Chain())))
     batch = Batch.objects.get()
     row.refresh_from_db()
     assert (batch.message_id, row.state, row.precommit_batch) == (name, "PRECOMMIT_SENT", batch)

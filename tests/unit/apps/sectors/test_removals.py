@@ -73,7 +73,7 @@ def test_a_host_that_comes_back_removes_what_was_aborted_meanwhile() -> None:
     known = [str(job.uuid), str(Job.objects.get(sector=working).uuid), str(uuid.uuid4())]
 
     for _ in range(2):
-        leftovers_remove(host, known)
+        leftovers_remove(host, job_ids=known)
 
     assert [told["job"] for told in beat(host)] == [str(job.uuid)]
 
@@ -102,7 +102,7 @@ def test_a_host_hears_which_parked_jobs_it_will_not_have_again() -> None:
     told = (*jobs.values(), str(removed.job.uuid), *unknown)
 
     def answer() -> HeartbeatAnswer:
-        return worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, parked=told), now=NOON)
+        return worker_heartbeat(host, heartbeat=Heartbeat(boot_id=host.boot_id, parked=told), now=NOON)
 
     def over() -> set[str]:
         return set(answer().over)
@@ -122,7 +122,7 @@ def stored(host: Worker, *names: str, away: tuple[str, ...] = ()) -> list[str]:
     conditions = {name: StoreCondition.AWAY if name in away else StoreCondition.READY for name in names}
     attached = tuple(told(name, condition) for name, condition in conditions.items())
     beat = Heartbeat(boot_id=host.boot_id, attached=attached)
-    answer = worker_heartbeat(host, beat, now=NOON)
+    answer = worker_heartbeat(host, heartbeat=beat, now=NOON)
     host.refresh_from_db()
     return [one.args["job"] for one in answer.commands if one.op is Operation.REMOVE]
 
@@ -141,7 +141,9 @@ def test_what_lies_in_a_store_that_is_away_is_asked_for() -> None:
 def test_a_store_that_comes_to_another_host_is_cleared_there_once() -> None:
     host = factories.worker()
     sector = aborted(host, store="a")
-    worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, done_commands=(beat(host)[0]["id"],)), now=NOON)
+    worker_heartbeat(
+        host, heartbeat=Heartbeat(boot_id=host.boot_id, done_commands=(beat(host)[0]["id"],)), now=NOON
+    )
     WorkerCommand.objects.update(args={"job": str(sector.job.uuid)})
     keeper, third = factories.worker(), factories.worker()
     factories.sector(sector.miner, state="PROVING", store="a")

@@ -164,7 +164,7 @@ def test_a_report_of_a_worker_that_was_started_again_is_fenced() -> None:
 @pytest.mark.parametrize("job_id", ["nonsense", "00000000-0000-0000-0000-000000000000"])
 def test_an_unknown_job_is_not_found(job_id: str) -> None:
     with pytest.raises(JobUnknown):
-        job_progress(job_id, Progress(token=1, stage="PC1", done=0, total=1), tenant_id=1, now=NOON)
+        job_progress(job_id, progress=Progress(token=1, stage="PC1", done=0, total=1), tenant_id=1, now=NOON)
 
 
 def test_a_strangers_job_is_not_found() -> None:
@@ -178,7 +178,7 @@ def test_progress_is_shown_and_prolongs_the_lease() -> None:
     sector, job = begun()
     told = Progress(token=job.token, stage="ADD_PIECE", done=3, total=4, unit="pieces")
 
-    job_progress(job.id, told, tenant_id=tenant("alice").pk, now=NOON + timedelta(seconds=60))
+    job_progress(job.id, progress=told, tenant_id=tenant("alice").pk, now=NOON + timedelta(seconds=60))
 
     sector.refresh_from_db()
     assert sector.progress == 0.75
@@ -188,7 +188,7 @@ def test_progress_is_shown_and_prolongs_the_lease() -> None:
 def fail(job: Assignment, level: Level, *, at: timedelta = timedelta(0)) -> None:
     """Report a failure."""
     told = Fail(token=job.token, level=level, stage="ADD_PIECE", error="disk full")
-    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON + at)
+    job_fail(job.id, fail=told, tenant_id=tenant("alice").pk, now=NOON + at)
 
 
 def test_a_temporary_failure_is_tried_again_after_a_pause() -> None:
@@ -225,7 +225,7 @@ def test_a_thread_that_tries_less_often_pauses_the_sector_sooner(tries: int, is_
         token=job.token, level=Level.TEMPORARY, stage="ADD_PIECE", error="disk full", attempts_max=tries
     )
 
-    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+    job_fail(job.id, fail=told, tenant_id=tenant("alice").pk, now=NOON)
 
     sector.refresh_from_db()
     assert (sector.paused_at is not None) is is_paused
@@ -236,7 +236,7 @@ def test_a_stage_is_tried_again_after_the_pause_of_its_thread(pause_s: int, wait
     sector, job = begun()
     told = Fail(token=job.token, level=Level.TEMPORARY, stage="ADD_PIECE", error="no", pause_s=pause_s)
 
-    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+    job_fail(job.id, fail=told, tenant_id=tenant("alice").pk, now=NOON)
 
     sector.refresh_from_db()
     assert sector.not_before == NOON + timedelta(seconds=waits_s)
@@ -255,14 +255,14 @@ def test_other_failures_pause_the_sector_at_once(level: Level) -> None:
 def test_a_job_given_back_untouched_is_anybodys() -> None:
     _, job = begun()
 
-    job_release(job.id, Release(token=job.token), tenant_id=tenant("alice").pk, now=NOON)
+    job_release(job.id, release=Release(token=job.token), tenant_id=tenant("alice").pk, now=NOON)
 
     assert len(claim(host("u2"))) == 1
 
 
 def test_a_sector_given_back_takes_no_late_report_of_it() -> None:
     _, job = begun()
-    job_release(job.id, Release(token=job.token), tenant_id=tenant("alice").pk, now=NOON)
+    job_release(job.id, release=Release(token=job.token), tenant_id=tenant("alice").pk, now=NOON)
 
     with pytest.raises(LeaseLost):
         report(job, "ADD_PIECE", state="ALLOCATED")
@@ -276,7 +276,7 @@ def test_the_next_stage_does_not_wait_for_a_failure_of_the_last() -> None:
     _, job = begun()
     worker = host()
     fail = Fail(token=job.token, level=Level.TEMPORARY, stage="ADD_PIECE", error="no room")
-    job_fail(job.id, fail, tenant_id=tenant("alice").pk, now=NOON)
+    job_fail(job.id, fail=fail, tenant_id=tenant("alice").pk, now=NOON)
     assert claim(worker) == ()
 
     report(job, "ADD_PIECE", state="ALLOCATED")
@@ -314,7 +314,7 @@ def proof_job() -> Assignment:
 def complete(job: Assignment, *, proof: bytes = b"p", faults: tuple[int, ...] = (), token: int = 1) -> None:
     """Hand a proof in."""
     done = Complete(token=token, proof=proof, faults=faults)
-    job_complete(job.id, done, tenant_id=tenant("alice").pk, now=NOON)
+    job_complete(job.id, complete=done, tenant_id=tenant("alice").pk, now=NOON)
 
 
 def test_a_proof_is_taken_once_and_may_be_said_twice() -> None:
@@ -354,7 +354,7 @@ def beats(job: Assignment, *, worker: str = "p1", token: int = 1, done: int = 0)
     """A heartbeat that names a proof; False if its lease is lost."""
     progress = Progress(token=token, stage="WINDOW_POST", done=done, total=9, unit="sectors")
     held = [HeldJob(id=job.id, progress=progress)]
-    return bool(leases_renew(Worker.objects.get(uid=worker), held, now=NOON + timedelta(minutes=5)))
+    return bool(leases_renew(Worker.objects.get(uid=worker), held=held, now=NOON + timedelta(minutes=5)))
 
 
 def test_a_proof_whose_lease_ran_out_while_the_console_was_away_goes_on() -> None:
@@ -375,7 +375,7 @@ def test_a_proof_that_is_not_its_own_any_more_does_not_come_back(why: str) -> No
     worker = "p1"
     if why == "failed":
         told = Fail(token=job.token, level=Level.TEMPORARY, stage="WINDOW_POST", error="child died")
-        job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+        job_fail(job.id, fail=told, tenant_id=tenant("alice").pk, now=NOON)
     else:
         leases_sweep(now=NOON + timedelta(minutes=1))
     if why == "claimed":
@@ -419,7 +419,7 @@ def test_a_failed_proof_is_tried_again_within_seconds() -> None:
     job = proof_job()
     told = Fail(token=job.token, level=Level.TEMPORARY, stage="WINDOW_POST", error="child died")
 
-    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+    job_fail(job.id, fail=told, tenant_id=tenant("alice").pk, now=NOON)
 
     row = Job.objects.get()
     assert (row.state, row.not_before) == (JobState.READY, NOON + timedelta(seconds=1))

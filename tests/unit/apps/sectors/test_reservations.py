@@ -45,7 +45,7 @@ pytestmark = pytest.mark.django_db
 
 def reserve(miner: Miner, name: str = "sealer-1", **data: Any) -> list[int]:
     request = NumberRequest(name=name, **data)
-    row = numbers_reserve(miner, request, principal=people.principal(), now=NOON)
+    row = numbers_reserve(miner, request=request, principal=people.principal(), now=NOON)
     return list(bitfield_of_runs(row.runs))
 
 
@@ -69,13 +69,15 @@ def test_numbers_that_were_used_or_released_are_given_to_nobody(end: str) -> Non
     reserve(miner, "lotus", numbers=numbers_parse("2-3"))
     row = NumberReservation.objects.get()
 
-    reservation_end(miner, str(row.uuid), event=end, principal=people.principal(), now=NOON)
+    reservation_end(miner, uuid=str(row.uuid), event=end, principal=people.principal(), now=NOON)
 
     assert numbers_allocate(miner, count=4, taken=[]) == [0, 1, 4, 5]
     with pytest.raises(WrongState):
-        reservation_end(miner, str(row.uuid), event=end, principal=people.principal(), now=NOON)
+        reservation_end(miner, uuid=str(row.uuid), event=end, principal=people.principal(), now=NOON)
     with pytest.raises(ReservationUnknown):
-        reservation_end(factories.miner(), str(row.uuid), event=end, principal=people.principal(), now=NOON)
+        reservation_end(
+            factories.miner(), uuid=str(row.uuid), event=end, principal=people.principal(), now=NOON
+        )
 
 
 def test_lease_that_ran_out_burns_its_numbers() -> None:
@@ -143,16 +145,16 @@ def test_sectorid_goes_out_and_comes_back_without_giving_a_number_twice() -> Non
     for attempt in (lambda: numbers_allocate(miner, count=1, taken=[]), lambda: reserve(miner, count=1)):
         with pytest.raises(NumbersElsewhere, match="import its sectorid file first"):
             attempt()
-    assert sectorid_import(miner, 31, principal=person) == 32
+    assert sectorid_import(miner, number=31, principal=person) == 32
     assert numbers_allocate(miner, count=1, taken=[]) == [32]
-    assert sectorid_import(miner, 7, principal=person) == 33, "it never goes back"
+    assert sectorid_import(miner, number=7, principal=person) == 33, "it never goes back"
 
 
 def test_allocator_that_lost_its_role_gives_no_number() -> None:
     miner = factories.miner()
     for name in "ab":
         give(miner, name, RoleKind.ALLOCATOR)
-        host_roles_renew(miner.tenant_id, name, kinds=[RoleKind.ALLOCATOR], now=NOON)
+        host_roles_renew(miner.tenant_id, host=name, kinds=[RoleKind.ALLOCATOR], now=NOON)
     assert reserve(miner, count=1, allocator=("a", 1)) == [0]
 
     fail_over(miner, RoleKind.ALLOCATOR, to="b", at=later(1))
@@ -166,12 +168,12 @@ def test_each_act_is_in_the_audit_log() -> None:
     miner, person = factories.miner(), people.principal()
     reserve(miner, count=1)
     row = NumberReservation.objects.get()
-    reservation_end(miner, str(row.uuid), event="USE", principal=person, now=NOON)
+    reservation_end(miner, uuid=str(row.uuid), event="USE", principal=person, now=NOON)
     reserve(miner, "other", count=1)
     row = NumberReservation.objects.get(name="other")
-    reservation_end(miner, str(row.uuid), event="RELEASE", principal=person, now=NOON)
+    reservation_end(miner, uuid=str(row.uuid), event="RELEASE", principal=person, now=NOON)
     sectorid_export(miner, principal=person, now=NOON)
-    sectorid_import(miner, 5, principal=person)
+    sectorid_import(miner, number=5, principal=person)
 
     lines = AuditEntry.objects.order_by("pk").values_list("action", flat=True)
 
@@ -183,7 +185,7 @@ def test_reading_permission_reserves_nothing() -> None:
     with pytest.raises(NotAllowed):
         numbers_reserve(
             factories.miner(),
-            NumberRequest(name="x", count=1),
+            request=NumberRequest(name="x", count=1),
             principal=people.principal(perm="write"),
             now=NOON,
         )
@@ -213,7 +215,7 @@ def test_leases_reservations_and_pledges_at_once_share_no_number() -> None:
                 given.extend(numbers_allocate(miner, count=4, taken=[]))
             else:
                 request = NumberRequest(name=f"{place}-{turn}", count=4, ttl_s=60 * (place // 2))
-                row = numbers_reserve(miner, request, principal=person, now=NOON)
+                row = numbers_reserve(miner, request=request, principal=person, now=NOON)
                 given.extend(bitfield_of_runs(row.runs))
         connection.close()
 

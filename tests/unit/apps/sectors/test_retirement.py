@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 def beat(worker: Worker, **said: Any) -> HeartbeatAnswer:
     worker.refresh_from_db()
-    return worker_heartbeat(worker, Heartbeat(boot_id=worker.boot_id, **said), now=now())
+    return worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id, **said), now=now())
 
 
 def test_a_host_retires_once_its_sectors_are_done_and_loses_its_token():

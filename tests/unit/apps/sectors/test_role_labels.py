@@ -61,7 +61,7 @@ def test_roles_go_along_with_a_worker_that_registers_under_another_name() -> Non
     miner, by = factories.miner(), people.principal()
     labelled("old"), labelled("other")
     give(miner)
-    host_role_give(miner, RoleGrant(host="old", kind=SEAL), principal=by, now=NOON)
+    host_role_give(miner, grant=RoleGrant(host="old", kind=SEAL), principal=by, now=NOON)
     register = Register(
         uid="w-old",
         boot_id="b2",
@@ -93,7 +93,10 @@ def test_a_label_that_goes_leaves_what_another_one_has() -> None:
     labelled("b")
     give(miner)
     group_role_give(
-        miner, GroupGrant(group="spare", kind=WINDOW, priority=7), principal=people.principal(), now=NOON
+        miner,
+        grant=GroupGrant(group="spare", kind=WINDOW, priority=7),
+        principal=people.principal(),
+        now=NOON,
     )
     assert {row.host: row.group for row in roles_of(miner)} == {"a": "posts", "b": "posts"}
     role = proving(miner, worker)
@@ -131,7 +134,7 @@ def test_a_role_taken_from_one_group_stays_by_the_other_label() -> None:
 
 def test_a_host_whose_own_role_is_removed_goes_on_by_its_label() -> None:
     miner, worker, by = factories.miner(), labelled("a"), people.principal()
-    host_role_give(miner, RoleGrant(host="a", kind=WINDOW, priority=3), principal=by, now=NOON)
+    host_role_give(miner, grant=RoleGrant(host="a", kind=WINDOW, priority=3), principal=by, now=NOON)
     labelled("b")
     give(miner)
     role = proving(miner, worker)
@@ -146,12 +149,12 @@ def test_a_host_whose_own_role_is_removed_goes_on_by_its_label() -> None:
 def test_a_group_act_writes_a_line_for_each_role_that_it_changes() -> None:
     miner, by = factories.miner(), people.principal()
     labelled("a"), labelled("b")
-    host_role_give(miner, RoleGrant(host="b", kind=WINDOW, priority=1), principal=by, now=NOON)
+    host_role_give(miner, grant=RoleGrant(host="b", kind=WINDOW, priority=1), principal=by, now=NOON)
     give(miner)
     a = {"host": "a", "role": "window", "token": 0, "group": "posts", "priority": 0}
     assert lines_of("a") == [("miner.role-give", None, {**a, "state": "STANDBY"})]
 
-    group_role_give(miner, GroupGrant(group="posts", kind=WINDOW, priority=5), principal=by, now=NOON)
+    group_role_give(miner, grant=GroupGrant(group="posts", kind=WINDOW, priority=5), principal=by, now=NOON)
     group_role_remove(miner, group="posts", kind=WINDOW, principal=by, now=NOON)
 
     changed = {**a, "state": "STANDBY", "priority": 5}
@@ -214,7 +217,7 @@ def test_a_heartbeat_that_retires_its_worker_locks_roles_before_it() -> None:
 
     def retire() -> None:
         beat_of = Heartbeat(boot_id=worker.boot_id, is_draining=True)
-        assert worker_heartbeat(worker, beat_of, now=NOON).is_retired
+        assert worker_heartbeat(worker, heartbeat=beat_of, now=NOON).is_retired
 
     with transaction.atomic():
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
@@ -230,7 +233,7 @@ def test_a_trial_of_a_role_locks_its_miner_before_the_role() -> None:
     miner = factories.miner()
     machine("a")
     by = people.principal()
-    host_role_give(miner, RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
+    host_role_give(miner, grant=RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
 
     with transaction.atomic():
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)

@@ -70,7 +70,7 @@ def taken(worker: Worker, *, at: Any = NOON) -> Assignment:
 
 def says(job: Assignment, miner: Miner, *, at: Any) -> None:
     progress = Progress(token=job.token, stage="WINDOW_POST", done=1, total=2)
-    job_progress(job.id, progress, tenant_id=miner.tenant_id, now=at)
+    job_progress(job.id, progress=progress, tenant_id=miner.tenant_id, now=at)
 
 
 def held(job: Assignment) -> tuple[HeldJob, ...]:

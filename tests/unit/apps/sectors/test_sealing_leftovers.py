@@ -45,7 +45,7 @@ def told(worker: Worker, *numbers: int, miner_id: int = 1000) -> None:
     found = tuple(
         SealingLeftover(miner_id=miner_id, number=number, folder=FOLDER, size=1 << 30) for number in numbers
     )
-    worker_heartbeat(worker, Heartbeat(boot_id=worker.boot_id, leftovers=found), now=NOON)
+    worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id, leftovers=found), now=NOON)
 
 
 def work(
@@ -67,7 +67,7 @@ def ids(*numbers: int) -> list[str]:
 
 
 def refusals(worker: Worker, asked: Any) -> dict[int, str]:
-    return {one.leftover.number: one.refusal for one in sealing_leftovers_plan(worker, None, work=asked)}
+    return {one.leftover.number: one.refusal for one in sealing_leftovers_plan(worker, ids=None, work=asked)}
 
 
 def orders() -> list[dict[str, str]]:
@@ -85,7 +85,7 @@ def test_what_nobody_knows_is_removed_with_approval_and_acknowledged(monkeypatch
     told(worker, 7, 8)
 
     plan = sealing_leftovers_remove(
-        worker, ids(7), by=people.principal("alice"), work=asked, reason="full", count=1
+        worker, ids=ids(7), by=people.principal("alice"), work=asked, reason="full", count=1
     )
 
     assert [one.refusal for one in plan] == [""]
@@ -95,7 +95,7 @@ def test_what_nobody_knows_is_removed_with_approval_and_acknowledged(monkeypatch
     assert refusals(worker, asked) == {7: "it is being removed", 8: ""}
     (command,) = commands_open(worker, now=NOON)
     done = Heartbeat(boot_id=worker.boot_id, done_commands=(command.id,), leftovers=())
-    assert worker_heartbeat(worker, done, now=NOON).commands == ()
+    assert worker_heartbeat(worker, heartbeat=done, now=NOON).commands == ()
     assert sealing_leftovers(worker) == []
 
 
@@ -105,12 +105,12 @@ def test_what_a_host_could_not_remove_can_be_asked_for_again(
     worker, asked = host(), work(monkeypatch)
     factories.miner(actor_id=1000)
     told(worker, 7)
-    sealing_leftovers_remove(worker, ids(7), by=people.principal("alice"), work=asked)
+    sealing_leftovers_remove(worker, ids=ids(7), by=people.principal("alice"), work=asked)
     (command,) = commands_open(worker, now=NOON)
 
     failed = {command.id: "the disk is read-only"}
     beat = Heartbeat(boot_id=worker.boot_id, done_commands=(command.id,), command_errors=failed)
-    worker_heartbeat(worker, beat, now=NOON)
+    worker_heartbeat(worker, heartbeat=beat, now=NOON)
 
     (one,) = sealing_leftovers(worker)
     assert (one.error, one.is_ordered) == ("the disk is read-only", False)
@@ -141,7 +141,7 @@ def test_what_is_being_sealed_anywhere_is_not_offered(
     if words:
         with pytest.raises(BadLeftovers):
             sealing_leftovers_remove(
-                worker, ids(sector.number), by=people.principal("alice"), work=work(monkeypatch)
+                worker, ids=ids(sector.number), by=people.principal("alice"), work=work(monkeypatch)
             )
         assert orders() == []
 
@@ -216,7 +216,7 @@ def test_while_sectors_are_read_back_nothing_is_offered(monkeypatch: pytest.Monk
     worker, asked = host(), work(monkeypatch)
     factories.miner(actor_id=1000)
     told(worker, 7)
-    sealing_leftovers_remove(worker, ids(7), by=people.principal("alice"), work=asked)
+    sealing_leftovers_remove(worker, ids=ids(7), by=people.principal("alice"), work=asked)
     Recovery.objects.update_or_create(defaults={"sectors_since": NOON, "restored_at": NOON})
 
     assert "read back after a restore" in refusals(worker, asked)[7]
@@ -228,7 +228,7 @@ def test_an_order_is_withdrawn_when_its_sector_is_wanted_by_then(monkeypatch: py
     worker, asked = host(), work(monkeypatch)
     sector = begun("ABORTED")
     told(worker, sector.number)
-    sealing_leftovers_remove(worker, ids(sector.number), by=people.principal("alice"), work=asked)
+    sealing_leftovers_remove(worker, ids=ids(sector.number), by=people.principal("alice"), work=asked)
     assert len(commands_open(worker, now=NOON)) == 1, "asked again and again until it is done"
     assert len(commands_open(worker, now=NOON + timedelta(hours=9))) == 1
     assert "has yet to remove a leftover" in changes_open([sector])[sector.pk]
@@ -243,13 +243,13 @@ def test_no_news_keeps_what_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     factories.miner(actor_id=1000)
     told(worker, 7)
 
-    worker_heartbeat(worker, Heartbeat(boot_id=worker.boot_id), now=NOON)
+    worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id), now=NOON)
 
     assert HostReport.objects.get().leftovers == [
         to_builtins(SealingLeftover(miner_id=1000, number=7, folder=FOLDER, size=1 << 30))
     ]
     with pytest.raises(BadLeftovers, match="the host reports none of them"):
-        sealing_leftovers_plan(worker, ids(9), work=work(monkeypatch))
+        sealing_leftovers_plan(worker, ids=ids(9), work=work(monkeypatch))
 
 
 def test_another_number_than_was_confirmed_removes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +258,6 @@ def test_another_number_than_was_confirmed_removes_nothing(monkeypatch: pytest.M
     told(worker, 7)
 
     with pytest.raises(BadLeftovers, match="now applies to 1 leftover, not 2"):
-        sealing_leftovers_remove(worker, ids(7), by=people.principal("alice"), work=asked, count=2)
+        sealing_leftovers_remove(worker, ids=ids(7), by=people.principal("alice"), work=asked, count=2)
 
     assert orders() == []

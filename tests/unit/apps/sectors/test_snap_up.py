@@ -65,7 +65,7 @@ def snapped(chain: Registry, *pieces: Any) -> list[str]:
 
 def first(of: Any) -> None:
     """Have pieces go into committed sectors."""
-    batch_settings_set(of, {"snap_up_first": True}, by=people.principal())
+    batch_settings_set(of, values={"snap_up_first": True}, by=people.principal())
 
 
 def test_a_piece_whose_time_has_passed_holds_up_no_other(miner: Any) -> None:
@@ -107,7 +107,7 @@ def test_a_piece_waits_for_no_other_once_its_allocation_ends_soon(
 ) -> None:
     batch_settings_set(
         miner,
-        {"snap_up_first": True, "pack_wait_s": 86_400, "pack_start_slack_epochs": 2},
+        values={"snap_up_first": True, "pack_wait_s": 86_400, "pack_start_slack_epochs": 2},
         by=people.principal(),
     )
     chain = Registry()

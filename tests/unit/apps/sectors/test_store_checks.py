@@ -87,7 +87,7 @@ def beat(
         checked=() if error else checked,
         command_errors=dict.fromkeys(ids, error) if error else {},
     )
-    answer = worker_heartbeat(worker, heartbeat, now=data.get("at", NOON))
+    answer = worker_heartbeat(worker, heartbeat=heartbeat, now=data.get("at", NOON))
     worker.refresh_from_db()
     return [int(one.args["number"]) for one in answer.commands if one.op is Operation.CHECK_SECTOR]
 
@@ -171,7 +171,7 @@ def test_a_repeated_report_counts_once_and_an_empty_one_is_tried_again(worker: W
         checked=(CheckedSector(command=str(order.uuid), files=files),),
     )
     for _ in range(2):
-        worker_heartbeat(worker, twice, now=NOON)
+        worker_heartbeat(worker, heartbeat=twice, now=NOON)
         worker.refresh_from_db()
     check.refresh_from_db()
     assert (check.state, check.done, check.bad, check.read_bytes) == ("DONE", 1, 1, 10)
@@ -183,7 +183,7 @@ def test_a_repeated_report_counts_once_and_an_empty_one_is_tried_again(worker: W
         attached=(told("a"), told("b")),
         done_commands=(str(worker.commands.get().uuid),),
     )
-    worker_heartbeat(worker, empty, now=NOON)
+    worker_heartbeat(worker, heartbeat=empty, now=NOON)
     again.refresh_from_db()
     assert (again.state, again.done, len(again.queue)) == ("RUNNING", 0, 1)
     assert SectorCopy.objects.get().condition == "BAD", "as it was found"
@@ -225,7 +225,7 @@ def test_what_was_found_of_files_that_are_others_now_is_forgotten(worker: Worker
     store = Store.objects.get(name="a")
     assert copies_bad_of([store])[store.pk].count == 3
 
-    copies_forget(Sector.objects.get(number=0).pk, "a")
+    copies_forget(Sector.objects.get(number=0).pk, store_name="a")
     Sector.objects.filter(number=1).update(state="TERMINATED")
     Sector.objects.filter(number=2).update(tenant=tenant("bob"))
 

@@ -250,7 +250,7 @@ def test_a_cancelled_scan_lists_nothing_whatever_its_host_tells(worker: Worker) 
     told_all = ScannedStore(command=str(order.uuid), miners=())
     worker_heartbeat(
         worker,
-        Heartbeat(boot_id=worker.boot_id, done_commands=(str(order.uuid),), scanned=(told_all,)),
+        heartbeat=Heartbeat(boot_id=worker.boot_id, done_commands=(str(order.uuid),), scanned=(told_all,)),
         now=NOON,
     )
     scans_compare(now=NOON)

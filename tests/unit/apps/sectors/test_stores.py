@@ -196,8 +196,8 @@ def test_an_order_is_given_once_and_its_failure_is_kept() -> None:
     worker = beat(host(), told())
     ann = principal()
 
-    command = store_attach(worker, "/mnt/new/", is_new=True, by=ann)
-    again = store_attach(worker, "/mnt/new", is_new=True, by=ann)
+    command = store_attach(worker, path="/mnt/new/", is_new=True, by=ann)
+    again = store_attach(worker, path="/mnt/new", is_new=True, by=ann)
 
     assert (command, command.args) == (again, {"path": "/mnt/new", "init": "yes"})
     beat(worker, told(), done=(str(command.uuid),), errors={str(command.uuid): "is no folder"})
@@ -205,8 +205,10 @@ def test_an_order_is_given_once_and_its_failure_is_kept() -> None:
     assert (command.error, command.done_at) == ("is no folder", NOON)
     for path in ("relative", "/a\0b", "/" + "a" * 600):
         with pytest.raises(BadValue):
-            store_attach(worker, path, is_new=False, by=ann)
-    assert store_attach(worker, "s3://sectors/p", is_new=False, by=ann).args == {"path": "s3://sectors/p"}
+            store_attach(worker, path=path, is_new=False, by=ann)
+    assert store_attach(worker, path="s3://sectors/p", is_new=False, by=ann).args == {
+        "path": "s3://sectors/p"
+    }
 
 
 def test_detaching_is_refused_while_no_other_prover_could_prove_them() -> None:
@@ -252,16 +254,19 @@ def test_a_change_goes_to_a_host_that_is_there_and_labels_stay_here() -> None:
     store = Store.objects.get()
 
     command = store_change(
-        store, StoreChanges(weight=5, read_only=True, labels=["cold", " cold ", ""]), now=NOON, by=principal()
+        store,
+        changes=StoreChanges(weight=5, read_only=True, labels=["cold", " cold ", ""]),
+        now=NOON,
+        by=principal(),
     )
 
     assert command is not None
     assert command.args == {"uid": "uid-disk", "weight": "5", "read_only": "yes"}
     assert Store.objects.get().labels == ["cold"]
     with pytest.raises(BadValue):
-        store_change(store, StoreChanges(weight=-1), now=NOON, by=principal())
+        store_change(store, changes=StoreChanges(weight=-1), now=NOON, by=principal())
     with pytest.raises(StoreRefused, match="no online host"):
-        store_change(store, StoreChanges(weight=1), now=NOON + timedelta(hours=1), by=principal())
+        store_change(store, changes=StoreChanges(weight=1), now=NOON + timedelta(hours=1), by=principal())
     assert WorkerCommand.objects.filter(worker=worker).count() == 1
 
 

@@ -95,7 +95,7 @@ def sent(
     of: Miner, runs: Sequence[PipelineRun], ends: dict[int, int], *, height: int = HEIGHT
 ) -> list[tuple[str, bool, str]]:
     """State, pause and error of each after a pass."""
-    updates_send(of, runs, work=context(ends, height=height))
+    updates_send(of, runs=runs, work=context(ends, height=height))
     rows = PipelineRun.objects.order_by("sector__number")
     return [(run.state, run.paused_at is not None, run.error) for run in rows]
 
@@ -137,7 +137,7 @@ def test_one_whose_pledge_the_node_refuses_stops_no_other() -> None:
 def waiting(count: int, **own: int) -> tuple[Miner, list[PipelineRun], dict[int, int]]:
     """A miner with settings of its own, and snap-ups whose updates are ready."""
     of = factories.miner(worker=factories.wallet().address)
-    batch_settings_set(of, dict(own), by=people.principal())
+    batch_settings_set(of, values=dict(own), by=people.principal())
     of.refresh_from_db()
     runs = [stored(of, number, expiration=9_999) for number in range(7, 7 + count)]
     return of, runs, dict.fromkeys(range(7, 7 + count), 9_999)
@@ -172,7 +172,7 @@ def test_the_balance_pays_the_pledge_of_updates_first(available: int, value: int
     needed = 999 * 110 // 100
     work = replace(context(ends), client=cast("Any", Chain(ends, available)))
 
-    updates_send(of, runs, work=work)
+    updates_send(of, runs=runs, work=work)
 
     [message] = Message.objects.filter(kind="snap_up")
     assert int(message.value) == value
@@ -187,7 +187,7 @@ def test_the_balance_pays_the_pledge_of_updates_first(available: int, value: int
 def test_an_update_that_the_balance_pays_no_more_goes_again(available: int, is_again: bool) -> None:
     of, runs, ends = waiting(1)
     work = replace(context(ends), client=cast("Any", Chain(ends, 5000)))
-    updates_send(of, runs, work=work)
+    updates_send(of, runs=runs, work=work)
     Message.objects.update(state="UNFILLED", wait="ESTIMATE", nonce=None)
     later = replace(work, client=cast("Any", Chain(ends, available)), now=NOON + timedelta(minutes=1))
 
@@ -248,7 +248,7 @@ def test_an_update_too_large_for_any_message_says_so() -> None:
 
     [run] = PipelineRun.objects.select_related("sector__miner")
     assert (run.state, Message.objects.count()) == ("UPDATE_SENT", 0)
-    assert "message too big" in update_push_again(run, context(ends))
+    assert "message too big" in update_push_again(run, work=context(ends))
 
 
 def test_a_lost_update_is_pushed_as_its_miner_says() -> None:
@@ -257,7 +257,7 @@ def test_a_lost_update_is_pushed_as_its_miner_says() -> None:
     Message.objects.all().delete()  # the messager was restored to an earlier state
 
     [run] = PipelineRun.objects.select_related("sector__miner")
-    assert update_push_again(run, context(ends)) == ""
+    assert update_push_again(run, work=context(ends)) == ""
 
     assert int(Message.objects.get().value) == 0, "of 999 that its pledge grows by"
 

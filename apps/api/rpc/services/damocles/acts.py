@@ -43,19 +43,19 @@ REASON: Final = "through damocles' command line"
 
 def restore_sector(call: Call, name: SectorName, is_forced: bool) -> None:
     """Bring an aborted or terminated sector back where the chain allows it.  Raises RestoreRefused."""
-    sector, work = sector_find(call.principal, name), sealing_context_now()
+    sector, work = sector_find(call.principal, name=name), sealing_context_now()
     sector_restore(sector, force=is_forced, reason=REASON, by=call.principal, work=work)
 
 
 def terminate_sector(call: Call, name: SectorName) -> Json:
     """Request the end of a proving sector; asked again, it is one termination.  Raises ChangeRefused."""
-    sector = sector_find(call.principal, name)
+    sector = sector_find(call.principal, name=name)
     if is_terminating(sector):
         return {"Res": int(SubmitResult.DUPLICATE), "Desc": "duplicate submit"}
     work = sealing_context_now()
     changes_request(
         [sector],
-        ChangeRequest(kind=ChangeKind.TERMINATE, reason=REASON),
+        request=ChangeRequest(kind=ChangeKind.TERMINATE, reason=REASON),
         by=call.principal,
         client=work.client,
         head=work.head,
@@ -67,7 +67,7 @@ def terminate_sector(call: Call, name: SectorName) -> Json:
 
 def poll_terminate_sector_state(call: Call, name: SectorName) -> Json:
     """Show how far a termination is; one that failed or was cancelled is as if never requested."""
-    found = termination_of(sector_find(call.principal, name))
+    found = termination_of(sector_find(call.principal, name=name))
     return {
         "TerminateCid": cid_to_json(cid_parse(found.message_cid)) if found.message_cid else None,
         "TerminatedAt": found.landed_height,
@@ -77,13 +77,13 @@ def poll_terminate_sector_state(call: Call, name: SectorName) -> Json:
 
 def remove_sector(call: Call, name: SectorName) -> None:
     """Order the hosts of a sector that the chain has ended to remove its files.  Raises FilesKept."""
-    sector, work = sector_find(call.principal, name), sealing_context_now()
+    sector, work = sector_find(call.principal, name=name), sealing_context_now()
     removals_request([sector], by=call.principal, work=work, reason=REASON)
 
 
 def finalize_sector(call: Call, name: SectorName) -> None:
     """Have a damocles-worker wipe what it still has of a sector that proves.  Raises NotThatFar."""
-    damocles_finalize(call.principal, name, now=clock.now())
+    damocles_finalize(call.principal, name=name, now=clock.now())
 
 
 # Over proven sectors
@@ -94,13 +94,13 @@ def sector_set_for_rebuild(call: Call, name: SectorName, _options: Json) -> bool
 
     Raises NotRebuildable, RunUnderWay, PiecesGone, NoHost.
     """
-    rebuild_begin(sector_find(call.principal, name), by=call.principal, now=clock.now())
+    rebuild_begin(sector_find(call.principal, name=name), by=call.principal, now=clock.now())
     return True
 
 
 def snap_up_cancel_commitment(call: Call, name: SectorName) -> None:
     """End a snap-up whose message was not sent yet.  Raises RunUnknown, WrongState."""
-    run = run_open(sector_find(call.principal, name), JobKind.SNAP_UP)
+    run = run_open(sector_find(call.principal, name=name), kind=JobKind.SNAP_UP)
     run_abort(run, reason=REASON, by=call.principal, now=clock.now())
 
 
@@ -121,7 +121,7 @@ def simulate_wd_post(
     if context is None:
         raise RpcError("no chain head is known yet")
     miner = miner_get(call.principal, str(address))
-    deadline_dry_run(miner, deadline, principal=call.principal, context=context, only=partition)
+    deadline_dry_run(miner, index=deadline, principal=call.principal, context=context, only=partition)
 
 
 # Workers
@@ -129,7 +129,7 @@ def simulate_wd_post(
 
 def worker_ping_info_remove(call: Call, name: str) -> None:
     """Forget a damocles-worker's pings.  Raises WorkerUnknown."""
-    damocles_pings_forget(call.principal, name)
+    damocles_pings_forget(call.principal, name=name)
 
 
 ACTS: Final[dict[str, RpcMethod]] = {

@@ -58,7 +58,7 @@ UPDATED: Final = Param("*core.SnapUpOnChainInfo", updated)
 
 def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
     """Return a committed sector with the pieces that go into it; null while there is none."""
-    found = snap_up_allocate(call.principal, wanted, now=clock.now())
+    found = snap_up_allocate(call.principal, wanted=wanted, now=clock.now())
     if found is None:
         return None
     sector = found.given.sector
@@ -72,13 +72,13 @@ def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
 
 def submit_snap_up(call: Call, name: SectorName, made: Updated) -> Json:
     """Accept an updated replica with its proof, once a prover has checked its files."""
-    result, words = snap_up_submit(call.principal, name, made=made, now=clock.now())
+    result, words = snap_up_submit(call.principal, name=name, made=made, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
 def allocate_rebuild(call: Call, wanted: Wanted) -> Json:
     """Return a sector whose replica was lost, with what it was made of; null while there is none."""
-    found = rebuild_allocate(call.principal, wanted, now=clock.now())
+    found = rebuild_allocate(call.principal, wanted=wanted, now=clock.now())
     if found is None:
         return None
     sector, inputs = found.given.sector, found.given.inputs
@@ -118,7 +118,7 @@ def _ticket(inputs: SealInputs) -> Json:
 
 def allocate_unseal(call: Call, wanted: Wanted) -> Json:
     """Return a piece that is to be unsealed; null while there is none."""
-    found = unseal_allocate(call.principal, wanted, now=clock.now())
+    found = unseal_allocate(call.principal, wanted=wanted, now=clock.now())
     if found is None:
         return None
     given, cid = found
@@ -139,10 +139,10 @@ def allocate_unseal(call: Call, wanted: Wanted) -> Json:
 
 def acquire_unseal_dest(call: Call, name: SectorName, cid: str) -> list[Json]:
     """Return where the bytes go: to `/piecestore` here, or nowhere if they are here already."""
-    is_wanted = unseal_is_wanted(call.principal, name, cid=cid, now=clock.now())
+    is_wanted = unseal_is_wanted(call.principal, name=name, cid=cid, now=clock.now())
     return [f"{PIECES_HERE}{cid}"] if is_wanted else []
 
 
 def achieve_unseal(call: Call, name: SectorName, cid: str, error: str) -> None:
     """Note that the bytes are here, or why not."""
-    unseal_achieve(call.principal, name, cid=cid, error=error, now=clock.now())
+    unseal_achieve(call.principal, name=name, cid=cid, error=error, now=clock.now())

@@ -105,43 +105,48 @@ def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
     if count < 1:
         raise RpcError("at least one sector is allocated each call")
     asked = replace(wanted, count=min(count, BATCH_MAX))
-    return [answers.allocated_form(one) for one in damocles_allocate(call.principal, asked, now=clock.now())]
+    return [
+        answers.allocated_form(one)
+        for one in damocles_allocate(call.principal, wanted=asked, now=clock.now())
+    ]
 
 
 def acquire_deals(call: Call, name: SectorName, _spec: Json) -> Json:
     """Return the pieces that the console has packed into a sector; null for one of zeros."""
-    placed = damocles_deals(call.principal, name, now=clock.now())
+    placed = damocles_deals(call.principal, name=name, now=clock.now())
     return [answers.piece_form(one, provider=name.miner_id) for one in placed] or None
 
 
 def assign_ticket(call: Call, name: SectorName) -> Json:
     """Return the sector's ticket."""
-    sector = damocles_ticket(call.principal, name, work=sealing_context_now())
+    sector = damocles_ticket(call.principal, name=name, work=sealing_context_now())
     return {"Ticket": answers.b64(bytes(sector.ticket or b"")), "Epoch": sector.ticket_epoch}
 
 
 def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew: bool) -> Json:
     """Store the commitments of a replica for its pre-commit."""
     made = replace(made, seal_proof=one.seal_proof)
-    result, words = damocles_precommit(call.principal, one.name, made=made, anew=anew, now=clock.now())
+    result, words = damocles_precommit(call.principal, name=one.name, made=made, anew=anew, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
 def poll_pre_commit_state(call: Call, name: SectorName) -> Json:
     """Return where the pre-commit is."""
-    state, words = precommit_status(call.principal, name, now=clock.now())
+    state, words = precommit_status(call.principal, name=name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 
 def submit_persisted(call: Call, name: SectorName, store: str) -> bool:
     """Note where the files are."""
-    return damocles_stored(call.principal, name, store_name=store, now=clock.now())
+    return damocles_stored(call.principal, name=name, store_name=store, now=clock.now())
 
 
 def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bool) -> bool:
     """Note where the files are, of a sector that is sealed or made again."""
-    if job_is_named(call.principal, name):
-        return rebuild_submit(call.principal, name, store_name=store, is_update=is_upgrade, now=clock.now())
+    if job_is_named(call.principal, name=name):
+        return rebuild_submit(
+            call.principal, name=name, store_name=store, is_update=is_upgrade, now=clock.now()
+        )
     if is_upgrade:
         raise RpcError("no rebuild of this sector is in progress: no updated replica is accepted")
     return submit_persisted(call, name, store)
@@ -150,7 +155,7 @@ def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bo
 def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
     """Return the sector's seed, or the seconds until it is there."""
     work = sealing_context_now()
-    found = damocles_seed(call.principal, name, work=work)
+    found = damocles_seed(call.principal, name=name, work=work)
     if not found.seed:
         delay_s = found.wait_epochs * work.network.epoch_s
         return {"ShouldWait": True, "Delay": max(round(delay_s), 1), "Seed": None}
@@ -160,50 +165,50 @@ def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
 
 def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json:
     """Store the sector's proof for its commit."""
-    result, words = damocles_proof(call.principal, name, proof=proof, anew=anew, now=clock.now())
+    result, words = damocles_proof(call.principal, name=name, proof=proof, anew=anew, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
 def poll_proof_state(call: Call, name: SectorName) -> Json:
     """Return where the commit is."""
-    state, words = proof_status(call.principal, name, now=clock.now())
+    state, words = proof_status(call.principal, name=name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 
 def report_state(call: Call, name: SectorName, reported: Reported) -> Json:
     """Store a worker's report; Finalized has it wipe the sector."""
-    take = job_report if job_is_named(call.principal, name) else damocles_report
-    is_over, why = take(call.principal, name, reported=reported, now=clock.now())
+    take = job_report if job_is_named(call.principal, name=name) else damocles_report
+    is_over, why = take(call.principal, name=name, reported=reported, now=clock.now())
     return {"Id": answers.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
 
 
 def report_finalized(call: Call, name: SectorName) -> None:
     """Note that the worker is done."""
-    finish = job_finish if job_is_named(call.principal, name) else damocles_finish
-    finish(call.principal, name, now=clock.now())
+    finish = job_finish if job_is_named(call.principal, name=name) else damocles_finish
+    finish(call.principal, name=name, now=clock.now())
 
 
 def report_aborted(call: Call, name: SectorName, reason: str) -> None:
     """Abort the sector, or release the job over it."""
-    abort = job_abort if job_is_named(call.principal, name) else damocles_abort
-    abort(call.principal, name, reason=reason, now=clock.now())
+    abort = job_abort if job_is_named(call.principal, name=name) else damocles_abort
+    abort(call.principal, name=name, reason=reason, now=clock.now())
 
 
 def worker_ping(call: Call, ping: Ping) -> None:
     """Note that the worker lives."""
-    damocles_ping(call.principal, ping, now=clock.now())
+    damocles_ping(call.principal, ping=ping, now=clock.now())
 
 
 def store_reserve_space(call: Call, name: SectorName, size: int, candidates: list[str]) -> Json:
     """Reserve room for a sector's files."""
-    reserve = damocles_job_reserve if job_is_named(call.principal, name) else damocles_reserve
-    store = reserve(call.principal, name, size=size, candidates=candidates, now=clock.now())
+    reserve = damocles_job_reserve if job_is_named(call.principal, name=name) else damocles_reserve
+    store = reserve(call.principal, name=name, size=size, candidates=candidates, now=clock.now())
     return None if store is None else answers.store_form(store)
 
 
 def store_basic_info(call: Call, name: str) -> Json:
     """Show a store; null for one that no host has."""
-    store = damocles_store(call.principal, name, now=clock.now())
+    store = damocles_store(call.principal, name=name, now=clock.now())
     return None if store is None else answers.store_form(store)
 
 

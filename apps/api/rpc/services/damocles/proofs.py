@@ -86,28 +86,30 @@ OUTPUT: Final = Param("*core.WdPoStOutput", output)
 
 def allocate(call: Call, spec: ProofsWanted, count: int, worker: str) -> list[Json]:
     """Lease proofs to a worker."""
-    given = proofs_claim(call.principal, spec, count=count, name=worker, now=clock.now())
+    given = proofs_claim(call.principal, wanted=spec, count=count, name=worker, now=clock.now())
     return [{"Id": one.id, "Input": input_form(one)} for one in given]
 
 
 def heartbeat(call: Call, names: list[str], worker: str) -> None:
     """Note that a worker is at its proofs."""
-    proofs_heartbeat(call.principal, names, name=worker, now=clock.now())
+    proofs_heartbeat(call.principal, names=names, name=worker, now=clock.now())
 
 
 def finish(call: Call, name: str, made: Output, error: str) -> None:
     """Store a proof, or why there is none."""
-    proof_finish(call.principal, name, proof=made.proof, faults=made.faults, error=error, now=clock.now())
+    proof_finish(
+        call.principal, name=name, proof=made.proof, faults=made.faults, error=error, now=clock.now()
+    )
 
 
 def reset(call: Call, name: str) -> None:
     """Offer a proof to any host again."""
-    proof_reset(call.principal, name, now=clock.now())
+    proof_reset(call.principal, name=name, now=clock.now())
 
 
 def remove(call: Call, name: str) -> None:
     """End a proof's job; the window has another one made."""
-    proof_remove(call.principal, name, now=clock.now())
+    proof_remove(call.principal, name=name, now=clock.now())
 
 
 def all_jobs(call: Call) -> Json:

@@ -34,13 +34,13 @@ def _whole_or_none(value: Json) -> int | None:
 
 def proving_sector_info(call: Call, name: SectorName) -> Json:
     """Show a sector as the chain has it, with the places of its files.  Raises NotDamocles, RpcError."""
-    sector = sector_find(call.principal, name)
+    sector = sector_find(call.principal, name=name)
     found: dict[str, Any] | None = chain_client().call(
         "StateSectorGetInfo", sector.miner.address, sector.number, None
     )
     if found is None:
         raise RpcError(f"get sector info: the chain has no sector {name}")
-    store = damocles_store(call.principal, sector.store, now=clock.now()) if sector.store else None
+    store = damocles_store(call.principal, name=sector.store, now=clock.now()) if sector.store else None
     if store is None:
         raise RpcError(f"get private sector info: no store has the files of {name}")
     is_updated = found.get("SectorKeyCID") is not None
@@ -83,7 +83,7 @@ def snap_up_pre_fetch(call: Call, miner_id: int, deadline: int | None) -> Json:
 
 def unseal_piece(call: Call, name: SectorName, cid: str, _offset: int, _size: int, _dest: str) -> Json:
     """Refuse, with where the bytes are to be had.  Raises NotDamocles, RpcError."""
-    sector_find(call.principal, name)
+    sector_find(call.principal, name=name)
     raise RpcError(
         f"the console unseals pieces itself: use GET /api/v1/pieces/{cid}/data,"
         " or let a market fetch them with Gateway.SectorsUnsealPiece"

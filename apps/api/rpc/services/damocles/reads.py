@@ -52,7 +52,7 @@ def list_sectors(call: Call, side: str, work: int) -> list[Json]:
 def find_sector(call: Call, side: str, name: SectorName) -> Json:
     """Show a sector under way, or one that is not.  Raises NotDamocles."""
     _check(side)
-    sector = sector_find(call.principal, name)
+    sector = sector_find(call.principal, name=name)
     if not sector_on_side(call.principal, side, sector):
         raise RpcError(f"sector state not found: {name} is {sector.state.lower()}")
     return record_of(sector)
@@ -60,7 +60,7 @@ def find_sector(call: Call, side: str, name: SectorName) -> Json:
 
 def find_sector_in_all_states(call: Call, name: SectorName) -> Json:
     """Show a sector.  Raises NotDamocles."""
-    return record_of(sector_find(call.principal, name))
+    return record_of(sector_find(call.principal, name=name))
 
 
 def find_sectors_with_deal(call: Call, side: str, deal: int) -> list[Json]:
@@ -92,7 +92,7 @@ def import_sector(call: Call, side: str, record: dict[str, Any], override: bool)
 
 def sector_indexer_find(call: Call, index: str, name: SectorName) -> Json:
     """Show the store of a sector's files, of its replica or of the one with data."""
-    sector = sector_find(call.principal, name)
+    sector = sector_find(call.principal, name=name)
     is_asked = (sector.key_comm_r is not None) == (index == "upgrade")
     store = sector.store if is_asked else ""
     return {"Found": bool(store), "Instance": {"SealedFile": store, "CacheDir": store}}
@@ -109,7 +109,7 @@ def store_list(call: Call) -> list[Json]:
 
 def store_release_reserved(call: Call, name: SectorName) -> bool:
     """Release what is kept free for a sector; whether anything was."""
-    return damocles_release(call.principal, name, now=clock.now())
+    return damocles_release(call.principal, name=name, now=clock.now())
 
 
 # Randomness

@@ -98,7 +98,7 @@ async def is_unsealed(
     try:
         return bool(
             await hub_database(
-                is_kept_unsealed, call.principal, str(miner), piece_cid=str(piece), number=sector.number
+                is_kept_unsealed, call.principal, miner=str(miner), piece_cid=str(piece), number=sector.number
             )
         )
     except (MinerUnknown, PieceUnknown):

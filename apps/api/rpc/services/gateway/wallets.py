@@ -107,7 +107,7 @@ async def has_wallet(call: Call, signer: Address, accounts: list[str]) -> bool:
     names = accounts_allowed(call, accounts)
     if not call.principal.may_sign_with(str(signer)):
         return False
-    return bool(await hub_database(wallet_has, str(signer), names))
+    return bool(await hub_database(wallet_has, str(signer), accounts=names))
 
 
 async def has_wallet_v1(call: Call, account: str, signer: Address) -> bool:

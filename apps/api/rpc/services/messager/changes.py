@@ -97,7 +97,7 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
         client=chain_client(), key=tracked_key(), now=clock.now(), ids=[row.pk]
     )
     message_audit(
-        call.principal, "message.search", message=row, after={"landed": landed, "replaced": displaced}
+        call.principal, action="message.search", message=row, after={"landed": landed, "replaced": displaced}
     )
     if not landed + displaced:
         raise MessageNotFound(f"search message {row.cid} from node nil")

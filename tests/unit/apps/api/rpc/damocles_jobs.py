@@ -87,7 +87,7 @@ def looks(prover: Worker, *, reason: str = "") -> int:
     claim = Claim(
         worker_id=str(prover.uuid), boot_id=prover.boot_id, kinds=(JobKind.SECTOR_CHECK,), stages={}, max=9
     )
-    jobs = jobs_claim(prover, claim, now=now).jobs
+    jobs = jobs_claim(prover, claim=claim, now=now).jobs
     for job in jobs:
         assert job.sector_check is not None
         row = Sector.objects.get(
@@ -97,7 +97,7 @@ def looks(prover: Worker, *, reason: str = "") -> int:
         numbers = tuple(one.number for one in job.sector_check.sectors) if reason else ()
         bad = tuple(BadSector(number=number, path="/mnt/store", reason=reason) for number in numbers)
         told = Complete(token=job.token, proof=b"", faults=numbers, ms=1, read_ms=1, bad=bad)
-        job_complete(job.id, told, tenant_id=prover.tenant_id, now=now)
+        job_complete(job.id, complete=told, tenant_id=prover.tenant_id, now=now)
     return len(jobs)
 
 
@@ -107,7 +107,7 @@ def claimed(own: Worker, kind: JobKind, stage: str) -> int:
     claim = Claim(
         worker_id=str(own.uuid), boot_id=own.boot_id, kinds=(kind,), stages=stages, new_sectors=9, max=9
     )
-    return len(jobs_claim(own, claim, now=clock.now()).jobs)
+    return len(jobs_claim(own, claim=claim, now=clock.now()).jobs)
 
 
 def lapse(run: PipelineRun) -> None:
