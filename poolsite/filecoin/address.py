@@ -1,5 +1,15 @@
 """Addresses f0 to f4: their bytes, their text with checksum, and how each kind is made from a key.
 
+In bytes an address is its protocol (0 to 4), then the payload; the network's letter is no part of it:
+
+    f0  uvarint of the actor's number             f0<decimal>
+    f1  blake2b-160 of the secp256k1 key          f1<base32 of payload and checksum>
+    f2  blake2b-160 of what created the actor     f2<base32 of payload and checksum>
+    f3  the 48 bytes of the BLS key               f3<base32 of payload and checksum>
+    f4  uvarint of the namespace, subaddress      f4<decimal>f<base32 of subaddress and checksum>
+
+The checksum covers protocol and payload; f0 has none.
+
 Source: filecoin-project/go-address v1.2.0 address.go, constants.go.
 """
 
@@ -26,8 +36,10 @@ DELEGATED: Final = 4
 """Protocol 4: a name given out by the actor that is the namespace."""
 
 MAINNET_PREFIX: Final = "f"
+"""First letter of an address's text on mainnet."""
 TESTNET_PREFIX: Final = "t"
-"""First letters of an address's text, which names the network and is no part of the address."""
+"""First letter on every other network; both are read everywhere, since the letter is no part of the
+address."""
 UNDEF_TEXT: Final = "<empty>"
 """How Go prints the undefined address."""
 
@@ -40,9 +52,9 @@ MAX_SUBADDRESS_LEN: Final = 54
 CHECKSUM_LEN: Final = 4
 """Bytes of the blake2b-32 checksum."""
 MAX_TEXT_LEN: Final = 115
-"""Longest text of any address."""
+"""Longest text of any address, in characters: f4 with a namespace of 19 digits and 54 bytes of name."""
 MAX_ID: Final = (1 << 63) - 1
-"""Largest actor number."""
+"""Largest actor number: go-address refuses payloads above an int64."""
 MAX_ID_DIGITS: Final = 19
 """Decimal digits of `MAX_ID`."""
 MAX_NAMESPACE_DIGITS: Final = 20
@@ -53,6 +65,7 @@ ETH_ADDRESS_LEN: Final = 20
 """Bytes of an Ethereum address."""
 
 _UNDEF_PROTOCOL: Final = -1
+"""Protocol of `UNDEF`; no address on the wire has it."""
 
 
 class BadAddress(ValueError):
@@ -69,12 +82,15 @@ class Address:
     """What follows the protocol byte."""
 
     def __str__(self) -> str:
+        """Return the text with prefix f; `address_format` writes another network's."""
         return address_format(self)
 
     def __bytes__(self) -> bytes:
+        """Return the bytes that CBOR and hashes hold: protocol, then payload."""
         return address_to_bytes(self)
 
     def __repr__(self) -> str:
+        """Return the text within `Address(...)`, which logs and test failures show."""
         return f"Address({address_format(self)})"
 
     @property
@@ -264,6 +280,10 @@ def _namespace_parse(raw: str) -> tuple[bytes, str]:
 
 
 def _address_new(protocol: int, payload: bytes) -> Address:
+    """Return the address of a protocol and payload.  Raises BadAddress with go-address' text.
+
+    Every address that comes from outside passes here, by bytes or by text, so that no other form exists.
+    """
     if protocol > DELEGATED:
         raise BadAddress("unknown address protocol")
     if not _is_payload(protocol, payload):
@@ -297,6 +317,7 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _base32(data: bytes) -> str:
+    """Return lower-case base32 (RFC 4648) without padding, as go-address writes it."""
     return base64.b32encode(data).decode().rstrip("=").lower()
 
 

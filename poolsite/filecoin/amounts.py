@@ -22,7 +22,10 @@ TOTAL_FILECOIN: Final = AttoFil(2_000_000_000 * FIL)
 TotalFilecoinInt."""
 
 _UNITS: Final = {"fil": 18, "": 18, "attofil": 0, "afil": 0, "nanofil": 9, "microfil": 12, "millifil": 15}
+"""Decimals of each unit, by its name in lower case: one of it is so many powers of ten attoFIL.  lotus'
+ParseFIL knows FIL and attoFIL; the units between are this project's."""
 _AMOUNT_TEXT: Final = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
+"""Sign, whole digits, digits behind the point, unit; ASCII alone, so that no other script's digits pass."""
 
 
 class BadAmount(ValueError):

@@ -1,7 +1,11 @@
 """The array-mapped trie in which blocks list messages and tipsets list receipts: only its root is needed.
 
-Width 8, format of version 0.  Source: filecoin-project/go-amt-ipld v2 amt.go, node.go; specs-actors v0
-actors/util/adt/array.go, which lotus still uses for Messages and ParentMessageReceipts.
+Width 8, format of version 0: the root is [height, count, node], a node [bit map, links, values].  The bit map
+says which of the eight slots are used, lowest bit first; inner nodes have links only, leaves values only. The
+lists here have no holes, so the used slots are always the first ones.
+
+Source: filecoin-project/go-amt-ipld v2 amt.go, node.go; specs-actors v0 actors/util/adt/array.go, which lotus
+still uses for Messages and ParentMessageReceipts.
 """
 
 from __future__ import annotations
@@ -38,7 +42,10 @@ def amt_root(values: Sequence[bytes], *, store: Callable[[Cid, bytes], None] = _
 
 
 def _node(values: Sequence[bytes], *, height: int, store: Callable[[Cid, bytes], None]) -> bytes:
-    """Return a node over `values`: bit map of used slots, links (inner nodes) or values (leaves)."""
+    """Return a node over `values`: bit map of used slots, links (inner nodes) or values (leaves).
+
+    A child of an inner node of `height` covers 8^height values; only the last one may have fewer.
+    """
     span = WIDTH**height
     used = -(-len(values) // span)
     links: list[bytes] = []

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Item = TypeVar("Item")
+"""What a reader of one item returns."""
 
 
 class BadBincode(ValueError):
@@ -40,6 +41,7 @@ class BincodeReader:
     """Reads values one after the other; every read raises BadBincode where the bytes end early."""
 
     def __init__(self, data: bytes) -> None:
+        """Begin at the first of the bytes."""
         self._data = data
         self._at = 0
 
@@ -57,7 +59,7 @@ class BincodeReader:
         return self.take(NODE_BYTES)
 
     def nodes(self) -> tuple[bytes, ...]:
-        """Read a vector of nodes."""
+        """Read a vector of nodes; at once, as proofs are mostly such vectors."""
         count = self.u64()
         start, end = self._at, self._at + count * NODE_BYTES
         if end > len(self._data):
@@ -73,14 +75,18 @@ class BincodeReader:
         """Read a u64 or usize."""
         return int.from_bytes(self.take(8), "little")
 
-    def vector(self, item: Callable[[], Item], *, item_bytes: int) -> tuple[Item, ...]:
-        """Read a vector of items of at least `item_bytes` each; that bounds the work of a false count."""
+    def vector(self, read: Callable[[BincodeReader], Item], *, item_bytes: int) -> tuple[Item, ...]:
+        """Read a vector: a u64 count, then so many items, each by `read`.
+
+        An item takes at least `item_bytes`: a count that the bytes left cannot hold is refused before any
+        item is read, so that eight false bytes cost no work.
+        """
         count = self.u64()
         if count * item_bytes > len(self._data) - self._at:
             raise BadBincode(
                 f"{count} items at {self._at} do not fit the {len(self._data) - self._at} bytes left"
             )
-        return tuple(item() for _ in range(count))
+        return tuple(read(self) for _ in range(count))
 
     def finish(self) -> None:
         """Raise BadBincode unless every byte has been read."""

@@ -1,6 +1,16 @@
 """Bitfields: sets of numbers as run lengths (RLE+), for sectors and partitions.
 
-A set is a sorted tuple of half-open ranges, so that huge and dense sets stay small.
+A set is a sorted tuple of half-open ranges, so that huge and dense sets stay small.  In RLE+ bits are read
+from the lowest of each byte: two bits of version 0, one that says whether 0 is a member, then the lengths of
+the alternating runs:
+
+    1                        a run of 1
+    01, 4 bits               a run of 2 to 15
+    00, varint of 8n bits    a longer run
+
+Zero bits fill the last byte.  A last run of numbers that are not members is left out, so each set is written
+in one form.
+
 Source: go-bitfield v0.2.4 rle (rleplus.go, rleplus_writer.go), spec appendix "RLE+ Bitset Encoding".
 """
 
@@ -21,10 +31,13 @@ if TYPE_CHECKING:
 MAX_ENCODED_LEN: Final = 32 << 10
 """Longest encoding in bytes."""
 MAX_NUMBER: Final = (1 << 64) - 1
-"""Largest number in a set."""
+"""Largest number that a set may hold: a uint64."""
 _VERSION_BITS: Final = 2
+"""Bits of the version, which is 0."""
 _SHORT_BITS: Final = 4
+"""Bits of a run's length in the short form."""
 _FLUSH_BITS: Final = 512
+"""Bits that are gathered before they are written out as bytes; a multiple of 8."""
 
 
 class BadBitField(ValueError):
@@ -39,25 +52,32 @@ class BitField:
     """Half-open, sorted, not touching, none empty."""
 
     def __iter__(self) -> Iterator[int]:
+        """Yield the members, ascending."""
         for start, end in self.ranges:
             yield from range(start, end)
 
     def __len__(self) -> int:
+        """Return the number of members; it may be far above what can be listed (see `numbers`)."""
         return sum(end - start for start, end in self.ranges)
 
     def __bool__(self) -> bool:
+        """Return whether there is a member."""
         return bool(self.ranges)
 
     def __contains__(self, number: object) -> bool:
+        """Return whether a number is a member, in time linear in the ranges."""
         return isinstance(number, int) and any(start <= number < end for start, end in self.ranges)
 
     def __or__(self, other: BitField) -> BitField:
+        """Return the union."""
         return _combine(self, other, keep=lambda a, b: a or b)
 
     def __and__(self, other: BitField) -> BitField:
+        """Return the intersection."""
         return _combine(self, other, keep=lambda a, b: a and b)
 
     def __sub__(self, other: BitField) -> BitField:
+        """Return the members that the other set does not have."""
         return _combine(self, other, keep=lambda a, b: a and not b)
 
     def since(self, number: int) -> BitField:
@@ -79,7 +99,11 @@ class BitField:
 
 
 def _combine(a: BitField, b: BitField, *, keep: Any) -> BitField:
-    """Return the runs of two sets combined, by a sweep over the ends of both sets' ranges."""
+    """Return the numbers for which `keep` holds, given whether each set has them.
+
+    Between two neighbouring ends of either set's ranges nothing changes, so one test decides for all of it;
+    the cost is linear in the ranges, not in the members.
+    """
     points = sorted({p for field in (a, b) for pair in field.ranges for p in pair})
     ranges: list[tuple[int, int]] = []
     at_a = at_b = 0
@@ -218,11 +242,15 @@ def bitfield_from_bytes(data: bytes) -> BitField:
 
 
 def _runs_read(data: bytes) -> Iterator[int]:
-    """Return the run lengths behind the header.  Reads a window of bits, so that long inputs stay linear."""
+    """Yield the run lengths behind the header.  Raises BadBitField on a varint that is cut short or too long.
+
+    Reads a window of bits, so that long inputs stay linear.
+    """
     total = len(data) * 8
     at = _VERSION_BITS + 1
 
     def take(count: int) -> int:
+        """Return the next bits as a number, lowest first, at most 17; behind the end they are 0."""
         nonlocal at
         byte = at >> 3
         value = int.from_bytes(data[byte : byte + 3], "little") >> (at & 7)
@@ -265,10 +293,12 @@ def bitfield_from_json(value: Any) -> BitField:
 
 
 def _encode(field: BitField) -> bytes:
+    """Return the CBOR byte string of a set's RLE+."""
     return cbor.bytes_write(bitfield_to_bytes(field))
 
 
 def _decode(data: bytes, at: int) -> tuple[BitField, int]:
+    """Read such a byte string; return the set and the position behind it.  Raises BadCbor."""
     body, end = cbor.bytes_read(data, at)
     try:
         return bitfield_from_bytes(body), end

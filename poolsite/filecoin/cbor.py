@@ -15,32 +15,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 UNSIGNED: Final = 0
+"""Major type 0, the upper three bits of a head's first byte (RFC 8949, section 3.1): a number from 0."""
 NEGATIVE: Final = 1
+"""Major type 1: -1 less the head's number."""
 BYTES: Final = 2
+"""Major type 2: a byte string of so many bytes."""
 TEXT: Final = 3
+"""Major type 3: UTF-8 of so many bytes."""
 ARRAY: Final = 4
+"""Major type 4: so many items."""
 MAP: Final = 5
+"""Major type 5: so many pairs of key and value."""
 TAG: Final = 6
-"""Major types: the upper three bits of a header's first byte (RFC 8949, section 3.1)."""
+"""Major type 6: a tag of this number on the item that follows."""
 
 NULL: Final = b"\xf6"
+"""Simple value 22 (RFC 8949, section 3.3)."""
 FALSE: Final = b"\xf4"
+"""Simple value 20."""
 TRUE: Final = b"\xf5"
-"""Simple values, one byte each (RFC 8949, section 3.3)."""
+"""Simple value 21."""
 CID_TAG: Final = 42
-"""The only tag of dag-cbor."""
+"""The only tag of dag-cbor: a link."""
 MAX_ARRAY_LEN: Final = 8192
-"""Longest list that cbor-gen reads."""
+"""Longest list that cbor-gen reads, items."""
 MAX_BYTES_LEN: Final = 2 << 20
-"""Longest byte string that cbor-gen reads."""
+"""Longest byte string that cbor-gen reads, bytes."""
 MAX_DEPTH: Final = 64
-"""Deepest nesting that the generic reader follows."""
+"""Deepest nesting that the generic reader follows, lists and maps within each other."""
 
 _SMALL_HEADS: Final = tuple(tuple(bytes((major << 5 | n,)) for n in range(24)) for major in range(8))
+"""Heads of one byte, by major type and number below 24: made once, as nearly all heads are such."""
 _pack_8 = struct.Struct(">BB").pack
+"""Writes a head whose number takes 1 byte behind it."""
 _pack_16 = struct.Struct(">BH").pack
+"""Writes a head whose number takes 2 bytes, big-endian as in all of CBOR."""
 _pack_32 = struct.Struct(">BI").pack
+"""Writes a head whose number takes 4 bytes."""
 _pack_64 = struct.Struct(">BQ").pack
+"""Writes a head whose number takes 8 bytes."""
 
 
 class BadCbor(ValueError):
@@ -104,6 +117,7 @@ def encode(value: Any) -> bytes:
 
 
 def _array_write(items: list[Any] | tuple[Any, ...]) -> bytes:
+    """Return the CBOR of a list of values that `encode` takes."""
     return head_write(ARRAY, len(items)) + b"".join(map(encode, items))
 
 
@@ -151,7 +165,11 @@ def decode(data: bytes) -> Any:
 
 
 def head_read(data: bytes, at: int) -> tuple[int, int, int]:
-    """Read a head: major type, number, position behind it.  Refuses forms that are not the shortest."""
+    """Read a head: major type, number, position behind it.
+
+    Raises BadCbor on a number that has a shorter form, on indefinite lengths and on bytes that end early: one
+    object has one encoding, or two CIDs would name it.
+    """
     try:
         first = data[at]
         low = first & 0x1F
@@ -171,6 +189,8 @@ def head_read(data: bytes, at: int) -> tuple[int, int, int]:
 
 
 _LEAST: Final = {24: 24, 25: 0x100, 26: 0x10000, 27: 0x1_0000_0000}
+"""Least number that needs the form, by a head's low five bits (24 to 27: 1, 2, 4 or 8 bytes); a smaller
+one has a shorter form, and only the shortest is canonical."""
 
 
 def uint_read(data: bytes, at: int) -> tuple[int, int]:
@@ -182,7 +202,10 @@ def uint_read(data: bytes, at: int) -> tuple[int, int]:
 
 
 def int_read(data: bytes, at: int) -> tuple[int, int]:
-    """Read a signed 64-bit integer."""
+    """Read a signed 64-bit integer, from either integer major type.
+
+    Raises BadCbor with cbor-gen's text beyond -2^63 .. 2^63 - 1, which CBOR itself could hold.
+    """
     major, number, end = head_read(data, at)
     if major > NEGATIVE:
         raise BadCbor(f"wrong type for int64 field at byte {at}")
@@ -231,7 +254,10 @@ def bool_read(data: bytes, at: int) -> tuple[bool, int]:
 
 
 def array_read(data: bytes, at: int) -> tuple[int, int]:
-    """Read the head of a list: its length and the position of its first item."""
+    """Read the head of a list: its length and the position of its first item.
+
+    A length above the bytes left is refused here, so that no reader makes room for items that cannot follow.
+    """
     major, length, start = head_read(data, at)
     if major != ARRAY:
         raise BadCbor(f"cbor input should be of type array at byte {at}")
@@ -282,6 +308,7 @@ def value_read(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
 
 
 def _simple_read(data: bytes, at: int) -> tuple[bool | None, int]:
+    """Read null, true or false."""
     byte = data[at : at + 1]
     if byte == NULL:
         return None, at + 1
@@ -289,6 +316,7 @@ def _simple_read(data: bytes, at: int) -> tuple[bool | None, int]:
 
 
 def _items_read(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
+    """Read a list; `depth` is how many lists and maps are around it."""
     length, at = array_read(data, at)
     items = []
     for _ in range(length):
@@ -298,7 +326,10 @@ def _items_read(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
 
 
 def _map_write(value: dict[str, Any]) -> bytes:
-    """Return a map with its keys in the order of their encoded bytes."""
+    """Return a map with its keys in the order of their encoded bytes.
+
+    Their heads come first in that order, so that shorter keys precede longer ones, as dag-cbor demands.
+    """
     entries = sorted((text_write(key), encode(item)) for key, item in value.items())
     return head_write(MAP, len(entries)) + b"".join(key + item for key, item in entries)
 

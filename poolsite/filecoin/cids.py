@@ -41,12 +41,15 @@ class Cid:
     """Version, codec and multihash."""
 
     def __bytes__(self) -> bytes:
+        """Return the binary form."""
         return self.data
 
     def __str__(self) -> str:
+        """Return the multibase text."""
         return cid_format(self)
 
     def __repr__(self) -> str:
+        """Return the text within `Cid(...)`, which logs and test failures show."""
         return f"Cid({cid_format(self)})"
 
     @property
@@ -125,7 +128,11 @@ def cid_digest(cid: Cid) -> bytes:
 
 
 def commr_cid(comm_r: bytes) -> Cid:
-    """Return the CID of a sealed sector's commitment.  Raises BadCid unless it is a field element."""
+    """Return the CID of a sealed sector's commitment (comm_r).
+
+    Raises BadCid unless the 32 bytes are a field element, little-endian below `FIELD_ORDER`: Poseidon's
+    results are, and a proof for anything else cannot hold.
+    """
     return Cid(COMMR_PREFIX + _scalar(comm_r))
 
 
@@ -166,7 +173,10 @@ def cid_from_json(value: Any) -> Cid | None:
 
 
 def _scalar(data: bytes) -> bytes:
-    """Check that `data` is the little-endian form of a field element; bit 254 may be set (Poseidon)."""
+    """Return `data` if it is the little-endian form of a field element.  Raises BadCid.
+
+    Unlike a truncated hash it may have bit 254 set.
+    """
     if len(data) != COMMITMENT_LEN:
         raise BadCid("commitments must be 32 bytes long")
     if int.from_bytes(data, "little") >= FIELD_ORDER:
@@ -175,7 +185,7 @@ def _scalar(data: bytes) -> bytes:
 
 
 def _commitment(data: bytes) -> bytes:
-    """Check that `data` is a truncated SHA-256 hash: little-endian, below 2^254."""
+    """Return `data` if it is a truncated SHA-256 hash: little-endian, below 2^254.  Raises BadCid."""
     if len(data) != COMMITMENT_LEN:
         raise BadCid("commitments must be 32 bytes long")
     if data[31] & 0xC0:

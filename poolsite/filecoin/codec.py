@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
+"""A dataclass that a table is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class Struct(Generic[T]):
         return self.cls(**dict(zip((f.attr for f in self.stored), values, strict=True))), at
 
     def _refuse_head(self, data: bytes, at: int) -> None:
+        """Raise BadCbor: the bytes hold no list, or one of another number of fields than the struct has."""
         length, _ = cbor.array_read(data, at)
         raise BadCbor(
             f"cbor input had wrong number of fields: {length}, {self.cls.__name__} has {len(self.stored)}"
@@ -201,6 +203,7 @@ class JsonName:
     """The name of a JSON member that does not follow from the name of its field."""
 
     name: str
+    """The member's name in Go's JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,10 @@ def cbor_transparent(cls: type[T]) -> type[T]:
 
 
 def _fields_of(cls: type[Any]) -> tuple[Field, ...]:
+    """Return the rows of a dataclass, in the order of its fields.
+
+    Fields that the constructor does not take are left out: they hold what was computed from the others.
+    """
     hints = get_type_hints(cls, include_extras=True)
     return tuple(_field_of(field.name, hints[field.name]) for field in dataclasses.fields(cls) if field.init)
 

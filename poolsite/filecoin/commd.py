@@ -44,9 +44,14 @@ class PieceAlignment:
 def comm_d_from_pieces(sector_bytes: int, pieces: Sequence[Piece]) -> bytes:
     """Join the commitments of `pieces`, in order, with zero pieces wherever alignment leaves a gap.
 
+    A piece lies at a multiple of its own size, since its root must be a node of tree_d.  The pieces go onto a
+    stack on which equal neighbours are joined at once; before a larger piece the stack is filled up with
+    zeros until its top is as large.
+
     The last piece is not extended to the sector's end: pieces that cover less give the commitment of the
-    smaller tree, as in rust-fil-proofs; callers append zero pieces until the sector is full. Raises BadPiece
-    with the reference implementation's text.
+    smaller tree, as in rust-fil-proofs; callers append zero pieces until the sector is full.
+
+    Raises BadPiece with the reference implementation's text.
     """
     if not pieces:
         return sha254_zero(sector_bytes)
@@ -81,6 +86,7 @@ def piece_alignment(written_bytes: int, piece_bytes: int) -> PieceAlignment:
 
 
 def _zero_piece(size: int) -> Piece:
+    """Return the piece of `size` zero bytes (padded) that fills a gap."""
     return Piece(size, sha254_zero(size))
 
 

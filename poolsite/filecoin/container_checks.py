@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Proof = TypeVar("Proof")
+"""The vanilla proof of a challenge, a sector or a partition."""
 
 
 def porep_proof_check(
@@ -109,6 +110,7 @@ def update_proof_check(
 
 
 def _items(group: tuple[bytes, ...], read: Callable[[bytes], Proof]) -> tuple[Proof, ...]:
+    """Return a group's vanilla proofs, read by `read`.  Raises BadProofContainer on a malformed one."""
     try:
         return tuple(map(read, group))
     except BadBincode as error:

@@ -38,6 +38,7 @@ def deadlines_assign(
     state = [DeadlineLoad(load.index, load.live_sectors, load.total_sectors) for load in loads]
 
     def rank(load: DeadlineLoad) -> tuple[int, ...]:
+        """Return what deadlines are compared by, the steps (1) to (5) in turn; the least is chosen."""
         in_last = load.total_sectors % partition_sectors
         return (
             load.live_sectors // partition_sectors + 1,

@@ -1,7 +1,17 @@
 """Proving periods and deadlines: when partitions are challenged and proved, and which deadline gets a sector.
 
+A miner's proving period is cut into deadlines of equal length, each open once a period.  In the order of
+time, with mainnet's epochs before the opening in brackets:
+
+    fault cutoff [70]   from here faults and recoveries are refused for this opening
+    challenge [20]      the beacon's randomness of this epoch chooses the challenges
+    open [0]            first epoch in which a proof may land
+    close [-60]         first epoch in which none may; cron has settled the deadline in the epoch before
+
 Nothing here is a constant: every time comes from `ProvingParams`, that is from the network's row or from the
-chain's own dline.Info.  Source: go-state-types dline/deadline.go; builtin-actors
+chain's own dline.Info.
+
+Source: go-state-types dline/deadline.go; builtin-actors
 actors/miner/src/{deadlines,deadline_assignment,lib}.rs.
 """
 
@@ -145,6 +155,7 @@ _JSON_FIELDS: Final = (
     ("challenge", "Challenge"),
     ("fault_cutoff", "FaultCutoff"),
 )
+"""Fields of a deadline and the members of Go's dline.Info, the network's times aside."""
 
 
 def deadline_to_json(info: DeadlineInfo) -> dict[str, int]:
@@ -164,6 +175,7 @@ def deadline_from_json(value: Any) -> DeadlineInfo:
         raise BadField("", "a deadline must be an object")
 
     def number(name: str) -> int:
+        """Return a member, which Go has as uint64 or int64.  Raises BadField naming it."""
         kind = UINT64 if name in ("Index", "WPoStPeriodDeadlines") else INT64
         result: int = kind.read_json(value.get(name), name)
         return result

@@ -1,9 +1,17 @@
 """Messages as Ethereum transactions: what stands for what, and whose signature it is.
 
 A message of a delegated (f410) sender is an Ethereum transaction in Filecoin's dress; its signature is over
-the transaction.  The signature's first byte and length say of which kind: EIP-1559 (65 bytes), or one of the
-two older kinds behind a mark.  Source: lotus chain/types/ethtypes/eth_transactions.go, whose
-refusals these are.
+the transaction, which every node builds anew from the message to check it.  The first byte and the length of
+the signature say of which kind it is:
+
+    R, S, V               65 bytes, V 0 or 1       EIP-1559
+    0x01, R, S, V         66 bytes, V 27 or 28     legacy, names no network (Homestead)
+    0x02, R, S, V...      V = 35 + 2 N or 36 + 2 N legacy, names network N (EIP-155)
+
+`to` is the transaction's receiver, or f010 for a deployment; params are the call data as a CBOR byte string,
+without which there are no params at all.
+
+Source: lotus chain/types/ethtypes/eth_transactions.go, whose refusals these are.
 """
 
 from __future__ import annotations
@@ -97,7 +105,10 @@ def transaction_unsigned(message: Message, *, chain_id: int) -> Transaction:
 
 
 def transaction_of(message: Message, signature: Signature, *, chain_id: int) -> Transaction:
-    """Return the transaction that a signed message stands for.  Raises BadTransaction with lotus' text."""
+    """Return the transaction that a signed message stands for.  Raises BadTransaction with lotus' text.
+
+    A legacy transaction has one gas price: it can only stand for a message whose premium is its fee cap.
+    """
     if signature.type != SIG_DELEGATED:
         raise BadTransaction(f"signature is not delegated type, is type: {signature.type}")
     plain, data = transaction_unsigned(message, chain_id=chain_id), signature.data
@@ -145,6 +156,7 @@ def eth_name(address: Address) -> bytes | None:
 
 
 def _number(data: bytes) -> int:
+    """Return big-endian bytes as a number, as R, S and V are in signatures."""
     return int.from_bytes(data, "big")
 
 

@@ -16,13 +16,15 @@ from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SIG_DELEGATED
 
 LEGACY: Final = 0
+"""Type of a transaction from before EIP-2718, which has no envelope."""
 EIP1559: Final = 2
-"""Types of transactions, and the first byte of the envelope of the newer one."""
+"""Type of a transaction with fee cap and premium, and the first byte of its envelope."""
 FIRST_LIST_BYTE: Final = 0x80
 """Envelopes that begin so or higher are legacy transactions: a list without a type."""
 HOMESTEAD_MARK: Final = b"\x01"
+"""First byte of the signature, in its message, of a legacy transaction that names no network."""
 EIP155_MARK: Final = b"\x02"
-"""First byte of a legacy transaction's signature in its message."""
+"""The same of one that names its network."""
 HOMESTEAD_V: Final = (27, 28)
 """V of a legacy transaction that names no network."""
 EIP155_V: Final = 35
@@ -31,8 +33,9 @@ MAX_INT_BYTES: Final = 8
 """Longest integer of a transaction that is no amount, in bytes."""
 
 FIELDS_1559: Final = 12
+"""Members of the RLP list of an EIP-1559 transaction, signature included."""
 FIELDS_LEGACY: Final = 9
-"""Members of a transaction's RLP list, those of its signature included."""
+"""Members of the RLP list of a legacy transaction, signature included."""
 
 
 class BadTransaction(ValueError):
@@ -71,7 +74,11 @@ class Transaction:
 
     @property
     def unsigned_bytes(self) -> bytes:
-        """Return the bytes of which the sender signs the keccak-256."""
+        """Return the bytes of which the sender signs the keccak-256.
+
+        A legacy transaction that names a network is signed with [network, 0, 0] in the place of its
+        signature, so that it fits no other network (EIP-155).
+        """
         if self.type == EIP1559:
             return bytes((EIP1559,)) + rlp_encode(self._fields())
         network = [self.chain_id, 0, 0] if self.chain_id else []
@@ -107,9 +114,14 @@ class Transaction:
 
     @property
     def _least_v(self) -> int:
+        """Return the V of a legacy transaction whose parity bit is 0: 27, or 35 + 2 N for network N."""
         return EIP155_V + 2 * self.chain_id if self.chain_id else HOMESTEAD_V[0]
 
     def _fields(self) -> list[object]:
+        """Return the members before the signature, in RLP order.
+
+        In EIP-1559 the last is the access list, always empty here: the chain has no use for it.
+        """
         common: list[object] = [self.gas_limit, self.to, self.value, self.data]
         if self.type == EIP1559:
             return [self.chain_id, self.nonce, self.premium, self.fee_cap, *common, []]
@@ -183,6 +195,7 @@ def network_check(v: int, chain_id: int) -> None:
 
 
 def _bytes(item: RlpItem) -> bytes:
+    """Return a byte string.  Raises BadTransaction for a list."""
     if not isinstance(item, bytes):
         raise BadTransaction("cannot parse interface into bytes: input is not a byte array")
     return item

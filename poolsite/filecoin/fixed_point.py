@@ -15,7 +15,7 @@ PRECISION: Final = 128
 ONE: Final = 1 << PRECISION
 """1.0 in Q.128."""
 LN_2: Final = 235865763225513294137944142764154484399
-"""Natural logarithm of 2."""
+"""Natural logarithm of 2 in Q.128."""
 VELOCITY_EPSILON: Final = 302231454903657293676544
 """Squares of velocities up to this (2^-50) count as no change."""
 
@@ -28,6 +28,7 @@ _LN_NUM: Final = (
     -20351202052858059355702509232125230498980,
     -1563932590352680681114104005183375350999,
 )
+"""Numerator of the quotient of polynomials that stands for ln on 1 to 2: Q.128, highest power first."""
 _LN_DEN: Final = (
     49928077726659937662124949977867279384,
     2508163877009111928787629628566491583994,
@@ -37,6 +38,7 @@ _LN_DEN: Final = (
     9015227820322455780436733526367238305537,
     340282366920938463463374607431768211456,
 )
+"""Its denominator, likewise."""
 
 
 def polynomial(coefficients: Sequence[int], x: int) -> int:
@@ -48,9 +50,10 @@ def polynomial(coefficients: Sequence[int], x: int) -> int:
 
 
 def natural_log(z: int) -> int:
-    """Return ln(z) of a positive number.
+    """Return ln(z) of a positive number in Q.128.
 
-    Whole powers of two are taken out, the rest goes by a rational approximation.
+    z is x 2^k with x in 1 to 2, so that ln(z) = k ln 2 + ln(x); the approximation holds for that x alone.
+    Source: ln.go Ln.
     """
     power = z.bit_length() - 1 - PRECISION
     x = z >> power if power > 0 else z << -power

@@ -29,15 +29,18 @@ GAS_TARGET_INDEX: Final = BLOCK_GAS_LIMIT * 80 // 100 - 1
 """Unit of gas, counted down from the highest premium, whose premium sets the base fee: the 20th percentile of
 a full block (rule since network version 28)."""
 PACKING_EFFICIENCY_NUM: Final = 4
+"""Numerator of the ratio 4/5: before the Smoke upgrade blocks were taken to be so full at best, since they
+repeat messages."""
 PACKING_EFFICIENCY_DEN: Final = 5
-"""Blocks were taken to be 4/5 full at best before the Smoke upgrade, since they repeat messages."""
+"""Denominator of that ratio."""
 GAS_OVERUSE_NUM: Final = 11
+"""Numerator of the ratio 11/10: a gas limit of up to so much of the gas used burns nothing extra."""
 GAS_OVERUSE_DEN: Final = 10
-"""A gas limit of up to 11/10 of the gas used is free of over-estimation burn."""
+"""Denominator of that ratio."""
 MESSAGE_BASE_GAS: Final = 38_863 + 475_000
 """Gas of including any message: its processing, and the update of the sender's nonce and balance."""
 MESSAGE_BYTE_GAS: Final = 1_300
-"""Gas per byte stored."""
+"""Gas per byte of a message on chain."""
 MESSAGE_OVERHEAD_BYTES: Final = 36
 """Bytes that are charged on top of the message's own."""
 MIN_GAS_PREMIUM: Final = AttoFil(100_000)
@@ -80,7 +83,11 @@ class GasOutputs:
 
 
 def over_estimation(gas_used: int, gas_limit: int) -> tuple[int, int]:
-    """Return the unused gas as (refunded, burnt).  Source: burn.go ComputeGasOverestimationBurn."""
+    """Return the unused gas as (refunded, burnt).  Source: burn.go ComputeGasOverestimationBurn.
+
+    Nothing is burnt up to 1.1 times the gas used; from there the burnt share of the unused gas grows
+    linearly, until at 2.1 times all of it is burnt.
+    """
     if gas_used == 0:
         # Nothing was executed: no share can be formed, and all of the limit is burnt (burn.go).
         return 0, gas_limit
@@ -97,8 +104,11 @@ def gas_outputs(
 ) -> GasOutputs:
     """Return who pays what; `base_fee` is the ParentBaseFee of the block that includes the message.
 
-    All prices are attoFIL per gas; without `charge_fee` nothing is burnt and nobody is penalised.  Source:
-    burn.go ComputeGasOutputs.
+    All prices are attoFIL per gas.  The sender's side adds up: both burns, tip and refund are fee cap times
+    gas limit.  The penalty comes on top, from the miner.  Without `charge_fee` nothing is burnt and nobody is
+    penalised.
+
+    Source: burn.go ComputeGasOutputs.
     """
     pay = min(base_fee, fee_cap) if charge_fee else 0
     tip = min(premium, fee_cap - pay)
@@ -120,7 +130,11 @@ def gas_outputs(
 def base_fee_by_use(base_fee: int, *, gas_limits: int, blocks: int, before_smoke: bool = False) -> AttoFil:
     """Return the next base fee by how full the blocks were: the rule up to network version 27.
 
-    `gas_limits` is the sum over the tipset's messages, each CID once.  Source: basefee.go ComputeNextBaseFee.
+    At twice the target it rises by an eighth, with empty blocks it falls by one, linearly between and never
+    below `MINIMUM_BASE_FEE`.  `gas_limits` is the sum over the tipset's messages, each CID once; limits
+    count, not use, as blocks are filled by limits.
+
+    Source: basefee.go ComputeNextBaseFee.
     """
     if before_smoke:
         use = PACKING_EFFICIENCY_DEN * gas_limits // (blocks * PACKING_EFFICIENCY_NUM)
@@ -143,7 +157,8 @@ def effective_premium(*, base_fee: int, fee_cap: int, premium: int) -> AttoFil:
 def premium_at_target(premiums: Sequence[tuple[int, int]], *, index: int = GAS_TARGET_INDEX) -> AttoFil:
     """Return the premium at the target unit of gas, from (effective premium, gas limit) of each message.
 
-    0 if the messages' gas does not reach it.  Source: basefee.go WeightedQuickSelect.
+    The messages are laid out by falling premium, each as long as its gas limit; `index` is a place on that
+    line. 0 if the messages' gas does not reach it.  Source: basefee.go WeightedQuickSelect.
     """
     for premium, gas_limit in sorted(premiums, reverse=True):
         if index < gas_limit:
@@ -154,6 +169,9 @@ def premium_at_target(premiums: Sequence[tuple[int, int]], *, index: int = GAS_T
 
 def base_fee_by_premium(base_fee: int, premium: int) -> AttoFil:
     """Return the next base fee by the premium at the target unit: the rule since network version 28.
+
+    A premium of an eighth of the base fee keeps it, a higher one raises it by at most an eighth, a lower one
+    lowers it: by an eighth where blocks are not filled and the premium is 0.
 
     Source: basefee.go nextBaseFeeFromPremium; FIP-0115.
     """

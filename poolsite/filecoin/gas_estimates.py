@@ -28,7 +28,10 @@ def inclusion_gas(chain_length: int) -> int:
 
 
 def fee_cap_estimate(base_fee: int, premium: int, *, epochs: int) -> AttoFil:
-    """Return a fee cap that covers a base fee rising for `epochs`.  Source: gasutils.go GasEstimateFeeCap."""
+    """Return a fee cap, attoFIL per gas, that covers a base fee rising by an eighth in each of `epochs`.
+
+    An eighth is the most that it can rise in one.  Source: gasutils.go GasEstimateFeeCap.
+    """
     # The factor is cut to 1/256 before it is applied, so that the result is lotus' to the attoFIL.
     rise = int((1 + 1 / BASE_FEE_MAX_CHANGE_DENOM) ** epochs * 256)
     return AttoFil(base_fee * rise // 256 + premium)
@@ -59,7 +62,8 @@ def premium_estimate(prices: Sequence[tuple[int, int]], *, blocks: int, epochs: 
 def fee_cap_limit(*, gas_limit: int, fee_cap: int, premium: int, max_fee: int) -> tuple[AttoFil, AttoFil]:
     """Return fee cap and premium, cut so that the whole gas limit costs at most `max_fee` attoFIL.
 
-    Source: lotus chain/messagepool/messagepool.go CapGasFee.
+    The premium never exceeds the fee cap, which no block would include.  Source: lotus
+    chain/messagepool/messagepool.go CapGasFee.
     """
     if gas_limit > 0 and fee_cap * gas_limit > max_fee:
         fee_cap = max_fee // gas_limit
@@ -67,8 +71,9 @@ def fee_cap_limit(*, gas_limit: int, fee_cap: int, premium: int, max_fee: int) -
 
 
 def replacement_premium(premium: int, *, percent: int = REPLACE_BY_FEE_MIN_PERCENT) -> AttoFil:
-    """Return the lowest premium that replaces a pending message of the same nonce.
+    """Return the lowest premium that replaces a pending message of the same nonce, attoFIL per gas.
 
-    Source: lotus chain/messagepool/messagepool.go ComputeRBF.
+    `percent` of the old one, rounded down, plus 1: pools refuse an equal or smaller one, so that replacing
+    costs something each time.  Source: lotus chain/messagepool/messagepool.go ComputeRBF.
     """
     return AttoFil(premium * percent // 100 + 1)

@@ -16,24 +16,26 @@ M: Final = 1_000_000
 """A million units of gas, in which the fits are given."""
 
 VERIFY_SEAL: Final = 42 * M
-"""Verifying one seal proof that is not aggregated."""
+"""Gas for verifying one seal proof that is not aggregated (since network version 25)."""
 VERIFY_UPDATE: Final = 36_316_136
-"""Verifying one replica update."""
+"""Gas for verifying one replica update."""
 VERIFY_POST_BASE: Final = 117_680_921
+"""Gas for verifying a WindowPoSt, whatever the sector size, before its sectors."""
 VERIFY_POST_SECTOR: Final = 43_780
-"""Verifying a window PoSt: base and each challenged sector."""
+"""Gas added for each challenged sector of a WindowPoSt."""
 VERIFY_CONSENSUS_FAULT: Final = 516_422
-"""Verifying two blocks that are said to be a consensus fault."""
+"""Gas for verifying two blocks that are said to be a consensus fault."""
 FAIL_EARLY: Final = 700_000
 """Actor gas of a call refused at caller or parameters."""
 FAIL_STATE: Final = 3_300_000
 """Actor gas of a call refused after loading the miner's state."""
 VALUE_TRANSFER: Final = 481_000
-"""Moving money to another actor that exists."""
+"""Gas for moving money to another actor that exists: 6,000 for the transfer, 475,000 for the receiver's
+changed record."""
 VALUE_TO_SELF: Final = 6_000
-"""Moving money from an actor to itself."""
+"""Gas for moving money from an actor to itself: no other record changes."""
 NOTIFY_MARKET: Final = 8 * M
-"""Telling the market of a sector's pieces."""
+"""Gas for telling the market of a sector's pieces."""
 
 _AGGREGATE_32: Final = (
     (4, 103_994_170),
@@ -45,6 +47,9 @@ _AGGREGATE_32: Final = (
     (205, 318_351_180),
     (410, 528_274_980),
 )
+"""Steps of the gas for an aggregate of 32 GiB proofs: (least number of proofs, gas), on top of the gas of
+each.  A step begins with the sector whose proofs (10 of each) pass a power of two, which adds a round to
+the aggregate."""
 _AGGREGATE_64: Final = (
     (4, 102_581_240),
     (7, 110_803_030),
@@ -55,6 +60,7 @@ _AGGREGATE_64: Final = (
     (205, 304_253_590),
     (410, 509_880_640),
 )
+"""The same of 64 GiB."""
 _AGGREGATE_NI: Final = (
     (1, 112_356_810),
     (2, 122_912_610),
@@ -64,11 +70,18 @@ _AGGREGATE_NI: Final = (
     (17, 318_351_180),
     (33, 528_274_980),
 )
+"""The same of non-interactive 32 GiB sectors, each of which has 126 proofs: 2^7, 2^8, ... 2^13 of them
+(since network version 25)."""
 _AGGREGATE_SECTOR_32: Final = 449_900
+"""Gas of each sector of an aggregate of 32 GiB, on top of the step's."""
 _AGGREGATE_SECTOR_64: Final = 359_272
+"""The same of 64 GiB, on top of that table's step."""
 _AGGREGATE_SECTOR_NI: Final = 44_990 * 126
+"""The same of non-interactive 32 GiB: 44,990 for each of a sector's 126 proofs."""
 
 _CREATED: Final = {"secp256k1": 4_520_000, "bls": 4_618_000, "delegated": 3_199_000}
+"""Gas of a plain send for making its receiver, by what the address stands for: an account of a key, or the
+placeholder of an f4 address.  Measured."""
 
 OTHER_CALLS: Final = {
     ("power", 2): 43_200_000,
@@ -138,7 +151,10 @@ def send_gas(value: int, *, to_self: bool = False, creates: str | None = None) -
 
 
 def _touched(count: int, pending: int) -> int:
-    """Return how many leaves of the miner's table of pre-commits (32 wide) `count` changes rewrite."""
+    """Return how many leaves of the miner's table of pre-commits (32 wide) `count` changes rewrite.
+
+    Each of `count` changes hits one of the leaves at random; a leaf that is hit twice is written once.
+    """
     left: int = pending * 31**count // 32**count
     return pending - left
 

@@ -19,6 +19,7 @@ PERMISSIONS: Final = ("read", "write", "sign", "admin")
 MAX_TOKEN_LEN: Final = 4096
 """Longest token that is looked at."""
 _ALGORITHM: Final = "HS256"
+"""The only algorithm that either dialect signs with; a token of another is refused."""
 _SIGNATURE_ONLY: Final[Options] = {
     "verify_signature": True,
     "verify_exp": False,

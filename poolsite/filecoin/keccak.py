@@ -11,6 +11,7 @@ from typing import Final
 RATE: Final = 136
 """Bytes absorbed per permutation: 200 less twice the 32 bytes of the digest."""
 _MASK: Final = (1 << 64) - 1
+"""Keeps the 64 bits of a lane."""
 _ROTATIONS: Final = (
     (0, 36, 3, 41, 18),
     (1, 44, 10, 45, 2),
@@ -18,6 +19,7 @@ _ROTATIONS: Final = (
     (28, 55, 25, 21, 56),
     (27, 20, 39, 8, 14),
 )
+"""Bits by which the step rho rotates lane (x, y): _ROTATIONS[x][y]."""
 
 
 def _round_constants() -> tuple[int, ...]:
@@ -34,9 +36,11 @@ def _round_constants() -> tuple[int, ...]:
 
 
 _ROUND_CONSTANTS: Final = _round_constants()
+"""What the step iota adds to lane (0, 0), by round."""
 
 
 def _rotate(lane: int, by: int) -> int:
+    """Return a lane rotated to the left."""
     return ((lane << by) | (lane >> (64 - by))) & _MASK
 
 

@@ -34,13 +34,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEY_SECP256K1: Final = "secp256k1"
+"""Type of a key with an f1 address, as key files and nodes name it."""
 KEY_BLS: Final = "bls"
+"""Type of a key with an f3 address."""
 KEY_DELEGATED: Final = "delegated"
-"""Key types as key files and nodes name them."""
+"""Type of a key with an f410 address: a secp256k1 key that signs Ethereum transactions."""
 KEY_TYPES: Final = (KEY_SECP256K1, KEY_BLS, KEY_DELEGATED)
 """Key types that can sign here; secp256k1-ledger keys live in their device."""
 PRIVATE_KEY_LEN: Final = 32
-"""Bytes of every private key."""
+"""Bytes of every private key, of any type."""
 BLS_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of the BLS12-381 groups; private keys lie below it."""
 
@@ -171,6 +173,7 @@ def _bls_key(info: KeyInfo) -> BlsPrivateKey:
 
 
 def _secp256k1_key(info: KeyInfo) -> PrivateKey:
+    """Return the key of a big-endian scalar.  Raises BadKey outside 1 .. order - 1."""
     try:
         return PrivateKey(info.private_key)
     except ValueError:

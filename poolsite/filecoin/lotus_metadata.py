@@ -51,10 +51,15 @@ class LotusPiece:
 
     @property
     def value(self) -> dict[str, Any]:
-        """The value of lotus' SectorPiece."""
+        """Return lotus' SectorPiece as a map."""
         return {"Piece": [self.size, self.cid], "DealInfo": self._deal()}
 
     def _deal(self) -> dict[str, Any] | None:
+        """Return its PieceDealInfo as a map; None for zeros that fill the sector.
+
+        The members of built-in market deals stay empty: lotus refuses a piece that has them beside a
+        manifest.
+        """
         if self.manifest is None:
             return None
         return {
@@ -102,7 +107,7 @@ class LotusSector:
 
     @property
     def value(self) -> dict[str, Any]:
-        """The value of lotus' SectorInfo."""
+        """Return lotus' SectorInfo as a map, with all its members, empty ones too."""
         is_upgraded = self.new_comm_r is not None
         return {
             "State": PROVING,

@@ -104,18 +104,23 @@ def json_node(value: object) -> bytes:
 
 
 def _paths(proof: MerkleProof) -> tuple[tuple[PathElement, ...], ...]:
+    """Return the paths that a proof has, from the base up: one (Single), two (Sub) or three (Top)."""
     return (proof.base, *(path for path in (proof.sub, proof.top) if path))
 
 
 def _element_encode(element: PathElement) -> bytes:
+    """Return one row of a path: a vector of the other children, then the own position (u64)."""
     return vector_encode(element.hashes) + u64_encode(element.index)
 
 
 def _path_read(reader: BincodeReader) -> tuple[PathElement, ...]:
-    def element() -> PathElement:
-        return PathElement(reader.nodes(), reader.u64())
+    """Read a path: its rows from the leaf upwards.  Raises BadBincode."""
+    return reader.vector(_element_read, item_bytes=ELEMENT_BYTES)
 
-    return reader.vector(element, item_bytes=ELEMENT_BYTES)
+
+def _element_read(reader: BincodeReader) -> PathElement:
+    """Read one row of a path, as `_element_encode` wrote it.  Raises BadBincode."""
+    return PathElement(reader.nodes(), reader.u64())
 
 
 def _upper_path_read(reader: BincodeReader) -> tuple[PathElement, ...]:
@@ -127,10 +132,12 @@ def _upper_path_read(reader: BincodeReader) -> tuple[PathElement, ...]:
 
 
 def _element_to_json(element: PathElement) -> dict[str, Any]:
+    """Return one row of a path, each node as a list of its bytes."""
     return {"hashes": [list(node) for node in element.hashes], "index": element.index}
 
 
 def _path_from_json(value: object) -> tuple[PathElement, ...]:
+    """Read a path.  Raises BadProofJson."""
     elements = (
         json_fields(item, "hashes", "index") for item in json_list(json_fields(value, "path")["path"])
     )

@@ -82,7 +82,7 @@ class Message:
 
 @functools.lru_cache(maxsize=512)
 def _message_cid(message: Message) -> Cid:
-    # A message on its way is asked for it by whoever signs, records, stores and publishes it.
+    """Return a message's CID; remembered, as signing, recording, storing and publishing each ask for it."""
     return cid_of_cbor(to_cbor(message))
 
 
@@ -135,6 +135,7 @@ _RECEIPT_V0: Final = Struct(
     Field("events_root", "EventsRoot", nullable(CID), in_cbor=False),
     is_default=False,
 )
+"""How receipts from before network version 18 are written: without events in CBOR."""
 _RECEIPT_V1: Final = Struct(
     Receipt,
     Field("exit_code", "ExitCode", INT64),
@@ -142,6 +143,7 @@ _RECEIPT_V1: Final = Struct(
     Field("gas_used", "GasUsed", INT64),
     Field("events_root", "EventsRoot", nullable(CID)),
 )
+"""How receipts are written since, and all of them in JSON."""
 
 
 def message_to_cbor(message: Message) -> bytes:

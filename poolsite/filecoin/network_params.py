@@ -39,6 +39,7 @@ _PROVING_NUMBERS: Final = (
     ("WPoStChallengeLookback", "lookback"),
     ("FaultDeclarationCutoff", "fault_cutoff"),
 )
+"""Members of the network parameters and fields of the row's proving times; the devnet alone adds them."""
 
 _REQUIRED: Final = (
     "BlockDelaySecs",
@@ -49,6 +50,7 @@ _REQUIRED: Final = (
 )
 """What has to be told of a network without a row; all else is compiled into the actors of every chain."""
 _NEVER: Final = 1 << 62
+"""Epoch of an upgrade that a network does not name: later than any."""
 
 
 def network_from_params(value: Any) -> Network:

@@ -24,9 +24,11 @@ FAULT_FEE_EPOCHS: Final = EPOCHS_IN_DAY * 351 // 100
 INVALID_POST_EPOCHS: Final = FAULT_FEE_EPOCHS + 2 * EPOCHS_IN_DAY
 """Epochs of expected reward (5.51 days) that a disputed proof costs."""
 LOCK_TARGET_NUM: Final = 3
+"""Numerator of the share of the circulating supply, 3/10, that consensus pledge aims to lock."""
 LOCK_TARGET_DEN: Final = 10
-"""Share of the circulating supply, 3/10, that consensus pledge aims to lock."""
+"""Denominator of that share."""
 GAMMA_FIXED_POINT: Final = 1000
+"""1 in permille, the unit of gamma: the part of the consensus pledge that follows the baseline."""
 GAMMA_MAX_SKEW: Final = 300
 """Permille of the consensus pledge that is independent of the baseline once FIP-0081 counts in full."""
 PLEDGE_CAP_PER_BYTE_DEN: Final = 32 << 30
@@ -42,8 +44,9 @@ TERMINATION_FLOOR_PERCENT: Final = 2
 TERMINATION_FAULT_PERCENT: Final = 105
 """Lowest termination fee, in percent of the sector's fault fee."""
 DAILY_FEE_NUM: Final = 161_817
+"""Numerator of the daily fee: 1.61817e-25 of the circulating supply per byte of quality-adjusted power."""
 DAILY_FEE_DEN: Final = 10**30
-"""Daily fee: 1.61817e-25 of the circulating supply per byte of quality-adjusted power."""
+"""Denominator of that share."""
 PENALTY_MULTIPLIER: Final = 3
 """A miner pays three times the penalties of the messages in its block."""
 VESTING_DAYS: Final = 180
@@ -51,8 +54,9 @@ VESTING_DAYS: Final = 180
 VESTING_QUANTUM: Final = 12 * 60 * 2
 """Vesting times are rounded up to a grid of 12 hours, in epochs."""
 LOCKED_REWARD_NUM: Final = 3
+"""Numerator of the share of a reward, 3/4, that vests; the rest is available at once."""
 LOCKED_REWARD_DEN: Final = 4
-"""Share of a reward, 3/4, that vests; the rest is available at once."""
+"""Denominator of that share."""
 EXPECTED_LEADERS: Final = 5
 """Wins per epoch that are expected; each pays this fraction of the epoch's reward."""
 DISPUTE_BASE_PENALTY: Final = AttoFil(20 * FIL)

@@ -18,6 +18,7 @@ from poolsite.filecoin.sector import RegisteredSealProof
 EPOCHS_PER_DAY_MAINNET: Final = 2880
 """Epochs of 30 s in a day; times that the protocol gives in days are counted with it on every network."""
 _DAY: Final = EPOCHS_PER_DAY_MAINNET
+"""Epochs of a day, within this table."""
 
 
 class ProofForm(enum.StrEnum):
@@ -152,6 +153,7 @@ _V1_1: Final = (
     RegisteredSealProof.STACKED_DRG_32GIB_V1_2_NI,
     RegisteredSealProof.STACKED_DRG_64GIB_V1_2_NI,
 )
+"""Seal proofs that the public networks take for new sectors: 32 and 64 GiB of all three forms in use."""
 
 MAINNET: Final = Network(
     name="mainnet",
@@ -249,6 +251,7 @@ SOAK: Final = replace(TEST, name=LOCAL_PREFIX + "soak", epoch_s=4)
 NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST, SOAK)}
 """All rows by name."""
 _ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET}
+"""Rows by names that are no row's own."""
 
 
 def network_by_name(name: str) -> Network:

@@ -1,5 +1,10 @@
 """Poseidon over BLS12-381 scalars: the hash of columns, of tree_c and tree_r_last, of comm_r and of SnapUp.
 
+A state of arity + 1 scalars goes through rounds that add constants, raise to the fifth power and multiply
+with a matrix.  In the eight full rounds all elements are raised, in the partial rounds between them only the
+first.  What runs here is neptune's faster equal of that: constants moved behind the power, and a sparse
+matrix in each partial round.
+
 Source: argumentcomputer/neptune src/{poseidon,round_constants,round_numbers,mds,preprocessing}.rs, strength
 Standard; eprint 2019/458 for the plain form.
 """
@@ -112,6 +117,7 @@ def poseidon_randomness(left: int, right: int) -> int:
 
 
 def _fifth_power(base: int) -> int:
+    """Return the S-box of an element: x^5, a permutation as 5 has no common factor with r - 1."""
     square = base * base % SCALAR_MODULUS
     return square * square % SCALAR_MODULUS * base % SCALAR_MODULUS
 
@@ -122,6 +128,7 @@ def _times(row: list[int], columns: Matrix) -> list[int]:
 
 
 def _transposed(matrix: Matrix) -> Matrix:
+    """Return a matrix with rows and columns exchanged."""
     return tuple(zip(*matrix, strict=True))
 
 
@@ -178,9 +185,11 @@ def _compressed_constants(constants: tuple[int, ...], mds: Matrix, *, partial: i
     inverse = _inverse(mds)
 
     def round_keys(number: int) -> list[int]:
+        """Return the constants of one round of the plain form."""
         return list(constants[number * width : (number + 1) * width])
 
     def pulled_back(vector: list[int]) -> list[int]:
+        """Return what must be added before the matrix to have `vector` added behind it."""
         return [sum(map(mul, row, vector)) % SCALAR_MODULUS for row in inverse]
 
     before = [key for number in range(1, half) for key in pulled_back(round_keys(number))]

@@ -45,10 +45,15 @@ class ContainerKind(IntEnum):
     """What a container holds."""
 
     POREP = 1
+    """The seal of one sector: a group for each partition, an item for each challenge."""
     WINDOW_POST = 2
+    """The sectors of a WindowPoSt: one group, an item for each sector."""
     WINNING_POST = 3
+    """The one sector of a WinningPoSt."""
     UPDATE = 4
+    """A replica update: one group, an item for each partition."""
     AGGREGATE = 5
+    """Seals of several sectors: one group, an item for each, a container of its own in xz."""
 
 
 @dataclass(frozen=True, slots=True)

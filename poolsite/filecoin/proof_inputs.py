@@ -52,6 +52,7 @@ def update_inputs_of(
 
 
 def _seal_parameters(seal_proof: int) -> SealParameters:
+    """Return the parameters of a registered seal proof.  Raises BadPoRep."""
     try:
         return seal_parameters(seal_proof)
     except UnknownSealProof as error:

@@ -233,6 +233,7 @@ class ProofVerifier:
         self._groth16(update_circuit_id(parameters), proof, lambda: update_public_inputs(parameters, inputs))
 
     def _is_container(self, proof: bytes) -> bool:
+        """Return whether a proof is our container.  Raises BadProofContainer where the chain takes none."""
         if is_container(proof) and not self.takes_containers:
             raise BadProofContainer(
                 "a container of vanilla proofs, but the chain accepts only Groth16 proofs"
@@ -248,6 +249,10 @@ class ProofVerifier:
         miner_id: int,
         sectors: Sequence[tuple[int, bytes]],
     ) -> None:
+        """Check a Groth16 PoSt over distinct sectors, ascending by number, as filecoin-ffi orders them.
+
+        Raises BadPoSt for another kind of proof or number of sectors, BadGroth16Proof, KeyMissing.
+        """
         parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
         if parameters.kind is not kind:
             raise BadPoSt(f"registered proof {post_proof} is not a {kind} PoSt")
@@ -263,6 +268,11 @@ class ProofVerifier:
     def _groth16(
         self, circuit_id: str, proof: bytes, public_inputs: Callable[[], Sequence[Sequence[int]]]
     ) -> None:
+        """Check the proofs of all partitions by the circuit's key, or their form where that is enough.
+
+        The public inputs are computed first: a commitment that is no scalar is refused with or without a key.
+        Raises BadGroth16Proof, KeyMissing.
+        """
         inputs = self._public(public_inputs)
         key = self._key(circuit_id)
         if key is not None:
@@ -271,6 +281,7 @@ class ProofVerifier:
             partitions_form_check(proof, partitions=len(inputs))
 
     def _public(self, public_inputs: Callable[[], Sequence[Sequence[int]]]) -> Sequence[Sequence[int]]:
+        """Return the public inputs.  Raises BadGroth16Proof where a commitment is no scalar."""
         try:
             return public_inputs()
         except BadScalar as error:

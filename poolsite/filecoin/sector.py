@@ -21,11 +21,15 @@ UnpaddedPieceSize = NewType("UnpaddedPieceSize", int)
 """Bytes of a piece before bit padding, 127/128 of the padded size."""
 
 SIZE_2KIB: Final = SectorSize(2 << 10)
+"""Bytes of the smallest sectors, of devnets and tests."""
 SIZE_8MIB: Final = SectorSize(8 << 20)
+"""Bytes of a larger size of devnets and tests."""
 SIZE_512MIB: Final = SectorSize(512 << 20)
+"""Bytes of a size of test networks."""
 SIZE_32GIB: Final = SectorSize(32 << 30)
+"""Bytes of the public networks' sectors."""
 SIZE_64GIB: Final = SectorSize(64 << 30)
-"""Sector sizes, bytes."""
+"""Bytes of the public networks' larger sectors."""
 SECTOR_SIZES: Final = (SIZE_2KIB, SIZE_8MIB, SIZE_512MIB, SIZE_32GIB, SIZE_64GIB)
 """Sizes in the order in which each family of proof types numbers them."""
 SIZE_NAMES: Final = {
@@ -59,7 +63,11 @@ class SealVersion(enum.Enum):
 
 
 class RegisteredSealProof(enum.IntEnum):
-    """How a sector is sealed and that is proved."""
+    """How a sector is sealed and that is proved.
+
+    A code is five times the place of the family in `SealVersion`, plus the place of the size in
+    `SECTOR_SIZES`.
+    """
 
     STACKED_DRG_2KIB_V1 = 0
     STACKED_DRG_8MIB_V1 = 1
@@ -124,7 +132,11 @@ class RegisteredSealProof(enum.IntEnum):
 
 
 class RegisteredPoStProof(enum.IntEnum):
-    """How storage over time is proved."""
+    """How storage over time is proved.
+
+    A code is 0 (winning), 5 (window) or 10 (window V1_1), plus the place of the size in `SECTOR_SIZES`.
+    WindowPoSt V1_1 counts the challenges within each sector (network version 19 and later).
+    """
 
     WINNING_2KIB_V1 = 0
     WINNING_8MIB_V1 = 1
@@ -166,7 +178,7 @@ class RegisteredPoStProof(enum.IntEnum):
 
 
 class RegisteredUpdateProof(enum.IntEnum):
-    """How a replica update (SnapUp) is proved."""
+    """How a replica update (SnapUp) is proved; a code is the place of the size in `SECTOR_SIZES`."""
 
     STACKED_DRG_2KIB_V1 = 0
     STACKED_DRG_8MIB_V1 = 1
@@ -181,10 +193,12 @@ class RegisteredUpdateProof(enum.IntEnum):
 
 
 class RegisteredAggregationProof(enum.IntEnum):
-    """How many seal proofs are folded into one."""
+    """How seal proofs are folded into one."""
 
     SNARK_PACK_V1 = 0
+    """The first form, which the actors no longer take."""
     SNARK_PACK_V2 = 1
+    """The form in use: its transcript also covers the first round and the last points."""
 
 
 def seal_proof(number: int) -> RegisteredSealProof:

@@ -57,10 +57,12 @@ class Signature:
     """65 bytes R S V for types 1 and 3, 96 bytes (a compressed point of G2) for type 2."""
 
     def __bytes__(self) -> bytes:
+        """Return the type byte and the data, as CBOR's byte string holds them."""
         return bytes((self.type,)) + self.data
 
 
 _JSON: Final = Struct(Signature, Field("type", "Type", UINT64), Field("data", "Data", BYTES))
+"""How a signature is written in JSON, `Type` and `Data`; its CBOR form is no array."""
 
 
 def signature_encode(signature: Signature) -> bytes:
@@ -81,7 +83,9 @@ def signature_decode(data: bytes, at: int) -> tuple[Signature, int]:
 
 
 signature_to_json = _JSON.to_json
+"""Return the JSON object of a signature."""
 signature_from_json = _JSON.from_json
+"""Read that object.  Raises BadField."""
 
 SIGNATURE: Final = Kind(
     "signature", signature_encode, signature_decode, signature_to_json, signature_from_json

@@ -17,5 +17,6 @@ SIG_TYPE_NAMES: Final = {SIG_SECP256K1: "secp256k1", SIG_BLS: "bls", SIG_DELEGAT
 MAX_SIGNATURE_LEN: Final = 200
 """Longest signature in bytes, its type byte included."""
 SECP256K1_SIGNATURE_LEN: Final = 65
+"""Bytes of R, S and V, without the type."""
 BLS_SIGNATURE_LEN: Final = 96
-"""Bytes of a signature without its type."""
+"""Bytes of a compressed point of G2, without the type."""

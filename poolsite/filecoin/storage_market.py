@@ -79,6 +79,7 @@ def map_kind(name: str, kinds: Mapping[str, Kind]) -> Kind:
     """Return how such a map is read as a field; it cannot be written."""
 
     def refuse(_value: Any) -> Any:
+        """Raise TypeError: such a field is never written here."""
         raise TypeError(f"{name} is only read")
 
     return Kind(name, refuse, lambda data, at: map_read(data, at, kinds), refuse, refuse)

@@ -35,9 +35,11 @@ class TipsetKey:
     """In ticket order; another order is another key.  Empty stands for the head in RPC parameters."""
 
     def __bytes__(self) -> bytes:
+        """Return the CIDs one after the other, 38 bytes each."""
         return b"".join(cid.data for cid in self.cids)
 
     def __str__(self) -> str:
+        """Return the text as Go prints it: `{baf...,baf...}`."""
         return "{" + ",".join(map(str, self.cids)) + "}"
 
     @property

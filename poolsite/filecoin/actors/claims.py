@@ -145,6 +145,7 @@ class ExtendClaimTermsParams:
     """Lengthen terms of claims without data cap; only each claim's client may."""
 
     terms: tuple[ClaimTerm, ...]
+    """Each is judged by itself: a refused one does not fail the others."""
 
 
 @cbor_tuple

@@ -191,14 +191,16 @@ class OwnerParams:
     """The holder whose balance is asked for; in the constructor, the governor."""
 
     address: Address
+    """The holder, in any form; the constructor's governor is the verified registry."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class TextReturn:
-    """The token's name "DataCap" or symbol "DCAP"."""
+    """The token's name or symbol, by method."""
 
     name: str
+    """For Name "DataCap", for Symbol "DCAP"."""
 
 
 @cbor_transparent

@@ -75,6 +75,7 @@ _SINGLETONS: Final = MappingProxyType(
         EAM_ACTOR: "eam",
     }
 )
+"""Kind of each actor of which there is one, by its address."""
 _MANIFOLD: Final = ("miner", "multisig", "paych", "evm")
 """Kinds of which there are many actors, and which have methods with parameters of their own."""
 _BUNDLE_NAMES: Final = MappingProxyType(
@@ -88,6 +89,7 @@ _BUNDLE_NAMES: Final = MappingProxyType(
         "placeholder": "account",
     }
 )
+"""Kinds by names of lotus' bundles that are not the kind's own; the last two act as accounts."""
 
 
 def actor_kind(address: Address, *, code_name: str = "") -> str:

@@ -21,6 +21,7 @@ class ConstructorParams:
     """Set up the init actor at genesis; only the system actor calls it."""
 
     network_name: str
+    """Name of the network, which StateNetworkName returns."""
 
 
 @cbor_tuple

@@ -19,11 +19,13 @@ MAX_LABEL_LEN: Final = 256
 
 
 def _encode(label: DealLabel) -> bytes:
+    """Return text as a CBOR text string, bytes as a byte string."""
     # The two forms stay apart: equal bytes as text and as a byte string give proposals of different CIDs.
     return cbor.text_write(label) if isinstance(label, str) else cbor.bytes_write(label)
 
 
 def _decode(data: bytes, at: int) -> tuple[DealLabel, int]:
+    """Read either form; return the label and the position behind it.  Raises BadCbor for another type."""
     major, _, _ = cbor.head_read(data, at)
     return cbor.text_read(data, at) if major == cbor.TEXT else cbor.bytes_read(data, at)
 
@@ -34,6 +36,7 @@ def _to_json(label: DealLabel) -> Any:
 
 
 def _from_json(value: Any) -> DealLabel:
+    """Read text, or `{"bytes": "<hex>"}`.  Raises BadField."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict) and isinstance(value.get("bytes"), str):

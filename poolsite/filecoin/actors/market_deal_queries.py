@@ -1,4 +1,7 @@
-"""Calls of the storage market actor that read one deal."""
+"""Calls of the storage market actor that read one deal.
+
+Source: go-state-types builtin/v18/market/market_types.go; builtin-actors actors/market/src/{types,lib}.rs.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ class GetDealActorReturn:
     """A deal's client or provider, by method."""
 
     actor_id: Uint64
+    """Number of its f0 address."""
 
 
 @cbor_transparent
@@ -43,6 +47,7 @@ class GetDealLabelReturn:
     """A deal's label."""
 
     label: DealLabel
+    """As the client wrote it: text or bytes."""
 
 
 @cbor_tuple
@@ -71,6 +76,7 @@ class GetDealVerifiedReturn:
     """Whether a deal was published as verified."""
 
     verified_deal: bool
+    """True: publishing it spent the client's data cap on an allocation."""
 
 
 @cbor_tuple

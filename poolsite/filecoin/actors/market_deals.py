@@ -36,6 +36,7 @@ class VerifyDealsForActivationParams:
     """Check that deals could be activated in sectors; only miner actors call it, in pre-committing."""
 
     sectors: tuple[SectorDeals, ...]
+    """One entry per sector; any invalid deal fails the call."""
 
 
 @cbor_tuple
@@ -169,6 +170,7 @@ class SectorContentChangedParams:
     """A miner actor notifies the actors that pieces' manifests name (FIP-0076, FIP-0109)."""
 
     sectors: tuple[SectorChanges, ...]
+    """One entry per sector with pieces for the receiver, ascending by number."""
 
 
 @cbor_transparent

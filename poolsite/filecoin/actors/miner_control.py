@@ -142,6 +142,7 @@ class IsControllingAddressReturn:
     """Whether the address is the owner, the worker or a control address."""
 
     is_controlling: bool
+    """False also for an address without an actor."""
 
 
 @cbor_transparent

@@ -103,6 +103,7 @@ class ProveReplicaUpdatesParams:
     """Prove replica updates; method 27, dropped by FIP-0106 (actors v17)."""
 
     updates: tuple[ReplicaUpdate, ...]
+    """One entry per sector; at most 256."""
 
 
 @cbor_tuple
@@ -134,6 +135,7 @@ class ProveReplicaUpdates2Params:
     """Prove replica updates with CommD given; method 29, dropped by FIP-0076 (actors v13)."""
 
     updates: tuple[ReplicaUpdate2, ...]
+    """One entry per sector; at most 256."""
 
 
 @cbor_transparent
@@ -166,3 +168,4 @@ class ExtendSectorExpirationParams:
     """Extend sectors; method 8, dropped by FIP-0103 (actors v17) for ExtendSectorExpiration2."""
 
     extensions: tuple[ExpirationExtension, ...]
+    """One entry per partition and expiration."""

@@ -22,6 +22,7 @@ class GenerateSectorLocationParams:
     """Find a sector's deadline and partition by a full search; meant for calls off chain."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1."""
 
 
 @cbor_tuple
@@ -54,6 +55,7 @@ class ValidateSectorStatusReturn:
     """Whether the sector has the claimed status."""
 
     valid: bool
+    """False where the sector is at that place with another status."""
 
 
 @cbor_transparent
@@ -62,6 +64,7 @@ class GetNominalSectorExpirationParams:
     """Query the expiration of a sector that is in state, alive or terminated."""
 
     sector_number: Uint64
+    """Number among the miner's sectors, at most 2^63 - 1; ErrNotFound if it is not in state."""
 
 
 @cbor_transparent

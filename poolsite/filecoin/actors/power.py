@@ -140,6 +140,7 @@ class MinerCountReturn:
     """Miners that exist, or that reach the consensus minimum, by method."""
 
     miner_count: Int64
+    """Number of miner actors."""
 
 
 @cbor_tuple

@@ -1,7 +1,17 @@
 """An aggregate of Groth16 proofs (SnarkPack, version 2): its parts, its bytes, its challenges.
 
-Source: filecoin-project/bellperson src/groth16/aggregate/{proof,prove,transcript}.rs;
-FIP-0013.
+2^n proofs are folded in n rounds: each commits to one half of the points with the keys of the other half,
+draws a challenge from that, and adds the halves with it, until one point of each kind is left.  So the
+aggregate grows with the logarithm of the proofs.  Its bytes, pairings compressed to 288 each:
+
+    commitments to A and B, to C    2 x 2 pairings
+    product of A and B, sum of C    1 pairing, 1 point of G1
+    number of proofs                u32, little-endian
+    of each round                   2 x (2 + 2 + 1) pairings, 2 points of G1; all rounds of one kind together
+    last points A, B, C             G1, G2, G1
+    last keys v and w, openings     twice: 2 points of G2, 2 of G1
+
+Source: filecoin-project/bellperson src/groth16/aggregate/{proof,prove,transcript}.rs; FIP-0013.
 """
 
 from __future__ import annotations
@@ -29,7 +39,11 @@ MAX_PROOFS: Final = 1 << 19
 """Proofs that an aggregate can hold: half of the powers of the network's set-up."""
 
 _FINAL_POINTS: Final = 2 * G1_BYTES + G2_BYTES + 2 * (2 * G2_BYTES + 2 * G1_BYTES)
+"""Bytes behind the rounds: A and C in G1, B in G2, then the keys (two in G2, two in G1) and their openings
+(the same)."""
 _ROUND_BYTES: Final = 10 * TARGET_BYTES + 2 * G1_BYTES
+"""Bytes of one round: for its left and its right half two commitments of two pairings each and a product,
+and a sum in G1."""
 
 
 class BadAggregate(ValueError):
@@ -103,12 +117,15 @@ class Aggregate:
 
 
 def aggregate_bytes(rounds: int) -> int:
-    """Return how long an aggregate of 2^rounds proofs is."""
+    """Return how many bytes an aggregate of 2^rounds proofs has."""
     return 5 * TARGET_BYTES + G1_BYTES + 4 + rounds * _ROUND_BYTES + _FINAL_POINTS
 
 
 def aggregate_size(proofs: int) -> int:
-    """Return of how many proofs the aggregate of so many is made: padded to a power of two."""
+    """Return of how many proofs the aggregate of `proofs` is made: the next power of two, at least 2.
+
+    The missing ones are copies of the last proof.
+    """
     return max(MIN_PROOFS, 1 << (proofs - 1).bit_length())
 
 
@@ -132,24 +149,32 @@ def aggregate_encode(aggregate: Aggregate) -> bytes:
 
 
 class _Reader:
+    """Reads the parts of an aggregate one after the other; its length has been checked before."""
+
     def __init__(self, data: bytes) -> None:
+        """Begin at the first byte."""
         self._data = memoryview(data)
         self._at = 0
 
     def take(self, size: int) -> bytes:
+        """Return the next `size` bytes."""
         self._at += size
         return bytes(self._data[self._at - size : self._at])
 
     def target(self) -> GTElement:
+        """Read a compressed element of the target group.  Raises BadPoint unless it is in the group."""
         return target_decompress(self.take(TARGET_BYTES))
 
     def commitment(self) -> Commitment:
+        """Read a commitment: by alpha, then by beta.  Raises BadPoint."""
         return Commitment(self.target(), self.target())
 
     def g1(self) -> G1Element:
+        """Read a compressed point of G1.  Raises BadPoint."""
         return g1_from_compressed(self.take(G1_BYTES))
 
     def g2(self) -> G2Element:
+        """Read a compressed point of G2.  Raises BadPoint."""
         return g2_from_compressed(self.take(G2_BYTES))
 
 

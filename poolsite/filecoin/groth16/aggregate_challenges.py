@@ -1,4 +1,10 @@
-"""The challenges of an aggregate of proofs, drawn from a transcript of its parts."""
+"""The challenges of an aggregate of proofs, drawn from a transcript of its parts.
+
+Who proves and who verifies hash the same parts in the same order: each challenge depends on all that was
+committed to before it, so that none can be known in advance (Fiat-Shamir).
+
+Source: filecoin-project/bellperson src/groth16/aggregate/{transcript,prove,verify}.rs.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.groth16.aggregate import Commitment, FinalPoints, Half
 
 _PREFIX: Final = b"snarkpack-v1"
+"""First bytes of each hash; version 2 of SnarkPack has kept it."""
 
 
 @dataclass(slots=True)
@@ -31,7 +38,9 @@ class Challenges:
     inverses: tuple[int, ...] = ()
     """1 / x of each round."""
     _first: int = 0
+    """Challenge drawn from the commitments to all proofs; 0 before `begin`."""
     _last: int = 0
+    """Challenge of the round before, which the next one hashes in; 0 before `combine`."""
 
     def begin(self, ab: Commitment, c: Commitment) -> int:
         """Return r for the commitments to the proofs."""

@@ -1,6 +1,11 @@
 """The check of an aggregate of Groth16 proofs.
 
-Source: filecoin-project/bellperson src/groth16/aggregate/verify.rs; each equation is checked by itself.
+Three things make it hold: the folded points are what the proofs were committed to (`_rounds_check`), the
+folded keys come from the set-up (`_keys_check`), and the random combination of all pairing equations holds
+(`_proofs_check`).
+
+Source: filecoin-project/bellperson src/groth16/aggregate/verify.rs, which checks a random combination of all
+equations at once; here each is checked by itself, so that the refusal names it.
 """
 
 from __future__ import annotations
@@ -60,6 +65,7 @@ def _rounds_check(aggregate: Aggregate, challenges: Challenges) -> None:
     halves = [half for pair in aggregate.rounds for half in pair]
 
     def folded(start: GTElement, values: Sequence[GTElement]) -> GTElement:
+        """Return `start` times the halves' values, left ones to the power x, right ones to 1 / x."""
         for value, factor in zip(values, factors, strict=True):
             start = start * target_power(value, factor)
         return start
@@ -143,6 +149,7 @@ def _proofs_check(key: VerifyingKey, aggregate: Aggregate, inputs: Sequence[Sequ
 
 
 def _times_g1(point: G1Element, factor: int) -> G1Element:
+    """Return factor · point."""
     return g1_combination(G1Element(), [point], factors=[factor])
 
 

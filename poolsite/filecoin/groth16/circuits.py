@@ -72,4 +72,5 @@ def update_circuit_id(parameters: UpdateParameters) -> str:
 
 
 def _digest(identifier: str) -> str:
+    """Return the SHA-256 of an identifier, in hex."""
     return sha256(identifier.encode()).hexdigest()

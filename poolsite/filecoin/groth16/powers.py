@@ -78,6 +78,11 @@ def aggregate_key_read(path: Path) -> AggregateKey:
 
 @lru_cache(maxsize=4)
 def _aggregate_key(path: Path, _changed: int) -> AggregateKey:
+    """Return the first two points of each list, read once for each state of the file (`_changed`, ns).
+
+    Each list begins with its generator, and the next point is the secret times it; both lists of one group
+    must begin with the same.
+    """
     points: list[bytes] = []
     with path.open("rb") as file:
         for (start, _), width in zip(powers_lists(path), LISTS, strict=True):

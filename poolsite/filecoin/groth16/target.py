@@ -22,8 +22,11 @@ TARGET_BYTES: Final = 6 * COORDINATE_BYTES
 """Bytes of a compressed element."""
 
 _COORDINATES: Final = 12
+"""Elements of the base field in one of Fp12."""
 _MONTGOMERY: Final = 1 << 384
+"""R of the Montgomery form: a coordinate x lies in memory as x R modulo p."""
 _FROM_MONTGOMERY: Final = pow(_MONTGOMERY, -1, FIELD_MODULUS)
+"""1 / R modulo p."""
 
 Fp2 = tuple[int, int]
 """c0 + c1 · u, each below the modulus of the base field."""
@@ -31,8 +34,11 @@ Fp6 = tuple[Fp2, Fp2, Fp2]
 """c0 + c1 · v + c2 · v²."""
 
 _ZERO: Final[Fp2] = (0, 0)
+"""0 in Fp2."""
 _V: Final[Fp6] = (_ZERO, (1, 0), _ZERO)
+"""v in Fp6, whose cube is u + 1."""
 _ONE: Final[Fp6] = ((1, 0), _ZERO, _ZERO)
+"""1 in Fp6."""
 
 
 def target_coordinates(element: GTElement) -> list[int]:
@@ -84,7 +90,9 @@ def pairing_product(left: Iterable[G1Element], right: Iterable[G2Element]) -> GT
 def target_compress(element: GTElement) -> bytes:
     """Return an element of the group as 288 bytes.  Raises BadPoint for 1, which has no such form.
 
-    Source: Naehrig, Barreto, Schwabe, "On Compressible Pairings and Their Computation", section 4.1.
+    Elements of the group lie on a torus in Fp12: low + high w is given by (low + 1) / high in Fp6 alone, half
+    as long.  Source: Naehrig, Barreto, Schwabe, "On Compressible Pairings and Their Computation", section
+    4.1.
     """
     values = target_coordinates(element)
     low, high = _fp6(values[:6]), _fp6(values[6:])
@@ -120,10 +128,12 @@ def target_decompress(data: bytes) -> GTElement:
 
 
 def _fp6(values: list[int]) -> Fp6:
+    """Return six coordinates as one element of Fp6."""
     return (values[0], values[1]), (values[2], values[3]), (values[4], values[5])
 
 
 def _plus(left: Fp6, right: Fp6) -> Fp6:
+    """Return a sum in Fp6."""
     a, b, c = (
         ((one[0] + other[0]) % FIELD_MODULUS, (one[1] + other[1]) % FIELD_MODULUS)
         for one, other in zip(left, right, strict=True)
@@ -132,6 +142,7 @@ def _plus(left: Fp6, right: Fp6) -> Fp6:
 
 
 def _negative(value: Fp6) -> Fp6:
+    """Return -value in Fp6."""
     a, b, c = ((-one[0] % FIELD_MODULUS, -one[1] % FIELD_MODULUS) for one in value)
     return a, b, c
 
@@ -144,12 +155,14 @@ def _times2(left: Fp2, right: Fp2) -> Fp2:
 
 
 def _plus2(*values: Fp2) -> Fp2:
+    """Return a sum in Fp2."""
     return sum(value[0] for value in values) % FIELD_MODULUS, sum(
         value[1] for value in values
     ) % FIELD_MODULUS
 
 
 def _minus2(left: Fp2, right: Fp2) -> Fp2:
+    """Return a difference in Fp2."""
     return (left[0] - right[0]) % FIELD_MODULUS, (left[1] - right[1]) % FIELD_MODULUS
 
 

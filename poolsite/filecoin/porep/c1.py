@@ -122,15 +122,18 @@ def porep_proof_from_json(value: object) -> VanillaPoRepProof:
 
 
 def _nodes(nodes: Sequence[bytes]) -> list[list[int]]:
+    """Return nodes as serde writes arrays: lists of 32 numbers."""
     return [list(node) for node in nodes]
 
 
 def _column_to_json(proof: ColumnProof) -> dict[str, Any]:
+    """Return a column with its path; `_h` is the null that serde makes of Rust's PhantomData."""
     column = {"index": proof.index, "rows": _nodes(proof.rows), "_h": None}
     return {"column": column, "inclusion_proof": merkle_proof_to_json(proof.inclusion)}
 
 
 def _column_from_json(value: object) -> ColumnProof:
+    """Read a column with its path.  Raises BadProofJson."""
     fields = json_fields(value, "column", "inclusion_proof")
     column = json_fields(fields["column"], "index", "rows", "_h")
     if column["_h"] is not None:
@@ -143,10 +146,12 @@ def _column_from_json(value: object) -> ColumnProof:
 
 
 def _labeling_to_json(proof: LabelingProof) -> dict[str, Any]:
+    """Return a labeling proof, its fields in the order of the Rust struct."""
     return {"parents": _nodes(proof.parents), "layer_index": proof.layer_index, "node": proof.node}
 
 
 def _labeling_from_json(value: object) -> LabelingProof:
+    """Read a labeling proof.  Raises BadProofJson."""
     fields = json_fields(value, "parents", "layer_index", "node")
     return LabelingProof(
         tuple(map(json_node, json_list(fields["parents"]))),

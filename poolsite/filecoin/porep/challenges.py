@@ -1,5 +1,10 @@
 """PoRep challenges: which nodes a sector's proof must open.
 
+Three rules, by the seal proof.  Interactive: the chain's seed, drawn after the pre-commit, chooses among all
+nodes.  Synthetic: 2^18 nodes follow from the replica, and the seed chooses among those, so that the layers
+can be deleted once proofs of these are made.  Non-interactive: the replica alone chooses, of so many nodes
+that trying out replicas does not pay.
+
 Source: filecoin-project/rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/challenges.rs; FIP-0059
 (synthetic), FIP-0090 and FIP-0092 (non-interactive).
 """
@@ -42,7 +47,11 @@ class ChallengeSource:
 def porep_challenges(
     parameters: SealParameters, source: ChallengeSource, *, partition: int
 ) -> tuple[int, ...]:
-    """Return the challenges of one partition under the rule of the seal proof."""
+    """Return the challenges of one partition under the rule of the seal proof, in their order.
+
+    Challenge i of partition k has the number k · challenges + i, so that no two of a sector are drawn alike;
+    a node may still be challenged twice.
+    """
     first = parameters.challenges * partition
     numbers = range(first, first + parameters.challenges)
     if parameters.rule is ChallengeRule.INTERACTIVE:

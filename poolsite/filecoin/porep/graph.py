@@ -72,7 +72,11 @@ class StackedGraph:
         return (node - 1, *sampled)
 
     def expander_parents(self, node: int) -> tuple[int, ...]:
-        """Return the eight expander parents, drawn by a permutation of all parent slots."""
+        """Return the eight expander parents, drawn by a permutation of all parent slots.
+
+        Each node has eight slots as a child and eight as a parent; the permutation joins them, so that each
+        node is a parent exactly eight times.  Source: graph.rs generate_expanded_parents.
+        """
         keys = feistel_keys(self.porep_id)[:FEISTEL_ROUNDS]
         slots = self.nodes * EXPANDER_PARENTS
         half_bits = feistel_half_bits(slots)
@@ -102,7 +106,10 @@ def feistel_half_bits(slots: int) -> int:
 
 
 def _feistel(index: int, keys: tuple[int, ...], *, half_bits: int) -> int:
-    """Return the index after one pass of the Feistel network, one round for each key."""
+    """Return the index after one pass of the Feistel network, one round for each key.
+
+    Any function of the right half makes it a permutation; here it is BLAKE2b, cut to the half's bits.
+    """
     mask = (1 << half_bits) - 1
     left, right = index >> half_bits & mask, index & mask
     for key in keys:

@@ -13,6 +13,7 @@ from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.scalars import NODE_BYTES
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+"""Bytes of a KiB, a MiB and a GiB."""
 
 MAX_CHALLENGES_PER_PARTITION = 18
 """Challenges that a PoRep circuit has at most.  Source: rust-fil-proofs filecoin-proofs/src/constants.rs."""
@@ -25,16 +26,22 @@ class ApiVersion(StrEnum):
     """Version of the proofs API, which decides the order of DRG parents and the WindowPoSt challenge rule."""
 
     V1_0 = "1.0.0"
+    """Seal proofs V1: the previous node is the last DRG parent, expander parents are cut to 32 bits."""
     V1_1 = "1.1.0"
+    """Seal proofs V1_1: the previous node is the first DRG parent."""
     V1_2 = "1.2.0"
+    """Synthetic and non-interactive seal proofs, with V1_1's graph; WindowPoSt V1_1."""
 
 
 class ChallengeRule(StrEnum):
     """How the challenges of a PoRep are drawn."""
 
     INTERACTIVE = "interactive"
+    """By a seed that the chain draws after the pre-commit."""
     SYNTHETIC = "synthetic"
+    """By such a seed, out of a set that follows from the replica (FIP-0059)."""
     NON_INTERACTIVE = "non-interactive"
+    """By the replica alone; more challenges stand in for the seed (FIP-0092)."""
 
 
 class UnknownSealProof(ValueError):

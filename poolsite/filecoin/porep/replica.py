@@ -38,7 +38,8 @@ def replica_id(
 ) -> bytes:
     """Return the id of a replica, the key of its labels.
 
-    Source: vanilla/params.rs generate_replica_id.
+    SHA-254 of prover id, sector number (u64, big-endian), ticket, comm_d and porep_id: no other miner, sector
+    or data has these labels.  Source: vanilla/params.rs generate_replica_id.
     """
     return sha254(prover_id + struct.pack(">Q", sector_number) + ticket + comm_d + porep_id)
 
@@ -46,8 +47,11 @@ def replica_id(
 def node_label(replica: bytes, layer: int, *, node: int, parents: Sequence[bytes]) -> bytes:
     """Return the label of `node` in `layer` (from 1) from its parents' labels as they are hashed.
 
-    Node 0 has no parents; any other has six in layer 1 (labels of this layer) and 14 above (six of this
-    layer, eight of the layer before), cycled to 37.
+    SHA-254 of the replica id, layer (u32) and node (u64), both big-endian, zeros up to 64 bytes, and 37
+    parents' labels.  Node 0 has no parents; any other has six in layer 1 (labels of this layer) and 14 above
+    (six of this layer, eight of the layer before), cycled to 37.
+
+    Source: create_label/single.rs create_label, create_label_exp.
     """
     header = replica + struct.pack(">IQ", layer, node) + bytes(20)
     return sha254(header + b"".join(repeated_parents(parents) if node else ()))
@@ -64,5 +68,9 @@ def replica_encode(label: bytes, data: bytes) -> bytes:
 
 
 def replica_commitment(comm_c: bytes, comm_r_last: bytes) -> bytes:
-    """Return comm_r.  Raises BadScalar."""
+    """Return comm_r, the hash of the roots of tree_c and tree_r_last.  Raises BadScalar.
+
+    It commits to the labels and to the replica at once, so a PoSt needs to show only that comm_c goes with
+    the root that it opens.
+    """
     return poseidon_node((comm_c, comm_r_last))

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 from poolsite.filecoin.bincode import BincodeReader, u32_encode, u64_encode, vector_encode
 from poolsite.filecoin.merkle_codec import merkle_proof_encode, merkle_proof_read
-from poolsite.filecoin.scalars import NODE_BYTES
 
 if TYPE_CHECKING:
     from poolsite.filecoin.merkle import MerkleProof
 
 COLUMN_PROOF_BYTES = 88
-"""Less than the shortest encoding of a column proof; bounds the work of a false count."""
+"""Less than the shortest encoding of a column proof, bytes; bounds the work of a false count."""
 
 LABELING_PROOF_BYTES = 20
-"""Shortest encoding of a labeling proof."""
+"""Shortest encoding of a labeling proof, bytes: no parents, layer and node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,40 +84,34 @@ def porep_proof_encode(proof: VanillaPoRepProof) -> bytes:
 def porep_proof_decode(data: bytes) -> VanillaPoRepProof:
     """Read what `porep_proof_encode` wrote.  Raises BadBincode."""
     reader = BincodeReader(data)
-
-    def column_proof() -> ColumnProof:
-        return _column_proof_read(reader)
-
-    def labeling_proof() -> LabelingProof:
-        return _labeling_proof_read(reader)
-
     proof = VanillaPoRepProof(
         comm_d_proof=merkle_proof_read(reader),
         comm_r_last_proof=merkle_proof_read(reader),
-        c_x=column_proof(),
-        drg_parents=reader.vector(column_proof, item_bytes=COLUMN_PROOF_BYTES),
-        exp_parents=reader.vector(column_proof, item_bytes=COLUMN_PROOF_BYTES),
-        labeling_proofs=reader.vector(labeling_proof, item_bytes=LABELING_PROOF_BYTES),
-        encoding_proof=labeling_proof(),
+        c_x=_column_proof_read(reader),
+        drg_parents=reader.vector(_column_proof_read, item_bytes=COLUMN_PROOF_BYTES),
+        exp_parents=reader.vector(_column_proof_read, item_bytes=COLUMN_PROOF_BYTES),
+        labeling_proofs=reader.vector(_labeling_proof_read, item_bytes=LABELING_PROOF_BYTES),
+        encoding_proof=_labeling_proof_read(reader),
     )
     reader.finish()
     return proof
 
 
 def _column_proof_encode(proof: ColumnProof) -> bytes:
+    """Return the column's node (u32), its labels as a vector, and its path."""
     return u32_encode(proof.index) + vector_encode(proof.rows) + merkle_proof_encode(proof.inclusion)
 
 
 def _column_proof_read(reader: BincodeReader) -> ColumnProof:
-    index = reader.u32()
-    rows = reader.vector(reader.node, item_bytes=NODE_BYTES)
-    return ColumnProof(index, rows, merkle_proof_read(reader))
+    """Read a column proof.  Raises BadBincode."""
+    return ColumnProof(reader.u32(), reader.nodes(), merkle_proof_read(reader))
 
 
 def _labeling_proof_encode(proof: LabelingProof) -> bytes:
+    """Return the parents' labels as a vector, the layer (u32) and the node (u64)."""
     return vector_encode(proof.parents) + u32_encode(proof.layer_index) + u64_encode(proof.node)
 
 
 def _labeling_proof_read(reader: BincodeReader) -> LabelingProof:
-    parents = reader.vector(reader.node, item_bytes=NODE_BYTES)
-    return LabelingProof(parents, reader.u32(), reader.u64())
+    """Read a labeling proof.  Raises BadBincode."""
+    return LabelingProof(reader.nodes(), reader.u32(), reader.u64())

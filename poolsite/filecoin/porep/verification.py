@@ -134,6 +134,7 @@ class _Sector:
             raise BadPoRep("encoding proof is not the last layer's labeling proof")
 
     def _column_check(self, column: ColumnProof) -> None:
+        """Raise BadPoRep unless the column's labels hash to the leaf whose path leads to comm_c."""
         self._path_check("comm_c", column.inclusion, column.index)
         try:
             hashed = poseidon_node(column.rows)

@@ -27,7 +27,11 @@ def post_randomness(randomness: bytes) -> bytes:
 
 
 def leaf_challenge(randomness: bytes, sector_number: int, *, index: int, nodes: int) -> int:
-    """Return the node that challenge `index` opens; unlike in PoRep it may be node 0."""
+    """Return the node that challenge `index` opens; unlike in PoRep it may be node 0.
+
+    The first eight bytes of SHA-256 of randomness, sector and index (both u64, little-endian), modulo
+    `nodes`. Source: vanilla.rs generate_leaf_challenge.
+    """
     digest = sha256(randomness + struct.pack("<QQ", sector_number, index)).digest()
     return int.from_bytes(digest[:8], "little") % nodes
 
@@ -50,7 +54,8 @@ def sector_challenges(
 def winning_sector(randomness: bytes, prover_id: bytes, *, number: int, sectors: int) -> int:
     """Return the place of winning sector `number` (0 for the only one) among `sectors` eligible ones.
 
-    Raises BadSectorSet if there are none.
+    The prover id keeps two miners with as many sectors from the same place.  Raises BadSectorSet if there are
+    none.  Source: vanilla.rs generate_sector_challenge.
     """
     if sectors < 1:
         raise BadSectorSet("empty sector set is invalid")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.merkle import TreeShape
 
 WINNING_CHALLENGES = 66
-"""Challenges of a WinningPoSt, all in one sector."""
+"""Challenges of a WinningPoSt, all in its one sector."""
 
 WINDOW_CHALLENGES = 10
 """Challenges of each sector of a WindowPoSt."""
@@ -30,7 +30,9 @@ class PoStKind(StrEnum):
     """What a PoSt is for."""
 
     WINNING = "winning"
+    """Of a block: 66 challenges in one sector that the election chose."""
     WINDOW = "window"
+    """Of a deadline: ten challenges in each sector of its partitions."""
 
 
 GENERATIONS = (

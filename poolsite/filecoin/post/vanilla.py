@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from poolsite.filecoin.merkle import MerkleProof
 
 INCLUSION_BYTES = 76
-"""Shortest encoding of an inclusion proof: variant, root, leaf and an empty path."""
+"""Shortest encoding of an inclusion proof, bytes: variant, root, leaf and an empty path."""
 
 SECTOR_BYTES = 72
-"""Shortest encoding of a sector's proof: no inclusion proofs, comm_c, comm_r_last."""
+"""Shortest encoding of a sector's part, bytes: no inclusion proofs, comm_c, comm_r_last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,14 @@ def post_proof_encode(proof: VanillaPoStProof) -> bytes:
 def post_proof_decode(data: bytes) -> VanillaPoStProof:
     """Read what `post_proof_encode` wrote.  Raises BadBincode."""
     reader = BincodeReader(data)
-
-    def inclusion() -> MerkleProof:
-        return merkle_proof_read(reader)
-
-    def sector() -> tuple[tuple[MerkleProof, ...], bytes, bytes]:
-        return reader.vector(inclusion, item_bytes=INCLUSION_BYTES), reader.node(), reader.node()
-
     sector_number, comm_r = reader.u64(), reader.node()
-    sectors = reader.vector(sector, item_bytes=SECTOR_BYTES)
+    sectors = reader.vector(_sector_read, item_bytes=SECTOR_BYTES)
     reader.finish()
     if len(sectors) != 1:
         raise BadBincode(f"{len(sectors)} sectors in the proof of one")
     return VanillaPoStProof(sector_number, comm_r, *sectors[0])
+
+
+def _sector_read(reader: BincodeReader) -> tuple[tuple[MerkleProof, ...], bytes, bytes]:
+    """Read a sector's part of a proof: inclusion proofs, comm_c, comm_r_last.  Raises BadBincode."""
+    return reader.vector(merkle_proof_read, item_bytes=INCLUSION_BYTES), reader.node(), reader.node()

@@ -26,6 +26,7 @@ class BadPoSt(ValueError):
     """A proof that does not show that the sectors are stored; the text names the rule it breaks."""
 
     def __init__(self, reason: str, *, faulty: tuple[int, ...] = ()) -> None:
+        """Keep the reason and, where single sectors fail, their numbers."""
         super().__init__(reason)
         self.faulty = faulty
         """Numbers of the sectors whose own proof is wrong, ascending; empty if the whole is malformed."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from poolsite.filecoin.bincode import BincodeReader, vector_encode
 from poolsite.filecoin.merkle_codec import merkle_proof_encode, merkle_proof_read
-from poolsite.filecoin.scalars import NODE_BYTES
 
 if TYPE_CHECKING:
     from poolsite.filecoin.merkle import MerkleProof
@@ -57,16 +56,17 @@ def update_proof_encode(proof: VanillaUpdateProof) -> bytes:
 def update_proof_decode(data: bytes) -> VanillaUpdateProof:
     """Read what `update_proof_encode` wrote.  Raises BadBincode."""
     reader = BincodeReader(data)
-
-    def challenge() -> UpdateChallengeProof:
-        return UpdateChallengeProof(
-            merkle_proof_read(reader), merkle_proof_read(reader), merkle_proof_read(reader)
-        )
-
     proof = VanillaUpdateProof(
         comm_c=reader.node(),
-        apex_leaves=reader.vector(reader.node, item_bytes=NODE_BYTES),
-        challenge_proofs=reader.vector(challenge, item_bytes=CHALLENGE_BYTES),
+        apex_leaves=reader.nodes(),
+        challenge_proofs=reader.vector(_challenge_read, item_bytes=CHALLENGE_BYTES),
     )
     reader.finish()
     return proof
+
+
+def _challenge_read(reader: BincodeReader) -> UpdateChallengeProof:
+    """Read the three paths of one challenge: old replica, new data, new replica.  Raises BadBincode."""
+    return UpdateChallengeProof(
+        merkle_proof_read(reader), merkle_proof_read(reader), merkle_proof_read(reader)
+    )

@@ -11,7 +11,7 @@ def test_values_come_back_in_order():
     )
 
     assert (reader.u32(), reader.u64(), reader.node()) == (7, 1 << 40, bytes(range(32)))
-    assert reader.vector(lambda: reader.take(2), item_bytes=2) == (b"ab", b"cd")
+    assert reader.vector(lambda pair: pair.take(2), item_bytes=2) == (b"ab", b"cd")
     reader.finish()
 
 
@@ -29,4 +29,4 @@ def test_a_count_that_cannot_fit_is_refused_before_any_item_is_read():
     reader = BincodeReader(u64_encode((1 << 64) - 1) + bytes(32))
 
     with pytest.raises(BadBincode):
-        reader.vector(lambda: pytest.fail("an item was read"), item_bytes=1)
+        reader.vector(lambda _: pytest.fail("an item was read"), item_bytes=1)

@@ -1,0 +1,59 @@
+"""The protocol library is documented in full: functions, classes, fields and constants say what they are.
+
+Functions and classes count wherever they stand, private and nested ones too.  A constant of a module or a
+field of a class has a docstring of its own directly below it; one that several share below the last of them
+counts for that one alone.  Members of an enumeration may leave it to the class, which says what
+the codes are.
+"""
+
+from __future__ import annotations
+
+import ast
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SITE = Path(__file__).parents[3]
+FILES = sorted((SITE / "poolsite/filecoin").rglob("*.py"))
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and bool(node.value.value)
+
+
+def is_enumeration(node: ast.Module | ast.ClassDef) -> bool:
+    return isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases)
+
+
+def undocumented(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not is_docstring(
+            node.body[0]
+        ):
+            yield node.name
+        if isinstance(node, ast.Module | ast.ClassDef) and not is_enumeration(node):
+            yield from undocumented_values(node.body)
+
+
+def undocumented_values(body: list[ast.stmt]) -> Iterator[str]:
+    for statement, below in pairwise([*body, ast.Pass()]):
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and not is_docstring(below):
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            if ast.unparse(target) != "__slots__":
+                yield ast.unparse(target)
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(SITE)) for file in FILES])
+def test_every_function_class_field_and_constant_has_a_docstring(file: Path) -> None:
+    assert list(undocumented(ast.parse(file.read_text()))) == []
+
+
+def test_what_lacks_a_docstring_is_named() -> None:
+    module = "A = 1\nB = 2\n'''Both.'''\nclass C(enum.Enum):\n  '''C.'''\n  D = 1\ndef f():\n  pass\n"
+
+    assert list(undocumented(ast.parse(module))) == ["A", "f"]
