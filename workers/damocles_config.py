@@ -10,6 +10,7 @@ from glob import glob
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.wire.pipeline import WORKER_STAGES
 from poolsite.wire.sealing_rules import LOCATION, PLAN, SEALING, rule_read, rules_of, thread_key
 from workers.config_mistakes import BadFile, FileChecks, lines_of
 from workers.damocles_keys import (
@@ -24,7 +25,7 @@ from workers.damocles_keys import (
 from workers.damocles_keys import SEALING as SEALING_KEYS
 from workers.damocles_processors import ProcessorReader
 from workers.host_settings import SECTORS_MAX
-from workers.setting_levels import PLAN_STAGES, SLOTS
+from workers.setting_levels import SLOTS
 from workers.stage_processors import HostProcessors, Location
 from workers.storage.bucket_settings import BucketSettings, credentials_fault
 from workers.storage.store import MARK
@@ -227,7 +228,7 @@ class _Reader(FileChecks):
         self.file.settings[SECTORS_MAX] = len(plans)
         if not any(plan in SEALS for plan in plans):
             self.note("no [[sealing_thread]] has plan sealer: this host starts no new sectors")
-        for stage, needs in PLAN_STAGES.items():
+        for stage, needs in [(stage, spec.plans) for stage, spec in WORKER_STAGES.items() if spec.plans]:
             slots = sum(plan in needs for plan in plans)  # a plan that changes later moves them
             self.file.settings[SLOTS + stage] = min(slots, self.file.settings.get(SLOTS + stage, slots))
             if not slots:

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
+from poolsite.wire.pipeline import WORKER_STAGES, Stage
+from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
     from workers.stage_processors import HostProcessors, StageProcessor
 
-SMALL_PROOF_BYTES: Final = 3 << 30
-LARGE_PROOF_BYTES: Final = 38_000_000_000
-"""Memory of a partition's SNARK by our own prover: up to 512 MiB measured, from 32 GiB on by arithmetic
-(docs/snark.md)."""
 GPU_LISTS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Variables that name GPUs by number."""
 
@@ -63,7 +60,7 @@ class HostAsks:
             f"{values[SLOTS + stage]} × {size_words(need)} for {stage.lower()}"
             for stage, need in asks.items()
         )
-        rest = total - values[f"{SLOTS}PC1"] * asks.get("PC1", 0)
+        rest = total - values[f"{SLOTS}{Stage.PC1}"] * asks.get(Stage.PC1, 0)
         most = max(memory_for_slots(self.ram_bytes) - rest, 0) // labelling_bytes(self.sector_bytes)
         raise BadConfig(
             f"slots: {parts} need {size_words(total)} of memory for sectors of"
@@ -72,17 +69,14 @@ class HostAsks:
         )
 
     def memory_of_slots(self) -> dict[str, int]:
-        """Return the memory of one slot of each stage that keeps much; the others map files."""
-        needs = {} if self._is_foreign("pc1") else {"PC1": labelling_bytes(self.sector_bytes)}
-        if self.snark == "groth16":
-            proof = LARGE_PROOF_BYTES if self.sector_bytes >= 32 << 30 else SMALL_PROOF_BYTES
-            for task, stage in (("c2", "C2"), ("snap_prove", "SNAP_PROVE")):
-                if not self._is_foreign(task):
-                    needs[stage] = proof
-        return needs
-
-    def _is_foreign(self, task: str) -> bool:
-        return task in self.children.foreign
+        """Return the memory of one slot of each stage that our own program runs and that holds some."""
+        needs = {
+            stage: spec.memory.of(self.sector_bytes)
+            for stage, spec in WORKER_STAGES.items()
+            if spec.task not in self.children.foreign
+            and (self.snark == "groth16" or not spec.memory.is_of_groth16)
+        }
+        return {stage: need for stage, need in needs.items() if need}
 
     def _cores(self, values: Mapping[str, int]) -> None:
         parts, total = [], 0
@@ -91,11 +85,12 @@ class HostAsks:
             if cores and not any(self._takes_turns(one, other) for other in self.children.children[:number]):
                 parts.append(f"{cores} for {one.stage}")
                 total += cores
-        slots = values.get(f"{SLOTS}PC1", 0)
-        if "pc1" not in self.children.stages and slots:
-            cores = -(-slots // LANES)
-            parts.append(f"{cores} for {slots} pc1 slots ({LANES} sectors per core)")
-            total += cores
+        for stage, spec in WORKER_STAGES.items():
+            slots, per_core = values.get(SLOTS + stage, 0), spec.sectors_per_core
+            if slots and per_core and spec.task not in self.children.stages:
+                cores = -(-slots // per_core)
+                parts.append(f"{cores} for {slots} {stage.lower()} slots ({per_core} sectors per core)")
+                total += cores
         if total > self.cpus:
             raise BadConfig(
                 f"{self.path}: {' + '.join(parts)} = {total} cores, and this machine has {self.cpus}:"

@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 SLOTS: Final = "slots."
 
-PLAN_STAGES: Final = {
-    "SNAP_ENCODE": ("snapup", "rebuild"),
-    "SNAP_PROVE": ("snapup",),
-    "UNSEAL": ("unseal",),
-}
-"""Stages that only sealing threads of these plans run."""
-
 Value = int | str
 """Of a rule of sealing, its words."""
 Merged = dict[str, tuple[Value, str]]
@@ -79,9 +72,9 @@ def slots_of_plans(merged: Merged, *, own: Merged) -> Merged:
     """Return settings in which the slots that plans of the file gave follow those that threads have now."""
     before, after = plans_of(own), plans_of(merged)
     moved = dict(merged)
-    for stage, plans in PLAN_STAGES.items():
+    for stage, spec in WORKER_STAGES.items():
         value, level = merged.get(SLOTS + stage, (0, ""))
-        more = sum(plan in plans for plan in after) - sum(plan in plans for plan in before)
+        more = sum(plan in spec.plans for plan in after) - sum(plan in spec.plans for plan in before)
         if level == "file" and more and isinstance(value, int):
             moved[SLOTS + stage] = max(value + more, 0), level
     return moved

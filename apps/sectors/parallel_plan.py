@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from apps.miners.selectors.miners import sector_bytes_usual
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import Stage
+from poolsite.wire.pipeline import WORKER_STAGES, Stage
 from poolsite.wire.sealing_rules import LOCATION, PLAN, THREADS
-from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
+from poolsite.wire.sums import labelling_bytes, memory_for_slots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +78,7 @@ def parallel_plan(
     cpus = int(hardware.get("cpus") or 0)
     if not (room and memory and cpus and sector_bytes):
         return ()
+    per_core = WORKER_STAGES[Stage.PC1].sectors_per_core
     totals = _sealing_disks(hardware, settings)
     bounds = [
         Bound("disk", sum(total // room for total in totals), sum(totals), room),
@@ -87,7 +88,7 @@ def parallel_plan(
             memory_for_slots(memory),
             labelling_bytes(sector_bytes),
         ),
-        Bound("cores", cpus * LANES, cpus, LANES),
+        Bound("cores", cpus * per_core, cpus, per_core),
     ]
     if slots := int(settings.get(PC1_SLOTS) or 0):
         bounds.append(Bound("slots", slots, slots, 1))

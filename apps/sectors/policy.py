@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext
 
 from poolsite.filecoin.amounts import FIL
+from poolsite.wire.pipeline import Retries
+
+if TYPE_CHECKING:
+    from poolsite.wire.pipeline import StageSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,12 @@ class SealingPolicy:
     """Pause of a host between claims while there is nothing to do."""
     worker_away_s: int = 60
     """A worker that was not heard of for so long is shown as away."""
-    attempts_max: int = 5
-    """Temporary failures of one stage before it is paused."""
-    pause_s: int = 10
-    """First pause after a temporary failure; doubles with each."""
-    pause_max_s: int = 600
+    attempts_max: int | None = None
+    """Temporary failures of any stage before it is paused; None: as the stage's row says (`Retries`)."""
+    pause_s: int | None = None
+    """First pause after a temporary failure; doubles with each.  None: as the stage's row says."""
+    pause_max_s: int | None = None
+    """Longest pause; None: as the stage's row says."""
     pledge_max: int = 1_000
     """Most sectors in one request."""
     proof_max_bytes: int = 1 << 20
@@ -85,12 +90,24 @@ class SealingPolicy:
     sector_life_epochs: int = 540 * 2880
     """Wished length of a sector's life, clipped to what the network allows."""
 
+    def retries(self, spec: StageSpec | None) -> Retries:
+        """Return how a stage is tried again; None: a job that is no stage of a pipeline."""
+        row = Retries() if spec is None else spec.retries
+        own = {name: value for name in RETRIES if (value := getattr(self, name)) is not None}
+        return dataclasses.replace(row, **own)
+
+    def value(self, name: str) -> Any:
+        """Return one of `BATCH_FIELDS`; of `RETRIES` where it is None, what stages have by default."""
+        return getattr(self.retries(None) if name in RETRIES else self, name)
+
     def is_held(self, kind: str, base_fee: int) -> bool:
         """Return whether batches of a kind, as in `BASE_FEES`, wait until the base fee is lower."""
         most: int = getattr(self, BASE_FEES[kind])
         return 0 < most < base_fee
 
 
+RETRIES: Final = tuple(one.name for one in dataclasses.fields(Retries))
+"""What is a property of each stage, and set here for all stages."""
 DAY: Final = 2_880
 """Epochs of mainnet."""
 LIMITS: Final[dict[str, tuple[int, int]]] = {
@@ -158,13 +175,9 @@ def policy_check() -> None:
         least, most = LIMITS.get(name, (0, 2**63 - 1) if name in ceilings else (1, 2**31 - 1))
         is_flag = isinstance(known[name], bool)
         is_alike = isinstance(value, bool) if is_flag else type(value) is int
-        if not is_alike or not (is_flag or least <= value <= most):
+        is_unset = value is None and known[name] is None
+        if not is_unset and (not is_alike or not (is_flag or least <= value <= most)):
             raise ImproperlyConfigured(
                 f"SEALING: {name} must be "
                 + ("true or false" if is_flag else f"a number from {least} to {most}")
             )
-
-
-def pause_after(attempts: int, policy: SealingPolicy) -> int:
-    """Return the seconds to wait after the given number of failures: doubling, up to a limit."""
-    return int(min(policy.pause_s * 2 ** max(attempts - 1, 0), policy.pause_max_s))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from poolsite.wire.pipeline import WORKER_STAGES, Stage
+
 MEMORY_SHARE: Final = 0.9
 """Of a machine's memory, what slots may be proposed for: the rest is for the system and mapped files."""
-LANES: Final = 16
-"""Sectors that one core labels side by side at most."""
 
 
 def labelling_bytes(sector_bytes: int) -> int:
-    """Return the memory that a sector takes while it is labelled: two layers."""
-    return 2 * sector_bytes
+    """Return the memory that a sector takes while it is labelled."""
+    return WORKER_STAGES[Stage.PC1].memory.of(sector_bytes)
 
 
 def memory_for_slots(ram_bytes: int) -> int:

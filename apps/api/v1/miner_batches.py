@@ -152,7 +152,7 @@ def settings_body(miner: Miner) -> dict[str, Any]:
 
 def policy_body(policy: SealingPolicy) -> dict[str, Any]:
     """Write the values that a miner may have of its own."""
-    values: dict[str, Any] = {name: getattr(policy, name) for name in BATCH_FIELDS}
+    values: dict[str, Any] = {name: policy.value(name) for name in BATCH_FIELDS}
     return values | {name: str(values[name]) for name in BASE_FEES.values()}
 
 

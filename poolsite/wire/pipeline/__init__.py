@@ -20,11 +20,22 @@ from poolsite.wire.pipeline.sealing import (
     TRANSITIONS,
     stage_rank,
     state_after,
+    states_on_clock,
     states_with,
 )
 from poolsite.wire.pipeline.sealing_states import SectorEvent, SectorState, Stage
 from poolsite.wire.pipeline.snapping import SNAP_TRANSITIONS, SNAPPING, UNSENT, SnapStage, SnapState
-from poolsite.wire.pipeline.specs import BACK_TO, Owner, SectorKind, StageSpec, StoreUse, transitions_of
+from poolsite.wire.pipeline.specs import (
+    BACK_TO,
+    ChainClock,
+    Memory,
+    Owner,
+    Retries,
+    SectorKind,
+    StageSpec,
+    StoreUse,
+    transitions_of,
+)
 from poolsite.wire.pipeline.unsealing import (
     UNSEAL_NEXT,
     UNSEAL_STAGES,
@@ -85,9 +96,12 @@ __all__ = [
     "UNSEAL_STAGES",
     "UNSENT",
     "WORKER_STAGES",
+    "ChainClock",
+    "Memory",
     "Owner",
     "RebuildStage",
     "RebuildState",
+    "Retries",
     "SectorEvent",
     "SectorKind",
     "SectorState",
@@ -100,6 +114,7 @@ __all__ = [
     "UnsealState",
     "stage_rank",
     "state_after",
+    "states_on_clock",
     "states_with",
     "transitions_of",
 ]

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from poolsite.wire.pipeline.sealing import NEXT_STAGE
 from poolsite.wire.pipeline.sealing_states import SectorState, Stage
-from poolsite.wire.pipeline.snapping import ENCODE_KERNELS, SnapStage
-from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
+from poolsite.wire.pipeline.snapping import SNAP_NEXT, SnapState
+from poolsite.wire.pipeline.specs import ChainClock, Owner, StageSpec, StoreUse, transitions_of
 
 
 class RebuildState(StrEnum):
@@ -48,41 +48,34 @@ _ABORT: Final = {"ABORT": str(R.REBUILD_ABORTED)}
 _COMM_R: Final = {"COMM_R_DIFFERS": str(R.COMM_R_DIFFERS)}
 
 
-def _as_sealed(state: R, model: SectorState, following: R, **changes: Any) -> StageSpec:
-    """Return the row of a stage of sealing between two states of a rebuild."""
-    own = {"others": _ABORT, "resume_at": (), "status": ""} | changes
-    return replace(NEXT_STAGE[model], state=state, next=following, **own)
+def _as_made(state: R, model: SectorState | SnapState, following: R, **changes: Any) -> StageSpec:
+    """Return the row of a stage of sealing or of a snap-up between two states of a rebuild.
+
+    The chain has the sector already: no delay costs it a ticket or a deposit.
+    """
+    own = {"others": _ABORT, "resume_at": (), "status": "", "clock": ChainClock.NONE} | changes
+    return replace((NEXT_STAGE | SNAP_NEXT)[model], state=state, next=following, **own)
 
 
 REBUILDING: Final[tuple[StageSpec, ...]] = (
-    _as_sealed(R.LOST, SectorState.ALLOCATED, R.REBUILD_PIECE_ADDED),
-    _as_sealed(R.REBUILD_PIECE_ADDED, SectorState.PIECE_ADDED, R.REBUILD_TREE_D_BUILT, resume_at=(R.LOST,)),
-    _as_sealed(R.REBUILD_TREE_D_BUILT, SectorState.TICKET_ASSIGNED, R.REBUILD_PC1_DONE, resume_at=(R.LOST,)),
-    _as_sealed(
+    _as_made(R.LOST, SectorState.ALLOCATED, R.REBUILD_PIECE_ADDED),
+    _as_made(R.REBUILD_PIECE_ADDED, SectorState.PIECE_ADDED, R.REBUILD_TREE_D_BUILT, resume_at=(R.LOST,)),
+    _as_made(R.REBUILD_TREE_D_BUILT, SectorState.TICKET_ASSIGNED, R.REBUILD_PC1_DONE, resume_at=(R.LOST,)),
+    _as_made(
         R.REBUILD_PC1_DONE,
         SectorState.PC1_DONE,
         R.REBUILD_PC2_DONE,
         others=_ABORT | _COMM_R,
         resume_at=(R.REBUILD_TREE_D_BUILT, R.LOST),
     ),
-    StageSpec(
-        state=R.REBUILD_PC2_DONE,
-        stage=SnapStage.SNAP_ENCODE,
-        owner=Owner.WORKER,
-        label="Snap encode",
-        event="SNAP_ENCODE",
-        next=R.REBUILD_ENCODED,
-        done="Data encoded",
+    _as_made(
+        R.REBUILD_PC2_DONE,
+        SnapState.PIECES_ASSIGNED,
+        R.REBUILD_ENCODED,
         others=_ABORT | _COMM_R,
         resume_at=(R.LOST,),
-        slots=1,
-        task="snap_encode",
-        kernels=ENCODE_KERNELS,
-        outputs=("comm_d", "comm_r"),
-        store=StoreUse.READS,
-        grows=True,
     ),
-    _as_sealed(R.REBUILD_ENCODED, SectorState.PC2_DONE, R.REBUILD_STORED, resume_at=(R.LOST,)),
+    _as_made(R.REBUILD_ENCODED, SectorState.PC2_DONE, R.REBUILD_STORED, resume_at=(R.LOST,)),
     StageSpec(
         state=R.REBUILD_STORED,
         stage=Stage.FINALIZE,

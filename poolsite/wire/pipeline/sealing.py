@@ -13,9 +13,13 @@ from __future__ import annotations
 from typing import Final
 
 from poolsite.wire.pipeline.sealing_states import SectorEvent, SectorState, Stage
-from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
+from poolsite.wire.pipeline.specs import ChainClock, Memory, Owner, StageSpec, StoreUse, transitions_of
 
 S, E = SectorState, SectorEvent
+
+GROTH16_MEMORY: Final = Memory(small_bytes=3 << 30, large_bytes=38_000_000_000, is_of_groth16=True)
+"""Of a partition's SNARK by our own prover: up to 512 MiB measured, from 32 GiB on by arithmetic
+(docs/snark.md)."""
 
 SEALING: Final[tuple[StageSpec, ...]] = (
     StageSpec(
@@ -74,6 +78,9 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
         resume_at=(S.TREE_D_BUILT, S.ALLOCATED),
         slots=4,  # as many are labelled side by side; memory and cores decide how many at a time
+        memory=Memory(per_sector_byte=2),  # two layers
+        sectors_per_core=16,
+        clock=ChainClock.TICKET,
         task="pc1",
         kernels=("binary_tree", "graph", "labels", "label_batches"),
         grows=True,
@@ -90,6 +97,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
         resume_at=(S.TICKET_ASSIGNED, S.TREE_D_BUILT, S.ALLOCATED),
         slots=1,
+        clock=ChainClock.TICKET,
         task="pc2",
         kernels=("poseidon", "field"),
         outputs=("comm_d", "comm_r"),
@@ -107,6 +115,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
         resume_at=(S.PC1_DONE, S.TICKET_ASSIGNED, S.ALLOCATED),
         slots=1,
+        clock=ChainClock.TICKET,
         outputs=("store",),
         store=StoreUse.WRITES,
         published_s=180,
@@ -123,6 +132,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         status="in pre-commit batch",
         others={E.SKIP_PRECOMMIT: S.SEED_ASSIGNED, E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
         resume_at=(S.PC2_DONE, S.TREE_D_BUILT, S.ALLOCATED),
+        clock=ChainClock.TICKET,
     ),
     StageSpec(
         state=S.PRECOMMIT_SENT,
@@ -135,6 +145,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         status="pre-commit sent",
         others={E.FAIL_PRECOMMIT: S.PERSISTED, E.ABORT: S.ABORTED},
         resume_at=(S.PERSISTED,),
+        clock=ChainClock.TICKET,
     ),
     StageSpec(
         state=S.PRECOMMIT_LANDED,
@@ -146,6 +157,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         done="Seed drawn",
         status="waiting for seed",
         others={E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT, E.RESEAL: S.ALLOCATED, E.ABORT: S.ABORTED},
+        clock=ChainClock.DEPOSIT,
     ),
     StageSpec(
         state=S.SEED_ASSIGNED,
@@ -163,6 +175,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         },
         resume_at=(S.PRECOMMIT_LANDED,),
         slots=1,
+        clock=ChainClock.DEPOSIT,
         task="c1",
         kernels=("binary_tree", "graph", "poseidon"),
         published_s=1,
@@ -183,6 +196,8 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         },
         resume_at=(S.SEED_ASSIGNED, S.PRECOMMIT_LANDED),
         slots=1,
+        memory=GROTH16_MEMORY,
+        clock=ChainClock.DEPOSIT,
         task="c2",
         outputs=("proof",),
         published_s=15 * 60,
@@ -202,6 +217,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
             E.ABORT: S.ABORTED,
         },
         resume_at=(S.C1_DONE, S.SEED_ASSIGNED, S.PRECOMMIT_LANDED),
+        clock=ChainClock.DEPOSIT,
     ),
     StageSpec(
         state=S.COMMIT_SENT,
@@ -214,6 +230,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         status="commit sent",
         others={E.FAIL_COMMIT: S.C2_DONE, E.ABORT: S.ABORTED},
         resume_at=(S.C2_DONE,),
+        clock=ChainClock.DEPOSIT,
     ),
     StageSpec(
         state=S.COMMIT_LANDED,
@@ -276,6 +293,11 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     state: moves | _recoveries(state) for state, moves in transitions_of(SEALING).items()
 }
 """From state and event to state."""
+
+
+def states_on_clock(clock: ChainClock) -> frozenset[str]:
+    """Return the states in which a delay costs a sector its ticket, or its deposit."""
+    return frozenset(state for state, spec in NEXT_STAGE.items() if spec.clock is clock)
 
 
 def states_with(event: str) -> tuple[str, ...]:

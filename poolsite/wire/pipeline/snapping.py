@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.pipeline.sealing import RECOVER_TO
+from poolsite.wire.pipeline.sealing import GROTH16_MEMORY, RECOVER_TO
 from poolsite.wire.pipeline.sealing_states import Stage
 from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse, transitions_of
 
@@ -42,7 +42,6 @@ class SnapStage(StrEnum):
     SNAP_ABORTED = "SNAP_ABORTED"
 
 
-ENCODE_KERNELS: Final = ("fr32", "binary_tree", "poseidon", "scaling")
 _ABORT: Final = {"ABORT": str(SnapState.SNAP_ABORTED)}
 
 SNAPPING: Final[tuple[StageSpec, ...]] = (
@@ -56,8 +55,9 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
         done="Data encoded",
         others=_ABORT,
         slots=1,
+        plans=("snapup", "rebuild"),
         task="snap_encode",
-        kernels=ENCODE_KERNELS,
+        kernels=("fr32", "binary_tree", "poseidon", "scaling"),
         outputs=("comm_d", "comm_r"),
         store=StoreUse.READS,
         grows=True,
@@ -73,6 +73,8 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
         others=_ABORT,
         resume_at=(SnapState.PIECES_ASSIGNED,),
         slots=1,
+        plans=("snapup",),
+        memory=GROTH16_MEMORY,
         task="snap_prove",
         kernels=("binary_tree", "poseidon"),
         outputs=("proof",),
@@ -143,6 +145,9 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
     ),
 )
 """The way of data into a committed sector, in order."""
+
+SNAP_NEXT: Final[dict[str, StageSpec]] = {spec.state: spec for spec in SNAPPING}
+"""From a state to the stage that comes next."""
 
 UNSENT: Final = (
     SnapState.PIECES_ASSIGNED,

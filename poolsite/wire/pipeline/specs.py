@@ -38,6 +38,55 @@ class StoreUse(StrEnum):
     """It removes there what is not needed any more."""
 
 
+class ChainClock(StrEnum):
+    """What the chain takes from a sector that is too late in a stage."""
+
+    NONE = "none"
+    TICKET = "ticket"
+    """The ticket expires: all that was sealed with it is made again."""
+    DEPOSIT = "deposit"
+    """The pre-commit expires: its deposit is burnt."""
+
+
+LARGE_SECTOR_BYTES: Final = 32 << 30
+"""Sectors from here on are proved by the large circuits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Memory that one slot of a stage holds while its task runs, mapped files aside."""
+
+    per_sector_byte: int = 0
+    """Bytes for each byte of the sector."""
+    small_bytes: int = 0
+    """Bytes besides, for a sector smaller than LARGE_SECTOR_BYTES."""
+    large_bytes: int = 0
+    """Bytes besides, for any other."""
+    is_of_groth16: bool = False
+    """Whether only hosts that make Groth16 proofs hold it."""
+
+    def of(self, sector_bytes: int) -> int:
+        """Return the bytes for a sector of a size."""
+        besides = self.large_bytes if sector_bytes >= LARGE_SECTOR_BYTES else self.small_bytes
+        return self.per_sector_byte * sector_bytes + besides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How a stage is tried again after temporary failures."""
+
+    attempts_max: int = 5
+    """Temporary failures in a row before it waits for an operator."""
+    pause_s: int = 10
+    """Seconds before the second attempt; doubles with each."""
+    pause_max_s: int = 600
+    """Most seconds between two attempts."""
+
+    def pause_after(self, attempts: int) -> int:
+        """Return the seconds to wait after the given number of failures."""
+        return int(min(self.pause_s * 2 ** max(attempts - 1, 0), self.pause_max_s))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
     """One row of the table: all that anybody has to know of a stage."""
@@ -62,6 +111,17 @@ class StageSpec:
     """Where an operator may set a paused sector back to, best first; the state itself means: try again."""
     slots: int = 0
     """Of a worker's stage: how many at a time on a host that says nothing else."""
+    plans: tuple[str, ...] = ()
+    """Of a worker's stage: the plans of sealing threads that run it, where a host's file has sealing threads;
+    empty: its slots do not depend on them."""
+    memory: Memory = field(default_factory=Memory)
+    """What each slot holds; a host refuses slots that together need more than its machine has."""
+    sectors_per_core: int = 0
+    """Sectors that one core works on side by side at most; 0: a slot uses all cores."""
+    retries: Retries = field(default_factory=Retries)
+    """How it is tried again, where neither the pool, the miner nor the host's file says otherwise."""
+    clock: ChainClock = ChainClock.NONE
+    """What a delay in it costs."""
     task: str = ""
     """Of a worker's stage: module of `workers.processors` whose `run` does it in a kernel child; empty: the
     agent only moves files."""

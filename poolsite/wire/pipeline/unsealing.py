@@ -34,6 +34,7 @@ UNSEALING: Final[tuple[StageSpec, ...]] = (
         next=UnsealState.UNSEALED,
         done="Unsealed",
         slots=1,
+        plans=("unseal",),
         task="unseal",
         kernels=("graph", "labels", "field", "fr32", "binary_tree"),
         store=StoreUse.READS,

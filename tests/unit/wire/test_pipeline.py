@@ -17,11 +17,14 @@ from poolsite.wire.pipeline import (
     SNAP_TRANSITIONS,
     TRANSITIONS,
     WORKER_STAGES,
+    ChainClock,
     Owner,
     SectorEvent,
     SectorState,
     StageSpec,
     state_after,
+    states_on_clock,
+    states_with,
 )
 
 
@@ -119,7 +122,29 @@ def test_a_stage_in_several_pipelines_is_the_same_work() -> None:
 
 def work(spec: StageSpec) -> tuple[object, ...]:
     """Return what a host does in a stage."""
-    return spec.event, spec.task, spec.outputs, spec.slots, spec.store, spec.grows
+    does = (spec.event, spec.task, spec.kernels, spec.outputs, spec.store, spec.grows)
+    return *does, spec.slots, spec.plans, spec.memory, spec.sectors_per_core, spec.retries
+
+
+def test_ticket_then_deposit_are_at_stake() -> None:
+    ticket, deposit = states_on_clock(ChainClock.TICKET), states_on_clock(ChainClock.DEPOSIT)
+
+    assert ticket == {*states_with(SectorEvent.RETICKET), SectorState.PRECOMMIT_SENT}
+    assert deposit == {
+        SectorState.PRECOMMIT_LANDED,
+        *states_with(SectorEvent.RESEED),
+        SectorState.COMMIT_SENT,
+    }
+
+
+@pytest.mark.parametrize(
+    ("stage", "small", "large"),
+    [("PC1", 2 << 29, 64 << 30), ("PC2", 0, 0), ("C2", 3 << 30, 38 * 10**9)],
+)
+def test_memory_of_a_slot_follows_the_sectors_size(stage: str, small: int, large: int) -> None:
+    memory = WORKER_STAGES[stage].memory
+
+    assert (memory.of(1 << 29), memory.of(32 << 30)) == (small, large)
 
 
 @pytest.mark.parametrize("moves", [SNAP_TRANSITIONS, REBUILD_TRANSITIONS])

@@ -69,7 +69,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         groups=[
             (
                 title,
-                [(name, label, str(getattr(pool, name))) for name, label in fields],
+                [(name, label, str(pool.value(name))) for name, label in fields],
                 ceiling_of(kind, pool),
             )
             for title, kind, fields in GROUPS

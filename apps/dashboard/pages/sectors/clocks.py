@@ -11,7 +11,7 @@ from apps.checks.findings.sealing_clocks import DEPOSIT_S, ticket_needed
 from apps.core import formatting
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.services.sealing.tickets import ticket_life
-from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
+from poolsite.wire.pipeline import ChainClock, SectorState, states_on_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network
 
-BEFORE_PRECOMMIT: Final = frozenset((*states_with(SectorEvent.RETICKET), SectorState.PRECOMMIT_SENT))
+BEFORE_PRECOMMIT: Final = states_on_clock(ChainClock.TICKET)
 """A ticket that no pre-commit on the chain has used yet."""
-BEFORE_COMMIT: Final = frozenset(
-    (SectorState.PRECOMMIT_LANDED, *states_with(SectorEvent.RESEED), SectorState.COMMIT_SENT)
-)
+BEFORE_COMMIT: Final = states_on_clock(ChainClock.DEPOSIT)
 """A deposit that waits for its proof."""
 
 

@@ -15,7 +15,7 @@ from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.miners.states import Use
 from apps.sectors.onchain import NO_RECEIPT
-from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
+from apps.sectors.policy import SealingPolicy, sealing_policy
 from apps.sectors.services.sealing.steps import console_failure
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors import miner as miner_params
@@ -126,7 +126,7 @@ def sealing_context_now() -> SealingContext:
 def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:
     """Requeue sectors for another batch, each after a pause that grows with its failures."""
     for sector in sectors:
-        pause_s = min(pause_after(sector.attempts + 1, work.policy), work.policy.pause_max_s)
+        pause_s = work.policy.retries(sector.step).pause_after(sector.attempts + 1)
         not_before = work.now + timedelta(seconds=pause_s)
         console_failure(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)
 
@@ -138,7 +138,7 @@ def sector_refused(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: S
     )
     if trial.exit_code in RETRYABLE_EXITS:
         sectors_requeue([sector], error=error, work=work)
-    elif sector.attempts < work.policy.attempts_max - 1:
+    elif sector.attempts < work.policy.retries(sector.step).attempts_max - 1:
         # A state that is one epoch old may be to blame: "too early", a reorganisation.
         sectors_requeue([sector], error=error, work=work)
     else:

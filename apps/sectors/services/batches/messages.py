@@ -242,7 +242,7 @@ def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: Sealin
     fresh.attempts = attempts - 1
     Sector.objects.filter(pk=sector.pk).update(attempts=attempts - 1)
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
-    if attempts >= work.policy.attempts_max:
+    if attempts >= work.policy.retries(fresh.step).attempts_max:
         console_failure(fresh, error=error, level=Level.PERMANENT, now=work.now)
     else:
         sectors_requeue([fresh], error=error, work=work)

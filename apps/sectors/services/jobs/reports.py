@@ -16,7 +16,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import BadReport, LeaseLost
 from apps.sectors.models import JobEvent, Sector
-from apps.sectors.policy import pause_after, sealing_policy
+from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.hosts.lease_renewals import progress_store
 from apps.sectors.services.jobs.report_leases import job_for_report, lease_check
@@ -26,7 +26,7 @@ from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import RUN_KINDS, STAGED, JobKind
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import WORKER_STAGES, SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,9 +116,9 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     job = job_for_report(job_id, token=fail.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost
-    policy = batch_policy(job.miner)
+    retries = batch_policy(job.miner).retries(WORKER_STAGES.get(job.stage))
     attempts = job.attempts + 1
-    again = fail.level is Level.TEMPORARY and attempts < (fail.attempts_max or policy.attempts_max)
+    again = fail.level is Level.TEMPORARY and attempts < (fail.attempts_max or retries.attempts_max)
     actor = job.worker.name if job.worker is not None else ""
     JobEvent.objects.create(
         job=job,
@@ -135,7 +135,7 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     )
     freed: dict[str, Any] = {"worker": None, "lease_until": None, "updated_at": now, "error": fail.error}
     if again:
-        pause_s = fail.pause_s or (pause_after(attempts, policy) if job.kind in STAGED else attempts)
+        pause_s = fail.pause_s or (retries.pause_after(attempts) if job.kind in STAGED else attempts)
         not_before = now + timedelta(seconds=pause_s)
         advance(job, "FREE", attempts=attempts, not_before=not_before, **freed)
         if job.sector is not None:

@@ -25,7 +25,6 @@ from apps.miners.states import Use
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.params import Updated, update_params
-from apps.sectors.policy import pause_after
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.miner_funds import (
@@ -207,9 +206,9 @@ def update_push_again(run: PipelineRun, *, work: SealingContext) -> str:
 
 def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None:
     """Send it again after a pause that grows with its failures, or wait for somebody."""
-    work = replace(work, policy=batch_policy(run.sector.miner, work.policy))
+    retries = batch_policy(run.sector.miner, work.policy).retries(run.step)
     attempts = run.attempts + 1
     again = None
-    if attempts < work.policy.attempts_max:
-        again = work.now + timedelta(seconds=pause_after(attempts, work.policy))
+    if attempts < retries.attempts_max:
+        again = work.now + timedelta(seconds=retries.pause_after(attempts))
     run_console_failure(run, error=error, now=work.now, not_before=again)

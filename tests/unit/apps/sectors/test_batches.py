@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.sectors.params import expiration_choose
-from apps.sectors.policy import SealingPolicy, pause_after
+from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
 from apps.sectors.services.batches.forms import BatchEntry, fitting
@@ -197,6 +197,6 @@ def test_an_expiration_is_one_that_the_chain_takes(wished: int) -> None:
 
 
 def test_pauses_double_up_to_a_limit() -> None:
-    policy = SealingPolicy(pause_s=10, pause_max_s=60)
+    retries = SealingPolicy(pause_s=10, pause_max_s=60).retries(None)
 
-    assert [pause_after(attempts, policy) for attempts in range(1, 6)] == [10, 20, 40, 60, 60]
+    assert [retries.pause_after(attempts) for attempts in range(1, 6)] == [10, 20, 40, 60, 60]

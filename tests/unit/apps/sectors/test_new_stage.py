@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,20 +14,37 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.sectors.models import Job, Sector
+from apps.sectors.services.jobs.reports import job_fail
 from poolsite.wire import pipeline
 from poolsite.wire.codec import Text
-from poolsite.wire.pipeline import Owner, SectorEvent, StageSpec
+from poolsite.wire.job_reports import Fail, Level
+from poolsite.wire.pipeline import (
+    ChainClock,
+    Memory,
+    Owner,
+    Retries,
+    SectorEvent,
+    StageSpec,
+    states_on_clock,
+)
 from poolsite.wire.pipeline import SectorState as S
 from tests import factories
-from tests.unit.apps.sectors.sealing import claim, host, report
+from tests.people import tenant
+from tests.unit.apps.sectors.sealing import NOON, claim, host, report
 from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
+from workers.config_mistakes import BadConfig
+from workers.damocles_config import damocles_read
+from workers.host_sums import HostAsks
 from workers.processors import stages
 from workers.processors.codec import Message, Octets
+from workers.stage_processors import HostProcessors
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from poolsite.wire.jobs import Assignment
 
 TICKET = bytes([7] * 32)
 ROW = StageSpec(
@@ -39,6 +58,11 @@ ROW = StageSpec(
     others={SectorEvent.RETICKET: S.TREE_D_BUILT, SectorEvent.ABORT: S.ABORTED},
     resume_at=(S.TICKET_ASSIGNED,),
     slots=2,
+    plans=("rebuild",),
+    memory=Memory(per_sector_byte=1, small_bytes=1 << 30),
+    sectors_per_core=4,
+    retries=Retries(attempts_max=2, pause_s=7),
+    clock=ChainClock.TICKET,
     task="check_labels",
     outputs=("comm_d",),
 )
@@ -119,3 +143,78 @@ def test_a_row_and_a_processor_add_a_stage(tmp_path: Path) -> None:
 
     report(job, "PC2", state="LABELS_CHECKED", seq=job.seq + 3)
     assert Sector.objects.get().state == S.PC2_DONE
+
+
+@pytest.mark.django_db
+def test_its_row_says_how_it_is_tried_again() -> None:
+    sector = factories.sector(factories.miner(), state=S.TICKET_ASSIGNED, ticket=TICKET, ticket_epoch=7)
+    worker = host()
+    (job,) = claim(worker)
+    report(job, "PC1", state=S.TICKET_ASSIGNED)
+
+    fail(job)
+    sector.refresh_from_db()
+    assert (sector.paused_at, sector.not_before) == (None, NOON + timedelta(seconds=7))
+
+    (job,) = claim(worker, at=NOON + timedelta(seconds=8))
+    fail(job)
+    sector.refresh_from_db()
+    assert sector.paused_at == NOON, "two failures, where other stages have five"
+
+
+@pytest.mark.django_db
+def test_settings_of_the_pool_hold_for_it(settings: Any) -> None:
+    settings.SEALING = {"attempts_max": 1}
+    sector = factories.sector(factories.miner(), state=S.TICKET_ASSIGNED, ticket=TICKET, ticket_epoch=7)
+    (job,) = claim(host())
+    report(job, "PC1", state=S.TICKET_ASSIGNED)
+
+    fail(job)
+
+    sector.refresh_from_db()
+    assert sector.paused_at == NOON
+
+
+def fail(job: Assignment) -> None:
+    failure = Fail(token=job.token, level=Level.TEMPORARY, stage="CHECK_LABELS", error="disk full")
+    job_fail(job.id, fail=failure, tenant_id=tenant("alice").pk, now=NOON)
+
+
+def test_its_slots_count_in_the_memory_and_cores_of_a_host() -> None:
+    asks = HostAsks(
+        path="config.toml",
+        sector_bytes=1 << 30,
+        snark="auto",
+        children=HostProcessors(),
+        cpus=2,
+        ram_bytes=16 << 30,
+        gpus=0,
+    )
+
+    asks.check({"slots.PC1": 1, "slots.CHECK_LABELS": 4})
+    with pytest.raises(BadConfig, match=r"1 × 2.0 GiB for pc1 \+ 8 × 2.0 GiB for check_labels need 18.0 GiB"):
+        asks.check({"slots.PC1": 1, "slots.CHECK_LABELS": 8})
+    with pytest.raises(BadConfig, match=r"1 for 1 pc1 .* \+ 2 for 5 check_labels slots \(4 sectors"):
+        asks.check({"slots.PC1": 1, "slots.CHECK_LABELS": 5})
+
+
+def test_sealing_threads_of_its_plan_give_its_slots(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    sealer, rebuild = (
+        f"[[sealing_thread]]\nlocation = '{folder}'\nplan = '{plan}'\n"
+        for folder, plan in zip(folders, ("sealer", "rebuild"), strict=True)
+    )
+
+    assert slots_read(sealer) == 0
+    assert slots_read(sealer + rebuild) == 1
+
+
+def slots_read(text: str) -> int:
+    return damocles_read(tomllib.loads(text), text, cpus=2).settings["slots.CHECK_LABELS"]
+
+
+def test_a_delay_in_it_costs_the_ticket() -> None:
+    assert ROW.state in states_on_clock(ChainClock.TICKET)
+    assert "LABELS_CHECKED" in states_on_clock(ChainClock.TICKET)

@@ -69,5 +69,5 @@ def test_defaults_lie_within_what_a_miner_may_have() -> None:
     policy = SealingPolicy()
 
     for name, (least, most) in LIMITS.items():
-        assert least <= getattr(policy, name) <= most, name
+        assert least <= policy.value(name) <= most, name
     assert all(hasattr(policy, name) for name in BATCH_FIELDS)

@@ -115,7 +115,7 @@ def remove(call: Call, name: str) -> None:
 def all_jobs(call: Call) -> Json:
     """List the jobs of proofs."""
     jobs = [job_form(one) for one in proofs_listed(call.principal)]
-    return {"Jobs": jobs, "MaxTry": sealing_policy().attempts_max}
+    return {"Jobs": jobs, "MaxTry": sealing_policy().retries(None).attempts_max}
 
 
 def input_form(one: ProofJob) -> Json:
