@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from apps.api.metrics import metrics
 from apps.api.readiness import readyz
 from apps.core import health
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
-    path("metrics", health.metrics, name="metrics"),
+    path("metrics", metrics, name="metrics"),
     path("", include("apps.api.urls")),
     path("", include("apps.dashboard.urls")),
 ]

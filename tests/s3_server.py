@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from workers.storage import answers, bucket, bucket_files
+from workers.storage import answers, bucket_client, bucket_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]
     with started(folder / "s3-log") as one:
         for name, value in one.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(bucket, "READ_S", 300.0)
+        monkeypatch.setattr(bucket_client, "READ_S", 300.0)
         monkeypatch.setattr(answers, "LOOK_S", 600.0)
         monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
         monkeypatch.setattr(bucket_files, "LIST_SHARE", 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import Final
+
+from workers.loading import loaded
 
 PROGRAMS: Final[dict[str, tuple[str, str]]] = {
     "signer": ("workers.signer.commands:main", "hold keys and sign what the policy allows"),
@@ -44,8 +45,7 @@ def main(argv: list[str]) -> int:
         wrong = f"unknown program {argv[0]!r}" if argv else "no program named"
         sys.stderr.write(f"python -m workers: {wrong}: choose one of {', '.join(PROGRAMS)}\n")
         return 2
-    module, _, function = PROGRAMS[argv[0]][0].partition(":")
-    code: int = getattr(import_module(module), function)(argv[1:])
+    code: int = loaded(PROGRAMS[argv[0]][0])(argv[1:])
     return code
 
 

@@ -28,6 +28,7 @@ from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here, read_text
 from workers.host_arguments import sector_size_read
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
+from workers.processors.sector_room import sealing_disk_bytes
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_words
 
@@ -133,12 +134,10 @@ def rate(path: Path, flags: int) -> float:
         os.close(file)
 
 
-def sealing_disk_bytes(sector_bytes: int) -> int:
+def sector_disk_bytes(sector_bytes: int) -> int:
     """Return the disk that a sector takes while it is sealed."""
-    from workers.processors.seal import needs  # brings the kernels along
-
     seals = (seal_parameters(number) for number in SEAL_PROOFS)
-    return needs(next(one for one in seals if one.sector_bytes == sector_bytes))["disk"]
+    return sealing_disk_bytes(next(one for one in seals if one.sector_bytes == sector_bytes))
 
 
 def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
@@ -147,7 +146,7 @@ def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
     A sector in PC1 has two layers in memory (`workers.processors.labelling`) and a core; the other stages
     use all cores, so one of each.  Raises BadConfig where not even one sector fits.
     """
-    memory, disk = labelling_bytes(sector_bytes), sealing_disk_bytes(sector_bytes)
+    memory, disk = labelling_bytes(sector_bytes), sector_disk_bytes(sector_bytes)
     in_memory = memory_for_slots(machine.ram_bytes) // memory
     on_disk = machine.disks[0].free_bytes // disk if machine.disks else in_memory
     for count, what, need, there in (
@@ -163,7 +162,7 @@ def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
 
 def config_text(machine: Machine, sector_bytes: int) -> str:
     """Return a `config.toml` for this machine.  Raises BadConfig."""
-    slots, room = slots_propose(machine, sector_bytes), sealing_disk_bytes(sector_bytes)
+    slots, room = slots_propose(machine, sector_bytes), sector_disk_bytes(sector_bytes)
     lines = [
         f"# Proposed by `python -m workers machine` for sectors of {size_words(sector_bytes)}:",
         f"# {machine.cpus} cores, {size_words(machine.ram_bytes)} of memory, NUMA nodes: {machine.numa_nodes}"

@@ -11,18 +11,16 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
-from prometheus_client import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
 from apps.core.clock import now
 from apps.core.disk import disk_space
 from apps.core.liveness import heartbeats
-from apps.core.metrics import exposition
 
 log = structlog.get_logger(__name__)
 
@@ -91,14 +89,6 @@ def processes_state() -> dict[str, dict[str, Any]]:
         }
         for name, beat in heartbeats().items()
     }
-
-
-@require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
-    """Return the figures, to this machine or to the bearer of METRICS_TOKEN; others see no such page."""
-    if not may_read_metrics(request):
-        raise Http404
-    return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
 
 
 def may_read_metrics(request: HttpRequest) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[import-untyped,unused-ignore]
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
 
 REQUESTS: Final = Counter(
     "poolsite_http_requests_total", "HTTP requests answered.", ["method", "route", "status"]
@@ -19,14 +22,12 @@ REQUEST_SECONDS: Final = Histogram(
 )
 
 
-POOL: Final = CollectorRegistry(auto_describe=False)
-"""Figures of the pool itself; the app that knows them registers its collector when Django is ready."""
-
-
-def exposition() -> bytes:
-    """Render the figures of all processes and of the pool; without shared files, of this process alone."""
+def exposition(pool: Collector) -> bytes:
+    """Render the figures of all processes, and of the pool; without shared files, of this process alone."""
+    figures = CollectorRegistry(auto_describe=False)
+    figures.register(pool)
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return generate_latest(REGISTRY) + generate_latest(POOL)
+        return generate_latest(REGISTRY) + generate_latest(figures)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types there
-    return generate_latest(registry) + generate_latest(POOL)
+    return generate_latest(registry) + generate_latest(figures)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.sectors.policy import policy_check
+
 
 class SectorsConfig(AppConfig):
     """Registers this app under its short label."""
@@ -13,6 +15,4 @@ class SectorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Check the pool's values of the policy.  Raises ImproperlyConfigured."""
-        from apps.sectors.policy import policy_check  # settings are there now
-
         policy_check()

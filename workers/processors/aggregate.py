@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from poolsite.filecoin.groth16.aggregate import aggregate_size
 from poolsite.filecoin.groth16.aggregate_challenges import porep_include
-from poolsite.filecoin.groth16.keys import parameter_folder
-from poolsite.filecoin.groth16.powers import POWERS_NAME
 from poolsite.filecoin.groth16.verification import partitions_of
 from poolsite.filecoin.porep.parameters import ChallengeRule, UnknownSealProof, seal_parameters
 from workers.processors.codec import Base64
 from workers.processors.errors import BadInput
 from workers.processors.parallel import Progress, no_progress, thread_count
 from workers.processors.tasks import AggregateOutput, AggregateTask
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-def powers_path() -> Path:
-    """Return where the set-up of aggregates is looked for."""
-    return parameter_folder() / POWERS_NAME
+from workers.snark.aggregation import proofs_aggregate
+from workers.snark.files import powers_path
+from workers.snark.powers import powers_read
 
 
 def run(task: AggregateTask, *, progress: Progress = no_progress) -> AggregateOutput:
     """Make the aggregate of the sectors' partitions, in their order.  Raises BadInput, OSError."""
-    from workers.snark.aggregation import proofs_aggregate  # loads the kernels
-    from workers.snark.powers import powers_read  # loads them, too
-
     try:
         parameters = seal_parameters(task.seal_proof)
         has_seeds = parameters.rule is not ChallengeRule.NON_INTERACTIVE

@@ -25,6 +25,7 @@ from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
 from workers.processors.pieces import comm_d_of
 from workers.processors.sector_record import GENERATIONS, parameters_of, record_write, sector_files
+from workers.processors.sector_room import sealing_disk_bytes
 from workers.processors.tasks import PieceSource, SectorRecord
 from workers.processors.terminal import Meter, digest_argument, error_words, miner_argument, size_argument
 from workers.processors.tree_d import tree_d_build
@@ -103,13 +104,11 @@ def piece_source(path: str) -> PieceSource:
 
 def needs(parameters: SealParameters) -> dict[str, int]:
     """Return the bytes of memory and disk that sealing takes at most."""
-    size, nodes = parameters.sector_bytes, parameters.nodes
-    parents = ROW_BYTES * nodes if nodes > MEMORY_NODES else 0
-    trees = 2 * size + size * 8 // 7 + size // 256
+    nodes = parameters.nodes
     return {
         "memory": memory_needed(parameters, 1),
-        "disk": 3 * size + parameters.layers * size + trees,
-        "parents": parents,
+        "disk": sealing_disk_bytes(parameters),
+        "parents": ROW_BYTES * nodes if nodes > MEMORY_NODES else 0,
     }
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolsite.wire.pipeline import WORKER_STAGES
-from workers.processors import c2, codec, pc1_output, post_tasks, snap_tasks, tasks
+from workers.loading import loaded
+from workers.processors import codec, pc1_output, post_tasks, snap_tasks, tasks
+from workers.processors.c1_json import c1_text
 from workers.processors.errors import BadFile, BadInput
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Stage:
     @property
     def run(self) -> Callable[..., Any]:
         """What runs it, as run(task, progress=…) -> output; loads its module, which has the stage's name."""
-        run: Callable[..., Any] = import_module(f"workers.processors.{self.name}").run
+        run: Callable[..., Any] = loaded(f"workers.processors.{self.name}:run")
         return run
 
 
@@ -53,7 +54,7 @@ def _type(stage: str, kind: str) -> type[Any]:
     """Return `TreeDTask` of tasks for tree_d; `Task` of the stage's own module where none has it."""
     name = "".join(part.capitalize() for part in stage.split("_")) + kind
     found: type[Any] | None = next((getattr(one, name) for one in TASK_MODULES if hasattr(one, name)), None)
-    return found or getattr(import_module(f"workers.processors.{stage}"), kind)
+    return found or loaded(f"workers.processors.{stage}:{kind}")
 
 
 STAGES: dict[str, Stage] = {
@@ -100,7 +101,7 @@ def foreign_task_encode(task: Any) -> Any:
     """
     value = task_encode(task)
     if isinstance(task, tasks.C2Task):
-        c1out = json.loads(c2.c1_text(task))
+        c1out = json.loads(c1_text(task))
         ids = {"prover_id": value["prover_id"], "sector_id": task.sector_id, "miner_id": task.miner_id}
         return {"c1out": c1out} | ids
     for ours in ("seconds_left", "needs_groth16"):

@@ -22,7 +22,6 @@ from workers.console.work_bell import WorkBell
 from workers.host_folder import COMPILE_PROGRESS_FILE
 from workers.logs import logs_set_up
 from workers.machine_report import MachineReport
-from workers.processors.aggregate import powers_path
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
@@ -33,7 +32,7 @@ from workers.prover.near import near_clear, task_near
 from workers.prover.preparation import Preparation
 from workers.prover.winning import compute_proof
 from workers.prover.winning_first import WinningFirst
-from workers.snark.files import CircuitKind
+from workers.snark.files import CircuitKind, powers_path
 from workers.storage.store_mark import BadMark
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders

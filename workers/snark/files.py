@@ -177,6 +177,11 @@ def _key_digest(path: Path, _size: int, _changed: int) -> str:
         return data_digest(head + file.read(min(count, KEY_POINTS_MAX) * IC_BYTES))
 
 
+def powers_path() -> Path:
+    """Return the path of the set-up of aggregates."""
+    return parameter_folder() / POWERS_NAME
+
+
 def powers_toxic_path() -> Path:
     """Return the path of the mark beside a set-up of aggregates whose secrets are known."""
     return parameter_folder() / (POWERS_NAME.removesuffix(".srs") + TOXIC_SUFFIX)

@@ -76,7 +76,7 @@ def _(path: BucketPath, content: bytes) -> None:
 
 @write_new.register(BucketPath)
 def _(path: BucketPath, content: bytes) -> None:
-    with path.bucket.asked(path.key) as client:
+    with path.bucket.requests(path.key) as client:
         client.put_object(Bucket=path.bucket.name, Key=path.key, Body=content, IfNoneMatch="*")
 
 
@@ -195,7 +195,7 @@ def _(path: BucketPath) -> None:
     keys = [one.key for one in path.rglob("*")]
     for first in range(0, len(keys), DELETED_MAX):
         wanted = [{"Key": key} for key in keys[first : first + DELETED_MAX]]
-        with path.bucket.asked(path.key) as client:
+        with path.bucket.requests(path.key) as client:
             told = client.delete_objects(Bucket=path.bucket.name, Delete={"Objects": wanted, "Quiet": True})
         if told.get("Errors"):
             raise PermissionError(f"{path} cannot be removed: {told['Errors'][0].get('Code', '')}")

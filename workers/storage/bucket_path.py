@@ -82,7 +82,7 @@ class BucketPath(PosixPath):
         """Return what the server has of an object.  Raises FileNotFoundError, PermissionError, BucketAway."""
         if not self.key:
             raise FileNotFoundError(f"{self} is a bucket")
-        with self.bucket.asked(self.key) as client:
+        with self.bucket.requests(self.key) as client:
             head = client.head_object(Bucket=self.bucket.name, Key=self.key)
         return facts_of(head["ContentLength"], head["LastModified"].timestamp())
 
@@ -98,7 +98,7 @@ class BucketPath(PosixPath):
         """Return whether objects lie below; a bucket that answers is always there."""
         if self._listed is not None:
             return stat.S_ISDIR(self._listed.st_mode)
-        with self.bucket.asked(self.key) as client:
+        with self.bucket.requests(self.key) as client:
             told = client.list_objects_v2(Bucket=self.bucket.name, Prefix=self._below, MaxKeys=1)
         return bool(told.get("KeyCount")) or len(self.parts) <= 2
 
@@ -140,7 +140,7 @@ class BucketPath(PosixPath):
         if delimiter:
             args["Delimiter"] = delimiter
         while True:
-            with self.bucket.asked(self.key) as client:
+            with self.bucket.requests(self.key) as client:
                 told = client.list_objects_v2(**args)
             for one in told.get("CommonPrefixes", ()):
                 folder = facts_of(0, time.time() // KEPT_S * KEPT_S, kind=stat.S_IFDIR)
@@ -163,7 +163,7 @@ class BucketPath(PosixPath):
 
     def read_bytes(self) -> bytes:
         """Return an object.  Raises FileNotFoundError, PermissionError, BucketAway."""
-        with self.bucket.asked(self.key) as client:
+        with self.bucket.requests(self.key) as client:
             found: bytes = client.get_object(Bucket=self.bucket.name, Key=self.key)["Body"].read()
         return found
 
@@ -172,7 +172,7 @@ class BucketPath(PosixPath):
 
         Raises FileNotFoundError, PermissionError, BucketAway, TruncatedFile if it ends before the first.
         """
-        with self.bucket.asked(self.key) as client:
+        with self.bucket.requests(self.key) as client:
             part = f"bytes={first}-{first + count - 1}"
             told = client.get_object(Bucket=self.bucket.name, Key=self.key, Range=part)
             found: bytes = told["Body"].read()
@@ -182,7 +182,7 @@ class BucketPath(PosixPath):
 
     def write_bytes(self, data: Any) -> int:
         """Write a small object; it is there whole or not at all.  Raises PermissionError, BucketAway."""
-        with self.bucket.asked(self.key) as client:
+        with self.bucket.requests(self.key) as client:
             client.put_object(Bucket=self.bucket.name, Key=self.key, Body=bytes(data))
         self._listed = None
         return len(data)
@@ -195,7 +195,7 @@ class BucketPath(PosixPath):
         """Delete an object.  Raises FileNotFoundError, PermissionError, BucketAway."""
         if not missing_ok:
             self.file_facts()
-        with self.bucket.asked(self.key) as client:
+        with self.bucket.requests(self.key) as client:
             client.delete_object(Bucket=self.bucket.name, Key=self.key)
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
@@ -232,7 +232,7 @@ class _Reader(io.RawIOBase):
         args = {"Bucket": self.path.bucket.name, "Key": self.path.key}
         if self.tag:  # what another one wrote meanwhile is another file
             args |= {"Range": f"bytes={self.at}-", "IfMatch": self.tag}
-        with self.path.bucket.asked(self.path.key) as client:
+        with self.path.bucket.requests(self.path.key) as client:
             told = client.get_object(**args)
         self.body = told["Body"]
         if not self.tag:
@@ -244,7 +244,7 @@ class _Reader(io.RawIOBase):
             return 0
         for again in range(READS_AGAIN + 1):
             try:
-                with self.path.bucket.asked(self.path.key):
+                with self.path.bucket.requests(self.path.key):
                     if self.body is None:
                         self._begin()
                     part = self.body.read(min(len(buffer), self.size - self.at))

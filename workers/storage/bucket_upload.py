@@ -66,7 +66,7 @@ def upload(
 
     if size_bytes <= SINGLE_BYTES:
         whole = b"".join(checked(part, 0) for part in parts)
-        with target.bucket.asked(target.key) as client:
+        with target.bucket.requests(target.key) as client:
             client.put_object(Bucket=target.bucket.name, Key=target.key, Body=whole, **_md5_of(whole))
     else:
         _multipart(target, parts, checked, beat=beat)
@@ -82,7 +82,7 @@ def uploads_of(target: BucketPath) -> Iterator[tuple[str, str]]:
 def _uploads(target: BucketPath) -> Iterator[tuple[str, str, datetime]]:
     args: Json = {"Bucket": target.bucket.name, "Prefix": target.key}
     while True:
-        with target.bucket.asked(target.key) as client:
+        with target.bucket.requests(target.key) as client:
             told = client.list_multipart_uploads(**args)
         for one in sorted(told.get("Uploads", ()), key=lambda one: one["Initiated"], reverse=True):
             yield one["Key"], one["UploadId"], one["Initiated"]
@@ -96,14 +96,14 @@ def unfinished_uploads(root: BucketPath) -> Iterator[tuple[str, int]]:
     place = {"Bucket": root.bucket.name}
     for key, name, begun in _uploads(root):
         if time.time() - begun.timestamp() > LEFT_S:
-            with root.bucket.asked(key) as client:
+            with root.bucket.requests(key) as client:
                 there = _parts_there(client, {**place, "Key": key}, name)
             yield key, sum(size for size, _ in there.values())
 
 
 def upload_abort(target: BucketPath, key: str, name: str) -> None:
     """Remove the parts of an upload."""
-    with target.bucket.asked(key) as client:
+    with target.bucket.requests(key) as client:
         client.abort_multipart_upload(Bucket=target.bucket.name, Key=key, UploadId=name)
 
 
@@ -115,7 +115,7 @@ def _multipart(
     beat: Callable[[], None] | None,
 ) -> None:
     place = {"Bucket": target.bucket.name, "Key": target.key}
-    with target.bucket.asked(target.key) as client:
+    with target.bucket.requests(target.key) as client:
         begun = [name for key, name in uploads_of(target) if key == target.key]
         name = begun[0] if begun else client.create_multipart_upload(**place)["UploadId"]
         there = _parts_there(client, place, name) if begun else {}

@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import resolve
 
+from apps.api import metrics
 from apps.core import health
 from apps.core.disk import DiskSpace
 from apps.core.liveness import heartbeat_send
@@ -113,7 +114,7 @@ def test_a_database_that_restarts_asks_callers_to_come_back() -> None:
 def test_a_database_lost_inside_a_middleware_is_503_too(settings: Any) -> None:
     client = Client(raise_request_exception=False)
 
-    with patch.object(health, "exposition", side_effect=OperationalError("gone")):
+    with patch.object(metrics, "exposition", side_effect=OperationalError("gone")):
         settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "DatabaseAway" not in name]
         answer = client.get("/metrics")
 

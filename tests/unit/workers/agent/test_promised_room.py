@@ -18,7 +18,7 @@ from tests.s3_server import BUCKET, S3Server, started
 from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent import storing
 from workers.agent.journal import Failure, Work
-from workers.storage import bucket, promises
+from workers.storage import bucket_client, promises
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.promises import PROMISED, Promises, RoomPromised, promise_of
@@ -35,7 +35,7 @@ HERE = promise_of("job", 0).host
 KILLED = """
 import sys, time
 from pathlib import Path
-from workers.storage.bucket import BucketSettings
+from workers.storage.bucket_settings import BucketSettings
 from workers.storage.stores import Stores
 folder, root, endpoint, size = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 stores = Stores(folder)
@@ -101,7 +101,7 @@ def farm(
     """The farm, with a store of each kind."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bucket, "READ_S", 300.0)
+    monkeypatch.setattr(bucket_client, "READ_S", 300.0)
     monkeypatch.setattr(storing, "PROMISED_LOOK_S", 0.1)
     if request.param == "folder":
         return Farm(tmp_path, str(tmp_path / "shared"), None)

@@ -16,7 +16,7 @@ from workers.processors.post_tasks import Replica, SectorCheckTask, WindowPostTa
 from workers.processors.sector_trees import TreeRLast, tree_r_last_write
 from workers.prover import near
 from workers.prover.near import joined_parts, near_clear, task_near
-from workers.storage import bucket, bucket_path
+from workers.storage import bucket_client, bucket_path
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import BucketAway, BucketSettings
 from workers.storage.files import copy_file
@@ -44,7 +44,7 @@ def credentials(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The access key is in the environment."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bucket, "READ_S", 300.0)
+    monkeypatch.setattr(bucket_client, "READ_S", 300.0)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def made(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[int
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
-        patch.setattr(bucket, "READ_S", 300.0)
+        patch.setattr(bucket_client, "READ_S", 300.0)
         replicas = {}
         for proof, (folder, comm_r, files) in found.items():
             root = store_path(f"s3://{BUCKET}/p{proof}", BucketSettings(server.endpoint, "us-east-1"))

@@ -12,7 +12,7 @@ from tests.unit.workers.storage.buckets.stored import (
     NAME,
     settings_of,
 )
-from workers.storage import bucket, bucket_files
+from workers.storage import bucket_client, bucket_files
 from workers.storage.bucket_files import store_path
 from workers.storage.stores import Stores
 
@@ -41,7 +41,7 @@ def credentials(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
     monkeypatch.setattr(bucket_files, "LIST_SHARE", 0)
-    monkeypatch.setattr(bucket, "READ_S", 300.0)
+    monkeypatch.setattr(bucket_client, "READ_S", 300.0)
 
 
 @pytest.fixture

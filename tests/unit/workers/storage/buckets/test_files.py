@@ -112,7 +112,7 @@ UPLOADING = """
 import os, signal, sys
 from pathlib import Path
 from workers.storage import bucket_upload
-from workers.storage.bucket import BucketSettings
+from workers.storage.bucket_settings import BucketSettings
 from workers.storage.bucket_files import store_path
 from workers.storage.files import copy_file
 
