@@ -24,7 +24,7 @@ from django.db import connections, transaction
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import TransactionTestCase
 
-from apps.chain.link import NodeLink
+from apps.chain.node.link import NodeLink
 from apps.core import clock
 from apps.core.redis_clients import client_for
 from apps.gateway.blocking_hub_client import requests_send

@@ -102,7 +102,7 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.blocks.producer_chores:chores_do", "apps.blocks.services.settle:rounds_settle"),
     ),
     "A head": (
-        Hop("apps.chain.follow:ChainFollower", "apps.chain.services.heads:head_follow"),
+        Hop("apps.chain.heads.follow:ChainFollower", "apps.chain.services.heads:head_follow"),
         Hop("apps.chain.services.heads:head_follow", "apps.messages.tasks:select", "Celery"),
         Hop("apps.chain.services.heads:head_follow", "apps.core.live:publish"),
         Hop("apps.core.live:publish", "apps.dashboard.live:AudiencePages", "channel layer"),

@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from apps.chain.client import ChainClient
-from apps.chain.link import NodeLink
 from apps.chain.models import Node
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import NodeLink
 from apps.chain.selectors.heads import head_current
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from websockets.exceptions import WebSocketException
 
-from apps.chain.sockets import socket_open
+from apps.chain.node.sockets import socket_open
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.hub_client import hub_database
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from websockets.asyncio.client import ClientConnection
 
-    from apps.chain.addresses import NodeAddress
+    from apps.chain.node.addresses import NodeAddress
 
 log = structlog.get_logger(__name__)
 

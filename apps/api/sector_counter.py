@@ -17,7 +17,7 @@ from django.db import close_old_connections
 from django.utils.translation import gettext
 
 from apps.api.callers import principal_from_token
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.miners.onchain import numbers_allocated

@@ -23,7 +23,7 @@ from apps.core.live import OPERATOR, Change, publish
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
 
 KEY: Final = "blocks-f3-2"
 """Numbered by the form of what it keeps: what an older release kept is not read."""

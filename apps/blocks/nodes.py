@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.blocks.mining_base import Base, BaseInfo, base_from_json, base_info_from_json
 from apps.blocks.template import messages_disjoint
-from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import ChainClient
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import from_json, to_json
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from apps.blocks.template import BlockTemplate
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.tipset import TipsetKey
 

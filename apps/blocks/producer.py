@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from apps.blocks.mining_base import Base
     from apps.blocks.selectors.mining_miners import MiningMiner
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
     from poolsite.filecoin.policy import Network
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.rounds import rounds_interrupted
 from apps.blocks.services.settle import rounds_settle
-from apps.chain.link import link_to
+from apps.chain.node.link import link_to
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
@@ -24,7 +24,7 @@ from apps.core import clock
 
 if TYPE_CHECKING:
     from apps.blocks.selectors.mining_miners import MiningMiner
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
     from poolsite.filecoin.policy import Network
 
 

@@ -19,8 +19,8 @@ from apps.blocks.mining_base import base_from_json, base_info_from_json
 from apps.blocks.nodes import NO_KEY_ADVICE
 from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import Conflict, DomainError
 from apps.gateway.blocking_hub_client import requests_send

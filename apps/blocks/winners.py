@@ -14,7 +14,7 @@ from apps.blocks.draws import election_draw
 from apps.blocks.mining_base import base_from_json, base_info_from_json
 from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core.errors import BadValue, DomainError
 from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
 from poolsite.filecoin.address import id_address

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.heads.steps import facts_read
+from apps.chain.node.isolation import for_each_isolated
 from apps.chain.selectors.read_cache import chain_read_once
-from apps.chain.steps import facts_read
 
 
 @shared_task(name="chain.facts")

@@ -14,10 +14,10 @@ from apps.blocks.f3 import f3_read
 from apps.blocks.selectors.luck import lucks_shared
 from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
 from apps.blocks.selectors.rounds import rounds_undrawn, wins_lost
-from apps.chain.chain_status import chain_status_of, clock_of, network_known
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.nodes import nodes_all
-from apps.chain.upgrades import nodes_unready
+from apps.chain.selectors.status import chain_status_of, clock_of, network_known
+from apps.chain.selectors.upgrades import nodes_unready
 from apps.checks.rare import Rare, rare_read
 from apps.core.clock import now
 from apps.core.processes import processes_all
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from apps.blocks.luck import Luck
     from apps.blocks.models import F3Lease, Round
     from apps.blocks.selectors.rounds import Undrawn
-    from apps.chain.chain_status import ChainStatus, EpochClock
     from apps.chain.models import Head, Node
-    from apps.chain.upgrades import Readiness
+    from apps.chain.selectors.status import ChainStatus, EpochClock
+    from apps.chain.selectors.upgrades import Readiness
     from apps.core.processes import Process
     from apps.gateway.models import ProverConnection, SignerConnection
     from apps.messages.models import Message, Recovery, Sender

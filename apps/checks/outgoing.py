@@ -13,7 +13,7 @@ from django.core.mail import EmailMessage
 from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
-from apps.chain.connections import Connections
+from apps.chain.node.connections import Connections
 from apps.checks.states import ChannelKind
 from apps.core.formatting import fil
 from apps.users.encryption import DecryptionFailed, text_decrypt

@@ -1,4 +1,4 @@
-"""Questions by which the follower tells whether a step of the messager finds work: apps/chain/steps.py."""
+"""Questions by which the follower tells whether a messager step finds work: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 

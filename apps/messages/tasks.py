@@ -9,9 +9,9 @@ import structlog
 from celery import current_app, shared_task
 from django.db.models import Count, Min, Q
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.client import chain_client
+from apps.chain.node.isolation import for_each_isolated
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.tipsets import key_to_json
+from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.address import POWER_ACTOR, REWARD_ACTOR
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.cids import cid_from_json
@@ -19,7 +19,7 @@ from poolsite.filecoin.cids import cid_from_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

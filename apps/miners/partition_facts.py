@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apps.chain.errors import NodeRefused
-from apps.chain.tipsets import key_to_json
+from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
 from poolsite.filecoin.cbor import BadCbor, decode
 from poolsite.filecoin.cids import Cid
@@ -15,7 +15,7 @@ from poolsite.filecoin.cids import Cid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

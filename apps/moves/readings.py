@@ -11,11 +11,11 @@ from django.utils.translation import gettext
 from apps.blocks.models import Block
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.warm_up import node_has_key
-from apps.chain.chain_status import clock_of
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.chain.selectors.status import clock_of
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.selectors import keys_served

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.tipsets import key_to_json
+from apps.chain.node.tipsets import key_to_json
 from apps.pieces.models import Piece
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 
 def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:

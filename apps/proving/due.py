@@ -1,4 +1,4 @@
-"""Questions by which a head tells whether a step of proving finds work: apps/chain/steps.py."""
+"""Questions by which a head tells whether a step of proving finds work: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 

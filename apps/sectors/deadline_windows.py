@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from poolsite.filecoin.deadlines import deadline_from_json, deadline_info
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 

@@ -22,7 +22,7 @@ from poolsite.filecoin.power import quality_power
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.miners.models import RewardEstimate
 
 

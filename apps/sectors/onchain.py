@@ -17,7 +17,7 @@ from poolsite.filecoin.message import Message, message_to_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 
 ABSENT: Final = re.compile(r"pre-?commit info (does|is) not exists?|^(sector \d+|sector) not found")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from celery import shared_task
 
-from apps.chain.client import chain_client
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.client import chain_client
+from apps.chain.node.isolation import for_each_isolated
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.read_cache import chain_read_once

@@ -1,4 +1,4 @@
-"""Question by which a head tells whether wallets are asked for: apps/chain/steps.py."""
+"""Question by which a head tells whether wallets are asked for: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.wallets.services.refresh import wallets_refresh
 

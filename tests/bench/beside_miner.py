@@ -272,7 +272,7 @@ async def by_turns(
     line: Line, miners: list[Any], original: Original | None
 ) -> list[tuple[Took, Took | None]]:
     """Let both make the blocks of heads of their own, one after the other."""
-    link = importlib.import_module("apps.chain.link").link_to(f"http://127.0.0.1:{line.port}/rpc/v1", "")
+    link = importlib.import_module("apps.chain.node.link").link_to(f"http://127.0.0.1:{line.port}/rpc/v1", "")
     pairs = []
     async with websockets.connect(f"ws://127.0.0.1:{line.port}/rpc/v2", max_size=None) as socket:
         providers = GatewayProviders(socket)

@@ -346,8 +346,8 @@ def push_while_choosing(pool: Any) -> float:
 
 def rounds_choose(pool: Any, addresses: list[str]) -> None:
     """Choose one sender's messages after the other, in a process of its own."""
-    from apps.chain.client import ChainClient
-    from apps.chain.link import NodeLink
+    from apps.chain.node.client import ChainClient
+    from apps.chain.node.link import NodeLink
     from apps.messages.services.publish import messages_publish
     from apps.messages.services.select import sender_select
 

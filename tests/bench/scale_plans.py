@@ -53,7 +53,7 @@ def heads_follow(count: int) -> None:
     """Ask at so many heads what is due, and carry out all steps and facts that there are."""
     one = importlib.import_module
     tasks, steps = one("celery").current_app.tasks, one("poolsite.head_steps")
-    due = one("apps.chain.steps")
+    due = one("apps.chain.heads.steps")
     for _ in range(count):
         heights[0] += 1
         head = pool().factories.head(heights[0])
@@ -71,7 +71,7 @@ def watched() -> Watched:
     begun()
     importlib.import_module("poolsite.celery").app.loader.import_default_modules()
     with ExitStack() as stack:
-        log = stack.enter_context(patch("apps.chain.isolation.log"))
+        log = stack.enter_context(patch("apps.chain.node.isolation.log"))
         for app in TASKS:
             stack.enter_context(patch(f"apps.{app}.tasks.chain_client", node))
         heads_follow(1)

@@ -12,8 +12,8 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from apps.chain.chain_status import GONE_EPOCHS
 from apps.chain.selectors.network import network_current
+from apps.chain.selectors.status import GONE_EPOCHS
 from apps.core.clock import now
 from apps.core.live import Change, publish
 from apps.sectors.services.hosts.commands import worker_command

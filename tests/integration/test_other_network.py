@@ -11,11 +11,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.chain.follow import ChainFollower
+from apps.chain.heads.follow import ChainFollower
+from apps.chain.heads.steps import Steps
 from apps.chain.models import Head, Network, Node
 from apps.chain.selectors.network import network_current
 from apps.chain.states import NodeState
-from apps.chain.steps import Steps
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.chain.addresses import NodeAddress
-from apps.chain.client import ChainClient
-from apps.chain.link import link_to
+from apps.chain.heads.notify import HeadListener, LatestHead
 from apps.chain.models import Head
-from apps.chain.notify import HeadListener, LatestHead
+from apps.chain.node.addresses import NodeAddress
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
 from apps.chain.services.heads import head_follow
 from apps.core.clock import now
 from poolsite.devnet.clock import ManualClock

@@ -15,8 +15,8 @@ import pytest
 from apps.api.callers import principal_from_token
 from apps.api.rpc import callers, limits
 from apps.api.rpc.services.node import proxy
-from apps.chain.link import link_to
 from apps.chain.models import Node
+from apps.chain.node.link import link_to
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeState
 from apps.users.models import Tenant, Token

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from apps.blocks.selectors.mining_miners import miners_mining
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.users.services.grants import miner_grant, signer_grant

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 
-from apps.chain.addresses import node_address
+from apps.chain.node.addresses import node_address
 from poolsite.filecoin.amounts import FIL
 from tests.acceptance.chain import Chain, NodeRefused
 

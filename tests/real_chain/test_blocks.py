@@ -21,9 +21,9 @@ from apps.blocks.selection import MessageSelection
 from apps.blocks.services.rewards import rewards_paid
 from apps.blocks.states import RoundState
 from apps.blocks.timing import RoundTimes
-from apps.chain.client import chain_client
-from apps.chain.link import link_to
 from apps.chain.models import Head
+from apps.chain.node.client import chain_client
+from apps.chain.node.link import link_to
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.signature import Signature
 from tests.unit.apps.blocks.world import drawn, in_database

@@ -15,8 +15,8 @@ from apps.api.errors import error_body
 from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.serializers import ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
 from apps.messages.services.dry_run import message_dry_run

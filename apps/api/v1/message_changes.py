@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from apps.api.v1.message_output import MessageOutput, message_body
 from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue

@@ -13,8 +13,8 @@ from apps.api.v1.message_input import zero_amount
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue

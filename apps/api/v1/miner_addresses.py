@@ -16,8 +16,8 @@ from apps.api.address_bodies import addresses_body, plan_body, reach_body, sent_
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.miners.address_messages import address_messages
 from apps.miners.deal_reach import ReachState

@@ -17,7 +17,7 @@ from apps.api.v1.miner_output import MinerOutput, miner_body
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue
 from apps.miners.selectors.miners import miners_visible

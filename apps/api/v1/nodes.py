@@ -14,9 +14,9 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.selectors.nodes import node_get, nodes_pool
+from apps.chain.selectors.upgrades import Upgrade, readiness, upgrade_next
 from apps.chain.services.nodes import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole, NodeState
-from apps.chain.upgrades import Upgrade, readiness, upgrade_next
 from apps.core import clock
 
 if TYPE_CHECKING:

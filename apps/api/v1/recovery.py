@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide

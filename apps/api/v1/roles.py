@@ -14,7 +14,7 @@ from apps.api.v1.role_output import RoleList, RoleOutput, role_body, roles_body
 from apps.api.v1.sector_output import SectorOutput, sectors_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors.miners import miner_get

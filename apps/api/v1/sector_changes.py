@@ -23,7 +23,7 @@ from apps.api.v1.sector_change_output import (
 )
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.miners.onchain import numbers_allocated

@@ -10,8 +10,8 @@ from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.rounds import rounds_of
 from apps.blocks.states import NotDrawn, WhyNot
-from apps.chain.chain_status import network_known
 from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.status import network_known
 from apps.miners.selectors.miners import reward_estimate
 from apps.miners.states import MinerState
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.blocks.models import F3Lease
-from apps.chain.link import link_to
+from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_enabled, nodes_for_reading
 from apps.chain.states import STATES_FOREIGN, NodeRole
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
     from apps.miners.models import Miner
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
     from apps.miners.models import Miner
 
 log = structlog.get_logger(__name__)

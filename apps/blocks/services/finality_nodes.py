@@ -11,7 +11,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
 
 Answer = TypeVar("Answer")
 ANSWER_S: Final = 5.0

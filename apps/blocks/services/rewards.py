@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
-from apps.chain.client import chain_client
 from apps.chain.models import Head
-from apps.chain.tipsets import key_to_json
+from apps.chain.node.client import chain_client
+from apps.chain.node.tipsets import key_to_json
 from apps.core.compiled import Compiled
 from apps.core.errors import DomainError
 from poolsite.filecoin.actors.miner import Method as MinerMethod
@@ -26,7 +26,7 @@ from poolsite.filecoin.codec import from_cbor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 Json = Any
 BOOKED_AT_ONCE: Final = 20

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.devnet_node import FAULT_DEFAULTS, READ_TIMEOUT_S, FaultValue, devnet_state
-from apps.chain.link import link_to
+from apps.chain.node.devnet import FAULT_DEFAULTS, READ_TIMEOUT_S, FaultValue, devnet_state
+from apps.chain.node.link import link_to
 from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish
 from apps.users.services.audit import audit_record

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.chain.models import Follower, Head
+from apps.chain.node.tipsets import TipsetFacts
 from apps.chain.selectors.heads import head_by_key
-from apps.chain.tipsets import TipsetFacts
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 KEPT_FINALITIES: Final = 3
 """How many finalities of heads stay in the table; older ones can no longer be reverted."""

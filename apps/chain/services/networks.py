@@ -21,7 +21,7 @@ from poolsite.filecoin.sector import RegisteredSealProof
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 MINERS_TELL: Final = (
     "SupportedProofTypes",

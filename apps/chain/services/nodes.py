@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.chain.addresses import node_address
 from apps.chain.models import Node
+from apps.chain.node.addresses import node_address
 from apps.chain.services.probes import node_probe, probe_store
 from apps.chain.states import NodeRole, NodeState
 from apps.core.errors import Conflict

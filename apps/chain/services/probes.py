@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
-from apps.chain.link import link_to
 from apps.chain.models import Node
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_all
+from apps.chain.selectors.upgrades import heights_of
 from apps.chain.services.networks import WrongNetwork, network_bind, network_check
 from apps.chain.states import NodeState
-from apps.chain.upgrades import heights_of
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.chain.tipsets import TipsetFacts
+    from apps.chain.node.tipsets import TipsetFacts
 
 LAG_EPOCHS_MAX: Final = 2
 """A node further behind than this is asked after the others."""

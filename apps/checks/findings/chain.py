@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.chain_status import BEHIND_WORD, GONE_WORD, LATE_WORD, unreadable_text
+from apps.chain.selectors.status import BEHIND_WORD, GONE_WORD, LATE_WORD, unreadable_text
 from apps.chain.states import STATES_FOREIGN, NodeState
 from apps.checks.acts import nodes_leave
 from apps.checks.exposure import fees_per_day

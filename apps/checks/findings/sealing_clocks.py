@@ -22,7 +22,7 @@ from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.checks.data import CheckData
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils.translation import gettext
 from msgspec import structs
 
-from apps.chain.gas_estimates import GasSpec
+from apps.chain.node.gas_estimates import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
@@ -30,8 +30,8 @@ from poolsite.filecoin.message import METHOD_SEND, SignedMessage, signed_message
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 

@@ -16,8 +16,8 @@ from apps.messages.states import Priority, Wait
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
-    from apps.chain.gas_estimates import GasSpec
+    from apps.chain.node.client import ChainClient
+    from apps.chain.node.gas_estimates import GasSpec
     from apps.messages.models import Message, SharedRules
     from apps.messages.services.selection import Selection
 

@@ -15,8 +15,8 @@ from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.messages.services.push_items import PushItem
     from apps.users.principals import Principal
 

@@ -19,8 +19,8 @@ from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from apps.chain.client import ChainClient
-    from apps.chain.gas_estimates import Estimate, GasSpec
+    from apps.chain.node.client import ChainClient
+    from apps.chain.node.gas_estimates import Estimate, GasSpec
     from apps.messages.services.candidates import Candidate
     from apps.messages.services.selection import Selection
     from poolsite.filecoin.message import Message as ChainMessage

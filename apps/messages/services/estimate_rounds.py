@@ -17,7 +17,7 @@ from apps.messages.states import Wait
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.messages.models import Message, SharedRules
     from apps.messages.services.selection import Ready, Selection
     from poolsite.filecoin.message import SignedMessage

@@ -10,8 +10,8 @@ from apps.chain.selectors.heads import head_by_key
 from poolsite.filecoin.address import address_format
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from poolsite.filecoin.message import Message as ChainMessage
     from poolsite.filecoin.message import Receipt
 

@@ -33,8 +33,8 @@ from poolsite.filecoin.cbor import BadCbor
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.errors import NodeRefused
-from apps.chain.gas_estimates import GasSpec
+from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.guard_choice import guard_choose
@@ -14,7 +14,7 @@ from apps.messages.services.guard_choice import guard_choose
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.messages.models import FeeRules, Message
 
 MAX_FEE_DEFAULT = 70_000_000_000_000_000

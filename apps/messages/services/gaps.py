@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.messages.models import Message, Sender
 from apps.messages.services.selection import nonce_gaps, sender_chain_state
 from apps.messages.states import MessageState, Priority, Wait
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.users.models import Tenant
 
 

@@ -21,7 +21,7 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.users.principals import Principal
 
 METHOD_DIGITS = 18

@@ -16,9 +16,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.chain.addresses import node_address
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.link import NodeLink, link_to
+from apps.chain.node.addresses import node_address
+from apps.chain.node.link import NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import STATES_FOREIGN
 from apps.messages.errors import BadMessage

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_version
 from apps.messages.models import Receiver
 from apps.messages.selectors.receivers import kind_from_address
@@ -17,7 +17,7 @@ from poolsite.filecoin.address import UNDEF
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from apps.messages.states import MessageState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

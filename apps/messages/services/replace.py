@@ -27,8 +27,8 @@ from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 

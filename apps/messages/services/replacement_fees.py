@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.gas_estimates import GasSpec
+from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.errors import FeeTooLow
 from apps.messages.services.fees import capped, fee_choice_of
 from apps.messages.services.gas_checks import fee_cap_check
 from poolsite.filecoin.amounts import AttoFil
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
     from poolsite.filecoin.message import Message as ChainMessage
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.users.principals import Principal
     from poolsite.wire.policy import PolicyApplied, PolicyChange
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 
 from apps.chain.errors import NodeRefused
-from apps.chain.tipsets import key_to_json, tipset_from_json
+from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
 from apps.messages.services.spend import ADDED, exit_code_bounded, gas_cost, spend_record
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 SEARCHED_AT_ONCE: Final = 200
 

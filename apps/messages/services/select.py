@@ -38,8 +38,8 @@ from apps.messages.states import MessageState, SenderState, Wait
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
 
 SENDER_LOCK: Final = 0x4D53
 """Lock class of senders: they save double work; `Sender.version` keeps a nonce from being given twice."""

@@ -21,8 +21,8 @@ from apps.messages.states import MessageState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.messages.services.budgets import Budgets
     from apps.messages.services.recovery.chain_history import Landed
     from apps.messages.states import Wait

@@ -24,7 +24,7 @@ from poolsite.wire.origins import Origin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.core.errors import DomainError
     from apps.messages.services.selection import Selection, SelectionId
     from poolsite.filecoin.message import Message as ChainMessage

@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.paths import path_between
-from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.core.compiled import Compiled
 from apps.core.locks import try_lock
 from apps.messages.models import Message, Tracker
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import chain_client
 from apps.messages.errors import BadMessage
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.services.gas_checks import gas_check

@@ -30,7 +30,7 @@ from poolsite.filecoin.codec import to_cbor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.miners.services.address_reads import MinerAddresses
     from poolsite.filecoin.address import Address
 

@@ -29,8 +29,8 @@ from poolsite.filecoin.actors.miner_control import ChangeOwnerAddressParams, Cha
 from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
     from apps.users.principals import Principal

@@ -13,7 +13,7 @@ from poolsite.filecoin.address import BadAddress, address_parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from poolsite.filecoin.address import Address
 
 CONTROL_MAX: Final = 10

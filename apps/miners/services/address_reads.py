@@ -12,7 +12,7 @@ from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
 
 

@@ -14,7 +14,7 @@ from poolsite.filecoin.address import DELEGATED, SECP256K1, address_parse
 from poolsite.filecoin.amounts import amount_parse
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.users.models import Tenant
     from apps.users.principals import Principal
     from poolsite.filecoin.policy import Network

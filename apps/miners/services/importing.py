@@ -28,7 +28,7 @@ from poolsite.filecoin.address import (
 from poolsite.filecoin.sector import post_proof
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.users.models import Tenant
     from apps.users.principals import Principal
     from poolsite.filecoin.policy import Network

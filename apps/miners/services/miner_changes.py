@@ -16,7 +16,7 @@ from poolsite.filecoin.address import address_format, address_parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.miners.miner_facts import MinerFacts
 
 log = structlog.get_logger(__name__)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.isolation import for_each_isolated
-from apps.chain.parallel import map_parallel
+from apps.chain.node.isolation import for_each_isolated
+from apps.chain.node.parallel import map_parallel
 from apps.miners.due import ESTIMATE_EPOCHS
 from apps.miners.miner_facts import miner_facts
 from apps.miners.models import ChainRoots, Miner, RewardEstimate
@@ -31,7 +31,7 @@ from poolsite.filecoin.deadlines import current_deadline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from poolsite.filecoin.deadlines import ProvingParams
 
 log = structlog.get_logger(__name__)

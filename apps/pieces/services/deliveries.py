@@ -20,7 +20,7 @@ import structlog
 from django.db import Error, IntegrityError, transaction
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.core.transitions import advance

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.transitions import advance

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.miners.partition_facts import partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each

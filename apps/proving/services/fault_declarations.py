@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance

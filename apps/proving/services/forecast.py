@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import F, Q
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled, attach
 from apps.core.live import Change, publish
 from apps.messages.selectors.messages import messages_by_ids

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
 

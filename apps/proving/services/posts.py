@@ -9,7 +9,7 @@ import structlog
 from django.db import transaction
 from django.db.models.expressions import RawSQL
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled, attach
 from apps.core.locks import lock_in_turn, try_lock
 from apps.core.prepared_statements import Prepared

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.chain_status import chain_status_of
+from apps.chain.selectors.status import chain_status_of
 from apps.core.formatting import fil
 from apps.gateway.selectors import keys_served
 from apps.messages.models import Message, Sender

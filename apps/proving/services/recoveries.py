@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.locks import lock_in_turn, try_lock
 from apps.messages.selectors.messages import messages_by_ids

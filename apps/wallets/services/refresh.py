@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from apps.chain.errors import NodeRefused
-from apps.chain.parallel import map_parallel
+from apps.chain.node.parallel import map_parallel
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.wallets.models import Wallet
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 TURN_MIN: Final = 100
 """Wallets that are asked for in turn; a pool of no more has all balances of its last turn."""

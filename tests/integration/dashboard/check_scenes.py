@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from apps.blocks.f3 import F3Participation
 from apps.blocks.models import F3Lease, Round
 from apps.blocks.states import RoundState
-from apps.chain.chain_status import network_known
 from apps.chain.models import Node
+from apps.chain.selectors.status import network_known
 from apps.chain.states import NodeState
 from apps.checks.models import AlertChannel, Notification
 from apps.core.clock import now

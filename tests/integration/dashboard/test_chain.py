@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.chain.client import chain_client
-from apps.chain.link import link_to
 from apps.chain.models import Network, Node
+from apps.chain.node.client import chain_client
+from apps.chain.node.link import link_to
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeRole, NodeState

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import Client
 
-from apps.chain.devnet_node import FAULT_DEFAULTS
 from apps.chain.models import Node
+from apps.chain.node.devnet import FAULT_DEFAULTS
 from apps.chain.services.fault_injection import ACTIONS
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe

@@ -25,9 +25,9 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from apps.chain.client import ChainClient
-from apps.chain.link import NodeLink
 from apps.chain.models import Node
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import NodeLink
 from apps.core.errors import DomainError
 from apps.messages.models import Message, Sender
 from apps.messages.services.bulk import BULK_STATES, messages_bulk

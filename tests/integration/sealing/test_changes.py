@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.test import TestCase
 from django.urls import reverse
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock

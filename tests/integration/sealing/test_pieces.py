@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from apps.chain.client import chain_client
 from apps.chain.models import Head
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.messages.models import Message

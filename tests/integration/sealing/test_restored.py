@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_end

@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.test import TestCase
 from django.urls import reverse
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.checks.data import CheckData

@@ -20,12 +20,12 @@ from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 
 import poolsite.celery
-from apps.chain.client import chain_client
+from apps.chain.heads.steps import head_steps, tasks_due
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.steps import head_steps, tasks_due
 from apps.core import clock
 from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated

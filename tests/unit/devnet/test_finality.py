@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.chain.errors import NodeRefused
-from apps.chain.link import NodeLink
+from apps.chain.node.link import NodeLink
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.participation import TICKET_INVALID, F3Error, Lease, ticket_of, ticket_read

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.api.market_storage import MarketStorage, order_read
-from apps.chain.addresses import NodeAddress
+from apps.chain.node.addresses import NodeAddress
 from apps.core import clock
 from apps.pieces.files import piece_path
 from apps.pieces.services.deliveries import deliveries_send

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.chain.client import ChainClient, chain_client
+from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import DomainError, NotReachable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.market_storage import MarketStorage
-from apps.chain.addresses import node_address
+from apps.chain.node.addresses import node_address
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_get, miners_active
 from apps.users.principals import SYSTEM

@@ -13,7 +13,7 @@ from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
 from apps.api.v1.miner_moves import WAYS, MinerMoveInput, move_body, move_do
 from apps.api.v1.miner_senders import MinerSendersInput, senders_body
 from apps.api.v1.miner_targets import TargetInput, target_body
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.chain.addresses import node_address
-from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
-from apps.chain.link import link_to
+from apps.chain.node.addresses import node_address
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
 from apps.chain.selectors.network import network_bound
 from apps.chain.services.networks import network_read
 from apps.chain.services.probes import PROBE_TIMEOUT_S

@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from apps.api.v1.host_output import detail_body
-from apps.chain.chain_status import network_known
 from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.status import network_known
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import amount_text, fee_text, size

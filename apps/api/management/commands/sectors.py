@@ -10,7 +10,7 @@ from apps.api.management.expiring import expiring_arguments, expiring_chosen, is
 from apps.api.management.words import confirm, plan_lines
 from apps.api.v1.sector_epochs import epochs_here, expiring_body, precommit_body
 from apps.api.v1.sector_output import detail_body
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock

@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from apps.api.rpc.callers import revocation_watch
 from apps.api.rpc.transport.socket_state import SocketState
-from apps.chain.connections import AnswerTooLarge, Connections
-from apps.chain.sockets import socket_open
+from apps.chain.node.connections import AnswerTooLarge, Connections
+from apps.chain.node.sockets import socket_open
 from apps.gateway.hub_client import hub_database
 from apps.gateway.reverse import reverse_of
 from apps.users.limits import RULES, rate_limit_consume

@@ -9,8 +9,8 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from apps.api.address_bodies import addresses_body, plan_body, sent_body
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue
 from apps.miners.address_messages import address_messages

@@ -9,9 +9,9 @@ from typing import Any
 from celery import current_app
 from django.core.management.base import BaseCommand
 
-from apps.chain.follow import ChainFollower
-from apps.chain.queues import tasks_waiting
-from apps.chain.steps import Steps, tasks_due
+from apps.chain.heads.follow import ChainFollower
+from apps.chain.heads.queues import tasks_waiting
+from apps.chain.heads.steps import Steps, tasks_due
 
 
 class Command(BaseCommand):

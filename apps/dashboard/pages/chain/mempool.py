@@ -10,8 +10,8 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict

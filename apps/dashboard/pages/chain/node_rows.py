@@ -9,15 +9,15 @@ from django.urls import reverse
 from django.utils.translation import gettext as say
 
 from apps.chain.selectors.nodes import nodes_pool
+from apps.chain.selectors.upgrades import readiness, upgrade_next
 from apps.chain.states import NodeRole, NodeState
-from apps.chain.upgrades import readiness, upgrade_next
 from apps.core import formatting
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
 
 if TYPE_CHECKING:
     from apps.chain.models import Node
-    from apps.chain.upgrades import Readiness, Upgrade
+    from apps.chain.selectors.upgrades import Readiness, Upgrade
     from apps.users.principals import Principal
 
 TONES: Final = {

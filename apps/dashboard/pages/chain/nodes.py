@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.selectors.nodes import node_get
+from apps.chain.selectors.upgrades import upgrade_next
 from apps.chain.services.nodes import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole
-from apps.chain.upgrades import upgrade_next
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm, form_render

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.chain.selectors.heads import head_at, heads_recent, heads_taken_back
 from apps.chain.selectors.network import network_state, network_version
 from apps.chain.selectors.nodes import nodes_all
+from apps.chain.selectors.upgrades import nodes_readiness, upgrades_after
 from apps.chain.states import NodeState
-from apps.chain.upgrades import nodes_readiness, upgrades_after
 from apps.checks.results import Topic
 from apps.core import formatting
 from apps.core.errors import DomainError

@@ -11,8 +11,8 @@ from django.urls import path
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_safe
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_above, head_after, head_at, head_exactly_at
 from apps.core import formatting
 from apps.dashboard.layout import page_render

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from apps.chain.chain_status import network_known
+from apps.chain.selectors.status import network_known
 from apps.core import clock
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import THEME_COOKIE

@@ -8,14 +8,14 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from apps.chain.devnet_node import FAULT_DEFAULTS
+from apps.chain.node.devnet import FAULT_DEFAULTS
 from apps.chain.services.fault_injection import ACTIONS, Number
 from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.fault_injection.fault_names import ACTION_LABELS, NUMBER_WORDS, PARTS, SWITCH_WORDS
 from apps.dashboard.text_fields import Text
 
 if TYPE_CHECKING:
-    from apps.chain.devnet_node import DevnetState, FaultValue
+    from apps.chain.node.devnet import DevnetState, FaultValue
 
 
 TEXT_MAX: Final = 200

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.chain.devnet_node import FAULT_DEFAULTS, DevnetState, devnet_state
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.devnet import FAULT_DEFAULTS, DevnetState, devnet_state
 from apps.chain.selectors.nodes import nodes_devnet
 from apps.chain.services.fault_injection import ACTIONS, devnet_act, faults_reset, faults_set
 from apps.core import formatting

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.dashboard.forms import FeeRulesForm, form_render

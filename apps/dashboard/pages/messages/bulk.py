@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError

@@ -12,8 +12,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import formatting
 from apps.core.errors import BadValue

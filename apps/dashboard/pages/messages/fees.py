@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError

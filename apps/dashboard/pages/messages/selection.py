@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from apps.chain.chain_status import network_known
 from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.status import network_known
 from apps.core.errors import BadValue
 from apps.dashboard.forms import PageForm
 from apps.dashboard.text_fields import Text, Ticks

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError

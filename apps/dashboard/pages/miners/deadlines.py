@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from django_stubs_ext import StrOrPromise
 
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.proving.models import Deadline, WindowPost
 
     Posts = Mapping[tuple[int, int], Sequence[WindowPost]]

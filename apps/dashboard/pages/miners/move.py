@@ -10,7 +10,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import plural

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from django_stubs_ext import StrOrPromise
 
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.proving.models import PostNote, WindowPost
     from poolsite.filecoin.policy import Network
 

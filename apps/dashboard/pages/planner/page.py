@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.dashboard.layout import page_render

@@ -10,7 +10,7 @@ from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted

@@ -20,7 +20,7 @@ from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
     from apps.users.principals import Principal

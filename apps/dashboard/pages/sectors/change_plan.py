@@ -13,7 +13,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.sectors.services.changes.plans import ChangePlan
     from apps.sectors.services.changes.prices import SectorPrice
 

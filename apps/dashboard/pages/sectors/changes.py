@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
@@ -32,7 +32,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 if TYPE_CHECKING:
     import uuid
 
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.sectors.services.changes.plans import ChangePlan
     from apps.users.principals import Principal
 

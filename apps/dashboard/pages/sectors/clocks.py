@@ -16,7 +16,7 @@ from poolsite.wire.pipeline import ChainClock, SectorState, states_on_clock
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network

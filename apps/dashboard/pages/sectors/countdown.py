@@ -15,7 +15,7 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Owner, Stage
 
 if TYPE_CHECKING:
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.dashboard.page_data import PageData
     from apps.proving.models import Deadline
     from apps.sectors.models import Sector

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.chain.chain_status import EpochClock
+    from apps.chain.selectors.status import EpochClock
     from apps.sectors.selectors.expirations import ExpiryBucket
     from apps.users.principals import Principal
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.chain.tipsets import TipsetFacts
+    from apps.chain.node.client import ChainClient
+    from apps.chain.node.tipsets import TipsetFacts
     from poolsite.filecoin.message import Message as ChainMessage
     from poolsite.filecoin.message import Receipt
 

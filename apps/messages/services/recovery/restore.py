@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish, publish_all
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
-    from apps.chain.tipsets import TipsetFacts
+    from apps.chain.node.client import ChainClient
+    from apps.chain.node.tipsets import TipsetFacts
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)

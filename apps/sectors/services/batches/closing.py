@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.sectors.models import Sector
     from apps.sectors.onchain import TrialRun
     from poolsite.filecoin.policy import Network

@@ -12,7 +12,7 @@ import structlog
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.miners.states import MinerState
 from apps.sectors.models import SectorChange
 from apps.sectors.selectors.restored import miners_unrecovered

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import F, Q
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.live_sectors import claims_read

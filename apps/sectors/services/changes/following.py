@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids, messages_not_landed

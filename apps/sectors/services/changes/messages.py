@@ -19,8 +19,8 @@ from poolsite.wire.pipeline.changes import ChangeKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
     from apps.sectors.services.changes.prices import SectorPrice

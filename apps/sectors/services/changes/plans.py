@@ -23,8 +23,8 @@ from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from apps.sectors.models import Batch, Job
     from apps.sectors.services.changes.plans import ChangePlan
     from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db.models import F
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import publish
 from apps.messages.models import Recovery, Sender
 from apps.messages.selectors.recovery import recovery_hold_reason

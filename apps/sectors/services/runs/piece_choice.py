@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.tipsets import key_to_json
+from apps.chain.node.tipsets import key_to_json
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_refusal
 from apps.pieces.states import PieceState

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from apps.chain.errors import NodeRefused
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish

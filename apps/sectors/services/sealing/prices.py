@@ -35,8 +35,8 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorState
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
     from poolsite.filecoin.policy import Network
 
 GAS_FIRST: Final[dict[str, int]] = {BatchKind.PRE_COMMIT: 17_000_000, BatchKind.COMMIT: 128_000_000}

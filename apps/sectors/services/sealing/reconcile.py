@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
 
 ON_CHAIN: Final = "a message marked failed has landed"

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.chain.isolation import for_each_isolated
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.core.formatting import fee_text, fil, plural, size
 from apps.core.live import Change, publish

@@ -15,8 +15,8 @@ from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import f3_participate
 from apps.blocks.services.finality_tickets import refusal_code
 from apps.chain.errors import NodeRefused
-from apps.chain.link import NodeLink
 from apps.chain.models import Node
+from apps.chain.node.link import NodeLink
 from apps.core import clock
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.users.models import MinerGrant, SignerGrant

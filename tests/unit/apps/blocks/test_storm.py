@@ -17,7 +17,7 @@ from apps.blocks.miner_round import MinerRound
 from apps.blocks.models import Block, Round
 from apps.blocks.nodes import BlockNodes
 from apps.blocks.states import RoundState
-from apps.chain.link import link_to
+from apps.chain.node.link import link_to
 from apps.gateway.errors import SignerAway
 from tests.acceptance.pool import dice
 from tests.unit.apps.blocks.rounds import STEPS, in_thread, won

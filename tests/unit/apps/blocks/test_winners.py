@@ -9,8 +9,8 @@ import pytest
 
 from apps.blocks.warm_up import warm_up
 from apps.blocks.winners import winners_count
-from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
 from apps.gateway.errors import NoAnswer, SignerAway
 from apps.users.principals import SYSTEM

@@ -15,8 +15,8 @@ from apps.blocks.selection import MessageSelection
 from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.services.rounds import rounds_at, rounds_record
 from apps.blocks.timing import RoundTimes
-from apps.chain.client import chain_client
-from apps.chain.link import link_to
+from apps.chain.node.client import chain_client
+from apps.chain.node.link import link_to
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync

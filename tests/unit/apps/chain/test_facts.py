@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils.timezone import now
 
-from apps.chain.steps import EVERY_STEP_EPOCHS, facts_due, facts_read
+from apps.chain.heads.steps import EVERY_STEP_EPOCHS, facts_due, facts_read
 from apps.miners.models import ChainRoots, RewardEstimate
 from apps.proving.due import WAITS_TO_OPEN
 from apps.proving.models import FollowedWindows, WindowPost

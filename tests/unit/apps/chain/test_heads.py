@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.chain.client import ChainClient
-from apps.chain.link import NodeLink
 from apps.chain.models import Follower, Head
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import NodeLink
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.heads import head_current, heads_taken_back
 from apps.chain.selectors.paths import path_between
@@ -20,8 +20,8 @@ from tests.fake_node import FakeNode, served
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from apps.chain.node.tipsets import TipsetFacts
     from apps.chain.services.heads import HeadStepResult
-    from apps.chain.tipsets import TipsetFacts
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

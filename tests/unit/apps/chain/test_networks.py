@@ -10,18 +10,18 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown
-from apps.chain.follow import ChainFollower
-from apps.chain.link import link_to
+from apps.chain.heads.follow import ChainFollower
+from apps.chain.heads.steps import Steps
 from apps.chain.models import Head, Network, Node
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeState
-from apps.chain.steps import Steps
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.core.liveness import heartbeat_send
@@ -151,10 +151,10 @@ def test_a_follower_survives_a_network_without_rules(
 ) -> None:
     node, url = lotus
     node.has_miner = False
-    monkeypatch.setattr("apps.chain.follow.HeadListener.start", lambda _self: None)
-    monkeypatch.setattr("apps.chain.follow.HeadListener.stop", lambda _self: None)
-    monkeypatch.setattr("apps.chain.follow.NodeWatch.start", lambda _self: None)
-    monkeypatch.setattr("apps.chain.follow.NodeWatch.stop", lambda _self: None)
+    monkeypatch.setattr("apps.chain.heads.follow.HeadListener.start", lambda _self: None)
+    monkeypatch.setattr("apps.chain.heads.follow.HeadListener.stop", lambda _self: None)
+    monkeypatch.setattr("apps.chain.heads.follow.NodeWatch.start", lambda _self: None)
+    monkeypatch.setattr("apps.chain.heads.follow.NodeWatch.stop", lambda _self: None)
     settings.CHAIN_URLS = [url]
     follower = ChainFollower(steps=Steps(send=lambda *_args, **_kwargs: None))
 

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from apps.chain.models import Node
-from apps.chain.services.nodes import nodes_sync
-from apps.chain.services.probes import nodes_probe
-from apps.chain.upgrades import (
+from apps.chain.selectors.upgrades import (
     FAR_EPOCHS,
     Upgrade,
     heights_of,
@@ -19,6 +17,8 @@ from apps.chain.upgrades import (
     upgrades_after,
     upgrades_among,
 )
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from poolsite.filecoin.upgrades import FORK_UPGRADES
 from tests.fake_node import FakeNode, served
 

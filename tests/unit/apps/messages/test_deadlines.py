@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.chain.client import ChainClient
 from apps.chain.errors import NodeUnavailable
-from apps.chain.link import NodeLink
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import NodeLink
 from apps.messages.models import Message
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.guards import auto_bump_set

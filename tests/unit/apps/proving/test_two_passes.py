@@ -31,7 +31,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the log says of proofs that could not be moved."""
     lines: list[Any] = []
-    monkeypatch.setattr("apps.chain.isolation.log.warning", lambda event, **data: lines.append((event, data)))
+    monkeypatch.setattr(
+        "apps.chain.node.isolation.log.warning", lambda event, **data: lines.append((event, data))
+    )
     return lines
 
 

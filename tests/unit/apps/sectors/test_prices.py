@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.messages.states import MessageState
 from apps.miners.models import MinerAddress
 from apps.miners.states import Use

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.chain.errors import NodeRefused
-from apps.chain.steps import facts_due
+from apps.chain.heads.steps import facts_due
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerConnection, SignerKey
@@ -21,7 +21,7 @@ from tests import factories, people
 from tests.keys import fixed_key
 
 if TYPE_CHECKING:
-    from apps.chain.client import ChainClient
+    from apps.chain.node.client import ChainClient
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, whole
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.batches.context import sealing_context_now

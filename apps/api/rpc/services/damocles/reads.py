@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from apps.api.rpc.services.damocles import answers
 from apps.api.rpc.services.damocles.forms import ANY_RECORD, CID, COUNT, NAME, SECTOR, TIPSET
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.sector_records import record_of, records_of

@@ -14,7 +14,7 @@ from apps.api.rpc.services.messager.access import (
     sender_check,
 )
 from apps.api.rpc.services.messager.parameters import Replacement
-from apps.chain.client import chain_client
+from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.messages.errors import BadMessage, MessageNotFound
 from apps.messages.selectors.messages import message_get

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from apps.api.rpc.batching import RequestBatcher
 from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.messager.parameters import QuickSend
-from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import chain_client
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push, messages_push, messages_push_batch

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.proxy import NODES, PREFIX, params_text, refusal_of
 from apps.api.rpc.services.node.proxy import subscribe as node_subscribe
-from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.sockets import FAILURES, NodeSocket
+from apps.chain.node.client import ChainClient
+from apps.chain.node.sockets import FAILURES, NodeSocket
 from poolsite.wire.jsonrpc.messages import Json, RpcError, frame_write
 from poolsite.wire.jsonrpc.server import Closed
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from apps.api.rpc.services.node.methods import IMMUTABLE, LEVELS
-from apps.chain.addresses import NodeAddress
-from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.link import link_to
+from apps.chain.node.addresses import NodeAddress
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
+from apps.chain.node.sockets import FAILURES, NodeSocket, node_socket_open
 from apps.chain.selectors.nodes import nodes_for_reading
-from apps.chain.sockets import FAILURES, NodeSocket, node_socket_open
 from apps.core.database_threads import in_database
 from poolsite.wire.jsonrpc.client import channel_read
 from poolsite.wire.jsonrpc.messages import CODE_PANIC, CODE_PARSE, Json, RpcError

@@ -11,7 +11,7 @@ from apps.api.rpc.dispatcher import Call, Service
 from apps.api.rpc.services.node import ethereum, wallet
 from apps.api.rpc.services.node.methods import CHANNELS, LEVELS, TENANT_CALLS
 from apps.api.rpc.services.node.proxy import PREFIX, ProxyMethod, channel_open
-from apps.chain.call_timeouts import LONG_METHODS
+from apps.chain.node.call_timeouts import LONG_METHODS
 from poolsite.wire.jsonrpc.messages import Json
 from poolsite.wire.jsonrpc.parameters import RpcMethod
 

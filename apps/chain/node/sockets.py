@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
     from websockets.sync.client import ClientConnection as ThreadConnection
 
-    from apps.chain.addresses import NodeAddress
+    from apps.chain.node.addresses import NodeAddress
 
 OPEN_TIMEOUT_S: Final = 3.0
 CLOSE_TIMEOUT_S: Final = 0.5

@@ -16,10 +16,11 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from apps.chain.client import ChainClient, chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
-from apps.chain.link import link_to
-from apps.chain.notify import HeadListener, LatestHead
+from apps.chain.heads.notify import HeadListener, LatestHead
+from apps.chain.heads.watch import NodeWatch
+from apps.chain.node.client import ChainClient, chain_client
+from apps.chain.node.link import link_to
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
@@ -28,7 +29,6 @@ from apps.chain.services.heads import follower_row, head_follow, steps_enqueued
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import node_require_ours, nodes_probe
-from apps.chain.watch import NodeWatch
 from apps.core import clock
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
@@ -36,10 +36,10 @@ from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apps.chain.addresses import NodeAddress
+    from apps.chain.heads.steps import Steps
     from apps.chain.models import Follower, Head
-    from apps.chain.steps import Steps
-    from apps.chain.tipsets import TipsetFacts
+    from apps.chain.node.addresses import NodeAddress
+    from apps.chain.node.tipsets import TipsetFacts
 
 log = structlog.get_logger(__name__)
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.sync.server import Server, ServerConnection, serve
 
-from apps.chain.addresses import NodeAddress
-from apps.chain.client import ChainClient
-from apps.chain.link import link_to
-from apps.chain.notify import HeadListener, LatestHead
+from apps.chain.heads.notify import HeadListener, LatestHead
+from apps.chain.node.addresses import NodeAddress
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.chain.tipsets import TipsetFacts
+    from apps.chain.node.tipsets import TipsetFacts
 
 WAIT_S = 60.0
 
@@ -124,7 +124,7 @@ def test_after_reverts_alone_the_node_is_asked_for_its_head(node: FakeNode) -> N
 
 
 def test_a_lost_connection_is_opened_again(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
+    monkeypatch.setattr("apps.chain.heads.notify.RETRY_S", 0.01)
     channel = Channel()
     with (
         served(node) as url,
@@ -139,7 +139,7 @@ def test_a_lost_connection_is_opened_again(node: FakeNode, monkeypatch: pytest.M
 
 
 def test_a_closed_channel_is_subscribed_again(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
+    monkeypatch.setattr("apps.chain.heads.notify.RETRY_S", 0.01)
     channel = Channel()
     with served(node) as url, channel_served(channel) as ws, listening(NodeAddress(url, ws, "")):
         socket = channel.sockets.get(timeout=WAIT_S)
@@ -152,7 +152,7 @@ def test_a_closed_channel_is_subscribed_again(node: FakeNode, monkeypatch: pytes
 def test_a_frame_that_nobody_can_read_does_not_end_the_listening(
     node: FakeNode, frame: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
+    monkeypatch.setattr("apps.chain.heads.notify.RETRY_S", 0.01)
     channel = Channel()
     with heads_of(node, channel) as heard:
         channel.sockets.get(timeout=WAIT_S).send(frame)
@@ -163,7 +163,7 @@ def test_a_frame_that_nobody_can_read_does_not_end_the_listening(
 
 
 def test_a_silent_connection_is_checked(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.chain.notify.SILENCE_S", 0.01)
+    monkeypatch.setattr("apps.chain.heads.notify.SILENCE_S", 0.01)
     channel = Channel()
     with (
         served(node) as url,
@@ -176,7 +176,7 @@ def test_a_silent_connection_is_checked(node: FakeNode, monkeypatch: pytest.Monk
 def test_a_node_without_websocket_is_asked_again_and_again(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.chain.notify.POLL_S", 0.01)
+    monkeypatch.setattr("apps.chain.heads.notify.POLL_S", 0.01)
     with served(node) as url:
         address = NodeAddress(url, url.replace("http", "ws"), "")
         with listening(address) as (_, heard):

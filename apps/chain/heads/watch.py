@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
-from apps.chain.addresses import NodeAddress
+from apps.chain.node.addresses import NodeAddress
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeState

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from apps.chain.errors import NodeUnavailable
-from apps.chain.isolation import AWAY_MAX
+from apps.chain.node.isolation import AWAY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

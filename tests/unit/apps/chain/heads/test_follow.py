@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kombu.exceptions import OperationalError as BrokerAway
 
-from apps.chain.addresses import node_address
-from apps.chain.client import ChainClient
 from apps.chain.errors import NodeUnavailable
-from apps.chain.follow import ChainFollower
-from apps.chain.link import link_to
+from apps.chain.heads.follow import ChainFollower
+from apps.chain.heads.steps import Steps, head_steps
 from apps.chain.models import Follower, Head, Network, Node
+from apps.chain.node.addresses import node_address
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
 from apps.chain.selectors.network import network_current
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeState
-from apps.chain.steps import Steps, head_steps
 from tests.fake_node import NETWORK, FakeNode, served
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def network_client(url: str) -> ChainClient:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr("apps.chain.follow.WAIT_S", 0.0)
+    monkeypatch.setattr("apps.chain.heads.follow.WAIT_S", 0.0)
     node = FakeNode()
     node.clock = int(NOW.timestamp())
     node.head.timestamp = node.clock
@@ -202,7 +202,7 @@ def test_an_absent_node_is_survived(site: Site, monkeypatch: pytest.MonkeyPatch)
     def away(*_args: Any, **_kwargs: Any) -> None:
         raise NodeUnavailable("gone")
 
-    monkeypatch.setattr("apps.chain.follow.head_follow", away)
+    monkeypatch.setattr("apps.chain.heads.follow.head_follow", away)
     site.hear()
     monkeypatch.undo()
 
@@ -253,7 +253,7 @@ def test_a_node_that_left_the_settings_is_not_asked(site: Site) -> None:
 
 
 def test_steps_are_sent_when_the_broker_is_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.chain.follow.WAIT_S", 0.01)
+    monkeypatch.setattr("apps.chain.heads.follow.WAIT_S", 0.01)
     send = site.send
 
     def away(*_args: Any, **_options: Any) -> None:

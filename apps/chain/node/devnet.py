@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.link import link_to
+from apps.chain.node.link import link_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

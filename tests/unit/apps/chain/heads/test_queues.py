@@ -7,9 +7,9 @@ from typing import Any
 from celery import Celery
 from redis.exceptions import ConnectionError as RedisAway
 
-from apps.chain import queues
-from apps.chain.queues import tasks_waiting
-from apps.chain.steps import Steps, head_steps
+from apps.chain.heads import queues
+from apps.chain.heads.queues import tasks_waiting
+from apps.chain.heads.steps import Steps, head_steps
 from apps.core.redis_clients import redis_client
 
 

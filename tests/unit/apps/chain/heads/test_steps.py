@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils.timezone import now
 
-from apps.chain.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
+from apps.chain.heads.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
 from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
 from apps.sectors.models import HostInventory, SectorAdoption, StoreScan

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.utils.translation import gettext
 
-from apps.chain.connections import AnswerTooLarge, Connections
 from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
+from apps.chain.node.connections import AnswerTooLarge, Connections
 from poolsite.wire.jsonrpc.client import request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError
 

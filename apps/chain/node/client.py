@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.failover import NO_NODE, UNREADABLE, FailoverCalls
-from apps.chain.gas_estimates import Estimate, GasSpec
-from apps.chain.link import link_to
-from apps.chain.node_answers import (
+from apps.chain.node.answers import (
     Actor,
     actor_read,
     block_messages_read,
@@ -28,8 +25,11 @@ from apps.chain.node_answers import (
     signed_messages_read,
     text_read,
 )
+from apps.chain.node.failover import NO_NODE, UNREADABLE, FailoverCalls
+from apps.chain.node.gas_estimates import Estimate, GasSpec
+from apps.chain.node.link import link_to
+from apps.chain.node.tipsets import TipsetFacts, key_to_json, tipset_from_json
 from apps.chain.selectors.nodes import nodes_for_reading
-from apps.chain.tipsets import TipsetFacts, key_to_json, tipset_from_json
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.message import (
     Message,

@@ -15,8 +15,8 @@ import structlog
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.sockets import node_socket_open_in_thread
-from apps.chain.tipsets import TipsetFacts, tipset_from_json
+from apps.chain.node.sockets import node_socket_open_in_thread
+from apps.chain.node.tipsets import TipsetFacts, tipset_from_json
 from poolsite.wire.jsonrpc.client import channel_read, request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from websockets.sync.client import ClientConnection
 
-    from apps.chain.addresses import NodeAddress
-    from apps.chain.client import ChainClient
+    from apps.chain.node.addresses import NodeAddress
+    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

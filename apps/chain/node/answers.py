@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.chain.errors import NodeRefused
-from apps.chain.gas_estimates import Estimate
+from apps.chain.node.gas_estimates import Estimate
 from apps.core.sanitize import sanitize_text
 from poolsite.filecoin.cids import Cid, cid_from_json
 from poolsite.filecoin.message import (

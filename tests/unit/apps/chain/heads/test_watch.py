@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from apps.chain.follow import ChainFollower
+from apps.chain.heads.follow import ChainFollower
+from apps.chain.heads.steps import Steps
 from apps.chain.models import Head, Node
 from apps.chain.states import NodeState
-from apps.chain.steps import Steps
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def turn_until(follower: ChainFollower, is_so: Callable[[], bool]) -> None:
 def test_heads_go_on_from_another_node_when_the_followed_one_lies_behind(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 0.05)
-    monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
+    monkeypatch.setattr("apps.chain.heads.watch.PROBE_EVERY_S", 0.05)
+    monkeypatch.setattr("apps.chain.heads.notify.POLL_S", 0.02)
     stuck, good = FakeNode(), FakeNode()
     sent: list[Any] = []
     follower = ChainFollower(steps=Steps(send=lambda task, **_: sent.append(task)))
@@ -54,8 +54,8 @@ def test_heads_go_on_from_another_node_when_the_followed_one_lies_behind(
 def test_another_chain_at_the_same_address_is_not_followed(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 0.05)
-    monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
+    monkeypatch.setattr("apps.chain.heads.watch.PROBE_EVERY_S", 0.05)
+    monkeypatch.setattr("apps.chain.heads.notify.POLL_S", 0.02)
     ours, other = FakeNode(), FakeNode(salt="another genesis")
     for _ in range(3):
         ours.mine()
@@ -85,8 +85,8 @@ def test_another_chain_at_the_same_address_is_not_followed(
 def test_a_head_of_another_chain_is_refused_before_any_probe_saw_it(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 3600.0)
-    monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
+    monkeypatch.setattr("apps.chain.heads.watch.PROBE_EVERY_S", 3600.0)
+    monkeypatch.setattr("apps.chain.heads.notify.POLL_S", 0.02)
     ours, other = FakeNode(), FakeNode(salt="another genesis")
     other.mine()
     follower = ChainFollower(steps=Steps(send=lambda *_args, **_kwargs: None))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.chain.client import ChainClient
 from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
-from apps.chain.gas_estimates import GasSpec
-from apps.chain.link import NodeLink
+from apps.chain.node.client import ChainClient
+from apps.chain.node.gas_estimates import GasSpec
+from apps.chain.node.link import NodeLink
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message
 from tests.fake_node import FakeNode, served

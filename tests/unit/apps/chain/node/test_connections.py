@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from apps.chain.connections import AnswerTooLarge, Connections
+from apps.chain.node.connections import AnswerTooLarge, Connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils.translation import gettext
 
-from apps.chain.call_timeouts import call_timeouts
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.call_timeouts import call_timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from apps.chain.link import NodeLink
+    from apps.chain.node.link import NodeLink
 
 T = TypeVar("T")
 UNREADABLE: Final = (KeyError, TypeError, IndexError, ValueError, AttributeError)
