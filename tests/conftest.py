@@ -27,7 +27,7 @@ from django.test import TransactionTestCase
 from apps.chain.node.link import NodeLink
 from apps.core import clock
 from apps.core.redis_clients import client_for
-from apps.gateway.blocking_hub_client import requests_send
+from apps.gateway.hub.blocking_client import requests_send
 from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown

@@ -112,14 +112,20 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.wallets.services.sign:messages_sign", "apps.gateway.services.signatures:wallet_sign_all"),
         Hop(
             "apps.gateway.services.signatures:wallet_sign_all",
-            "apps.gateway.blocking_hub_client:requests_send",
-        ),
-        Hop("apps.gateway.blocking_hub_client:requests_send", "apps.gateway.hub_node:HubNode", "Redis"),
-        Hop(
-            "apps.gateway.hub_node:HubNode", "apps.gateway.wallet_provider:WalletProvider", "own connections"
+            "apps.gateway.hub.blocking_client:requests_send",
         ),
         Hop(
-            "apps.gateway.wallet_provider:WalletProvider",
+            "apps.gateway.hub.blocking_client:requests_send",
+            "apps.gateway.providers.hub_node:HubNode",
+            "Redis",
+        ),
+        Hop(
+            "apps.gateway.providers.hub_node:HubNode",
+            "apps.gateway.providers.wallet:WalletProvider",
+            "own connections",
+        ),
+        Hop(
+            "apps.gateway.providers.wallet:WalletProvider",
             "workers.signer.gateway:GatewaySession",
             "WebSocket",
         ),

@@ -9,7 +9,7 @@ import time
 
 import uvicorn
 
-from apps.gateway.hub_node import hub_node
+from apps.gateway.providers.hub_node import hub_node
 from poolsite.asgi import application
 from poolsite.http_limits import LimitedHttp
 from poolsite.websocket_limits import LimitedWebSocket

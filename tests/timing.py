@@ -30,7 +30,7 @@ TIMING: Final = (
     "tests/unit/apps/chain/heads/test_notify.py",
     "tests/unit/apps/core/test_live.py",
     "tests/unit/apps/dashboard/test_live.py",
-    "tests/unit/apps/gateway/test_hedging.py",
+    "tests/unit/apps/gateway/hub/test_hedging.py",
     "tests/unit/embedded/test_redis.py",
     "tests/unit/workers/agent/test_children.py",
     "tests/unit/workers/console/test_gateway.py",

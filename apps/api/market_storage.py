@@ -17,8 +17,8 @@ from websockets.exceptions import WebSocketException
 from apps.chain.node.sockets import socket_open
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.gateway.hub_client import hub_database
-from apps.gateway.reverse import DROPLET, reverse_of
+from apps.gateway.hub.client import hub_database
+from apps.gateway.selectors.reverse import DROPLET, reverse_of
 from apps.miners.selectors.miners import miner_get, miner_principal
 from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
 from apps.users.principals import SYSTEM

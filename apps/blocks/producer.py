@@ -28,7 +28,7 @@ from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.core.database_threads import DatabaseThreads
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
-from apps.gateway.hub_client import HubClient
+from apps.gateway.hub.client import HubClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
-from apps.gateway.hub_requests import Deadline, HubRequest
-from apps.gateway.routes import HOST_MARK, proof_route, wallet_route
+from apps.gateway.hub.requests import Deadline, HubRequest
+from apps.gateway.hub.routes import HOST_MARK, proof_route, wallet_route
 from apps.gateway.services.signatures import WalletSignRequest, signature_read
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.signature import Signature
 
 if TYPE_CHECKING:
-    from apps.gateway.hub_client import HubClient
+    from apps.gateway.hub.client import HubClient
     from poolsite.filecoin.address import Address
 
 Json = Any

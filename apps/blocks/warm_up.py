@@ -23,10 +23,10 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import Conflict, DomainError
-from apps.gateway.blocking_hub_client import requests_send
 from apps.gateway.errors import SignerRefused
-from apps.gateway.hub_requests import HubRequest
-from apps.gateway.routes import proof_route
+from apps.gateway.hub.blocking_client import requests_send
+from apps.gateway.hub.requests import HubRequest
+from apps.gateway.hub.routes import proof_route
 from apps.gateway.services.connection_test import proof_finding
 from apps.gateway.services.signatures import wallet_sign
 from apps.miners.selectors.winning_hosts import winning_account

@@ -21,7 +21,7 @@ from apps.chain.selectors.upgrades import nodes_unready
 from apps.checks.rare import Rare, rare_read
 from apps.core.clock import now
 from apps.core.processes import processes_all
-from apps.gateway.selectors import connections_failed
+from apps.gateway.selectors.connections import connections_failed
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
 from apps.messages.selectors.queue_costs import LEARN_DAYS

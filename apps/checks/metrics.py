@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
 from apps.core.formatting import ATTO_PER_FIL
-from apps.gateway.selectors import provers_connected, signers_connected
+from apps.gateway.selectors.connections import provers_connected, signers_connected
 from apps.messages.models import Sender
 from apps.messages.selectors.messages import messages_open
 from apps.proving.models import WindowPost

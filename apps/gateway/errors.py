@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.core.errors import DomainError, NotReachable
+from apps.core.errors import BadValue, DomainError, NotReachable
 
 if TYPE_CHECKING:
     from poolsite.filecoin.message import Message
@@ -67,3 +67,9 @@ class SignerAway(NotReachable):
         super().__init__(
             reason or gettext("no signer with the key {address} is connected").format(address=address)
         )
+
+
+class BadHostKey(BadValue):
+    """No service that can stand behind us."""
+
+    code = "bad_host_key"

@@ -18,7 +18,7 @@ from apps.chain.selectors.network import network_current
 from apps.chain.selectors.status import clock_of
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.gateway.selectors import keys_served
+from apps.gateway.selectors.connections import keys_served
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.services.transfer import messages_waiting
 from apps.miners.states import Use

@@ -119,7 +119,7 @@ class Hub:
         wire = importlib.import_module("poolsite.filecoin.message")
         fields = {"value": 1, "gas_limit": 10, "gas_fee_cap": 1, "gas_premium": 1, "nonce": 0}
         one = wire.Message(to=address("f01234"), from_=address(sender), **fields)
-        service = importlib.import_module("apps.gateway.services")
+        service = importlib.import_module("apps.gateway.services.signatures")
         return service.WalletSignRequest(
             sender, ["alice"], one.cid.data, "message", wire.message_to_cbor(one)
         )
@@ -127,7 +127,7 @@ class Hub:
     def sign(self, requests: list[Any]) -> float:
         """Have something signed; gives the seconds that it took."""
         start = time.perf_counter()
-        answers = importlib.import_module("apps.gateway.services").wallet_sign_all(requests)
+        answers = importlib.import_module("apps.gateway.services.signatures").wallet_sign_all(requests)
         assert not any(isinstance(answer, Exception) for answer in answers), answers
         return time.perf_counter() - start
 

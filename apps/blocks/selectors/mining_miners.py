@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef
 
 from apps.core import clock
 from apps.core.compiled import Compiled
-from apps.gateway.routes import host_account
+from apps.gateway.hub.routes import host_account
 from apps.miners.models import Miner
 from apps.miners.selectors.winning_hosts import winning_hosts
 from apps.miners.states import MinerState

@@ -14,10 +14,10 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.gateway.blocking_hub_client import connection_send
+from apps.gateway.hub.blocking_client import connection_send
+from apps.gateway.hub.routes import END, PROVE, ConnectionRef
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
-from apps.gateway.routes import END, PROVE, ConnectionRef
-from apps.gateway.selectors import ALIVE_S
+from apps.gateway.selectors.connections import ALIVE_S
 from apps.gateway.states import Purpose
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approval_revoke

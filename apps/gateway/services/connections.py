@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from apps.gateway.activity import Activity
+    from apps.gateway.hub.activity import Activity
     from apps.users.principals import Principal
 
 SIGNED_PROTOCOLS: Final = frozenset("134")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.core.sanitize import sanitize_text
-from apps.gateway.blocking_hub_client import requests_send
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
-from apps.gateway.hedging import is_repeatable
-from apps.gateway.hub_requests import HubRequest
+from apps.gateway.hub.blocking_client import requests_send
+from apps.gateway.hub.hedging import is_repeatable
+from apps.gateway.hub.requests import HubRequest
+from apps.gateway.hub.routes import connections_alive, wallet_route
 from apps.gateway.models import SignerConnection
-from apps.gateway.routes import connections_alive, wallet_route
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.signature import Signature, signature_from_json

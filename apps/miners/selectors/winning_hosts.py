@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.core.compiled import Compiled
-from apps.gateway.routes import host_account
+from apps.gateway.hub.routes import host_account
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import role_is_in_force

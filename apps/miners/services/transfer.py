@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
-from apps.gateway.selectors import keys_served
+from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerMoved, MinerNotReady, MinerUnknown, TransferKeyReused, TransferRefused

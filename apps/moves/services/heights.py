@@ -13,7 +13,7 @@ from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import plural, whole
 from apps.core.live import Change, publish
-from apps.gateway.selectors import keys_served
+from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.status import chain_status_of
 from apps.core.formatting import fil
-from apps.gateway.selectors import keys_served
+from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors.roles import role_is_in_force, roles_of

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
-from apps.gateway.selectors import signers_connected
+from apps.gateway.selectors.connections import signers_connected
 from apps.gateway.services.connection_test import connection_request
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import wallet_get

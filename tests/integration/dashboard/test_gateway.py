@@ -8,8 +8,8 @@ import pytest
 
 from apps.core import clock
 from apps.dashboard.live_fragments import fragments_render
-from apps.gateway.activity import Activity
 from apps.gateway.errors import NoAnswer
+from apps.gateway.hub.activity import Activity
 from apps.gateway.services.connection_test import ConnectionTestResult
 from apps.gateway.services.connections import accounts_claim, connections_confirm
 from apps.proving.winning_post_test import NothingToProve, trial_request

@@ -95,7 +95,7 @@ def test_a_page_asks_the_database_a_fixed_number_of_times(pool_redis, monkeypatc
     monkeypatch.setattr("apps.checks.report_cache.changes_number", lambda: "1")
     # On a slow machine what is in flight would count as stuck, and signers as gone, before the test ends.
     monkeypatch.setattr("apps.messages.selectors.stuck.LATE_EPOCHS", 10_000)
-    monkeypatch.setattr("apps.gateway.selectors.ALIVE_S", timedelta(hours=1))
+    monkeypatch.setattr("apps.gateway.selectors.connections.ALIVE_S", timedelta(hours=1))
     monkeypatch.setattr("apps.wallets.models.SERVED_S", timedelta(hours=1))
     pool = busy_pool()
     operator_person()

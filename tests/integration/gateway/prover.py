@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.gateway.selectors import provers_connected
+from apps.gateway.selectors.connections import provers_connected
 from apps.users.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.cids import cid_to_json, commr_cid

@@ -10,12 +10,12 @@ from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
-from apps.gateway.blocking_hub_client import requests_send
 from apps.gateway.errors import NoProvider
-from apps.gateway.hub_node import HubNode
-from apps.gateway.hub_requests import Deadline, HubRequest
-from apps.gateway.outbox import Outbox
-from apps.gateway.routes import wallet_route
+from apps.gateway.hub.blocking_client import requests_send
+from apps.gateway.hub.outbox import Outbox
+from apps.gateway.hub.requests import Deadline, HubRequest
+from apps.gateway.hub.routes import wallet_route
+from apps.gateway.providers.hub_node import HubNode
 from poolsite.filecoin.keys import key_address
 from tests import factories
 from tests.keys import fixed_key
@@ -23,7 +23,7 @@ from tests.keys import fixed_key
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from apps.gateway.activity import Activity
+    from apps.gateway.hub.activity import Activity
 
 BATCH = 300
 SIGNER = str(key_address(fixed_key("secp256k1")))

@@ -14,7 +14,7 @@ from apps.blocks.providers import META_BLOCK, META_DRAW, BlockProviders, ProofTi
 from apps.blocks.round_outcomes import outcome_of
 from apps.blocks.states import RoundState
 from apps.gateway.errors import SignerAway, SignerRefused
-from apps.gateway.hub_client import HubClient
+from apps.gateway.hub.client import HubClient
 from poolsite.devnet.node import Devnet
 from poolsite.filecoin.address import bls_address, id_address
 from poolsite.filecoin.election import vrf_verify

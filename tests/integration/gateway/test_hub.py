@@ -92,14 +92,14 @@ async def test_the_signers_own_words_come_back(web, signer, token):
 
 
 async def test_an_account_that_is_not_served_is_refused_at_once(web, signer, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", EVER_S)
+    monkeypatch.setattr("apps.gateway.hub.client.RECONNECT_WAIT_S", EVER_S)
     async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
         with pytest.raises(SignerAway):  # the caller's own time is shorter
             await sign(message(), accounts=["bob"], timeout_s=0.5)
 
 
 async def test_an_unknown_key_is_away_at_once(web, signer, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", EVER_S)  # for a key that was here lately
+    monkeypatch.setattr("apps.gateway.hub.client.RECONNECT_WAIT_S", EVER_S)  # for a key that was here lately
     stranger = str(key_address(fixed_key("secp256k1", 9)))
     async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
         with pytest.raises(SignerAway):
@@ -242,7 +242,7 @@ async def test_a_closed_connection_is_written_down(web, signer, token):
 
 
 async def test_what_a_connection_did_is_counted_and_timed(web, signer, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_node.ACTIVITY_EVERY_S", 0.1)
+    monkeypatch.setattr("apps.gateway.providers.hub_node.ACTIVITY_EVERY_S", 0.1)
     async with connected(signer, web, token):
         for _ in range(5):
             await sign(message())
@@ -276,11 +276,11 @@ async def test_what_open_sockets_ask_again_and_again_opens_no_session(web, signe
 
         return call
 
-    for module, name in (("gateway.hub_node", "connections_confirm"), ("api.rpc.callers", "tokens_outdated")):
-        place = f"apps.{module}.{name}"
+    holder = "apps.gateway.providers.hub_node"
+    for place in (f"{holder}.connections_confirm", "apps.api.rpc.callers.tokens_outdated"):
         monkeypatch.setattr(place, noted(import_string(place)))
-    for place in ("gateway.hub_node.ACTIVITY_EVERY_S", "gateway.hub_node.CONFIRM_EVERY_S"):
-        monkeypatch.setattr(f"apps.{place}", 0.05)
+    monkeypatch.setattr(f"{holder}.ACTIVITY_EVERY_S", 0.05)
+    monkeypatch.setattr(f"{holder}.CONFIRM_EVERY_S", 0.05)
     monkeypatch.setattr("apps.api.rpc.callers.REGULAR_S", 0.05)
 
     async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
@@ -383,7 +383,7 @@ async def test_signer_refused_by_database_failure_is_accepted_on_retry(web, sign
             raise OperationalError("the database system is shutting down")
         keys_add(**facts)
 
-    monkeypatch.setattr("apps.gateway.wallet_provider.keys_add", failing_once)
+    monkeypatch.setattr("apps.gateway.providers.wallet.keys_add", failing_once)
     async with connected(signer, web, token):
         assert len(tries) == 2
         assert await in_thread(wallet_has)(BLS, accounts=["alice"])

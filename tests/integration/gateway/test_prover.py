@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from apps.gateway.selectors import provers_connected
+from apps.gateway.selectors.connections import provers_connected
 from apps.gateway.services.connection_test import connection_end, prover_test
 from apps.users.principals import SYSTEM
 from apps.users.services.access import access_change_publish

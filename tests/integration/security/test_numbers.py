@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.gateway.channel_payloads import unpack
 from apps.gateway.errors import ProviderRefused
+from apps.gateway.providers.payloads import unpack
 from tests import factories, people
 from tests.people import bearer
 

@@ -16,7 +16,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.core.redis_clients import redis_client
-from apps.gateway.reverse import REGISTER
+from apps.gateway.selectors.reverse import REGISTER
 from apps.users.limits import RULES
 from apps.users.models import AuditEntry, Token
 from apps.users.services.grants import rate_limit_set

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from apps.core.redis_clients import redis_client
-from apps.gateway.routes import proof_route, route_name
+from apps.gateway.hub.routes import proof_route, route_name
 from apps.users.services.grants import miner_grant
 from tests import people
 from tests.wire.gateway.dialling import in_thread
@@ -96,7 +96,7 @@ async def test_an_answer_that_is_too_large_is_followed_by_another_provers(
     web, token, has_other, settings, monkeypatch
 ):
     settings.PROVIDER_RESPONSE_MAX_BYTES = 1_000
-    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", 0.5)
+    monkeypatch.setattr("apps.gateway.hub.client.RECONNECT_WAIT_S", 0.5)
     admin, sockets = await in_thread(people.operator_token)(), []
     for proofs in ([*PROOFS, "x" * 1_000], PROOFS)[: 1 + has_other]:
         socket = await connect(web.ws, additional_headers=people.bearer(token), proxy=None)

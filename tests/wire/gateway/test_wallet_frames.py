@@ -12,9 +12,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from apps.gateway import wallet_provider
 from apps.gateway.errors import SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
+from apps.gateway.providers import wallet as wallet_provider
 from apps.gateway.services.signatures import wallet_has, wallet_sign
 from apps.users.limits import RULES
 from apps.users.models import Tenant
@@ -178,7 +178,7 @@ async def test_a_real_wallets_later_calls_are_answered_without_result(web, token
 
 
 async def test_a_stranger_neither_sees_nor_uses_a_key_of_others(web, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", 0.1)
+    monkeypatch.setattr("apps.gateway.hub.client.RECONNECT_WAIT_S", 0.1)
     stranger = await in_thread(people.token)("admin", of="mallory")
     denied = "user alice in the request doesn't match mallory in the system: permission deny"
     meta = {"Type": "unknown", "Extra": None}
@@ -366,7 +366,7 @@ async def test_a_providers_answers_are_no_calls_and_what_it_asks_is(web, token):
 
 
 async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_node.ACTIVITY_EVERY_S", 0.1)
+    monkeypatch.setattr("apps.gateway.providers.hub_node.ACTIVITY_EVERY_S", 0.1)
     async with dial(web, token) as socket:
         player = Wallet(socket)
         await player.register()

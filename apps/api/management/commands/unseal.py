@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.gateway.reverse import DROPLET, reverse_of
+from apps.gateway.selectors.reverse import DROPLET, reverse_of
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.data import PieceRange, piece_data
 from apps.pieces.errors import PieceSealed

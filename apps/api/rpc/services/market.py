@@ -20,8 +20,8 @@ from apps.api.rpc.callers import revocation_watch
 from apps.api.rpc.transport.socket_state import SocketState
 from apps.chain.node.connections import AnswerTooLarge, Connections
 from apps.chain.node.sockets import socket_open
-from apps.gateway.hub_client import hub_database
-from apps.gateway.reverse import reverse_of
+from apps.gateway.hub.client import hub_database
+from apps.gateway.selectors.reverse import reverse_of
 from apps.users.limits import RULES, rate_limit_consume
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write, reply_error
 from poolsite.wire.jsonrpc.server import Closed

@@ -17,7 +17,7 @@ from apps.api.callers import principal_from_token, request_source, token_text
 from apps.api.rpc.dispatcher import Dispatcher
 from apps.api.rpc.services.market import NAMESPACE_HEADER, call_refusal, post_forward, refusal_of
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES, VERSIONS
-from apps.gateway.reverse import HOST_KEYS
+from apps.gateway.selectors.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write
 from poolsite.wire.jsonrpc.server import body_answer

@@ -17,8 +17,8 @@ from apps.api.rpc.limits import FREE_BYTES, MEMORY, SOCKET_RATES, Overloaded, Re
 from apps.api.rpc.services.market import market_open, rate_refusal, refusal_of, sockets_join
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES
 from apps.api.rpc.transport.socket_state import SocketState
-from apps.gateway.hub_client import hub_database
-from apps.gateway.reverse import HOST_KEYS
+from apps.gateway.hub.client import hub_database
+from apps.gateway.selectors.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
 from poolsite.wire.jsonrpc.server import Closed, Session
 

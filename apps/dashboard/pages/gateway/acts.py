@@ -15,7 +15,7 @@ from apps.dashboard.pages.gateway.connection_rows import connection_row
 from apps.dashboard.pages.gateway.page import approvals_context
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.gateway.selectors import as_prover, as_signer, connection_get
+from apps.gateway.selectors.connections import as_prover, as_signer, connection_get
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,

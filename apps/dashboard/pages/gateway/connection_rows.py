@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.dashboard.cards import Action
-from apps.gateway.selectors import as_prover, as_signer
+from apps.gateway.selectors.connections import as_prover, as_signer
 from apps.gateway.states import Purpose
 from poolsite.filecoin.address import id_address
 

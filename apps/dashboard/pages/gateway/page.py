@@ -19,7 +19,7 @@ from apps.dashboard.pages.gateway.connection_rows import SHOWN, connection_row, 
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.gateway.selectors import as_signer, connections_open
+from apps.gateway.selectors.connections import as_signer, connections_open
 from apps.sectors.selectors.hosts import is_uuid
 from apps.users.selectors.approvals import approvals_visible
 

@@ -21,7 +21,7 @@ from tests import factories
 from tests.people import tenant
 
 if TYPE_CHECKING:
-    from apps.gateway.routes import ConnectionRef
+    from apps.gateway.hub.routes import ConnectionRef
 
 pytestmark = pytest.mark.django_db
 

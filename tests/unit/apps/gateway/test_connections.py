@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from apps.core import clock
-from apps.gateway.activity import Activity
+from apps.gateway.hub.activity import Activity
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.services import connections
 from apps.gateway.states import Purpose

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.gateway.hub_node import hub_node
+from apps.gateway.providers.hub_node import hub_node
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from apps.api.rpc.dispatcher import Call
-    from apps.gateway.providers import Provider
+    from apps.gateway.providers.provider import Provider
 
     Providers = dict[str, Provider]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.core.errors import NotFound
-from apps.gateway.selectors import provers_connected, signers_connected
+from apps.gateway.selectors.connections import provers_connected, signers_connected
 from apps.gateway.states import Purpose
 from poolsite.filecoin.address import Address, id_address
 from poolsite.wire.jsonrpc.messages import Json

@@ -15,12 +15,12 @@ from apps.core import clock
 from apps.core.database_threads import in_steady
 from apps.core.errors import NotAllowed
 from apps.gateway.errors import NoAnswer, NoProvider
-from apps.gateway.hedging import is_repeatable
-from apps.gateway.hub_client import hub_database
-from apps.gateway.hub_node import hub_node
-from apps.gateway.hub_requests import Deadline, HubRequest
-from apps.gateway.miner_provider import MinerProvider
-from apps.gateway.routes import proof_route
+from apps.gateway.hub.client import hub_database
+from apps.gateway.hub.hedging import is_repeatable
+from apps.gateway.hub.requests import Deadline, HubRequest
+from apps.gateway.hub.routes import proof_route
+from apps.gateway.providers.hub_node import hub_node
+from apps.gateway.providers.miner import MinerProvider
 from apps.gateway.states import Purpose
 from apps.miners.selectors.winning_hosts import winning_account
 from apps.users.selectors.grants import miner_granted, miner_owner, miners_owners

@@ -34,7 +34,7 @@ from apps.api.rpc.services.gateway.wallets import (
     support_new_account,
 )
 from apps.chain.node.addresses import BadNodeAddress, node_address
-from apps.gateway.reverse import reverse_set
+from apps.gateway.services.reverse import reverse_set
 from apps.users.services.audit import audit_record
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import (
@@ -64,7 +64,7 @@ def register_reverse(call: Call, host_key: str, address: str) -> None:
         url = node_address(address).base if address else ""
     except BadNodeAddress as error:
         raise RpcError(error.reason) from None
-    reverse_set(host_key, url)
+    reverse_set(host_key=host_key, url=url)
     audit_record(principal=call.principal, action="gateway.reverse", target=host_key, after={"url": url})
 
 

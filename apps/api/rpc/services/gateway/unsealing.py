@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.gateway.miners import NoConnection, miner_check, provider_request
 from apps.core import clock
-from apps.gateway.hub_client import hub_database
-from apps.gateway.reverse import DROPLET, reverse_of
-from apps.gateway.routes import market_route
+from apps.gateway.hub.client import hub_database
+from apps.gateway.hub.routes import market_route
+from apps.gateway.selectors.reverse import DROPLET, reverse_of
 from apps.miners.errors import MinerUnknown
 from apps.pieces.errors import PieceUnknown
 from apps.sectors.services.runs.deliveries import UnsealOrder, is_kept_unsealed, piece_deliver

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.gateway.channels import listen, providers_of, quota_check, require
 from apps.core.errors import NotAllowed
-from apps.gateway.hedging import is_repeatable
-from apps.gateway.hub_client import hub_database
-from apps.gateway.hub_node import hub_node
-from apps.gateway.hub_requests import Deadline, HubRequest
-from apps.gateway.routes import wallet_route
+from apps.gateway.hub.client import hub_database
+from apps.gateway.hub.hedging import is_repeatable
+from apps.gateway.hub.requests import Deadline, HubRequest
+from apps.gateway.hub.routes import wallet_route
+from apps.gateway.providers.hub_node import hub_node
+from apps.gateway.providers.wallet import WalletProvider
 from apps.gateway.services.signatures import wallet_has
-from apps.gateway.wallet_provider import WalletProvider
 from apps.users.selectors.approvals import accounts_missing
 from apps.wallets.limits import bytes_check
 from poolsite.wire.jsonrpc.messages import Json, RpcError

@@ -12,14 +12,14 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.gateway.errors import NoAnswer
-from apps.gateway.hub_client import hub_database
-from apps.gateway.providers import Provider
-from apps.gateway.routes import host_account, market_route, proof_route
+from apps.gateway.hub.client import hub_database
+from apps.gateway.hub.routes import host_account, market_route, proof_route
+from apps.gateway.providers.provider import Provider
 from apps.gateway.services.connections import prover_connection_open
 from apps.gateway.states import Purpose
 
 if TYPE_CHECKING:
-    from apps.gateway.hub_node import HubNode
+    from apps.gateway.providers.hub_node import HubNode
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 
 from apps.core.event_loops import LoopThread
-from apps.gateway.hub_client import HubClient
-from apps.gateway.hub_requests import Deadline, HubRequest, Json
+from apps.gateway.hub.client import HubClient
+from apps.gateway.hub.requests import Deadline, HubRequest, Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.core.errors import DomainError
-    from apps.gateway.routes import ConnectionRef
+    from apps.gateway.hub.routes import ConnectionRef
 
 _LOOP: Final = LoopThread("hub")
 

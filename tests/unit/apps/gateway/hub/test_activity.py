@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from apps.gateway.activity import TIMES_KEPT, Meter
+from apps.gateway.hub.activity import TIMES_KEPT, Meter
 
 
 def test_nothing_new_is_nothing_to_write():

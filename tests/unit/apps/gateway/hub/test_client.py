@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.redis_clients import redis_client
-from apps.gateway.blocking_hub_client import connection_send, requests_send
 from apps.gateway.errors import NoAnswer, NoProvider
-from apps.gateway.hub_client import HubClient
-from apps.gateway.hub_requests import Deadline, HubRequest
-from apps.gateway.routes import (
+from apps.gateway.hub.blocking_client import connection_send, requests_send
+from apps.gateway.hub.client import HubClient
+from apps.gateway.hub.requests import Deadline, HubRequest
+from apps.gateway.hub.routes import (
     ConnectionRef,
     entry_write,
     inbox_name,
@@ -50,12 +50,12 @@ def clock_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
             super().__init__(seconds)
             self.at += 3600.0
 
-    monkeypatch.setattr("apps.gateway.hub_client.Deadline", SetBack)
+    monkeypatch.setattr("apps.gateway.hub.client.Deadline", SetBack)
 
 
 @pytest.mark.usefixtures("clock_set_back")
 async def test_clock_set_back_does_not_prolong_the_patience(client: HubClient, monkeypatch: Any) -> None:
-    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", 0.2)
+    monkeypatch.setattr("apps.gateway.hub.client.RECONNECT_WAIT_S", 0.2)
     monkeypatch.setattr(client, "is_expected", expected)
     began = time.monotonic()
 

@@ -18,9 +18,9 @@ from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.gateway.errors import NoAnswer, ProviderRefused
-from apps.gateway.hub_client import hub_database
-from apps.gateway.providers import Provider
-from apps.gateway.routes import PROVE, wallet_route
+from apps.gateway.hub.client import hub_database
+from apps.gateway.hub.routes import PROVE, wallet_route
+from apps.gateway.providers.provider import Provider
 from apps.gateway.services.connections import (
     accounts_claim,
     accounts_set,
@@ -36,8 +36,8 @@ from poolsite.filecoin.signature import BadSignature, signature_from_json, signa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.gateway.channel_payloads import Json
-    from apps.gateway.hub_node import HubNode
+    from apps.gateway.providers.hub_node import HubNode
+    from apps.gateway.providers.payloads import Json
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)

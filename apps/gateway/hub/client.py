@@ -23,10 +23,10 @@ from apps.core import clock
 from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import DomainError
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
-from apps.gateway.hedging import Attempt, LatencyTracker, ProcessGone, first_answer, is_refusal_final
-from apps.gateway.hub_requests import Deadline, HubRequest, Json, PendingAnswers, reply_result
-from apps.gateway.outbox import Outbox
-from apps.gateway.routes import (
+from apps.gateway.hub.hedging import Attempt, LatencyTracker, ProcessGone, first_answer, is_refusal_final
+from apps.gateway.hub.outbox import Outbox
+from apps.gateway.hub.requests import Deadline, HubRequest, Json, PendingAnswers, reply_result
+from apps.gateway.hub.routes import (
     HEARTBEAT_S,
     NOT_CONNECTED,
     RECONNECT_WAIT_S,
@@ -36,8 +36,8 @@ from apps.gateway.routes import (
     process_name,
     route_name,
 )
-from apps.gateway.selectors import is_expected
-from apps.gateway.shared_lookups import SharedLookups
+from apps.gateway.hub.shared_lookups import SharedLookups
+from apps.gateway.selectors.connections import is_expected
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

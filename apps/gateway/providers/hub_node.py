@@ -19,16 +19,16 @@ from apps.core.database_threads import in_steady
 from apps.core.event_loops import PerLoop
 from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, ProviderRefused
-from apps.gateway.hedging import Attempt
-from apps.gateway.hub_client import HubClient
-from apps.gateway.routes import HEARTBEAT_S, PROCESS_TTL_S, entry_write, process_name, route_name
+from apps.gateway.hub.client import HubClient
+from apps.gateway.hub.hedging import Attempt
+from apps.gateway.hub.routes import HEARTBEAT_S, PROCESS_TTL_S, entry_write, process_name, route_name
 from apps.gateway.services.connections import connections_confirm
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from apps.gateway.activity import Activity
-    from apps.gateway.hub_requests import Deadline, HubRequest, Json
+    from apps.gateway.hub.activity import Activity
+    from apps.gateway.hub.requests import Deadline, HubRequest, Json
 
 log = structlog.get_logger(__name__)
 

@@ -14,19 +14,19 @@ import structlog
 from django.utils.translation import gettext
 
 from apps.core.sanitize import sanitize_text
-from apps.gateway.activity import Meter
-from apps.gateway.channel_payloads import Json, pack, unpack
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
-from apps.gateway.hub_client import hub_database
-from apps.gateway.hub_requests import PendingAnswers
-from apps.gateway.routes import END
+from apps.gateway.hub.activity import Meter
+from apps.gateway.hub.client import hub_database
+from apps.gateway.hub.requests import PendingAnswers
+from apps.gateway.hub.routes import END
+from apps.gateway.providers.payloads import Json, pack, unpack
 from apps.gateway.services.connections import connection_close
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from apps.gateway.activity import Activity
-    from apps.gateway.hub_node import HubNode
+    from apps.gateway.hub.activity import Activity
+    from apps.gateway.providers.hub_node import HubNode
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from apps.gateway.routes import INBOX_TTL_S
+from apps.gateway.hub.routes import INBOX_TTL_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

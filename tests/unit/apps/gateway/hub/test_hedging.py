@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.gateway.errors import NoAnswer, ProviderRefused
-from apps.gateway.hedging import (
+from apps.gateway.hub.hedging import (
     PAUSE_FIRST_S,
     PAUSE_MAX_S,
     PAUSE_MIN_S,
@@ -162,7 +162,7 @@ async def test_further_connections_are_looked_for_once_the_first_is_slow():
 
 
 async def test_further_connections_are_looked_for_again_and_not_without_a_pause(monkeypatch):
-    monkeypatch.setattr("apps.gateway.hedging.PAUSE_MIN_S", 0.05)
+    monkeypatch.setattr("apps.gateway.hub.hedging.PAUSE_MIN_S", 0.05)
     slow, late = Connection("one"), Connection("late", at_once=True)
     looked = []
 

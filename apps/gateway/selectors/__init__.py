@@ -1,0 +1,1 @@
+"""Reading who is connected to the hub, and where a market is reached."""
