@@ -94,12 +94,12 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.proving.services.submissions:post_submit", "apps.messages.services.push:message_push"),
     ),
     "A block": (
-        Hop("apps.blocks.producer:BlockProducer", "apps.blocks.miner_round:MinerRound"),
-        Hop("apps.blocks.miner_round:MinerRound", "apps.blocks.template:BlockTemplate"),
-        Hop("apps.blocks.miner_round:MinerRound", "apps.blocks.services.guard:blocks_reserve"),
-        Hop("apps.blocks.miner_round:MinerRound", "workers.signer.signing:Signer", "hub"),
-        Hop("apps.blocks.producer:BlockProducer", "apps.blocks.producer_chores:chores_do"),
-        Hop("apps.blocks.producer_chores:chores_do", "apps.blocks.services.settle:rounds_settle"),
+        Hop("apps.blocks.rounds.producer:BlockProducer", "apps.blocks.rounds.miner_round:MinerRound"),
+        Hop("apps.blocks.rounds.miner_round:MinerRound", "apps.blocks.rounds.template:BlockTemplate"),
+        Hop("apps.blocks.rounds.miner_round:MinerRound", "apps.blocks.services.guard:blocks_reserve"),
+        Hop("apps.blocks.rounds.miner_round:MinerRound", "workers.signer.signing:Signer", "hub"),
+        Hop("apps.blocks.rounds.producer:BlockProducer", "apps.blocks.rounds.chores:chores_do"),
+        Hop("apps.blocks.rounds.chores:chores_do", "apps.blocks.services.settle:rounds_settle"),
     ),
     "A head": (
         Hop("apps.chain.heads.follow:ChainFollower", "apps.chain.services.heads:head_follow"),

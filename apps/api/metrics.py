@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from apps.checks.metrics import PoolCollector
+from apps.checks.report.metrics import PoolCollector
 from apps.core.health import may_read_metrics
 from apps.core.metrics import exposition
 

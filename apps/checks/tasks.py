@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.checks.data import CheckData
-from apps.checks.report_cache import report_now
+from apps.checks.report.cache import report_now
+from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_update
 from apps.checks.services.deliver import notifications_deliver
 from apps.core import clock

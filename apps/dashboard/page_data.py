@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from apps.checks.data import CheckData
-from apps.checks.report_cache import report_now
+from apps.checks.report.cache import report_now
+from apps.checks.selectors.data import CheckData
 from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
@@ -18,8 +18,8 @@ from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.checks.report import Report
-    from apps.checks.results import Topic
+    from apps.checks.findings.results import Topic
+    from apps.checks.report.report import Report
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
     from apps.sectors.models import SectorChange

@@ -14,8 +14,8 @@ from apps.dashboard.cards import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.checks.report import Found, Report
-    from apps.checks.results import Act
+    from apps.checks.findings.results import Act
+    from apps.checks.report.report import Found, Report
     from apps.dashboard.page_data import PageData
 
 

@@ -9,8 +9,8 @@ from django.db.models import Exists, OuterRef, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block
+from apps.blocks.rounds.warm_up import node_has_key
 from apps.blocks.selectors.mining_miners import miners_on
-from apps.blocks.warm_up import node_has_key
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.checks.results import Link
+    from apps.checks.findings.results import Link
 
 
 class StepState(StrEnum):

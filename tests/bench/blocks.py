@@ -123,7 +123,7 @@ class InstantProviders:
 
     def __init__(self, key: Any) -> None:
         self.key = key
-        self.template = importlib.import_module("apps.blocks.template")
+        self.template = importlib.import_module("apps.blocks.rounds.template")
 
     async def sign(self, _worker: Any, to_sign: bytes, *, meta_type: str, **_: Any) -> Any:
         """Sign; what draws randomness is hashed first."""
@@ -178,11 +178,11 @@ def miners_make(first: int, count: int, *, account: str) -> list[Any]:
 
 async def round_run(node: Any, providers: Any, miners: list[Any]) -> float:
     """Let all miners try their luck; the epoch's budget is not the limit here."""
-    work = importlib.import_module("apps.blocks.miner_round")
-    shared = importlib.import_module("apps.blocks.round_context")
-    nodes = importlib.import_module("apps.blocks.nodes").BlockNodes([node], submit=[node])
-    timing = importlib.import_module("apps.blocks.timing")
-    selection = importlib.import_module("apps.blocks.selection")
+    work = importlib.import_module("apps.blocks.rounds.miner_round")
+    shared = importlib.import_module("apps.blocks.rounds.context")
+    nodes = importlib.import_module("apps.blocks.rounds.nodes").BlockNodes([node], submit=[node])
+    timing = importlib.import_module("apps.blocks.rounds.timing")
+    selection = importlib.import_module("apps.blocks.rounds.selection")
     base, now = await nodes.head(), time.time()
     times = timing.RoundTimes(origin=now - 1, block_time=now, sign_until=now + 60, submit_until=now + 60)
     context = shared.RoundContext(

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from apps.blocks.miner_round import MinerRound
 from apps.blocks.models import Round
-from apps.blocks.nodes import BlockNodes
-from apps.blocks.round_context import RoundContext
-from apps.blocks.selection import MessageSelection
+from apps.blocks.rounds.context import RoundContext
+from apps.blocks.rounds.miner_round import MinerRound
+from apps.blocks.rounds.nodes import BlockNodes
+from apps.blocks.rounds.selection import MessageSelection
+from apps.blocks.rounds.timing import RoundTimes
 from apps.blocks.services.rewards import rewards_paid
 from apps.blocks.states import RoundState
-from apps.blocks.timing import RoundTimes
 from apps.chain.models import Head
 from apps.chain.node.client import chain_client
 from apps.chain.node.link import link_to

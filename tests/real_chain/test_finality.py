@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from apps.blocks.f3 import f3_ask
 from apps.blocks.models import F3Lease
 from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import f3_participate
+from apps.blocks.services.finality_status import f3_ask
 from apps.blocks.services.finality_tickets import TERM
 from apps.core import clock
 from tests.acceptance.chain import NodeRefused

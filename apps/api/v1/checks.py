@@ -11,12 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
-from apps.checks.data import CheckData
-from apps.checks.report_cache import report_now
+from apps.checks.report.cache import report_now
+from apps.checks.selectors.data import CheckData
 
 if TYPE_CHECKING:
-    from apps.checks.report import Result
-    from apps.checks.results import Finding
+    from apps.checks.findings.results import Finding
+    from apps.checks.report.report import Result
 
 
 class FindingOutput(serializers.Serializer[Any]):

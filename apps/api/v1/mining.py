@@ -12,11 +12,11 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
+from apps.blocks.rounds.warm_up import warm_up
 from apps.blocks.selectors.mining_status import mining_status
 from apps.blocks.selectors.nodes import f3_leases
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn
-from apps.blocks.warm_up import warm_up
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 

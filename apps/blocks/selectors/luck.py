@@ -1,8 +1,13 @@
-"""Reading each miner's luck: wins against expected wins in the last days."""
+"""Reading each miner's luck: how many wins it had against what its share of the power let expect.
+
+Wins are Poisson distributed around the sum of the rounds' expected wins.
+"""
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +15,6 @@ from django.core.cache import cache
 from django.db.models import Q, Sum
 from redis.exceptions import RedisError
 
-from apps.blocks.luck import Luck, luck_of
 from apps.blocks.models import MiningDay, Round
 from apps.blocks.selectors.rounds import UNDRAWN
 
@@ -22,6 +26,65 @@ if TYPE_CHECKING:
 LUCK_DAYS: Final = (1, 7, 30)
 """Spans of luck, in days: a short one shows a drought early, a long one a small lack."""
 LUCK_SHARED_S: Final = 60
+LUCK_KEY: Final = "blocks-luck-2"
+"""Numbered by the form of what it stores: what an older release stored is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """Wins of a span with the band that they are expected in."""
+
+    wins: int
+    expected: float
+    half: tuple[int, int]
+    """Half of all such spans have so many wins."""
+    most: tuple[int, int]
+    """Nine of ten have."""
+    tail: float
+    """Probability of no more wins than these."""
+
+    @property
+    def share(self) -> float | None:
+        """Return wins per expected win; None where nothing was to be expected."""
+        return self.wins / self.expected if self.expected > 0 else None
+
+
+def luck_of(wins: int, expected: float) -> Luck:
+    """Return the luck of a span."""
+    return Luck(
+        wins=wins,
+        expected=expected,
+        half=(quantile(expected, 0.25), quantile(expected, 0.75)),
+        most=(quantile(expected, 0.05), quantile(expected, 0.95)),
+        tail=cumulative(wins, expected),
+    )
+
+
+def epochs_to_win(expected: float) -> float | None:
+    """Return the mean number of epochs to the next win at so many expected wins an epoch; None for none."""
+    return -1 / math.expm1(-expected) if expected > 0 else None
+
+
+def term(count: int, expected: float) -> float:
+    """Return the probability of exactly so many wins; by logarithms, since the factors overflow."""
+    if expected <= 0:
+        return 1.0 if count == 0 else 0.0
+    return math.exp(count * math.log(expected) - expected - math.lgamma(count + 1))
+
+
+def cumulative(count: int, expected: float) -> float:
+    """Return the probability of so many wins or less."""
+    return min(sum(term(one, expected) for one in range(count + 1)), 1.0)
+
+
+def quantile(expected: float, share: float) -> int:
+    """Return the least number of wins that `share` of all spans do not exceed."""
+    total, count = term(0, expected), 0
+    limit = expected + 40 * math.sqrt(expected) + 40
+    while total < share and count < limit:
+        count += 1
+        total += term(count, expected)
+    return count
 
 
 def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dict[int, dict[int, Luck]]:
@@ -55,7 +118,7 @@ def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dic
 def lucks_shared(miners: Iterable[Miner], *, now: datetime) -> dict[int, dict[int, Luck]]:
     """Return the luck of `LUCK_DAYS`, at most a minute old: a pool has half a million rounds a day."""
     rows = list(miners)
-    names = {row.pk: f"blocks-luck-{row.pk}" for row in rows}
+    names = {row.pk: f"{LUCK_KEY}-{row.pk}" for row in rows}
     found: dict[str, dict[int, Luck]] = {}
     with suppress(RedisError, OSError):
         found = cache.get_many(list(names.values()))

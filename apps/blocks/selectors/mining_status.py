@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apps.blocks.luck import epochs_to_win
+from apps.blocks.selectors.luck import epochs_to_win
 from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.rounds import rounds_of

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext as say
 
 from apps.blocks.states import RoundState
-from apps.checks.acts import miner_warm_up
-from apps.checks.results import Finding, Link
-from apps.checks.text import grouped, miner_name, named
+from apps.checks.findings.acts import miner_warm_up
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import grouped, miner_name, named
 from apps.core.formatting import fil, plural, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.blocks.luck import Luck
     from apps.blocks.models import Round
-    from apps.checks.data import CheckData
-    from apps.checks.results import Act
+    from apps.blocks.selectors.luck import Luck
+    from apps.checks.findings.results import Act
+    from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
 
 RARE: Final = 0.001

@@ -8,10 +8,10 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.status import BEHIND_WORD, GONE_WORD, LATE_WORD, unreadable_text
 from apps.chain.states import STATES_FOREIGN, NodeState
-from apps.checks.acts import nodes_leave
-from apps.checks.exposure import fees_per_day
-from apps.checks.results import Finding
-from apps.checks.text import grouped, named
+from apps.checks.findings.acts import nodes_leave
+from apps.checks.findings.results import Finding
+from apps.checks.findings.text import grouped, named
+from apps.checks.selectors.exposure import fees_per_day
 from apps.core.formatting import plural, time_left
 
 F3_LAG: Final = 30
@@ -22,7 +22,7 @@ LATE_LEAST_S: Final = 60
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
 
 
 def chain_stalled(data: CheckData) -> Iterator[Finding]:

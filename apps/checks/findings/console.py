@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import heads_late_s
-from apps.checks.acts import channels_test
-from apps.checks.results import Finding
-from apps.checks.selectors import channels_undelivered
-from apps.checks.text import named
+from apps.checks.findings.acts import channels_test
+from apps.checks.findings.results import Finding
+from apps.checks.findings.text import named
+from apps.checks.selectors.alerts import channels_undelivered
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.formatting import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
 
 AHEAD_S: Final = 5.0
 """A block is sent at the time that it bears, and the quickest of many are at every node within seconds."""

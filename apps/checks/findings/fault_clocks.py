@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.exposure import termination_fees
-from apps.checks.links import miner_link
-from apps.checks.results import Finding
-from apps.checks.text import grouped, miner_name, named
+from apps.checks.findings.links import miner_link
+from apps.checks.findings.results import Finding
+from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.selectors.exposure import termination_fees
 from apps.core.formatting import plural, time_left, whole
 from apps.proving.selectors.faults import faults_of, sectors_bad
 from apps.proving.selectors.settings import recover_limits
@@ -18,7 +18,7 @@ from apps.proving.selectors.settings import recover_limits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
     from apps.proving.selectors.faults import Fault

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import hosts_resume
-from apps.checks.exposure import deposits_of
-from apps.checks.results import Finding, Link
-from apps.checks.text import named
+from apps.checks.findings.acts import hosts_resume
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import named
+from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
 from apps.sectors.hardware import disk_share, has_lost_folder, is_short_of_disk
 from apps.sectors.selectors.hosts import worker_is_away
@@ -18,7 +18,7 @@ from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Worker
 
 ERROR_MAX: Final = 130

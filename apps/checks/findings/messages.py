@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import fees_raise, message_mend, message_name
-from apps.checks.data import FAILED_MAX
-from apps.checks.exposure import deposits_in, fees_per_day, first_close, held_by_stuck
-from apps.checks.results import Finding, Link
+from apps.checks.findings.acts import fees_raise, message_mend, message_name
+from apps.checks.findings.results import Finding, Link
+from apps.checks.selectors.data import FAILED_MAX
+from apps.checks.selectors.exposure import deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.core.formatting import fee_text, plural, shortened, time_left, whole
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.recovery import unmatched_open
@@ -21,7 +21,7 @@ from poolsite.filecoin.actors.exitcodes import exit_code_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.messages.models import Message
 
 COUNTED_MAX: Final = 200

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import funds_send
-from apps.checks.links import miner_link
-from apps.checks.results import Finding, Link
-from apps.checks.text import grouped, miner_name, named
+from apps.checks.findings.acts import funds_send
+from apps.checks.findings.links import miner_link
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import grouped, miner_name, named
 from apps.core.formatting import fil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.checks.data import CheckData
-    from apps.checks.results import Act
+    from apps.checks.findings.results import Act
+    from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
 
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import deadlines_dry_run
-from apps.checks.exposure import first_close
+from apps.checks.findings.acts import deadlines_dry_run
+from apps.checks.findings.links import miner_link
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import grouped, miner_name, named
 from apps.checks.findings.windows import sectors_expected
-from apps.checks.links import miner_link
-from apps.checks.results import Finding, Link
-from apps.checks.text import grouped, miner_name, named
+from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import plural, time_left, whole
 from apps.proving.selectors.settings import recover_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.proving.models import Deadline, Dispute, SectorCheck
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as say
 
-from apps.checks.exposure import first_close
-from apps.checks.results import Finding, Link
-from apps.checks.text import grouped, miner_name, named
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import time_left
 from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.miners.states import RoleKind
@@ -16,7 +16,7 @@ from apps.miners.states import RoleKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
     from apps.miners.selectors.roles import UnheldRole
 

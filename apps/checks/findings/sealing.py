@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import ACTS_MAX, sectors_retry
-from apps.checks.rare import COUNTED_MAX
-from apps.checks.results import Finding, Link
-from apps.checks.text import named
+from apps.checks.findings.acts import ACTS_MAX, sectors_retry
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import named
+from apps.checks.selectors.rare import COUNTED_MAX
 from apps.core.formatting import plural
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
@@ -17,7 +17,7 @@ from apps.sectors.selectors.sectors import DEPOSIT_OVER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
 
 
 def sectors_paused(data: CheckData) -> Iterator[Finding]:

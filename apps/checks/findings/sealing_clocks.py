@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.checks.acts import sectors_retry
-from apps.checks.exposure import deposits_of
-from apps.checks.rare import rare_rows
-from apps.checks.results import Finding, Link
+from apps.checks.findings.acts import sectors_retry
+from apps.checks.findings.results import Finding, Link
+from apps.checks.selectors.exposure import deposits_of
+from apps.checks.selectors.rare import rare_rows
 from apps.core.formatting import plural, time_left
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.services.sealing.tickets import ticket_life
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.chain.selectors.status import EpochClock
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.checks.rare import COUNTED_MAX
-from apps.checks.results import Finding
+from apps.checks.findings.results import Finding
+from apps.checks.selectors.rare import COUNTED_MAX
 from apps.core.formatting import plural, size, whole
 from apps.sectors.selectors.ended_sectors import sectors_removable
 from poolsite.filecoin.power import quality_power_max
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Sector
 
 EXPIRING_S: Final = 30 * 86_400

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import ACTS_MAX, funds_send, senders_resume
-from apps.checks.exposure import fees_per_day, provers_of
-from apps.checks.results import Finding, Link
-from apps.checks.text import named
+from apps.checks.findings.acts import ACTS_MAX, funds_send, senders_resume
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import named
+from apps.checks.selectors.exposure import fees_per_day, provers_of
 from apps.core.formatting import plural, shortened
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.states import SenderState
@@ -17,8 +17,8 @@ from apps.messages.states import SenderState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.checks.data import CheckData
-    from apps.checks.results import Act
+    from apps.checks.findings.results import Act
+    from apps.checks.selectors.data import CheckData
     from apps.messages.models import Sender
 
 RUNWAY_DAYS: Final = 3

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.exposure import fees_per_day, first_close, provers_of, rewards_per_day
 from apps.checks.findings.messages import FAILED_SHOWN
-from apps.checks.results import Finding
-from apps.checks.text import grouped, miner_name, named
+from apps.checks.findings.results import Finding
+from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.selectors.exposure import fees_per_day, first_close, provers_of, rewards_per_day
 from apps.core.formatting import plural, shortened
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.states import Purpose
@@ -18,7 +18,7 @@ from poolsite.filecoin.address import id_address
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
 
 
 def signers_away(data: CheckData) -> Iterator[Finding]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from django.utils.text import Truncator
 from django.utils.translation import gettext
 
-from apps.checks.acts import runs_retry
-from apps.checks.rare import COUNTED_MAX, rare_rows
-from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.findings.acts import runs_retry
+from apps.checks.findings.results import REASON_MAX, Finding, Link
+from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
 from apps.core.formatting import fil, plural
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
 from apps.sectors.selectors.stopped_work import changes_failed as changes_failed_of
@@ -23,7 +23,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Sector
 
 SHOWN: Final = timedelta(hours=24)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as say
 
-from apps.checks.acts import sectors_rebuild
-from apps.checks.results import Finding, Link
-from apps.checks.text import named
+from apps.checks.findings.acts import sectors_rebuild
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.sectors.selectors.damocles import has_plan
 from apps.sectors.selectors.hosts import proves_windows, worker_is_away
@@ -23,7 +23,7 @@ from poolsite.wire.stores import StoreCondition
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Worker
 
 FULL_SOON_DAYS: Final = 7

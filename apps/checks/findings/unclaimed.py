@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.results import Finding, Link
+from apps.checks.findings.results import Finding, Link
 from apps.core.formatting import plural, size, time_left
 from apps.sectors.models import HostReport, Job
 from apps.sectors.selectors.hosts import worker_is_away
@@ -18,7 +18,7 @@ from poolsite.wire.pipeline import Stage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Worker
 
 WAITED: Final = timedelta(minutes=15)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.links import miner_link
-from apps.checks.results import Finding
-from apps.checks.text import grouped, miner_name, named
+from apps.checks.findings.links import miner_link
+from apps.checks.findings.results import Finding
+from apps.checks.findings.text import grouped, miner_name, named
 from apps.core.formatting import plural
 from apps.proving.selectors.posts import windows_missed
 from apps.proving.states import Forecast
@@ -17,7 +17,7 @@ from apps.proving.states import Forecast
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.checks.data import CheckData
+    from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
 

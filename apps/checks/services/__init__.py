@@ -1,0 +1,1 @@
+"""Alerts: opening and closing them, their channels, and delivery."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.db import transaction
 
+from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, Notification
-from apps.checks.results import Severity
 from apps.checks.states import AlertEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from apps.checks.report import Report, Result
+    from apps.checks.report.report import Report, Result
 
 KEPT: Final = timedelta(days=30)
 """Alerts that ended and notifications that were sent are kept so long."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from apps.checks.models import Notification
-from apps.checks.outgoing import NotDelivered, notification_send
 from apps.checks.services.channels import CLAIM
+from apps.checks.services.outgoing import NotDelivered, notification_send
 from apps.core.live import OPERATOR, Change, publish
 
 if TYPE_CHECKING:

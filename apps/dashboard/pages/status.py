@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.checks.results import Severity
+from apps.checks.findings.results import Severity
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.checks.report import Result
+    from apps.checks.report.report import Result
     from apps.dashboard.todo import Todo
     from apps.users.principals import Principal
 

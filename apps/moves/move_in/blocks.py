@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.results import Link
+from apps.checks.findings.results import Link
 from apps.core.formatting import whole
 from apps.moves.move_in.height import own_proof_landed
 from apps.moves.steps import Step

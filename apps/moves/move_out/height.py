@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.results import Link
+from apps.checks.findings.results import Link
 from apps.core.formatting import plural, time_left, whole
 from apps.moves.steps import Step
 from apps.proving.states import PostState

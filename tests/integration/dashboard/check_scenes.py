@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from apps.blocks.f3 import F3Participation
 from apps.blocks.models import F3Lease, Round
+from apps.blocks.selectors.finality import F3Participation
 from apps.blocks.states import RoundState
 from apps.chain.models import Node
 from apps.chain.selectors.status import network_known
@@ -56,13 +56,15 @@ def nodes_unhealthy(_: Any) -> None:
 def network_is_public(monkeypatch: Any) -> None:
     known = network_known()
     assert known is not None
-    monkeypatch.setattr("apps.checks.data.network_known", lambda: replace(known, name="calibrationnet"))
+    monkeypatch.setattr(
+        "apps.checks.selectors.data.network_known", lambda: replace(known, name="calibrationnet")
+    )
 
 
 def f3_stalled(monkeypatch: Any) -> None:
     network_is_public(monkeypatch)
     said = F3Participation(is_running=True, instance=7, finalized=960, asked_height=1000)
-    monkeypatch.setattr("apps.checks.data.f3_read", lambda: {"one": said})
+    monkeypatch.setattr("apps.checks.selectors.data.f3_read", lambda: {"one": said})
 
 
 def pool_clock_skew(monkeypatch: Any) -> None:

@@ -11,8 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.checks.data import CheckData
-from apps.checks.report_cache import report_now, report_read, report_write
+from apps.checks.report.cache import report_now, report_read, report_write
+from apps.checks.selectors.data import CheckData
 from apps.core import live
 from apps.core.live import CHECKS, Change, changes_number, publish
 from apps.core.redis_clients import redis_client
@@ -126,7 +126,7 @@ def test_evaluation_is_shared_until_something_changes(own_redis):
 @pytest.mark.django_db(transaction=True)
 def test_bells_hear_once_of_findings_that_differ(pool_redis, monkeypatch):
     told: list[Any] = []
-    monkeypatch.setattr("apps.checks.report_cache.publish", told.append)
+    monkeypatch.setattr("apps.checks.report.cache.publish", told.append)
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
     report_now(CheckData(SYSTEM))
@@ -140,7 +140,7 @@ def test_bells_hear_once_of_findings_that_differ(pool_redis, monkeypatch):
 
 
 def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
-    monkeypatch.setattr("apps.checks.report_cache.changes_number", lambda: None)
+    monkeypatch.setattr("apps.checks.report.cache.changes_number", lambda: None)
     factories.worker("idle", is_paused=True)
 
     assert report_now(CheckData(SYSTEM)).fails("hosts_paused")

@@ -10,8 +10,9 @@ import pytest
 from django.core.cache import cache
 from django.urls import reverse
 
-from apps.blocks.f3 import KEY, F3Participation, f3_ask
 from apps.blocks.models import Block, F3Lease, MiningDay, Round
+from apps.blocks.selectors.finality import F3_STATUS_KEY, F3Participation
+from apps.blocks.services.finality_status import f3_ask
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Node
@@ -97,7 +98,7 @@ def test_the_operator_sees_what_each_node_does_for_f3(won):
         str(node): F3Participation(is_running=True, instance=77, miners=(2001, 5)),
         "old": F3Participation(is_running=False, reason="this node does not run F3"),
     }
-    cache.set(KEY, said, 60)
+    cache.set(F3_STATUS_KEY, said, 60)
     people.operator_person()
     text = signed_in("olga").get("/blocks/").content.decode()
 
@@ -117,7 +118,7 @@ def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "no node votes for it: not yet ready" in text
 
-    cache.set(KEY, {"http://one": F3Participation(is_running=False)}, 60)
+    cache.set(F3_STATUS_KEY, {"http://one": F3Participation(is_running=False)}, 60)
     F3Lease.objects.filter(pk=lease.pk).update(instance=79, reason="", failing_since=None)
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "a node will vote for it until instance 82, once it runs F3" in text

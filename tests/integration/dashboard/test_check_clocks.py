@@ -10,8 +10,8 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from apps.chain.models import Head
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate_some
+from apps.checks.report.evaluate import evaluate_some
+from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.proving.models import SectorCheck
@@ -28,7 +28,7 @@ from tests.integration.dashboard.check_scenes_sealing import tickets_expiring
 from tests.page_client import signed_in, text_of
 
 if TYPE_CHECKING:
-    from apps.checks.results import Finding
+    from apps.checks.findings.results import Finding
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quiet")]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.chain.models import Network, Node
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate_some
-from apps.checks.exposure import provers_of
+from apps.checks.report.evaluate import evaluate_some
+from apps.checks.selectors.data import CheckData
+from apps.checks.selectors.exposure import provers_of
 from apps.core.clock import now
 from apps.messages.models import Recovery
 from apps.messages.states import MessageState, Wait
@@ -25,7 +25,7 @@ from poolsite.wire.pipeline import SectorState
 from tests import factories
 
 if TYPE_CHECKING:
-    from apps.checks.results import Finding
+    from apps.checks.findings.results import Finding
 
 pytestmark = pytest.mark.django_db
 

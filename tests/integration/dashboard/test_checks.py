@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
-from apps.blocks.f3 import F3Participation
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate, evaluate_some
+from apps.blocks.selectors.finality import F3Participation
 from apps.checks.findings.chain import f3_stalled
-from apps.checks.report import Report, Result
-from apps.checks.results import Finding, Severity, Topic
-from apps.checks.table import CHECKS, CHECKS_BY_NAME
+from apps.checks.findings.results import Finding, Severity, Topic
+from apps.checks.report.evaluate import evaluate, evaluate_some
+from apps.checks.report.report import Report, Result
+from apps.checks.selectors.data import CheckData
+from apps.checks.table.checks import CHECKS, CHECKS_BY_NAME
 from apps.core.clock import now
 from apps.core.formatting import fil
 from apps.dashboard.page_data import PageData
@@ -315,7 +315,7 @@ def test_sum_at_risk_counts_no_deposit_twice(quiet, on_chain, counted):
 )
 def test_f3_is_late_by_what_it_lacked_when_asked(quiet, monkeypatch, finalized, asked_height, lag):
     said = F3Participation(is_running=True, finalized=finalized, asked_height=asked_height)
-    monkeypatch.setattr("apps.checks.data.f3_read", lambda: {"one": said})
+    monkeypatch.setattr("apps.checks.selectors.data.f3_read", lambda: {"one": said})
     assert not [*f3_stalled(CheckData(SYSTEM))], "a devnet"
 
     network_is_public(monkeypatch)

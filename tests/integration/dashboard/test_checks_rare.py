@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.chain.models import Network
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate
-from apps.checks.rare import SECTORS_OVER, Rare, rare_read
+from apps.checks.report.evaluate import evaluate
+from apps.checks.selectors.data import CheckData
+from apps.checks.selectors.rare import SECTORS_OVER, Rare, rare_read
 from apps.core.clock import now
 from apps.sectors.models import StoreSample
 from apps.sectors.selectors.hosts import workers_read, workers_visible

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection, reset_queries
 from django.test.utils import CaptureQueriesContext
 
-from apps.checks.evaluate import evaluate
-from apps.checks.report_cache import audience_of
+from apps.checks.report.cache import audience_of
+from apps.checks.report.evaluate import evaluate
 from tests.bulk_rows import message_copies_insert, sector_copies_insert
 from tests.demo_data import LISTS, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in
@@ -23,8 +23,8 @@ from tests.query_plans import Reads, reads_of
 if TYPE_CHECKING:
     from django.test import Client
 
-    from apps.checks.data import CheckData
-    from apps.checks.report import Report
+    from apps.checks.report.report import Report
+    from apps.checks.selectors.data import CheckData
 
 pytestmark = pytest.mark.django_db(transaction=True)
 """Committed, so that each crowd can be vacuumed: rows that other tests rolled back must not be counted."""

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from django.urls import reverse
 
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate_some
+from apps.checks.report.evaluate import evaluate_some
+from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.dashboard.pages.hosts.asked import ASKED
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand

@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate
+from apps.checks.report.evaluate import evaluate
+from apps.checks.selectors.data import CheckData
 from apps.core.formatting import NARROW
 from apps.proving.models import Partition
 from apps.users.principals import SYSTEM
@@ -91,8 +91,8 @@ def test_processes_are_the_operators_business():
 
 
 def test_a_page_asks_the_database_a_fixed_number_of_times(pool_redis, monkeypatch):
-    monkeypatch.setattr("apps.checks.report_cache.SHARED_S", 600)
-    monkeypatch.setattr("apps.checks.report_cache.changes_number", lambda: "1")
+    monkeypatch.setattr("apps.checks.report.cache.SHARED_S", 600)
+    monkeypatch.setattr("apps.checks.report.cache.changes_number", lambda: "1")
     # On a slow machine what is in flight would count as stuck, and signers as gone, before the test ends.
     monkeypatch.setattr("apps.messages.selectors.stuck.LATE_EPOCHS", 10_000)
     monkeypatch.setattr("apps.gateway.selectors.connections.ALIVE_S", timedelta(hours=1))

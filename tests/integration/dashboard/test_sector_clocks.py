@@ -101,7 +101,7 @@ def test_a_deposit_says_what_became_of_it(state: str, paid: int | None, foot: st
 
 
 def test_without_a_chain_a_deposit_is_locked_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.checks.data.head_current", lambda: None)
+    monkeypatch.setattr("apps.checks.selectors.data.head_current", lambda: None)
 
     assert clocks(sealing("C1_DONE", precommit_epoch=15))["deposit"].foot == "locked since epoch 15"
 

@@ -13,10 +13,10 @@ from django.urls import reverse
 
 from apps.chain.models import Node
 from apps.chain.states import NodeState
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate, evaluate_some
 from apps.checks.models import AlertChannel, Notification
-from apps.checks.report_cache import report_read, report_write
+from apps.checks.report.cache import report_read, report_write
+from apps.checks.report.evaluate import evaluate, evaluate_some
+from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
 from apps.messages.models import Message, Sender
@@ -36,7 +36,7 @@ from tests.people import PASSWORD, operator_person, person, principal, tenant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apps.checks.results import Act
+    from apps.checks.findings.results import Act
 
 pytestmark = pytest.mark.django_db
 

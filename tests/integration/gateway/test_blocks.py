@@ -9,9 +9,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
-from apps.blocks.draws import Draw
-from apps.blocks.providers import META_BLOCK, META_DRAW, BlockProviders, ProofTimeout
-from apps.blocks.round_outcomes import outcome_of
+from apps.blocks.rounds.draws import Draw
+from apps.blocks.rounds.outcomes import outcome_of
+from apps.blocks.rounds.providers import META_BLOCK, META_DRAW, BlockProviders, ProofTimeout
 from apps.blocks.states import RoundState
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.hub.client import HubClient

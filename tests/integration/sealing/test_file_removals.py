@@ -12,8 +12,8 @@ from django.test import TestCase
 from django.urls import reverse
 
 from apps.chain.selectors.network import network_current
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate
+from apps.checks.report.evaluate import evaluate
+from apps.checks.selectors.data import CheckData
 from apps.sectors.models import Batch, JobEvent, Sector, WorkerCommand
 from apps.users.models import AuditEntry
 from tests.integration.sealing.changes import TERMINATE, ask

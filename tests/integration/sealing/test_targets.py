@@ -13,8 +13,8 @@ from django.urls import reverse
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
-from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate
+from apps.checks.report.evaluate import evaluate
+from apps.checks.selectors.data import CheckData
 from apps.core import clock
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerUnknown

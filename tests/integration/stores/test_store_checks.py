@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management import call_command
 from django.urls import reverse
 
-from apps.checks.data import CheckData
 from apps.checks.findings.stores import copies_bad
+from apps.checks.selectors.data import CheckData
 from apps.sectors.models import SectorCopy, StoreCheck, WorkerCommand
 from apps.sectors.services.stores import check_results
 from apps.sectors.services.stores import checks as store_checks

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.blocks.rounds.warm_up import warm_up
+from apps.blocks.rounds.winners import Winner, winners_count
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.rounds import rounds_of, rounds_won
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import LOSSES, RoundState
-from apps.blocks.warm_up import warm_up
-from apps.blocks.winners import Winner, winners_count
 from apps.core.errors import DomainError
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors.miners import miner_get, miners_visible

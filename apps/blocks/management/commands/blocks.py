@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.blocks.producer import BlockProducer
+from apps.blocks.rounds.producer import BlockProducer
 
 
 class Command(BaseCommand):

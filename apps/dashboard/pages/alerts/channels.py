@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.checks.selectors import channel_get
+from apps.checks.selectors.alerts import channel_get
 from apps.checks.services.channels import REPEATS_S, channel_add, channel_remove, channel_set, channel_test
 from apps.checks.states import ChannelKind
 from apps.core import clock

@@ -11,8 +11,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.checks.results import Severity
-from apps.checks.selectors import alerts_recent, channels_all, channels_undelivered, notifications_recent
+from apps.checks.findings.results import Severity
+from apps.checks.selectors.alerts import (
+    alerts_recent,
+    channels_all,
+    channels_undelivered,
+    notifications_recent,
+)
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as say
 
-from apps.blocks.luck import quantile
+from apps.blocks.selectors.luck import quantile
 from apps.core import formatting
 from apps.dashboard.area_charts import AREA_HEIGHT_PX, AREA_TOP_PX, Area, Tick, area
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS, locked_reward

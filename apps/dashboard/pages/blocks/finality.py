@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as say
 
-from apps.blocks.f3 import f3_read
-from apps.checks.text import miner_name
+from apps.blocks.selectors.finality import f3_read
+from apps.checks.findings.text import miner_name
 from apps.core import formatting
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX
@@ -15,8 +15,8 @@ from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.blocks.f3 import F3Participation
     from apps.blocks.models import F3Lease
+    from apps.blocks.selectors.finality import F3Participation
     from apps.dashboard.page_data import PageData
 
 

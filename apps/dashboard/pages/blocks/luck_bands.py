@@ -11,7 +11,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 
 if TYPE_CHECKING:
-    from apps.blocks.luck import Luck
+    from apps.blocks.selectors.luck import Luck
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.mining_status import MiningStatus, mining_status_of
 from apps.blocks.selectors.rounds import rounds_latest
 from apps.blocks.states import NotDrawn, RoundState
-from apps.checks.text import named
+from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.charts import Strip, StripEntry, strip
@@ -23,8 +23,8 @@ from apps.dashboard.pages.blocks.states import STATES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.blocks.luck import Luck
     from apps.blocks.models import Round
+    from apps.blocks.selectors.luck import Luck
     from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
 

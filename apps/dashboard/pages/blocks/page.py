@@ -16,7 +16,7 @@ from apps.blocks.selectors.mining_course import mining_course
 from apps.blocks.selectors.rewards import rewards_by_day, rewards_since
 from apps.blocks.selectors.rounds import wins_count
 from apps.blocks.services.mining import mining_set
-from apps.checks.results import Topic
+from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural

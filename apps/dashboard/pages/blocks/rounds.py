@@ -9,8 +9,8 @@ from django.urls import path
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.blocks.rounds.warm_up import WarmUp, warm_up
 from apps.blocks.selectors.rounds import round_get
-from apps.blocks.warm_up import WarmUp, warm_up
 from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.dashboard.area_charts import Tick

@@ -16,7 +16,7 @@ from apps.chain.selectors.network import network_state, network_version
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.upgrades import nodes_readiness, upgrades_after
 from apps.chain.states import NodeState
-from apps.checks.results import Topic
+from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural

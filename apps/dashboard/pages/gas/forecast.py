@@ -11,7 +11,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
-from apps.checks.results import Topic
+from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.area_charts import Area, AreaBand, Tick, area

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.checks.results import Topic
+from apps.checks.findings.results import Topic
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.checks.object_reports import report_of_message
+from apps.checks.report.objects import report_of_message
 from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.dashboard.cards import Action, Check, Event, Fact

@@ -9,7 +9,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from apps.checks.object_reports import report_of_miner
+from apps.checks.report.objects import report_of_miner
 from apps.core import formatting
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.checks.results import Topic
-from apps.checks.text import named
+from apps.checks.findings.results import Topic
+from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict

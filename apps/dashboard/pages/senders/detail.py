@@ -12,7 +12,7 @@ from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.checks.object_reports import report_of_sender
+from apps.checks.report.objects import report_of_sender
 from apps.core import formatting
 from apps.dashboard.cards import Action, Fact
 from apps.dashboard.forms import FeeRulesForm, form_render

@@ -12,7 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.checks.results import Topic
+from apps.checks.findings.results import Topic
 from apps.core.clock import now
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render

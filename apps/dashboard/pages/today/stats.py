@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as say
 
 from apps.blocks.selectors.rounds import wins_count
-from apps.checks.results import Topic
+from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Stat

@@ -10,7 +10,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.checks.results import Topic
+from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict

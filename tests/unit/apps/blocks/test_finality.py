@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.blocks.models import F3Lease
-from apps.blocks.producer import BlockProducer
-from apps.blocks.producer_chores import leases_renew
+from apps.blocks.rounds.chores import leases_renew
+from apps.blocks.rounds.producer import BlockProducer
 from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import f3_participate
 from apps.blocks.services.finality_tickets import refusal_code
@@ -23,7 +23,7 @@ from apps.users.models import MinerGrant, SignerGrant
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
-from tests.unit.apps.blocks.rounds import in_thread
+from tests.unit.apps.blocks.won_round import in_thread
 from tests.unit.apps.blocks.world import World
 
 if TYPE_CHECKING:

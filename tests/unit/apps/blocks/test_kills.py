@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from apps.blocks.miner_round import MinerRound
 from apps.blocks.models import Block, Round
+from apps.blocks.rounds.miner_round import MinerRound
 from apps.blocks.services.rounds import rounds_interrupted
 from apps.blocks.states import RoundState
-from tests.unit.apps.blocks.rounds import STEPS, in_thread
+from tests.unit.apps.blocks.won_round import STEPS, in_thread
 
 
 class Killed(BaseException):

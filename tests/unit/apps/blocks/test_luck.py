@@ -7,9 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from apps.blocks.luck import cumulative, luck_of, quantile, term
 from apps.blocks.models import MiningDay, Round
-from apps.blocks.selectors.luck import lucks
+from apps.blocks.selectors.luck import cumulative, luck_of, lucks, quantile, term
 from apps.blocks.states import RoundState
 from apps.core.clock import now
 from tests import factories

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from apps.blocks.miner_round import MinerRound
 from apps.blocks.models import Block, Round
-from apps.blocks.nodes import BlockNodes
+from apps.blocks.rounds.miner_round import MinerRound
+from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.states import RoundState
 from apps.chain.node.link import link_to
 from apps.gateway.errors import SignerAway
 from tests.acceptance.pool import dice
-from tests.unit.apps.blocks.rounds import STEPS, in_thread, won
+from tests.unit.apps.blocks.won_round import STEPS, in_thread, won
 
 if TYPE_CHECKING:
     import random

@@ -7,14 +7,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from apps.blocks.miner_round import MinerRound
 from apps.blocks.models import Round
-from apps.blocks.nodes import BlockNodes
-from apps.blocks.round_context import RoundContext
-from apps.blocks.selection import MessageSelection
+from apps.blocks.rounds.context import RoundContext
+from apps.blocks.rounds.miner_round import MinerRound
+from apps.blocks.rounds.nodes import BlockNodes
+from apps.blocks.rounds.selection import MessageSelection
+from apps.blocks.rounds.timing import RoundTimes
 from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.services.rounds import rounds_at, rounds_record
-from apps.blocks.timing import RoundTimes
 from apps.chain.node.client import chain_client
 from apps.chain.node.link import link_to
 from apps.chain.services.heads import head_follow
@@ -32,7 +32,7 @@ from poolsite.filecoin.randomness import draw_randomness
 from tests import factories, people
 
 if TYPE_CHECKING:
-    from apps.blocks.mining_base import Base
+    from apps.blocks.rounds.mining_base import Base
     from apps.miners.models import Miner
     from poolsite.devnet.clock import Clock
     from poolsite.filecoin.address import Address
@@ -70,7 +70,7 @@ class Providers:
 
     async def prove(self, actor_id: int, request: Any, *, until: float, **_: Any) -> tuple[PoStProof, ...]:
         """Prove the pre-sealed sector."""
-        from apps.blocks.providers import ProofTimeout
+        from apps.blocks.rounds.providers import ProofTimeout
 
         assert actor_id == MINER
         await self._meet("proof")

@@ -14,17 +14,17 @@ from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
 
+from apps.checks.findings.results import Finding
 from apps.checks.models import Alert, AlertChannel, Notification
-from apps.checks.outgoing import notification_send
-from apps.checks.report import Report, Result
-from apps.checks.results import Finding
-from apps.checks.selectors import channels_undelivered
+from apps.checks.report.report import Report, Result
+from apps.checks.selectors.alerts import channels_undelivered
 from apps.checks.services import deliver
 from apps.checks.services.alerts import alerts_update
 from apps.checks.services.channels import CLAIM, channel_add, channel_set
 from apps.checks.services.deliver import notifications_deliver
+from apps.checks.services.outgoing import notification_send
 from apps.checks.states import ChannelKind
-from apps.checks.table import CHECKS
+from apps.checks.table.checks import CHECKS
 from apps.checks.tasks import alerts_run
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.users.models import AuditEntry

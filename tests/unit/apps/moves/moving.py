@@ -54,7 +54,7 @@ class MovingChain:
 def chain_served(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
     """Serve such a chain, and a signer that says nothing of its policy."""
     chain = MovingChain()
-    for place in ("apps.moves.readings", "apps.blocks.warm_up"):
+    for place in ("apps.moves.readings", "apps.blocks.rounds.warm_up"):
         monkeypatch.setattr(f"{place}.chain_client", lambda: chain)
 
     def refused(*_args: Any, **_named: Any) -> PolicyState:

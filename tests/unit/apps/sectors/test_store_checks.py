@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.checks.data import CheckData
 from apps.checks.findings.stores import copies_bad
+from apps.checks.selectors.data import CheckData
 from apps.core.errors import BadValue
 from apps.miners.models import Miner
 from apps.sectors.errors.stores import StoreRefused

@@ -9,7 +9,7 @@ import pytest
 
 from apps.chain.models import Node
 from apps.chain.states import NodeState
-from apps.checks.table import CHECKS
+from apps.checks.table.checks import CHECKS
 from apps.core.clock import now
 from apps.users.services.tokens import TokenLimits
 from tests import factories

@@ -1,0 +1,51 @@
+"""What the rounds of all miners at one epoch share, and what they write together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from apps.blocks.services.guard import Reservation, blocks_reserve, blocks_signed
+from apps.blocks.services.rounds import Submitted, rounds_submitted, rounds_won
+from apps.core.database_threads import DatabaseThreads
+from apps.core.grouped_calls import GroupedCalls
+
+if TYPE_CHECKING:
+    from apps.blocks.models import Block, Round
+    from apps.blocks.rounds.mining_base import Base
+    from apps.blocks.rounds.nodes import BlockNodes
+    from apps.blocks.rounds.providers import BlockProviders
+    from apps.blocks.rounds.selection import MessageSelection
+    from apps.blocks.rounds.timing import RoundTimes
+    from poolsite.filecoin.block import BlockMsg
+
+blocks_database: Final = DatabaseThreads("blocks", 2, is_steady=True)
+
+
+class RoundWrites:
+    """What the winners of one epoch write, together as it comes: one alone takes as long as all of them."""
+
+    def __init__(self) -> None:
+        call = blocks_database
+        self.won: GroupedCalls[Round, Round] = GroupedCalls(lambda rows: call(rounds_won, rows))
+        self.reserve: GroupedCalls[Reservation, Block] = GroupedCalls(lambda rows: call(blocks_reserve, rows))
+        self.signed: GroupedCalls[tuple[Block, BlockMsg], None] = GroupedCalls(
+            lambda rows: call(blocks_signed, rows)
+        )
+        self.submitted: GroupedCalls[Submitted, None] = GroupedCalls(
+            lambda rows: call(rounds_submitted, rows)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoundContext:
+    """What the miners' rounds at one epoch have in common."""
+
+    epoch: int
+    base: Base
+    times: RoundTimes
+    nodes: BlockNodes
+    providers: BlockProviders
+    selection: MessageSelection
+    network_version: int
+    writes: RoundWrites = field(default_factory=RoundWrites)

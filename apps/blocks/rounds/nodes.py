@@ -1,0 +1,195 @@
+"""The pool's nodes for an event loop: each question in a thread, within the time that its round has left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.blocks.rounds.mining_base import Base, BaseInfo, base_from_json, base_info_from_json
+from apps.blocks.rounds.template import messages_disjoint
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import ChainClient
+from poolsite.filecoin.block import BlockMsg
+from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.codec import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from apps.blocks.rounds.template import BlockTemplate
+    from apps.chain.node.link import NodeLink
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.tipset import TipsetKey
+
+Json = Any
+T = TypeVar("T")
+
+REQUESTS: Final = 64
+"""Questions at a time: a node that hangs holds up those of its own round alone."""
+LEAST_S: Final = 0.05
+"""Time for a question whose round is over, so that its answer says so."""
+HEAD_S: Final = 3.0
+FUTURE_PAUSE_S: Final = 0.2
+"""Between two submissions to a node whose clock is behind."""
+FUTURE_TEXTS: Final = ("from the future", "temporal error")
+
+SYNCING_STAGES: Final = {1, 2, 3, 6}
+"""Headers, their storing, messages, their fetching.
+
+Source: lotus api/api_full.go SyncStateStage; the others are idle, complete and failed.
+"""
+
+NO_KEY_TEXT: Final = "key not found"
+"""Of lotus, which signs each block that it makes.  Source: lotus chain/wallet/multi.go WalletSign."""
+NO_KEY_ADVICE: Final = _(
+    "this node signs its blocks itself and lacks the worker's key: "
+    "configure the pool's signer as its remote wallet (docs/blocks.md)"
+)
+
+_THREADS: Final = ThreadPoolExecutor(REQUESTS, thread_name_prefix="blocks-node")
+
+
+class BlockNodes:
+    """Asks the nodes that blocks are made with, and submits to all."""
+
+    def __init__(self, links: Sequence[NodeLink], *, submit: Sequence[NodeLink]) -> None:
+        self.links = tuple(links)
+        """In the order in which they are asked."""
+        self.submit_links = tuple(submit)
+        self._running: set[asyncio.Task[str]] = set()
+
+    async def ask(self, read: Callable[[Json], T], method: str, *params: Json, until: float) -> T:
+        """Call the first node that answers; `until` is a moment of the clock.
+
+        Raises NodeRefused, NodeUnavailable.
+        """
+        left_s = max(until - time.time(), LEAST_S)
+        client = ChainClient(self.links, limit_s=left_s / max(len(self.links), 1))
+        return await self._in_thread(partial(client.ask, read, method, *params))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
+
+    async def head(self, *, known: Base | None = None) -> Base:
+        """Return the head; `known` itself while it still is."""
+
+        def read(value: Json) -> Base:
+            if known is not None and [one["/"] for one in value["Cids"]] == list(map(str, known.key.cids)):
+                return known
+            return base_from_json(value)
+
+        return await self.ask(read, "ChainHead", until=time.time() + HEAD_S)
+
+    async def is_syncing(self) -> bool:
+        """Return whether the node is fetching a chain that it has not yet."""
+        try:
+            return await self.ask(_is_syncing, "SyncState", until=time.time() + HEAD_S)
+        except NodeRefused as refusal:
+            if not refusal.is_unknown_method:
+                raise
+            return False
+
+    async def base_for(self, epoch: int, *, until: float) -> Base:
+        """Return the tipset that a block at `epoch` builds on, on the chain as it is now."""
+        return await self.ask(base_from_json, "ChainGetTipSetByHeight", epoch - 1, [], until=until)
+
+    async def base_info(self, miner: Address, epoch: int, key: TipsetKey, *, until: float) -> BaseInfo | None:
+        """Return what a miner must know to try its luck; None where it has no power."""
+        return await self.ask(
+            base_info_from_json, "MinerGetBaseInfo", str(miner), epoch, key_json(key), until=until
+        )
+
+    async def messages(self, key: TipsetKey, qualities: Sequence[float], *, until: float) -> list[list[Json]]:
+        """Return messages for several blocks of one epoch, no sender in two of them.
+
+        lotus lacks the method for several: there each block is asked for by itself.
+        """
+        parent = key_json(key)
+        try:
+            lists = await self.ask(_lists, "MpoolSelects", parent, list(qualities), until=until)
+        except NodeRefused as refusal:
+            if not refusal.is_unknown_method:
+                raise
+            asked = (self.ask(_list, "MpoolSelect", parent, one, until=until) for one in qualities)
+            lists = list(await asyncio.gather(*asked))
+        lists += [[] for _ in qualities[len(lists) :]]
+        return messages_disjoint(lists)
+
+    async def block_create(self, template: BlockTemplate, *, until: float) -> BlockMsg:
+        """Have a block made of a template; venus hands it back unsigned where it lacks the worker's key.
+
+        Raise NodeRefused, with what to do where lotus lacks it; NodeUnavailable.
+        """
+        try:
+            return await self.ask(_block, "MinerCreateBlock", template.to_json(), until=until)
+        except NodeRefused as refusal:
+            if NO_KEY_TEXT not in refusal.reason:
+                raise
+            raise NodeRefused(refusal.rpc_code, f"{NO_KEY_ADVICE}: {refusal.reason}") from None
+
+    async def block_submit(self, block: BlockMsg, *, until: float) -> str:
+        """Submit to every node at once; return as soon as one took it: the name of that node.
+
+        Raise the last NodeRefused or NodeUnavailable if none did.
+        """
+        failure: NodeRefused | NodeUnavailable = NodeUnavailable(gettext("the pool has no node"))
+        body = to_json(block)
+        tasks = [asyncio.create_task(self._submit(link, body, until)) for link in self.submit_links]
+        for task in tasks:  # those that nobody waits for any more go on all the same
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        for done in asyncio.as_completed(tasks):
+            try:
+                return await done
+            except (NodeRefused, NodeUnavailable) as error:
+                if isinstance(failure, NodeUnavailable):  # a node's words say more than that one was away
+                    failure = error
+        raise failure
+
+    def _ended(self, task: asyncio.Task[str]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # was told to whoever waited
+
+    async def _submit(self, link: NodeLink, body: Json, until: float) -> str:
+        """Submit to one node; while its clock is behind ours, again and again."""
+        while True:
+            left_s = max(until - time.time(), LEAST_S)
+            try:
+                call = partial(link.call, "SyncSubmitBlock", [body], timeout_s=left_s)
+                await self._in_thread(call)
+            except NodeRefused as refusal:
+                is_early = any(text in refusal.reason for text in FUTURE_TEXTS)
+                if not is_early or time.time() + FUTURE_PAUSE_S >= until:
+                    raise
+                await asyncio.sleep(FUTURE_PAUSE_S)
+            else:
+                return link.url
+
+
+def key_json(key: TipsetKey) -> Json:
+    """Return a tipset key as a parameter."""
+    return [cid_to_json(cid) for cid in key.cids]
+
+
+def _list(value: Json) -> list[Json]:
+    return list(value or ())
+
+
+def _is_syncing(value: Json) -> bool:
+    return any(run["Stage"] in SYNCING_STAGES for run in value["ActiveSyncs"] or ())
+
+
+def _lists(value: Json) -> list[list[Json]]:
+    return [_list(one) for one in value or ()]
+
+
+def _block(value: Json) -> BlockMsg:
+    block: BlockMsg = from_json(BlockMsg, value)
+    return block

@@ -1,0 +1,76 @@
+"""Asking the nodes about fast finality (F3) and our miners' part in it; pages share the answers for a while.
+
+Source: lotus api/api_full.go F3IsRunning, F3GetProgress, F3ListParticipants, F3GetLatestCertificate.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from django.core.cache import cache
+from django.utils.translation import gettext
+from redis.exceptions import RedisError
+
+from apps.blocks.selectors.finality import F3_STATUS_KEY, F3Participation
+from apps.blocks.services.finality import F3_CHANGE
+from apps.blocks.services.finality_nodes import ask_all
+from apps.blocks.services.finality_tickets import DISABLED, refusal_code
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.core.live import OPERATOR, Change, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.chain.node.link import NodeLink
+
+STORED_S: Final = 300
+ANSWER_S: Final = 5.0
+
+
+def f3_ask(link: NodeLink, *, height: int | None = None) -> F3Participation:
+    """Ask one node, while the head has this height."""
+
+    def ask(method: str) -> object:
+        return link.call(method, [], timeout_s=ANSWER_S)
+
+    try:
+        if not ask("F3IsRunning"):
+            return F3Participation(is_running=False)
+        progress, participants = ask("F3GetProgress"), ask("F3ListParticipants")
+        assert isinstance(progress, dict)
+        assert isinstance(participants, list)
+        return F3Participation(
+            is_running=True,
+            instance=int(progress["ID"]),
+            miners=tuple(int(one["MinerID"]) for one in participants),
+            finalized=_finalized(link),
+            asked_height=height,
+        )
+    except NodeRefused as refusal:
+        is_without = refusal.is_unknown_method or refusal_code(refusal) == DISABLED
+        reason = gettext("this node does not run F3") if is_without else refusal.reason
+        return F3Participation(is_running=False, reason=reason[:200])
+    except NodeUnavailable as error:
+        return F3Participation(is_running=False, reason=error.reason[:200])
+    except (AssertionError, KeyError, TypeError, ValueError):
+        return F3Participation(is_running=False, reason=gettext("the node's response could not be parsed"))
+
+
+def _finalized(link: NodeLink) -> int | None:
+    """Return the height that the newest certificate makes final; None without one."""
+    try:
+        certificate = link.call("F3GetLatestCertificate", [], timeout_s=ANSWER_S)
+    except (NodeRefused, NodeUnavailable):
+        return None
+    chain = certificate.get("ECChain") if isinstance(certificate, dict) else None
+    return int(chain[-1]["Epoch"]) if chain else None
+
+
+def f3_share(links: Mapping[str, NodeLink], *, height: int) -> None:
+    """Ask the nodes and store their answers for the pages; the head has this height."""
+    answers = ask_all(links.values(), ask=partial(f3_ask, height=height))
+    with suppress(RedisError, OSError):
+        cache.set(F3_STATUS_KEY, dict(zip(links, answers, strict=True)), STORED_S)
+    publish(Change(F3_CHANGE, "nodes", OPERATOR))

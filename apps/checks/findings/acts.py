@@ -1,0 +1,165 @@
+"""What mends a finding with one click: the console's own routes, with the name of the object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from apps.chain.states import STATES_FOREIGN
+from apps.checks.findings.results import Act, Link
+from apps.core.formatting import shortened
+from apps.messages.diagnosis import message_diagnose
+from apps.messages.methods import method_text
+from apps.messages.selectors.senders import sender_may_set
+from apps.miners.services.network_unbind import network_may_unbind
+from apps.users.states import Perm
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.models import Node
+    from apps.checks.models import AlertChannel
+    from apps.checks.selectors.data import CheckData
+    from apps.messages.models import Message, Sender
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline
+    from apps.sectors.models import PipelineRun, Sector, Worker
+
+ACTS_MAX: Final = 3
+"""Objects of one finding that have a button; its page has all."""
+PRICED_OUT: Final = "state=priced-out"
+"""The filter of the list of messages for those below the base fee."""
+MESSAGE_ACTS: Final[dict[str, tuple[str, str, bool]]] = {
+    "retry-now": ("message-retry-now", "Retry", False),
+    "republish": ("message-republish", "Republish", False),
+    "replace": ("message-replace", "Raise fees of", False),
+    "raise-fee": ("message-replace", "Raise fee of", True),
+}
+"""Of the doctor's actions those with a route of their own: its name, the label, whether it asks first."""
+
+
+def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
+    """Have these hosts claim work again."""
+    return tuple(
+        Act(Link("host-act", (str(worker.uuid), "resume")), "Resume", worker.name)
+        for worker in workers[:ACTS_MAX]
+    )
+
+
+def senders_resume(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...]:
+    """Return the acts that resume these senders; one that tenants share is the operator's."""
+    return tuple(
+        Act(Link("sender-act", (str(row.address), "resume")), "Resume", shortened(row.address))
+        for row in senders[:ACTS_MAX]
+        if sender_may_set(data.viewer, row.address)
+    )
+
+
+def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
+    """Try the failed stage of these sectors again; one that is not paused needs nobody."""
+    return tuple(
+        Act(Link("sector-retry", (str(row.uuid),)), "Retry", f"{row.miner.address} / {row.number}")
+        for row in sectors
+        if row.paused_at is not None
+    )[:ACTS_MAX]
+
+
+def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
+    """Make the replicas of these sectors again; the page asks first."""
+    return tuple(
+        Act(
+            Link("sector-rebuild", (str(row.uuid),)),
+            "Rebuild",
+            f"{row.miner.address} / {row.number}",
+            asks=True,
+        )
+        for row in sectors[:ACTS_MAX]
+    )
+
+
+def deadlines_dry_run(miner: Miner, deadlines: Sequence[Deadline]) -> tuple[Act, ...]:
+    """Have the proofs of these deadlines made and looked at without sending them."""
+    return tuple(
+        Act(
+            Link("proving-dry-run", (miner.address, str(row.index))),
+            "Dry run",
+            f"{miner.address} / {row.index}",
+            perm=Perm.WRITE,
+        )
+        for row in deadlines[:ACTS_MAX]
+        if row.live
+    )
+
+
+def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
+    """Go on with runs that stopped, at the same stage."""
+    return tuple(
+        Act(
+            Link("sector-run-retry", (str(row.sector.uuid), row.kind)),
+            "Retry",
+            f"{row.sector.miner.address} / {row.sector.number}",
+        )
+        for row in runs[:ACTS_MAX]
+    )
+
+
+def funds_send(to: str, name: str, *, label: str = "Send FIL to", value: int = 0) -> Act:
+    """Fill in a transfer to this address; the page asks which wallet pays, and shows the price."""
+    filled = {"to": to, **({"value": fil_format(value, unit="")} if value else {})}
+    return Act(Link("message-compose", query=urlencode(filled)), label, name, asks=True)
+
+
+def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
+    """Return the doctor's first action for a stuck message, where it is one click."""
+    diagnosis = message_diagnose(message, head=data.head)
+    action, key = next(iter(diagnosis.actions), ""), message.pk
+    if action == "fund":
+        names = {wallet.address: wallet.label for wallet in data.wallets}
+        sender = message.from_addr
+        return (funds_send(sender, names.get(sender) or shortened(sender)),)
+    if action == "replace-earlier" and "earlier_id" in diagnosis.evidence:
+        action, key = "replace", str(diagnosis.evidence["earlier_id"])
+    if action not in MESSAGE_ACTS:
+        return ()
+    page, label, asks = MESSAGE_ACTS[action]
+    return (Act(Link(page, (key,)), label, message_name(message, data), asks=asks),)
+
+
+def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:
+    """Ask for fees above the base fee, with what they cost, for all messages below it at once."""
+    if len(messages) == 1:
+        link, of = Link("message-replace", (messages[0].pk,)), message_name(messages[0], data)
+    else:
+        link, of = Link("messages-bulk", ("replace",), query=f"all=1&{PRICED_OUT}"), many
+    return (Act(link, "Raise fees of", of, asks=True),)
+
+
+def message_name(message: Message, data: CheckData) -> str:
+    """Return its method's name."""
+    miners = {miner.address for miner in data.miners if miner.address}
+    return method_text(message.to, message.method, kind=message.kind, miners=miners)
+
+
+def miner_warm_up(miner: Miner) -> Act:
+    """Go the way of a win with a throw-away challenge, which shows the step that fails."""
+    link = Link("blocks-warm-up", (str(miner.uuid),))
+    return Act(link, "Warm up", str(miner.name or miner), perm=Perm.WRITE)
+
+
+def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
+    """Leave a node of another chain: disable it, or unbind a pool that was bound by mistake."""
+    if any(one.state not in STATES_FOREIGN for one in nodes):
+        act = Act(Link("chain-node-act", (str(node.pk), "disable")), "Disable", str(node), perm=Perm.ADMIN)
+        return (act,)
+    if network_may_unbind():
+        return (Act(Link("chain-unbind"), "Unbind", "the pool", perm=Perm.ADMIN, asks=True),)
+    return ()
+
+
+def channels_test(channels: Sequence[AlertChannel]) -> tuple[Act, ...]:
+    """Send a test to these channels; what waits for one that takes it follows at once."""
+    return tuple(
+        Act(Link("alert-channel-act", (str(row.uuid), "test")), "Test", row.name, perm=Perm.ADMIN)
+        for row in channels[:ACTS_MAX]
+    )

@@ -1,0 +1,150 @@
+"""What a check is and what it finds: plain data, without HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+from django.utils.text import Truncator
+
+from apps.users.states import Perm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from apps.checks.selectors.data import CheckData
+
+FINDINGS_MAX: Final = 5
+"""Findings that one check lists by themselves; the last of them counts the others."""
+DAY_S: Final = 86_400
+REASON_MAX: Final = 200
+"""Longest reason in a finding; the page it links to has the whole."""
+
+
+class Severity(StrEnum):
+    """How bad it is when a check fails."""
+
+    CRITICAL = "critical"
+    """It costs power or FIL now, or at a known time."""
+    WARNING = "warning"
+
+
+class Topic(StrEnum):
+    """The page whose verdict a check belongs to."""
+
+    CHAIN = "chain"
+    MINERS = "miners"
+    BLOCKS = "blocks"
+    PROVING = "proving"
+    ROLES = "roles"
+    SECTORS = "sectors"
+    MESSAGES = "messages"
+    SENDERS = "senders"
+    GAS = "gas"
+    GATEWAY = "gateway"
+    WALLETS = "wallets"
+    HOSTS = "hosts"
+    STORES = "stores"
+    PIECES = "pieces"
+    PROCESSES = "processes"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page by its name in the URL table."""
+
+    page: str
+    args: tuple[str, ...] = ()
+    query: str = ""
+
+    @property
+    def address(self) -> str:
+        """Its path on the console."""
+        return reverse(self.page, args=list(self.args)) + (f"?{self.query}" if self.query else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One click that mends a finding, for viewers of its level."""
+
+    link: Link
+    label: str
+    """A verb: `Resume`."""
+    of: str
+    """Name of the object."""
+    perm: str = Perm.SIGN
+    """Level that the route needs."""
+    asks: bool = False
+    """The link is a page with a form or a question; else the click is a POST to it."""
+
+    @property
+    def text(self) -> str:
+        """`Resume sealer-9`, `Send FIL to worker…`."""
+        return f"{self.label} {self.of}{'…' if self.asks else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that needs somebody."""
+
+    key: str
+    """Unique among all findings of one evaluation."""
+    say: str
+    """What is wrong, as part of a sentence."""
+    reason: str = ""
+    link: Link | None = None
+    """Where it is mended; None: the check's own link."""
+    button: str = ""
+    """Name of that link; empty: the check's own."""
+    count: int = 1
+    """How many objects it stands for."""
+    per_day: int = 0
+    """attoFIL that it costs each day, by the chain's formulas; 0 if nothing or not known."""
+    is_part: bool = False
+    """Whether another finding's `per_day` has it already: it ranks this one, and is not added up."""
+    at_risk: int = 0
+    """attoFIL that are lost once if nobody acts."""
+    deposits: int = 0
+    """attoFIL of `at_risk` that are deposits of pre-committed sectors: other findings may name the same."""
+    due_s: int | None = None
+    """Seconds since 1970 at which it is too late."""
+    due_label: str = ""
+    """What happens then: `until the window closes`."""
+    acts: tuple[Act, ...] = ()
+    """What mends it with one click; empty: it takes more, on the linked page."""
+
+    def __post_init__(self) -> None:
+        """Cut a reason that is too long, so that one sees that it goes on."""
+        object.__setattr__(self, "reason", Truncator(self.reason).chars(REASON_MAX))
+
+    @property
+    def money(self) -> int:
+        """The loss of a day and what is lost once."""
+        return self.per_day + self.at_risk
+
+    def loss_within(self, span_s: int, *, at_s: float) -> int:
+        """Return what is lost within so many seconds if nobody acts, in attoFIL.
+
+        Until `due_s` nothing is: sectors that end in 20 days cost nothing this week.
+        """
+        ahead_s = 0 if self.due_s is None else max(self.due_s - at_s, 0)
+        running_s = max(span_s - ahead_s, 0)
+        return self.per_day * round(running_s) // DAY_S + (self.at_risk if ahead_s <= span_s else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition that must not hold."""
+
+    name: str
+    """Stable: metrics, API and links use it."""
+    title: str
+    """What is true while the check passes."""
+    topics: tuple[Topic, ...]
+    severity: Severity
+    find: Callable[[CheckData], Iterable[Finding]]
+    link: Link
+    button: str
+    operator_only: bool = False

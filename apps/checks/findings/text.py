@@ -1,0 +1,39 @@
+"""Parts of sentences that several checks use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as say
+
+from apps.checks.findings.results import FINDINGS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TypeVar
+
+    from apps.miners.models import Miner
+
+    Row = TypeVar("Row")
+
+NAMED: Final = 3
+"""Names in a sentence."""
+
+
+def named(names: Sequence[str]) -> str:
+    """`a, b, c and 4 more`."""
+    more = say(" and {names} more").format(names=len(names) - NAMED) if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def miner_name(miner: Miner) -> str:
+    """Return what people call a miner."""
+    return str(miner.name or miner)
+
+
+def grouped(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Yield rows one by one; those beyond `FINDINGS_MAX - 1` together, so that no list gets long."""
+    alone = len(rows) if len(rows) <= FINDINGS_MAX else FINDINGS_MAX - 1
+    yield from ([row] for row in rows[:alone])
+    if rows[alone:]:
+        yield rows[alone:]

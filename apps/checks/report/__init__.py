@@ -1,0 +1,1 @@
+"""Running the checks, and what they found: the report, its cache, its figures for Prometheus."""

@@ -1,0 +1,39 @@
+"""Running the checks: one place, for every page and every program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.checks.report.report import Report, Result
+from apps.checks.table.checks import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from apps.checks.findings.results import Check
+    from apps.checks.selectors.data import CheckData
+
+
+def evaluate_some(names: Collection[str], data: CheckData) -> Report:
+    """Return what these checks find."""
+    wanted = [check for check in CHECKS if check.name in names]
+    return _report(wanted, data)
+
+
+def evaluate(data: CheckData) -> Report:
+    """Return what the checks find in the viewer's part of the pool."""
+    return _report([check for check in CHECKS if data.viewer.is_operator or not check.operator_only], data)
+
+
+def _report(checks: Iterable[Check], data: CheckData) -> Report:
+    """Return what these checks find, and what all objects together can cost at most."""
+    results = tuple(Result(check, tuple(check.find(data))) for check in checks)
+    costs = any(finding.per_day or finding.deposits for result in results for finding in result.findings)
+    if not costs:
+        return Report(data.at, results)
+    per_day = sum(
+        data.fault_fee_per_day(miner, miner.live_sectors) + data.reward_per_day(miner)
+        for miner in data.miners
+    )
+    deposits = sum(int(miner.deposits) for miner in data.miners)
+    return Report(data.at, results, per_day_max=per_day, deposits_max=deposits or None)

@@ -1,0 +1,139 @@
+"""Figures of the pool for Prometheus, read from the database at each scrape: no label is an object's name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from django.db.models import Count, F, Min
+from prometheus_client.core import GaugeMetricFamily
+
+from apps.checks.report.evaluate import evaluate
+from apps.checks.selectors.data import CheckData
+from apps.core.formatting import ATTO_PER_FIL
+from apps.gateway.selectors.connections import provers_connected, signers_connected
+from apps.messages.models import Sender
+from apps.messages.selectors.messages import messages_open
+from apps.proving.models import WindowPost
+from apps.proving.states import PostState
+from apps.sectors.selectors.hosts import worker_is_away
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+
+def gauge(name: str, text: str, value: float) -> Metric:
+    """Return one figure."""
+    return GaugeMetricFamily(f"poolsite_{name}", text, value=float(value))
+
+
+def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    """Return figures that differ by one label."""
+    family = GaugeMetricFamily(f"poolsite_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], float(value))
+    return family
+
+
+class PoolCollector:
+    """Everything that `/metrics` tells of the whole pool."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the figures; raises DatabaseError, which becomes a 503."""
+        data = CheckData(SYSTEM)
+        yield from checks_figures(data)
+        yield from chain_figures(data)
+        yield from messages_figures(data)
+        yield from proving_figures(data)
+        yield from hosts_figures(data)
+
+
+def checks_figures(data: CheckData) -> Iterator[Metric]:
+    """The list of checks, to alert on."""
+    family = GaugeMetricFamily(
+        "poolsite_check_findings", "Objects that fail a check.", labels=["check", "severity"]
+    )
+    cost = GaugeMetricFamily(
+        "poolsite_check_fil_per_day", "FIL that findings cost each day.", labels=["check"]
+    )
+    for result in evaluate(data).results:
+        family.add_metric([result.check.name, str(result.check.severity)], result.count)
+        own = sum(one.per_day for one in result.findings if not one.is_part)
+        cost.add_metric([result.check.name], own / ATTO_PER_FIL)
+    yield family
+    yield cost
+
+
+def chain_figures(data: CheckData) -> Iterator[Metric]:
+    """Heads and nodes."""
+    if data.head is not None:
+        age_s = (data.at - data.head.arrived_at).total_seconds()
+        yield gauge("head_height", "Height of the newest head.", data.head.height)
+        yield gauge("head_age_seconds", "Seconds since the newest head arrived.", age_s)
+        yield gauge("base_fee_attofil", "Base fee of the newest head.", float(data.head.base_fee))
+    nodes = Counter(str(node.state).lower() for node in data.nodes)
+    yield gauges("nodes", "Enabled nodes by health.", "state", nodes)
+
+
+def messages_figures(data: CheckData) -> Iterator[Metric]:
+    """Messages by state and age, and nonce gaps."""
+    rows = messages_open(SYSTEM).select_related(None).order_by()
+    found = {
+        state: (count, first)
+        for state, count, first in rows.values_list("state").annotate(
+            count=Count("pk"), first=Min("created_at")
+        )
+    }
+    names = {"UNFILLED": "waiting", "FILLED": "in_flight"}
+    counts = {name: found.get(state, (0, None))[0] for state, name in names.items()}
+    ages = {
+        name: (data.at - found[state][1]).total_seconds() if state in found else 0.0
+        for state, name in names.items()
+    }
+    yield gauges("messages", "Messages that have not landed, by state.", "state", counts)
+    yield gauges(
+        "messages_oldest_seconds", "Age of the oldest message that has not landed, by state.", "state", ages
+    )
+    yield gauge("messages_stuck", "Messages that need attention.", data.messages_waiting.stuck)
+    gaps = Sender.objects.exclude(gap_nonce=None).count()
+    yield gauge("nonce_gaps", "Senders with a nonce gap.", gaps)
+
+
+def proving_figures(data: CheckData) -> Iterator[Metric]:
+    """Deadlines with their margins, faults, and sectors."""
+    rows = data.deadlines.values()
+    forecasts = Counter(str(row.forecast) for row in rows if row.live)
+    yield gauges("deadlines", "Deadlines with sectors, by forecast.", "forecast", forecasts)
+    yield gauge("sectors_active", "Active sectors.", sum(miner.active_sectors for miner in data.miners))
+    yield gauge("sectors_faulty", "Faulty sectors.", sum(miner.faulty_sectors for miner in data.miners))
+    stages = {stage.lower(): count for stage, count in data.sector_counts.items()}
+    yield gauges("sectors_sealing", "Sectors in progress, by stage.", "stage", stages)
+    if data.clock is None or data.network is None:
+        return
+    clock = data.clock
+    closes = [row.close_epoch for row in rows if row.live and row.close_epoch > clock.epoch]
+    if closes:
+        left_s = clock.left_s(min(closes))
+        yield gauge("deadline_next_close_seconds", "Seconds until the next deadline closes.", left_s)
+    since = clock.epoch - data.network.proving_period
+    landed = WindowPost.objects.filter(
+        miner__in=[miner.pk for miner in data.miners], state=PostState.LANDED, open_epoch__gte=since
+    )
+    margin = landed.aggregate(least=Min(F("close_epoch") - F("landed_height")))["least"]
+    if margin is not None:
+        text = "Shortest time between landing and close of a window in the last proving period."
+        yield gauge("deadline_margin_seconds", text, margin * data.network.epoch_s)
+
+
+def hosts_figures(data: CheckData) -> Iterator[Metric]:
+    """Hosts, processes, and who is connected to the hub."""
+    away = sum(worker_is_away(worker, now=data.at) for worker in data.workers)
+    online = len(data.workers) - away
+    yield gauges("hosts", "Hosts by their heartbeats.", "state", {"online": online, "offline": away})
+    processes = Counter(process.state for process in data.processes)
+    yield gauges("processes", "Processes of the console.", "state", processes)
+    hub = {"signer": signers_connected(SYSTEM).count(), "prover": provers_connected(SYSTEM).count()}
+    yield gauges("hub_connections", "Open connections to the hub.", "kind", hub)

@@ -1,0 +1,113 @@
+"""What is at stake behind an address or a message: attoFIL by the chain's formulas, and until when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q, Sum
+
+from apps.messages.selectors.messages import messages_open
+from apps.messages.states import MessageState
+from apps.miners.selectors.senders import sender_choose
+from apps.miners.states import Use
+from apps.sectors.selectors.sectors import sectors_in_messages
+from apps.wallets.selectors import balances_of, senders_granted
+from poolsite.filecoin.pledge import TERMINATION_FULL_AGE, termination_fee
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from apps.checks.selectors.data import CheckData
+    from apps.miners.models import Miner
+
+STUCK_MAX: Final = 1_000
+"""Stuck messages whose value is added up."""
+
+
+def provers_of(data: CheckData, senders: Collection[str]) -> list[Miner]:
+    """Return the miners whose proofs are sent from one of these addresses."""
+    wanted = set(senders)
+    near = [one for one in data.miners if not wanted.isdisjoint((one.worker, one.owner, *one.control))]
+    if not near:
+        return []
+    addresses = {address for one in near for address in (one.worker, one.owner, *one.control)}
+    balances = balances_of(addresses)
+    granted = senders_granted([one.tenant_id for one in near], addresses)
+    return [
+        one
+        for one in near
+        if sender_choose(one, Use.POST, balances=balances, granted=granted).address in wanted
+    ]
+
+
+def fees_per_day(data: CheckData, miners: Iterable[Miner]) -> int:
+    """Return what a day without proofs costs these miners."""
+    return sum(data.fault_fee_per_day(one, one.active_sectors) for one in miners)
+
+
+def termination_fees(data: CheckData, miner: Miner, sectors: int) -> int:
+    """Return what the chain takes where it ends so many of a miner's sectors, in attoFIL.
+
+    Pledge and power are the miner's average per sector, whose age nobody asks for: it counts as full.
+    """
+    pledge = int(miner.pledge) * sectors // max(miner.live_sectors, sectors, 1)
+    fault_fee = 0 if data.reward is None else data.reward.fault_fee(data.quality_of(miner, sectors))
+    return int(termination_fee(pledge, age=TERMINATION_FULL_AGE, sector_fault_fee=fault_fee))
+
+
+def rewards_per_day(data: CheckData, addresses: Collection[str]) -> int:
+    """Return what a day without blocks costs the miners whose blocks one of these addresses signs."""
+    return sum(data.reward_per_day(one) for one in data.miners if one.worker in addresses)
+
+
+def first_close(
+    data: CheckData, miners: Iterable[Miner], *, deadlines: Collection[int] | None = None
+) -> int | None:
+    """Return when the first window with sectors of these miners closes, of all or of these deadlines.
+
+    None if none is ahead.
+    """
+    keys = {miner.pk for miner in miners}
+    if data.clock is None or not keys:
+        return None
+    closes = [
+        row.close_epoch
+        for (pk, index), row in data.deadlines.items()
+        if pk in keys and row.live and (deadlines is None or index in deadlines)
+    ]
+    first = min((epoch for epoch in closes if epoch > data.clock.epoch), default=None)
+    return None if first is None else data.clock.starts_at(first)
+
+
+def deposits_of(data: CheckData, sizes: Iterable[int]) -> int:
+    """Return the deposits of pre-committed sectors of these sizes."""
+    if data.reward is None:
+        return 0
+    return sum(count * data.reward.deposit(size) for size, count in Counter(sizes).items())
+
+
+def held_by_stuck(data: CheckData) -> tuple[int, int]:
+    """Return what stuck messages and those in flight behind them carry, and their batches' deposits.
+
+    The value of a message that nobody has signed is still its sender's: it is not at risk.
+    """
+    rows = data.stuck_messages.select_related(None).order_by()
+    stuck = list(rows.values_list("pk", "from_addr", "nonce")[:STUCK_MAX])
+    first: dict[str, int] = {}
+    for _, sender, nonce in stuck:
+        if nonce is not None:
+            first[sender] = min(first.get(sender, nonce), nonce)
+    wanted = Q(pk__in=[key for key, _, _ in stuck])
+    for sender, nonce in first.items():
+        wanted |= Q(from_addr=sender, state=MessageState.FILLED, nonce__gte=nonce)
+    held = messages_open(data.viewer).filter(wanted).select_related(None).order_by()
+    value = int(held.filter(state=MessageState.FILLED).aggregate(value=Sum("value"))["value"] or 0)
+    return value, deposits_in(data, list(held.values_list("pk", flat=True)))
+
+
+def deposits_in(data: CheckData, keys: Sequence[str]) -> int:
+    """Return the deposits of the sectors that wait to be committed by these messages."""
+    if data.reward is None or not keys:
+        return 0
+    return deposits_of(data, sectors_in_messages(data.sectors, keys).values_list("sector_size", flat=True))

@@ -1,0 +1,108 @@
+"""Sending one notification: a POST to a webhook, or an e-mail."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import smtplib
+from datetime import datetime
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Final
+
+from django.core.mail import EmailMessage
+from django.utils.translation import gettext
+from django.utils.translation import gettext as say
+
+from apps.chain.node.connections import Connections
+from apps.checks.states import ChannelKind
+from apps.core.formatting import fil
+from apps.users.encryption import DecryptionFailed, text_decrypt
+
+if TYPE_CHECKING:
+    from apps.checks.models import Notification
+
+CONNECT_S: Final = 5.0
+ANSWER_S: Final = 15.0
+ANSWER_MAX: Final = 64 * 1024
+SUBJECT_MAX: Final = 150
+
+
+class NotDelivered(Exception):
+    """A notification that its channel did not take; the reason names no address."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def notification_send(row: Notification) -> None:
+    """Send a notification to its channel.  Raises NotDelivered."""
+    try:
+        target = text_decrypt(row.channel.target)
+        secret = text_decrypt(row.channel.secret) if row.channel.secret else ""
+    except DecryptionFailed:
+        raise NotDelivered(gettext("SECRET_KEY has changed: remove the channel and add it again")) from None
+    if row.channel.kind == ChannelKind.EMAIL:
+        mail_send(row, address=target)
+    else:
+        webhook_post(row, url=target, secret=secret)
+
+
+def webhook_post(row: Notification, *, url: str, secret: str) -> None:
+    """Post the body as JSON; any answer from 200 to 299 is good.  Raises NotDelivered."""
+    body = json.dumps(row.body).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "Poolsite", "Connection": "close"}
+    if secret:
+        headers["X-Poolsite-Signature"] = "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
+    connections = Connections(url, headers, answer_max=ANSWER_MAX)
+    try:
+        status, _ = connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)
+    except (OSError, HTTPException, ValueError) as error:
+        raise NotDelivered(say("no response: {error}").format(error=type(error).__name__)) from None
+    finally:
+        connections.close()
+    if not 200 <= status < 300:
+        raise NotDelivered(say("HTTP status {status}").format(status=status))
+
+
+def mail_text(row: Notification) -> str:
+    """Return what an e-mail says below its subject: each finding once, what it costs, and where to look."""
+    body, findings = row.body, row.body.get("findings", ())
+    lines = (
+        [row.text]
+        if not findings
+        else [
+            say("Check failing since {since}: {title}").format(
+                title=body["title"], since=moment(body["since"])
+            ),
+            "",
+        ]
+    )
+    lines += [f"- {one}" for one in findings]
+    costs = [
+        f"{fil(int(body[name]))} FIL {words}"
+        for name, words in (("at_risk", "at risk"), ("per_day", "lost per day"))
+        if int(body.get(name, 0))
+    ]
+    lines += ["", ", ".join(costs)] if costs else []
+    lines += ["", say("Details: {page}").format(page=body["page"])] if body.get("page") else []
+    return "\n".join(lines)
+
+
+def moment(text: str) -> str:
+    """Return a moment of a body as people read it."""
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
+
+
+def mail_send(row: Notification, *, address: str) -> None:
+    """Send an e-mail through the server of `EMAIL_URL`.  Raises NotDelivered."""
+    message = EmailMessage(
+        subject=" ".join(row.text.split())[:SUBJECT_MAX],
+        body=mail_text(row),
+        to=[address],
+        headers={"Message-ID": f"<{row.uuid}@poolsite>"},
+    )
+    try:
+        message.send()
+    except (OSError, smtplib.SMTPException) as error:
+        raise NotDelivered(say("mail server error: {error}").format(error=type(error).__name__)) from None

@@ -1,0 +1,94 @@
+"""The one list of checks, from which verdicts, to-dos, tiles, the status page and metrics are computed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.checks.findings import console, sealing, sector_ends
+from apps.checks.findings.results import Check, Link, Severity, Topic
+from apps.checks.table.blocks import BLOCK_CHECKS
+from apps.checks.table.chain import CHAIN_CHECKS
+from apps.checks.table.hosts import HOST_CHECKS
+from apps.checks.table.messages import MESSAGE_CHECKS
+from apps.checks.table.proving import PROVING_CHECKS
+from apps.checks.table.sectors import SECTOR_CHECKS
+
+CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *CHAIN_CHECKS,
+    *PROVING_CHECKS,
+    *SECTOR_CHECKS,
+    *MESSAGE_CHECKS,
+    *BLOCK_CHECKS,
+    *HOST_CHECKS,
+    Check(
+        "console_disk",
+        "The console has enough disk space",
+        (Topic.PROCESSES,),
+        CRITICAL,
+        console.console_disk,
+        Link("hosts"),
+        "Hosts",
+        operator_only=True,
+    ),
+    Check(
+        "processes_down",
+        "Every process of the console is running",
+        (Topic.PROCESSES,),
+        WARNING,
+        console.processes_down,
+        Link("today"),
+        "Processes",
+        operator_only=True,
+    ),
+    Check(
+        "notifications_undelivered",
+        "Every alert channel accepts notifications",
+        (Topic.PROCESSES,),
+        WARNING,
+        console.notifications_undelivered,
+        Link("alerts"),
+        "Alerts",
+        operator_only=True,
+    ),
+    Check(
+        "sectors_expiring",
+        "No sector expires within 30 d",
+        (Topic.SECTORS,),
+        WARNING,
+        sector_ends.sectors_expiring,
+        Link("sectors", query="state=expiring"),
+        "Sectors",
+    ),
+    Check(
+        "claims_ending",
+        "No verified claim ends within 30 d",
+        (Topic.SECTORS,),
+        WARNING,
+        sector_ends.claims_end,
+        Link("sectors-expirations"),
+        "Expirations",
+    ),
+    Check(
+        "targets_paused",
+        "No target is paused",
+        (Topic.SECTORS, Topic.MINERS),
+        WARNING,
+        sealing.targets_paused,
+        Link("miners"),
+        "Target",
+    ),
+    Check(
+        "files_of_ended",
+        "No ended sector has files left",
+        (Topic.SECTORS,),
+        WARNING,
+        sector_ends.files_of_ended,
+        Link("sectors-remove-files"),
+        "Remove files",
+    ),
+)
+"""In the order in which the status page shows them."""
+
+CHECKS_BY_NAME: Final = {check.name: check for check in CHECKS}

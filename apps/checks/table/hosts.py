@@ -1,0 +1,113 @@
+"""The rows of the table that are about hosts and the stores that they have attached."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.checks.findings import hosts, stopped, stores
+from apps.checks.findings.results import Check, Link, Severity, Topic
+
+CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
+
+HOST_CHECKS: Final[tuple[Check, ...]] = (
+    Check(
+        "hosts_away",
+        "Every host sends heartbeats",
+        (Topic.HOSTS,),
+        WARNING,
+        hosts.hosts_away,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
+        "stores_away",
+        "Every store with sealed sectors is reachable",
+        (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        stores.stores_away,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "stores_unproven",
+        "Every store is read by a prover",
+        (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        stores.stores_unproven,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "stores_unwritable",
+        "Every store meant for new sectors is writable",
+        (Topic.STORES, Topic.HOSTS),
+        WARNING,
+        stores.stores_unwritable,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "moves_failed",
+        "No move between stores failed in the last 24 h",
+        (Topic.STORES, Topic.SECTORS),
+        WARNING,
+        stopped.moves_failed,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "copies_bad",
+        "No sector file was found damaged",
+        (Topic.STORES, Topic.SECTORS),
+        CRITICAL,
+        stores.copies_bad,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "stores_filling",
+        "No store will be full within 7 d",
+        (Topic.STORES,),
+        WARNING,
+        stores.stores_filling,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "hosts_disk",
+        "Every host has enough disk space",
+        (Topic.HOSTS,),
+        WARNING,
+        hosts.hosts_short_of_disk,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
+        "host_folders_away",
+        "Every host can read its own folder",
+        (Topic.HOSTS,),
+        WARNING,
+        hosts.host_folders_away,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
+        "sealing_stores_away",
+        "Every sealing store is available",
+        (Topic.HOSTS,),
+        WARNING,
+        stores.sealing_stores_away,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
+        "hosts_paused",
+        "No host is paused or draining",
+        (Topic.HOSTS,),
+        WARNING,
+        hosts.hosts_paused,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check("hosts_slow", "No host is slow", (Topic.HOSTS,), WARNING, hosts.hosts_slow, Link("hosts"), "Hosts"),
+)

@@ -1,0 +1,113 @@
+"""The rows of the table that are about messages, their senders and their signers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.checks.findings import messages, sealing, senders, signers
+from apps.checks.findings.acts import PRICED_OUT
+from apps.checks.findings.results import Check, Link, Severity, Topic
+
+CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
+
+MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
+    Check(
+        "recovery",
+        "The pool is not in recovery after a restore",
+        (Topic.MESSAGES, Topic.SENDERS, Topic.GAS),
+        CRITICAL,
+        messages.recovery,
+        Link("messages"),
+        "Messages",
+    ),
+    Check(
+        "sector_recovery",
+        "No sector is on hold after a restore",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.sector_recovery,
+        Link("sectors"),
+        "Sectors",
+    ),
+    Check(
+        "messages_stuck",
+        "No message is stuck",
+        (Topic.MESSAGES, Topic.SENDERS, Topic.GAS),
+        WARNING,
+        messages.stuck,
+        Link("messages", query="state=open"),
+        "Doctor",
+    ),
+    Check(
+        "messages_failed",
+        "No message failed in the last 24 h",
+        (Topic.MESSAGES,),
+        WARNING,
+        messages.failed,
+        Link("messages"),
+        "Messages",
+    ),
+    Check(
+        "base_fee_above_cap",
+        "Every signed message covers the base fee",
+        (Topic.MESSAGES, Topic.GAS),
+        WARNING,
+        messages.base_fee_above_cap,
+        Link("messages", query=PRICED_OUT),
+        "Doctor",
+    ),
+    Check(
+        "nonce_gaps",
+        "No sender has a nonce gap",
+        (Topic.SENDERS,),
+        WARNING,
+        senders.nonce_gaps,
+        Link("senders"),
+        "Senders",
+    ),
+    Check(
+        "senders_foreign",
+        "No other program sends from our addresses",
+        (Topic.SENDERS,),
+        WARNING,
+        senders.foreign_senders,
+        Link("senders"),
+        "Senders",
+    ),
+    Check(
+        "senders_paused",
+        "No sender is paused",
+        (Topic.SENDERS,),
+        WARNING,
+        senders.senders_paused,
+        Link("senders"),
+        "Senders",
+    ),
+    Check(
+        "balances_short",
+        "Every balance covers 3 days of gas",
+        (Topic.SENDERS, Topic.WALLETS, Topic.GAS),
+        WARNING,
+        senders.runway_short,
+        Link("wallets"),
+        "Wallets",
+    ),
+    Check(
+        "signers_away",
+        "Every address has a connected signer",
+        (Topic.WALLETS, Topic.GATEWAY),
+        WARNING,
+        signers.signers_away,
+        Link("wallets"),
+        "Wallets",
+    ),
+    Check(
+        "requests_failed",
+        "No request to a signer failed in the last hour",
+        (Topic.GATEWAY,),
+        WARNING,
+        signers.requests_failed,
+        Link("gateway"),
+        "Gateway",
+    ),
+)

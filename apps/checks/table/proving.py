@@ -1,0 +1,122 @@
+"""The rows of the table that are about proofs, faults and the miners that they are due for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.checks.findings import fault_clocks, miners, proving, roles, windows
+from apps.checks.findings.results import Check, Link, Severity, Topic
+
+CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
+
+PROVING_CHECKS: Final[tuple[Check, ...]] = (
+    Check(
+        "sectors_faulty",
+        "No sector is faulty",
+        (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        proving.faults,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "auto_terminations",
+        "No faulty sector is about to be terminated",
+        (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        fault_clocks.auto_terminations,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "cutoffs_missed",
+        "Every fault and recovery was declared before its window's cutoff",
+        (Topic.PROVING, Topic.MINERS),
+        WARNING,
+        fault_clocks.cutoffs_missed,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "recoveries_capped",
+        "All recoveries fit in one window",
+        (Topic.PROVING, Topic.MINERS),
+        WARNING,
+        proving.recoveries_capped,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "sector_files",
+        "The files of every checked sector are intact",
+        (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        proving.sector_files,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "windows_missed",
+        "No window was missed in the last proving period",
+        (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        windows.windows_missed_check,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "windows_at_risk",
+        "Every proof is forecast to land",
+        (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        windows.windows_at_risk,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "roles_unheld",
+        "Every assigned role is held by a host",
+        (Topic.PROVING, Topic.MINERS, Topic.ROLES),
+        CRITICAL,
+        roles.roles_unheld,
+        Link("roles"),
+        "Roles",
+    ),
+    Check(
+        "moves_restored",
+        "After a restore, the prover of every moved miner is confirmed",
+        (Topic.PROVING, Topic.MINERS),
+        CRITICAL,
+        roles.moves_restored,
+        Link("recovery"),
+        "Recovery",
+        operator_only=True,
+    ),
+    Check(
+        "disputes_lost",
+        "No proof lost a dispute",
+        (Topic.PROVING, Topic.MINERS),
+        CRITICAL,
+        proving.disputes_lost,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "fee_debt",
+        "No miner owes fees",
+        (Topic.MINERS,),
+        CRITICAL,
+        miners.fee_debts,
+        Link("miners"),
+        "Miner",
+    ),
+    Check(
+        "worker_change_pending",
+        "No worker key change awaits confirmation",
+        (Topic.MINERS,),
+        WARNING,
+        miners.worker_change_pending,
+        Link("miners"),
+        "Addresses",
+    ),
+)

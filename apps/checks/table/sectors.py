@@ -1,0 +1,103 @@
+"""The rows of the table that are about sectors in progress, and about what was asked for of proven ones."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.checks.findings import sealing, sealing_clocks, stopped, unclaimed
+from apps.checks.findings.results import Check, Link, Severity, Topic
+
+CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
+
+SECTOR_CHECKS: Final[tuple[Check, ...]] = (
+    Check(
+        "deposits_expiring",
+        "No deposit will be lost within 48 h",
+        (Topic.SECTORS,),
+        CRITICAL,
+        sealing_clocks.deposits_expiring,
+        Link("sectors", query="state=work"),
+        "Sector",
+    ),
+    Check(
+        "seed_ready",
+        "The seed of every sector is read on time",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing_clocks.seed_ready,
+        Link("sectors"),
+        "Sector",
+    ),
+    Check(
+        "sectors_unclaimed",
+        "Every new sector is claimed by a host",
+        (Topic.SECTORS, Topic.HOSTS),
+        WARNING,
+        unclaimed.sectors_unclaimed,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
+        "tickets_expiring",
+        "No ticket expires before its pre-commit",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing_clocks.tickets_expiring,
+        Link("sectors", query="state=work"),
+        "Sector",
+    ),
+    Check(
+        "sectors_paused",
+        "No sector awaits a decision",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.sectors_paused,
+        Link("sectors", query="state=paused"),
+        "Decide",
+    ),
+    Check(
+        "runs_stopped",
+        "No snap-up or rebuild awaits a decision",
+        (Topic.SECTORS, Topic.PIECES),
+        WARNING,
+        stopped.runs_stopped,
+        Link("sectors"),
+        "Sector",
+    ),
+    Check(
+        "sectors_unlisted",
+        "Every live sector on chain is known to the pool",
+        (Topic.SECTORS,),
+        WARNING,
+        stopped.sectors_unlisted,
+        Link("miners"),
+        "Adopt",
+    ),
+    Check(
+        "changes_failed",
+        "No termination or extension failed in the last 7 d",
+        (Topic.SECTORS,),
+        WARNING,
+        stopped.changes_failed,
+        Link("sectors"),
+        "Sector",
+    ),
+    Check(
+        "pieces_failed",
+        "No piece failed",
+        (Topic.PIECES,),
+        WARNING,
+        stopped.pieces_failed,
+        Link("pieces", query="state=FAILED"),
+        "Pieces",
+    ),
+    Check(
+        "unseals_failed",
+        "Every piece requested in the last 24 h could be unsealed",
+        (Topic.PIECES,),
+        WARNING,
+        stopped.unseals_failed,
+        Link("pieces", query="state=ACTIVE"),
+        "Pieces",
+    ),
+)
