@@ -79,6 +79,7 @@ bench: test-environment
 bench-rust: test-environment
 	@code=0; $(VENV) -m tests.bench.rust_proofs || code=1; \
 	$(VENV) -m tests.bench.rust_sector 512MiB || code=1; \
+	$(VENV) -m tests.bench.rust_snark || code=1; \
 	$(VENV) -m tests.bench.rust_groth16 || code=1; exit $$code
 
 soak: test-environment browser

@@ -3,14 +3,13 @@
 A module that has `cases()` and `run(case)` takes part; a figure has a name, a value, a unit and,
 where there is one, the peer's value, the limit, and what it once was.  A figure whose ratio to its peer is a
 tenth lower than the one kept for this kind of processor (baselines.json; `--keep` writes it) has regressed: a
-miss.
+miss.  Without ratios for this kind of processor the run says so, and ends with 2.
 Run: python -m tests.bench [--keep] [MODULE[:PART OF A CASE'S NAME] …]
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import pkgutil
 import platform
@@ -21,16 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import tests.bench
+from tests.bench.baselines import BASELINES, Baselines, regressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SITE: Final = Path(__file__).resolve().parent.parent.parent
 
-BASELINES: Final = Path(__file__).with_name("baselines.json")
-"""By kind of processor, the ratio to its peer that each figure had when it was quiet."""
-REGRESSED: Final = 0.9
-"""Of that ratio: below it something of ours has become slower."""
 SHORT_S: Final = 10.0
 """Seconds below which thousandths are printed."""
 GREATER_IS_BETTER: Final = ("/s",)
@@ -59,7 +55,9 @@ def cases_named(module: Any, names: list[str]) -> Iterator[Any]:
 
 def parser() -> ArgumentParser:
     """Return what reads the command line."""
-    reads = ArgumentParser(prog="python -m tests.bench", description="Measure; 1 if a limit was missed.")
+    reads = ArgumentParser(
+        prog="python -m tests.bench", description="Measure; 1 if a limit was missed, 2 without baselines."
+    )
     reads.add_argument(
         "names", nargs="*", metavar="MODULE[:PART]", help="of tests/bench; all if none is named"
     )
@@ -77,14 +75,6 @@ def machine() -> str:
     git = ["git", "-C", str(SITE), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "no commit"
     return f"{model}, {os.cpu_count()} threads, Python {platform.python_version()}, {commit}"
-
-
-def processor(cpuinfo: str) -> str:
-    """Return a kind of processor, as `AuthenticAMD 26 avx512ifma`: ratios are about the same on all of it."""
-    lines = (line.partition(":") for line in cpuinfo.splitlines())
-    told = {name.strip(): value.strip() for name, _, value in lines}
-    lanes = [name for name in ("avx512ifma", "sha_ni") if name in told.get("flags", "").split()]
-    return " ".join([told.get("vendor_id", "unknown"), told.get("cpu family", ""), *lanes])
 
 
 def ratio_of(figure: Any) -> float | None:
@@ -122,33 +112,29 @@ def line_of(figure: Any, before: float | None = None) -> tuple[str, bool]:
         parts.append(f"limit {limit:,.{digits}f}{'' if is_good else '  MISSED'}")
     if (was := getattr(figure, "before", None)) is not None:
         parts.append(f"once {was:,.{digits}f}")
-    if before is not None and ratio is not None and ratio < REGRESSED * before:
-        parts.append(f"before {before:.2f} times  REGRESSED")
+    if ratio is not None and (fault := regressed(ratio, before)):
+        parts.append(fault)
         is_good = False
     return "   ".join(parts), is_good
 
 
 def main(names: list[str], *, keeps: bool = False) -> int:
-    """Measure and print; 1 if a limit was missed or a figure has regressed."""
+    """Measure and print; 1 if a limit was missed or a figure has regressed, 2 if ratios had no baselines."""
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # a line for each request would be measured too
     sys.stdout.write(f"{machine()}\n")
-    missed, kind = 0, processor(Path("/proc/cpuinfo").read_text())
-    kept: dict[str, dict[str, float]] = json.loads(BASELINES.read_text())
-    before = dict(kept.get(kind, {}))
+    command = f"`python -m tests.bench --keep {' '.join(names)}`".replace(" `", "`")
+    missed, baselines = 0, Baselines(BASELINES, command=command, keeps=keeps)
     for module in modules_named(names):
         sys.stdout.write(f"{module.__name__.rpartition('.')[2]}\n")
         for case in cases_named(module, names):
             figure = module.run(case)
-            text, is_good = line_of(figure, None if keeps else before.get(key_of(figure)))
+            text, is_good = line_of(figure, baselines.before(key_of(figure)))
             missed += not is_good
             if (ratio := ratio_of(figure)) is not None:
-                kept.setdefault(kind, {})[key_of(figure)] = round(ratio, 2)
+                baselines.note(key_of(figure), ratio)
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
-    if keeps:
-        BASELINES.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    sys.stdout.write(f"{missed} limits missed\n" if missed else "all limits kept\n")
-    return 1 if missed else 0
+    return baselines.close(missed)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 Builds `tests/bench/rust` with the crates of the golden vectors (no GPU, no multicore SDR), runs it and
 `workers bench` in turns on one core, keeps the best of each, and leaves the reference's figures where
-`workers bench` reads them.  Run: python -m tests.bench.rust_proofs [ROUNDS]
+`workers bench` reads them.  A ratio that is a tenth lower than the one kept for this kind of processor
+(rust_baselines.json; `--keep` writes it) has regressed: a miss.
+Run: python -m tests.bench.rust_proofs [--keep] [ROUNDS]
 """
 
 from __future__ import annotations
@@ -12,13 +14,18 @@ import os
 import shutil
 import subprocess
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.bench.__main__ import machine
+from tests.bench.baselines import RUST_BASELINES, Baselines
 from workers.kernels.cache import cache_base
 from workers.processors.bench_cases import CASES, FIELD_LINE
 from workers.processors.bench_figures import REFERENCE, RUST_FILE, TARGET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HERE: Final = Path(__file__).parent / "rust"
 TARGET_VARIABLE: Final = "CARGO_TARGET_DIR"
@@ -40,6 +47,7 @@ def measured(command: list[str], core: int, *, folder: Path) -> Figures:
     """Run a program that prints a figure a line on one core."""
     environment = os.environ | {
         "RAYON_NUM_THREADS": "1",
+        "EC_GPU_NUM_THREADS": "1",
         "FIL_PROOFS_CACHE_DIR": f"{folder}/",
         "FIL_PROOFS_PARENT_CACHE": str(folder / "parents"),
     }
@@ -74,15 +82,32 @@ def ratios(ours: Figures, theirs: Figures) -> dict[str, float]:
     return found
 
 
-def paired(ours: Figures, theirs: Figures) -> list[str]:
-    """Return a line for every figure that both have, with the ratio that is wanted where it is missed."""
-    lines = []
+def paired(
+    ours: Figures, theirs: Figures, *, targets: Mapping[str, float], baselines: Baselines
+) -> tuple[list[str], int]:
+    """Return a line for every figure that both have, and how many miss a target or have regressed."""
+    lines, missed = [], 0
     for name, ratio in ratios(ours, theirs).items():
         value, unit = ours[name]
         peer = value / ratio if unit.endswith("/s") else value * ratio
-        missed = f"   wanted {TARGET[name]}: MISSED" if ratio < TARGET.get(name, 0.0) else ""
-        lines.append(f"{name:<34}{value:>14,.2f}{peer:>14,.2f} {unit:<11}{ratio:>7.2f} times{missed}")
-    return lines
+        faults = [f"wanted {targets[name]}: MISSED"] if ratio < targets.get(name, 0.0) else []
+        faults += filter(None, [baselines.note(name, ratio)])
+        missed += bool(faults)
+        line = f"{name:<34}{value:>14,.3f}{peer:>14,.3f} {unit:<11}{ratio:>7.2f} times"
+        lines.append("   ".join([line, *faults]))
+    return lines, missed
+
+
+def report(ours: Figures, theirs: Figures, *, targets: Mapping[str, float], baselines: Baselines) -> int:
+    """Print the pairs and how the run has ended; return its exit code."""
+    lines, missed = paired(ours, theirs, targets=targets, baselines=baselines)
+    sys.stdout.write(f"{machine()}\n{'':<34}{'here':>14}{'rust':>14}\n" + "\n".join(lines) + "\n")
+    return baselines.close(missed)
+
+
+def baselines_of(module: str, *, keeps: bool) -> Baselines:
+    """Return the ratios kept of runs beside the reference, as a module of this folder measures them."""
+    return Baselines(RUST_BASELINES, command=f"`python -m tests.bench.{module} --keep`", keeps=keeps)
 
 
 def figures_write(theirs: Figures) -> None:
@@ -93,12 +118,16 @@ def figures_write(theirs: Figures) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Build, measure in turns, print the pairs; 1 without cargo, or where a wanted ratio is missed."""
+    """Build, measure in turns, print the pairs; 1 without cargo, 1 or 2 as `Baselines.close` says."""
+    reads = ArgumentParser(prog="python -m tests.bench.rust_proofs", description=__doc__)
+    reads.add_argument("rounds", nargs="?", type=int, default=2, help="the best of so many counts")
+    reads.add_argument("--keep", action="store_true", help="keep the ratios as those to compare with")
+    wanted = reads.parse_args(arguments)
     cargo = shutil.which("cargo")
     if cargo is None:
         sys.stderr.write("bench-rust: there is no cargo on this machine; see https://rustup.rs\n")
         return 1
-    rounds = int(arguments[0]) if arguments else 2
+    rounds: int = wanted.rounds
     folder = cache_base().parent / "rust"
     folder.mkdir(parents=True, exist_ok=True)
     program = build(cargo, Path(os.environ.get(TARGET_VARIABLE) or folder / "target"))
@@ -109,10 +138,7 @@ def main(arguments: list[str]) -> int:
         theirs = better(theirs, measured([str(program)], core, folder=folder))
         figures_write(theirs)  # what is cut off now is not lost
         ours = better(ours, measured(bench, core, folder=folder))
-    sys.stdout.write(f"{machine()}\n{'':<34}{'here':>14}{'rust':>14}\n")
-    lines = paired(ours, theirs)
-    sys.stdout.write("\n".join(lines) + "\n")
-    return int(any(line.endswith("MISSED") for line in lines))
+    return report(ours, theirs, targets=TARGET, baselines=baselines_of("rust_proofs", keeps=wanted.keep))
 
 
 if __name__ == "__main__":

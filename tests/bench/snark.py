@@ -25,7 +25,7 @@ from numba import njit
 
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE, parameter_folder
 from poolsite.filecoin.porep.parameters import KIB
-from poolsite.filecoin.scalars import SCALAR_MODULUS
+from tests.bench.snark_kernels import SPREAD, quotient_work, sum_work, work_named
 from workers.kernels.cache import cache_base
 from workers.processors import bench
 from workers.processors.bench_cases import FIELD_LINE, best
@@ -68,8 +68,6 @@ BOUND: Final = "bound of MSM G1 2^17: its products alone"
 projective one is 11.  Nothing that adds the points window by window is faster on this machine."""
 ADDITION_PRODUCTS: Final = 6
 GOLDEN: Final = {"window_post": "window", "winning_post": "winning", "update": "update", "porep": "porep"}
-SPREAD: Final = 0x9E3779B97F4A7C15
-"""Makes distinct scalars out of counts."""
 
 
 PER_MILLION: Final = {"witness of a PoRep": "porep", "sums of l, a and b of a PoRep": "porep"}
@@ -130,13 +128,6 @@ def run(case: str) -> Figure:
     return Figure(f"{case} ({made.memory / 2**30:.1f} GiB)", made.seconds, "s", scaled, limit)
 
 
-def _scalars(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
-    """Return scalars of full length."""
-    made = np.arange(1, 4 * count + 1, dtype=np.uint64).reshape(count, 4) * np.uint64(SPREAD)
-    made[:, 3] %= np.uint64(SCALAR_MODULUS >> 192)
-    return made
-
-
 def _products_seconds(count: int) -> float:
     """Return what so many independent products of the base field take, on the path of this machine."""
     from workers.kernels.cpu import has_ifma
@@ -166,33 +157,6 @@ def _products(rows_count: int) -> Callable[[int], object]:
         rows = np.tile(np.arange(FIELD.slot // 8, dtype=np.uint64), (rows_count, 1))
     compiled = njit(error_model="numpy", nogil=True)(run_products)
     return lambda times: compiled(rows, times)
-
-
-def _ntt(bits: int) -> Callable[[], object]:
-    from workers.snark.domain import Domain
-
-    domain, values = Domain(bits), _scalars(1 << bits)
-    return lambda: domain.coefficients(values)
-
-
-def _quotient(bits: int, *, threads: int = 1) -> Callable[[], object]:
-    """Return the work of the polynomial h: seven transforms and what is between them."""
-    from workers.snark.domain import Domain
-
-    domain, sides = Domain(bits), [_scalars(1 << bits) for _ in range(3)]
-    return lambda: domain.quotient(sides, threads=threads)
-
-
-def _msm(name: str, bits: int, *, threads: int = 1) -> Callable[[], object]:
-    from tests.unit.workers.snark.golden_circuits import golden_secrets
-    from workers.snark.multiexp import multiexp
-    from workers.snark.multiples import multiples
-    from workers.snark.points import G1, G2
-
-    secrets, group = golden_secrets("window"), {"G1": G1, "G2": G2}[name]
-    base, scalars = secrets.g1 if group is G1 else secrets.g2, _scalars(1 << bits)
-    points = multiples(group, base, scalars[::-1].copy())
-    return lambda: multiexp(group, points, scalars, threads=threads)
 
 
 def _circuit_work(name: str, what: str) -> Callable[[], object]:
@@ -229,7 +193,7 @@ def _piece(case: str, *, threads: int = 1) -> tuple[Callable[[], object], int]:
 
     if case in PER_POINTS:
         name, bits = PER_POINTS[case]
-        return _msm(name, bits, threads=threads), 1 << bits
+        return sum_work(name, bits, threads=threads), 1 << bits
     made = golden_circuit(PER_MILLION[case])
     rows = made.circuit.rows
     if case.startswith("witness"):
@@ -300,9 +264,9 @@ def _shared(case: str, threads: int) -> Callable[[], object]:
     if what in PER_MILLION or what in PER_POINTS:
         return _piece(what, threads=threads)[0]
     if what == QUOTIENT:
-        return _quotient(22, threads=threads)
+        return quotient_work(22, threads=threads)
     if what.startswith("MSM"):
-        return _msm("G1", 17, threads=threads)
+        return sum_work("G1", 17, threads=threads)
     from tests.unit.workers.snark.golden_circuits import golden_circuit
     from workers.snark import catalog
     from workers.snark.files import CircuitKind, spec_for
@@ -360,12 +324,8 @@ def _measure(case: str) -> float:
         from workers.snark.multiexp import window_count
 
         return _products_seconds(ADDITION_PRODUCTS * window_count(1 << 17) * (1 << 17))
-    if words[0] == "NTT":
-        return best(_ntt(int(words[1][2:])))
-    if words[0] == "h":
-        return best(_quotient(int(words[1][2:])))
-    if words[0] == "MSM":
-        return best(_msm(words[1], int(words[2][2:])))
+    if words[0] in ("NTT", "h", "MSM"):
+        return best(work_named(case))
     work = _circuit_work(words[0], words[1])
     if words[1] == "proof":
         return best(work) if words[0] in ("WindowPoSt", "WinningPoSt") else _best(work, 2)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.bench import upkeep
-from tests.bench.__main__ import cases_named, key_of, line_of, main, modules_named, processor
+from tests.bench.__main__ import cases_named, key_of, line_of, main, modules_named
+from tests.bench.baselines import MISSED, NOT_COMPARED, Baselines, processor
 from tests.bench.pool import BARE
+from tests.bench.rust_proofs import report
+from tests.bench.rust_snark import Disagreement, compared
 from tests.integration.pools import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def module(*names: str) -> SimpleNamespace:
@@ -91,6 +94,62 @@ def test_ratios_are_kept_by_kind_of_processor(tmp_path: Path, monkeypatch: pytes
     one.run = lambda _: figure(1.7, "/s", peer=1.0)
     assert main([]) == 1, "it has regressed"
     assert json.loads(kept.read_text())[kind] == {"labels, one sector": 2.0}
+
+
+def test_without_baselines_a_run_is_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    kept = tmp_path / "baselines.json"
+    kept.write_text('{"other 1": {"labels, one sector": 2.0}}')
+    monkeypatch.setattr("tests.bench.__main__.BASELINES", kept)
+    one = SimpleNamespace(
+        __name__="tests.bench.x", cases=lambda: ["x"], run=lambda _: figure(2.0, "/s", peer=1.0)
+    )
+    monkeypatch.setattr("tests.bench.__main__.modules_named", lambda _: [one])
+
+    assert main(["x"]) == NOT_COMPARED
+    told = capsys.readouterr().out
+    kind = processor(Path("/proc/cpuinfo").read_text())
+    assert f"no baselines for {kind}; write them by `python -m tests.bench --keep x`" in told
+    assert told.endswith("limits kept, ratios NOT COMPARED\n")
+
+
+@pytest.fixture
+def rust_kept(tmp_path: Path) -> Path:
+    """Baselines of this kind of processor for one figure."""
+    kept = tmp_path / "rust.json"
+    kept.write_text(json.dumps({processor(Path("/proc/cpuinfo").read_text()): {"NTT 2^20": 10.0}}))
+    return kept
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0.11, 0), (0.12, MISSED)])
+def test_a_ratio_to_rust_a_tenth_lower_is_a_miss(
+    rust_kept: Path, capsys: Any, seconds: float, code: int
+) -> None:
+    baselines = Baselines(rust_kept, command="`x --keep`")
+
+    assert (
+        report({"NTT 2^20": (seconds, "s")}, {"NTT 2^20": (1.0, "s")}, targets={}, baselines=baselines)
+        == code
+    )
+    assert ("before 10.00 times  REGRESSED" in capsys.readouterr().out) is bool(code)
+
+
+def test_figures_new_beside_rust_are_named(rust_kept: Path, capsys: Any) -> None:
+    figures = dict.fromkeys(("NTT 2^20", "h 2^17"), (0.1, "s"))
+    peers = dict.fromkeys(figures, (1.0, "s"))
+    baselines = Baselines(rust_kept, command="`x --keep`")
+
+    assert report(figures, peers, targets={}, baselines=baselines) == NOT_COMPARED
+    assert "they lack h 2^17; write them by `x --keep`" in capsys.readouterr().out
+
+
+def test_results_that_differ_from_rusts_end_the_run() -> None:
+    mine = {"name": "h 2^17", "value": 1.0, "unit": "s", "digest": "a"}
+
+    assert compared([mine], [mine | {"value": 2.0}])[1] == {"h 2^17": (2.0, "s")}
+    with pytest.raises(Disagreement, match="h 2\\^17: a here, b there"):
+        compared([mine], [mine | {"digest": "b"}])
 
 
 def test_processors_are_told_apart_by_what_kernels_use() -> None:

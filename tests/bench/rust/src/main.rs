@@ -3,9 +3,11 @@
 //!
 //! With arguments `BYTES PIECE FOLDER` it seals one sector of that many bytes in FOLDER, on all cores it
 //! may use: wall seconds and CPU seconds of each stage, and comm_r as a name.  With `groth16 FOLDER COMM_R
-//! COMM_D KIND…` it proves a sector that we have sealed, and checks our proofs of it (`groth16.rs`).
+//! COMM_D KIND…` it proves a sector that we have sealed, and checks our proofs of it (`groth16.rs`); with
+//! `snark NAME…` it does what Groth16's kernels do (`snark.rs`).
 
 mod groth16;
+mod snark;
 
 use std::fs::{create_dir_all, File};
 use std::io::{Read, Write};
@@ -214,11 +216,12 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
         [] => {}
+        [word, names @ ..] if word == "snark" => return snark::run(names),
         [size, piece, folder] => return whole_sector(size.parse()?, Path::new(piece), Path::new(folder)),
         [word, folder, comm_r, comm_d, kinds @ ..] if word == "groth16" => {
             return groth16::run(Path::new(folder), comm_r, comm_d, kinds)
         }
-        _ => bail!("wants no arguments, BYTES PIECE FOLDER, or groth16 FOLDER COMM_R COMM_D KIND…"),
+        _ => bail!("wants no arguments, BYTES PIECE FOLDER, groth16 FOLDER COMM_R COMM_D KIND…, or snark NAME…"),
     }
     bytes_rates()?;
     poseidon!("poseidon arity 2", U2, 2);
