@@ -46,8 +46,8 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]
         for name, value in one.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(bucket_client, "READ_S", 300.0)
-        monkeypatch.setattr(answers, "LOOK_S", 600.0)
-        monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
+        monkeypatch.setattr(answers, "CHECK_S", 600.0)
+        monkeypatch.setattr(bucket_files, "CHECK_AGAIN_S", 0.0)
         monkeypatch.setattr(bucket_files, "LIST_SHARE", 0)
         yield one
 

@@ -26,7 +26,7 @@ from workers.host_arguments import (
 from workers.host_file import HostFile, host_file
 from workers.host_folder import CONFIG_FILE, TOKEN_FILE, config_path, size_noted, token_read, uid_of
 from workers.host_settings import ROOM_LEAST, ROOM_SECTORS, SECTOR_ROOM, SECTORS_MAX, HostSettings
-from workers.host_sums import HostAsks, room_proposed
+from workers.host_sums import HostRequirements, room_proposed
 from workers.setting_levels import merge, numbers_of, rules_default, slots_default, slots_named
 from workers.stage_processors import HostProcessors, StageProcessor
 from workers.storage.bucket_files import store_path
@@ -87,7 +87,7 @@ class HostConfig:
     """What it reads at its start, where that is there."""
     sector_bytes: int = 2 << 10
     """Size of the sectors that the host has memory, disk and Groth16 parameters for."""
-    is_size_told: bool = True
+    is_size_set: bool = True
     """Whether command or file says it; otherwise it is what the console told last of the pool's miners."""
     parameter_seed: str = ""
     """Missing parameters are made from it: toxic, for a chain of one's own; empty: never."""
@@ -130,19 +130,19 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         default="",
         help="slots per stage: pc1=2,pc2=1; start with `only` for no other stages: only,c2=2",
     )
-    given = parser.parse_args(argv)
-    path = config_path(given.dir, given.config)
-    file = host_file(path, is_named=given.config is not None)
+    options = parser.parse_args(argv)
+    path = config_path(options.dir, options.config)
+    file = host_file(path, is_named=options.config is not None)
     damocles = file.damocles
     own: Levels = {
         "default": slots_default() | {SECTORS_MAX: 0} | rules_default(),
         "file": {**damocles.settings, **damocles.rules, **file.settings},
         "file of thread": damocles.thread_rules,
-        "command line": slots_named(slots_read(slots_parse(given.slots))),
+        "command line": slots_named(slots_read(slots_parse(options.slots))),
     }
-    given.name = given.name or damocles.name
-    given.sector_size = given.sector_size or damocles.sector_size
-    common = _common_read(given, file, program="sealer")
+    options.name = options.name or damocles.name
+    options.sector_size = options.sector_size or damocles.sector_size
+    common = _common_read(options, file, program="sealer")
     children = HostProcessors(
         children=(
             *(StageProcessor(stage=stage, command=command) for stage, command in file.processors.items()),
@@ -156,19 +156,19 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     own["proposed"] = room_proposed(file.proposed, sector_bytes=common["sector_bytes"])
     common["processors"] = children.foreign
     common["read_only_stores"] = frozenset(store_path(place).resolve() for place in damocles.read_only)
-    asks = HostAsks(
+    requirements = HostRequirements(
         path=str(path),
         sector_bytes=common["sector_bytes"],
         snark=common["snark"],
         children=children,
     )
-    asks.check(numbers_of(merge(own)))
+    requirements.check(numbers_of(merge(own)))
     return SealerConfig(
         **common,
         settings=HostSettings(
             common["folder"],
             own,
-            check=asks.check,
+            check=requirements.check,
             file=os.fsencode(path.resolve()).decode(errors="replace"),
         ),
         notes=tuple(damocles.notes),
@@ -182,41 +182,43 @@ def prover_config(argv: Sequence[str]) -> HostConfig:
     """Read the command line and the file of a prover.  Raises BadConfig."""
     parser = argparse.ArgumentParser(prog="python -m workers prover", description="Prove sectors for a pool.")
     common_arguments(parser, folder="var/prover")
-    given = parser.parse_args(argv)
-    path = config_path(given.dir, given.config)
+    options = parser.parse_args(argv)
+    path = config_path(options.dir, options.config)
     return HostConfig(
-        **_common_read(given, host_file(path, is_named=given.config is not None), program="prover")
+        **_common_read(options, host_file(path, is_named=options.config is not None), program="prover")
     )
 
 
-def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> dict[str, Any]:
+def _common_read(options: argparse.Namespace, file: HostFile, *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
-    processors, own = file.processors, given.dir / TOKEN_FILE
-    stores = given.store or [store_path(place) for place in file.damocles.stores]
+    processors, own = file.processors, options.dir / TOKEN_FILE
+    stores = options.store or [store_path(place) for place in file.damocles.stores]
     for store in map(str, stores):
         if store.startswith(SCHEME) and (fault := url_fault(store)):
             raise BadConfig(f"--store is {store!r}: {fault}")
-    if given.token_file is None and not given.token and not own.exists():
+    if options.token_file is None and not options.token and not own.exists():
         raise BadConfig("the console's token is missing: pass --token (Hosts, Join a host) or --token-file")
     foreign = {**processors, **file.damocles.processors.foreign}
     missing = [f"{stage} = [...]" for stage in PROOF_STAGES[program] if stage not in foreign]
-    if given.snark == "external" and missing:
+    if options.snark == "external" and missing:
         raise BadConfig(f"--snark external needs [processors] {' and '.join(missing)} in {file.path}")
-    if given.snark == "groth16" and not given.sector_size:
+    if options.snark == "groth16" and not options.sector_size:
         raise BadConfig("--snark groth16 needs --sector-size, for example --sector-size 32GiB")
     return {
-        "folder": given.dir.resolve(),
+        "folder": options.dir.resolve(),
         "stores": tuple(dict.fromkeys(path.resolve() for path in stores or [DEFAULT_STORE])),
         "buckets": file.damocles.buckets,
-        "console": console_read(given.console),
-        "token": "" if given.token else token_read(given.token_file or own),
-        "join_token": given.token,
-        "name": given.name or f"{program}-{(given.host or host_name())[:60]}",
-        "host": given.host[:HOST_MAX] or host_name(),
-        "snark": given.snark,
+        "console": console_read(options.console),
+        "token": "" if options.token else token_read(options.token_file or own),
+        "join_token": options.token,
+        "name": options.name or f"{program}-{(options.host or host_name())[:60]}",
+        "host": options.host[:HOST_MAX] or host_name(),
+        "snark": options.snark,
         "file": file.path,
-        "sector_bytes": sector_size_read(given.sector_size or str(size_noted(given.dir) or SECTOR_SIZES[0])),
-        "is_size_told": bool(given.sector_size),
-        "parameter_seed": given.parameter_seed,
+        "sector_bytes": sector_size_read(
+            options.sector_size or str(size_noted(options.dir) or SECTOR_SIZES[0])
+        ),
+        "is_size_set": bool(options.sector_size),
+        "parameter_seed": options.parameter_seed,
         "processors": processors,
     }

@@ -86,7 +86,7 @@ def syntax_mistake(text: str, error: tomllib.TOMLDecodeError) -> str:
     found = re.match(r"line (\d+)", where)
     number = int(found[1]) if found is not None else len(lines)
     shown = lines[number - 1].strip()[:80] if 0 < number <= len(lines) else ""
-    if any(words in what for words in TWICE):
+    if any(part in what for part in TWICE):
         remedy = "it is defined twice: keep one of them"
     elif KEY.match(shown):
         remedy = 'use name = value: a quoted string ("30s"), a number, true, false or a list (["a"])'

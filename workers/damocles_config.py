@@ -84,10 +84,10 @@ def is_folder(location: str) -> bool:
 def is_damocles(data: dict[str, Any]) -> bool:
     """Return whether a file has tables of a damocles-worker's."""
     processors = data.get("processors", {})
-    is_theirs = isinstance(processors, dict) and any(
+    is_of_damocles = isinstance(processors, dict) and any(
         name in LIMITS or is_tables(value) for name, value in processors.items()
     )
-    return is_theirs or any(name in data for name in TABLES if name != "processors")
+    return is_of_damocles or any(name in data for name in TABLES if name != "processors")
 
 
 def damocles_read(data: dict[str, Any], text: str, *, cpus: int) -> DamoclesFile:
@@ -124,10 +124,10 @@ class _Reader(FileChecks):
         self.threads(data)
         return self.file
 
-    def note(self, words: str) -> None:
+    def note(self, text: str) -> None:
         """Log what is not obeyed."""
-        if words not in self.file.notes:
-            self.file.notes.append(words)
+        if text not in self.file.notes:
+            self.file.notes.append(text)
 
     def sealing(self, table: dict[str, Any]) -> None:
         """Read the host's rules of sealing."""

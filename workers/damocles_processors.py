@@ -135,10 +135,10 @@ class ProcessorReader(FileChecks):
         elif found.is_said and tables:
             self.settings[slots] = min(self.settings[slots], found.slots)
 
-    def note(self, words: str) -> None:
+    def note(self, text: str) -> None:
         """Log what is not obeyed, once."""
-        if words not in self.notes:
-            self.notes.append(words)
+        if text not in self.notes:
+            self.notes.append(text)
 
     def transfer(self, one: dict[str, Any], path: Path) -> None:
         """Refuse a program that copies; the rest is not obeyed, as no child copies here."""
@@ -167,15 +167,13 @@ class ProcessorReader(FileChecks):
                 raise self.wrong((*path, key), f"needs {program}", "install it, or remove the key")
         if is_foreign and (fault := program_fault(str(one["bin"]))):
             raise self.wrong((*path, "bin"), f"is {one['bin']!r}, which cannot be started", fault)
-        words = f"[[processors.{name}]]"
+        text = f"[[processors.{name}]]"
         if "group_name" in one.get("cgroup", {}):
-            self.note(f"cgroup.group_name of {words} is ignored: cores are set with taskset")
+            self.note(f"cgroup.group_name of {text} is ignored: cores are set with taskset")
         if not is_foreign and one.get("args", ["processor"])[:1] != ["processor"]:
-            self.note(f"args of {words} are ignored without bin: the built-in program takes none")
+            self.note(f"args of {text} are ignored without bin: the built-in program takes none")
         if not is_foreign and "stable_wait" in one:
-            self.note(
-                f"stable_wait of {words} is ignored without bin: the built-in program may compile first"
-            )
+            self.note(f"stable_wait of {text} is ignored without bin: the built-in program may compile first")
         is_waited = is_foreign and "stable_wait" in one
         return StageProcessor(
             stage=task,

@@ -82,10 +82,10 @@ def slots_parse(text: str) -> dict[str, Any]:
         raise BadConfig(f"--slots is {text!r}: use stage=number, for example pc1=2,pc2=1") from None
 
 
-def slots_read(given: dict[str, Any]) -> dict[str, int]:
+def slots_read(entries: dict[str, Any]) -> dict[str, int]:
     """Check slots of the command line by stage.  Raises BadConfig."""
     slots = {}
-    for name, count in given.items():
+    for name, count in entries.items():
         stage = name.upper()
         if stage not in WORKER_STAGES:
             raise BadConfig(f"--slots: unknown stage {name!r}: {near_of(stage, WORKER_STAGES)}")

@@ -53,10 +53,10 @@ def config_path(folder: Path, named: Path | None) -> Path:
     """Return a worker's file: the one that the command names, or that in its folder.  Raises BadConfig."""
     if named is not None:
         return named
-    ours, field = folder / CONFIG_FILE, folder / FIELD_FILE
-    if ours.exists() and field.exists():
-        raise BadConfig(f"{ours} and {field} both exist: keep one of them, or choose one with --config")
-    return field if field.exists() else ours
+    own, field = folder / CONFIG_FILE, folder / FIELD_FILE
+    if own.exists() and field.exists():
+        raise BadConfig(f"{own} and {field} both exist: keep one of them, or choose one with --config")
+    return field if field.exists() else own
 
 
 def size_noted(folder: Path) -> int:

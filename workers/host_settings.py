@@ -72,11 +72,11 @@ class HostSettings:
 
     def _load(self) -> None:
         try:
-            kept = json.loads(self.path.read_text())
+            stored = json.loads(self.path.read_text())
         except (FileNotFoundError, ValueError):
             return
-        if isinstance(kept, dict):
-            self._apply({str(name): str(value) for name, value in kept.items()})
+        if isinstance(stored, dict):
+            self._apply({str(name): str(value) for name, value in stored.items()})
 
     def _apply(self, configured: dict[str, str]) -> str:
         """Obey the console's settings; gives why not, and keeps the present ones then."""

@@ -14,7 +14,7 @@ from workers.gpus import gpus_here
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
 from workers.setting_levels import SLOTS
 from workers.storage.memory import memory_bytes
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def room_proposed(proposed: Mapping[str, int], *, sector_bytes: int) -> dict[str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostAsks:
+class HostRequirements:
     """Checks what a host is asked for."""
 
     path: str
@@ -52,19 +52,19 @@ class HostAsks:
         self._gpus()
 
     def _memory(self, values: Mapping[str, int]) -> None:
-        asks = {stage: need for stage, need in self.memory_of_slots().items() if values.get(SLOTS + stage)}
-        total = sum(values[SLOTS + stage] * need for stage, need in asks.items())
+        needs = {stage: need for stage, need in self.memory_of_slots().items() if values.get(SLOTS + stage)}
+        total = sum(values[SLOTS + stage] * need for stage, need in needs.items())
         if total <= self.ram_bytes:
             return
         parts = " + ".join(
-            f"{values[SLOTS + stage]} × {size_words(need)} for {stage.lower()}"
-            for stage, need in asks.items()
+            f"{values[SLOTS + stage]} × {size_text(need)} for {stage.lower()}"
+            for stage, need in needs.items()
         )
-        rest = total - values[f"{SLOTS}{Stage.PC1}"] * asks.get(Stage.PC1, 0)
+        rest = total - values[f"{SLOTS}{Stage.PC1}"] * needs.get(Stage.PC1, 0)
         most = max(memory_for_slots(self.ram_bytes) - rest, 0) // labelling_bytes(self.sector_bytes)
         raise BadConfig(
-            f"slots: {parts} need {size_words(total)} of memory for sectors of"
-            f" {size_words(self.sector_bytes)}; this machine has {size_words(self.ram_bytes)}:"
+            f"slots: {parts} need {size_text(total)} of memory for sectors of"
+            f" {size_text(self.sector_bytes)}; this machine has {size_text(self.ram_bytes)}:"
             f" set pc1 = {most} or less in [slots] of {self.path}, or a smaller --sector-size"
         )
 

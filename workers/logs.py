@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOISY: Final = ("websockets", "uvicorn", "httpx", "httpcore")
 """Libraries whose ordinary lines say nothing about our work."""
 LINE_MAX: Final = 1_000
-LINES_KEPT: Final[deque[str]] = deque(maxlen=100)
+RECENT_LINES: Final[deque[str]] = deque(maxlen=100)
 """The newest lines of this process, for the console's page of the host."""
 
 
@@ -27,7 +27,7 @@ class StandardError(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         if text.strip():
-            LINES_KEPT.append(text.rstrip()[:LINE_MAX])
+            RECENT_LINES.append(text.rstrip()[:LINE_MAX])
         with suppress(OSError):
             sys.stderr.write(text)
         return len(text)

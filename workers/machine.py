@@ -30,7 +30,7 @@ from workers.host_arguments import sector_size_read
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
 from workers.processors.sector_room import sealing_disk_bytes
 from workers.storage.memory import memory_bytes
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 SEAL_PROOFS: Final = range(5, 10)
 """Registered seal proofs of version 1.1, one for each sector size."""
@@ -57,7 +57,7 @@ class Machine:
     disks: tuple[Disk, ...]
 
 
-def machine_look(folders: tuple[Path, ...]) -> Machine:
+def machine_read(folders: tuple[Path, ...]) -> Machine:
     """Look at this machine, and measure the disks of these folders."""
     caches = {read_text(path / "shared_cpu_list"): read_text(path / "size") for path in l3_folders()}
     sizes = [size_read(size) for size in caches.values()]
@@ -84,7 +84,7 @@ def size_read(text: str) -> int:
     return int(text[:-1]) * factor if factor and text[:-1].isdigit() else 0
 
 
-def disk_look(folder: Path) -> Disk:
+def disk_read(folder: Path) -> Disk:
     """Return the size of a folder's disk.  Raises OSError."""
     room = os.statvfs(folder)
     return Disk(
@@ -97,7 +97,7 @@ def disk_look(folder: Path) -> Disk:
 def disk_measure(folder: Path) -> Disk:
     """Write and read a sample in a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    disk = disk_look(folder)
+    disk = disk_read(folder)
     sample = folder / f".measure-{os.getpid()}"
     written = read = 0.0
     try:
@@ -154,8 +154,8 @@ def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
         (on_disk, "of disk", disk, machine.disks[0].free_bytes if machine.disks else 0),
     ):
         if count < 1:
-            words = f"{size_words(need)} {what}, but only {size_words(there)} is available"
-            raise BadConfig(f"a sector of {size_words(sector_bytes)} needs {words}")
+            text = f"{size_text(need)} {what}, but only {size_text(there)} is available"
+            raise BadConfig(f"a sector of {size_text(sector_bytes)} needs {text}")
     most = max(DEFAULT_SLOTS["PC1"], machine.cpus)
     return {**DEFAULT_SLOTS, "PC1": min(in_memory, on_disk, most)}
 
@@ -164,10 +164,10 @@ def config_text(machine: Machine, sector_bytes: int) -> str:
     """Return a `config.toml` for this machine.  Raises BadConfig."""
     slots, room = slots_propose(machine, sector_bytes), sector_disk_bytes(sector_bytes)
     lines = [
-        f"# Proposed by `python -m workers machine` for sectors of {size_words(sector_bytes)}:",
-        f"# {machine.cpus} cores, {size_words(machine.ram_bytes)} of memory, NUMA nodes: {machine.numa_nodes}"
+        f"# Proposed by `python -m workers machine` for sectors of {size_text(sector_bytes)}:",
+        f"# {machine.cpus} cores, {size_text(machine.ram_bytes)} of memory, NUMA nodes: {machine.numa_nodes}"
         + (f", {', '.join(machine.gpus)}" if machine.gpus else ""),
-        *(f"# {disk_words(disk)}" for disk in machine.disks),
+        *(f"# {disk_text(disk)}" for disk in machine.disks),
         "# What the console sets for the pool, tenant or group overrides these; what stands outside of",
         "# [proposed] overrides that.",
         "[proposed]",
@@ -179,10 +179,10 @@ def config_text(machine: Machine, sector_bytes: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def disk_words(disk: Disk) -> str:
+def disk_text(disk: Disk) -> str:
     """Return `/mnt/a: 1.0 TiB free, writes 2.1 GiB/s, reads 3.0 GiB/s`."""
-    rates = f", writes {size_words(disk.write_bytes_s)}/s, reads {size_words(disk.read_bytes_s)}/s"
-    return f"{disk.folder}: {size_words(disk.free_bytes)} free{rates if disk.write_bytes_s else ''}"
+    rates = f", writes {size_text(disk.write_bytes_s)}/s, reads {size_text(disk.read_bytes_s)}/s"
+    return f"{disk.folder}: {size_text(disk.free_bytes)} free{rates if disk.write_bytes_s else ''}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -192,11 +192,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--store", type=Path, help="store for finished sectors")
     parser.add_argument("--sector-size", default="32GiB", help="2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
     parser.add_argument("--config", action="store_true", help="print a config.toml for it")
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     try:
-        sector_bytes = sector_size_read(given.sector_size)
-        machine = machine_look(tuple(folder for folder in (given.dir, given.store) if folder is not None))
-        if given.config:
+        sector_bytes = sector_size_read(options.sector_size)
+        machine = machine_read(tuple(folder for folder in (options.dir, options.store) if folder is not None))
+        if options.config:
             sys.stdout.write(config_text(machine, sector_bytes))
         else:
             sys.stdout.write(json.dumps(msgspec.to_builtins(machine), indent=2) + "\n")

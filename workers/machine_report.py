@@ -16,7 +16,7 @@ import structlog
 
 from poolsite.wire.hardware import Disk, SealingFolder
 from workers.console.log_tail import log_tail
-from workers.machine import Machine, disk_look, disk_measure, machine_look
+from workers.machine import Machine, disk_measure, disk_read, machine_read
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 
 RATES_FILE: Final = "disk_rates.json"
 """In a worker's folder: what was measured last, by folder."""
-LOOK_S: Final = 10.0
+CHECK_S: Final = 10.0
 """Pause between two looks at the free space."""
-TOLD: Final = ("numa_nodes", "l3_bytes", "l3_caches", "gpus", "disks")
+REPORTED: Final = ("numa_nodes", "l3_bytes", "l3_caches", "gpus", "disks")
 """Fields of `Machine` that `Hardware` has as well, and the lease keeper does not look at itself."""
 
 
@@ -74,26 +74,26 @@ class MachineReport:
     def hardware(self) -> dict[str, Any]:
         """Return what is known by now, as fields of `Hardware`."""
         machine = self._machine
-        return {} if machine is None else {name: getattr(machine, name) for name in TOLD}
+        return {} if machine is None else {name: getattr(machine, name) for name in REPORTED}
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():
             try:
-                self._look()
+                self._read()
             except OSError as error:  # a disk that is away: the others are told again soon
                 log.warning("machine_not_looked_at", reason=str(error)[:200])
-            self._measure.wait(LOOK_S)
+            self._measure.wait(CHECK_S)
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         if self._machine is None:
-            self._machine = machine_look(())
-        is_asked = self._measure.is_set() and not self._is_stopped.is_set()
+            self._machine = machine_read(())
+        is_requested = self._measure.is_set() and not self._is_stopped.is_set()
         self._measure.clear()
-        if is_asked:
+        if is_requested:
             here = (Path(path) for path, one in self.sealing().items() if one.total_bytes)
             rates_write(self.path, tuple(disk_measure(folder) for folder in (*self.folders(), *here)))
         known = rates_read(self.path)
-        disks = [disk_look(folder) for folder in self.folders()]
+        disks = [disk_read(folder) for folder in self.folders()]
         for path, one in self.sealing().items():
             disks.append(
                 Disk(folder=path, total_bytes=one.total_bytes, free_bytes=one.free_bytes, sealing=one)

@@ -88,8 +88,8 @@ class HostProcessors(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     @property
     def foreign(self) -> dict[str, tuple[str, ...]]:
         """Return the own binaries by stage, of stages that no child of ours runs."""
-        ours = {one.stage for one in self.children if not one.command}
-        return {one.stage: one.command for one in self.children if one.stage not in ours}
+        own = {one.stage for one in self.children if not one.command}
+        return {one.stage: one.command for one in self.children if one.stage not in own}
 
     def specs(self, all_stages: Sequence[str], *, compiling: Path, snark: str) -> list[ChildSpec]:
         """Return one child for all stages of ours that have none of their own, and those that have.

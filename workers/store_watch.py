@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from poolsite.wire.stores import READABLE, StoreCondition, room_together
 from workers.storage.sizes import stored_bytes
-from workers.storage.store_look import SectorCounts, store_look, told
+from workers.storage.store_condition import SectorCounts, attached_store, store_condition_read
 from workers.storage.store_orders import StoreOrders
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 5.0
+CHECK_S: Final = 5.0
 """Pause between two looks at a store."""
-BUCKET_LOOK_S: Final = 30.0
+BUCKET_CHECK_S: Final = 30.0
 """The same of a bucket that was well: each look is several requests, which cost money."""
 HANGS_S: Final = 20.0
 """A look that has not ended by then: the store does not answer."""
@@ -45,8 +45,8 @@ class StoreWatch:
         self.orders = StoreOrders(stores, on_end=self._order_ended)
         """What the console orders for the stores."""
         self._counts = SectorCounts()
-        self._looks: dict[str, _Look] = {}
-        self._told: dict[str, AttachedStore] = {}
+        self._checks: dict[str, _Check] = {}
+        self._reported: dict[str, AttachedStore] = {}
         self._lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._wanted = threading.Event()
@@ -56,7 +56,7 @@ class StoreWatch:
         self.tick()
         threading.Thread(target=self._work, name="stores", daemon=True).start()
         end = time.monotonic() + FIRST_S
-        while any(look.is_running for look in self._looks.values()) and time.monotonic() < end:
+        while any(check.is_running for check in self._checks.values()) and time.monotonic() < end:
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -72,14 +72,14 @@ class StoreWatch:
     def attached(self) -> tuple[AttachedStore, ...]:
         """Return all stores as they were found last; as away while nobody can read which they are."""
         with self._lock:
-            known = dict(self._told)
+            known = dict(self._reported)
         try:
             rows = self.stores.attached()
         except OSError as error:
             reason = str(error)
             return tuple(replace(one, condition=StoreCondition.AWAY, reason=reason) for one in known.values())
         return tuple(
-            known.get(one.path) or told(one, StoreCondition.AWAY, "it has not been checked yet")
+            known.get(one.path) or attached_store(one, StoreCondition.AWAY, "it has not been checked yet")
             for one in rows
         )
 
@@ -111,7 +111,7 @@ class StoreWatch:
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():
-            is_ordered = self._wanted.wait(LOOK_S)
+            is_ordered = self._wanted.wait(CHECK_S)
             self._wanted.clear()
             try:
                 self.tick(is_ordered=is_ordered)
@@ -125,33 +125,33 @@ class StoreWatch:
         """
         attached = self.stores.attached()
         with self._lock:
-            for gone in self._told.keys() - {one.path for one in attached}:
-                del self._told[gone]
+            for removed in self._reported.keys() - {one.path for one in attached}:
+                del self._reported[removed]
         for one in attached:
-            look = self._looks.setdefault(one.path, _Look())
-            if not look.is_running:
-                if one.is_bucket and self._is_well(one) and not is_ordered and look.lasts_s < BUCKET_LOOK_S:
+            check = self._checks.setdefault(one.path, _Check())
+            if not check.is_running:
+                if one.is_bucket and self._is_well(one) and not is_ordered and check.lasts_s < BUCKET_CHECK_S:
                     continue
-                look.begin(lambda one=one: self._look(one, attached))  # type: ignore[misc]  # bound now
-            elif look.lasts_s > HANGS_S:
+                check.begin(lambda one=one: self._store_check(one, attached))  # type: ignore[misc]  # bound now
+            elif check.lasts_s > HANGS_S:
                 say = f"{one.path} does not answer: check its disk or its server"
-                self._note(told(one, StoreCondition.AWAY, say))
+                self._note(attached_store(one, StoreCondition.AWAY, say))
 
     def _is_well(self, one: Attachment) -> bool:
         with self._lock:
-            found = self._told.get(one.path)
+            found = self._reported.get(one.path)
         return found is not None and found.condition in READABLE
 
-    def _look(self, one: Attachment, others: list[Attachment]) -> None:
+    def _store_check(self, one: Attachment, others: list[Attachment]) -> None:
         self._note(
-            store_look(
+            store_condition_read(
                 one, self.stores, sector_bytes=self.sector_bytes, others=others, count=self._counts.count
             )
         )
 
     def _note(self, found: AttachedStore) -> None:
         with self._lock:
-            before, self._told[found.path] = self._told.get(found.path), found
+            before, self._reported[found.path] = self._reported.get(found.path), found
         if before is None or before.condition is not found.condition:
             log.info("store_condition", store=found.name, condition=found.condition, reason=found.reason)
             self.on_change()
@@ -162,12 +162,12 @@ def disk_folders(stores: Stores) -> tuple[Path, ...]:
     return tuple(one.store.root for one in stores.attached() if not one.is_bucket and one.is_here)
 
 
-class _Look:
+class _Check:
     """A look at one store, which may never end."""
 
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None
-        self.begun = 0.0
+        self.started = 0.0
 
     @property
     def is_running(self) -> bool:
@@ -176,10 +176,10 @@ class _Look:
     @property
     def lasts_s(self) -> float:
         """Return the seconds since it began."""
-        return time.monotonic() - self.begun
+        return time.monotonic() - self.started
 
     def begin(self, work: Callable[[], None]) -> None:
-        self.begun = time.monotonic()
+        self.started = time.monotonic()
         self.thread = threading.Thread(target=work, name="store", daemon=True)
         self.thread.start()
 

@@ -15,7 +15,7 @@ from tests.acceptance.farm import CONSOLE, Farm, is_possible, sealing_names
 from tests.acceptance.messager import token_for
 from tests.acceptance.pool import SEALED_S, RunningPool, dice
 from tests.integration.pools import crowding, wait_until
-from workers.agent.sealing_leftovers import LOOK_S
+from workers.agent.sealing_leftovers import CHECK_S
 from workers.console.lease_keeper import PARKED_EVERY_S
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def leftovers_remove(pool: RunningPool, farm: Farm, waiting: set[str]) -> None:
         return not files_left(farm, waiting)
 
     left = lambda: f"{files_left(farm, waiting)}\n{leftovers_told(pool)}\n{farm.words()}"  # noqa: E731
-    wait_until(all_told, within_s=PARKED_EVERY_S + LOOK_S + 60, what=left)
+    wait_until(all_told, within_s=PARKED_EVERY_S + CHECK_S + 60, what=left)
     told, found = leftovers_told(pool), files_left(farm, waiting)
     print(f"left: {found}")
     if found:

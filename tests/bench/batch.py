@@ -36,7 +36,7 @@ from workers.kernels.cache import cache_base
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.processors.terminal import size_argument
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def main(arguments: list[str]) -> int:
         return child(arguments[1:])
     wanted = parser().parse_args(arguments)
     options = [f"--count={wanted.count}", f"--memory={wanted.memory >> 30}", f"--disk={wanted.disk >> 30}"]
-    sys.stdout.write(f"{machine()}\n{wanted.count} sectors of {size_words(wanted.size)}\n")
+    sys.stdout.write(f"{machine()}\n{wanted.count} sectors of {size_text(wanted.size)}\n")
     results = []
     for way in wanted.way or WAYS:
         sys.stderr.write(f"{way}, load {os.getloadavg()[0]:.1f} before\n")
@@ -275,8 +275,8 @@ def line_of(result: dict[str, object]) -> str:
     assert isinstance(disk, int)
     stages = ", ".join(f"{name} {seconds} s" for name, seconds in spans.items())
     return (
-        f"all {result['all_s']} s, CPU {result['cpu_s']} s, resident at most {size_words(memory)},"
-        f" disk at most {size_words(disk)}; from the first's begin to the last's end: {stages}"
+        f"all {result['all_s']} s, CPU {result['cpu_s']} s, resident at most {size_text(memory)},"
+        f" disk at most {size_text(disk)}; from the first's begin to the last's end: {stages}"
     )
 
 

@@ -80,8 +80,8 @@ class SealingCapacity:
         if not rooms or not rules:
             return 0, EVERY
         self.turn += 1
-        asked = list(dict.fromkeys(rules))[self.turn % len(dict.fromkeys(rules))]
-        return min(rooms, rules.count(asked)), asked
+        requested = list(dict.fromkeys(rules))[self.turn % len(dict.fromkeys(rules))]
+        return min(rooms, rules.count(requested)), requested
 
     def rooms_free(self) -> int:
         """Return for how many new sectors the disk and the stores have room."""

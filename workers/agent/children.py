@@ -32,7 +32,7 @@ STEADY_S: Final = 10.0
 PAUSE_MAX_S: Final = 15.0
 LOG_MAX_BYTES: Final = 32 << 20
 """A longer log is moved to `.1`; the one before is dropped."""
-LOG_LOOK_S: Final = 30.0
+LOG_CHECK_S: Final = 30.0
 
 
 class ProgramMissing(Exception):
@@ -118,15 +118,15 @@ class Children:
     def __init__(self, commands: Sequence[ChildCommand], *, log_folder: Path) -> None:
         log_folder.mkdir(parents=True, exist_ok=True)
         self.slots = [ChildSlot(command, log_folder=log_folder) for command in commands]
-        self.logs_looked_at = 0.0
+        self.logs_checked_at = 0.0
 
     def tick(self) -> None:
         """Look after all of them.  Call it from the main thread."""
         now = time.monotonic()
         for slot in self.slots:
             slot.tick(now)
-        if now - self.logs_looked_at >= LOG_LOOK_S:
-            self.logs_looked_at = now
+        if now - self.logs_checked_at >= LOG_CHECK_S:
+            self.logs_checked_at = now
             for slot in self.slots:
                 log_trim(slot.log_path)
 

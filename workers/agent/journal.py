@@ -34,7 +34,7 @@ LOCK: Final = "lock"
 REMOVED: Final = "removed"
 """Mark of a job whose sector was aborted."""
 PROGRESS: Final = "progress.json"
-LOCK_LOOK_S: Final = 0.02
+LOCK_CHECK_S: Final = 0.02
 """Between two looks at a lock that somebody else holds."""
 
 
@@ -189,7 +189,7 @@ def _locked(descriptor: int, *, until: float) -> bool:
         except BlockingIOError:
             if time.monotonic() >= until:
                 return False
-            time.sleep(LOCK_LOOK_S)
+            time.sleep(LOCK_CHECK_S)
         else:
             return True
 

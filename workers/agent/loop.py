@@ -122,8 +122,6 @@ class Agent:
         """Return whether the host has nothing to do, and waits to hear of work."""
         return self.bell is not None and not self.held and self.bell.is_quiet
 
-    # Claiming
-
     def _claim(self, now: float) -> None:
         self.claim_after = now + self.leases.poll_s
         free = self.capacity.slots_free()
@@ -174,8 +172,6 @@ class Agent:
             "claimed", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, lease_token=job.token
         )
 
-    # One job
-
     def _job_tick(self, job: HeldJob, now: float) -> None:
         if self.leases.is_lost(job.id):
             self._drop(job, why="the lease has ended")
@@ -208,8 +204,8 @@ class Agent:
 
     def _hold(self, job: HeldJob) -> None:
         stage = job.inputs.stage
-        told = self.journal.progress_read(job.id, token=job.token, stage=stage)
-        progress = told or Progress(token=job.token, stage=stage, done=0, total=1)
+        stored = self.journal.progress_read(job.id, token=job.token, stage=stage)
+        progress = stored or Progress(token=job.token, stage=stage, done=0, total=1)
         self.leases.track(job.id, progress, lease_s=job.lease_s)
 
     def _hint(self, job: HeldJob, now: float) -> None:
@@ -262,8 +258,6 @@ class Agent:
         running = sum(other.inputs.stage == stage and other.hinted_at > 0 for other in self.held.values())
         return running >= self.leases.slots.get(stage, 0)
 
-    # Reports
-
     def _report(self, job: HeldJob, event: Event) -> None:
         try:
             answer = self.console.event(job.id, event)
@@ -295,8 +289,8 @@ class Agent:
         if error.status == 409:
             self._drop(job, why=str(error))
             return
-        words = f"the console rejected the report: {error}"[:2_000]
-        fail = Fail(token=job.token, level=Level.PERMANENT, stage=job.inputs.stage, error=words)
+        text = f"the console rejected the report: {error}"[:2_000]
+        fail = Fail(token=job.token, level=Level.PERMANENT, stage=job.inputs.stage, error=text)
         try:
             self.console.fail(job.id, fail)
         except ConsoleAway:
@@ -304,7 +298,7 @@ class Agent:
             return
         except ConsoleRefused as again:
             log.error("failure_refused", job=job.id, reason=str(again))
-        self._drop(job, why=words)
+        self._drop(job, why=text)
 
     def _report_failure(self, job: HeldJob, failure: Failure) -> None:
         self.leases.last_error = f"{job.inputs.stage}: {failure.error}"

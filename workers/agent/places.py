@@ -222,7 +222,7 @@ class SealingPlaces:
         if one is None:
             return root.is_dir()
         try:
-            return one.asked(lambda _: root.is_dir())
+            return one.read(lambda _: root.is_dir())
         except (OSError, BadMark):
             return False
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 1.0
+CHECK_S: Final = 1.0
 """Patience for the stage that runs, before its lock is tried again."""
 
 
@@ -104,8 +104,8 @@ class Removals:
         """Remove what is there; return whether nothing is left.  Raises OSError."""
         self.journal.removed_write(sector.job_id)
         while not self._is_stopped.is_set():
-            with self.journal.at_work(sector.job_id, patience_s=LOOK_S) as is_ours:
-                if not is_ours:
+            with self.journal.at_work(sector.job_id, patience_s=CHECK_S) as is_own:
+                if not is_own:
                     continue
                 if not sector.keeps_store and (away := self.stores.away()):
                     raise StoreAway(

@@ -45,7 +45,7 @@ from workers.console.process import (
 from workers.console.work_bell import WorkBell
 from workers.host_folder import COMPILE_PROGRESS_FILE, CONFIG_FILE, size_note
 from workers.logs import logs_set_up
-from workers.machine import config_text, machine_look
+from workers.machine import config_text, machine_read
 from workers.machine_report import RATES_FILE, MachineReport, rates_write
 from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
@@ -130,13 +130,13 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     machine = MachineReport(
         config.folder,
         lambda: (*sealing_folders(config), *disk_folders(stores)),
-        lambda: places.stores.told(places.sectors_by_store()),
+        lambda: places.stores.reported(places.sectors_by_store()),
     )
     machine.report_with(leases)
     leases.watch_stores(watch)
     removals, leftovers = _files_report(leases, places=places, stores=stores, journal=journal)
-    ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
-    compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
+    own = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
+    compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, own)
     proofs = _proofs(config, slots=leases.slots)
     bell = WorkBell(console, leases)
     agent = Agent(
@@ -181,7 +181,7 @@ def _files_report(
     removals = Removals(places=places, stores=stores, journal=journal)
     leases.files_remove, leases.report.removing_bytes = removals.remove, lambda: removals.bytes_left
     leftovers = SealingLeftovers(places=places, stores=stores, journal=journal)
-    leases.leftovers, leases.leftover_remove = leftovers.told, leftovers.order
+    leases.leftovers, leases.leftover_remove = leftovers.reported, leftovers.order
     return removals, leftovers
 
 
@@ -203,11 +203,11 @@ def _seal(
             is_size_known = True
             if size_learned(agent.config, leases.sector_bytes):
                 return 0
-        if leases.is_upgrading and not agent.held and leases.upgrade_told():
+        if leases.is_upgrading and not agent.held and leases.upgrade_reported():
             log.info("upgrade", code=UPGRADE_EXIT)
             return UPGRADE_EXIT
         children.tick()
-        leases.report.kernels_told(**asdict(compiling.read()))
+        leases.report.kernels_report(**asdict(compiling.read()))
         proofs_follow(proofs, agent=agent, leases=leases)
         stop.wait(agent.tick() if leases.registered is not None else 0.1)
     return 0
@@ -242,7 +242,7 @@ def proofs_follow(proofs: HostProofs, *, agent: Agent, leases: LeaseKeeper) -> N
     """Report which proofs the host makes with the slots that it has now, and let it claim by that."""
     proofs.makes(**proofs_made(agent.config, leases.slots))
     no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
-    leases.report.proofs_told(
+    leases.report.proofs_report(
         proofs.forms(),
         parameters=proofs.progress,
         error=proofs.error(),
@@ -263,7 +263,7 @@ def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Ev
     path = config.folder / CONFIG_FILE
     if not config.join_token or config.file.exists():
         return config
-    machine = machine_look((config.folder, *config.stores))
+    machine = machine_read((config.folder, *config.stores))
     rates_write(config.folder / RATES_FILE, machine.disks)
     secret_write(path, config_text(machine, config.sector_bytes).rstrip())
     log.info("config_proposed", path=str(path))
@@ -280,7 +280,7 @@ def relearned(config: SealerConfig, arguments: list[str], *, stop: threading.Eve
     except BadConfig as error:
         log.error("sector_size_not_taken", kept=config.sector_bytes, reason=str(error))
         size_note(config.folder, config.sector_bytes)  # else the next start would be refused
-        return replace(config, is_size_told=True)
+        return replace(config, is_size_set=True)
 
 
 def main(argv: list[str] | None = None) -> int:

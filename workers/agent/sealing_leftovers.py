@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 60.0
+CHECK_S: Final = 60.0
 """Pause between two looks."""
 ASIDE: Final = "removing"
 """In a sealing folder: what is put aside to be removed."""
@@ -68,12 +68,12 @@ class SealingLeftovers:
         self._is_stopped.set()
         self._wanted.set()
 
-    def told(self) -> tuple[SealingLeftover, ...] | None:
+    def reported(self) -> tuple[SealingLeftover, ...] | None:
         """Return what was found last; None before the first look."""
         with self._lock:
             return self._found
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Look once; folders that are away, and all where a record is broken, say nothing."""
         found: list[SealingLeftover] = []
         with suppress(JournalUnread):
@@ -100,10 +100,10 @@ class SealingLeftovers:
     def _work(self) -> None:
         while not self._is_stopped.is_set():
             try:
-                self.look()
+                self.read()
             except Exception:  # whatever lies there: the next look tries again
                 log.exception("leftovers_not_looked_for")
-            self._wanted.wait(LOOK_S)
+            self._wanted.wait(CHECK_S)
             self._wanted.clear()
 
     def _roots(self) -> list[Path]:
@@ -132,9 +132,9 @@ class SealingLeftovers:
                         paths[int(one[1]), int(one[2])].append(root / kind / entry)
         return [
             SealingLeftover(
-                miner_id=miner_id, number=number, folder=str(root), size=sum(map(bytes_of, theirs))
+                miner_id=miner_id, number=number, folder=str(root), size=sum(map(bytes_of, sector_paths))
             )
-            for (miner_id, number), theirs in sorted(paths.items())
+            for (miner_id, number), sector_paths in sorted(paths.items())
         ]
 
     def _known(self) -> frozenset[str]:
@@ -157,7 +157,7 @@ class SealingLeftovers:
             fault = f"the command cannot be read: {error!r}"
         except (OSError, DamagedFile, JournalUnread) as error:
             fault = str(error) or repr(error)
-        self.look()
+        self.read()
         with self._lock:
             self._orders[command.id] = fault
         log.info("leftover_removed" if not fault else "leftover_stays", args=command.args, reason=fault)

@@ -21,7 +21,7 @@ from workers.stage_processors import SEALING
 from workers.storage.answers import answered
 from workers.storage.attachment import Attachment, attachment_of
 from workers.storage.files import NotEnoughSpace, write_file
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
 
@@ -60,8 +60,8 @@ class SealingStores:
             try:
                 rows.append(known.get(path) or _marked(Path(path)))
             except OSError as error:
-                words = error.strerror or str(error)
-                raise BadMark(f"{path} cannot be a sealing store: {words}: check the path") from None
+                text = error.strerror or str(error)
+                raise BadMark(f"{path} cannot be a sealing store: {text}: check the path") from None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if rows or known:
             write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
@@ -97,7 +97,7 @@ class SealingStores:
         refused, full, away = 0, "", list[str]()
         for one in (attached := self.attached()):
             try:
-                room = _looked(one)
+                room = _room_read(one)
             except (OSError, BadMark) as error:
                 away.append(str(error))
                 continue
@@ -109,9 +109,7 @@ class SealingStores:
                 continue
             free = room.free_bytes - promised.get(one.path, 0)
             if free < needs_bytes:
-                full = (
-                    f"{one.path}: {size_words(needs_bytes)} of disk needed, {size_words(max(free, 0))} free"
-                )
+                full = f"{one.path}: {size_text(needs_bytes)} of disk needed, {size_text(max(free, 0))} free"
             elif best is None or max(room.mark.weight, 1) * free > best[0]:
                 best = max(room.mark.weight, 1) * free, one
         if best is not None:
@@ -131,7 +129,7 @@ class SealingStores:
         owed: Counter[int] = Counter()
         for one in self.attached():
             try:
-                room = _looked(one)
+                room = _room_read(one)
             except (OSError, BadMark):
                 continue
             owed[room.device] += promised.get(one.path, 0)
@@ -139,9 +137,9 @@ class SealingStores:
                 left[room.device] = max(left.get(room.device, 0), room.free_bytes)
         return sum(max(free - owed[device], 0) // room_bytes for device, free in left.items())
 
-    def told(self, sectors: Mapping[str, int]) -> dict[str, SealingFolder]:
+    def reported(self, sectors: Mapping[str, int]) -> dict[str, SealingFolder]:
         """Return each store as the console is told, with the sectors that are sealed in it by path."""
-        return {one.path: _told(one, sectors.get(one.path, 0)) for one in self.attached()}
+        return {one.path: _reported(one, sectors.get(one.path, 0)) for one in self.attached()}
 
 
 def root_of(one: Attachment) -> Path:
@@ -161,7 +159,7 @@ def _marked(path: Path) -> Attachment:
     return attachment_of(Store(path))
 
 
-def _looked(one: Attachment) -> Room:
+def _room_read(one: Attachment) -> Room:
     """Return what a store has, if it is the one that was there.  Raises StoreAway, BadMark, OSError."""
     return answered(one.path, lambda _: _room(one))
 
@@ -189,9 +187,9 @@ def _takes(mark: StoreMark, miner_id: int) -> bool:
     return is_allowed and miner_id not in mark.deny_miners
 
 
-def _told(one: Attachment, sectors: int) -> SealingFolder:
+def _reported(one: Attachment, sectors: int) -> SealingFolder:
     try:
-        room = _looked(one)
+        room = _room_read(one)
     except (OSError, BadMark) as error:
         return SealingFolder(sectors=sectors, reason=str(error)[:REASON_MAX])
     reason = f"{one.path} is read-only: no new sectors start there" if room.is_read_only else ""

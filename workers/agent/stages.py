@@ -78,13 +78,13 @@ class StageRunner:
 
         Called any number of times for the same stage, it is worked on by one and its result is kept.
         """
-        with self.journal.at_work(job_id, patience_s=1.0) as is_ours:
-            work = self.journal.work_read(job_id) if is_ours else None
+        with self.journal.at_work(job_id, patience_s=1.0) as is_own:
+            work = self.journal.work_read(job_id) if is_own else None
             if work is None or self.journal.is_removed(job_id):
                 return False
             if self.journal.outputs_read(job_id, work.id) is not None:
                 return False
-            begun, waits = time.monotonic(), list[float]()
+            started, waits = time.monotonic(), list[float]()
             try:
                 outputs = self._stage(job_id, work, waits)
             except Exception as error:  # whatever it is: unsaid, the stage would be hinted for ever
@@ -97,7 +97,7 @@ class StageRunner:
                 self.journal.failure_write(job_id, work.id, failure)
                 return True
             # For locks and staggered starts others are to blame: by this time hosts are compared.
-            took = max(int((time.monotonic() - begun - sum(waits)) * 1000), 0)
+            took = max(int((time.monotonic() - started - sum(waits)) * 1000), 0)
             self.journal.outputs_write(job_id, work.id, replace(outputs, ms=took))
             log.info("stage_done", job=job_id, stage=str(work.inputs.stage), ms=took)
         return True
@@ -110,8 +110,8 @@ class StageRunner:
             raise BadInput(f"{spec.label} does not support sectors with data")
 
         def progress(done: int, total: int) -> None:
-            told = Progress(token=work.token, stage=inputs.stage, done=done, total=max(total, 1))
-            self.journal.progress_write(job_id, told)
+            reported = Progress(token=work.token, stage=inputs.stage, done=done, total=max(total, 1))
+            self.journal.progress_write(job_id, reported)
 
         self._prepare(job_id, work, paths)
         if spec.stage == UnsealStage.UPLOAD:
@@ -122,10 +122,10 @@ class StageRunner:
             progress(1, 1)
             return outputs
 
-        def call(task: str, given: SealInputs = inputs) -> Any:
+        def call(task: str, stage_inputs: SealInputs = inputs) -> Any:
             return self.pool.call(
                 task,
-                task_of(task, given, paths),
+                task_of(task, stage_inputs, paths),
                 progress=progress,
                 is_wanted=lambda: not self.journal.is_removed(job_id),
                 on_wait=waits.append,
@@ -148,11 +148,11 @@ class StageRunner:
         self, inputs: SealInputs, paths: SealingPaths, call: Callable[[str, SealInputs], Any]
     ) -> None:
         """Open challenged nodes of what PC2 made, for a seed of zeros.  Raises ProcessorError."""
-        looked = replace(inputs, seed=bytes(32))
+        checked_inputs = replace(inputs, seed=bytes(32))
         try:
-            call("c1", looked)
+            call("c1", checked_inputs)
         finally:
-            paths.c1_output(looked).unlink(missing_ok=True)
+            paths.c1_output(checked_inputs).unlink(missing_ok=True)
 
     def _conclude(self, job_id: str, work: Work, paths: SealingPaths, output: Any) -> StageOutputs:
         """Do with a stage's output what the next one needs, and return what the console is told."""

@@ -26,8 +26,8 @@ from workers.storage.files import (
     write_file,
 )
 from workers.storage.promises import RoomPromised
-from workers.storage.store import StoreAway, kept_files, path_remove
-from workers.storage.store_look import FULL_ERRORS, READ_ONLY_ERRORS
+from workers.storage.store import StoreAway, path_remove, stored_files
+from workers.storage.store_condition import FULL_ERRORS, READ_ONLY_ERRORS
 from workers.storage.store_mark import BadMark, StoreRefuses
 from workers.storage.sums import SectorSums
 
@@ -52,7 +52,7 @@ PROMISED_WAIT_S: Final = 120.0
 
 Before a sector is paused, after five of them, the promises of a host that was killed have ended.
 """
-PROMISED_LOOK_S: Final = 5.0
+PROMISED_CHECK_S: Final = 5.0
 AWAY_SINCE: Final = "away-since"
 """In a job's folder: when a store was missed first."""
 PERSISTED: Final = "persisted.json"
@@ -136,14 +136,14 @@ class Storing:
         """
         found: list[str] = []
         folder = self.journal.folder(job_id)
-        ours = {_noted(folder / name).store_uid for name in (PERSISTED, STORED_ANEW)}
+        own_uids = {_noted(folder / name).store_uid for name in (PERSISTED, STORED_ANEW)}
         is_known = _noted(folder / PERSISTED).store_uid != ""
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         for one in self.stores.holding(**sector):
-            if is_known and one.uid not in ours:
+            if is_known and one.uid not in own_uids:
                 continue
             try:
-                if one.asked(lambda store: store.has(files, **sector, is_update=inputs.is_update)):
+                if one.read(lambda store: store.has(files, **sector, is_update=inputs.is_update)):
                     found.append(one.uid)
             except (OSError, BadMark) as error:  # it died since: another one may have the sector
                 log.warning("store_not_read", store=one.name, reason=str(error)[:200])
@@ -175,7 +175,7 @@ class Storing:
         An update goes beside what it was encoded over.  The file `note` names the store before it is written.
         """
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
-        files = [paths.files.sealed, *kept_files(paths.files)]
+        files = [paths.files.sealed, *stored_files(paths.files)]
         size = sum(file.stat().st_size for file in files if file.exists())
         failed: dict[str, OSError] = {}
         until = time.monotonic() + PROMISED_WAIT_S
@@ -212,12 +212,12 @@ class Storing:
             except RoomPromised:
                 if time.monotonic() >= until or self.journal.is_removed(job_id):
                     raise
-                time.sleep(PROMISED_LOOK_S)
+                time.sleep(PROMISED_CHECK_S)
             except (StoreRefuses, BadMark, StoreAway, NotEnoughSpace) as error:
                 for path, fault in failed.items():
-                    words = fault.strerror or str(fault)
+                    text = fault.strerror or str(fault)
                     raise StoreAway(
-                        f"{path}: {words}, and no other store accepts the sector: see page Storage"
+                        f"{path}: {text}, and no other store accepts the sector: see page Storage"
                     ) from None
                 if isinstance(error, StoreRefuses | BadMark):
                     raise BadInput(str(error)) from None

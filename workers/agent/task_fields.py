@@ -86,12 +86,12 @@ def task_of(name: str, inputs: SealInputs, paths: SealingPaths) -> Any:
 
 def outputs_of(output: Any) -> StageOutputs:
     """Return what a stage's output brings to the console."""
-    told = {name: getattr(output, name) for name in StageOutputs.__struct_fields__ if hasattr(output, name)}
+    values = {name: getattr(output, name) for name in StageOutputs.__struct_fields__ if hasattr(output, name)}
     if hasattr(output, "piece_infos"):
-        told["pieces"] = tuple(
+        values["pieces"] = tuple(
             Piece(size=padded_size(info.size), comm_p=info.commitment) for info in output.piece_infos
         )
-    return StageOutputs(**told)
+    return StageOutputs(**values)
 
 
 def kind_of(inputs: SealInputs) -> SectorKind:

@@ -213,8 +213,8 @@ class Console:
         try:
             answer = self._client.post(path, json=body if isinstance(body, dict) else document_encode(body))
         except httpx.HTTPError as error:
-            words = f"the console {self.url} does not answer: {type(error).__name__} {error}"
-            raise ConsoleAway(words.rstrip()) from None
+            text = f"the console {self.url} does not answer: {type(error).__name__} {error}"
+            raise ConsoleAway(text.rstrip()) from None
         return _read(answer)
 
 

@@ -62,7 +62,7 @@ class HostReport:
             **self.machine(),
         )
 
-    def proofs_told(
+    def proofs_report(
         self,
         forms: tuple[str, ...],
         *,
@@ -86,7 +86,7 @@ class HostReport:
         errors = self.parameters_error, self.parameters_foreign, self.update_error
         return self.proofs, self.winning_proof[0], self.update_sizes, errors
 
-    def kernels_told(self, *, done: int, total: int) -> None:
+    def kernels_report(self, *, done: int, total: int) -> None:
         """Report with the next heartbeat how many kernels are compiled."""
         with self._lock:
             self.has_news |= self.kernels != (done, total)

@@ -44,21 +44,21 @@ def joined(config: C, *, stop: threading.Event) -> C:
         secret_write(config.folder / TOKEN_FILE, token)
         size_note(config.folder, sector_bytes)
         secret_write(mark, digest)  # last: killed before it, the host asks again and gets another token
-    size = config.sector_bytes if config.is_size_told else size_noted(config.folder)
+    size = config.sector_bytes if config.is_size_set else size_noted(config.folder)
     return replace(
         config, token=token_read(config.folder / TOKEN_FILE), sector_bytes=size or config.sector_bytes
     )
 
 
-def size_learned(config: HostConfig, told_bytes: int) -> bool:
+def size_learned(config: HostConfig, sector_bytes: int) -> bool:
     """Note the sector size that the console tells, for the next start.
 
     Return whether the host was started for another one.
     """
-    if config.is_size_told or told_bytes not in SECTOR_SIZES or told_bytes == config.sector_bytes:
+    if config.is_size_set or sector_bytes not in SECTOR_SIZES or sector_bytes == config.sector_bytes:
         return False
-    size_note(config.folder, told_bytes)
-    log.info("sector_size_learned", sector_bytes=told_bytes)
+    size_note(config.folder, sector_bytes)
+    log.info("sector_size_learned", sector_bytes=sector_bytes)
     return True
 
 

@@ -68,7 +68,7 @@ class LeaseKeeper(HostCommands):
         """What is on the disk: told with each registration."""
         self.leftovers: Callable[[], tuple[SealingLeftover, ...] | None] = _none
         """What lies in the sealing folders without a job."""
-        self._leftovers_told: tuple[SealingLeftover, ...] | None = None
+        self._leftovers_reported: tuple[SealingLeftover, ...] | None = None
         self.parked: Callable[[], tuple[str, ...]] = tuple
         """Jobs that have a record here and are not held."""
         self._parked_due = 0.0
@@ -88,9 +88,9 @@ class LeaseKeeper(HostCommands):
         self._lost: set[str] = set()
         self._is_stopped = threading.Event()
         self._beaten_at = 0.0
-        self._settings_told: tuple[Setting, ...] = ()
+        self._settings_reported: tuple[Setting, ...] = ()
         self._wants_log = False
-        self._error_told = ""
+        self._error_reported = ""
 
     def watch_stores(self, watch: StoreWatch) -> None:
         """Report these stores to the console, and changes at once."""
@@ -138,7 +138,7 @@ class LeaseKeeper(HostCommands):
             )
         )
         self.registered = answer
-        self._settings_told, self._leftovers_told, self._parked_due = settings, None, 0.0
+        self._settings_reported, self._leftovers_reported, self._parked_due = settings, None, 0.0
         self.commands_run(answer.commands)
         log.info("registered", worker=answer.worker_id, boot=self.boot_id)
 
@@ -261,9 +261,9 @@ class LeaseKeeper(HostCommands):
         self._beaten_at = time.monotonic()
         settings, error = self._settings_now(), self.last_error[:500]
         leftovers = self.leftovers()
-        tells_parked = self._beaten_at >= self._parked_due
+        reports_parked = self._beaten_at >= self._parked_due
         checked, scanned = ((), ()) if self.watch is None else self.watch.orders.found(done)
-        needs_log = self._wants_log or (error != self._error_told and bool(error))
+        needs_log = self._wants_log or (error != self._error_reported and bool(error))
         answer = self.console.heartbeat(
             self.worker_id,
             Heartbeat(
@@ -278,24 +278,24 @@ class LeaseKeeper(HostCommands):
                 scanned=scanned,
                 attached=self._attached(),
                 last_error=error,
-                settings=settings if settings != self._settings_told else (),
+                settings=settings if settings != self._settings_reported else (),
                 log=self.log_tail() if needs_log else (),
-                leftovers=leftovers if leftovers != self._leftovers_told else None,
-                parked=self.parked()[:PARKED_MAX] if tells_parked else (),
+                leftovers=leftovers if leftovers != self._leftovers_reported else None,
+                parked=self.parked()[:PARKED_MAX] if reports_parked else (),
             ),
         )
-        if tells_parked:
+        if reports_parked:
             self._parked_due = self._beaten_at + PARKED_EVERY_S
         self.takes_containers, self.is_chain_known = answer.takes_containers, True
         self.epoch_s = answer.epoch_s
         if answer.is_retired:
             self.refusal = f"the console {self.config.console} has retired this host: no work is left for it"
-        self._settings_told, self._error_told, self._leftovers_told = settings, error, leftovers
+        self._settings_reported, self._error_reported, self._leftovers_reported = settings, error, leftovers
         if self.watch is not None:
-            self.watch.orders.told(done)
+            self.watch.orders.forget(done)
             self.watch.orders.ordered({command.id for command in answer.commands})
         with self._lock:
-            if tells_parked:
+            if reports_parked:
                 self._unknown_jobs = frozenset(answer.unknown_jobs)
             self._done_commands = [command for command in self._done_commands if command not in done]
             for command_id in errors:
@@ -319,7 +319,7 @@ class LeaseKeeper(HostCommands):
         with self._lock:
             self._lost.update(self._held)
 
-    def upgrade_told(self) -> bool:
+    def upgrade_reported(self) -> bool:
         """Return whether the console knows that this start ends: asked again, the next would end as well."""
         try:
             self.heartbeat()

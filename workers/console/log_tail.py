@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.hosts import LOG_LINE_MAX, LOG_LINES_MAX
-from workers.logs import LINES_KEPT
+from workers.logs import RECENT_LINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,9 @@ def log_tail(folder: Path) -> tuple[str, ...]:
     children: list[str] = []
     for path in sorted(folder.glob("*.log")):
         children += [f"{path.stem}: {line}" for line in file_tail(path)]
-    own = list(LINES_KEPT)
-    kept = own[-max(LOG_LINES_MAX - len(children), 0) :] + children[-LOG_LINES_MAX:]
-    return tuple(line_clean(line) for line in kept[-LOG_LINES_MAX:])
+    own = list(RECENT_LINES)
+    lines_sent = own[-max(LOG_LINES_MAX - len(children), 0) :] + children[-LOG_LINES_MAX:]
+    return tuple(line_clean(line) for line in lines_sent[-LOG_LINES_MAX:])
 
 
 def file_tail(path: Path) -> list[str]:

@@ -17,7 +17,7 @@ from workers.processors.errors import CallGivenUp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-LOOK_S: Final = 1.0
+CHECK_S: Final = 1.0
 """How often a task that waits looks whether it is still wanted."""
 
 
@@ -71,7 +71,7 @@ class Admission:
         """
         with self._changed:
             while (place := self._take(stage, places, avoided())) is None:
-                self._changed.wait(min(LOOK_S, self._pause(stage)))
+                self._changed.wait(min(CHECK_S, self._pause(stage)))
                 if not is_wanted():
                     raise CallGivenUp(f"{stage}: cancelled")
         try:
@@ -82,8 +82,8 @@ class Admission:
     def _pause(self, stage: str) -> float:
         """Return for how long the stage's next start must wait; at least a moment."""
         starts, gap = self._starts.get(stage), self.staggered_s.get(stage, 0.0)
-        left = LOOK_S if starts is None or starts.ended else starts.last + gap - self.clock()
-        return left if left > 0 else LOOK_S
+        left = CHECK_S if starts is None or starts.ended else starts.last + gap - self.clock()
+        return left if left > 0 else CHECK_S
 
     def _take(self, stage: str, places: Sequence[Place], avoided: frozenset[int]) -> Place | None:
         starts = self._starts.setdefault(stage, _Starts())

@@ -49,9 +49,9 @@ def best(work: Callable[[], Any]) -> float:
     work()
     seconds = []
     for _ in range(PASSES):
-        begun = time.process_time()
+        started = time.process_time()
         work()
-        seconds.append(time.process_time() - begun)
+        seconds.append(time.process_time() - started)
     return min(seconds)
 
 
@@ -157,16 +157,16 @@ def _sealing_seconds(stage: str, size: int) -> float:
         (folder / "staged").write_bytes(np.tile(_scalars(1024), (parameters.nodes // 1024, 1)).tobytes())
         parents_of(parameters)
         sector = LabelledSector(files, bytes(32))
-        begun = time.process_time()
+        started = time.process_time()
         comm_d = tree_d_build(files, str(folder / "staged"))
         shutil.copy(folder / "staged", files.sealed)
         label_sectors([sector])
         if stage == "pc1":
-            return (time.process_time() - begun) * 1e3
-        begun = time.process_time()
+            return (time.process_time() - started) * 1e3
+        started = time.process_time()
         comm_r = seal_trees(files, comm_d=comm_d)
         if stage == "pc2":
-            return (time.process_time() - begun) * 1e3
+            return (time.process_time() - started) * 1e3
         source = ChallengeSource(bytes(32), comm_r, bytes(32))
         return best(lambda: porep_prove(files, source, comm_d=comm_d)) * 1e3
 

@@ -89,13 +89,13 @@ class Child:
     def _run(self, request: dict[str, Any]) -> Any:
         stage = self._stage_of(request)
         task = task_decode(stage, request.get("task"))
-        number, told = request["id"], 0.0
+        number, reported_at = request["id"], 0.0
 
         def progress(done: int, total: int) -> None:
-            nonlocal told
+            nonlocal reported_at
             now = time.monotonic()
-            if now - told >= PROGRESS_PAUSE_S:
-                told = now
+            if now - reported_at >= PROGRESS_PAUSE_S:
+                reported_at = now
                 self._write(json.dumps({"id": number, "progress": {"done": done, "total": total}}))
 
         return output_encode(stage, self._runs[stage.name](task, progress=progress))

@@ -13,7 +13,7 @@ from poolsite.filecoin.cids import commd_cid
 from workers.processors.errors import ProcessorError
 from workers.processors.pieces import padded_size, raw_commitment
 from workers.processors.seal import piece_source
-from workers.processors.terminal import error_words
+from workers.processors.terminal import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             value = commitment_of(path)
         except (ProcessorError, OSError) as error:
-            sys.stderr.write(f"commp: {error_words(error)}\n")
+            sys.stderr.write(f"commp: {error_text(error)}\n")
             failed += 1
             continue
         sys.stdout.write(json.dumps(value) + "\n")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def commitment_of(path: str) -> dict[str, object]:
     """Return what is printed of one file: zeros fill it up to 127 · 2^k bytes."""
-    begun = time.monotonic()
+    started = time.monotonic()
     source = piece_source(path)
     with Path(path).open("rb") as file:
         comm_p = raw_commitment(file, source.piece_size)
@@ -48,5 +48,5 @@ def commitment_of(path: str) -> dict[str, object]:
         "cid": str(commd_cid(comm_p)),
         "payload_size": source.payload_size,
         "piece_size": padded_size(source.piece_size),
-        "seconds": round(time.monotonic() - begun, 3),
+        "seconds": round(time.monotonic() - started, 3),
     }

@@ -65,8 +65,8 @@ class HostCompileProgress:
         if not self.stages:
             return CompileProgress(1, 1)
         try:
-            told = json.loads(self.path.read_text())
-            self._known = CompileProgress(int(told["done"]), int(told["total"]))
+            data = json.loads(self.path.read_text())
+            self._known = CompileProgress(int(data["done"]), int(data["total"]))
         except OSError:
             pass
         except (ValueError, KeyError, TypeError):

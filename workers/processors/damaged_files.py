@@ -18,12 +18,12 @@ def damaged_of(cache: Path, paths: Sequence[Path]) -> list[Path]:
     sums = Checksums(cache)
     found: list[Path] = []
 
-    def look(first: int, end: int) -> None:
+    def check(first: int, end: int) -> None:
         for path in paths[first:end]:
             try:
                 sums.check(path)
             except DamagedFile:
                 found.append(path)
 
-    parallel_for(look, len(paths), size=1)
+    parallel_for(check, len(paths), size=1)
     return found

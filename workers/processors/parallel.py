@@ -73,12 +73,12 @@ def parallel_for(
     pieces = list(ranges(total, size))
     share = _Share(work, pieces)
     helpers = [Thread(target=share.help) for _ in range(min(thread_count(), len(pieces)) - 1)]
-    told = 0
+    reported = 0
     try:
         for helper in helpers:
             helper.start()
-        for told in share.take():
-            progress(told, total)
+        for reported in share.take():
+            progress(reported, total)
     except BaseException:
         share.left.clear()
         raise
@@ -88,5 +88,5 @@ def parallel_for(
                 helper.join()
     if share.errors:
         raise share.errors[0]
-    if told < total:
+    if reported < total:
         progress(total, total)

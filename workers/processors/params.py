@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from workers.loading import loaded
-from workers.processors.terminal import error_words, size_argument
+from workers.processors.terminal import error_text, size_argument
 from workers.snark.files import CircuitKind, ParametersMissing
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("params: interrupted; unfinished files were not put into place\n")
         return 130
     except (ParametersMissing, ValueError, OSError, MemoryError) as error:
-        sys.stderr.write(f"params: {error_words(error)}\n")
+        sys.stderr.write(f"params: {error_text(error)}\n")
         return 1
     sys.stdout.write(json.dumps(value) + "\n")
     return 0

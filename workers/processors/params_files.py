@@ -37,7 +37,7 @@ NICE: Final = 19
 
 def parameters_check(wanted: argparse.Namespace) -> Any:
     """Read every point; nothing is written."""
-    spec, begun = spec_named(wanted.circuit, wanted.size), time.monotonic()
+    spec, started = spec_named(wanted.circuit, wanted.size), time.monotonic()
     file = parameters_open(spec)
     digest = file_digest(file.path)
     if wanted.network and _set_up_of(wanted.network) is SetUp.PUBLISHED:
@@ -46,7 +46,7 @@ def parameters_check(wanted: argparse.Namespace) -> Any:
     file.published_check()
     proving_key(circuit_of(spec), file)
     _toxic_say(spec)
-    seconds = round(time.monotonic() - begun, 3)
+    seconds = round(time.monotonic() - started, 3)
     return described(spec) | {"digest": digest, "points": file.counts(), "seconds": seconds}
 
 

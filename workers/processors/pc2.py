@@ -59,7 +59,7 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
         raise BadFile(str(error)) from None
     if node_bytes(data[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
-    if files.is_encoded and not _is_whole(files):
+    if files.is_encoded and not _is_complete(files):
         files.forget_trees()
     if not files.is_encoded:
         space_check(files.cache, trees_bytes(files))
@@ -71,7 +71,7 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
     return poseidon.hash_values([comm_c, comm_r_last])
 
 
-def _is_whole(files: SectorFiles) -> bool:
+def _is_complete(files: SectorFiles) -> bool:
     """Return whether an earlier run's files are what it wrote; tree-c has no sum, but its hashes tell."""
     trees = range(files.base_trees)
     if damaged_of(files.cache, [files.sealed, *map(files.tree_r_last, trees)]):
@@ -84,8 +84,8 @@ def trees_bytes(files: SectorFiles) -> int:
     tree = NODE_BYTES * (tree_nodes(files.base_leaves, BASE_ARITY) + files.tree_r_last_nodes)
     missing = sum(not files.has_trees(at) for at in range(files.base_trees))
     size = files.parameters.sector_bytes
-    begun = any(is_complete(path, size) for path in (files.encoding, temporary_name(files.encoding)))
-    return missing * tree + (0 if begun else size)
+    started = any(is_complete(path, size) for path in (files.encoding, temporary_name(files.encoding)))
+    return missing * tree + (0 if started else size)
 
 
 def _inputs_check(files: SectorFiles) -> None:
@@ -139,12 +139,12 @@ def _base_trees_write(
     progress: Progress,
 ) -> None:
     """Write tree-c and tree-r-last of one base tree and its part of the replica."""
-    whole = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
+    tree_bytes = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
     stored = NODE_BYTES * files.tree_r_last_nodes
     levels = min(files.base_levels, CHUNK_LEVELS)
     chunk = BASE_ARITY**levels
     with (
-        file_write(files.tree_c(base_tree), size_bytes=whole) as raw_c,
+        file_write(files.tree_c(base_tree), size_bytes=tree_bytes) as raw_c,
         file_write(files.tree_r_last(base_tree), size_bytes=stored) as raw_r,
     ):
         tree_c, tree_r = as_nodes(raw_c), as_nodes(raw_r)

@@ -81,9 +81,9 @@ class ProcessorPool:
         """
         if not is_wanted():
             raise CallGivenUp(f"{stage}: cancelled")
-        places, asked = self._usable(stage), time.monotonic()
+        places, requested_at = self._usable(stage), time.monotonic()
         with self._admission.admitted(stage, places, is_wanted=is_wanted, avoided=self._avoided) as place:
-            on_wait(time.monotonic() - asked)
+            on_wait(time.monotonic() - requested_at)
             child = self._child(place.number)
             return child.call(stage_named(stage), task, progress=progress, is_wanted=is_wanted)
 

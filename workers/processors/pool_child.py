@@ -73,8 +73,8 @@ class ChildSpec:
 
     def argv(self) -> list[str]:
         """Return the command line."""
-        ours = (sys.executable, "-m", "workers.processors", *self.stages)
-        return [*self.around, *(self.command or ours)]
+        own = (sys.executable, "-m", "workers.processors", *self.stages)
+        return [*self.around, *(self.command or own)]
 
     def greetings(self) -> set[str]:
         """Return the first lines that mean the child is ready."""

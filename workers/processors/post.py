@@ -15,7 +15,7 @@ from workers.processors import window_post, winning_post
 from workers.processors.errors import BadInput, ProcessorError
 from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTask
 from workers.processors.sector_record import record_read
-from workers.processors.terminal import digest_argument, error_words
+from workers.processors.terminal import digest_argument, error_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,18 +36,18 @@ def main(arguments: Sequence[str]) -> int:
         "folder", type=Path, nargs="+", metavar="DIR", help="folder created by `workers seal`"
     )
     wanted = parser.parse_args(arguments)
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         proofs, faults = prove(
             wanted.folder, wanted.randomness, number=wanted.proof, is_winning=wanted.winning
         )
     except (ProcessorError, OSError) as error:
-        sys.stderr.write(f"post: {error_words(error)}\n")
+        sys.stderr.write(f"post: {error_text(error)}\n")
         return 1
     value = {
         "proofs": [base64.b64encode(proof).decode() for proof in proofs],
         "faults": list(faults),
-        "seconds": round(time.monotonic() - begun, 3),
+        "seconds": round(time.monotonic() - started, 3),
     }
     sys.stdout.write(json.dumps(value) + "\n")
     return 1 if faults else 0

@@ -26,10 +26,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("stage", nargs="*", type=_stage, help="only what these stages need")
     stages = parser.parse_args(arguments).stage
     names = [name for stage in stages for name in stage.kernels] or list(KERNELS)
-    begun = time.monotonic()
+    started = time.monotonic()
 
     def report(kernel: str, done: int, total: int) -> None:
-        _say({"kernel": kernel, "done": done, "total": total, "seconds": time.monotonic() - begun})
+        _say({"kernel": kernel, "done": done, "total": total, "seconds": time.monotonic() - started})
 
     precompile(names, report=report)
     cache_tidy()
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
             "ready": True,
             "path": path_name(),
             "cache": str(cache_folder()),
-            "seconds": time.monotonic() - begun,
+            "seconds": time.monotonic() - started,
         }
     )
     return 0

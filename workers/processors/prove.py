@@ -31,7 +31,7 @@ from workers.processors.snap_prove import snap_prove
 from workers.processors.snap_tasks import SnapEncodeTask
 from workers.processors.snark import porep_snark, post_snark, update_snark
 from workers.processors.tasks import AggregateTask
-from workers.processors.terminal import Meter, digest_argument, error_words
+from workers.processors.terminal import Meter, digest_argument, error_text
 from workers.processors.window_post import window_post_prove
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("prove: interrupted before the proof was complete\n")
         return 130
     except (ProcessorError, OSError, MemoryError) as error:
-        sys.stderr.write(f"prove: {error_words(error)}\n")
+        sys.stderr.write(f"prove: {error_text(error)}\n")
         return 1
     sys.stdout.write(json.dumps(value | {"seconds": meter.seconds}) + "\n")
     return 0

@@ -76,9 +76,9 @@ def _speed(work: Callable[[], Any], threads: int) -> float:
         work()
         seconds = []
         for _ in range(PASSES):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             work()
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - started)
         return 1 / min(seconds)
 
 

@@ -27,12 +27,12 @@ from workers.processors.pieces import comm_d_of
 from workers.processors.sector_record import GENERATIONS, parameters_of, record_write, sector_files
 from workers.processors.sector_room import sealing_disk_bytes
 from workers.processors.tasks import PieceSource, SectorRecord
-from workers.processors.terminal import Meter, digest_argument, error_words, miner_argument, size_argument
+from workers.processors.terminal import Meter, digest_argument, error_text, miner_argument, size_argument
 from workers.processors.tree_d import tree_d_build
 from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import is_complete, space_check, write_file
 from workers.storage.memory import memory_check
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         result = seal(_order(wanted), Path(wanted.out), meter=Meter())
     except (ProcessorError, OSError, MemoryError) as error:
-        sys.stderr.write(f"seal: {error_words(error)}\n")
+        sys.stderr.write(f"seal: {error_text(error)}\n")
         return 1
     sys.stdout.write(json.dumps(result) + "\n")
     return 0
@@ -167,9 +167,9 @@ def room_check(files: SectorFiles, out: Path) -> None:
     Raises NotEnoughMemory, NotEnoughSpace.
     """
     wanted, parents = needs(files.parameters), cache_folder()
-    line = f"needs {size_words(wanted['memory'])} of memory and {size_words(wanted['disk'])} of disk"
+    line = f"needs {size_text(wanted['memory'])} of memory and {size_text(wanted['disk'])} of disk"
     if wanted["parents"]:
-        line += f", {size_words(wanted['parents'])} in {parents} for the parents of all nodes"
+        line += f", {size_text(wanted['parents'])} in {parents} for the parents of all nodes"
     sys.stderr.write(line + "\n")
     memory_check(wanted["memory"], "sealing")
     there = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

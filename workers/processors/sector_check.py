@@ -25,10 +25,10 @@ def run(task: SectorCheckTask, *, progress: Progress = no_progress) -> SectorChe
     inputs.digests_check(seed=task.seed)
     randomness = post_randomness(task.seed)
     replicas = distinct_replicas(task.replicas)
-    bad, begun = [], time.monotonic()
+    bad, started = [], time.monotonic()
     for done, replica in enumerate(replicas):
         if task.per_second:
-            time.sleep(max(begun + done / task.per_second - time.monotonic(), 0))
+            time.sleep(max(started + done / task.per_second - time.monotonic(), 0))
         try:
             sector_prove(parameters, replica, randomness=randomness, position=0)
         except (BadFile, BadProof) as error:

@@ -82,10 +82,10 @@ def post_snark(
     size = parameters.partition_sectors
     chunks = [proofs[at : at + size] for at in range(0, len(proofs), size)]
     filled = [[*chunk, *[chunk[-1]] * (size - len(chunk))] for chunk in chunks]
-    given = [_post_given(parameters, chunk) for chunk in filled]
+    assignments = [_post_assignment(parameters, chunk) for chunk in filled]
     sectors = [ProvenSector(proof.sector_number, proof.comm_r) for proof in proofs]
     inputs = post_public_inputs(parameters, randomness, sectors=sectors)
-    return _partitions_prove(post_spec(parameters), given, inputs, progress=progress)
+    return _partitions_prove(post_spec(parameters), assignments, inputs, progress=progress)
 
 
 def porep_snark(
@@ -97,9 +97,9 @@ def porep_snark(
 ) -> bytes:
     """Return the proofs of all partitions of a sector's PoRep.  Raises as `post_snark`."""
     names = {"replica_id": inputs.replica_id, "comm_d": inputs.comm_d, "comm_r": inputs.comm_r}
-    given = [porep_values(proofs, **names) for proofs in partitions]
+    assignments = [porep_values(proofs, **names) for proofs in partitions]
     public = porep_public_inputs(parameters, inputs)
-    return _partitions_prove(porep_spec(parameters), given, public, progress=progress)
+    return _partitions_prove(porep_spec(parameters), assignments, public, progress=progress)
 
 
 def update_snark(
@@ -111,12 +111,12 @@ def update_snark(
 ) -> bytes:
     """Return the proofs of all partitions of a replica update.  Raises as `post_snark`."""
     commitments = (inputs.comm_r_old, inputs.comm_d_new, inputs.comm_r_new)
-    given = [
+    assignments = [
         update_values(proof, parameters=parameters, partition=number, commitments=commitments)
         for number, proof in enumerate(partitions)
     ]
     public = update_public_inputs(parameters, inputs)
-    return _partitions_prove(update_spec(parameters), given, public, progress=progress)
+    return _partitions_prove(update_spec(parameters), assignments, public, progress=progress)
 
 
 def post_measure(parameters: PoStParameters) -> None:
@@ -127,14 +127,14 @@ def post_measure(parameters: PoStParameters) -> None:
     """
     passes = []
     for _ in range(1 + MEASURED_PASSES):
-        begun, computed = time.monotonic(), time.process_time()
+        started, computed = time.monotonic(), time.process_time()
         post_snark(parameters, [_zero_sector(parameters)], randomness=bytes(NODE_BYTES))
-        passes.append((time.monotonic() - begun, time.process_time() - computed))
+        passes.append((time.monotonic() - started, time.process_time() - computed))
     took, computed = min(passes[1:])
     _measure_note(post_spec(parameters), min(took, computed), computed)
 
 
-def _post_given(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof]) -> Iterator[int]:
+def _post_assignment(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof]) -> Iterator[int]:
     for proof in proofs:
         nodes = (proof.comm_r_last, proof.comm_c, proof.comm_r)
         commitments = [int.from_bytes(node, "little") for node in nodes]
@@ -146,35 +146,37 @@ def _post_given(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof]) 
 
 def _partitions_prove(
     spec: CircuitSpec,
-    given: Sequence[Iterable[int]],
+    assignments: Sequence[Iterable[int]],
     inputs: Sequence[Sequence[int]],
     *,
     progress: Progress,
 ) -> bytes:
     key, verifying = _keys_of(spec)
-    begun, computed, proofs = time.monotonic(), time.process_time(), []
-    for number, values in enumerate(given):
+    started, computed, proofs = time.monotonic(), time.process_time(), []
+    for number, values in enumerate(assignments):
 
         def tell(done: int, total: int, number: int = number) -> None:
-            progress(number * STEPS + STEPS * done // total, STEPS * len(given))
+            progress(number * STEPS + STEPS * done // total, STEPS * len(assignments))
 
         try:
             proof, _ = groth16_prove(key, values, threads=thread_count(), progress=tell)
         except BadWitness as error:
             raise BadProof(f"partition {number}: {error}") from None
         proofs.append(proof)
-    whole = b"".join(proofs)
+    joined = b"".join(proofs)
     try:
-        partitions_verify(verifying, whole, inputs=inputs)
+        partitions_verify(verifying, joined, inputs=inputs)
     except BadGroth16Proof as error:
         _forget(spec)
         raise TemporaryError(
             f"{error}: the converted parameters are damaged and will be converted again for the next proof"
         ) from None
     _measure_note(
-        spec, (time.monotonic() - begun) / len(given), (time.process_time() - computed) / len(given)
+        spec,
+        (time.monotonic() - started) / len(assignments),
+        (time.process_time() - computed) / len(assignments),
     )
-    return whole
+    return joined
 
 
 def _measure_note(spec: CircuitSpec, took: float, computed: float) -> None:

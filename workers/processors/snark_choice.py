@@ -93,7 +93,7 @@ class HostProofs:
         """Of replica updates, where the host proves them itself: a host may seal without."""
         self.progress = 0, 0
         """Steps of making parameters that are done, and their number."""
-        self._looked_at = 0.0
+        self._checked_at = 0.0
         self._seen: tuple[tuple[str, ...], str] = ((), "")
         self._foreign: list[str] = []
         self._made: tuple[tuple[CircuitKind, ...], bool] | None = None
@@ -106,11 +106,11 @@ class HostProofs:
         self._made = tuple(kinds), has_updates
         self.specs = [spec_for(kind, self.sector_bytes) for kind in kinds]
         self.update_spec = spec_for(CircuitKind.UPDATE, self.sector_bytes) if has_updates else None
-        self._looked_at = 0.0
+        self._checked_at = 0.0
 
     def forms(self) -> tuple[str, ...]:
         """Return the forms; with none of them nothing may be claimed."""
-        return self._look()[0]
+        return self._check()[0]
 
     def update_error(self, *, needs_groth16: bool) -> str:
         """Return why the host can prove no replica update in a form that it makes and the chain takes."""
@@ -146,7 +146,7 @@ class HostProofs:
 
     def foreign(self) -> str:
         """Return the names of the files that are here and not those of the public networks' list."""
-        self._look()
+        self._check()
         return ", ".join(self._foreign)
 
     def _groth16(self) -> str:
@@ -163,12 +163,12 @@ class HostProofs:
 
     def error(self) -> str:
         """Return what is missing for the form that was asked for."""
-        return self._look()[1]
+        return self._check()[1]
 
-    def _look(self) -> tuple[tuple[str, ...], str]:
+    def _check(self) -> tuple[tuple[str, ...], str]:
         now = time.monotonic()
-        if not self._looked_at or now - self._looked_at >= CHECK_EVERY_S:
-            self._looked_at, self._seen = now, self._forms_now()
+        if not self._checked_at or now - self._checked_at >= CHECK_EVERY_S:
+            self._checked_at, self._seen = now, self._forms_now()
         return self._seen
 
     def _forms_now(self) -> tuple[tuple[str, ...], str]:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.scalars import NODE_BYTES
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 """Units of sector sizes."""
@@ -50,7 +50,7 @@ def digest_argument(text: str) -> bytes:
     return value
 
 
-def error_words(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return an error in one line; one of the system by its file and reason, without its number."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
@@ -64,27 +64,27 @@ class Meter:
         self.seconds: dict[str, float] = {}
         self._out = sys.stderr if out is None else out
         self._stage = ""
-        self._begun = self._told = 0.0
+        self._started = self._printed_at = 0.0
 
     def begin(self, stage: str) -> None:
         """Start the clock of a stage."""
-        self._stage, self._begun, self._told = stage, time.monotonic(), 0.0
+        self._stage, self._started, self._printed_at = stage, time.monotonic(), 0.0
         self._out.write(f"{stage} …\n")
 
     def progress(self, done: int, total: int) -> None:
         """Print how far the stage is and how long it will take at this pace."""
         now = time.monotonic()
-        if now - self._told < LINE_PAUSE_S or not done:
+        if now - self._printed_at < LINE_PAUSE_S or not done:
             return
-        if self._told:
-            left = (now - self._begun) * (total - done) / done
+        if self._printed_at:
+            left = (now - self._started) * (total - done) / done
             self._out.write(f"{self._stage} {100 * done / total:.0f} % · {left:.0f} s left\n")
             self._out.flush()
-        self._told = now
+        self._printed_at = now
 
     def end(self) -> None:
         """Stop the clock."""
-        took = time.monotonic() - self._begun
+        took = time.monotonic() - self._started
         self.seconds[self._stage] = round(took, 3)
-        peak = size_words(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        peak = size_text(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
         self._out.write(f"{self._stage} done in {took:.1f} s · at most {peak} resident so far\n")

@@ -19,7 +19,7 @@ from workers.processors.errors import BadFile, BadProof, ProcessorError
 from workers.processors.parallel import parallel_for
 from workers.processors.sector_record import record_files, record_read
 from workers.processors.sector_trees import TreeC, TreeRLast
-from workers.processors.terminal import Meter, error_words
+from workers.processors.terminal import Meter, error_text
 from workers.processors.trees import is_binary, is_octonary, node_bytes, octonary_row
 from workers.processors.verify_proofs import proofs_check
 from workers.storage.checksums import Checksums
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
                 check()
                 checked.append(name)
             except (ProcessorError, OSError) as error:
-                errors.append(f"{name}: {error_words(error)}")
+                errors.append(f"{name}: {error_text(error)}")
             meter.end()
     except ProcessorError as error:
         errors.append(str(error))
@@ -75,26 +75,26 @@ def _say(checked: Sequence[str], errors: Sequence[str]) -> int:
 
 def checks(files: SectorFiles, record: SectorRecord) -> Iterator[tuple[str, Callable[[], None]]]:
     """Return the checks that the files at hand allow; a cleared cache has few."""
-    is_whole = files.tree_d.exists() or any(map(Path.exists, map(files.layer, range(1, 12))))
-    yield "digests", lambda: digests_check(files, is_whole=is_whole)
-    if is_whole:
+    has_sealing_files = files.tree_d.exists() or any(map(Path.exists, map(files.layer, range(1, 12))))
+    yield "digests", lambda: digests_check(files, has_sealing_files=has_sealing_files)
+    if has_sealing_files:
         yield "tree-d", lambda: tree_d_check(files, record.comm_d)
         yield "tree-c", lambda: tree_c_check(files)
         yield "encoding", lambda: encoding_check(files)
     yield "tree-r-last", lambda: tree_r_last_check(files)
     yield "comm_r", lambda: roots_check(files, record.comm_r)
-    if is_whole:
+    if has_sealing_files:
         yield "openings", lambda: openings_check(files, record)
 
 
-def digests_check(files: SectorFiles, *, is_whole: bool) -> None:
+def digests_check(files: SectorFiles, *, has_sealing_files: bool) -> None:
     """Raise DamagedFile if a file is not what was written; a cleared cache may lack some."""
     checksums = Checksums(files.cache)
     for name in checksums.read():
         path = files.sealed if name == files.sealed.name else files.cache / name
         if path.exists():
             checksums.check(path)
-        elif is_whole:
+        elif has_sealing_files:
             raise BadFile(f"{path} is missing")
 
 

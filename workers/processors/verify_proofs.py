@@ -117,8 +117,8 @@ def _circuit_check(keys: VerifyingKeys, circuit_id: str, statements: Sequence[St
     plain = [one for one in statements if one.include is None]
     refused = {one.path: reason for one in statements if (reason := _aggregate_refusal(keys, key, one))}
     try:
-        whole = b"".join(one.proof for one in plain)
-        partitions_verify(key, whole, inputs=[own for one in plain for own in one.inputs])
+        joined = b"".join(one.proof for one in plain)
+        partitions_verify(key, joined, inputs=[own for one in plain for own in one.inputs])
     except BadGroth16Proof:
         pass  # each by itself, below
     else:

@@ -86,12 +86,12 @@ class ProofLine:
             self._thread.join(5.0)
 
     def _work(self) -> None:
-        async def whole() -> None:
+        async def main() -> None:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
             await self.run()
 
         try:
-            asyncio.run(whole())
+            asyncio.run(main())
         except asyncio.CancelledError:
             log.info("gateway_left", url=self.url)
 
@@ -152,7 +152,7 @@ class ProofSession(GatewaySocket):
 
     async def listen_forever(self, miner: int) -> None:
         """Open a miner's channel; open it again when the gateway closes it."""
-        told = ""
+        reported = ""
         while True:
             pause_s = LISTEN_PAUSE_S
             try:
@@ -160,11 +160,11 @@ class ProofSession(GatewaySocket):
                 number = self.opened[miner] = next(self.numbers)
                 channel = await self.call("Gateway.ListenProofEvent", policy, number=number)
                 await self.channels.follow(channel, miner)
-                told = ""
+                reported = ""
             except (GatewayRefused, TimeoutError) as error:
-                if told != str(error):  # once: another tenant's is asked for on and on
+                if reported != str(error):  # once: another tenant's is asked for on and on
                     log.warning("miner_not_taken", url=self.line.url, miner=miner, reason=str(error))
-                told, pause_s = str(error), REFUSED_PAUSE_S
+                reported, pause_s = str(error), REFUSED_PAUSE_S
             await asyncio.sleep(pause_s)
 
     async def handle(self, miner: int, event: dict[str, Json]) -> None:

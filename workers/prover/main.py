@@ -71,14 +71,14 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
     machine = MachineReport(config.folder, lambda: (config.folder, *disk_folders(stores)))
     machine.report_with(leases)
     leases.watch_stores(watch)
-    ours = tuple(stage for stage in STAGES if stage not in config.processors)
-    compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
+    own = tuple(stage for stage in STAGES if stage not in config.processors)
+    compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, own)
     snark = Snark(config.snark)
     proofs = HostProofs(snark, () if "window_post" in config.processors else KINDS, config.sector_bytes)
     wins = HostProofs(snark, () if WINNING in config.processors else WIN_KINDS, config.sector_bytes)
     for reason in filter(None, (proofs.error(), wins.error())):
         log.error("parameters_missing", reason=reason)
-    pool = _pool(config, ours, compiling=compiling, makes_aggregates=JobKind.AGGREGATE in kinds)
+    pool = _pool(config, own, compiling=compiling, makes_aggregates=JobKind.AGGREGATE in kinds)
     preparation = Preparation(
         config,
         proofs,
@@ -138,8 +138,8 @@ def _gateway(
             with gate.winning(), task_near(task, config.folder) as near:
                 # wins are proven one after the other: those that wait share the epoch
                 share_s = leases.epoch_s // max(line.answering, 1)
-                asked = replace(near, needs_groth16=not leases.takes_containers, seconds_left=share_s)
-                return pool.call(WINNING, asked)
+                winning = replace(near, needs_groth16=not leases.takes_containers, seconds_left=share_s)
+                return pool.call(WINNING, winning)
 
         return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 
@@ -174,28 +174,28 @@ def _prove(
         if leases.is_upgrading and upgrade_ready(leases, prover=prover, gateway=gateway):
             log.info("upgrade", code=UPGRADE_EXIT)
             return UPGRADE_EXIT
-        told = compiling.read()
-        leases.report.kernels_told(**asdict(told))
-        leases.report.proofs_told(
+        compiled = compiling.read()
+        leases.report.kernels_report(**asdict(compiled))
+        leases.report.proofs_report(
             proofs.forms(),
             parameters=proofs.progress,
             error=proofs.error(),
             foreign=proofs.foreign(),
             winning=wins.winning(epoch_s=leases.epoch_s, needs_groth16=not leases.takes_containers),
         )
-        is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
+        is_able = leases.registered is not None and compiled.is_complete and bool(proofs.forms())
         stop.wait(prover.tick() if is_able else 0.1)
     return 0
 
 
 def upgrade_ready(leases: LeaseKeeper, *, prover: Prover, gateway: ProofLine) -> bool:
     """Return whether nothing is proven now, and the console knows that this start ends."""
-    if prover.running or gateway.answering or not leases.upgrade_told():
+    if prover.running or gateway.answering or not leases.upgrade_reported():
         return False
     return not gateway.answering  # a win may be asked for while the console is told
 
 
-def specs_of(config: HostConfig, ours: tuple[str, ...], *, compiling: Path) -> list[ChildSpec]:
+def specs_of(config: HostConfig, own: tuple[str, ...], *, compiling: Path) -> list[ChildSpec]:
     """Return the children of ours, and one for each own binary.
 
     A host that makes SNARKs proves wins in a child of their own: a window's SNARK keeps its child busy for
@@ -208,9 +208,9 @@ def specs_of(config: HostConfig, ours: tuple[str, ...], *, compiling: Path) -> l
     ]
     snark = {SNARK_VARIABLE: config.snark}
     telling = snark | {COMPILE_PROGRESS_VARIABLE: str(compiling)}
-    rest = tuple(stage for stage in ours if stage != WINNING)
-    if config.snark == Snark.VANILLA or WINNING not in ours or not rest:
-        return [*foreign, ChildSpec(stages=ours, environment=telling)] if ours else foreign
+    rest = tuple(stage for stage in own if stage != WINNING)
+    if config.snark == Snark.VANILLA or WINNING not in own or not rest:
+        return [*foreign, ChildSpec(stages=own, environment=telling)] if own else foreign
     # in this order: what the first one compiles the second one finds
     windows = ChildSpec(stages=rest, environment=telling, niceness=WINDOW_NICENESS)
     return [*foreign, windows, ChildSpec(stages=(WINNING,), environment=snark)]

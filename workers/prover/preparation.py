@@ -104,6 +104,6 @@ class Preparation:
         with self._process as process:
             for line in process.stdout or ():
                 with suppress(ValueError, KeyError, TypeError):
-                    told = json.loads(line)
-                    self.proofs.progress = int(told["done"]), int(told["total"])
+                    reported = json.loads(line)
+                    self.proofs.progress = int(reported["done"]), int(reported["total"])
         return int(process.returncode)

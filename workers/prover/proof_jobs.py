@@ -67,8 +67,8 @@ class ProofJobs:
                 assignment.aggregate is None and not self.stores.is_any_here
             ):  # else every sector of an unmounted disk would be called faulty
                 away = ", ".join(one.path for one in self.stores.attached()) or "none is attached"
-                words = f"no store is available ({away}): is its disk mounted?"
-                return _fail(assignment, words, level=Level.TEMPORARY)
+                text = f"no store is available ({away}): is its disk mounted?"
+                return _fail(assignment, text, level=Level.TEMPORARY)
             if assignment.window_post is not None:
                 return self._proof(assignment, assignment.window_post)
             if assignment.sector_check is not None:
@@ -81,8 +81,8 @@ class ProofJobs:
             self.leases.last_error = str(error)[:500]
             if isinstance(error, CallGivenUp):
                 self.leases.last_error = "the console withdrew the job"
-            words = (str(error) or type(error).__name__)[:2_000]
-            return _fail(assignment, words, level=Level.TEMPORARY if is_temporary else Level.PERMANENT)
+            text = (str(error) or type(error).__name__)[:2_000]
+            return _fail(assignment, text, level=Level.TEMPORARY if is_temporary else Level.PERMANENT)
 
     def _proof(self, assignment: Assignment, inputs: WindowPostInputs) -> Complete:
         """Make a window's proof, or find out which sectors have no good files; wins go first."""
@@ -90,10 +90,10 @@ class ProofJobs:
             is_wanted=lambda: not self.leases.is_lost(assignment.id),
             most_s=min(WAIT_MAX_S, inputs.seconds_left / 10 or GATE_S),
         )
-        begun, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
+        started, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
         task = self.task_of(inputs, located.replicas)
         others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
-        read_at = begun
+        read_at = started
 
         def progress(done: int, total: int) -> None:
             nonlocal read_at
@@ -105,7 +105,7 @@ class ProofJobs:
             log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
             task = self.task_of(inputs, replicas)
             output = self._call(assignment, task, progress=progress)
-        took = int((time.monotonic() - begun) * 1000)
+        took = int((time.monotonic() - started) * 1000)
         proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it
         log.info("proved", job=assignment.id, deadline=inputs.deadline, sectors=len(inputs.sectors), ms=took)
         return Complete(
@@ -113,14 +113,14 @@ class ProofJobs:
             proof=proof,
             faults=output.faults,
             ms=took,
-            read_ms=int((read_at - begun) * 1000),
+            read_ms=int((read_at - started) * 1000),
             bad=_located(task.replicas, dict.fromkeys(set(output.faults) - located.unreachable, "")),
             unreachable=tuple(sorted(located.unreachable.intersection(output.faults))),
         )
 
     def _check(self, assignment: Assignment, inputs: SectorCheckInputs) -> Complete:
         """Look at the files of sectors; what is wrong is kept from a store that went away meanwhile."""
-        begun = time.monotonic()
+        started = time.monotonic()
         located = sectors_locate(self.stores, inputs.miner_id, inputs.sectors, uid=inputs.store)
         if located.unreachable:
             away = ", ".join(one.name for one in self.stores.away())
@@ -146,9 +146,9 @@ class ProofJobs:
             again = {bad.sector_id for bad in output.bad}
             replicas = moved
             output = checked(tuple(one for one in moved if one.sector_id in again), before=len(moved))
-        if output.bad and (gone := [one for one in located.stores if not one.is_here]):
-            raise OSError(f"{gone[0].path} became unavailable while its sectors were checked")
-        took = int((time.monotonic() - begun) * 1000)
+        if output.bad and (missing := [one for one in located.stores if not one.is_here]):
+            raise OSError(f"{missing[0].path} became unavailable while its sectors were checked")
+        took = int((time.monotonic() - started) * 1000)
         log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
         reasons = {bad.sector_id: bad.reason for bad in output.bad}
         bad = _located(replicas, reasons)
@@ -170,14 +170,14 @@ class ProofJobs:
 
     def _aggregate(self, assignment: Assignment, inputs: AggregateInputs) -> Complete:
         """Make the proofs of several sectors one, in a child of its own."""
-        begun = time.monotonic()
+        started = time.monotonic()
         proofs = tuple(map(Base64, inputs.proofs))
         output = self._call(
             assignment,
             AggregateTask(inputs.seal_proof, inputs.comm_rs, inputs.seeds, proofs),
             progress=lambda done, total: self.hold(assignment, done=done, total=total),
         )
-        took = int((time.monotonic() - begun) * 1000)
+        took = int((time.monotonic() - started) * 1000)
         log.info("aggregated", job=assignment.id, sectors=len(proofs), ms=took)
         return Complete(token=assignment.token, proof=bytes(output.proof), ms=took)
 
@@ -210,8 +210,8 @@ class ProofJobs:
         )
 
 
-def _fail(assignment: Assignment, words: str, *, level: Level = Level.PERMANENT) -> Fail:
-    return Fail(token=assignment.token, level=level, stage=STAGES[assignment.kind], error=words)
+def _fail(assignment: Assignment, text: str, *, level: Level = Level.PERMANENT) -> Fail:
+    return Fail(token=assignment.token, level=level, stage=STAGES[assignment.kind], error=text)
 
 
 def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadSector, ...]:
@@ -230,5 +230,5 @@ def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadS
 
 
 def _missing(replica: Replica) -> str:
-    gone = [path for path in (replica.sealed_file, replica.cache_dir) if not store_path(path).exists()]
-    return f"{gone[0]} is missing" if gone else ""
+    missing = [path for path in (replica.sealed_file, replica.cache_dir) if not store_path(path).exists()]
+    return f"{missing[0]} is missing" if missing else ""

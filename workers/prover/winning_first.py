@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 WAIT_MAX_S: Final = 60.0
 """Longest that a window's proof waits: a win that takes longer is lost, and the window must not be."""
-LOOK_S: Final = 0.05
+CHECK_S: Final = 0.05
 
 
 def gate_path() -> Path:
@@ -56,7 +56,7 @@ class WinningFirst:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    time.sleep(LOOK_S)
+                    time.sleep(CHECK_S)
         return time.monotonic() - began
 
     @contextmanager

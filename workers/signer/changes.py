@@ -92,10 +92,10 @@ def change_apply(folder: Path, change: PolicyChange) -> Version:
     with locked(folder / "policy.lock"):
         versions = _versions(folder)
         number, before = len(versions) + 1, versions[-1].digest
-        words = change_text(number=number, before=before, text=change.text)
+        signed_text = change_text(number=number, before=before, text=change.text)
         if editors_read(folder) and change.number != number:
             raise SignerError(f"the policy changed in the meantime: the next version is {number}")
-        signature_check(folder, editor=change.editor, change=words, signature=change.signature)
+        signature_check(folder, editor=change.editor, change=signed_text, signature=change.signature)
         if versions[-1].text == change.text:
             raise SignerError("this is already the current policy")
         person = f" ({change.person[:NAME_MAX]} at the console)" if change.person else ""

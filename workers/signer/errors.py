@@ -29,8 +29,8 @@ class NotUnderstood(SignerError):
 class Denied(SignerError):
     """The policy does not allow it."""
 
-    def __init__(self, words: str, *, misfit: str = "", reading: str = "") -> None:
-        super().__init__(words)
+    def __init__(self, text: str, *, misfit: str = "", reading: str = "") -> None:
+        super().__init__(text)
         self.misfit = misfit
         """What kept the rule that came nearest from fitting; empty if a limit or a barrier did."""
         self.reading = reading

@@ -249,8 +249,8 @@ class GatewaySession(GatewaySocket):
             address, meta_type = str(request["Signer"]), str(meta["Type"])
             to_sign = base64.b64decode(request["ToSign"] or "", validate=True)
             extra = base64.b64decode(meta.get("Extra") or "", validate=True)
-            told = request.get(ORIGIN_FIELD)
-            origin = None if told is None else document_decode(Origin, told)
+            origin_fields = request.get(ORIGIN_FIELD)
+            origin = None if origin_fields is None else document_decode(Origin, origin_fields)
         except (TypeError, KeyError, ValueError, AttributeError):
             raise SignerError("the request cannot be read") from None
         try:
@@ -272,11 +272,11 @@ class GatewaySession(GatewaySocket):
     async def ids_answer(self, payload: Json) -> Json:
         """Return under which ids messages were signed.  Raises SignerError."""
         try:
-            asked = document_decode(IdsAsked, payload)
+            request = document_decode(IdsAsked, payload)
         except BadWire as error:
             raise SignerError(f"the request cannot be read: {error}") from None
         async with self.link.share.policy:
-            return document_encode(await asyncio.to_thread(self.signer.ids_find, asked))
+            return document_encode(await asyncio.to_thread(self.signer.ids_find, request))
 
     @staticmethod
     def read(payload: Json) -> Json:
@@ -287,6 +287,6 @@ class GatewaySession(GatewaySocket):
             raise SignerError(str(error)) from None
 
 
-def refusal(key: Json, words: str) -> dict[str, Json]:
+def refusal(key: Json, text: str) -> dict[str, Json]:
     """Write the answer to a request that is not done."""
-    return {"Id": key, "Payload": None, "Error": words}
+    return {"Id": key, "Payload": None, "Error": text}

@@ -35,9 +35,9 @@ async def add_support_account(caller: Caller, account: str) -> None:
 async def add_new_address(caller: Caller, addresses: list[Address]) -> None:
     """Announce keys at every gateway at once, which happens by itself within a second."""
     hubs = hubs_dialled(caller)
-    words = [str(address) for address in addresses]
-    for address in words:
+    texts = [str(address) for address in addresses]
+    for address in texts:
         if not caller.signer.store.has(address):
             raise SignerError(f"{address}: record not found")
     for hub in hubs:
-        await hub.announce(words)
+        await hub.announce(texts)

@@ -86,12 +86,12 @@ def disguised(request: SignRequest) -> str:
         return "a message or a deal"
     if request.address.protocol == DELEGATED and data and (data[0] <= 4 or data[0] >= LEGACY_FROM):
         return "an Ethereum transaction"
-    for cls, words in ((DealProposal, "a deal"), (SignedVoucher, "a voucher"), (BlockHeader, "a block")):
+    for cls, text in ((DealProposal, "a deal"), (SignedVoucher, "a voucher"), (BlockHeader, "a block")):
         try:
             from_cbor(cls, data)
         except BadCbor:
             continue
-        return words
+        return text
     return ""
 
 

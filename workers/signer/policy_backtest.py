@@ -30,7 +30,7 @@ class Change:
     """Something that would be decided otherwise."""
 
     at: str
-    words: str
+    text: str
     before: str
     after: str
     is_refusal: bool
@@ -43,7 +43,7 @@ class Change:
 class Backtest:
     """What a policy would have done."""
 
-    asked: int = 0
+    requests: int = 0
     """Things that it was asked about; bytes that were not understood are no policy's business."""
     changes: list[Change] = field(default_factory=list)
 
@@ -99,7 +99,7 @@ def backtest_run(records: Records, policy: Policy, *, since: datetime, limit: in
         request = None if row["type"] == VERIFY_ADDRESS else request_from_record(row)
         if request is None:
             continue
-        found.asked += 1
+        found.requests += 1
         verdict = policy.decide(
             request,
             caller=row["caller"],

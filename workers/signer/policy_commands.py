@@ -87,6 +87,6 @@ def policy_try(folder: Path, options: argparse.Namespace) -> str:
     signer = Signer(folder)
     since = datetime.now(UTC) - timedelta(days=options.days)
     backtest = backtest_run(signer.records, candidate, since=since)
-    changes = [f"{one.at[:19]} {one.words}: {one.before} -> {one.after}" for one in backtest.changes]
-    head = f"{backtest.asked} requests in {options.days} days, {len(changes)} decisions would change"
+    changes = [f"{one.at[:19]} {one.text}: {one.before} -> {one.after}" for one in backtest.changes]
+    head = f"{backtest.requests} requests in {options.days} days, {len(changes)} decisions would change"
     return "\n".join([head, *changes])

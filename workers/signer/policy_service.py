@@ -145,7 +145,7 @@ class PolicyService:
             records.close()
         others = [
             OtherVerdict(
-                at=one.at, words=one.words, before=one.before, after=one.after, is_refusal=one.is_refusal
+                at=one.at, words=one.text, before=one.before, after=one.after, is_refusal=one.is_refusal
             )
             for one in found.changes
         ]
@@ -157,7 +157,7 @@ class PolicyService:
             diff=diff_of(now.text, text, number - 1, number),
             rules=len(policy.rules),
             days=edit.days,
-            asked=found.asked,
+            asked=found.requests,
             refused=sum(one.is_refusal for one in found.changes),
             allowed=sum(one.is_permission for one in found.changes),
             others=tuple(reversed(others[-OTHERS_SHOWN:])),

@@ -101,8 +101,8 @@ def rule_write(form: RuleForm) -> tuple[str, ...]:
     """Write a rule's lines."""
     lines = ["[[rule]]\n"]
     for name, value in fields_of(form).items():
-        words = list_write(tuple(value)) if isinstance(value, list) else text_write(value)
-        lines += [f"{line}\n" for line in f"{name} = {words}".splitlines()]
+        text = list_write(tuple(value)) if isinstance(value, list) else text_write(value)
+        lines += [f"{line}\n" for line in f"{name} = {text}".splitlines()]
     return tuple(lines)
 
 
@@ -155,8 +155,8 @@ def edit_apply(text: str, edit: PolicyEdit) -> str:
         sets = sets_put(policy.sets, edit.rule, was=edit.name)
     sets = {name: held for name, held in sets.items() if held}
     if sets != policy.sets:
-        kept = [part for part in parts if part.kind != "set"]
-        parts = [*kept, *(Part("set", set_write(name, held)) for name, held in sets.items())]
+        other_parts = [part for part in parts if part.kind != "set"]
+        parts = [*other_parts, *(Part("set", set_write(name, held)) for name, held in sets.items())]
     changed = parts_join(parts)
     made = policy_parse(changed)
     if made.rules != rules or made.sets != sets:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NANO: Final = 10**9
 """attoFIL in a nanoFIL; sums of a day are kept in these, rounded up, as SQLite's integers have 64 bits."""
 
-SUMS_KEPT: Final = 1000
+SUMS_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Records:
         A request counts once, however often it was signed: a gateway may ask twice for the same.  The request
         with the digest `but` is left out: who asks for it again wants no more than was given.
         """
-        if len(self.sums) >= SUMS_KEPT:
+        if len(self.sums) >= SUMS_MAX:
             self.sums.clear()
         known = self.sums.setdefault((rule, address, day), Spent())
         where = {"rule": rule, "address": address, "day": day, "seq": known.seq, "but": but}
@@ -203,18 +203,18 @@ class Records:
         value, fee = (own[0], own[1]) if own is not None else (0, 0)
         return (known.value_nano - value) * NANO, (known.fee_nano - fee) * NANO
 
-    def query(self, asked: RecordQuery) -> list[sqlite3.Row]:
+    def query(self, request: RecordQuery) -> list[sqlite3.Row]:
         """Return records, newest first; an id alone decides when it is given."""
-        if asked.id:
-            return self.link.execute("SELECT * FROM record WHERE id = ?", (asked.id,)).fetchall()
+        if request.id:
+            return self.link.execute("SELECT * FROM record WHERE id = ?", (request.id,)).fetchall()
         return self.link.execute(
             "SELECT * FROM record WHERE (? = '' OR type = ?) AND (? = '' OR address = ?)"
             " AND (NOT ? OR error != '') AND (? = '' OR at > ?) AND (? = '' OR at < ?)"
             " ORDER BY seq DESC LIMIT ? OFFSET ?",
             (
-                *(asked.type, asked.type, asked.address, asked.address, asked.errors_only),
-                *(asked.after, asked.after, asked.before, asked.before),
-                *(asked.limit or -1, asked.skip),
+                *(request.type, request.type, request.address, request.address, request.errors_only),
+                *(request.after, request.after, request.before, request.before),
+                *(request.limit or -1, request.skip),
             ),
         ).fetchall()
 

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 EMPTY_ADDRESS: Final = "<empty>"
 
 
-def list_signed_record(caller: Caller, asked: Mapping[str, Json]) -> list[Json]:
+def list_signed_record(caller: Caller, request: Mapping[str, Json]) -> list[Json]:
     """List what was signed or refused, newest first."""
-    address = str(asked.get("signer") or "")
+    address = str(request.get("signer") or "")
     query = RecordQuery(
-        id=str(asked.get("id") or ""),
-        type=str(asked.get("type") or ""),
+        id=str(request.get("id") or ""),
+        type=str(request.get("type") or ""),
         address="" if address == EMPTY_ADDRESS else address,
-        errors_only=asked.get("iserror") is True,
-        after=time_text(asked.get("after")),
-        before=time_text(asked.get("before")),
-        skip=count(asked.get("skip")),
-        limit=count(asked.get("limit")),
+        errors_only=request.get("iserror") is True,
+        after=time_text(request.get("after")),
+        before=time_text(request.get("before")),
+        skip=count(request.get("skip")),
+        limit=count(request.get("limit")),
     )
     rows = caller.signer.records_query(query)
     return [record_json(row) for row in rows if caller.may_see(row["address"])]

@@ -66,5 +66,5 @@ class SignRequest:
         """One line for people."""
         if self.type != MESSAGE:
             return f"{self.type}: {self.about}" if self.about else self.type
-        words = f"{MESSAGE}: {' or '.join(self.readings)} to {self.to}"
-        return f"{words}: {self.about}" if self.about else words
+        text = f"{MESSAGE}: {' or '.join(self.readings)} to {self.to}"
+        return f"{text}: {self.about}" if self.about else text

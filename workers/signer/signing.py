@@ -138,12 +138,12 @@ class Signer:
             raise
         return signature, verdict.rule
 
-    def records_query(self, asked: RecordQuery) -> list[sqlite3.Row]:
+    def records_query(self, request: RecordQuery) -> list[sqlite3.Row]:
         """Read records, at most `LISTED_MAX`; over a connection of its own, so that signing goes on."""
-        limit = min(asked.limit or LISTED_MAX, LISTED_MAX)
+        limit = min(request.limit or LISTED_MAX, LISTED_MAX)
         records = Records(self.folder / "records.sqlite")
         try:
-            return records.query(replace(asked, limit=limit))
+            return records.query(replace(request, limit=limit))
         finally:
             records.close()
 
@@ -152,10 +152,10 @@ class Signer:
         with self._turn:
             return self.records.spent(rule=rule, address=address, day=day, but=but)
 
-    def ids_find(self, asked: IdsAsked) -> IdsFound:
+    def ids_find(self, request: IdsAsked) -> IdsFound:
         """Return the ids under which messages were signed.  Raises Unrecorded."""
         with self._turn, recordable():
-            return ids_find(self.records.link, pool=asked.pool, cids=asked.cids)
+            return ids_find(self.records.link, pool=request.pool, cids=request.cids)
 
     def record(
         self,
@@ -191,7 +191,7 @@ def recordable() -> Iterator[None]:
 
 def barrier_check(request: SignRequest, records: Records) -> None:
     """Refuse what no policy can allow.  Raises Denied, AlreadySigned."""
-    if words := disguised(request):
-        raise Denied(f"these are the bytes of {words}: request it by its type")
+    if text := disguised(request):
+        raise Denied(f"these are the bytes of {text}: request it by its type")
     if request.header is not None and (refusal := height_refusal(records.link, request.header)):
         raise AlreadySigned(refusal)

@@ -157,8 +157,8 @@ class Strategy:
         wanted = types_of(codes)
 
         def change(bind: KeyBind) -> KeyBind:
-            kept = tuple(kind for kind in bind.types if kind not in wanted)
-            return replace(bind, types=(*kept, *wanted) if is_added else kept)
+            others = tuple(kind for kind in bind.types if kind not in wanted)
+            return replace(bind, types=(*others, *wanted) if is_added else others)
 
         return self.bind_change(name, change)
 
@@ -167,8 +167,8 @@ class Strategy:
         wanted = methods_checked(methods)
 
         def change(bind: KeyBind) -> KeyBind:
-            kept = tuple(one for one in bind.methods if one not in wanted)
-            return replace(bind, methods=(*kept, *wanted) if is_added else kept)
+            others = tuple(one for one in bind.methods if one not in wanted)
+            return replace(bind, methods=(*others, *wanted) if is_added else others)
 
         return self.bind_change(name, change)
 
@@ -228,8 +228,10 @@ class Strategy:
             def left(text: str, rule: str = rule) -> str:
                 policy = policy_parse(text)
                 form = next(rule_form(one, policy.sets) for one in policy.rules if one.name == rule)
-                kept = tuple(one for one in form.sets if one != set_name(name))
-                return edit_apply(text, PolicyEdit(op=PUT, name=rule, rule=structs.replace(form, sets=kept)))
+                others = tuple(one for one in form.sets if one != set_name(name))
+                return edit_apply(
+                    text, PolicyEdit(op=PUT, name=rule, rule=structs.replace(form, sets=others))
+                )
 
             policy_change(self.folder, left, by=f"strategy: without group {name}")
 

@@ -29,17 +29,17 @@ def vote_text(data: bytes) -> str:
         if not colon or len(rest) < VOTE_MIN or rest[0] >= len(PHASES):
             return ""
         turn, instance = int.from_bytes(rest[1:9], "big"), int.from_bytes(rest[9:17], "big")
-        return _said(name, f"{PHASES[rest[0]]} in round {turn} of instance {instance}")
+        return _vote_text(name, f"{PHASES[rest[0]]} in round {turn} of instance {instance}")
     if data.startswith(DRAW):
         name, colon, rest = data[len(DRAW) :].partition(b":")
         if not colon or len(rest) <= DRAW_TAIL + 1 or rest[-DRAW_TAIL - 1 : -DRAW_TAIL] != b":":
             return ""
         instance, turn = int.from_bytes(rest[-16:-8], "big"), int.from_bytes(rest[-8:], "big")
-        return _said(name, f"ticket of round {turn} of instance {instance}")
+        return _vote_text(name, f"ticket of round {turn} of instance {instance}")
     return ""
 
 
-def _said(network: bytes, words: str) -> str:
+def _vote_text(network: bytes, text: str) -> str:
     if not network or not all(0x21 <= byte <= 0x7E for byte in network):
         return ""
-    return f"{words} of {network.decode('ascii')}"
+    return f"{text} of {network.decode('ascii')}"

@@ -100,18 +100,18 @@ class Lanes:
 
     def rows_of(self, points: Words, chosen: Codes) -> tuple[Words, Codes]:
         """Return rows, and where in them the chosen points are."""
-        rows = self.rows_empty(_whole_groups(len(chosen)))
+        rows = self.rows_empty(_full_groups(len(chosen)))
         self._pack(points, chosen, rows)
         return rows[: len(chosen)], np.arange(len(chosen), dtype=np.uint32)
 
     def points_of(self, rows: Words) -> Words:
         """Return rows as points."""
-        count, whole = len(rows), _whole_groups(len(rows))
-        if count < whole:
-            padded = self.rows_empty(whole)
+        count, full = len(rows), _full_groups(len(rows))
+        if count < full:
+            padded = self.rows_empty(full)
             padded[:count] = rows
             rows = padded
-        points = np.empty((whole, self.words), np.uint64)
+        points = np.empty((full, self.words), np.uint64)
         self._unpack(rows, points)
         return points[:count]
 
@@ -126,19 +126,19 @@ class Lanes:
         """Multiply parts of coordinates, as they are, by factor / 2^384 in place."""
         shifted = (factor << 52 * FIELD.limbs - 384) % FIELD.modulus
         limbs = np.repeat(np.array(FIELD.limbs_of(shifted), np.uint64), LANES).reshape(-1, LANES)
-        whole = len(coordinates) // LANES * LANES
-        rows_lanes.scale_coordinates_lanes(coordinates[:whole], limbs)
-        if whole < len(coordinates):
+        full = len(coordinates) // LANES * LANES
+        rows_lanes.scale_coordinates_lanes(coordinates[:full], limbs)
+        if full < len(coordinates):
             rest = np.zeros((LANES, coordinates.shape[1]), np.uint64)
-            rest[: len(coordinates) - whole] = coordinates[whole:]
+            rest[: len(coordinates) - full] = coordinates[full:]
             rows_lanes.scale_coordinates_lanes(rest, limbs)
-            coordinates[whole:] = rest[: len(coordinates) - whole]
+            coordinates[full:] = rest[: len(coordinates) - full]
 
 
 Path = Portable | Lanes
 
 
-def _whole_groups(count: int) -> int:
+def _full_groups(count: int) -> int:
     return -(-count // LANES) * LANES
 
 

@@ -79,7 +79,7 @@ class Part:
     """u32[rows]: the variable that a row gives its value, or NONE."""
     assignments: Assignments
     """What is set between the rows."""
-    given: Codes
+    assigned: Codes
     """u32[n]: the variables whose values the caller gives, in this order."""
     bound: Codes
     """u32[instances, n]: for each instance the variables behind the kind BOUND."""

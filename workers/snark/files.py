@@ -39,7 +39,7 @@ CONVERSION_FORMAT: Final = 1
 """Number of the form of conversions; others are made anew."""
 KEY_POINTS_MAX: Final = 1 << 16
 """More points than a verifying key of ours has: a WindowPoSt of 64 GiB has some 26,000."""
-MEASURE_KEPT_S: Final = 3600
+MEASURE_VALID_S: Final = 3600
 """How long the last proof's time counts."""
 
 
@@ -218,7 +218,7 @@ def measured_seconds(spec: CircuitSpec) -> float | None:
     path = measured_path(spec)
     try:
         took, computed = map(float, path.read_text().split())
-        is_recent = time.time() - path.stat().st_mtime < MEASURE_KEPT_S
+        is_recent = time.time() - path.stat().st_mtime < MEASURE_VALID_S
     except (OSError, ValueError):
         return None
     return took if is_recent else min(took, computed)

@@ -94,7 +94,7 @@ class PartBuilder:
         self.templates: dict[Any, _Template] = {} if templates is None else templates
         self.inputs = self.aux = self.bound = 0
         self.sides = (_Rows(), _Rows(), _Rows())
-        self.solved, self.given_codes = array("I"), array("I")
+        self.solved, self.assigned_codes = array("I"), array("I")
         self.assigned_rows, self.assigned_bits, self.targets = array("q"), array("q"), array("I")
         self.sources = _Rows()
         self.scopes: list[tuple[int, str]] = []
@@ -119,10 +119,10 @@ class PartBuilder:
         self.inputs += 1
         return variable(self.kinds[0], self.first[0] + self.inputs - 1)
 
-    def given(self) -> int:
-        """Return a new aux variable whose value the caller gives."""
+    def assigned_new(self) -> int:
+        """Return a new aux variable whose value the caller assigns."""
         code = self.aux_new()
-        self.given_codes.append(code)
+        self.assigned_codes.append(code)
         return code
 
     def bound_new(self) -> int:
@@ -190,7 +190,7 @@ class PartBuilder:
         self.assigned_bits.frombytes(assignments.bits.tobytes())
         self.targets.frombytes(here(assignments.targets).tobytes())
         self.solved.frombytes(here(part.solved).tobytes())
-        self.given_codes.frombytes(here(part.given).tobytes())
+        self.assigned_codes.frombytes(here(part.assigned).tobytes())
         results = tuple(map(result_here, template.results))
         self.inputs, self.aux = self.inputs + part.inputs, self.aux + part.aux
         return results
@@ -212,7 +212,7 @@ class PartBuilder:
             matrices=(a, b, c),
             solved=np.array(self.solved, np.uint32),
             assignments=assignments,
-            given=np.array(self.given_codes, np.uint32),
+            assigned=np.array(self.assigned_codes, np.uint32),
             bound=np.zeros((instances, self.bound), np.uint32) if bound is None else bound,
             scopes=tuple(self.scopes),
         )

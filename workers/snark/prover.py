@@ -85,14 +85,14 @@ def sizes_of(circuit: Circuit, densities: Densities) -> dict[str, int]:
 
 
 def groth16_prove(
-    key: ProvingKey, given: Iterable[int], *, threads: int = 1, progress: Progress = silent
+    key: ProvingKey, values: Iterable[int], *, threads: int = 1, progress: Progress = silent
 ) -> tuple[bytes, tuple[int, ...]]:
-    """Return a proof of 192 bytes and its public inputs; `given` as the circuit's module yields it.
+    """Return a proof of 192 bytes and its public inputs; `values` as the circuit's module yields it.
 
     `progress` is called with the steps done and their number; what it raises stops the work.
     Raises BadWitness if the circuit does not hold for the values.
     """
-    witness = witness_solve(key.circuit, given, threads=threads)
+    witness = witness_solve(key.circuit, values, threads=threads)
     r, s = (secrets.randbelow(SCALAR_MODULUS - 1) + 1 for _ in range(2))
     proof = proof_of(key, witness, r=r, s=s, threads=threads, progress=progress)
     return proof, witness.public_inputs(key.circuit)

@@ -45,8 +45,8 @@ class Witness:
         return tuple(int.from_bytes(data[at : at + 32], "little") for at in range(0, len(data), 32))
 
 
-def witness_solve(circuit: Circuit, given: Iterable[int], *, threads: int = 1) -> Witness:
-    """Return the witness that follows from the given values.
+def witness_solve(circuit: Circuit, assigned: Iterable[int], *, threads: int = 1) -> Witness:
+    """Return the witness that follows from the assigned values.
 
     A part's instances know nothing of each other, so each thread solves another one.
     Raises BadWitness if a value is no scalar, if there are too few or too many, or with the name of the first
@@ -56,13 +56,13 @@ def witness_solve(circuit: Circuit, given: Iterable[int], *, threads: int = 1) -
     values[0] = limbs([1], bits=WORD_BITS)[0]
     rows = np.zeros((3, circuit.rows + circuit.inputs, 4), np.uint64)
     coefficients = limbs(circuit.coefficients, bits=WORD_BITS)
-    supply = iter(given)
+    supply = iter(assigned)
     layout = np.array([circuit.inputs, 1, circuit.inputs], np.int64)
     row = 0
     for part in circuit.parts:
         layouts = [layout + np.array([0, part.inputs, part.aux]) * number for number in range(part.instances)]
         for own in layouts:
-            _give(part, values, supply, own)
+            _assign(part, values, supply, own)
         out = rows[:, row : row + part.rows * part.instances]
         solve = partial(_solve, part, values, coefficients, layouts, out)
         for _ in each_of(solve, range(part.instances), threads=min(threads, part.instances)):
@@ -76,14 +76,14 @@ def witness_solve(circuit: Circuit, given: Iterable[int], *, threads: int = 1) -
     return Witness(values, rows)
 
 
-def _give(part: Part, values: Words, supply: Iterator[int], layout: Integers) -> None:
-    """Set the given variables of an instance."""
-    scalars = list(islice(supply, len(part.given)))
-    if len(scalars) < len(part.given):
-        raise BadWitness(f"{part.name}: {len(scalars)} of {len(part.given)} values are given")
+def _assign(part: Part, values: Words, supply: Iterator[int], layout: Integers) -> None:
+    """Set the assigned variables of an instance."""
+    scalars = list(islice(supply, len(part.assigned)))
+    if len(scalars) < len(part.assigned):
+        raise BadWitness(f"{part.name}: {len(scalars)} of {len(part.assigned)} values are given")
     if not all(0 <= scalar < SCALAR_MODULUS for scalar in scalars):
         raise BadWitness(f"{part.name}: a given value is not a scalar")
-    kinds, numbers = part.given >> np.uint32(29), (part.given & np.uint32(NUMBER_MASK)).astype(np.int64)
+    kinds, numbers = part.assigned >> np.uint32(29), (part.assigned & np.uint32(NUMBER_MASK)).astype(np.int64)
     places = numbers + np.where(kinds == OWN_AUX, layout[2], layout[0])
     data = b"".join(scalar.to_bytes(32, "little") for scalar in scalars)
     words: Words = np.frombuffer(data, "<u8").reshape(-1, 4).astype(np.uint64)

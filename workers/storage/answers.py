@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOOK_S: Final = 20.0
+CHECK_S: Final = 20.0
 """A look that has not ended by then: the store does not answer."""
 COPY_S: Final = 600.0
 """The same of a copy into it, since its last bytes."""
-LOOK_AGAIN_S: Final = 0.5
+CHECK_AGAIN_S: Final = 0.5
 """Between two looks at the clock."""
 
 _hanging: dict[tuple[str, str], threading.Thread] = {}
@@ -36,7 +36,7 @@ def answered(
     and whatever `work` raises.
     """
     key = (path, what)
-    patience = LOOK_S if patience_s is None else patience_s
+    patience = CHECK_S if patience_s is None else patience_s
     left = _hanging.get(key)
     if left is not None and left.is_alive():
         raise _silent(path)
@@ -60,7 +60,7 @@ def answered(
         if wait <= 0:
             _hanging[key] = thread
             raise _silent(path)
-        thread.join(min(wait, LOOK_AGAIN_S))
+        thread.join(min(wait, CHECK_AGAIN_S))
     _hanging.pop(key, None)
     if errors:
         raise errors[0]

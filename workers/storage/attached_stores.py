@@ -61,7 +61,7 @@ class AttachedStores:
         except OSError as error:
             raise BadMark(str(error)) from None
         roots = [str(root) for root in self.roots]
-        kept = [one for one in known.values() if one.by_console or one.path in roots]
+        stored = [one for one in known.values() if one.by_console or one.path in roots]
         for root in roots:
             settings = self.buckets.get(root, BucketSettings())
             store = Store(store_path(root, settings))
@@ -69,13 +69,13 @@ class AttachedStores:
                 if root in self.read_only and not store.is_there:
                     continue  # nothing is written there, not even a mark
                 if root not in known:
-                    kept.append(replace(attachment_of(store), **asdict(settings)))
+                    stored.append(replace(attachment_of(store), **asdict(settings)))
             except StoreAway as error:
                 raise BadMark(str(error)) from None
             except OSError as error:
                 raise BadMark(f"{root} cannot be used as a store: {error.strerror}: check the path") from None
-        told = {path: asdict(settings) for path, settings in self.buckets.items()}
-        self._write([replace(one, **told.get(one.path, {})) for one in kept])
+        configured = {path: asdict(settings) for path, settings in self.buckets.items()}
+        self._write([replace(one, **configured.get(one.path, {})) for one in stored])
 
     def attached(self) -> list[Attachment]:
         """Return what is attached, whether it is there or not.  Raises StoreAway if the list is broken.
@@ -101,8 +101,6 @@ class AttachedStores:
         """Return a store by its identity."""
         return next((one for one in self.attached() if one.uid == uid), None)
 
-    # What the console orders
-
     def attach(self, path: str, *, init: bool, settings: BucketSettings | None = None) -> Attachment:
         """Attach a folder, or a bucket by its url.  Raises NotAttached, BadMark, OSError."""
         settings = settings or BucketSettings()
@@ -115,7 +113,7 @@ class AttachedStores:
         if not (root / MARK).exists():
             if not init:
                 raise NotAttached(f"{path} has no {MARK}: attach it as a new store to create one")
-            if strange := [name for name in names_in(root) if name not in KEPT_ENTRIES]:
+            if strange := [name for name in names_in(root) if name not in OWN_ENTRIES]:
                 raise NotAttached(
                     f"{path} is not empty ({sorted(strange)[0]}): a new store needs an empty folder"
                 )
@@ -190,5 +188,5 @@ def _place_check(path: str) -> None:
         raise NotAttached(f"{path} is not an absolute path: start it with /")
 
 
-KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, SUMS, PROMISED, "lost+found"})
+OWN_ENTRIES: Final = frozenset({*SECTOR_KINDS, SUMS, PROMISED, "lost+found"})
 """What a folder may have that is to be a new store."""

@@ -23,7 +23,7 @@ class NotAttached(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class PlaceTexts:
     """What sentences say of a store's place."""
 
     doubt: str
@@ -32,13 +32,13 @@ class Words:
     writing: str
 
 
-FOLDER_WORDS: Final = Words(
+FOLDER_TEXTS: Final = PlaceTexts(
     "is its disk mounted and healthy?",
     "is its disk mounted?",
     "mount the disk of {name} there",
     "check its mount and its owner",
 )
-BUCKET_WORDS: Final = Words(
+BUCKET_TEXTS: Final = PlaceTexts(
     "is its server healthy?",
     "is it the right bucket?",
     "restore the sectorstore.json of {name} in the bucket",
@@ -68,9 +68,9 @@ class Attachment:
         return self.path.startswith(SCHEME)
 
     @property
-    def words(self) -> Words:
+    def texts(self) -> PlaceTexts:
         """Return what sentences say of its place."""
-        return BUCKET_WORDS if self.is_bucket else FOLDER_WORDS
+        return BUCKET_TEXTS if self.is_bucket else FOLDER_TEXTS
 
     @property
     def store(self) -> Store:
@@ -85,11 +85,11 @@ class Attachment:
             if (mark.uid or mark.name)[:UID_MAX] == self.uid:
                 return store
         raise StoreAway(
-            f"{self.path} is no longer the store {self.name}: {self.words.is_mounted} "
+            f"{self.path} is no longer the store {self.name}: {self.texts.is_mounted} "
             "If you replaced it on purpose, detach the old one and attach the new one (page Storage)"
         )
 
-    def asked(self, work: Callable[[Store], T]) -> T:
+    def read(self, work: Callable[[Store], T]) -> T:
         """Return what `work` finds in the store that was attached, if its disk answers in time.
 
         Raises StoreAway, BadMark, OSError.
@@ -100,7 +100,7 @@ class Attachment:
     def is_here(self) -> bool:
         """Return whether the store that was attached can be read."""
         try:
-            return self.asked(lambda _: True)
+            return self.read(lambda _: True)
         except (OSError, BadMark):
             return False
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 DELETED_MAX: Final = 1_000
 """Objects that one request deletes."""
-LOOK_AGAIN_S: Final = 60.0
+CHECK_AGAIN_S: Final = 60.0
 """Requests cost money: what a look at a bucket finds by several of them is kept for so long."""
 LIST_SHARE: Final = 100
 """A bucket is listed again, a request for each thousand objects, after so many times what that took."""
@@ -116,13 +116,13 @@ def _(root: BucketPath, *, is_anew: bool) -> int | None:
 
 def _listed(root: BucketPath) -> int:
     """List all objects of a store; return their bytes."""
-    begun = time.monotonic()
+    started = time.monotonic()
     files = (file for kind in SECTOR_KINDS for file in (root / kind).rglob("*"))
     size_bytes = sum(file.stat().st_size for file in files)
     now = time.monotonic()
     with _lock:
         known = _listings.setdefault(str(root), Listing())
-        known.size_bytes, known.ended_at, known.took_s = size_bytes, now, now - begun
+        known.size_bytes, known.ended_at, known.took_s = size_bytes, now, now - started
     return size_bytes
 
 
@@ -143,7 +143,7 @@ def _listed_lately(root: BucketPath) -> int:
 
     with _lock:
         known = _listings.setdefault(str(root), Listing())
-        due_at = known.ended_at + max(LOOK_AGAIN_S, LIST_SHARE * known.took_s)
+        due_at = known.ended_at + max(CHECK_AGAIN_S, LIST_SHARE * known.took_s)
         is_due = not known.is_running and time.monotonic() >= due_at
         known.is_running |= is_due
     if is_due:
@@ -158,7 +158,7 @@ def _listed_lately(root: BucketPath) -> int:
 def _(root: BucketPath) -> int:
     with _lock:
         at = _written.get(str(root))
-    if at is not None and time.monotonic() - at < LOOK_AGAIN_S:
+    if at is not None and time.monotonic() - at < CHECK_AGAIN_S:
         return 0
     probe = root / f".write-{threading.get_ident()}"
     try:
@@ -196,9 +196,11 @@ def _(path: BucketPath) -> None:
     for first in range(0, len(keys), DELETED_MAX):
         wanted = [{"Key": key} for key in keys[first : first + DELETED_MAX]]
         with path.bucket.requests(path.key) as client:
-            told = client.delete_objects(Bucket=path.bucket.name, Delete={"Objects": wanted, "Quiet": True})
-        if told.get("Errors"):
-            raise PermissionError(f"{path} cannot be removed: {told['Errors'][0].get('Code', '')}")
+            response = client.delete_objects(
+                Bucket=path.bucket.name, Delete={"Objects": wanted, "Quiet": True}
+            )
+        if response.get("Errors"):
+            raise PermissionError(f"{path} cannot be removed: {response['Errors'][0].get('Code', '')}")
     path.unlink(missing_ok=True)
     for key, name in list(uploads_of(path)):
         if key == path.key or key.startswith(f"{path.key}/"):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 1 << 22
 BLOCK: Final = 512
-KEPT_S: Final = 60
+FOLDER_TIME_S: Final = 60
 """A folder of a bucket has no time of its own: it counts as changed once in so many seconds."""
 READS_AGAIN: Final = 3
 """So often a read that broke off goes on where it was."""
@@ -37,8 +37,8 @@ class BucketPath(PosixPath):
 
     def __str__(self) -> str:
         text = super().__str__()
-        is_whole = text.startswith("s3:/") and not text.startswith(SCHEME)
-        return f"{SCHEME}{text[4:]}" if is_whole else text
+        is_shortened = text.startswith("s3:/") and not text.startswith(SCHEME)
+        return f"{SCHEME}{text[4:]}" if is_shortened else text
 
     def __fspath__(self) -> str:
         self._refuse()
@@ -61,8 +61,6 @@ class BucketPath(PosixPath):
         found._listed = listed
         return found
 
-    # What is there
-
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002  # as Path has it
         """Return size and kind.  Raises FileNotFoundError, PermissionError, BucketAway."""
         if self._listed is not None:
@@ -71,7 +69,7 @@ class BucketPath(PosixPath):
             return self.file_facts()
         except FileNotFoundError:
             if self.is_dir():
-                return facts_of(0, time.time() // KEPT_S * KEPT_S, kind=stat.S_IFDIR)
+                return facts_of(0, time.time() // FOLDER_TIME_S * FOLDER_TIME_S, kind=stat.S_IFDIR)
             raise
 
     def lstat(self) -> os.stat_result:
@@ -99,8 +97,8 @@ class BucketPath(PosixPath):
         if self._listed is not None:
             return stat.S_ISDIR(self._listed.st_mode)
         with self.bucket.requests(self.key) as client:
-            told = client.list_objects_v2(Bucket=self.bucket.name, Prefix=self._below, MaxKeys=1)
-        return bool(told.get("KeyCount")) or len(self.parts) <= 2
+            response = client.list_objects_v2(Bucket=self.bucket.name, Prefix=self._below, MaxKeys=1)
+        return bool(response.get("KeyCount")) or len(self.parts) <= 2
 
     def is_symlink(self) -> bool:
         """Return that a bucket has no links."""
@@ -141,18 +139,16 @@ class BucketPath(PosixPath):
             args["Delimiter"] = delimiter
         while True:
             with self.bucket.requests(self.key) as client:
-                told = client.list_objects_v2(**args)
-            for one in told.get("CommonPrefixes", ()):
-                folder = facts_of(0, time.time() // KEPT_S * KEPT_S, kind=stat.S_IFDIR)
+                response = client.list_objects_v2(**args)
+            for one in response.get("CommonPrefixes", ()):
+                folder = facts_of(0, time.time() // FOLDER_TIME_S * FOLDER_TIME_S, kind=stat.S_IFDIR)
                 yield self._child(one["Prefix"].rstrip("/"), folder)
-            for one in told.get("Contents", ()):
+            for one in response.get("Contents", ()):
                 if not one["Key"].endswith("/"):  # what consoles of buckets leave for a folder
                     yield self._child(one["Key"], facts_of(one["Size"], one["LastModified"].timestamp()))
-            if not told.get("IsTruncated"):
+            if not response.get("IsTruncated"):
                 return
-            args["ContinuationToken"] = told["NextContinuationToken"]
-
-    # Reading
+            args["ContinuationToken"] = response["NextContinuationToken"]
 
     def open(self, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         """Read an object, part by part.  Raises FileNotFoundError, PermissionError, BucketAway."""
@@ -174,11 +170,9 @@ class BucketPath(PosixPath):
         """
         with self.bucket.requests(self.key) as client:
             part = f"bytes={first}-{first + count - 1}"
-            told = client.get_object(Bucket=self.bucket.name, Key=self.key, Range=part)
-            found: bytes = told["Body"].read()
-        return found, int(told["ContentRange"].rpartition("/")[2])
-
-    # Writing
+            response = client.get_object(Bucket=self.bucket.name, Key=self.key, Range=part)
+            found: bytes = response["Body"].read()
+        return found, int(response["ContentRange"].rpartition("/")[2])
 
     def write_bytes(self, data: Any) -> int:
         """Write a small object; it is there whole or not at all.  Raises PermissionError, BucketAway."""
@@ -233,10 +227,10 @@ class _Reader(io.RawIOBase):
         if self.tag:  # what another one wrote meanwhile is another file
             args |= {"Range": f"bytes={self.at}-", "IfMatch": self.tag}
         with self.path.bucket.requests(self.path.key) as client:
-            told = client.get_object(**args)
-        self.body = told["Body"]
+            response = client.get_object(**args)
+        self.body = response["Body"]
         if not self.tag:
-            self.size, self.tag = told["ContentLength"], told["ETag"]
+            self.size, self.tag = response["ContentLength"], response["ETag"]
 
     def readinto(self, buffer: Any) -> int:
         """Fill a part of the buffer.  Raises BucketAway."""

@@ -65,9 +65,9 @@ def upload(
         return part
 
     if size_bytes <= SINGLE_BYTES:
-        whole = b"".join(checked(part, 0) for part in parts)
+        joined = b"".join(checked(part, 0) for part in parts)
         with target.bucket.requests(target.key) as client:
-            client.put_object(Bucket=target.bucket.name, Key=target.key, Body=whole, **_md5_of(whole))
+            client.put_object(Bucket=target.bucket.name, Key=target.key, Body=joined, **_md5_of(joined))
     else:
         _multipart(target, parts, checked, beat=beat)
     if target.file_facts().st_size != size_bytes:
@@ -83,19 +83,19 @@ def _uploads(target: BucketPath) -> Iterator[tuple[str, str, datetime]]:
     args: Json = {"Bucket": target.bucket.name, "Prefix": target.key}
     while True:
         with target.bucket.requests(target.key) as client:
-            told = client.list_multipart_uploads(**args)
-        for one in sorted(told.get("Uploads", ()), key=lambda one: one["Initiated"], reverse=True):
+            response = client.list_multipart_uploads(**args)
+        for one in sorted(response.get("Uploads", ()), key=lambda one: one["Initiated"], reverse=True):
             yield one["Key"], one["UploadId"], one["Initiated"]
-        if not told.get("IsTruncated"):
+        if not response.get("IsTruncated"):
             return
-        args |= {"KeyMarker": told["NextKeyMarker"], "UploadIdMarker": told["NextUploadIdMarker"]}
+        args |= {"KeyMarker": response["NextKeyMarker"], "UploadIdMarker": response["NextUploadIdMarker"]}
 
 
 def unfinished_uploads(root: BucketPath) -> Iterator[tuple[str, int]]:
     """Return key and bytes of each upload below a path that was begun more than a day ago."""
     place = {"Bucket": root.bucket.name}
-    for key, name, begun in _uploads(root):
-        if time.time() - begun.timestamp() > LEFT_S:
+    for key, name, started in _uploads(root):
+        if time.time() - started.timestamp() > LEFT_S:
             with root.bucket.requests(key) as client:
                 there = _parts_there(client, {**place, "Key": key}, name)
             yield key, sum(size for size, _ in there.values())
@@ -116,15 +116,17 @@ def _multipart(
 ) -> None:
     place = {"Bucket": target.bucket.name, "Key": target.key}
     with target.bucket.requests(target.key) as client:
-        begun = [name for key, name in uploads_of(target) if key == target.key]
-        name = begun[0] if begun else client.create_multipart_upload(**place)["UploadId"]
-        there = _parts_there(client, place, name) if begun else {}
+        started = [name for key, name in uploads_of(target) if key == target.key]
+        name = started[0] if started else client.create_multipart_upload(**place)["UploadId"]
+        there = _parts_there(client, place, name) if started else {}
         done: dict[int, str] = {}
         waiting: list[tuple[int, Future[str]]] = []
 
         def put(number: int, part: bytes) -> str:
-            told = client.upload_part(**place, UploadId=name, PartNumber=number, Body=part, **_md5_of(part))
-            return str(told["ETag"])
+            response = client.upload_part(
+                **place, UploadId=name, PartNumber=number, Body=part, **_md5_of(part)
+            )
+            return str(response["ETag"])
 
         def settle(most: int) -> None:
             while len(waiting) > most:
@@ -153,7 +155,7 @@ def _multipart(
                 raise
         listed = [{"PartNumber": number, "ETag": tag} for number, tag in sorted(done.items())]
         client.complete_multipart_upload(**place, UploadId=name, MultipartUpload={"Parts": listed})
-        for old in begun[1:]:
+        for old in started[1:]:
             upload_abort(target, target.key, old)
 
 
@@ -162,12 +164,12 @@ def _parts_there(client: Any, place: Json, name: str) -> dict[int, tuple[int, st
     found: dict[int, tuple[int, str]] = {}
     args = {**place, "UploadId": name}
     while True:
-        told = client.list_parts(**args)
-        for one in told.get("Parts", ()):
+        response = client.list_parts(**args)
+        for one in response.get("Parts", ()):
             found[one["PartNumber"]] = one["Size"], str(one["ETag"]).strip('"')
-        if not told.get("IsTruncated"):
+        if not response.get("IsTruncated"):
             return found
-        args["PartNumberMarker"] = told["NextPartNumberMarker"]
+        args["PartNumberMarker"] = response["NextPartNumberMarker"]
 
 
 def _parts(source: Path, size_bytes: int, count: int) -> Iterator[bytes]:

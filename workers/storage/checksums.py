@@ -81,9 +81,9 @@ class Checksums:
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Drop the digests of files that are deleted or will be written anew."""
-        known, gone = self.read(), {path.name for path in paths}
-        if gone & known.keys():
-            self._write({name: digest for name, digest in known.items() if name not in gone})
+        known, removed = self.read(), {path.name for path in paths}
+        if removed & known.keys():
+            self._write({name: digest for name, digest in known.items() if name not in removed})
 
     def _write(self, digests: Mapping[str, str]) -> None:
         write_file(self.path, json.dumps(digests, indent=1).encode())

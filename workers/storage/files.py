@@ -17,7 +17,7 @@ from functools import singledispatch
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,7 +209,7 @@ def space_check(folder: Path, needed_bytes: int) -> None:
     """Raise NotEnoughSpace unless `folder`'s disk has room for `needed_bytes`."""
     free = space_of(folder).free
     if free < needed_bytes:
-        raise NotEnoughSpace(f"{folder}: {size_words(needed_bytes)} of disk needed, {size_words(free)} free")
+        raise NotEnoughSpace(f"{folder}: {size_text(needed_bytes)} of disk needed, {size_text(free)} free")
 
 
 def hole_write(path: Path, *, size_bytes: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +46,8 @@ def memory_check(needed_bytes: int, purpose: str) -> None:
     """Raise NotEnoughMemory unless `needed_bytes` are available."""
     available = available_bytes()
     if available < needed_bytes:
-        words = f"{size_words(needed_bytes)} of memory needed, {size_words(available)} available"
-        raise NotEnoughMemory(f"{purpose}: {words}")
+        text = f"{size_text(needed_bytes)} of memory needed, {size_text(available)} available"
+        raise NotEnoughMemory(f"{purpose}: {text}")
 
 
 @dataclass(frozen=True, slots=True)

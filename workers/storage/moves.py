@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 MOVES: Final = "moves"
 """In a worker's folder: of each copy that is under way, the digests of what was verified."""
-BEGUN: Final = ""
+STARTED: Final = ""
 """Instead of the digest of a file that is being copied and was not there before."""
 LAST: Final = ("update", "sealed")
 """Folders whose file is copied last and removed first: by it a sector counts as being in a store."""
@@ -85,18 +85,18 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
     path = stores.folder / MOVES / sector.move
     path.parent.mkdir(parents=True, exist_ok=True)
     noted, recorded = _noted(path), SectorSums(here, sector.name).read()
-    todo = [here / file for file in files if noted.get(file, BEGUN) == BEGUN]
+    todo = [here / file for file in files if noted.get(file, STARTED) == STARTED]
     size = sum(file.stat().st_size for file in todo)
     try:
         with stores.reserved(f"move-{sector.move}", target, size):
             for file in files:  # before anything is written: what is there may be the last good copy
-                if (there / file).exists() and noted.get(file, BEGUN) == BEGUN:
+                if (there / file).exists() and noted.get(file, STARTED) == STARTED:
                     _recorded_check(here / file, recorded.get(file))
             for file in files:
                 copy = there / file
                 if not _is_there(copy, here / file, noted.get(file)):
                     if not copy.exists():  # so that a kill leaves nothing that nobody knows of
-                        _note(path, noted | {file: BEGUN})
+                        _note(path, noted | {file: STARTED})
                     noted[file] = _file_copy(here / file, copy, recorded.get(file))
                     _note(path, noted)
             _replica_check(target.require(), sector)
@@ -116,14 +116,14 @@ def _copy_undo(
     A file that was there before and was not written by this move is left alone.
     """
     noted = _noted(path)
-    copied = sum(digest != BEGUN for digest in noted.values())
-    begun = [file for file in files if noted.get(file, BEGUN) == BEGUN]
+    copied = sum(digest != STARTED for digest in noted.values())
+    started = [file for file in files if noted.get(file, STARTED) == STARTED]
     try:
         _replica_check(source.require(), sector)
         root = target.require().root
         for file in reversed(list(noted)):
             (root / file).unlink(missing_ok=True)
-        for file in begun:
+        for file in started:
             unfinished_remove(root / file)
         SectorSums(root, sector.name).forget(noted)
         for kind in SECTOR_KINDS:
@@ -250,7 +250,9 @@ def _recorded_check(path: Path, recorded: FileSum | None) -> str:
 
 def _is_there(target: Path, source: Path, digest: str | None) -> bool:
     """Return whether a file was verified before and is still there."""
-    return digest not in (None, BEGUN) and target.exists() and target.stat().st_size == source.stat().st_size
+    return (
+        digest not in (None, STARTED) and target.exists() and target.stat().st_size == source.stat().st_size
+    )
 
 
 def _note(path: Path, noted: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ import structlog
 
 from poolsite.wire.stores import ROOM_PROMISED
 from workers.storage.files import NotEnoughSpace
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -82,12 +82,12 @@ def room_fault(path: str, *, needs: int, room: int, promised: Sequence[Promise])
     taken = sum(one.bytes for one in promised)
     if room - taken >= needs:
         return None
-    say = f"{path}: {size_words(needs)} of disk needed, {size_words(max(room - taken, 0))} free"
+    say = f"{path}: {size_text(needs)} of disk needed, {size_text(max(room - taken, 0))} free"
     if room < needs:
         return NotEnoughSpace(say)
     hosts = sorted({one.host for one in promised})
     names = ", ".join(hosts[:HOSTS_NAMED]) + (" …" if len(hosts) > HOSTS_NAMED else "")
-    return RoomPromised(f"{say} besides {size_words(taken)} {ROOM_PROMISED} from {names}")
+    return RoomPromised(f"{say} besides {size_text(taken)} {ROOM_PROMISED} from {names}")
 
 
 class Promises:

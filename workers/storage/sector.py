@@ -200,10 +200,10 @@ class SectorFiles:
 
     def has_trees(self, base_tree: int) -> bool:
         """Return whether both Poseidon trees of one base tree are there whole."""
-        whole = NODE_BYTES * tree_nodes(self.base_leaves, BASE_ARITY)
+        tree_bytes = NODE_BYTES * tree_nodes(self.base_leaves, BASE_ARITY)
         stored = NODE_BYTES * self.tree_r_last_nodes
         tree_c, tree_r_last = self.tree_c(base_tree), self.tree_r_last(base_tree)
-        return is_complete(tree_c, whole) and is_complete(tree_r_last, stored)
+        return is_complete(tree_c, tree_bytes) and is_complete(tree_r_last, stored)
 
     @property
     def is_encoded(self) -> bool:

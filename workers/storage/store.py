@@ -118,8 +118,8 @@ class Store:
         target.cache.mkdir(parents=True, exist_ok=True)
         target.sealed.parent.mkdir(parents=True, exist_ok=True)
         known = Checksums(source.cache).known
-        sizes = {kept: kept.stat().st_size for kept in kept_files(source)}
-        copies = {kept: target.cache / kept.name for kept in sizes}
+        sizes = {path: path.stat().st_size for path in stored_files(source)}
+        copies = {path: target.cache / path.name for path in sizes}
         sizes[source.sealed], copies[source.sealed] = source.parameters.sector_bytes, target.sealed
         names = {file: str(copy.relative_to(self.root)) for file, copy in copies.items()}
         sums = SectorSums(self.root, target.sealed.name)
@@ -142,13 +142,13 @@ class Store:
         if source.p_aux.exists() and source.p_aux.read_bytes() != target.p_aux.read_bytes():
             return False
         return all(
-            is_complete(target.cache / kept.name, kept.stat().st_size)
-            for kept in kept_files(source)
-            if kept.exists()
+            is_complete(target.cache / path.name, path.stat().st_size)
+            for path in stored_files(source)
+            if path.exists()
         )
 
 
-def kept_files(files: SectorFiles) -> list[Path]:
+def stored_files(files: SectorFiles) -> list[Path]:
     """Return the files of the cache folder that a proven sector keeps."""
     trees = [files.tree_r_last(base_tree) for base_tree in range(files.base_trees)]
     return [files.p_aux, files.t_aux, *trees]

@@ -16,7 +16,7 @@ from workers.storage.checksums import disk_parts
 from workers.storage.files import DamagedFile
 from workers.storage.moves import sector_files
 from workers.storage.sector import sector_name
-from workers.storage.store import kept_files
+from workers.storage.store import stored_files
 from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]
     try:
         sums.record(fresh)
     except OSError:  # a disk that is mounted read-only: nothing can be kept there
-        found = [_not_kept(file) if file.state is FileState.NOTED else file for file in found]
+        found = [_not_noted(file) if file.state is FileState.NOTED else file for file in found]
     return found
 
 
@@ -131,7 +131,7 @@ def _compared(digest: str, size: int, recorded: FileSum | None) -> FileState:
     return FileState.GOOD if recorded.digest == digest else FileState.DIFFERS
 
 
-def _not_kept(file: CheckedFile) -> CheckedFile:
+def _not_noted(file: CheckedFile) -> CheckedFile:
     return CheckedFile(name=file.name, state=FileState.NOT_KEPT, size=file.size)
 
 
@@ -146,7 +146,7 @@ def _needed(files: SectorFiles) -> Iterator[tuple[Path, int]]:
     """Return the files that a proof needs, with their sizes."""
     yield files.sealed, files.parameters.sector_bytes
     tree = NODE_BYTES * files.tree_r_last_nodes
-    for path in kept_files(files):
+    for path in stored_files(files):
         if path.name != OPTIONAL:
             yield path, P_AUX_BYTES if path == files.p_aux else tree
 
@@ -156,12 +156,12 @@ def paced_digest(path: Path, *, bytes_s: int, is_wanted: Callable[[], bool]) -> 
 
     Memory is not filled with it: proofs need the cache.  Raises InterruptedError once it is not wanted.
     """
-    digest, done, begun = sha256(), 0, time.monotonic()
+    digest, done, started = sha256(), 0, time.monotonic()
     with closing(disk_parts(path)) as parts:
         for part in parts:
             digest.update(part)
             done += len(part)
-            while bytes_s and (wait := begun + done / bytes_s - time.monotonic()) > 0 and is_wanted():
+            while bytes_s and (wait := started + done / bytes_s - time.monotonic()) > 0 and is_wanted():
                 time.sleep(min(wait, 1.0))
             if not is_wanted():
                 raise InterruptedError("the check was cancelled")

@@ -180,7 +180,7 @@ class StoreOrders:
         root = self._attached_store(uid).root
         is_wanted = partial(self._is_ordered, command.id)
         unfinished = unfinished_sizes(root)
-        whole, half = sectors_scan(root, is_wanted=is_wanted, unfinished=unfinished)
+        complete, half = sectors_scan(root, is_wanted=is_wanted, unfinished=unfinished)
         halves: dict[int, dict[int, int]] = {}
         for miner_id, numbers in half.items():
             for number in numbers:
@@ -194,11 +194,11 @@ class StoreOrders:
         found = tuple(
             ScannedSectors(
                 miner_id=miner_id,
-                whole=tuple(bitfield_to_json(bitfield_of(whole.get(miner_id, ())))),
+                whole=tuple(bitfield_to_json(bitfield_of(complete.get(miner_id, ())))),
                 half=tuple(bitfield_to_json(bitfield_of(half.get(miner_id, ())))),
                 half_bytes=tuple(size for _, size in sorted(halves.get(miner_id, {}).items())),
             )
-            for miner_id in sorted(whole.keys() | half.keys())
+            for miner_id in sorted(complete.keys() | half.keys())
         )
         self._keep(ScannedStore(command=command.id, miners=found, others=others))
 
@@ -223,7 +223,7 @@ class StoreOrders:
                 tuple(self._scanned[one] for one in commands if one in self._scanned),
             )
 
-    def told(self, commands: Iterable[str]) -> None:
+    def forget(self, commands: Iterable[str]) -> None:
         """Forget what these have found: the console has it."""
         with self._lock:
             for one in commands:

@@ -34,14 +34,14 @@ def sectors_scan(
     parts of an upload that nobody goes on with are (`unfinished`: those sectors' names).
     """
     listed = {name for kinds in REPLICAS for kind in kinds for name in _names(root / kind)}
-    whole: dict[int, list[int]] = {}
+    complete: dict[int, list[int]] = {}
     half: dict[int, list[int]] = {}
     for name in sorted(listed | set(unfinished)):
         wanted_check(is_wanted)
         miner_id, number = map(int, name.removeprefix("s-t0").split("-"))
-        into = whole if any(_is_whole(root, name, *kinds) for kinds in REPLICAS) else half
+        into = complete if any(_is_complete(root, name, *kinds) for kinds in REPLICAS) else half
         into.setdefault(miner_id, []).append(number)
-    return whole, half
+    return complete, half
 
 
 def sector_bytes(root: Path, name: str) -> int:
@@ -57,9 +57,9 @@ def others_scan(root: Path) -> list[tuple[str, int]]:
         folder = root / kind
         names = sorted(names_in(folder)) if folder.is_dir() else []
         for name in names:
-            told = name_text(name)
-            if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(told) < FILE_NAME_MAX:
-                found.append((f"{kind}/{told}", _bytes_of(folder / name)))
+            shown = name_text(name)
+            if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(shown) < FILE_NAME_MAX:
+                found.append((f"{kind}/{shown}", _bytes_of(folder / name)))
             if len(found) == OTHERS_MAX:
                 return found
     return found
@@ -74,14 +74,14 @@ def leftover_remove(store: Store, args: Mapping[str, str], others: Iterable[Atta
     name = sector_name(int(args["miner_id"]), int(args["number"]))
     for other in others:
         try:
-            there = other.asked(lambda there: there)
+            there = other.read(lambda there: there)
         except (OSError, BadMark):
             raise StoreAway(
                 f"{other.path} is unavailable and may share files with {store.root}: mount it, or detach "
                 "it (page Storage), then remove again"
             ) from None
         apart_check(store.root, there.root, name)
-    if "whole" not in args and any(_is_whole(store.root, name, *kinds) for kinds in REPLICAS):
+    if "whole" not in args and any(_is_complete(store.root, name, *kinds) for kinds in REPLICAS):
         raise DamagedFile(f"{name} is complete in {store.root} and is kept")
     for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
         path_remove(store.root / kind / name)
@@ -100,7 +100,7 @@ def _bytes_of(path: Path) -> int:
     return size
 
 
-def _is_whole(root: Path, name: str, replica: str, cache: str) -> bool:
+def _is_complete(root: Path, name: str, replica: str, cache: str) -> bool:
     return (root / replica / name).is_file() and (root / cache / name / "p_aux").is_file()
 
 

@@ -47,8 +47,6 @@ class Stores(AttachedStores):
         self.used = UsedBytes()
         self.promises = Promises()
 
-    # Where sectors lie
-
     def holding(self, *, miner_id: int, number: int) -> list[Attachment]:
         """Return the stores that are there and have a sector's replica."""
         name = sector_name(miner_id, number)
@@ -59,7 +57,7 @@ class Stores(AttachedStores):
         found = []
         for one in self.attached():
             with suppress(OSError, BadMark):
-                if one.asked(has):
+                if one.read(has):
                     found.append(one)
         return found
 
@@ -86,8 +84,6 @@ class Stores(AttachedStores):
         """Return the ids of the miners whose sectors lie in a store that is there."""
         return {miner for one in self.here() for miner in one.store.miners()}
 
-    # Where a finished sector is put
-
     def choose(
         self,
         *,
@@ -107,7 +103,7 @@ class Stores(AttachedStores):
         best: tuple[int, Attachment] | None = None
         for one in (attached := self.attached() if among is None else list(among)):
             try:
-                mark, disk, room, promised = one.asked(lambda store, one=one: self._room(store, one, job))  # type: ignore[misc]  # bound now
+                mark, disk, room, promised = one.read(lambda store, one=one: self._room(store, one, job))  # type: ignore[misc]  # bound now
                 mark.takes(miner_id=miner_id, is_update=is_update)
             except (StoreRefuses, BadMark) as error:
                 refusals.append(str(error))
@@ -157,7 +153,7 @@ class Stores(AttachedStores):
         self.reserve(job, one, size)
         try:
             own = promise_of(job, size)
-            with renewed(lambda: one.asked(lambda store: self.promises.renew(store.root, own))):
+            with renewed(lambda: one.read(lambda store: self.promises.renew(store.root, own))):
                 yield
         finally:
             self.release(job)
@@ -180,7 +176,7 @@ class Stores(AttachedStores):
         path = self.folder / RESERVED / job
         if one := self.of_uid(_reserved_in(path)):
             with suppress(OSError, BadMark):
-                one.asked(lambda store: self.promises.end(store.root, job))
+                one.read(lambda store: self.promises.end(store.root, job))
         path.unlink(missing_ok=True)
 
     def reserved_bytes(self, one: Attachment, *, without: str = "") -> int:

@@ -51,15 +51,15 @@ class SectorSums:
     def forget(self, names: Collection[str] = (), *, folders: Collection[str] = ()) -> None:
         """Drop the sums of files that go or are written anew, and of all in these folders of the store."""
         known = self.read()
-        kept = {
+        stored = {
             name: one
             for name, one in known.items()
             if name not in names and name.partition("/")[0] not in folders
         }
-        if not kept:
+        if not stored:
             self.remove()
-        elif kept != known:
-            self._write(kept)
+        elif stored != known:
+            self._write(stored)
 
     def remove(self) -> None:
         """Remove the record of a sector that leaves the store."""

@@ -53,7 +53,7 @@ class UsedBytes:
             return listed
         with self._locks.setdefault(root, threading.Lock()):
             known, found = self._known.get(root, {}), dict[tuple[str, str], Measured]()
-            begun = time.monotonic()
+            started = time.monotonic()
             left_out: Counter[str] = Counter()
             kinds: set[str] = set()
             for kind, entry in _entries(root):
@@ -61,8 +61,8 @@ class UsedBytes:
                 one = known.get(key)
                 if one is not None and one.inode != entry.inode():
                     one = None
-                if one is None or not one.is_settled or begun - one.at > AGAIN_S:
-                    if time.monotonic() - begun < measure_s or kind not in kinds:
+                if one is None or not one.is_settled or started - one.at > AGAIN_S:
+                    if time.monotonic() - started < measure_s or kind not in kinds:
                         one = _measured(entry)
                     elif one is None:
                         left_out[kind] += 1

@@ -119,7 +119,7 @@ def test_no_piece_is_assigned_where_the_host_lacks_the_parameters(
     miner, sector = lone
     piece = add(world, miner, LARGE)
     missing = "the parameters of update for sectors of 2048 bytes are missing: v28-empty-sector-update.params"
-    world.agent.leases.report.proofs_told(("groth16",), parameters=(0, 0), error="", update_error=missing)
+    world.agent.leases.report.proofs_report(("groth16",), parameters=(0, 0), error="", update_error=missing)
     world.agent.leases.heartbeat()
     assert Worker.objects.get(name="sealer-1").hardware["update_error"] == missing
 
@@ -146,7 +146,9 @@ def test_no_piece_is_assigned_where_the_vanilla_proofs_fit_into_no_message(
         call_command("sector_run", "snap-up", "begin", miner=miner.address, number=sector.number)
     assert not PipelineRun.objects.exists()
 
-    world.agent.leases.report.proofs_told(("groth16",), parameters=(0, 0), error="", update_sizes=(2 * KIB,))
+    world.agent.leases.report.proofs_report(
+        ("groth16",), parameters=(0, 0), error="", update_sizes=(2 * KIB,)
+    )
     world.agent.leases.heartbeat()
 
     assert hosts_of_run(fresh(sector), kind=JobKind.SNAP_UP)

@@ -80,7 +80,7 @@ class TwoStores:
     def beat(self) -> None:
         """Inspect the stores, report them to the console, and wait for what it orders."""
         self.watch.tick()
-        self._rest(lambda: any(look.is_running for look in self.watch._looks.values()))
+        self._rest(lambda: any(look.is_running for look in self.watch._checks.values()))
         for leases in self.hosts:
             with suppress(ConsoleAway):
                 leases.heartbeat()

@@ -128,7 +128,7 @@ class Farm:
     def look(self) -> None:
         """Look at all stores once, to the end."""
         self.watch.tick()
-        self._wait(lambda: not any(one.is_running for one in self.watch._looks.values()))
+        self._wait(lambda: not any(one.is_running for one in self.watch._checks.values()))
 
     def beat(self) -> None:
         """Look, send a heartbeat, and carry out what it brought."""

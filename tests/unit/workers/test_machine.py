@@ -13,8 +13,8 @@ from workers import machine
 from workers.config import sealer_config
 from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here
-from workers.host_sums import HostAsks
-from workers.machine import Machine, config_text, disk_measure, machine_look, slots_propose
+from workers.host_sums import HostRequirements
+from workers.machine import Machine, config_text, disk_measure, machine_read, slots_propose
 from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ FARM = Machine(
 def test_it_finds_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "SAMPLE_BYTES", 8 << 20)
 
-    here = machine_look((tmp_path / "new",))
+    here = machine_read((tmp_path / "new",))
 
     assert here.cpus >= 1
     assert here.ram_bytes > GIB
@@ -93,9 +93,11 @@ def test_slots_that_ask_for_too_much_are_refused_with_the_sum() -> None:
         asks().check({"slots.PC1": 9})
 
 
-def asks(*children: StageProcessor, snark: str = "auto", locks: dict[str, int] | None = None) -> HostAsks:
+def asks(
+    *children: StageProcessor, snark: str = "auto", locks: dict[str, int] | None = None
+) -> HostRequirements:
     """A machine of 32 cores with a GPU, for sectors of 32 GiB."""
-    return HostAsks(
+    return HostRequirements(
         path="config.toml",
         sector_bytes=32 * GIB,
         snark=snark,

@@ -12,7 +12,7 @@ from poolsite.filecoin.merkle import binary_arities, tree_arities
 from poolsite.filecoin.porep.graph import DRG_PARENTS, EXPANDER_PARENTS
 from workers.snark.circuits.paths import path_arities, path_values
 from workers.snark.constraints import AUX, INPUT, Circuit
-from workers.snark.gadgets.booleans import bit_given, number_bits, pack_input, reversed_bytes
+from workers.snark.gadgets.booleans import bit_new, number_bits, pack_input, reversed_bytes
 from workers.snark.gadgets.merkle import inclusion
 from workers.snark.gadgets.numbers import UNIT, equal, inputize
 from workers.snark.gadgets.poseidon import poseidon
@@ -38,16 +38,16 @@ class _Sector:
 
     def __init__(self, part: PartBuilder) -> None:
         with part.scope("replica_id"):
-            replica_id = part.given()
+            replica_id = part.assigned_new()
             inputize(part, replica_id)
             self.replica_bits = reversed_bytes(number_bits(part, replica_id))
         with part.scope("comm_d"):
-            self.comm_d = part.given()
+            self.comm_d = part.assigned_new()
             inputize(part, self.comm_d)
         with part.scope("comm_r"):
-            comm_r = part.given()
+            comm_r = part.assigned_new()
             inputize(part, comm_r)
-            self.comm_r_last, self.comm_c = part.given(), part.given()
+            self.comm_r_last, self.comm_c = part.assigned_new(), part.assigned_new()
             equal(part, comm_r, poseidon(part, [self.comm_c, self.comm_r_last]))
 
 
@@ -65,17 +65,17 @@ def porep_circuit(parameters: SealParameters) -> Circuit:
 def _challenge(part: PartBuilder, sector: _Sector, parameters: SealParameters) -> None:
     arities = path_arities(tree_arities(parameters.nodes, parameters.shape))
     with part.scope("tree_d"):
-        data = part.given()
+        data = part.assigned_new()
         binary = path_arities(binary_arities(parameters.nodes))
         inclusion(part, data, arities=binary, root=sector.comm_d, node_gadget=sha256_node)
     columns = []
     for number in range(DRG_PARENTS + EXPANDER_PARENTS):
         with part.scope(f"column of parent {number}"):
-            column = [part.given() for _ in range(parameters.layers)]
+            column = [part.assigned_new() for _ in range(parameters.layers)]
             inclusion(part, poseidon(part, column), arities=arities, root=sector.comm_c, node_gadget=poseidon)
             columns.append(column)
     with part.scope("node"):
-        node = [bit_given(part) for _ in range(NODE_INDEX_BITS)]
+        node = [bit_new(part) for _ in range(NODE_INDEX_BITS)]
         pack_input(part, node)
     labels = _labels(part, sector, columns, node)
     with part.scope("encoded node"):

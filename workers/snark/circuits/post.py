@@ -37,13 +37,13 @@ def post_circuit(parameters: PoStParameters) -> Circuit:
 
 
 def _slot(part: PartBuilder, challenges: int, arities: Sequence[int]) -> None:
-    comm_r_last, comm_c, comm_r = part.given(), part.given(), part.given()
+    comm_r_last, comm_c, comm_r = part.assigned_new(), part.assigned_new(), part.assigned_new()
     with part.scope("comm_r"):
         inputize(part, comm_r)
         equal(part, comm_r, poseidon(part, [comm_c, comm_r_last]))
     for number in range(challenges):
         with part.scope(f"challenged leaf {number}"):
-            inclusion(part, part.given(), arities=arities, root=comm_r_last, node_gadget=poseidon)
+            inclusion(part, part.assigned_new(), arities=arities, root=comm_r_last, node_gadget=poseidon)
 
 
 def post_slot_values(

@@ -38,9 +38,13 @@ class _Update:
         with part.scope("commitments"):
             self.comm_r_old, self.comm_d_new, self.comm_r_new = (self._public() for _ in range(3))
             self.phi = poseidon(part, [self.comm_d_new, self.comm_r_old], tag=RANDOMNESS_TAG)
-            comm_c, self.root_old, self.root_new = part.given(), part.given(), part.given()
-            self.apex = [part.given() for _ in range(parameters.apex_leaves)]
-            path = [[part.given()] for _ in range(parameters.partition_bits)]
+            comm_c, self.root_old, self.root_new = (
+                part.assigned_new(),
+                part.assigned_new(),
+                part.assigned_new(),
+            )
+            self.apex = [part.assigned_new() for _ in range(parameters.apex_leaves)]
+            path = [[part.assigned_new()] for _ in range(parameters.partition_bits)]
             equal(part, poseidon(part, [comm_c, self.root_old]), self.comm_r_old)
             equal(part, poseidon(part, [comm_c, self.root_new]), self.comm_r_new)
         with part.scope("apex leaves"):
@@ -59,7 +63,7 @@ class _Update:
             self.challenge_bits = self._challenges()
 
     def _public(self) -> int:
-        number = self.part.given()
+        number = self.part.assigned_new()
         inputize(self.part, number)
         return number
 
@@ -110,14 +114,14 @@ def _challenge(part: PartBuilder, update: _Update, parameters: UpdateParameters)
     with part.scope("rho"):
         rho = _rho(part, update, bits)
     with part.scope("encoding"):
-        old, data = part.given(), part.given()
+        old, data = part.assigned_new(), part.assigned_new()
         scaled = product(part, data, rho)
         new = part.aux_new()
         part.enforce({old: 1, scaled: 1}, UNIT, {new: 1}, solved=new)
     arities = path_arities(tree_arities(parameters.nodes, parameters.shape))
     for name, leaf, root in (("old", old, update.root_old), ("new", new, update.root_new)):
         with part.scope(f"tree_r_last {name}"):
-            siblings = [[part.given() for _ in range(arity - 1)] for arity in arities]
+            siblings = [[part.assigned_new() for _ in range(arity - 1)] for arity in arities]
             inclusion_at(part, leaf, bits=bits, siblings=siblings, root=root, node_gadget=poseidon)
     with part.scope("tree_d"):
         apex_bits = len(update.apex).bit_length() - 1
@@ -126,7 +130,7 @@ def _challenge(part: PartBuilder, update: _Update, parameters: UpdateParameters)
         for bit in reversed(bits[below : below + apex_bits]):
             half = len(state) // 2
             state = [pick(part, bit, state[half + at], state[at]) for at in range(half)]
-        siblings = [[part.given()] for _ in range(below)]
+        siblings = [[part.assigned_new()] for _ in range(below)]
         inclusion_at(part, data, bits=bits[:below], siblings=siblings, root=state[0], node_gadget=sha256_node)
 
 

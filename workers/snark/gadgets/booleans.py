@@ -44,9 +44,9 @@ def bit_enforce(part: PartBuilder, code: int) -> Boolean:
     return (False, code)
 
 
-def bit_given(part: PartBuilder) -> Boolean:
+def bit_new(part: PartBuilder) -> Boolean:
     """Return a bit whose value the caller gives."""
-    return bit_enforce(part, part.given())
+    return bit_enforce(part, part.assigned_new())
 
 
 def bits_of(part: PartBuilder, source: Combination, count: int) -> list[Boolean]:

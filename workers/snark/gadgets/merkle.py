@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workers.snark.constraints import ONE
-from workers.snark.gadgets.booleans import bit_given, combination_of, conjunction, pack_input
+from workers.snark.gadgets.booleans import bit_new, combination_of, conjunction, pack_input
 from workers.snark.gadgets.numbers import add_to, equal
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def inclusion(
     """
     index, node = [], leaf
     for arity in arities:
-        bits = [bit_given(part) for _ in range(arity.bit_length() - 1)]
+        bits = [bit_new(part) for _ in range(arity.bit_length() - 1)]
         index += bits
-        siblings = [part.given() for _ in range(arity - 1)]
+        siblings = [part.assigned_new() for _ in range(arity - 1)]
         node = node_gadget(part, insert(part, node, bits, siblings))
     pack_input(part, index)
     equal(part, node, root)

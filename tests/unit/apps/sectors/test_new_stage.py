@@ -35,7 +35,7 @@ from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.config_mistakes import BadConfig
 from workers.damocles_config import damocles_read
-from workers.host_sums import HostAsks
+from workers.host_sums import HostRequirements
 from workers.processors import stages
 from workers.processors.codec import Message, Octets
 from workers.stage_processors import HostProcessors
@@ -181,7 +181,7 @@ def fail(job: Assignment) -> None:
 
 
 def test_its_slots_count_in_the_memory_and_cores_of_a_host() -> None:
-    asks = HostAsks(
+    asks = HostRequirements(
         path="config.toml",
         sector_bytes=1 << 30,
         snark="auto",

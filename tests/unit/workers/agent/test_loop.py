@@ -254,13 +254,13 @@ def test_a_parked_job_that_ended_elsewhere_becomes_a_leftover(host: Host) -> Non
     host.leases.heartbeat()
     with host.journal.at_work("j2"):
         host.agent.tick()
-        leftovers.look()
-        assert (host.journal.jobs(), leftovers.told()) == (["j2"], ()), "somebody still works on it"
+        leftovers.read()
+        assert (host.journal.jobs(), leftovers.reported()) == (["j2"], ()), "somebody still works on it"
     host.agent.tick()
-    leftovers.look()
+    leftovers.read()
 
     assert host.journal.jobs() == []
-    assert [one.number for one in leftovers.told() or ()] == [1]
+    assert [one.number for one in leftovers.reported() or ()] == [1]
     assert [said.parked for what, said in host.console.said if what == "heartbeat"] == [("j1", "j2")]
 
 

@@ -138,12 +138,12 @@ def test_nothing_is_claimed_for_a_stage_whose_kernels_are_being_compiled(host: H
 def test_the_console_hears_how_many_kernels_are_compiled(host: Host) -> None:
     host.leases._has_news = False
 
-    host.leases.report.kernels_told(done=3, total=8)
+    host.leases.report.kernels_report(done=3, total=8)
     host.leases.heartbeat()
 
     hardware = host.console.said[-1][1].hardware
     assert (hardware.kernels_done, hardware.kernels_total) == (3, 8)
-    host.leases.report.kernels_told(done=3, total=8)
+    host.leases.report.kernels_report(done=3, total=8)
     assert not host.leases._has_news
 
 
@@ -228,7 +228,7 @@ def test_an_upgrade_ends_with_the_stages_that_run(host: Host) -> None:
     assert host.agent.held == {}
     assert host.journal.jobs() == ["j1"], "its files stay"
     assert len([what for what, _ in host.console.said if what == "claim"]) == claims
-    assert host.leases.upgrade_told()
+    assert host.leases.upgrade_reported()
     assert host.console.said[-1][1].done_commands == ("c1",)
     host.leases.commands_run((Command(id="c2", op=Operation.RESUME),))
     assert not host.leases.is_upgrading
@@ -241,4 +241,4 @@ def test_an_upgrade_waits_until_the_console_knows(host: Host, monkeypatch: Any) 
     host.leases.commands_run((Command(id="c1", op=Operation.UPGRADE),))
     monkeypatch.setattr(host.console, "heartbeat", away)
 
-    assert not host.leases.upgrade_told(), "the next start would be told to end again"
+    assert not host.leases.upgrade_reported(), "the next start would be told to end again"

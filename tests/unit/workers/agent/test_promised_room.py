@@ -22,7 +22,7 @@ from workers.storage import bucket_client, promises
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.promises import PROMISED, Promises, RoomPromised, promise_of
-from workers.storage.store import MARK, Store, kept_files
+from workers.storage.store import MARK, Store, stored_files
 from workers.storage.store_mark import mark_change
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Farm:
         made = Host(self.folder / name, self.folder / name / "none")
         made.stores.detach(made.stores.attached()[0].uid)
         made.stores.attach(self.path, init=True, settings=self.settings)
-        kept = [made.files.sealed, *kept_files(made.files)]
+        kept = [made.files.sealed, *stored_files(made.files)]
         self.size = sum(file.stat().st_size for file in kept if file.exists())
         mark_change(self.root / MARK, {"MaxStorage": self.size * 3 // 2})
         return made
@@ -102,7 +102,7 @@ def farm(
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(bucket_client, "READ_S", 300.0)
-    monkeypatch.setattr(storing, "PROMISED_LOOK_S", 0.1)
+    monkeypatch.setattr(storing, "PROMISED_CHECK_S", 0.1)
     if request.param == "folder":
         return Farm(tmp_path, str(tmp_path / "shared"), None)
     url = f"{SCHEME}{BUCKET}/{tmp_path.name}"

@@ -29,8 +29,8 @@ def leftovers(tmp_path: Path) -> SealingLeftovers:
 
 
 def found(leftovers: SealingLeftovers) -> list[tuple[int, int]]:
-    leftovers.look()
-    return sorted((one.miner_id, one.number) for one in leftovers.told() or ())
+    leftovers.read()
+    return sorted((one.miner_id, one.number) for one in leftovers.reported() or ())
 
 
 def order(leftovers: SealingLeftovers, number: int, *, folder: Path, id: str = "c") -> str | None:
@@ -50,7 +50,7 @@ def order(leftovers: SealingLeftovers, number: int, *, folder: Path, id: str = "
 
 
 def test_what_no_job_knows_is_told_with_its_bytes(leftovers: SealingLeftovers, tmp_path: Path) -> None:
-    assert leftovers.told() is None, "nobody has looked"
+    assert leftovers.reported() is None, "nobody has looked"
     sector_write(tmp_path, "s-t01000-1")
     sector_write(tmp_path, "s-t01000-7")
     (tmp_path / "sealing/cache/tree-d-of-zeros-2048").write_bytes(b"")
@@ -58,7 +58,7 @@ def test_what_no_job_knows_is_told_with_its_bytes(leftovers: SealingLeftovers, t
     leftovers.journal.work_write("j1", Work(token=1, inputs=inputs("PC1")))
 
     assert found(leftovers) == [(1000, 7)], "the job has sector 1"
-    (one,) = leftovers.told() or ()
+    (one,) = leftovers.reported() or ()
     assert (one.folder, one.size) == (str(tmp_path / "sealing"), 4 * 8192)
 
 

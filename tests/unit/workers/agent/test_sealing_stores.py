@@ -139,7 +139,7 @@ def test_nothing_is_written_where_a_disk_is_gone_and_the_store_is_named(host: Ho
     assert host.begin("j2", inputs(2)) == "a", "new ones begin elsewhere"
     with pytest.raises(StoreAway, match=r"b is not available and may contain files of the sector"):
         host.places.roots("j9")
-    told = host.places.stores.told(host.places.sectors_by_store())
+    told = host.places.stores.reported(host.places.sectors_by_store())
     assert "is its disk mounted?" in told[str(tmp_path / "b")].reason
     assert (told[str(tmp_path / "b")].sectors, told[str(tmp_path / "a")].reason) == (1, "")
     host.open()
@@ -167,7 +167,7 @@ def test_a_read_only_disk_takes_no_new_sector(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", root], check=True)
 
         assert host.begin("j1", inputs(1)) == "b"
-        told = host.places.stores.told({})
+        told = host.places.stores.reported({})
         assert "read-only: no new sectors start there" in told[str(root)].reason
 
 

@@ -210,7 +210,7 @@ def test_a_heartbeat_tells_the_form_of_wins_and_hears_the_epoch(tmp_path: Path) 
     with answering(200, json.dumps(document_encode(HeartbeatAnswer(epoch_s=4))).encode()) as url:
         leases = lease_keeper_of(config_of(tmp_path, url))
         assert leases.epoch_s == 0
-        leases.report.proofs_told(("vanilla",), parameters=(0, 0), error="", winning=("groth16", 0.8124))
+        leases.report.proofs_report(("vanilla",), parameters=(0, 0), error="", winning=("groth16", 0.8124))
         leases.heartbeat()
         leases.console.close()
 

@@ -25,7 +25,7 @@ def held(stack: ExitStack, admission: Admission, stage: str, *places: Place) -> 
 
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.processors.admission.LOOK_S", 0.001)
+    monkeypatch.setattr("workers.processors.admission.CHECK_S", 0.001)
 
 
 @pytest.fixture

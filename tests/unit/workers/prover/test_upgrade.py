@@ -27,7 +27,7 @@ def test_it_ends_once_nothing_is_proven(
     gateway = line_of(None)
     gateway.answering = answering
     prover: Any = SimpleNamespace(running=running)
-    leases: Any = SimpleNamespace(upgrade_told=lambda: told)
+    leases: Any = SimpleNamespace(upgrade_reported=lambda: told)
 
     assert upgrade_ready(leases, prover=prover, gateway=gateway) is is_ready
 
@@ -40,7 +40,7 @@ def test_a_win_that_is_asked_for_while_the_console_is_told_is_answered() -> None
         gateway.answering += 1
         return True
 
-    assert not upgrade_ready(SimpleNamespace(upgrade_told=told), prover=prover, gateway=gateway)  # type: ignore[arg-type]  # all that it asks
+    assert not upgrade_ready(SimpleNamespace(upgrade_reported=told), prover=prover, gateway=gateway)  # type: ignore[arg-type]  # all that it asks
 
 
 def test_a_win_counts_until_its_answer_has_left() -> None:

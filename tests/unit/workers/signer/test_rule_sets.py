@@ -115,12 +115,12 @@ def test_a_rehearsal_names_what_would_be_decided_otherwise(signer):
         signer.records, policy_parse(DEFAULT.replace('value_max = "1 FIL"', "")), since=since
     )
 
-    assert (same.asked, same.changes) == (4, [])
+    assert (same.requests, same.changes) == (4, [])
     [change] = found.changes
     assert change.before == "signed by 'small transfers'"
     assert "value per day 1.5 FIL is above 1 FIL" in change.after
     assert wider.changes == []
-    assert backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC)).asked == 0
+    assert backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC)).requests == 0
 
 
 def test_a_rehearsal_asks_for_each_caller_within_its_set(with_sets):
@@ -132,7 +132,7 @@ def test_a_rehearsal_asks_for_each_caller_within_its_set(with_sets):
     found = backtest_run(with_sets.records, policy_parse(apart), since=since)
     gone = backtest_run(with_sets.records, policy_parse(DEFAULT), since=since)
 
-    assert found.asked == 2
+    assert found.requests == 2
     [change] = found.changes
     assert (change.is_refusal, "no rule allows" in change.after) == (True, True)
     assert ["no set 'purse'" in change.after for change in gone.changes] == [True]
@@ -145,7 +145,7 @@ def test_a_rehearsal_counts_a_thing_once_in_a_day(signer):
 
     found = backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC) - timedelta(days=30))
 
-    assert (found.asked, found.changes) == (3, [])
+    assert (found.requests, found.changes) == (3, [])
 
 
 def test_every_version_is_kept_with_who_took_it(tmp_path):

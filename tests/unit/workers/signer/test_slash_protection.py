@@ -408,5 +408,5 @@ def test_no_other_policy_is_said_to_allow_a_second_block(signer):
 
     found = backtest_run(signer.records, policy, since=datetime.now(UTC) - timedelta(days=1))
 
-    assert found.asked == 2
+    assert found.requests == 2
     assert [(one.before, one.after) for one in found.changes] == [("signed by 'blocks'", "signed by 'mine'")]

@@ -209,10 +209,10 @@ def test_host_names_what_is_missing_and_claims_nothing(folder, monkeypatch):
     assert host.forms() == ()
     assert WINDOW.parameters_name in host.error()
     (folder / WINDOW.parameters_name).write_bytes(b"")
-    monkeypatch.setattr(host, "_looked_at", 0.0)
+    monkeypatch.setattr(host, "_checked_at", 0.0)
     assert (host.forms(), host.error()) == (("groth16_foreign",), "")
     toxic_path(WINDOW).write_text("{}")
-    monkeypatch.setattr(host, "_looked_at", 0.0)
+    monkeypatch.setattr(host, "_checked_at", 0.0)
     assert (host.forms(), host.error()) == (("groth16_toxic",), "")
     assert host.foreign() == WINDOW.parameters_name
 

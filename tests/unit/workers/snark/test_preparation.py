@@ -63,7 +63,7 @@ def test_parameters_are_made_once_the_host_is_idle_and_change_its_forms(host):
     finally:
         preparation.stop()
     assert any(0 < done < total for done, total in told)
-    proofs._looked_at = 0.0
+    proofs._checked_at = 0.0
     assert proofs.forms() == ("vanilla", "groth16_toxic")
     assert toxic_path(WINDOW).exists()
 

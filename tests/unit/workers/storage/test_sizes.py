@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.storage.sizes import size_words
+from workers.storage.sizes import size_text
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from workers.storage.sizes import size_words
     ],
 )
 def test_an_amount_is_said_in_the_largest_unit_that_it_fills(count, words):
-    assert size_words(count) == words
+    assert size_text(count) == words

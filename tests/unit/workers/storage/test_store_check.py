@@ -217,7 +217,7 @@ def test_a_host_tells_what_it_found_until_the_console_has_it(stores: Stores) -> 
 
     [of_sector], [of_store] = watch.orders.found(["c", "s", "x"])
     assert (len(of_sector.files), of_store.miners[0].whole) == (4, (7, 1))
-    watch.orders.told(["c", "s"])
+    watch.orders.forget(["c", "s"])
     assert watch.orders.found(["c", "s"]) == ((), ())
 
     stores.detach(one.uid)
@@ -304,7 +304,7 @@ def test_names_that_are_no_utf_8_end_no_heartbeat(
     assert sent.content.count(b"caf\\\\xe9") == 2
     assert of_store.others[0].name == "cache/caf\\xe9"
 
-    watch.orders.told(["c", "s"])
+    watch.orders.forget(["c", "s"])
     found = [("cache/" + os.fsdecode(b"\xe9"), 1)]
     monkeypatch.setattr("workers.storage.store_orders.others_scan", lambda _root: found)
     watch.orders._carry_out(scan)

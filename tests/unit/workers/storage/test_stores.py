@@ -16,7 +16,7 @@ from tests.integration.disks import mounted
 from workers.storage.attachment import Attachment, NotAttached
 from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.store import Store, StoreAway
-from workers.storage.store_look import store_look
+from workers.storage.store_condition import store_condition_read
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, mark_read
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch
@@ -44,7 +44,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def condition(stores: Stores, path: Path, *, sector_bytes: int = 2048) -> StoreCondition:
     """What a look at a store finds."""
     [one] = [one for one in stores.attached() if one.path == str(path)]
-    found = store_look(one, stores, sector_bytes=sector_bytes, others=stores.attached())
+    found = store_condition_read(one, stores, sector_bytes=sector_bytes, others=stores.attached())
     assert bool(found.reason) is (found.condition is not StoreCondition.READY)
     return found.condition
 

@@ -39,7 +39,7 @@ def credentials(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The access key is in the environment; looks ask the server each time."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(bucket_files, "CHECK_AGAIN_S", 0.0)
     monkeypatch.setattr(bucket_files, "LIST_SHARE", 0)
     monkeypatch.setattr(bucket_client, "READ_S", 300.0)
 

@@ -9,7 +9,7 @@ from tests.s3_server import BUCKET, S3Server
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.moves import MovedSector
 from workers.storage.store import Store
-from workers.storage.store_look import store_look
+from workers.storage.store_condition import store_condition_read
 
 if TYPE_CHECKING:
     from poolsite.wire.stores import AttachedStore
@@ -36,7 +36,7 @@ def moved(stores: Stores, *, back: bool = False) -> MovedSector:
 
 def looked(stores: Stores) -> AttachedStore:
     """What the host tells of the bucket."""
-    return store_look(stores.attached()[1], stores, sector_bytes=2048)
+    return store_condition_read(stores.attached()[1], stores, sector_bytes=2048)
 
 
 def parts_put(server: S3Server, key: str) -> str:

@@ -21,7 +21,7 @@ from workers.storage.attachment import NotAttached
 from workers.storage.bucket_path import BucketPath
 from workers.storage.moves import sector_copy
 from workers.storage.store import MARK, StoreAway
-from workers.storage.store_look import store_look
+from workers.storage.store_condition import store_condition_read
 from workers.storage.store_mark import mark_change
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders
@@ -154,18 +154,18 @@ def test_a_server_that_is_gone_or_hangs_ends_in_the_state_of_a_folder(
         assert one.is_here
 
         own.hang()
-        monkeypatch.setattr(answers, "LOOK_S", 1.0)
+        monkeypatch.setattr(answers, "CHECK_S", 1.0)
         with pytest.raises(StoreAway, match="does not answer"):
-            one.asked(lambda _: True)
+            one.read(lambda _: True)
         own.go_on()
         own.kill()
-        told = store_look(one, stores, sector_bytes=2048)
+        told = store_condition_read(one, stores, sector_bytes=2048)
         assert told.condition is StoreCondition.AWAY
         assert "check that the server runs and the endpoint is right" in told.reason
         own.start()  # with nothing in it
         for name, value in own.environment.items():
             monkeypatch.setenv(name, value)
-        told = store_look(one, stores, sector_bytes=2048)
+        told = store_condition_read(one, stores, sector_bytes=2048)
         assert (told.condition, "restore the sectorstore.json" in told.reason) == (StoreCondition.AWAY, True)
     finally:
         own.kill()
@@ -204,7 +204,7 @@ def test_a_bucket_that_is_well_is_not_asked_at_each_look(server, stores, root, m
     def requests_of_a_look(*, is_ordered: bool) -> int:
         before = requests()
         watch.tick(is_ordered=is_ordered)
-        for look in watch._looks.values():
+        for look in watch._checks.values():
             assert look.thread is not None
             look.thread.join()
         disk_folders(stores)
@@ -218,5 +218,5 @@ def test_a_bucket_that_is_well_is_not_asked_at_each_look(server, stores, root, m
     assert requests_of_a_look(is_ordered=True) > 0
     assert condition() is StoreCondition.AWAY
     assert requests_of_a_look(is_ordered=False) > 0  # it may be back
-    monkeypatch.setattr(store_watch, "BUCKET_LOOK_S", 0.0)
+    monkeypatch.setattr(store_watch, "BUCKET_CHECK_S", 0.0)
     assert requests_of_a_look(is_ordered=False) > 0

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from poolsite.wire.stores import UID_MAX, AttachedStore, StoreCondition
 from workers.storage.files import space_of, write_fault
-from workers.storage.sizes import size_words, stored_bytes
+from workers.storage.sizes import size_text, stored_bytes
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
 
@@ -27,7 +27,7 @@ FULL_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY_ERRORS: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def store_look(
+def store_condition_read(
     one: Attachment,
     stores: Stores,
     *,
@@ -37,35 +37,37 @@ def store_look(
 ) -> AttachedStore:
     """Inspect a store; what goes wrong is its condition."""
     try:
-        found = _looked(one, stores, sector_bytes=sector_bytes, others=others)
+        found = _condition_read(one, stores, sector_bytes=sector_bytes, others=others)
         return replace(found, sectors=(count or sector_count)(one.store)) if found.total_bytes else found
     except BadMark as error:
-        return told(one, StoreCondition.BAD_MARK, str(error))
+        return attached_store(one, StoreCondition.BAD_MARK, str(error))
     except StoreAway as error:
-        return told(one, StoreCondition.AWAY, str(error))
+        return attached_store(one, StoreCondition.AWAY, str(error))
     except OSError as error:
-        words = error.strerror or str(error)
-        return told(one, StoreCondition.AWAY, f"{one.path}: {words}: {one.words.doubt}")
+        text = error.strerror or str(error)
+        return attached_store(one, StoreCondition.AWAY, f"{one.path}: {text}: {one.texts.doubt}")
 
 
-def _looked(
+def _condition_read(
     one: Attachment, stores: Stores, *, sector_bytes: int, others: Iterable[Attachment]
 ) -> AttachedStore:
     store = one.store
     root = store.root
     if not root.is_dir() and not one.is_bucket:
-        return told(one, StoreCondition.AWAY, f"{root} is not a folder: mount its disk")
+        return attached_store(one, StoreCondition.AWAY, f"{root} is not a folder: mount its disk")
     if not store.is_there:
-        return told(one, StoreCondition.AWAY, f"{root} has no {MARK}: {one.words.back.format(name=one.name)}")
+        return attached_store(
+            one, StoreCondition.AWAY, f"{root} has no {MARK}: {one.texts.back.format(name=one.name)}"
+        )
     mark = store.mark()
     if (mark.uid or mark.name)[:UID_MAX] != one.uid:
         say = f"{root} now contains {mark.name}: mount {one.name} there, or detach it and attach the other"
-        return told(one, StoreCondition.REPLACED, say)
+        return attached_store(one, StoreCondition.REPLACED, say)
     if twin := next((other for other in others if other.uid == one.uid and other.path < one.path), None):
         say = f"it is already attached as {twin.path}: detach one, or give a copied {MARK} a new ID"
-        return told(one, StoreCondition.TWICE, say)
+        return attached_store(one, StoreCondition.TWICE, say)
     condition, reason, sizes = _room(one, stores, mark, sector_bytes=sector_bytes)
-    return told(one, condition, reason, mark=mark, **sizes)
+    return attached_store(one, condition, reason, mark=mark, **sizes)
 
 
 def _room(
@@ -98,10 +100,10 @@ def _room(
         return StoreCondition.READ_ONLY, say, sizes
     fault = write_fault(root)
     if fault in READ_ONLY_ERRORS:
-        say = f"{one.path} is not writable ({os.strerror(fault)}): {one.words.writing}"
+        say = f"{one.path} is not writable ({os.strerror(fault)}): {one.texts.writing}"
         return StoreCondition.READ_ONLY, say, sizes
     if fault in FULL_ERRORS or free < need:
-        say = f"{size_words(max(free, 0))} free, a sector needs {size_words(need)}: attach another store"
+        say = f"{size_text(max(free, 0))} free, a sector needs {size_text(need)}: attach another store"
         return StoreCondition.FULL, say, sizes
     if fault:
         raise OSError(fault, os.strerror(fault))
@@ -131,7 +133,7 @@ class SectorCounts:
         return known[1]
 
 
-def told(
+def attached_store(
     one: Attachment,
     condition: StoreCondition,
     reason: str,
