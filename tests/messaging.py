@@ -30,7 +30,7 @@ from apps.messages.services.push import message_push, messages_push
 from apps.messages.services.push_items import PushItem
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
-from apps.messages.services.select import sender_select, senders_due
+from apps.messages.services.select import due_senders_list, sender_select
 from apps.messages.services.track import messages_track
 from apps.users.services.grants import signer_grant
 from poolsite.filecoin.address import address_parse
@@ -100,7 +100,7 @@ class Keyring:
         self.records.write(thing, Verdict("all", ""), caller="test", now=START, origin=request.origin)
         return key_sign(self.keys[request.address], request.to_sign)
 
-    def ids_signed(self, _address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
+    def signed_ids_read(self, _address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
         """Stand where the hub asks the signer for ids."""
         return {one.cid: one for one in ids_find(self.records.link, pool=str(pool), cids=cids).found}
 
@@ -156,7 +156,7 @@ class Follows:
         messages_expire(head=self.head, now=self.now)
         messages_republish(now=self.now)
         gaps_fill(client=self.client, head=self.head)
-        for address in senders_due(head=self.head):
+        for address in due_senders_list(head=self.head):
             done = sender_select(address=address, head=self.head, client=self.client, now=self.now)
             messages_publish(done.filled, now=self.now)
 
@@ -213,7 +213,9 @@ def pool_world(monkeypatch: Any) -> Iterator[Pool]:
     with served(node) as url:
         pool = Pool(node, url)
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", pool.keyring.sign_all)
-        monkeypatch.setattr("apps.messages.services.recovery.restore.ids_signed", pool.keyring.ids_signed)
+        monkeypatch.setattr(
+            "apps.messages.services.recovery.restore.signed_ids_read", pool.keyring.signed_ids_read
+        )
         try:
             yield pool
         finally:

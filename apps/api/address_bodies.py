@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.states import MessageState
-from apps.miners.address_messages import message_says
+from apps.miners.address_messages import address_change_describe
 from apps.miners.deal_reach import addresses_reach
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def sent_body(sent: SentChange) -> dict[str, Any]:
     limit = row.value + row.gas_limit * row.gas_fee_cap
     return {
         "message": str(row.pk),
-        "says": message_says(row),
+        "says": address_change_describe(row),
         "sender": str(row.from_addr),
         "method": int(row.method),
         "exit_code": max(row.exit_code, 0),

@@ -14,7 +14,7 @@ from apps.core import clock
 from apps.messages.models import GasGuard, Message, Sender
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.fees import shared_rules
+from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.guard_choice import guard_choose
 from apps.messages.states import MessageState, SenderState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -88,17 +88,17 @@ class Diagnosis:
     """When it is looked at again, or may land; None where that depends on somebody."""
 
     @property
-    def words(self) -> str:
-        """The reason in words; of a message that the chain refused, what its exit code means."""
+    def text(self) -> str:
+        """The reason as a sentence; of a message that the chain refused, what its exit code means."""
         code = self.evidence.get("exit_code")
         if code is None:
             return str(self.reason.label)
-        text = gettext("it failed on chain with exit code {exit_code}: {meaning}").format(
+        sentence = gettext("it failed on chain with exit code {exit_code}: {meaning}").format(
             exit_code=code, meaning=self.evidence["text"]
         )
         if actor := self.evidence.get("actor"):
-            return gettext("{text}; the actor said: {actor}").format(text=text, actor=actor)
-        return text
+            return gettext("{text}; the actor said: {actor}").format(text=sentence, actor=actor)
+        return sentence
 
     @property
     def by_itself(self) -> str:
@@ -188,7 +188,7 @@ def _guard_evidence(message: Message, reason: Wait, *, head: Head) -> dict[str, 
 
 def _quota_evidence(sender: Sender) -> dict[str, Any]:
     flight = Message.objects.filter(from_addr=sender.address, state=MessageState.FILLED).count()
-    return {"in_flight": flight, "quota": sender.quota or shared_rules().quota}
+    return {"in_flight": flight, "quota": sender.quota or shared_rules_load().quota}
 
 
 def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
@@ -210,7 +210,7 @@ def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Di
         stuck = earlier.wait == Wait.NODE_REFUSES or earlier.gas_fee_cap < base_fee
         if stuck:
             evidence["earlier_nonce"] = earlier.nonce
-            if earlier.tenant_id == message.tenant_id:  # a stranger's id is nobody else's to know
+            if earlier.tenant_id == message.tenant_id:  # another tenant's message id is not disclosed
                 evidence["earlier_id"] = earlier.push_id
             return Diagnosis(Wait.EARLIER_NONCE, evidence)
     if message.gas_fee_cap < base_fee:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.core import clock
 from apps.messages.models import ActorRules, GasGuard, Receiver, Sender
 from apps.messages.selectors.gas_guards import guards_spent
-from apps.messages.services.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules
+from apps.messages.services.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules_load
 from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
-from apps.messages.services.guard_choice import guard_choose, guard_fits
+from apps.messages.services.guard_choice import guard_choose, guard_is_applicable
 from apps.messages.states import Wait
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def message_limits(message: Message, *, reason: Wait, head: Head | None) -> tupl
     rules = list(_rule_limits(message))
     every = list(GasGuard.objects.order_by("pk"))
     kind = _kind(message) if any(row.actor for row in every) else ""
-    guards = [row for row in every if guard_fits(row, message=message, receiver=kind)]
+    guards = [row for row in every if guard_is_applicable(row, message=message, receiver=kind)]
     capped = [row for row in guards if row.max_fee]
     tightest = min(capped, key=lambda row: int(row.max_fee), default=None)
     most = next((one for one in rules if one.setting == "max_fee" and one.binds), None)
@@ -80,8 +80,8 @@ def _rule_limits(message: Message) -> Iterator[Limit]:
         (MESSAGE, message, ""),
         (SENDER, sender, message.from_addr),
         (METHOD, method, f"{method.code} {method.method}" if method else ""),
-        (POOL, shared_rules(), ""),
-    ]  # of these the sender and the pool have a quota
+        (POOL, shared_rules_load(), ""),
+    ]  # only senders and the pool have a quota among these settings
     for setting in (*SETTINGS, QUOTA):
         is_first = True
         for level, row, target in levels:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.messages.selectors.queue_costs import PREMIUM_USUAL
-from apps.messages.services.replacement_fees import premium_floor
+from apps.messages.services.replacement_fees import premium_floor_compute
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
@@ -49,7 +49,7 @@ def message_remedies(message: Message, diagnosis: Diagnosis, *, head: Head | Non
 
 
 def _remedy(action: str, message: Message, *, base_fee: int) -> Remedy:
-    premium = premium_floor(int(message.gas_premium))
+    premium = premium_floor_compute(int(message.gas_premium))
     if action == "replace":
         cap = max(int(message.gas_fee_cap), base_fee + premium)
         does = gettext(

@@ -23,9 +23,9 @@ from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import fee_caps_update, messages_publish, messages_republish
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
-from apps.messages.services.refusals import refusals_explain, refusals_unexplained
-from apps.messages.services.retry import retry_after_funding
-from apps.messages.services.select import sender_select, senders_due
+from apps.messages.services.refusals import refusals_explain, unexplained_refusals_list
+from apps.messages.services.retry import funded_messages_retry
+from apps.messages.services.select import due_senders_list, sender_select
 from apps.messages.services.selection_queue import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState, Wait
@@ -54,7 +54,7 @@ def track(height: int, key: str) -> None:
         return
     if done.landed or done.reverted or done.displaced or done.has_searched:
         log.info("tracked", height=head.height, landed=done.landed, reverted=done.reverted)
-    if (done.landed or done.has_searched) and refusals_unexplained(now=clock.now()):
+    if (done.landed or done.has_searched) and unexplained_refusals_list(now=clock.now()):
         current_app.send_task("messages.explain", queue="io", retry=False, expires=EXPLAIN_EXPIRES_S)
 
 
@@ -82,11 +82,11 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
             ("recovery",), lambda _: recovery_step(client=client, now=now), event="recovery_step_failed"
         )
     if not has_work:
-        return  # all that follows is about messages that wait or are on their way
+        return  # all that follows is about messages that wait or are in flight
     messages_expire(head=head, now=now)
-    retry_after_funding(head=head)
-    # First, and whatever happens below: a slow or failing look at what is in flight holds up no choice.
-    asked = _selections_enqueue(head, besides=set())
+    funded_messages_retry(head=head)
+    # First, whatever happens below: slow or failing work on what is in flight delays no selection.
+    enqueued = _selections_enqueue(head, besides=set())
     steps: tuple[Callable[[], object], ...] = (
         partial(messages_republish, now=now),
         partial(deadlines_learn, client=client, head=head),
@@ -95,12 +95,12 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
         partial(gaps_fill, client=client, head=head),
     )
     for_each_isolated(steps, lambda step: step(), event="in_flight_maintenance_failed")
-    _selections_enqueue(head, besides=asked)
+    _selections_enqueue(head, besides=enqueued)
 
 
 def _selections_enqueue(head: Head, *, besides: set[str]) -> set[str]:
     """Have each sender chosen for that has something due; returns all of them."""
-    due = set(senders_due(head=head))
+    due = set(due_senders_list(head=head))
     for address in _in_turn(due - besides):
         current_app.send_task(
             "messages.select_sender",

@@ -71,10 +71,12 @@ def address_messages(miner: Miner) -> list[AddressMessage]:
         method__in=METHODS,
         state__in=[MessageState.UNFILLED, MessageState.FILLED],
     )
-    return [AddressMessage(row, message_says(row)) for row in rows.order_by("created_at")[:SHOWN_MAX]]
+    return [
+        AddressMessage(row, address_change_describe(row)) for row in rows.order_by("created_at")[:SHOWN_MAX]
+    ]
 
 
-def message_says(row: Message) -> str:
+def address_change_describe(row: Message) -> str:
     """Return what a message would change; of one whose parameters cannot be read, its method's name."""
     params = bytes(row.params)
     try:

@@ -30,7 +30,7 @@ WAIT_S: Final = 10.0
 """For all of them."""
 TRIED_MAX: Final = 20
 """A miner announces a handful."""
-PLACES_MAX: Final = 4
+ADDRESSES_MAX: Final = 4
 """Of one name that are tried."""
 TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Whose last 32 bits are an IPv4 address.  Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""
@@ -109,13 +109,13 @@ def address_reach(text: str) -> Reach:
     if not public:
         reason = gettext("{place} is not a public address: outside clients cannot reach it")
         return Reach(text, ReachState.PRIVATE, reason.format(place=places[0]))
-    speaks = all(one.name == "p2p" for one in parts[2:])
-    state, says = ReachState.FAILED, ""
+    is_libp2p = all(one.name == "p2p" for one in parts[2:])
+    state, detail = ReachState.FAILED, ""
     for place in public:
-        state, says = _try(place, port, speaks=speaks)
+        state, detail = _try(place, port, is_libp2p=is_libp2p)
         if state is not ReachState.FAILED:
             break
-    return Reach(text, state, says)
+    return Reach(text, state, detail)
 
 
 def _places(host: Part) -> list[str]:
@@ -124,24 +124,24 @@ def _places(host: Part) -> list[str]:
         return [host.value]
     family = {"dns4": socket.AF_INET, "dns6": socket.AF_INET6}.get(host.name, socket.AF_UNSPEC)
     rows = socket.getaddrinfo(host.value, None, family, socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(row[4][0]) for row in rows))[:PLACES_MAX]
+    return list(dict.fromkeys(str(row[4][0]) for row in rows))[:ADDRESSES_MAX]
 
 
-def _try(place: str, port: int, *, speaks: bool) -> tuple[ReachState, str]:
+def _try(place: str, port: int, *, is_libp2p: bool) -> tuple[ReachState, str]:
     """Return what is found at one place; with `speaks` libp2p's first words are exchanged."""
     try:
         with socket.create_connection((place, port), timeout=CONNECT_S) as line:
-            if not speaks:
+            if not is_libp2p:
                 return ReachState.OPEN, gettext("the port is open; only TCP was tested")
             line.sendall(HELLO)
-            said = b""
-            while len(said) < len(HELLO) and (more := line.recv(len(HELLO) - len(said))):
-                said += more
+            received = b""
+            while len(received) < len(HELLO) and (more := line.recv(len(HELLO) - len(received))):
+                received += more
     except TimeoutError:
         return ReachState.FAILED, gettext("no response: check the port forwarding and the firewall")
     except OSError as error:
         reason = gettext("{error}: check the port forwarding, and that the node is running")
         return ReachState.FAILED, reason.format(error=error.strerror or error)
-    if said == HELLO:
+    if received == HELLO:
         return ReachState.REACHED, gettext("a libp2p node responds")
     return ReachState.FAILED, gettext("something responds, but it is not a libp2p node")

@@ -37,13 +37,13 @@ def estimates_read(client: ChainClient, key: str) -> dict[str, int]:
     Raises NodeUnavailable.
     """
     tipset = key_to_json(key)
-    asked = (
+    requests = (
         ("reward", REWARD_ACTOR, "ThisEpochRewardSmoothed"),
         ("power", POWER_ACTOR, "ThisEpochQAPowerSmoothed"),
     )
-    answers = client.call_many([("StateReadState", [str(actor), tipset]) for _, actor, _ in asked])
+    answers = client.call_many([("StateReadState", [str(actor), tipset]) for _, actor, _ in requests])
     found: dict[str, int] = {}
-    for (name, _, field), answer in zip(asked, answers, strict=True):
+    for (name, _, field), answer in zip(requests, answers, strict=True):
         if isinstance(answer, NodeRefused):
             return {}
         smoothed = answer["State"][field]

@@ -20,11 +20,11 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.selectors.connections import keys_served
 from apps.miners.selectors.senders import sender_choose
-from apps.miners.services.transfer import messages_waiting
+from apps.miners.services.transfer import waiting_messages_count
 from apps.miners.states import Use
 from apps.moves.steps import MoveWindow
 from apps.proving.models import CheckRun, Deadline, Partition, Recovery, SectorCheck, WindowPost
-from apps.proving.services.preconditions import Readiness, readiness_of
+from apps.proving.services.preconditions import Readiness, readiness_check
 from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import OPEN as OPEN_RECOVERIES
 from apps.proving.states import CheckKind, CheckState, PostState
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
     from poolsite.filecoin.bitfield import BitField
 
-MOST: Final = 1_000
+NUMBERS_MAX: Final = 1_000
 """How many numbers are named one by one."""
 
 WAITING: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT, PostState.NOTHING)
@@ -75,7 +75,7 @@ class SectorFiles:
     """Stores with sectors of it that no prover in charge reads."""
     expected: int
     """Sectors that proofs of now must cover."""
-    looked: int
+    checked: int
     """How many of them provers have opened, each deadline's in their fullest look of late."""
     bad: BitField
     """Sectors whose files they found missing or damaged in each store where they looked, `MOST` at most."""
@@ -158,7 +158,7 @@ class MoveReadings:
 
     def readiness(self) -> Readiness:
         """Return the provers in charge, and what the next proof lacks."""
-        return readiness_of(self.miner, context=self.context)
+        return readiness_check(self.miner, context=self.context)
 
     def keys_held(self) -> dict[str, bool]:
         """Return owner, worker and control addresses, each with whether a connected signer holds its key."""
@@ -189,26 +189,26 @@ class MoveReadings:
         """Return where the sectors lie, and what provers found of them."""
         miner = self.miner
         proving = Sector.objects.filter(miner=miner, tenant=miner.tenant_id, state=SectorState.PROVING)
-        unplaced = proving.filter(store="").order_by().values_list("number", flat=True)[:MOST]
+        unplaced = proving.filter(store="").order_by().values_list("number", flat=True)[:NUMBERS_MAX]
         read = {store for prover in readiness.provers for store in prover.stores}
         stores = Store.objects.filter(tenant=miner.tenant_id).exclude(name__in=read)
         unread = stores.filter(Exists(proving.filter(store=OuterRef("name")))).values_list("name", flat=True)
-        looks = SectorCheck.objects.filter(miner=miner)
-        bad = set(looks.filter(is_good=False, good_in="").values_list("number", flat=True)[:MOST])
-        bad -= set(looks.filter(is_good=True, number__in=bad).values_list("number", flat=True))
+        checks = SectorCheck.objects.filter(miner=miner)
+        bad = set(checks.filter(is_good=False, good_in="").values_list("number", flat=True)[:NUMBERS_MAX])
+        bad -= set(checks.filter(is_good=True, number__in=bad).values_list("number", flat=True))
         rows, counted_at = sectors_counted(miner)
-        expected, looked = self._looked()
+        expected, checked = self._checked()
         return SectorFiles(
             rows=rows,
             counted_at=counted_at,
             unplaced=bitfield_of(unplaced),
             unread=tuple(sorted(set(unread))),
             expected=expected,
-            looked=looked,
+            checked=checked,
             bad=bitfield_of(bad),
         )
 
-    def _looked(self) -> tuple[int, int]:
+    def _checked(self) -> tuple[int, int]:
         """Return how many sectors the next proofs must cover, and how many of them were looked at."""
         runs = CheckRun.objects.filter(miner=self.miner, kind=CheckKind.AHEAD, state=CheckState.DONE)
         sums = runs.order_by().values("deadline_index", "open_epoch").annotate(sectors=Sum("count"))
@@ -255,7 +255,7 @@ class MoveReadings:
             "change": changes,
             "store move": moves,
             "recovery": recoveries,
-            "message": messages_waiting(miner),
+            "message": waiting_messages_count(miner),
         }
 
     def has_target(self) -> bool:

@@ -9,36 +9,36 @@ from apps.miners.states import MinerState
 from apps.moves.move_in.order import steps_in
 from apps.moves.move_out.order import steps_out
 from apps.moves.readings import MoveReadings
-from apps.moves.steps import Move, Way, steps_ordered
+from apps.moves.steps import Direction, Move, steps_ordered
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
 
-def way_of(miner: Miner) -> Way:
+def direction_of(miner: Miner) -> Direction:
     """Return which way a miner goes now: out once a height for that is set, in while it was imported."""
     if miner.works_until:
-        return Way.OUT
-    return Way.IN if miner.create_message_id is None else Way.OUT
+        return Direction.OUT
+    return Direction.IN if miner.create_message_id is None else Direction.OUT
 
 
-def move_of(miner: Miner, viewer: Principal, *, way: Way | None = None) -> Move:
+def move_of(miner: Miner, viewer: Principal, *, direction: Direction | None = None) -> Move:
     """Return the steps of a miner's move with their states.
 
     Raises MinerNotReady, NetworkUnknown, NodeRefused, NodeUnavailable.
     """
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(field="miner")
-    way, read = way or way_of(miner), MoveReadings(miner, viewer)
+    direction, read = direction or direction_of(miner), MoveReadings(miner, viewer)
     return Move(
         miner=miner.address,
-        way=way,
+        direction=direction,
         height=read.height,
         works_from=miner.works_from,
         works_until=miner.works_until,
         is_pending=is_pending(miner, height=read.height),
-        steps=steps_ordered(tuple((steps_in if way == Way.IN else steps_out)(read))),
+        steps=steps_ordered(tuple((steps_in if direction == Direction.IN else steps_out)(read))),
         windows=tuple(read.windows()),
     )
 

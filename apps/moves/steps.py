@@ -23,7 +23,7 @@ class StepState(StrEnum):
     """Other steps come first."""
 
 
-class Way(StrEnum):
+class Direction(StrEnum):
     """Where a miner goes."""
 
     IN = "in"
@@ -72,7 +72,7 @@ class Move:
     """A miner's way into the pool or out of it, as it stands at a head."""
 
     miner: str
-    way: Way
+    direction: Direction
     height: int
     """Of the head."""
     works_from: int | None

@@ -65,8 +65,8 @@ def commitment_of(path: Path) -> Commitment:
             timeout=settings.PIECE_COMMITMENT_S,
             check=False,
         )
-        told = json.loads(done.stdout)
-        return Commitment(bytes.fromhex(told["comm_p"]), int(told["piece_size"]))
+        output = json.loads(done.stdout)
+        return Commitment(bytes.fromhex(output["comm_p"]), int(output["piece_size"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         log.error("commitment_failed", file=path.name, reason=repr(error)[:500])
         raise CommitmentFailed(gettext("the commitment could not be computed: see the log")) from None

@@ -75,27 +75,27 @@ def target_of(dest: str, *, market: str, piece_cid: str) -> Target:
     store, piece = parts.netloc, parts.path.strip("/")
     if not store or not piece:
         raise BadValue(gettext("must name a store and a piece: market://store/piece"), field="dest")
-    given = dict(parse_qsl(parts.query))
+    params = dict(parse_qsl(parts.query))
     base = market
-    if given.get("host"):
-        base = f"{given.get('scheme') or 'http'}://{given['host']}"
+    if params.get("host"):
+        base = f"{params.get('scheme') or 'http'}://{params['host']}"
     if not base:
         raise BadValue(gettext("names no host, and no market is registered"), field="dest")
     query = urlencode({"resource-id": piece, "store": store}, quote_via=quote)
     url = f"{base.rstrip('/')}{RESOURCE}?{query}"
     url_check(url)
-    return Target(url, token=given.get("token", ""), is_registered=is_at(url, market, piece_cid=piece_cid))
+    return Target(url, token=params.get("token", ""), is_registered=is_at(url, market, piece_cid=piece_cid))
 
 
 def is_at(url: str, market: str, *, piece_cid: str) -> bool:
     """Return whether a URL is the place of this piece, and of no other, at the registered market."""
     if not market:
         return False
-    ours, theirs = urlsplit(url), urlsplit(market)
-    path = theirs.path.rstrip("/") + RESOURCE
-    named = parse_qs(ours.query, keep_blank_values=True).get("resource-id", [])
-    place = (ours.scheme, ours.netloc, ours.path, named)
-    return place == (theirs.scheme, theirs.netloc, path, [piece_cid])
+    own, other = urlsplit(url), urlsplit(market)
+    path = other.path.rstrip("/") + RESOURCE
+    named = parse_qs(own.query, keep_blank_values=True).get("resource-id", [])
+    place = (own.scheme, own.netloc, own.path, named)
+    return place == (other.scheme, other.netloc, path, [piece_cid])
 
 
 def longest(size: int) -> timedelta:
@@ -122,23 +122,23 @@ def bytes_put(
     connection = url_connect(target.url, is_private_fine=target.is_registered)
     watch = PutWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
     try:
-        with watch.begun():
+        with watch.started():
             connection.request("PUT", path, body=watch.counted(chunks), headers=headers)
             answer = connection.getresponse()
-            words = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
+            text = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
     except (OSError, HTTPException) as error:
         raise SourceAway(
-            watch.words or gettext("the connection was lost: {error}").format(error=type(error).__name__)
+            watch.reason or gettext("the connection was lost: {error}").format(error=type(error).__name__)
         ) from None
     finally:
         connection.close()
-    if watch.words:  # the end of a socket reads like the end of an answer
-        raise SourceAway(watch.words)
+    if watch.reason:  # the end of a socket reads like the end of an answer
+        raise SourceAway(watch.reason)
     if answer.status >= 500 or answer.status in TRY_AGAIN:
         raise SourceAway(
-            gettext("the destination answered {status} {words}").format(status=answer.status, words=words)
+            gettext("the destination answered {status} {text}").format(status=answer.status, text=text)
         )
     if not 200 <= answer.status < 300:
         raise DeliveryRefused(
-            gettext("the destination answered {status} {words}").format(status=answer.status, words=words)
+            gettext("the destination answered {status} {text}").format(status=answer.status, text=text)
         )

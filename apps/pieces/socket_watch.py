@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOK_S: Final = 1.0
+POLL_S: Final = 1.0
 """How often it is looked whether it is to be stopped."""
-GIVES_SLOWLY: Final = "the source sends too slowly"
-TAKES_SLOWLY: Final = "the destination receives too slowly"
-OURS_SLOW: Final = "the local copy is read too slowly"
+SOURCE_SLOW: Final = "the source sends too slowly"
+DESTINATION_SLOW: Final = "the destination receives too slowly"
+LOCAL_COPY_SLOW: Final = "the local copy is read too slowly"
 
 
 class SocketWatch:
@@ -31,7 +31,7 @@ class SocketWatch:
         self.rate, self.slow_s = rate, slow_s
         """Bytes a second over all, and seconds beside; none of its steps may take those alone."""
         self.stop = stop or threading.Event()
-        self.words = ""
+        self.reason = ""
         """Why the socket was ended; empty while it was not."""
         self.began = time.monotonic()
         self._over = threading.Event()
@@ -52,7 +52,7 @@ class SocketWatch:
             self._paused_at = None
 
     @contextmanager
-    def begun(self) -> Iterator[None]:
+    def started(self) -> Iterator[None]:
         """Watch until the block ends."""
         thread = threading.Thread(target=self._watch, name="socket-watch", daemon=True)
         thread.start()
@@ -69,15 +69,15 @@ class SocketWatch:
 
     def slow_text(self, now: float) -> str:  # noqa: ARG002  # another watch tells by it
         """Return who was too slow."""
-        return GIVES_SLOWLY
+        return SOURCE_SLOW
 
     def _watch(self) -> None:
-        while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), LOOK_S)):
+        while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), POLL_S)):
             if self.stop.is_set():
-                self.words = "the transfer was stopped"
+                self.reason = "the transfer was stopped"
             elif self._paused_at is None and (now := time.monotonic()) >= self._end:
-                self.words = self.slow_text(now)
-            if self.words:
+                self.reason = self.slow_text(now)
+            if self.reason:
                 with suppress(OSError):  # SSLSocket.shutdown would forget its keys under the writer
                     socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
                 return
@@ -120,4 +120,4 @@ class PutWatch(SocketWatch):
         step_s = now - self._step_began
         source_s = self._source_s + (step_s if self._is_reading else 0.0)
         is_source = self._is_reading if step_s >= self.slow_s else source_s > (now - self.began) / 2
-        return OURS_SLOW if is_source else TAKES_SLOWLY
+        return LOCAL_COPY_SLOW if is_source else DESTINATION_SLOW

@@ -60,11 +60,11 @@ class Body:
             part = self.response.read(size)
         except (OSError, HTTPException) as error:
             raise SourceAway(
-                self.watch.words
+                self.watch.reason
                 or gettext("the download was cut off: {error}").format(error=type(error).__name__)
             ) from None
-        if self.watch.words:  # the end of a socket reads like the end of the bytes
-            raise SourceAway(self.watch.words)
+        if self.watch.reason:  # the end of a socket reads like the end of the bytes
+            raise SourceAway(self.watch.reason)
         if not part and self.response.length:
             raise SourceAway(
                 gettext("the download ended {length} bytes early").format(length=self.response.length)
@@ -78,7 +78,7 @@ class Body:
 def url_opened(url: str) -> Iterator[Body]:
     """Return the body of a URL, redirects followed, ready to be read.  Raises SourceAway."""
     connection: HTTPConnection | None = None
-    words = ""
+    reason = ""
     try:
         for _ in range(REDIRECTS_MAX):
             url_check(url)
@@ -86,14 +86,14 @@ def url_opened(url: str) -> Iterator[Body]:
             parts = urlsplit(url)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S)
-            with watch.begun():
+            with watch.started():
                 try:
                     connection.request(
                         "GET", target, headers={"User-Agent": "Poolsite", "Accept-Encoding": "identity"}
                     )
                     response = connection.getresponse()
                 except (OSError, HTTPException):
-                    words = watch.words
+                    reason = watch.reason
                     raise
                 if response.status == 200:
                     yield Body(response, watch)
@@ -109,7 +109,7 @@ def url_opened(url: str) -> Iterator[Body]:
         ) from None
     except (OSError, HTTPException) as error:
         raise SourceAway(
-            words or gettext("no response: {error}").format(error=type(error).__name__)
+            reason or gettext("no response: {error}").format(error=type(error).__name__)
         ) from None
     finally:
         if connection is not None:
@@ -137,11 +137,11 @@ def url_connect(url: str, *, is_private_fine: bool = False) -> HTTPConnection:
     secure.sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     watch = SocketWatch(secure.sock, rate=SLOW_RATE, slow_s=SLOW_S)
     try:
-        with watch.begun():
+        with watch.started():
             secure.sock.do_handshake()
     except OSError as error:
         secure.close()
-        raise SourceAway(watch.words or gettext("TLS failed: {error}").format(error=error)) from None
+        raise SourceAway(watch.reason or gettext("TLS failed: {error}").format(error=error)) from None
     return secure
 
 

@@ -18,7 +18,7 @@ MOVING: Final = """
 """
 """Proofs that are on their way, and landed ones that do not stand where their messages do."""
 
-OURS: Final = """deadline.open_epoch >= coalesce(miner.works_from, deadline.open_epoch)
+IS_OWN: Final = """deadline.open_epoch >= coalesce(miner.works_from, deadline.open_epoch)
                 AND deadline.open_epoch < coalesce(miner.works_until, deadline.open_epoch + 1)"""
 """The pool proves the window: `Miner.works_at`."""
 
@@ -28,7 +28,7 @@ POSTS: Final = f"""
     UNION ALL SELECT 1 FROM proving_deadline deadline
         JOIN miners_miner miner ON miner.id = deadline.miner_id AND miner.state = 'ACTIVE'
         WHERE deadline.challenge_epoch <= $1 AND deadline.close_epoch >= $1 - 10 AND deadline.live > 0
-            AND {OURS}
+            AND {IS_OWN}
             AND NOT EXISTS (SELECT 1 FROM proving_windowpost post WHERE post.miner_id = deadline.miner_id
                 AND post.deadline_index = deadline.index AND post.open_epoch = deadline.open_epoch)
 """  # noqa: S608  # a constant
@@ -66,16 +66,16 @@ REFRESH: Final = f"""
     UNION ALL SELECT 1 FROM proving_deadline deadline
         JOIN miners_miner miner ON miner.id = deadline.miner_id AND miner.state = 'ACTIVE'
         WHERE deadline.faulty > 0 OR deadline.live = 0 AND deadline.forecast <> 'nothing'
-            OR deadline.live > 0 AND deadline.forecast = 'elsewhere' AND ({OURS})
-            OR deadline.live > 0 AND deadline.forecast <> 'elsewhere' AND NOT ({OURS})
-            OR deadline.live > 0 AND deadline.challenge_epoch <= $1 AND ({OURS}) AND NOT (
+            OR deadline.live > 0 AND deadline.forecast = 'elsewhere' AND ({IS_OWN})
+            OR deadline.live > 0 AND deadline.forecast <> 'elsewhere' AND NOT ({IS_OWN})
+            OR deadline.live > 0 AND deadline.challenge_epoch <= $1 AND ({IS_OWN}) AND NOT (
                 (deadline.forecast = 'landed'
                     OR deadline.reason = '{WAITS_TO_OPEN}' AND deadline.open_epoch > $1)
                 AND NOT EXISTS (SELECT 1 FROM proving_windowpost post WHERE post.miner_id = deadline.miner_id
                     AND post.deadline_index = deadline.index AND post.open_epoch = deadline.open_epoch
                     AND post.state <> 'LANDED'
                     AND (deadline.forecast = 'landed' OR post.state <> 'PROVED' OR post.skipped <> '{{}}')))
-            OR deadline.live > 0 AND deadline.challenge_epoch > $1 AND ({OURS}) AND deadline.forecast <>
+            OR deadline.live > 0 AND deadline.challenge_epoch > $1 AND ({IS_OWN}) AND deadline.forecast <>
                 CASE WHEN EXISTS (SELECT 1 FROM sectors_worker host WHERE host.tenant_id = miner.tenant_id
                     AND host.kinds @> '["window_post"]' AND host.retired_at IS NULL AND NOT host.is_paused
                     AND host.seen_at >= $2 - interval '{sealing_policy().worker_away_s} seconds')

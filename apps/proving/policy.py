@@ -37,7 +37,7 @@ LIMITS: Final = {
 
 AHEAD_WINDOWS: Final = 2
 """Sectors are looked at so many windows before their faults must be declared."""
-APART_SHARE: Final = 10
+INTERVAL_SHARE: Final = 10
 """Two looks are this part of a window apart (6 epochs on mainnet), 2 epochs at least."""
 
 
@@ -51,6 +51,6 @@ def again_epochs(params: ProvingParams) -> int:
     return 2 * params.window // 3
 
 
-def apart_epochs(params: ProvingParams) -> int:
+def interval_epochs(params: ProvingParams) -> int:
     """Return how far apart two looks are that both count."""
-    return max(2, params.window // APART_SHARE)
+    return max(2, params.window // INTERVAL_SHARE)

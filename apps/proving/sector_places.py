@@ -55,7 +55,7 @@ def _stored(sector: Sector, *, viewer: Principal, now: datetime) -> Iterator[Sec
     if not names:
         return
     what = "sealed" if sector.key_comm_r is None else "update"
-    looks = {row.store: row for row in sector_checks(sector.miner, [sector.number]).get(sector.number, [])}
+    checks = {row.store: row for row in sector_checks(sector.miner, [sector.number]).get(sector.number, [])}
     rows = stores_visible(viewer, now=now).filter(tenant_id=sector.tenant_id, name__in=names)
     stores = {row.name: row for row in rows}
     file = f"{what}/s-t0{sector.miner.actor_id}-{sector.number}"
@@ -65,7 +65,7 @@ def _stored(sector: Sector, *, viewer: Principal, now: datetime) -> Iterator[Sec
             store=name,
             store_condition="DETACHED",
             is_counted=name == sector.store,
-            **_found(copies.get(name), looks.get(name)),
+            **_found(copies.get(name), checks.get(name)),
         )
         attached = attachments_of(stores[name]) if name in stores else []
         for row in attached:
@@ -76,17 +76,17 @@ def _stored(sector: Sector, *, viewer: Principal, now: datetime) -> Iterator[Sec
             yield place
 
 
-def _found(copy: SectorCopy | None, look: SectorCheck | None) -> dict[str, Any]:
+def _found(copy: SectorCopy | None, check: SectorCheck | None) -> dict[str, Any]:
     """Return what is known of the files in a store: by a check of all of them, or a later look before a proof
     that found them bad.
     """
-    is_later = look is not None and (
-        copy is None or copy.checked_at is None or (look.checked_at > copy.checked_at and not look.is_good)
+    is_later = check is not None and (
+        copy is None or copy.checked_at is None or (check.checked_at > copy.checked_at and not check.is_good)
     )
-    if look is not None and is_later:
-        condition = CopyCondition.GOOD if look.is_good else CopyCondition.BAD
-        reason = "" if look.is_good else look.reason
-        return {"condition": str(condition), "reason": reason, "checked_at": look.checked_at}
+    if check is not None and is_later:
+        condition = CopyCondition.GOOD if check.is_good else CopyCondition.BAD
+        reason = "" if check.is_good else check.reason
+        return {"condition": str(condition), "reason": reason, "checked_at": check.checked_at}
     if copy is None:
         return {}
     reason = bad_files_text(copy) or copy.reason
@@ -97,8 +97,8 @@ def _under_way(sector: Sector) -> Iterator[SectorPlace]:
     """Return the host that has the files of a sector that is not done."""
     job = Job.objects.filter(sector=sector).select_related("sticky_worker").order_by("pk").first()
     if job is not None and job.sticky_worker is not None and sector.state not in FINAL_STATES:
-        told = getattr(sector, "damocles", None)
-        path = "" if told is None else told.location
+        reported = getattr(sector, "damocles", None)
+        path = "" if reported is None else reported.location
         yield SectorPlace(what="work", host=job.sticky_worker.name, path=path)
 
 

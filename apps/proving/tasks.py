@@ -24,7 +24,7 @@ from apps.proving.services.posts import posts_advance
 from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.services.recovery_schedule import recoveries_begin
-from apps.proving.services.windows import posts_schedule, windows_unproved
+from apps.proving.services.windows import posts_schedule, unproved_windows_list
 
 
 def proving_context() -> ProvingContext | None:
@@ -39,7 +39,7 @@ def proving_context() -> ProvingContext | None:
 @single_flight
 def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Follow windows and partitions of every miner, and judge what will become of them."""
-    roots = roots_active()  # before the head: what is read then is never older than they
+    roots = roots_active()  # read before the head: later reads are never older than these
     context = proving_context()
     if context is None:
         return
@@ -63,7 +63,7 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
     context = proving_context()
     if context is None:
         return
-    windows = windows_unproved(miners_active_now(), context=context)
+    windows = unproved_windows_list(miners_active_now(), context=context)
     for_each_isolated(
         windows.items(),
         lambda item: posts_schedule(item[0], windows=item[1], context=context),

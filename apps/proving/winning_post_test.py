@@ -38,7 +38,7 @@ def trial_request(viewer: Principal, *, actor_id: int) -> dict[str, Any]:
         raise NothingToProve(
             gettext("f0{actor_id} has no active sector that can be proved").format(actor_id=actor_id)
         )
-    randomness = secrets.token_bytes(31) + b"\x00"  # as the chain's: a field element
+    randomness = secrets.token_bytes(31) + b"\x00"  # a field element, as the chain's randomness is
     return {
         "SectorInfos": [
             {

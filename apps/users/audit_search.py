@@ -27,7 +27,7 @@ CHECKED: Final = "audit:checked"
 """Where Redis keeps how far the chain was checked."""
 STEP: Final = 2_000
 """Lines that one look checks: some ten milliseconds."""
-LOOKED: Final = 20_000
+LINES_SEARCHED: Final = 20_000
 """Lines that one page of a search looks at: some ten milliseconds, however long the log is."""
 YEARS: Final = (1970, 9998)
 """First and last year that a search may name: a day more must still be a date."""
@@ -92,7 +92,7 @@ def audit_page(viewer: Principal, wanted: AuditQuestion, *, before: int = 0, lim
     if before:
         rows = rows.filter(pk__lt=before)
     rows = _numbered(rows, wanted)
-    stop = rows[LOOKED - 1 : LOOKED].first() if wanted.is_narrow else None
+    stop = rows[LINES_SEARCHED - 1 : LINES_SEARCHED].first() if wanted.is_narrow else None
     if stop is not None:
         rows = rows.filter(pk__gte=stop.pk)
     found = list(_fitting(rows, wanted)[:limit])
@@ -125,14 +125,14 @@ def _fitting(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[Audi
     return rows
 
 
-def chain_look() -> ChainCheck:
+def chain_check_latest() -> ChainCheck:
     """Check the lines that are new since the last look, some at a time."""
     before = _remembered()
     if before.broken is not None:
         return before
     anchor = AuditEntry.objects.filter(pk=before.to).first() if before.to else None
     if before.to and (anchor is None or anchor.entry_hash != before.to_hash):
-        before = ChainCheck()  # another database than the one that was checked
+        before = ChainCheck()  # this is another database than the one that was checked
     found = _walk(before, limit=STEP)
     _remember(found)
     return found
@@ -164,14 +164,14 @@ def _remembered() -> ChainCheck:
         return ChainCheck()
     if not text:
         return ChainCheck()
-    kept = json.loads(text)
-    return ChainCheck(kept["to"], kept["hash"], datetime.fromisoformat(kept["at"]), kept["broken"])
+    stored = json.loads(text)
+    return ChainCheck(stored["to"], stored["hash"], datetime.fromisoformat(stored["at"]), stored["broken"])
 
 
 def _remember(found: ChainCheck) -> None:
     at = (found.at or clock.now()).isoformat()
-    kept = {"to": found.to, "hash": found.to_hash, "at": at, "broken": found.broken}
+    stored = {"to": found.to, "hash": found.to_hash, "at": at, "broken": found.broken}
     try:
-        redis_client().set(CHECKED, json.dumps(kept))
+        redis_client().set(CHECKED, json.dumps(stored))
     except RedisError:
-        return  # the next look begins where this one did
+        return  # the next check begins where this one did

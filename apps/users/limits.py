@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RULES_KEPT_S: Final = 1.0
+RULES_CACHED_S: Final = 1.0
 """How long a process remembers a tenant's rules: a change counts within this time."""
 
 TAKE: Final = """
@@ -115,14 +115,14 @@ class Rules:
         self._turn = threading.Lock()
 
     def of(self, tenant_id: int) -> tuple[Rule, ...]:
-        """Return a tenant's rules, read again every `RULES_KEPT_S`."""
+        """Return a tenant's rules, read again every `RULES_CACHED_S`."""
         until, rules = self._known.get(tenant_id, (0.0, ()))
         if time.monotonic() < until:
             return rules
         rows = RateLimit.objects.filter(tenant_id=tenant_id, capacity__gt=0)
         rules = tuple(rule_of(row) for row in rows)
         with self._turn:
-            self._known[tenant_id] = (time.monotonic() + RULES_KEPT_S, rules)
+            self._known[tenant_id] = (time.monotonic() + RULES_CACHED_S, rules)
         return rules
 
     def is_free(self, tenant_id: int, service: str, api: str) -> bool:

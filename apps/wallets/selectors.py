@@ -80,4 +80,4 @@ def sign_records(viewer: Principal) -> QuerySet[SignRecord]:
 
 def sign_records_before(rows: QuerySet[SignRecord], at: datetime, pk: int) -> QuerySet[SignRecord]:
     """Return those of `sign_records` that stand below one of them."""
-    return rows.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)  # the last one bounds the index
+    return rows.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)  # the last condition bounds the index

@@ -294,7 +294,7 @@ def wallets_calls() -> Figure:
 def wallets_cpu() -> Figure:
     """CPU of the wallets at a head at which one of them moved."""
     address = importlib.import_module("apps.wallets.models").Wallet.objects.latest("pk").address
-    moved = importlib.import_module("apps.wallets.services.refresh").wallets_moved
+    moved = importlib.import_module("apps.wallets.services.refresh").moved_wallets_mark
 
     def turn() -> None:
         moved([address], at=pool().factories.now())

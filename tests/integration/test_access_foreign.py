@@ -255,7 +255,9 @@ def address_rows() -> list[Endpoint]:
 def test_over_json_rpc_a_shared_address_changes_nothing_of_the_others(client, pool, row, monkeypatch):
     shared(pool)
     # The chain would take the given-up message of alice back: only that it is hers speaks against it.
-    monkeypatch.setattr("apps.messages.services.retry.sender_chain_state", lambda *_args, **_how: AT_SEVEN)
+    monkeypatch.setattr(
+        "apps.messages.services.retry.sender_chain_state_read", lambda *_args, **_how: AT_SEVEN
+    )
     other = people.token("admin", of="bob")
     method = SERVICES[row.path.partition(".")[0]].find(row.path, row.method.split()[0])
     assert method is not None
@@ -269,7 +271,9 @@ def test_over_json_rpc_a_shared_address_changes_nothing_of_the_others(client, po
 def test_the_calls_about_a_shared_address_reach_what_is_the_callers_own(client, pool, monkeypatch):
     shared(pool)
     factories.message("bob-up", of="bob", state="FAILED", nonce=8, from_addr=pool.wallet.address)
-    monkeypatch.setattr("apps.messages.services.retry.sender_chain_state", lambda *_args, **_how: AT_SEVEN)
+    monkeypatch.setattr(
+        "apps.messages.services.retry.sender_chain_state_read", lambda *_args, **_how: AT_SEVEN
+    )
     other = people.token("admin", of="bob")
     rows = {row.path: row for row in address_rows()}
 

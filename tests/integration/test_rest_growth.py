@@ -77,7 +77,7 @@ EVERYBODY = ("the operator", "its tenant", "another tenant")
 )
 def test_no_list_reads_more_of_a_longer_table(client, address, table, who, monkeypatch, pool_redis):
     redis_client().delete(audit_search.CHECKED)
-    monkeypatch.setattr(audit_search, "LOOKED", 1_000)
+    monkeypatch.setattr(audit_search, "LINES_SEARCHED", 1_000)
     monkeypatch.setattr(audit_search, "STEP", 500)
     token = people.operator_token() if who == "the operator" else people.token(of=who[:4].strip())
     tenant, seen = people.tenant("its").pk, []

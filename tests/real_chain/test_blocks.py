@@ -19,7 +19,7 @@ from apps.blocks.rounds.miner_round import MinerRound
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.selection import MessageSelection
 from apps.blocks.rounds.timing import RoundTimes
-from apps.blocks.services.rewards import rewards_paid
+from apps.blocks.services.rewards import paid_rewards_read
 from apps.blocks.states import RoundState
 from apps.chain.models import Head
 from apps.chain.node.client import chain_client
@@ -100,7 +100,7 @@ async def test_our_block_is_taken_by_lotus_and_its_reward_is_read(mining: Any) -
 
     await one_win(node, miner)  # something executes it: this block, or one that the node has made since
     tipset = Head(height=row.epoch, key=" ".join(one["/"] for one in head["Cids"]))
-    paid = await asyncio.to_thread(in_database, lambda: rewards_paid(chain_client(), tipset=tipset))
+    paid = await asyncio.to_thread(in_database, lambda: paid_rewards_read(chain_client(), tipset=tipset))
     own = dict(paid)[miner.row.actor_id]
     before, after = (
         int(node.call("StateGetActor", miner.row.address, one["Cids"])["Balance"])

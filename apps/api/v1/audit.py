@@ -16,7 +16,7 @@ from apps.api.v1.pagination import Pages, number
 from apps.api.v1.serializers import QuerySerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
-from apps.users.audit_search import YEARS, AuditQuestion, audit_page, chain_look
+from apps.users.audit_search import YEARS, AuditQuestion, audit_page, chain_check_latest
 
 
 class AuditQuery(QuerySerializer):
@@ -112,7 +112,7 @@ class AuditStateView(PoolView):
     @extend_schema(responses=AuditState)
     def get(self, _request: Request) -> Response:
         """Verify the hash chain from where the last check ended; `audit_verify` verifies all of it."""
-        found = chain_look()
+        found = chain_check_latest()
         return Response(
             {
                 "intact": found.broken is None,

@@ -15,7 +15,7 @@ from apps.api.v1.proving import PAGE_MAX, context_require, whole
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
-from apps.proving.services.compaction import compaction_plan, compaction_send, partitions_of
+from apps.proving.services.compaction import compacted_partitions_read, compaction_plan, compaction_send
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
@@ -68,7 +68,7 @@ def sent_before_body(message: Message, index: int) -> dict[str, Any]:
     """Write the compaction of a key that was used before."""
     return {
         "deadline": index,
-        "partitions": list(partitions_of(message)),
+        "partitions": list(compacted_partitions_read(message)),
         "removed": None,
         "moved": None,
         "gas": None,

@@ -14,7 +14,7 @@ from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.tokens import tenant_to_equip
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.users.services.join_tokens import LIFE, join_token_issue
+from apps.users.services.join_tokens import VALID_FOR, join_token_issue
 from apps.users.states import JOINS
 
 
@@ -45,7 +45,7 @@ class JoinTokensView(PoolView):
         data = checked(JoinTokenInput(data=request.data))
         tenant = tenant_to_equip(self.principal, data.get("tenant", ""))
         text = join_token_issue(tenant=tenant, part=data["part"], by=self.principal)
-        return created({"token": text, "expires_at": clock.now() + LIFE})
+        return created({"token": text, "expires_at": clock.now() + VALID_FOR})
 
 
 urlpatterns = [

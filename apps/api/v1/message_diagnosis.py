@@ -64,7 +64,7 @@ class DiagnosisView(PoolView):
         return Response(
             {
                 "reason": str(found.reason),
-                "words": found.words,
+                "words": found.text,
                 "evidence": found.evidence,
                 "by_itself": found.by_itself,
                 "next_epoch": found.next_epoch,

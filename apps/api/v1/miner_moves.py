@@ -19,8 +19,8 @@ from apps.core.errors import BadValue
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.moves.selectors import move_of
-from apps.moves.services.heights import move_cancel, move_in, move_out
-from apps.moves.steps import StepState, Way
+from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
+from apps.moves.steps import Direction, StepState
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from apps.moves.steps import Move, MoveWindow, Step
     from apps.users.principals import Principal
 
-WAYS = [str(way) for way in Way]
+WAYS = [str(way) for way in Direction]
 
 
 class MinerMoveStepOutput(serializers.Serializer[Any]):
@@ -112,21 +112,21 @@ def move_body(move: Move) -> dict[str, Any]:
     plain = ("miner", "height", "works_from", "works_until", "is_pending")
     return {
         **{name: getattr(move, name) for name in plain},
-        "way": str(move.way),
+        "way": str(move.direction),
         "steps": [step_body(step) for step in move.steps],
         "windows": [window_body(window) for window in move.windows],
     }
 
 
-def move_do(miner: Miner, *, way: Way, by: Principal, **body: Any) -> Miner:
+def move_do(miner: Miner, *, way: Direction, by: Principal, **body: Any) -> Miner:
     """Do one act of a move.  Raises DomainError naming the field."""
-    allowed = ("height", "last_number") if way == Way.IN else ("height", "give_numbers")
+    allowed = ("height", "last_number") if way == Direction.IN else ("height", "give_numbers")
     given = [name for name in body if body[name] is not None and body[name] is not False]
     if len(given) != 1 or given[0] not in allowed:
         raise BadValue(gettext("must be one of {names}").format(names=", ".join(allowed)), field=allowed[0])
     if given == ["height"]:
-        return (move_in if way == Way.IN else move_out)(miner, height=body["height"], by=by)
-    if way == Way.IN:
+        return (miner_move_in if way == Direction.IN else miner_move_out)(miner, height=body["height"], by=by)
+    if way == Direction.IN:
         sectorid_import(miner, number=body["last_number"], principal=by)
     else:
         taken = numbers_allocated(chain_client(), miner.address)
@@ -148,17 +148,17 @@ class MinerMoveView(PoolView):
         if way and way not in WAYS:
             raise BadValue(gettext("must be in or out"), field="way")
         miner = miner_get(self.principal, address)
-        return Response(move_body(move_of(miner, self.principal, way=Way(way) if way else None)))
+        return Response(move_body(move_of(miner, self.principal, direction=Direction(way) if way else None)))
 
     @extend_schema(request=MinerMoveInput, responses=MinerMoveOutput)
     def post(self, request: Request, address: str) -> Response:
         """Set the height at which the miner moves, or take over or hand back its sector numbers."""
         body = MinerMoveInput(data=request.data)
         body.is_valid(raise_exception=True)
-        way = Way(body.validated_data.pop("way"))
+        way = Direction(body.validated_data.pop("way"))
         miner = miner_get(self.principal, address)
         done = move_do(miner, way=way, by=self.principal, **body.validated_data)
-        return Response(move_body(move_of(done, self.principal, way=way)))
+        return Response(move_body(move_of(done, self.principal, direction=way)))
 
     @extend_schema(responses=MinerMoveOutput)
     def delete(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers
 
 from apps.miners.selectors.senders import sender_choose
-from apps.miners.services.porep import porep_of
+from apps.miners.services.porep import porep_rule_read
 from apps.miners.states import MinerState, Use
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
@@ -92,7 +92,7 @@ def miner_body(miner: Miner) -> dict[str, Any]:
         "robust": miner.robust or None,
         "tenant": miner.tenant.name,
         "beneficiary": miner.beneficiary or None,
-        "porep": str(porep_of(miner)),
+        "porep": str(porep_rule_read(miner)),
         "refreshed_height": miner.refreshed_height if miner.refreshed_height >= 0 else None,
         "senders": {use.value: sender_choose(miner, use).address for use in Use},
         **{name: getattr(miner, name) for name in PLAIN},

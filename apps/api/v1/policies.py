@@ -19,7 +19,7 @@ from apps.api.v1.views import PoolView
 from apps.api.v1.wire_schema import document_schema
 from apps.core.errors import BadValue, NotFound
 from apps.messages.services.retry import policy_change
-from apps.wallets.services.policies import policy_draft, policy_read, policy_try, policy_version
+from apps.wallets.services.policies import policy_draft_make, policy_read, policy_try, policy_version_read
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire, document_decode, document_encode
@@ -89,7 +89,7 @@ class PolicyVersionView(PolicyDocumentView):
         """Show its text, who applied it, and what it changed."""
         if not number.isdecimal() or len(number) > 9:
             raise NotFound(gettext("there is no version {number}").format(number=number))
-        return answer_of(policy_version(self.principal, address=address, number=int(number)))
+        return answer_of(policy_version_read(self.principal, address=address, number=int(number)))
 
 
 class PolicyDraftView(PolicyDocumentView):
@@ -102,7 +102,7 @@ class PolicyDraftView(PolicyDocumentView):
     )
     def post(self, _request: Request, address: str) -> Response:
         """Return the policy that the change would produce, and which past decisions it would have changed."""
-        return answer_of(policy_draft(self.principal, address=address, edit=self.read(PolicyEdit)))
+        return answer_of(policy_draft_make(self.principal, address=address, edit=self.read(PolicyEdit)))
 
 
 class PolicyTrialView(PolicyDocumentView):

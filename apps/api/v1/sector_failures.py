@@ -16,7 +16,7 @@ from apps.api.v1.sector_output import SectorDetail, detail_body
 from apps.api.v1.serializers import InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.proving.services.failures import failures_retry, key_of
+from apps.proving.services.failures import failures_retry, retried_key_read
 from apps.sectors.selectors.failures import CHANGES, KINDS, failures_grouped
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.failures import failure_get, sector_state_set
@@ -135,8 +135,8 @@ class SectorFailuresRetryView(PoolView):
         )
         return Response(
             {
-                "retried": [key_of(one) for one in done],
-                "refused": [{"uuid": key_of(one), "reason": why} for one, why in refused],
+                "retried": [retried_key_read(one) for one in done],
+                "refused": [{"uuid": retried_key_read(one), "reason": why} for one, why in refused],
             }
         )
 

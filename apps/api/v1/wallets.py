@@ -15,7 +15,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_visible
-from apps.wallets.services.label import wallet_label
+from apps.wallets.services.label import wallet_label_set
 
 if TYPE_CHECKING:
     from apps.wallets.models import Wallet
@@ -108,7 +108,7 @@ class WalletView(PoolView):
         data = LabelInput(data=request.data)
         data.is_valid(raise_exception=True)
         wallet = wallet_get(self.principal, address)
-        wallet_label(principal=self.principal, wallet=wallet, label=data.validated_data["label"])
+        wallet_label_set(principal=self.principal, wallet=wallet, label=data.validated_data["label"])
         return Response(WalletOutput(wallet_data(wallet_get(self.principal, address))).data)
 
 

@@ -14,7 +14,7 @@ from apps.blocks.services.finality import f3_participate, f3_stop
 from apps.blocks.services.finality_status import f3_share
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
-from apps.blocks.services.rounds import rounds_interrupted
+from apps.blocks.services.rounds import rounds_interrupt
 from apps.blocks.services.settle import rounds_settle
 from apps.chain.node.link import link_to
 from apps.chain.selectors.heads import head_current
@@ -61,7 +61,7 @@ def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
     if head is None:
         return ""
     if head.key != settled_key:
-        rounds_interrupted(before=head.height - 1)
+        rounds_interrupt(before=head.height - 1)
         rounds_settle(head, finality=network_current().chain_finality)
         rewards_book()
     if sums_up:

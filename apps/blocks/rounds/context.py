@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from apps.blocks.services.guard import Reservation, blocks_reserve, blocks_signed
-from apps.blocks.services.rounds import Submitted, rounds_submitted, rounds_won
+from apps.blocks.services.guard import Reservation, blocks_reserve, signed_blocks_store
+from apps.blocks.services.rounds import Submitted, submissions_record, wins_record
 from apps.core.database_threads import DatabaseThreads
 from apps.core.grouped_calls import GroupedCalls
 
@@ -27,13 +27,13 @@ class RoundWrites:
 
     def __init__(self) -> None:
         call = blocks_database
-        self.won: GroupedCalls[Round, Round] = GroupedCalls(lambda rows: call(rounds_won, rows))
+        self.won: GroupedCalls[Round, Round] = GroupedCalls(lambda rows: call(wins_record, rows))
         self.reserve: GroupedCalls[Reservation, Block] = GroupedCalls(lambda rows: call(blocks_reserve, rows))
         self.signed: GroupedCalls[tuple[Block, BlockMsg], None] = GroupedCalls(
-            lambda rows: call(blocks_signed, rows)
+            lambda rows: call(signed_blocks_store, rows)
         )
         self.submitted: GroupedCalls[Submitted, None] = GroupedCalls(
-            lambda rows: call(rounds_submitted, rows)
+            lambda rows: call(submissions_record, rows)
         )
 
 

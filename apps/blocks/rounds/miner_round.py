@@ -22,7 +22,7 @@ from apps.blocks.rounds.providers import META_BLOCK, META_DRAW
 from apps.blocks.rounds.template import BlockTemplate, proof_request, with_signature
 from apps.blocks.rounds.timing import StepTimer
 from apps.blocks.selectors.mining_miners import worker_granted
-from apps.blocks.services.guard import Reservation, block_signed, block_unsigned
+from apps.blocks.services.guard import Reservation, signed_block_decode, unsigned_block_decode
 from apps.blocks.services.rounds import REASON_MAX, Submitted, round_advance
 from apps.blocks.states import RoundState, WhyNot
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -84,7 +84,7 @@ class MinerRound:
             return None
         if (signed := self._signed_before()) is not None:
             self._drawn()  # it takes no more messages: others do not wait until it is submitted
-            await self._end(self._hand_in(signed, block_signed(signed)))
+            await self._end(self._hand_in(signed, signed_block_decode(signed)))
             return None
         try:
             won = await self._draw()
@@ -332,7 +332,7 @@ class MinerRound:
 
     async def _sign(self, info: BaseInfo, row: Block) -> BlockMsg:
         """Have the reserved header signed; the same one every time."""
-        block = block_unsigned(row)
+        block = unsigned_block_decode(row)
         payload = block.header.signing_bytes
         made = None if self.made is None else self.made.header
         async with self.step("sign"):

@@ -23,7 +23,7 @@ from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.providers import BlockProviders
 from apps.blocks.rounds.selection import GATHER_SHARE, MessageSelection
 from apps.blocks.rounds.timing import NULL_ROUNDS_MAX, EpochClock
-from apps.blocks.services.rounds import rounds_at, rounds_record
+from apps.blocks.services.rounds import rounds_read, rounds_record
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.core.database_threads import DatabaseThreads
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
@@ -216,7 +216,7 @@ class BlockProducer:
         ours = (base.height + 1, epoch)
         miners = [one for one in self.miners if all(map(one.row.works_at, ours))]
         times = clock_.times(self.origin, nulls)
-        found = await blocks_database(rounds_at, [one.row for one in miners], epoch=epoch)
+        found = await blocks_database(rounds_read, [one.row for one in miners], epoch=epoch)
         context = RoundContext(
             epoch=epoch,
             base=base,

@@ -27,7 +27,7 @@ from apps.gateway.errors import SignerRefused
 from apps.gateway.hub.blocking_client import requests_send
 from apps.gateway.hub.requests import HubRequest
 from apps.gateway.hub.routes import proof_route
-from apps.gateway.services.connection_test import proof_finding
+from apps.gateway.services.connection_test import prover_proof_check
 from apps.gateway.services.signatures import wallet_sign
 from apps.miners.selectors.winning_hosts import winning_account
 from apps.proving.winning_post_test import NothingToProve, trial_request
@@ -142,9 +142,9 @@ def _proof(miner: Miner, request: Any) -> Any:
 
 def _verify(miner: Miner, request: Any, answer: Any) -> None:
     proof = answer[0] if isinstance(answer, list) and answer else None
-    finding = proof_finding(miner.actor_id or 0, request=request, answer=proof, took="proved")
+    finding = prover_proof_check(miner.actor_id or 0, request=request, answer=proof, took="proved")
     if not finding.is_good:
-        raise WarmUpFailed(finding.words)
+        raise WarmUpFailed(finding.text)
 
 
 def _node_key(info: BaseInfo) -> None:

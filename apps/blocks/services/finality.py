@@ -16,15 +16,15 @@ from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.blocks.models import F3Lease
-from apps.blocks.services.finality_nodes import F3Node, f3_running, instance_read, voters_listed
-from apps.blocks.services.finality_restored import doubt_reason, holders_known, restored_mark
+from apps.blocks.services.finality_nodes import F3Node, f3_nodes_find, instance_read, voters_read
+from apps.blocks.services.finality_restored import doubt_explain, lease_holders_find, restored_mark
 from apps.blocks.services.finality_tickets import (
     ISSUER_MISMATCH,
     RENEW_WITHIN,
     TERM,
     TicketTaken,
     lease_request,
-    refusal_code,
+    refusal_code_read,
 )
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.live import Change, publish_all
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 F3_CHANGE: Final = "f3"
 """Kind of a change of leases, and of what nodes say of F3."""
-KEPT: Final = timedelta(days=1)
+TICKET_RETENTION: Final = timedelta(days=1)
 """How long the ticket of a miner stays for which no lease is asked any more; by then its lease has ended."""
 
 
@@ -69,7 +69,7 @@ def _publish(miners: Iterable[Miner]) -> None:
 
 def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: datetime) -> bool:
     leases = {row.miner_id: row for row in F3Lease.objects.filter(miner__in=miners).select_related("miner")}
-    nodes = f3_running(links)
+    nodes = f3_nodes_find(links)
     instances = {node.link.url: node.instance for node in nodes}
     restored_mark(miners, leases=leases, instances=instances, term=TERM + RENEW_WITHIN, now=now)
     if not nodes:
@@ -87,14 +87,14 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
         own = next((node for node in nodes if node.link.url == lease.node), None)
         lease.instance, lease.looked_at = newest, now
         if lease.is_in_doubt:
-            voters = voters_listed(nodes) if voters is None else voters
+            voters = voters_read(nodes) if voters is None else voters
             _ask_holder(lease, nodes, voters, silent, now=now)
             continue
         lease.instance = newest if own is None else own.instance
         is_early = lease.runs_at(now) and lease.ends - lease.instance > RENEW_WITHIN
         if own is None or lease.reason or not is_early:
-            asked = nodes if own is None else [own, *(node for node in nodes if node is not own)]
-            _ask(lease, asked, silent, now=now)
+            ordered = nodes if own is None else [own, *(node for node in nodes if node is not own)]
+            _ask(lease, ordered, silent, now=now)
     return True
 
 
@@ -110,11 +110,11 @@ def _ask_holder(
 
     One that is instances behind lists leases that have ended.
     """
-    holders = holders_known(lease, voters=voters.get(lease.miner.actor_id or -1, ()))
+    holders = lease_holders_find(lease, voters=voters.get(lease.miner.actor_id or -1, ()))
     current = [node for node in nodes if node.instance + RENEW_WITHIN >= lease.instance]
     holder = [node for node in current if node.link.url in holders]
     if lease.restored_until is None or len(holders) != 1 or not holder:
-        _failed(lease, doubt_reason(lease, holders=holders), now=now)
+        _failed(lease, doubt_explain(lease, holders=holders), now=now)
     elif lease.reason or not lease.runs_at(now) or lease.ends - holder[0].instance <= RENEW_WITHIN:
         _ask(lease, holder, silent, now=now)
 
@@ -128,9 +128,9 @@ def f3_stop(
     may vote, and instances stand still while the network's votes do not suffice.
     """
     others = F3Lease.objects.exclude(miner__in=miners)
-    old = others.filter(Q(looked_at=None) | Q(looked_at__lt=now - KEPT))
+    old = others.filter(Q(looked_at=None) | Q(looked_at__lt=now - TICKET_RETENTION))
     old.filter(ticket="").delete()
-    if old.exists() and (nodes := f3_running(links())):
+    if old.exists() and (nodes := f3_nodes_find(links())):
         old.filter(reserved_until__lt=max(node.instance for node in nodes)).delete()
     ended = others.exclude(reason=reason, failing_since=None)
     _publish(row.miner for row in ended.select_related("miner"))
@@ -152,7 +152,7 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
             return
         except NodeRefused as refusal:
             reason = refusal.reason
-            if refusal_code(refusal) == ISSUER_MISMATCH:
+            if refusal_code_read(refusal) == ISSUER_MISMATCH:
                 bound = lease.reserved_until + 1
                 reason = gettext(
                     "the node that votes for it is unavailable: another may vote from instance {instance} on"
@@ -167,16 +167,16 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
         else:
             return
         if lease.ticket != before:
-            break  # whether this node votes is not known: no other one may
+            break  # it is unknown whether this node votes: no other one may
     _failed(lease, reasons[0], now=now)
 
 
-def _renewed(lease: F3Lease, node: F3Node, given: Mapping[str, Any], *, now: datetime) -> None:
-    first = instance_read(given["FromInstance"])
-    ends = instance_read(first + int(given["ValidityTerm"]))
+def _renewed(lease: F3Lease, node: F3Node, participation: Mapping[str, Any], *, now: datetime) -> None:
+    first = instance_read(participation["FromInstance"])
+    ends = instance_read(first + int(participation["ValidityTerm"]))
     facts = {
-        "network": str(given["Network"])[:200],
-        "issuer": str(given["Issuer"])[:200],
+        "network": str(participation["Network"])[:200],
+        "issuer": str(participation["Issuer"])[:200],
         "from_instance": first,
         "ends": ends,
         "reserved_until": ends,

@@ -26,12 +26,12 @@ class F3Node:
     instance: int
 
 
-def f3_running(links: Iterable[NodeLink]) -> list[F3Node]:
+def f3_nodes_find(links: Iterable[NodeLink]) -> list[F3Node]:
     """Return the nodes that run F3, with the instance that each works on; others are left out.
 
     All are asked at the same time: those that hang cost one wait together.
     """
-    return [node for node in ask_all(links, ask=_running) if node is not None]
+    return [node for node in nodes_query(links, request=_running) if node is not None]
 
 
 def _running(link: NodeLink) -> F3Node | None:
@@ -42,19 +42,21 @@ def _running(link: NodeLink) -> F3Node | None:
         return None
 
 
-def ask_all(links: Iterable[NodeLink], *, ask: Callable[[NodeLink], Answer]) -> list[Answer]:
+def nodes_query(links: Iterable[NodeLink], *, request: Callable[[NodeLink], Answer]) -> list[Answer]:
     """Return what each node says, in their order, all asked at the same time; `ask` reads no rows."""
     nodes = list(links)
     if len(nodes) < 2:
-        return [ask(link) for link in nodes]
+        return [request(link) for link in nodes]
     with ThreadPoolExecutor(len(nodes)) as threads:
-        return list(threads.map(ask, nodes))
+        return list(threads.map(request, nodes))
 
 
-def voters_listed(nodes: Sequence[F3Node]) -> dict[int, set[str]]:
+def voters_read(nodes: Sequence[F3Node]) -> dict[int, set[str]]:
     """Return by which nodes each actor is voted for; empty where one of them does not tell."""
     found: dict[int, set[str]] = {}
-    for node, actors in zip(nodes, ask_all([node.link for node in nodes], ask=_participants), strict=True):
+    for node, actors in zip(
+        nodes, nodes_query([node.link for node in nodes], request=_participants), strict=True
+    ):
         if actors is None:
             return {}
         for actor_id in actors:
@@ -64,8 +66,8 @@ def voters_listed(nodes: Sequence[F3Node]) -> dict[int, set[str]]:
 
 def _participants(link: NodeLink) -> list[int] | None:
     try:
-        said = link.call("F3ListParticipants", [], timeout_s=ANSWER_S)
-        return [int(one["MinerID"]) for one in said or []]
+        response = link.call("F3ListParticipants", [], timeout_s=ANSWER_S)
+        return [int(one["MinerID"]) for one in response or []]
     except (NodeRefused, NodeUnavailable, KeyError, TypeError, ValueError):
         return None
 

@@ -45,7 +45,7 @@ def restored_mark(
     for miner in miners:
         lease = leases.get(miner.pk)
         if lease is None and not instances:
-            continue  # nobody is asked to vote now; on a chain without F3 nobody ever is
+            continue  # no node votes for it now; on a chain without F3 none ever does
         if lease is None:
             lease = leases[miner.pk] = F3Lease.objects.get_or_create(miner=miner)[0]
             lease.miner = miner
@@ -71,12 +71,12 @@ def _has_synced(urls: Collection[str], *, since: datetime) -> bool:
     return nodes_all().filter(url__in=urls, state=NodeState.HEALTHY, checked_at__gte=since).exists()
 
 
-def holders_known(lease: F3Lease, *, voters: Collection[str]) -> set[str]:
+def lease_holders_find(lease: F3Lease, *, voters: Collection[str]) -> set[str]:
     """Return which nodes vote for a miner in doubt: `voters` say so, one was asked since the restore."""
     return set(voters) | ({lease.node} if lease.ticket else set())
 
 
-def doubt_reason(lease: F3Lease, *, holders: Collection[str]) -> str:
+def doubt_explain(lease: F3Lease, *, holders: Collection[str]) -> str:
     """Return why a lease in doubt is not renewed, and until when."""
     if lease.restored_until is None:
         return gettext("the database was restored: no node in sync has reported the current instance yet")

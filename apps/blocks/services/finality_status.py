@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 
 from apps.blocks.selectors.finality import F3_STATUS_KEY, F3Participation
 from apps.blocks.services.finality import F3_CHANGE
-from apps.blocks.services.finality_nodes import ask_all
-from apps.blocks.services.finality_tickets import DISABLED, refusal_code
+from apps.blocks.services.finality_nodes import nodes_query
+from apps.blocks.services.finality_tickets import DISABLED, refusal_code_read
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.live import OPERATOR, Change, publish
 
@@ -49,7 +49,7 @@ def f3_ask(link: NodeLink, *, height: int | None = None) -> F3Participation:
             asked_height=height,
         )
     except NodeRefused as refusal:
-        is_without = refusal.is_unknown_method or refusal_code(refusal) == DISABLED
+        is_without = refusal.is_unknown_method or refusal_code_read(refusal) == DISABLED
         reason = gettext("this node does not run F3") if is_without else refusal.reason
         return F3Participation(is_running=False, reason=reason[:200])
     except NodeUnavailable as error:
@@ -70,7 +70,7 @@ def _finalized(link: NodeLink) -> int | None:
 
 def f3_share(links: Mapping[str, NodeLink], *, height: int) -> None:
     """Ask the nodes and store their answers for the pages; the head has this height."""
-    answers = ask_all(links.values(), ask=partial(f3_ask, height=height))
+    answers = nodes_query(links.values(), request=partial(f3_ask, height=height))
     with suppress(RedisError, OSError):
         cache.set(F3_STATUS_KEY, dict(zip(links, answers, strict=True)), STORED_S)
     publish(Change(F3_CHANGE, "nodes", OPERATOR))

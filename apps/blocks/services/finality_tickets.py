@@ -17,7 +17,7 @@ RENEW_WITHIN: Final = 2
 
 DISABLED, TICKET_INVALID, TICKET_EXPIRED, ISSUER_MISMATCH, STARTS_BEFORE, NOT_READY = 4, 5, 6, 7, 9, 10
 """Codes of lotus; nodes of other makes are known by the words below."""
-WORDS: Final[dict[str, int]] = {
+REFUSAL_TEXTS: Final[dict[str, int]] = {
     "f3 is disabled": DISABLED,
     "ticket is not valid": TICKET_INVALID,
     "ticket has expired": TICKET_EXPIRED,
@@ -38,12 +38,12 @@ def lease_request(lease: F3Lease, *, node: F3Node) -> dict[str, Any]:
     """Return the lease that a node gives.  Raises NodeRefused, NodeUnavailable, TicketTaken."""
     previous = lease.ticket
     for is_last in (False, True):
-        asked = [lease.miner.address, previous or None, TERM]
+        params = [lease.miner.address, previous or None, TERM]
         try:
-            ticket = str(node.link.call("F3GetOrRenewParticipationTicket", asked, timeout_s=ANSWER_S))
+            ticket = str(node.link.call("F3GetOrRenewParticipationTicket", params, timeout_s=ANSWER_S))
             return _voted(lease, node, ticket)
         except NodeRefused as refusal:
-            code = refusal_code(refusal)
+            code = refusal_code_read(refusal)
             # A ticket that nobody can read binds nobody any more once its lease has run out.
             is_void = code == TICKET_INVALID and node.instance > lease.reserved_until
             if is_last or not (code in RENEWABLE or is_void):
@@ -57,12 +57,12 @@ def _voted(lease: F3Lease, node: F3Node, ticket: str) -> dict[str, Any]:
     before = (lease.ticket, lease.node, lease.reserved_until)
     _reserve(lease, ticket, node.link.url, ticket_end(ticket, instance=node.instance))
     try:
-        given: dict[str, Any] = node.link.call("F3Participate", [ticket], timeout_s=ANSWER_S)
+        participation: dict[str, Any] = node.link.call("F3Participate", [ticket], timeout_s=ANSWER_S)
     except NodeRefused as refusal:
-        if refusal_code(refusal) in WORDS.values():
+        if refusal_code_read(refusal) in REFUSAL_TEXTS.values():
             _reserve(lease, *before)  # the node says that it does not vote by this one
         raise
-    return given
+    return participation
 
 
 def _reserve(lease: F3Lease, ticket: str, url: str, until: int) -> None:
@@ -92,7 +92,7 @@ def ticket_end(ticket: str, *, instance: int) -> int:
         return instance + TERM + RENEW_WITHIN
 
 
-def refusal_code(refusal: NodeRefused) -> int:
+def refusal_code_read(refusal: NodeRefused) -> int:
     """Return lotus' code of a refusal, by its words where the node is of another make."""
-    by_words = (code for words, code in WORDS.items() if words in refusal.reason.lower())
-    return refusal.rpc_code if refusal.rpc_code in WORDS.values() else next(by_words, refusal.rpc_code)
+    by_text = (code for text, code in REFUSAL_TEXTS.items() if text in refusal.reason.lower())
+    return refusal.rpc_code if refusal.rpc_code in REFUSAL_TEXTS.values() else next(by_text, refusal.rpc_code)

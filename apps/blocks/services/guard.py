@@ -50,20 +50,22 @@ class Reservation:
 
 
 @transaction.atomic
-def blocks_reserve(asked: Sequence[Reservation]) -> list[Block | Exception]:
+def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exception]:
     """Reserve the heights for headers; return the rows that have them, maybe of other headers.
 
     In the place of one that a block of its miner, which may be signed, makes a fault stands SlashGuard.
     """
     genesis = genesis_current()
     of_miners = Block.objects.filter(
-        genesis=genesis, actor_id__in=[one.block.header.miner.actor_id for one in asked]
+        genesis=genesis, actor_id__in=[one.block.header.miner.actor_id for one in reservations]
     )
-    below = of_miners.filter(height__in={one.base_height for one in asked}).only("actor_id", "height", "cid")
+    below = of_miners.filter(height__in={one.base_height for one in reservations}).only(
+        "actor_id", "height", "cid"
+    )
     own = {(row.actor_id, row.height): row for row in below}
     results: list[Block | Exception] = [
         _grinding(one, own.get((one.block.header.miner.actor_id, one.base_height))) or _row(one, genesis)
-        for one in asked
+        for one in reservations
     ]
     new = [row for row in results if isinstance(row, Block)]
     # In one order: a service beside us that writes the same waits, and none for the other.
@@ -76,40 +78,40 @@ def blocks_reserve(asked: Sequence[Reservation]) -> list[Block | Exception]:
     ]
 
 
-def _grinding(asked: Reservation, own: Block | None) -> SlashGuard | None:
+def _grinding(reservation: Reservation, own: Block | None) -> SlashGuard | None:
     """Return the fault of a header on parents that lack the miner's own block of their height.
 
     Where a program beside us has made the miner's block there, ours of which nobody knows that it was signed
     is no reason: the signer signs one header of a height, and were both signed, that would be the fault.
     """
-    if own is None or own.cid in {str(cid) for cid in asked.block.header.parents}:
+    if own is None or own.cid in {str(cid) for cid in reservation.block.header.parents}:
         return None
-    if asked.has_own and not own.cid:
+    if reservation.has_own and not own.cid:
         return None
-    words = (
+    reason = (
         gettext(
             "parent-grinding fault: the parents at epoch {epoch} do not include the miner's own block {cid}"
-        ).format(epoch=asked.base_height, cid=own.cid)
+        ).format(epoch=reservation.base_height, cid=own.cid)
         if own.cid
         else gettext(
             "parent-grinding fault: the parents at epoch {epoch} do not include the miner's own block of that"
             " epoch, which may have been signed"
-        ).format(epoch=asked.base_height)
+        ).format(epoch=reservation.base_height)
     )
-    return SlashGuard(words)
+    return SlashGuard(reason)
 
 
-def _row(asked: Reservation, genesis: str) -> Block:
-    block = asked.block
+def _row(reservation: Reservation, genesis: str) -> Block:
+    block = reservation.block
     return Block(
         genesis=genesis,
         actor_id=block.header.miner.actor_id,
         height=block.header.height,
-        parents=parents_digest(block.header.parents),
+        parents=_parents_digest(block.header.parents),
         unsigned=to_cbor(block),
         messages=len(block.bls_messages) + len(block.secpk_messages),
-        round=asked.round,
-        reserved_at=asked.at,
+        round=reservation.round,
+        reserved_at=reservation.at,
     )
 
 
@@ -123,20 +125,20 @@ def _offset(row: Block) -> SlashGuard:
     )
 
 
-def block_unsigned(row: Block) -> BlockMsg:
+def unsigned_block_decode(row: Block) -> BlockMsg:
     """Return the block whose header may be signed at a height."""
     block: BlockMsg = from_cbor(BlockMsg, bytes(row.unsigned))
     return block
 
 
-def block_signed(row: Block) -> BlockMsg:
+def signed_block_decode(row: Block) -> BlockMsg:
     """Return the block as it was signed, which a service that was killed may have submitted or not."""
     assert row.signed is not None
     block: BlockMsg = from_cbor(BlockMsg, bytes(row.signed))
     return block
 
 
-def blocks_signed(signed: Sequence[tuple[Block, BlockMsg]]) -> list[None]:
+def signed_blocks_store(signed: Sequence[tuple[Block, BlockMsg]]) -> list[None]:
     """Store signed blocks: a retry submits the same."""
     for row, block in signed:
         row.cid, row.signed = str(block.cid), to_cbor(block)
@@ -146,6 +148,6 @@ def blocks_signed(signed: Sequence[tuple[Block, BlockMsg]]) -> list[None]:
     return [None] * len(signed)
 
 
-def parents_digest(parents: Sequence[Cid]) -> bytes:
+def _parents_digest(parents: Sequence[Cid]) -> bytes:
     """Name a tipset; its blocks in another order are the same parents, as in lotus' CidArrsEqual."""
     return hashlib.sha256(b"".join(sorted({cid.data for cid in parents}))).digest()

@@ -56,10 +56,10 @@ def rewards_book() -> int:
             continue
         try:
             if row.epoch not in traces:
-                traces[row.epoch] = rewards_paid(client, tipset=tipset)
+                traces[row.epoch] = paid_rewards_read(client, tipset=tipset)
             booked += _book(row, traces[row.epoch], tipset=tipset, client=client)
         except (DomainError, KeyError, TypeError, ValueError):
-            continue  # with the next head
+            continue  # retried with the next head
     return booked
 
 
@@ -67,7 +67,7 @@ ApplyRewards = tuple[int, ApplyRewardsParams]
 """Number of the miner's actor, and what it was paid."""
 
 
-def rewards_paid(client: ChainClient, *, tipset: Head) -> list[ApplyRewards]:
+def paid_rewards_read(client: ChainClient, *, tipset: Head) -> list[ApplyRewards]:
     """Return what the execution of a tipset paid to the miners of its blocks, in their order.
 
     Raises DomainError where no node computes it, ValueError or its kin for an answer that cannot be read.

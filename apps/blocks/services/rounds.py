@@ -35,7 +35,7 @@ def rounds_record(rounds: Sequence[Round]) -> None:
 
 
 @transaction.atomic
-def rounds_won(rows: Sequence[Round]) -> list[Round]:
+def wins_record(rows: Sequence[Round]) -> list[Round]:
     """Write that rounds were won, before their blocks are made; return the rows that others wrote first."""
     # In one order: a service beside us that writes the same waits, and none for the other.
     Round.objects.bulk_create(sorted(rows, key=lambda row: row.miner_id), ignore_conflicts=True)
@@ -72,7 +72,7 @@ class Submitted:
 
 
 @transaction.atomic
-def rounds_submitted(taken: Sequence[Submitted]) -> list[None]:
+def submissions_record(taken: Sequence[Submitted]) -> list[None]:
     """Note that a node took blocks; rounds that another service moved meanwhile stay as that has them."""
     blocks = Block.objects.filter(pk__in=[one.block.pk for one in taken], submitted_at=None)
     blocks.update(submitted_at=taken[0].at)
@@ -82,12 +82,12 @@ def rounds_submitted(taken: Sequence[Submitted]) -> list[None]:
     return [None] * len(taken)
 
 
-LEFT: Final[Compiled[Round]] = Compiled(
+ROUNDS_LEFT: Final[Compiled[Round]] = Compiled(
     "rounds_left",
     lambda before: Round.objects.select_related("miner").filter(state=RoundState.WON, epoch__lt=before),
     before="bigint",
 )
-AT: Final[Compiled[Round]] = Compiled(
+ROUNDS_AT: Final[Compiled[Round]] = Compiled(
     "rounds_at",
     lambda epoch, miners: Round.objects.select_related("block", "miner").filter(
         epoch=epoch, miner_id__any=miners
@@ -97,9 +97,9 @@ AT: Final[Compiled[Round]] = Compiled(
 )
 
 
-def rounds_interrupted(*, before: int) -> int:
+def rounds_interrupt(*, before: int) -> int:
     """End the rounds that a service left behind when it was killed and that are too old to go on."""
-    rows = LEFT.rows(before=before)
+    rows = ROUNDS_LEFT.rows(before=before)
     for row in rows:
         round_advance(
             row,
@@ -109,9 +109,9 @@ def rounds_interrupted(*, before: int) -> int:
     return len(rows)
 
 
-def rounds_at(miners: Sequence[Miner], *, epoch: int) -> dict[int, Round]:
+def rounds_read(miners: Sequence[Miner], *, epoch: int) -> dict[int, Round]:
     """Return the rounds of an epoch that are there already, with their blocks, by the miner's key."""
-    return {row.miner_id: row for row in AT.rows(epoch=epoch, miners=[miner.pk for miner in miners])}
+    return {row.miner_id: row for row in ROUNDS_AT.rows(epoch=epoch, miners=[miner.pk for miner in miners])}
 
 
 def rounds_publish(rows: Sequence[Round]) -> None:

@@ -37,7 +37,7 @@ def _moved(first: Parameter, last: Parameter) -> QuerySet[Round]:
         epoch__lte=last,
         block__isnull=False,
     )
-    # Without the blocks themselves, which are most of what these rows hold.
+    # The blocks themselves are left out: they are most of a row's bytes.
     return rows.select_related("miner").only("state", "epoch", "miner__uuid", "miner__tenant_id")
 
 
@@ -51,7 +51,7 @@ def rounds_settle(head: HeadRow, *, finality: int) -> int:
     for row in rows:
         event = _event(row, is_there=row.is_there, depth=head.height - row.epoch)
         if event:
-            # By what the win seemed lost is no word about a block that is on the chain.
+            # A reason why the win seemed lost is cleared once its block is on the chain.
             round_advance(row, event=event, **({"reason": ""} if event == "INCLUDE" else {}))
             moved += 1
     return moved

@@ -25,10 +25,10 @@ from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.selectors.read_cache import chain_read_once
-from apps.chain.services.heads import follower_row, head_follow, steps_enqueued
+from apps.chain.services.heads import enqueued_steps_record, follower_load, head_follow
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.services.probes import node_require_ours, nodes_probe
+from apps.chain.services.probes import node_require_own, nodes_probe
 from apps.core import clock
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
@@ -126,7 +126,7 @@ class ChainFollower:
 
     def _follow(self, facts: TipsetFacts, address: NodeAddress, *, finality: int) -> Follower | None:
         """Follow a tipset that was announced; return the new head if it moved."""
-        node_require_ours(address.http_url, client=client_of(address))
+        node_require_own(address.http_url, client=client_of(address))
         self.box.heard_at = time.monotonic()
         result = head_follow(client=chain_client(), facts=facts, now=clock.now(), finality=finality)
         self._said = ""
@@ -166,7 +166,7 @@ class ChainFollower:
         `place`: where the follower stands, if that was just read.
         """
         before, self._enqueued = self._enqueued, None
-        row = place or follower_row()
+        row = place or follower_load()
         head = row.head
         if head is None:
             return False
@@ -175,7 +175,7 @@ class ChainFollower:
             self._enqueued = head, row.steps_epoch, epoch_s
             return False
         if epoch <= row.steps_epoch and before is not None and is_sibling(before[0], head):
-            steps_enqueued(row, key=head.key, epoch=row.steps_epoch)
+            enqueued_steps_record(row, key=head.key, epoch=row.steps_epoch)
             self._enqueued = head, row.steps_epoch, epoch_s
             return False
         expires_s = max(STEP_EXPIRES_EPOCHS * epoch_s, 30)
@@ -183,7 +183,7 @@ class ChainFollower:
             height=epoch, key=head.key, expires_s=expires_s, before=row.steps_epoch, finality=finality
         )
         # Noted after sending: a kill between the two sends them twice, which every step bears.
-        steps_enqueued(row, key=head.key, epoch=epoch)
+        enqueued_steps_record(row, key=head.key, epoch=epoch)
         self._enqueued = head, epoch, epoch_s
         return True
 

@@ -94,7 +94,7 @@ def faults_reset(*, principal: Principal, node: Node) -> dict[str, Any]:
     return _audit(principal, node=node, action="devnet.reset_faults", before=old, after=new)
 
 
-def devnet_act(
+def devnet_action_run(
     *,
     principal: Principal,
     node: Node,
@@ -112,10 +112,10 @@ def devnet_act(
     for number in what.numbers:
         value = numbers.get(number.name)
         if value is None or not number.least <= value <= number.most:
-            words = gettext("must be a whole number from {least} to {most}").format(
+            reason = gettext("must be a whole number from {least} to {most}").format(
                 least=number.least, most=number.most
             )
-            raise BadValue(words, field=number.name)
+            raise BadValue(reason, field=number.name)
         params.append(value)
     if what.switch:
         params.append(switch)

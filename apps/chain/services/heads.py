@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from apps.chain.node.client import ChainClient
 
-KEPT_FINALITIES: Final = 3
+FINALITIES_STORED: Final = 3
 """How many finalities of heads stay in the table; older ones can no longer be reverted."""
 
 PRUNE_EVERY: Final = 64
@@ -58,11 +58,11 @@ def head_follow(
     alone (`is_after_gap`).  One transaction; only the follower that leads may call it.
     Raises NodeUnavailable or NodeRefused with nothing written.
     """
-    place = follower_row()
+    place = follower_load()
     tip = place.head
     if tip is not None and tip.key == facts.key:
         return None
-    gap, reverted, joined = _way(client=client, tip=tip, facts=facts, finality=finality)
+    gap, reverted, joined = _path(client=client, tip=tip, facts=facts, finality=finality)
     has_gap = not joined and bool(gap[-1].parents)
     try:
         with transaction.atomic():
@@ -79,7 +79,7 @@ def head_follow(
         return None
 
 
-def follower_row() -> Follower:
+def follower_load() -> Follower:
     """Return the single row that says where the follower stands."""
     return next(iter(FOLLOWER.rows()), None) or Follower.objects.get_or_create(pk=1)[0]
 
@@ -89,12 +89,12 @@ FOLLOWER: Final[Compiled[Follower]] = Compiled(
 )
 
 
-def steps_enqueued(row: Follower, *, key: str, epoch: int) -> None:
+def enqueued_steps_record(row: Follower, *, key: str, epoch: int) -> None:
     """Record the head and the epoch whose steps were enqueued last."""
     Follower.objects.filter(pk=row.pk).update(steps_key=key, steps_epoch=epoch)
 
 
-def _way(
+def _path(
     *, client: ChainClient, tip: Head | None, facts: TipsetFacts, finality: int
 ) -> tuple[list[TipsetFacts], list[str], bool]:
     """Walk down from the new head and from our tip until they meet.
@@ -176,7 +176,7 @@ def _store(
         raise OtherFollower
     place.head = head
     if head.height % PRUNE_EVERY == 0:
-        floor = head.height - KEPT_FINALITIES * max(finality, PRUNE_EVERY)
+        floor = head.height - FINALITIES_STORED * max(finality, PRUNE_EVERY)
         Head.objects.filter(height__lt=floor).delete()
     publish(Change("head", head.height, None))
     return HeadStepResult(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from apps.chain.node.client import ChainClient
 
-MINERS_TELL: Final = (
+MINER_PARAMS: Final = (
     "SupportedProofTypes",
     "WPoStPeriodDeadlines",
     "WPoStChallengeWindow",
@@ -31,7 +31,7 @@ MINERS_TELL: Final = (
     "FaultDeclarationCutoff",
 )
 """Parameters that lotus leaves out and every miner of the chain shows."""
-MINERS_ASKED: Final = 3
+MINERS_READ: Final = 3
 FIRST_V1_1: Final = RegisteredSealProof.STACKED_DRG_2KIB_V1_1
 """Older proof types no chain takes any more."""
 
@@ -51,8 +51,8 @@ def network_bind(client: ChainClient) -> Network:
     row = network_read(client)
     bound = network_bound()
     if bound is None or (bound.version, bound.params) != (row.version, row.params):
-        told = {"name": row.name, "genesis": row.genesis, "version": row.version, "params": row.params}
-        row, _ = Network.objects.update_or_create(pk=1, defaults=told)
+        reported = {"name": row.name, "genesis": row.genesis, "version": row.version, "params": row.params}
+        row, _ = Network.objects.update_or_create(pk=1, defaults=reported)
         read_again()
     return row
 
@@ -61,7 +61,7 @@ def network_read(client: ChainClient) -> Network:
     """Return the unsaved row that this node would bind the pool to.  Raises WrongNetwork, NetworkUnknown."""
     name, genesis, _ = client.chain_known()
     bound = network_check(name, genesis=genesis)
-    params = params_read(client, name=name, kept={} if bound is None else bound.params)
+    params = params_read(client, name=name, stored={} if bound is None else bound.params)
     try:
         network_from_params(params)
     except (UnknownNetwork, BadField) as error:
@@ -69,15 +69,15 @@ def network_read(client: ChainClient) -> Network:
     return Network(pk=1, name=name, genesis=genesis, version=client.state_network_version(), params=params)
 
 
-def params_read(client: ChainClient, *, name: str, kept: Mapping[str, Any]) -> dict[str, Any]:
+def params_read(client: ChainClient, *, name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a network's parameters: the node's own first, then NETWORK_PARAMS, then those of its miners."""
-    told = client.state_get_network_params()
+    reported = client.state_get_network_params()
     if network_is_listed(name):
-        return told
-    told = {member: value for member, value in told.items() if value not in (None, "", [])}
-    stated = settings.NETWORK_PARAMS | told | {"NetworkName": name}
-    seen = {member: kept[member] for member in MINERS_TELL if member in kept}
-    if any(member not in stated and member not in seen for member in MINERS_TELL):
+        return reported
+    reported = {member: value for member, value in reported.items() if value not in (None, "", [])}
+    stated = settings.NETWORK_PARAMS | reported | {"NetworkName": name}
+    seen = {member: stored[member] for member in MINER_PARAMS if member in stored}
+    if any(member not in stated and member not in seen for member in MINER_PARAMS):
         seen |= miner_facts_read(client)
     return seen | stated
 
@@ -87,14 +87,14 @@ def miner_facts_read(client: ChainClient) -> dict[str, Any]:
     head = client.chain_head()
     # The genesis block names no miner; where there are blocks, their miners need no list of all.
     miners = head.miners if head.height > 0 else client.call("StateListMiners", []) or ()
-    for miner in miners[:MINERS_ASKED]:
+    for miner in miners[:MINERS_READ]:
         try:
             info, deadline = client.state_miner_info(miner), client.state_miner_proving_deadline(miner)
         except NodeRefused:
             continue
         size = info.get("SectorSize")
         proofs = [int(proof) for proof in RegisteredSealProof if proof.sector_size == size]
-        times = {member: deadline[member] for member in MINERS_TELL if deadline.get(member)}
+        times = {member: deadline[member] for member in MINER_PARAMS if deadline.get(member)}
         return times | {"SupportedProofTypes": [proof for proof in proofs if proof >= FIRST_V1_1]}
     return {}
 

@@ -28,17 +28,17 @@ def nodes_sync(texts: Iterable[str]) -> list[Node]:
 
     What an operator switched off stays off, and nodes that an operator added stay as they are.
     """
-    kept = []
+    configured = []
     for position, text in enumerate(texts):
         address = node_address(text)
         node, _ = Node.objects.get_or_create(url=address.http_url)
         node.is_enabled = node.is_enabled or not node.is_configured
         node.token, node.position, node.is_configured = address.token, position, True
         node.save(update_fields=["is_enabled", "token", "position", "is_configured", "updated_at"])
-        kept.append(node)
-    gone = Node.objects.filter(is_configured=True).exclude(pk__in=[node.pk for node in kept])
-    gone.update(is_enabled=False, is_configured=False)
-    return kept
+        configured.append(node)
+    removed = Node.objects.filter(is_configured=True).exclude(pk__in=[node.pk for node in configured])
+    removed.update(is_enabled=False, is_configured=False)
+    return configured
 
 
 class NodeNotServing(Conflict):

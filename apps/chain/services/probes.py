@@ -32,7 +32,7 @@ LAG_EPOCHS_MAX: Final = 2
 PROBE_TIMEOUT_S: Final = 1.5
 """A node that does not give its head within this time is taken for away."""
 
-PROBES_KEPT: Final = 120
+PROBES_STORED: Final = 120
 """Answer times that stay in a node's row: two minutes of them."""
 
 DETAIL_EVERY: Final = timedelta(seconds=30)
@@ -165,7 +165,7 @@ def _sync_text(sync: Any) -> str:
 def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
     """Put one finding into its row; the first node that answers binds the pool to its network."""
     node.checked_at = now
-    node.probes = [*node.probes, None if finding.error else finding.latency_ms][-PROBES_KEPT:]
+    node.probes = [*node.probes, None if finding.error else finding.latency_ms][-PROBES_STORED:]
     node.network_name = finding.network[0][:100] or node.network_name
     if finding.error or finding.head is None:
         node.state, node.error = NodeState.AWAY, finding.error
@@ -191,7 +191,7 @@ def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
             setattr(node, name, value)
 
 
-def node_require_ours(url: str, *, client: ChainClient) -> None:
+def node_require_own(url: str, *, client: ChainClient) -> None:
     """Compare a node's network and genesis with the pool's before a head of it is taken.
 
     Another chain may come back at an address.  Raises WrongNetwork, and nobody reads the node from then on.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from apps.checks.report.report import Report, Result
 
-KEPT: Final = timedelta(days=30)
+RETENTION: Final = timedelta(days=30)
 """Alerts that ended and notifications that were sent are kept so long."""
 SAY_MAX: Final = 1000
 
@@ -42,7 +42,7 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
     for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True):
         for alert, event in _events(channel, failing=failing, ended=ended, now=now):
             rows.append(
-                notification_of(
+                _notification(
                     channel,
                     alert=alert,
                     event=event,
@@ -52,8 +52,8 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
                 )
             )
     Notification.objects.bulk_create(rows)
-    Notification.objects.filter(next_try_at=None, created_at__lt=now - KEPT).delete()
-    Alert.objects.filter(ended_at__lt=now - KEPT).delete()
+    Notification.objects.filter(next_try_at=None, created_at__lt=now - RETENTION).delete()
+    Alert.objects.filter(ended_at__lt=now - RETENTION).delete()
     return rows
 
 
@@ -80,13 +80,13 @@ def _events(
 ) -> Iterator[tuple[Alert, AlertEvent]]:
     """Yield what a channel is told: a check that fails at most once in `repeat_s`, even one that flaps."""
     names = {row.check_name for row in (*failing, *ended)}
-    said = Notification.objects.filter(
+    sent = Notification.objects.filter(
         channel=channel,
         alert__check_name__in=names,
         event__in=[AlertEvent.STARTED, AlertEvent.REPEATED],
     )
-    said = said.order_by("alert__check_name", "-pk").distinct("alert__check_name")
-    last = {row.alert.check_name: row for row in said.select_related("alert").defer("body") if row.alert}
+    sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
+    last = {row.alert.check_name: row for row in sent.select_related("alert").defer("body") if row.alert}
     for alert in failing:
         if channel.critical_only and alert.severity != Severity.CRITICAL:
             continue
@@ -100,7 +100,7 @@ def _events(
             yield alert, AlertEvent.ENDED
 
 
-def notification_of(
+def _notification(
     channel: AlertChannel, *, alert: Alert, event: AlertEvent, result: Result | None, pool: str, now: datetime
 ) -> Notification:
     """Return an unsaved notification: what lists on pages say, without reasons and addresses."""

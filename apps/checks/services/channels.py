@@ -137,7 +137,7 @@ def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
 def channel_test(*, principal: Principal, channel: AlertChannel, now: datetime) -> Notification:
     """Write a test notification; it is sent like any other, and what waits for the channel goes before it."""
     _allowed(principal)
-    # A pause as short as a claim may be one: somebody is sending it.
+    # A pause no longer than a claim may be a claim: a sender has it in hand.
     channel.notifications.filter(next_try_at__gt=now + CLAIM).update(next_try_at=now)
     audit_record(principal=principal, action="alerts.channel.test", target=channel.name, before={})
     row = Notification(

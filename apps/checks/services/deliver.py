@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 BACKOFF: Final = timedelta(seconds=30)
 """Before the second attempt; doubled with each up to `BACKOFF_MAX`."""
 BACKOFF_MAX: Final = timedelta(hours=1)
-GIVEN_UP: Final = timedelta(hours=24)
+DELIVERY_WINDOW: Final = timedelta(hours=24)
 """After that nobody wants to know any more; the page and a check name what was not delivered."""
 
 
@@ -60,7 +60,7 @@ def _sent(row: Notification, *, now: Callable[[], datetime]) -> bool:
         at = now()
         row.error = error.reason[:300]
         pause = min(BACKOFF * 2 ** min(row.attempts - 1, 10), BACKOFF_MAX)
-        row.next_try_at = at + pause if at + pause < row.created_at + GIVEN_UP else None
+        row.next_try_at = at + pause if at + pause < row.created_at + DELIVERY_WINDOW else None
         log.warning("notification_not_delivered", channel=row.channel.name, reason=row.error)
     else:
         row.error, row.delivered_at, row.next_try_at = "", now(), None

@@ -43,7 +43,7 @@ class ConnectionTestResult:
     """What a test showed."""
 
     is_good: bool
-    words: str
+    text: str
 
 
 def connection_request(
@@ -107,10 +107,10 @@ def prover_test(row: ProverConnection, *, request: Mapping[str, Any]) -> Connect
     took = gettext("proof computed in {time:.0f} ms").format(time=(time.monotonic() - start) * 1000)
     if not isinstance(proofs, list) or not proofs:
         return ConnectionTestResult(False, gettext("it returned no proof"))
-    return proof_finding(row.actor_id, request=request, answer=proofs[0], took=took)
+    return prover_proof_check(row.actor_id, request=request, answer=proofs[0], took=took)
 
 
-def proof_finding(
+def prover_proof_check(
     miner_id: int, *, request: Mapping[str, Any], answer: Any, took: str
 ) -> ConnectionTestResult:
     """Check a proof; one of Groth16 without the circuit's verifying key by its form."""

@@ -95,10 +95,12 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     )
     tenants = list(Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk"))
     grants = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants)
-    known = set(grants.values_list("tenant_id", "address"))  # of a signer that comes back: all of them
+    known = set(
+        grants.values_list("tenant_id", "address")
+    )  # a returning signer has all of its grants already
     held = SignerKey.objects.filter(tenant=connection.tenant).values("address")
-    by_hand = SignerGrant.objects.filter(is_by_hand=True, address__in=held, tenant__in=tenants)
-    chosen = set(by_hand.values_list("tenant_id", flat=True))
+    manual = SignerGrant.objects.filter(is_by_hand=True, address__in=held, tenant__in=tenants)
+    chosen = set(manual.values_list("tenant_id", flat=True))
     for tenant in tenants:
         if tenant.pk in chosen - {connection.tenant_id}:
             continue
@@ -124,11 +126,11 @@ def connections_confirm(*, process: str, done: Mapping[str, Activity], now: date
     for model in (SignerConnection, ProverConnection):
         model.objects.filter(process=process, closed_at=None).update(seen_at=now)
         for pk, tenant_id in model.objects.filter(pk__in=list(done)).values_list("pk", "tenant_id"):
-            model.objects.filter(pk=pk).update(**activity_fields(done[str(pk)], now=now))
+            model.objects.filter(pk=pk).update(**_activity_fields(done[str(pk)], now=now))
             publish(Change("connection", str(pk), tenant_id))
 
 
-def activity_fields(activity: Activity, *, now: datetime) -> dict[str, Any]:
+def _activity_fields(activity: Activity, *, now: datetime) -> dict[str, Any]:
     """Write what a connection did as an update of its row."""
     return {
         **({"failed_at": now} if activity.failures else {}),
@@ -144,7 +146,7 @@ def activity_fields(activity: Activity, *, now: datetime) -> dict[str, Any]:
 def connection_close(*, uuid: str, tenant_id: int, activity: Activity | None) -> None:
     """Write down the end of a connection."""
     now = clock.now()
-    fields = activity_fields(activity, now=now) if activity is not None else {}
+    fields = _activity_fields(activity, now=now) if activity is not None else {}
     for model in (SignerConnection, ProverConnection):
         over = {**fields, "closed_at": now, "seen_at": now, "in_flight": 0}
         if model.objects.filter(pk=uuid).update(**over):

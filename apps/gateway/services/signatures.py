@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from apps.core.errors import DomainError
     from poolsite.wire.origins import Origin
 
-ASK_S: Final = 10.0
+SIGN_TIMEOUT_S: Final = 10.0
 """Time for a signature, when the caller names none."""
 
 
@@ -69,7 +69,7 @@ def wallet_sign(
     to_sign: bytes,
     meta_type: str,
     extra: bytes = b"",
-    timeout_s: float = ASK_S,
+    timeout_s: float = SIGN_TIMEOUT_S,
 ) -> Signature:
     """Sign with a connected signer.  Raises SignerAway, SignerRefused."""
     request = WalletSignRequest(address, accounts, to_sign, meta_type, extra)
@@ -80,7 +80,7 @@ def wallet_sign(
 
 
 def wallet_sign_all(
-    requests: Sequence[WalletSignRequest], *, timeout_s: float = ASK_S
+    requests: Sequence[WalletSignRequest], *, timeout_s: float = SIGN_TIMEOUT_S
 ) -> list[Signature | DomainError]:
     """Sign many requests at once; each gets its signature or SignerAway or SignerRefused."""
     hub_requests = [
@@ -135,7 +135,7 @@ def wallet_has(address: str, *, accounts: Collection[str]) -> bool:
     return bool(connections_alive(wallet_route(address), accounts))
 
 
-def signers_of(address: str) -> list[SignerConnection]:
+def signers_find(address: str) -> list[SignerConnection]:
     """Return every connected signer that holds a key, those of several tenants too."""
     names = [one.connection for one in connections_alive(wallet_route(address), None)]
     return list(SignerConnection.objects.filter(uuid__in=names, closed_at=None).order_by("created_at"))

@@ -57,20 +57,18 @@ class Message(Timestamped):
     gas_premium = AttoFilField(default=0)
     nonce = models.BigIntegerField(null=True)
 
-    # Wishes
     max_fee = AttoFilField(default=0)
     gas_over_estimation = models.FloatField(default=0)
     gas_over_premium = models.FloatField(default=0)
     expire_epoch = models.BigIntegerField(default=0)
     """Last epoch at which it may be chosen; 0 means no end."""
     hold_base_fee = AttoFilField(default=0)
-    """Above this base fee it waits; 0 means that it has no such wish."""
+    """Above this base fee it waits; 0 means no such limit."""
     hold_until = models.BigIntegerField(default=0)
     """Epoch at which it goes whatever the base fee is; 0 means no end."""
     pushed_height = models.BigIntegerField(default=0)
     """Newest head when it was pushed."""
 
-    # Signed
     signed = models.BinaryField(default=b"")
     """The signed message as CBOR."""
     cid = CidField(blank=True, default="")
@@ -80,7 +78,6 @@ class Message(Timestamped):
     published_at = models.DateTimeField(null=True)
     """When a node first took this version."""
 
-    # Landed
     height = models.BigIntegerField(default=0)
     """Of the tipset that includes it."""
     tipset_key = models.TextField(blank=True, default="")
@@ -95,7 +92,6 @@ class Message(Timestamped):
     return_data = models.BinaryField(default=b"")
     landed_at = models.DateTimeField(null=True)
 
-    # Waiting
     wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default=Wait.NEXT_HEAD)
     error = models.CharField(max_length=2000, blank=True, default="")
     attempts = models.PositiveIntegerField(default=0)
@@ -118,7 +114,7 @@ class Message(Timestamped):
                 condition=Q(state="UNFILLED", expire_epoch__gt=0),
             ),
             models.Index(fields=["from_addr", "nonce"], name="message_filled", condition=Q(state="FILLED")),
-            # What is on its way, for counts: neither landed nor given-up rows cost anything.
+            # Counts read only what is unfilled or in flight: landed and failed rows cost nothing.
             models.Index(
                 fields=["tenant", "state", "from_addr"],
                 name="message_open",
@@ -131,7 +127,7 @@ class Message(Timestamped):
             models.Index(F("tenant"), F("created_at").desc(), F("id").desc(), name="message_tenant_page"),
             models.Index(F("created_at").desc(), F("id").desc(), name="message_page"),
             models.Index(F("from_addr"), F("created_at").desc(), F("id").desc(), name="message_from_page"),
-            # Pages of what is not landed must not read through what is.
+            # Pages of messages that have not landed must not read through those that have.
             models.Index(
                 F("state"),
                 F("created_at").desc(),

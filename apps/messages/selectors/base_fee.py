@@ -18,7 +18,7 @@ SPANS: Final = 96
 """Points of a whole day's history: one for each quarter of an hour."""
 WINDOW_S: Final = 2 * 3600
 """Length of the cheap window."""
-KNOWN_MIN_S: Final = 6 * 3600
+HISTORY_MIN_S: Final = 6 * 3600
 """With less history than this no hour can be called the cheapest of the day."""
 
 
@@ -79,7 +79,7 @@ def base_fee_history(*, head: Head, epoch_s: int) -> list[BaseFeeSpan]:
 
 def cheap_window(history: Sequence[BaseFeeSpan]) -> CheapWindow | None:
     """Find the cheapest two hours; None while less than six hours are known."""
-    if len(history) < 2 or history[-1].start_s - history[0].start_s < KNOWN_MIN_S:
+    if len(history) < 2 or history[-1].start_s - history[0].start_s < HISTORY_MIN_S:
         return None
     starts = [span.start_s for span in history]
     means: dict[int, float] = {}

@@ -37,7 +37,7 @@ def messages_visible(viewer: Principal) -> QuerySet[Message]:
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 
-def message_get(viewer: Principal, id: str) -> Message:  # the messager's word for it
+def message_get(viewer: Principal, id: str) -> Message:  # the messager's own name for this parameter
     """Return the message that the viewer means by `id`, see `message_meant`.
 
     Raises MessageNotFound, for a stranger's too, and MessageIdAmbiguous.

@@ -19,11 +19,11 @@ def kind_from_address(address: str) -> str:
 
 def receiver_kinds(addresses: Collection[str]) -> dict[str, str]:
     """Return the kinds of receivers; those that nobody has asked for yet are left out."""
-    told = {address: kind for address in addresses if (kind := kind_from_address(address))}
-    rest = [address for address in dict.fromkeys(addresses) if address and address not in told]
+    known = {address: kind for address in addresses if (kind := kind_from_address(address))}
+    rest = [address for address in dict.fromkeys(addresses) if address and address not in known]
     if not rest:
-        return told
-    return told | dict(Receiver.objects.filter(pk__in=rest).values_list("address", "kind"))
+        return known
+    return known | dict(Receiver.objects.filter(pk__in=rest).values_list("address", "kind"))
 
 
 def kinds_of_codes(codes: Collection[str]) -> dict[str, str]:

@@ -44,18 +44,18 @@ SEEN: Final = Prepared("messages_seen", _seen_text("= ANY($1)"), ["text[]"])
 """For several; of a list the planner thinks that it is long, and plans anew each time."""
 
 
-def messages_seen(asked: Sequence[tuple[Principal, str]]) -> list[tuple[Message, int] | DomainError]:
+def messages_seen(requests: Sequence[tuple[Principal, str]]) -> list[tuple[Message, int] | DomainError]:
     """Return what `message_get` would give each of many callers, or raise, with one query for all of them.
 
     Beside each message stands the height of the newest head, 0 before the first one.
     """
-    ids = [id_ for _, id_ in asked]
+    ids = [id_ for _, id_ in requests]
     lines = [_seen(line) for line in (SEEN_ONE.rows(ids) if len(ids) == 1 else SEEN.rows([ids]))]
     by_id: dict[str, dict[str, tuple[Message, int]]] = {}
     for line in lines:
         for name in {line[0].push_id, line[0].pk}:
             by_id.setdefault(name, {})[line[0].pk] = line
-    return [_seen_by(viewer, id_, by_id.get(id_, {})) for viewer, id_ in asked]
+    return [_seen_by(viewer, id_, by_id.get(id_, {})) for viewer, id_ in requests]
 
 
 def _seen_by(

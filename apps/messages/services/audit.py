@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def message_target(message: Message) -> str:
+def _message_target(message: Message) -> str:
     """Return how the log names a message: by its caller's id, and by the one that no other has."""
     return str(message.push_id if message.push_id == message.pk else f"{message.push_id} ({message.pk})")
 
@@ -36,7 +36,7 @@ def messages_audit(by: Principal | None, *, action: str, rows: Iterable[tuple[Me
         audit_entries_record(
             [
                 AuditEvent(
-                    principal=by, action=action, target=message_target(row), before=before, after=after
+                    principal=by, action=action, target=_message_target(row), before=before, after=after
                 )
                 for row, before, after in rows
             ]
@@ -48,14 +48,14 @@ def pushes_audit(pushed: Sequence[tuple[Principal, Message]]) -> None:
     audit_entries_record(
         [
             AuditEvent(
-                principal=by, action="message.push", target=message_target(row), after=pushed_fields(row)
+                principal=by, action="message.push", target=_message_target(row), after=_pushed_fields(row)
             )
             for by, row in pushed
         ]
     )
 
 
-def pushed_fields(row: Message) -> dict[str, Any]:
+def _pushed_fields(row: Message) -> dict[str, Any]:
     """Return what a message asks for, with units."""
     return {
         "from": row.from_addr,
@@ -66,7 +66,7 @@ def pushed_fields(row: Message) -> dict[str, Any]:
     }
 
 
-def fee_fields(row: Message) -> dict[str, str]:
+def fees_describe(row: Message) -> dict[str, str]:
     """Return the fees of a message, with units."""
     return {
         "gas_limit": gettext("{gas_limit} gas").format(gas_limit=row.gas_limit),

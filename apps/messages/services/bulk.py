@@ -10,10 +10,10 @@ from django.utils.translation import gettext
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.errors import BadValue, DomainError
 from apps.messages.services.audit import message_audit
-from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_of
+from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_build
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees, premium_floor, replace_ratio
+from apps.messages.services.replacement_fees import NewFees, premium_floor_compute, replace_ratio_read
 from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import AttoFil
@@ -67,7 +67,7 @@ def messages_bulk(
     Raises BadValue for an unknown action; what was done before a node went away stays done.
     """
     if action not in BULK_STATES:
-        raise BadValue(gettext("must be one of {words}").format(words=", ".join(BULK_STATES)), field="action")
+        raise BadValue(gettext("must be one of {names}").format(names=", ".join(BULK_STATES)), field="action")
     found = BulkDone()
     fresh: dict[str, Message] = {}
     """Keys of what is to be published, with the message for which."""
@@ -79,11 +79,11 @@ def messages_bulk(
             found.refused.append((row, error.reason))
         else:
             found.done.append(row)
-    told = messages_publish(fresh, now=now)
+    published = messages_publish(fresh, now=now)
     for new, row in fresh.items():
-        if new in told.refused and new not in told.taken:
+        if new in published.refused and new not in published.taken:
             found.done.remove(row)
-            found.refused.append((row, told.refused[new]))
+            found.refused.append((row, published.refused[new]))
     return found
 
 
@@ -124,17 +124,17 @@ def bulk_price(action: str, *, rows: Sequence[Message], client: ChainClient, hea
     """
     if action not in PRICED or not rows:
         return None
-    base_fee, ratio = int(head.base_fee), replace_ratio(client)
+    base_fee, ratio = int(head.base_fee), replace_ratio_read(client)
     first = rows[0]
     if action == "cancel":
-        found = transfer_of(first, client=client, head=head)
+        found = transfer_build(first, client=client, head=head)
     else:
         blank = replace(first.chain_message(), gas_fee_cap=AttoFil(0), gas_premium=AttoFil(0))
         found = client.gas_estimate_message(blank, GasSpec(), head.key)
     before = now = most = 0
     for row in rows:
         limit = int(found.gas_limit if action == "cancel" else row.gas_limit)
-        premium = max(int(found.gas_premium), premium_floor(int(row.gas_premium), ratio=ratio))
+        premium = max(int(found.gas_premium), premium_floor_compute(int(row.gas_premium), ratio=ratio))
         cap = max(int(found.gas_fee_cap), premium, int(row.gas_fee_cap))
         before += row.gas_limit * min(int(row.gas_fee_cap), base_fee + int(row.gas_premium))
         now += limit * min(cap, base_fee + premium)

@@ -45,7 +45,7 @@ def messages_advance(
     return advance_many(Message, event, rows, returning="tenant", updated_at=now)
 
 
-def publish_message_changes(tenants: Mapping[str, int | None] | Iterable[tuple[str, int | None]]) -> None:
+def message_changes_publish(tenants: Mapping[str, int | None] | Iterable[tuple[str, int | None]]) -> None:
     """Publish to the pages of each tenant which of its messages changed; many at once as one change."""
     pairs = list(tenants.items()) if hasattr(tenants, "items") else list(tenants)
     many = {tenant for tenant, count in Counter(t for _, t in pairs).items() if count > PUSHED_ONE_BY_ONE}
@@ -70,4 +70,4 @@ def waits_record(rows: Sequence[tuple[str, str, str]], *, now: datetime) -> None
             [now, [r[0] for r in rows], [r[1] for r in rows], [r[2][:2000] for r in rows]],
         )
         moved = dict(cursor.fetchall())
-    publish_message_changes(moved)
+    message_changes_publish(moved)

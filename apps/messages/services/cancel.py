@@ -16,12 +16,12 @@ from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
 from apps.messages.services.audit import event_record, message_audit, messages_audit
-from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance, publish_message_changes
-from apps.messages.services.fees import fee_limit
+from apps.messages.services.bulk_transitions import NOT_LANDED, message_changes_publish, messages_advance
+from apps.messages.services.fees import fee_limit_compute
 from apps.messages.services.recovery.detect import recovery_require_over
-from apps.messages.services.replace import require_in_flight, require_nonce_open
-from apps.messages.services.replacement_fees import premium_floor_of
-from apps.messages.services.sign import origin_of
+from apps.messages.services.replace import in_flight_require, nonce_open_require
+from apps.messages.services.replacement_fees import premium_floor_read
+from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import AttoFil
@@ -47,18 +47,18 @@ def message_cancel(
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
     recovery_require_over(message.from_addr, now=now)
-    require_in_flight(message)
-    require_nonce_open(message, client=client, head=head)
-    transfer = transfer_of(message, client=client, head=head)
+    in_flight_require(message)
+    nonce_open_require(message, client=client, head=head)
+    transfer = transfer_build(message, client=client, head=head)
     cancels = f"cancel:{message.from_addr}:{message.nonce}"
-    origins = [structs.replace(origin_of(message), id=cancels, kind="cancel")]
+    origins = [structs.replace(origin_build(message), id=cancels, kind="cancel")]
     answer = messages_sign([transfer], tenant_id=message.tenant_id, origins=origins)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
     return _store(message, answer, head=head, now=now, by=by)
 
 
-def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMessage:
+def transfer_build(message: Message, *, client: ChainClient, head: Head) -> ChainMessage:
     """Make the transfer with fees that a pool takes in the message's place."""
     old = message.chain_message()
     blank = replace(
@@ -71,9 +71,9 @@ def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMe
         gas_fee_cap=AttoFil(0),
         gas_premium=AttoFil(0),
     )
-    limit = fee_limit(message, client=client, key=head.key)
+    limit = fee_limit_compute(message, client=client, key=head.key)
     found = client.gas_estimate_message(blank, GasSpec(max_fee=limit, gas_over_estimation=1.25), head.key)
-    floor = premium_floor_of(message, client=client)
+    floor = premium_floor_read(message, client=client)
     premium = max(found.gas_premium, floor)
     cap = max(found.gas_fee_cap, premium, old.gas_fee_cap)
     if limit and cap * found.gas_limit > limit:
@@ -94,7 +94,7 @@ def _store(
 ) -> Message:
     """Return the message up and make the transfer the holder of its nonce, both or neither."""
     row = Message.objects.select_for_update().get(pk=message.pk)
-    require_in_flight(row)
+    in_flight_require(row)
     if row.cid != message.cid:
         raise BadMessage(
             gettext("the message was replaced in the meantime: reload it and try again"), field="id"
@@ -193,7 +193,7 @@ def messages_clear(
     waiting = {row.pk: row for row in rows.defer("params", "signed")}
     data = {pk: {"wait": str(Wait.NONE)} for pk in waiting}
     moved = messages_advance("MARK_BAD", rows=data, now=now)
-    publish_message_changes(moved)
+    message_changes_publish(moved)
     states = ({"state": str(MessageState.UNFILLED)}, {"state": str(MessageState.FAILED)})
     messages_audit(by, action="message.clear", rows=[(waiting[pk], *states) for pk in moved])
     return len(moved)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.messages.models import GasGuard
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose
+from apps.messages.services.fees import FeeChoice, actor_rules_find, fee_choose
 from apps.messages.services.guard_choice import GuardChoice, guard_choose
 from apps.messages.states import Priority, Wait
 
@@ -46,7 +46,7 @@ def candidates_filter(
     selection: Selection, *, rows: Sequence[Message], client: ChainClient, shared: SharedRules
 ) -> list[Candidate]:
     """Return the messages that pass the gates: base fee, hold, and a budget that is not used up."""
-    actors = actor_rules_for(rows, client=client, key=selection.head.key)
+    actors = actor_rules_find(rows, client=client, key=selection.head.key)
     guards = list(GasGuard.objects.order_by("pk"))
     kinds = receiver_kinds({row.to for row in rows}) if any(guard.actor for guard in guards) else {}
     base_fee, height = int(selection.head.base_fee), selection.head.height

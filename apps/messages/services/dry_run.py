@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import Sender
-from apps.messages.services.fees import actor_rules_for, fee_choose, shared_rules
-from apps.messages.services.selection import sender_chain_state
+from apps.messages.services.fees import actor_rules_find, fee_choose, shared_rules_load
+from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.validate import expiry_check, message_validate
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.selectors import sender_allowed
@@ -59,10 +59,10 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
     expiry_check(row, height=head.height)
     if not sender_allowed(principal.tenant_id, row.from_addr):
         raise SenderNotGranted(row.from_addr)
-    chain_state = sender_chain_state(row.from_addr, client=client, key=head.key)
+    chain_state = sender_chain_state_read(row.from_addr, client=client, key=head.key)
     sender = Sender.objects.filter(address=row.from_addr).first() or Sender(address=row.from_addr)
-    rule = actor_rules_for([row], client=client, key=head.key).get((row.to, row.method))
-    choice = fee_choose(row, sender=sender, actor=rule, shared=shared_rules())
+    rule = actor_rules_find([row], client=client, key=head.key).get((row.to, row.method))
+    choice = fee_choose(row, sender=sender, actor=rule, shared=shared_rules_load())
     nonce = max(sender.next_nonce, chain_state.pool_nonce)
     message = replace(row.chain_message(), nonce=nonce, gas_fee_cap=AttoFil(choice.gas_fee_cap))
     trial: dict[str, Any] = client.state_call(
@@ -77,18 +77,18 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
     )
     receipt = trial.get("MsgRct") or {}
     exit_code, gas_used = int(receipt.get("ExitCode", -1)), int(receipt.get("GasUsed", 0))
-    words = str(trial.get("Error") or "")
+    reason = str(trial.get("Error") or "")
     estimate = client.gas_batch_estimate([(message, choice.spec)], nonce=nonce, key=head.key)[0]
     found = estimate.message
     flight = sum(one.cost for one in chain_state.flight)
     if found is None:
         return DryRun(
-            exit_code, words or estimate.error, gas_used, 0, 0, 0, 0, row.value, chain_state.balance, flight
+            exit_code, reason or estimate.error, gas_used, 0, 0, 0, 0, row.value, chain_state.balance, flight
         )
     price = min(int(head.base_fee) + found.gas_premium, found.gas_fee_cap)
     return DryRun(
         exit_code=exit_code,
-        error=words,
+        error=reason,
         gas_used=gas_used,
         gas_limit=found.gas_limit,
         gas_fee_cap=found.gas_fee_cap,

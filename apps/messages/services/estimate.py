@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 from apps.messages.services.estimate_failures import failure_read
 from apps.messages.services.fees import GUARD, LEVELS, WHERE
 from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
-from apps.messages.services.selection import Ready, nonces_for
-from apps.messages.services.validate import shortfall_text
+from apps.messages.services.selection import Ready, nonces_allocate
+from apps.messages.services.validate import shortfall_describe
 from apps.messages.states import Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
@@ -64,7 +64,7 @@ def messages_estimate(
     selection.budgets.planned.clear()
     verdicts: list[Verdict] = []
     places, balance = selection.places, selection.chain_state.free_balance
-    for candidate, answer in zip(candidates, answers, strict=False):  # those beyond the answers wait
+    for candidate, answer in zip(candidates, answers, strict=False):  # candidates beyond the answers wait
         done = signed.get(candidate.row.pk)
         verdict = (
             Verdict(candidate, done, is_counted=True)
@@ -91,8 +91,8 @@ def _verdict(
     row, message = candidate.row, answer.message
     if places <= 0:
         return Verdict(candidate, None, Wait.QUOTA, is_counted=message is not None)
-    if row.value > balance:  # the trial of such a message fails, in the node's words
-        lack = shortfall_text(int(row.value), balance=balance)
+    if row.value > balance:  # the node's trial of such a message fails, and names no amounts
+        lack = shortfall_describe(int(row.value), balance=balance)
         return Verdict(candidate, None, Wait.FUNDS, lack, is_counted=message is not None)
     if message is None:
         failure = failure_read(answer.error)
@@ -103,7 +103,7 @@ def _verdict(
     if (reason := _gas_refusal(message, candidate, base_fee=int(selection.head.base_fee))) is not None:
         wait, text = reason
     elif ready.cost > balance:
-        wait, text = Wait.FUNDS, shortfall_text(ready.cost, balance=balance)
+        wait, text = Wait.FUNDS, shortfall_describe(ready.cost, balance=balance)
     elif room is not None and _gas_now(selection, message) > room:
         wait, text = Wait.DAILY_BUDGET, "its gas costs more than is left"
     else:
@@ -124,8 +124,8 @@ def _answers(
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
     """
-    first = next(nonces_for(selection.sender, chain_state=selection.chain_state, gaps=[]))
-    asked: dict[object, tuple[ChainMessage, GasSpec]] = {}
+    first = next(nonces_allocate(selection.sender, chain_state=selection.chain_state, gaps=[]))
+    requests: dict[object, tuple[ChainMessage, GasSpec]] = {}
     keys: list[object] = []
     for candidate in chosen:
         row, spec = candidate.row, candidate.spec
@@ -135,14 +135,14 @@ def _answers(
             message = replace(done.message, nonce=message.nonce)
         # Only transfers are alike: another method's second call may do something else than its first.
         key = (message, spec) if row.method == METHOD_SEND else row.pk
-        if key not in asked:
-            if len(asked) == ESTIMATES_MAX:
+        if key not in requests:
+            if len(requests) == ESTIMATES_MAX:
                 selection.has_more = True
                 break
-            asked[key] = (replace(message, nonce=first + len(asked)), spec)
+            requests[key] = (replace(message, nonce=first + len(requests)), spec)
         keys.append(key)
-    answers = client.gas_batch_estimate(list(asked.values()), nonce=first, key=selection.head.key)
-    by_key = dict(zip(asked, answers, strict=True))
+    answers = client.gas_batch_estimate(list(requests.values()), nonce=first, key=selection.head.key)
+    by_key = dict(zip(requests, answers, strict=True))
     return [by_key[key] for key in keys]
 
 
@@ -152,7 +152,7 @@ def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) 
         reason = f"gas estimate:  gas limit {message.gas_limit} over limit {BLOCK_GAS_LIMIT}"
         return Wait.ESTIMATE, reason
     most = message.gas_limit * message.gas_fee_cap
-    if candidate.guard.max_fee and most > candidate.guard.max_fee:  # it named its own fee cap
+    if candidate.guard.max_fee and most > candidate.guard.max_fee:  # the message names its own fee cap
         allowed = fil_format(candidate.guard.max_fee)
         return Wait.GAS_CAP, gettext("its gas may cost up to {most}; the guard allows {allowed}").format(
             most=fil_format(most), allowed=allowed

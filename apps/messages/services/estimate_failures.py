@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import Priority, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
@@ -67,7 +67,7 @@ def refusals_fail(rows: Sequence[Message], *, reasons: dict[str, str], now: date
     ended = {
         row.pk: {
             "wait": str(Wait.NONE),
-            "attempts": 0,  # whoever retries it starts over
+            "attempts": 0,  # a later retry starts over
             "retry_height": 0,
             "error": f"failed after {ATTEMPTS_MAX} attempts: {reasons[row.pk]}"[:2000],
         }
@@ -75,4 +75,4 @@ def refusals_fail(rows: Sequence[Message], *, reasons: dict[str, str], now: date
         if row.kind in OUTSIDE_KINDS and row.priority == Priority.REST and row.attempts + 1 >= ATTEMPTS_MAX
     }
     with transaction.atomic():
-        publish_message_changes(messages_advance("REFUSE", rows=ended, now=now))
+        message_changes_publish(messages_advance("REFUSE", rows=ended, now=now))

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.messages.models import Message
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
@@ -33,5 +33,5 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
             for row in late.select_for_update(skip_locked=True)
         }
         moved = messages_advance("EXPIRE", rows=data, now=now)
-        publish_message_changes(moved)
+        message_changes_publish(moved)
         return list(moved)

@@ -78,7 +78,7 @@ def _steps_due(head: Head) -> list[Message]:
     for key, sender, ends in overtaken.values_list("pk", "from_addr", "expire_epoch"):
         if head.height <= ends <= head.height + STEP_DUE_EPOCHS:
             waiting = sender
-        if waiting == sender:  # it is due, or one behind it is
+        if waiting == sender:  # this message is due, or one behind it is
             due.append(key)
     return list(Message.objects.filter(pk__in=due).order_by("from_addr", "nonce")) if due else []
 

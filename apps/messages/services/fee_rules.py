@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
-from apps.messages.services.fees import shared_rules
+from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.gas_checks import fee_cap_check
 from apps.messages.services.retry import retry_after_rule_change
 from apps.users.services.audit import audit_record
@@ -24,18 +24,18 @@ FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_
 @transaction.atomic
 def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int | None = None) -> SharedRules:
     """Change the pool's own rules."""
-    row = shared_rules()
-    before = rules_shown(row)
+    row = shared_rules_load()
+    before = rules_describe(row)
     fees_set(row, fees=fees)
     if quota is not None:
         row.quota = count_read(quota, field="quota")
     row.save()
     retry_after_rule_change()
-    rules_audit(principal, action="rules.set", target="pool", before=before, after=rules_shown(row))
+    rules_audit(principal, action="rules.set", target="pool", before=before, after=rules_describe(row))
     return row
 
 
-def rules_shown(row: FeeRules) -> dict[str, str | None]:
+def rules_describe(row: FeeRules) -> dict[str, str | None]:
     """Return a row's settings for the audit log."""
     names = (*FEE_FIELDS, "quota", "state")
     return values_with_units({name: getattr(row, name) for name in names if hasattr(row, name)})

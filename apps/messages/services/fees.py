@@ -57,7 +57,7 @@ class FeeChoice:
     gas_fee_cap_level: str = ""
 
 
-def shared_rules() -> SharedRules:
+def shared_rules_load() -> SharedRules:
     """Return the pool's rules; the first call makes them with the messager's defaults."""
     defaults = {"quota": 20, "gas_over_estimation": 1.25, "max_fee": MAX_FEE_DEFAULT}
     row, _ = SharedRules.objects.get_or_create(pk=1, defaults=defaults)
@@ -78,24 +78,24 @@ def fee_choose(
         ),
         gas_fee_cap=message.gas_fee_cap or _first(rules, "gas_fee_cap"),
         base_fee_gate=_first(rules, "base_fee"),
-        max_fee_level=level_of(levels, name="max_fee"),
-        gas_fee_cap_level=level_of(levels, name="gas_fee_cap"),
+        max_fee_level=_level_of(levels, name="max_fee"),
+        gas_fee_cap_level=_level_of(levels, name="gas_fee_cap"),
     )
 
 
-def fee_choice_of(message: Message, *, client: ChainClient, key: str) -> FeeChoice:
+def fee_choice_resolve(message: Message, *, client: ChainClient, key: str) -> FeeChoice:
     """Return what the rules say about one stored message."""
     sender = Sender.objects.get(address=message.from_addr)
-    rule = actor_rules_for([message], client=client, key=key).get((message.to, message.method))
-    return fee_choose(message, sender=sender, actor=rule, shared=shared_rules())
+    rule = actor_rules_find([message], client=client, key=key).get((message.to, message.method))
+    return fee_choose(message, sender=sender, actor=rule, shared=shared_rules_load())
 
 
-def fee_limit(message: Message, *, client: ChainClient, key: str) -> int:
+def fee_limit_compute(message: Message, *, client: ChainClient, key: str) -> int:
     """Return the most that the message's gas may cost by rules and guards; 0 for no limit."""
-    return capped(fee_choice_of(message, client=client, key=key).spec.max_fee, message=message)
+    return fee_limit_cap(fee_choice_resolve(message, client=client, key=key).spec.max_fee, message=message)
 
 
-def capped(limit: int, *, message: Message) -> int:
+def fee_limit_cap(limit: int, *, message: Message) -> int:
     """Hold a largest fee under the gas guard's cap; 0 stands for no limit."""
     guards = list(GasGuard.objects.filter(max_fee__gt=0))
     kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
@@ -103,7 +103,7 @@ def capped(limit: int, *, message: Message) -> int:
     return min(limit, cap) if limit and cap else limit or cap
 
 
-def level_of(levels: Mapping[str, Any], *, name: str) -> str:
+def _level_of(levels: Mapping[str, Any], *, name: str) -> str:
     """Return the first level that says something about a setting; empty if none does."""
     return next((level for level, row in levels.items() if getattr(row, name, 0)), "")
 
@@ -112,7 +112,7 @@ def _first(levels: Sequence[Any], name: str) -> Any:
     return next((value for level in levels if (value := getattr(level, name))), 0)
 
 
-def actor_rules_for(
+def actor_rules_find(
     messages: Iterable[Message], *, client: ChainClient, key: str
 ) -> dict[tuple[str, int], ActorRules]:
     """Return the rules of (receiver, method); the node is asked for codes only if any rule exists."""

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.messages.models import Message, Sender
-from apps.messages.services.selection import nonce_gaps, sender_chain_state
+from apps.messages.services.selection import nonce_gaps_find, sender_chain_state_read
 from apps.messages.states import MessageState, Priority, Wait
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ GAP_PATIENCE_EPOCHS: Final = 5
 """A gap open for so long gets a filler although messages wait: they may wait for something else."""
 
 
-def senders_with_flight(*, head: Head) -> list[str]:
+def _senders_with_flight(*, head: Head) -> list[str]:
     """Return the senders whose gaps are looked for: with messages in flight, and none that could take a gap.
 
     A message that backs off takes none, nor one that is held up for some epochs.  Where a gap filler waits
@@ -43,7 +43,7 @@ def gaps_fill(*, client: ChainClient, head: Head) -> list[str]:
     """
     filled: list[str] = []
     for_each_isolated(
-        senders_with_flight(head=head),
+        _senders_with_flight(head=head),
         lambda address: filled.extend(_sender_gaps_fill(address, client=client, head=head)),
         event="gap_fill_failed",
     )
@@ -55,7 +55,7 @@ def _sender_gaps_fill(address: str, *, client: ChainClient, head: Head) -> list[
     sender = Sender.objects.filter(address=address).first()
     if sender is None:
         return []
-    gaps = nonce_gaps(sender, chain_state=sender_chain_state(address, client=client, key=head.key))
+    gaps = nonce_gaps_find(sender, chain_state=sender_chain_state_read(address, client=client, key=head.key))
     first = gaps[0] if gaps else None
     if first is None or first != sender.gap_nonce or head.height <= (sender.gap_height or 0):
         if first != sender.gap_nonce:

@@ -49,7 +49,7 @@ def guard_choose(message: Message, *, guards: Sequence[GasGuard], receiver: str)
 
     `receiver` is the kind of actor that it goes to, empty where that is not known.
     """
-    fitting = [guard for guard in guards if guard_fits(guard, message=message, receiver=receiver)]
+    fitting = [guard for guard in guards if guard_is_applicable(guard, message=message, receiver=receiver)]
     binding = [guard for guard in fitting if guard.kind or not _is_pressing(message)]
     holds = [
         Hold(int(guard.hold_base_fee), message.pushed_height + guard.hold_epochs if guard.hold_epochs else 0)
@@ -65,7 +65,7 @@ def guard_choose(message: Message, *, guards: Sequence[GasGuard], receiver: str)
     )
 
 
-def guard_fits(guard: GasGuard, *, message: Message, receiver: str) -> bool:
+def guard_is_applicable(guard: GasGuard, *, message: Message, receiver: str) -> bool:
     """Return whether a guard speaks about a message; where the receiver's kind is not known, it does."""
     return (
         guard.actor in ("", receiver or guard.actor)

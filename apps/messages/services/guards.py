@@ -60,7 +60,7 @@ def guard_set(
     _may_change(principal, row.tenant_id)
     if row.actor and row.actor not in ACTOR_METHODS:
         raise BadMessage(
-            gettext("must be one of {words}").format(words=", ".join(sorted(ACTOR_METHODS))),
+            gettext("must be one of {names}").format(names=", ".join(sorted(ACTOR_METHODS))),
             field="actor",
         )
     if len(row.kind) > 32:

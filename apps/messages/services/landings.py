@@ -9,10 +9,10 @@ from django.db.models import F
 from django.utils.translation import gettext
 
 from apps.messages.models import Message, Sender, SignedVersion
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.services.selection import chain_nonces_advance
-from apps.messages.services.spend import ADDED, exit_code_bounded, gas_cost, spend_record
+from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
@@ -28,16 +28,16 @@ CAN_LAND: Final = (MessageState.FILLED, MessageState.FAILED, MessageState.REPLAC
 """States of a signed message that a landing moves."""
 
 
-def own_executions(executed: Executed) -> list[Execution]:
+def own_executions_select(executed: Executed) -> list[Execution]:
     """Return the executions of our senders."""
     addresses = {message.from_addr for message in executed.messages}
     senders = set(Sender.objects.filter(address__in=addresses).values_list("address", flat=True))
     return [message for message in executed.messages if message.from_addr in senders]
 
 
-def executions_land(executed: Executed, *, ours: Sequence[Execution], now: datetime) -> tuple[int, int]:
+def executions_land(executed: Executed, *, own: Sequence[Execution], now: datetime) -> tuple[int, int]:
     """Land what is ours, displace what lost its nonce to another message, notice foreign ones."""
-    by_cid = {message.cid: message for message in ours}
+    by_cid = {message.cid: message for message in own}
     rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
     # What was given up and what took its nonce may be one message on chain: the one in flight landed.
     rows_by_claim = sorted(rows, key=lambda row: (row.state == MessageState.FILLED, row.created_at))
@@ -51,33 +51,33 @@ def executions_land(executed: Executed, *, ours: Sequence[Execution], now: datet
     land: dict[str, dict[str, object]] = {}
     displace: dict[str, dict[str, object]] = {}
     foreign: list[Execution] = []
-    rivals = _rivals(ours)
+    rivals = _rivals(own)
     for cid, message in by_cid.items():
         version: Message | SignedVersion | ChainMessage | None = signed.get(cid) or older.get(cid)
         winner = version.message if isinstance(version, SignedVersion) else signed.get(cid)
-        here = rivals.get((message.from_addr, message.nonce), ())
-        if version is None and (winner := _same_content(here, message)) is not None:
+        own_rivals = rivals.get((message.from_addr, message.nonce), ())
+        if version is None and (winner := _same_content(own_rivals, message)) is not None:
             version = message.message  # a version that this database has forgotten
-        for rival in here:
+        for rival in own_rivals:
             if winner is None or rival.pk != winner.pk:
                 displace[rival.pk] = _landing_columns(executed, message, now=now)
         if version is None or winner is None:
             foreign.append(message)
         elif winner.state in CAN_LAND:
-            cost = gas_cost(version, receipt=message.receipt, base_fee=executed.base_fee)
+            cost = gas_cost_compute(version, receipt=message.receipt, base_fee=executed.base_fee)
             land[winner.pk] = _landing_columns(executed, message, now=now) | {"gas_cost": cost}
     lost = messages_advance("CONFLICT", rows=displace, now=now)
     moved = messages_advance("LAND", rows=land, now=now)
     spend_record(moved, sign=ADDED)
-    publish_message_changes([*lost.items(), *moved.items()])
+    message_changes_publish([*lost.items(), *moved.items()])
     _foreign_record(foreign, now=now)
-    chain_nonces_advance((message.from_addr, message.nonce) for message in ours)
+    chain_nonces_advance((message.from_addr, message.nonce) for message in own)
     return len(moved), len(lost)
 
 
-def _rivals(ours: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:
+def _rivals(own: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:
     """Return our rows that hold the nonces which these executions used up."""
-    wanted = {(message.from_addr, message.nonce) for message in ours}
+    wanted = {(message.from_addr, message.nonce) for message in own}
     rows = Message.objects.select_for_update().filter(
         state=MessageState.FILLED,
         from_addr__in={address for address, _ in wanted},
@@ -103,7 +103,7 @@ def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -
         "tipset_key": executed.head.parent_key,
         "executed_key": executed.head.key,
         "landed_cid": message.cid,
-        "exit_code": exit_code_bounded(receipt),
+        "exit_code": exit_code_cap(receipt),
         "gas_used": receipt.gas_used,
         "return_data": receipt.return_,
         "landed_at": now,

@@ -13,7 +13,7 @@ from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import ActorRules, Receiver
 from apps.messages.selectors.receivers import kind_from_address
-from apps.messages.services.fee_rules import fees_set, rules_audit, rules_shown
+from apps.messages.services.fee_rules import fees_set, rules_audit, rules_describe
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.retry import retry_after_rule_change
 from apps.users.services.audit import audit_record
@@ -31,7 +31,7 @@ METHOD_DIGITS = 18
 def actor_rules_set(
     *,
     principal: Principal,
-    id: uuid.UUID,  # the messager's word for it
+    id: uuid.UUID,  # the messager's own name for this parameter
     fees: dict[str, Any],
     code: str | None = None,
     method: int | None = None,
@@ -43,13 +43,13 @@ def actor_rules_set(
         if code is None or method is None:
             raise SenderNotFound("record not found", field="id")
         row = ActorRules(pk=id)
-    before = rules_shown(row)
+    before = rules_describe(row)
     if code is not None and method is not None:
         row.code, row.method, row.actor_version = code, method, actor_version
     fees_set(row, fees=fees)
     row.save()
     retry_after_rule_change()
-    rules_audit(principal, action="rules.set", target=str(row), before=before, after=rules_shown(row))
+    rules_audit(principal, action="rules.set", target=str(row), before=before, after=rules_describe(row))
     return row
 
 
@@ -107,6 +107,6 @@ def method_rule_remove(*, principal: Principal, key: uuid.UUID) -> None:
     row = ActorRules.objects.select_for_update().filter(pk=key).first()
     if row is None:
         raise NotFound(gettext("there is no such rule"))
-    audit_record(principal=principal, action="rules.remove", target=str(row), before=rules_shown(row))
+    audit_record(principal=principal, action="rules.remove", target=str(row), before=rules_describe(row))
     row.delete()
     retry_after_rule_change()

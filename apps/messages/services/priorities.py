@@ -24,14 +24,14 @@ METHOD_WINDOW_POST: Final = 5
 """SubmitWindowedPoSt of a miner actor; ours to recognise what comes from outside without a kind."""
 
 
-def push_priority(kind: str, *, method: int, is_urgent: bool) -> int:
+def priority_choose(kind: str, *, method: int, is_urgent: bool) -> int:
     """Return the class of a message as it is pushed, by its purpose; proofs come first."""
     if kind in KIND_PRIORITIES:
         return KIND_PRIORITIES[kind]
     return Priority.PROOF if is_urgent or (not kind and method == METHOD_WINDOW_POST) else Priority.REST
 
 
-def outside_priority(row: Message, *, kind: str) -> int:
+def priority_infer(row: Message, *, kind: str) -> int:
     """Return the class of a message that says nothing of its purpose, once its receiver's kind is known."""
     if row.kind or row.time_sensitive or kind != "miner":
         return row.priority

@@ -24,7 +24,7 @@ from apps.chain.states import STATES_FOREIGN
 from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services.audit import message_audit
-from apps.messages.services.bulk_transitions import publish_message_changes, waits_record
+from apps.messages.services.bulk_transitions import message_changes_publish, waits_record
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from poolsite.filecoin.codec import to_json
 from poolsite.filecoin.message import signed_message_from_cbor
@@ -111,7 +111,7 @@ def fee_caps_update(*, head: Head, now: datetime) -> None:
     )
 
 
-def nodes_for_publishing() -> list[NodeLink]:
+def publishing_nodes_list() -> list[NodeLink]:
     """Return a link to every node that messages go to: the pool's own and the messager's extra ones."""
     own = nodes_all().exclude(state__in=STATES_FOREIGN)
     places = {node.url: node.token for node in own}
@@ -127,7 +127,7 @@ def _outgoing(row: Message) -> OutgoingMessage:
         id=row.pk,
         from_addr=row.from_addr,
         nonce=signed.message.nonce,
-        body=to_json(signed),  # without the CIDs, which a node works out itself
+        body=to_json(signed),  # without the CIDs, which a node computes itself
         is_fresh=row.published_at is None,
     )
 
@@ -135,7 +135,7 @@ def _outgoing(row: Message) -> OutgoingMessage:
 def _publish(outgoing: Sequence[OutgoingMessage], *, now: datetime) -> PublishResult:
     """Send to all nodes at the same time, then write down what they said."""
     result = PublishResult()
-    links = nodes_for_publishing() if outgoing else []
+    links = publishing_nodes_list() if outgoing else []
     if not links:
         return result
     with ThreadPoolExecutor(max_workers=NODES_AT_ONCE, thread_name_prefix="publish") as threads:
@@ -171,10 +171,10 @@ def _send(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> dict[str, str]
 
 def _missing(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
     """Return what the node has not, in nonce order per sender."""
-    asked = list(dict.fromkeys(item.from_addr for item in outgoing if not item.is_fresh))
-    answers = link.call_many([("MpoolGetNonce", [address]) for address in asked])
+    senders = list(dict.fromkeys(item.from_addr for item in outgoing if not item.is_fresh))
+    answers = link.call_many([("MpoolGetNonce", [address]) for address in senders])
     ends: dict[str, int] = defaultdict(int)
-    for address, answer in zip(asked, answers, strict=True):
+    for address, answer in zip(senders, answers, strict=True):
         if not isinstance(answer, NodeRefused):
             ends[address] = int(answer)
     return [item for item in outgoing if item.is_fresh or item.nonce >= ends[item.from_addr]]
@@ -187,10 +187,10 @@ def _result_store(
     """Write first publication and refusals; rows that landed meanwhile are left alone."""
     fresh = [item.id for item in outgoing if item.is_fresh and item.id in result.taken]
     if fresh:
-        here = Message.objects.filter(pk__in=fresh, state=MessageState.FILLED, published_at=None)
-        told = list(here.values_list("pk", "tenant_id"))
-        here.update(published_at=now, updated_at=now)
-        publish_message_changes(told)
+        unpublished = Message.objects.filter(pk__in=fresh, state=MessageState.FILLED, published_at=None)
+        published = list(unpublished.values_list("pk", "tenant_id"))
+        unpublished.update(published_at=now, updated_at=now)
+        message_changes_publish(published)
     refused = {pk: text for pk, text in result.refused.items() if pk not in result.taken}
     waits_record([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
     healed = Message.objects.filter(

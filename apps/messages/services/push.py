@@ -17,13 +17,13 @@ from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted,
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.push_facts import PushFacts, push_facts
 from apps.messages.services.audit import pushes_audit
-from apps.messages.services.bulk_transitions import publish_message_changes
+from apps.messages.services.bulk_transitions import message_changes_publish
 from apps.messages.services.message_insert import messages_insert
-from apps.messages.services.priorities import outside_priority
+from apps.messages.services.priorities import priority_infer
 from apps.messages.services.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.services.validate import expiry_check, message_validate, params_check, shortfall_text
+from apps.messages.services.validate import expiry_check, message_validate, params_check, shortfall_describe
 from apps.messages.states import SenderState, Wait
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.message import METHOD_SEND
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def message_push(  # noqa: PLR0913  # a message has that many fields
     *,
     principal: Principal,
-    id: str,  # the messager's word for it
+    id: str,  # the messager's own name for this parameter
     to: Address | str,
     from_: Address | str,
     value: int = 0,
@@ -57,7 +57,7 @@ def message_push(  # noqa: PLR0913  # a message has that many fields
     Raises BadMessage naming the field, SenderNotGranted, SenderStopped, MessageIdTaken; NodeUnavailable
     only where an ID address has to be resolved.
     """
-    wishes = spec or SendSpec()
+    requested = spec or SendSpec()
     item = PushItem(
         id=id,
         to=to,
@@ -66,7 +66,7 @@ def message_push(  # noqa: PLR0913  # a message has that many fields
         method=method,
         params=params,
         kind=kind,
-        spec=wishes if expire_epoch is None else replace(wishes, expire_epoch=expire_epoch),
+        spec=requested if expire_epoch is None else replace(requested, expire_epoch=expire_epoch),
         gas=gas or Gas(),
         time_sensitive=time_sensitive,
         urgent_epoch=urgent_epoch,
@@ -82,13 +82,13 @@ def messages_push(items: Sequence[PushItem], *, principal: Principal) -> list[Me
     return messages_push_batch([(principal, item) for item in items])
 
 
-def messages_push_batch(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
+def messages_push_batch(requests: Sequence[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
     """Accept messages of any callers with one insert; each gets its row or its own refusal, in their order.
 
     Those accepted stay in the order given when they are chosen.
     """
     results: list[Message | DomainError] = []
-    for principal, item in asked:
+    for principal, item in requests:
         try:
             row = message_validate(item, principal=principal)
             if not principal.may_address(row.to):
@@ -98,7 +98,7 @@ def messages_push_batch(asked: Sequence[tuple[Principal, PushItem]]) -> list[Mes
             results.append(error)
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
     if rows:
-        callers = [principal for principal, _ in asked]
+        callers = [principal for principal, _ in requests]
         for at, answer in _store_accepted(rows, callers=callers).items():
             results[at] = answer
     return results
@@ -117,8 +117,8 @@ def _store_accepted(
         row.pushed_height = facts.height
         value = int(row.value)
         balance = facts.balances.get(row.from_addr, value)
-        if value > balance:  # it may come yet: many push first and fund the address then
-            row.wait, row.error = Wait.FUNDS, shortfall_text(value, balance=balance)
+        if value > balance:  # funds may still arrive: many push first and fund the address then
+            row.wait, row.error = Wait.FUNDS, shortfall_describe(value, balance=balance)
         try:
             _use_check(row, facts, principal=callers[at])
         except DomainError as error:
@@ -144,12 +144,12 @@ def _use_check(row: Message, facts: PushFacts, *, principal: Principal) -> None:
 
 def _params_refused(rows: dict[int, Message], facts: PushFacts) -> dict[int, DomainError]:
     """Read calls as their receivers would: what they are for, and which of them those cannot read."""
-    asked = {row.to for row in rows.values() if row.method != METHOD_SEND}
-    kinds = receiver_kinds_resolve(asked, known=facts.receivers)
+    receivers = {row.to for row in rows.values() if row.method != METHOD_SEND}
+    kinds = receiver_kinds_resolve(receivers, known=facts.receivers)
     refused: dict[int, DomainError] = {}
     for at, row in rows.items():
         kind = kinds.get(row.to, "")
-        row.priority = outside_priority(row, kind=kind)
+        row.priority = priority_infer(row, kind=kind)
         try:
             params_check(row, kind=kind)
         except BadMessage as error:
@@ -172,7 +172,7 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
         new = messages_insert([first[name] for name in sorted(first)])
         fresh = [row for row in first.values() if row.pk in new]
         pushes_audit([(by[row.pk], row) for row in fresh if not row.kind])
-    publish_message_changes([(row.pk, row.tenant_id) for row in fresh])
+    message_changes_publish([(row.pk, row.tenant_id) for row in fresh])
     for address in {row.from_addr for row in fresh if row.time_sensitive}:
         transaction.on_commit(partial(selection_enqueue, address))
     stored = _stored([row for row in first.values() if row.pk not in new])
@@ -197,9 +197,9 @@ def _stored(rows: Sequence[Message]) -> dict[str, Message]:
         return {}
     # A message of the pool itself keeps its key when its miner goes to another tenant.
     wanted = Q(push_id__in=[row.push_id for row in rows]) | Q(pk__in=[row.pk for row in rows])
-    there = list(Message.objects.filter(wanted))
-    by_name = {_name(row): row for row in there}
-    by_key = {row.pk: row for row in there}
+    stored = list(Message.objects.filter(wanted))
+    by_name = {_name(row): row for row in stored}
+    by_key = {row.pk: row for row in stored}
     found = {row.pk: by_key.get(row.pk) or by_name.get(_name(row)) for row in rows}
     return {key: row for key, row in found.items() if row is not None}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ASK_S: Final = 2.0
+LOOKUP_S: Final = 2.0
 """A push waits no longer than this for a node to say what its receiver is."""
 
 CHANGING: Final = frozenset({"placeholder", "ethaccount"})
@@ -50,11 +50,11 @@ def _resolve(addresses: list[str], *, client: ChainClient) -> dict[str, str]:
         return {}
     found: dict[str, tuple[str, str]] = {}
     try:
-        table = client.call("StateActorCodeCIDs", version, timeout_s=ASK_S)
+        table = client.call("StateActorCodeCIDs", version, timeout_s=LOOKUP_S)
         names = {str(cid["/"]): str(name) for name, cid in table.items()}
         for address in addresses:
             try:
-                code = str(client.call("StateGetActor", address, [], timeout_s=ASK_S)["Code"]["/"])
+                code = str(client.call("StateGetActor", address, [], timeout_s=LOOKUP_S)["Code"]["/"])
             except NodeRefused:  # no such actor yet
                 continue
             if code in names and names[code] not in CHANGING:

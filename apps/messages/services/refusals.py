@@ -13,7 +13,7 @@ import structlog
 
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
-from apps.messages.services.bulk_transitions import publish_message_changes
+from apps.messages.services.bulk_transitions import message_changes_publish
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ LATELY: Final = timedelta(minutes=10)
 """A node that does not tell is asked no longer than this after the landing."""
 NEWEST: Final = 1_000
 """So many of the newest changes are looked through."""
-ASKED_MAX: Final = 20
+REPLAYS_MAX: Final = 20
 """Messages asked for at once."""
 ERROR_MAX: Final = 2_000
 
 
-def refusals_unexplained(*, now: datetime) -> list[Message]:
+def unexplained_refusals_list(*, now: datetime) -> list[Message]:
     """Return what landed lately with an exit code of which nobody has asked what the actor said."""
     newest = Message.objects.order_by("-updated_at").values("pk")[:NEWEST]
     rows = Message.objects.filter(
         pk__in=newest, state=MessageState.LANDED, error="", landed_at__gt=now - LATELY
     )
-    return list(rows.exclude(exit_code=0).exclude(tipset_key="")[:ASKED_MAX])
+    return list(rows.exclude(exit_code=0).exclude(tipset_key="")[:REPLAYS_MAX])
 
 
 def refusals_explain(*, client: ChainClient, now: datetime) -> int:
@@ -46,18 +46,18 @@ def refusals_explain(*, client: ChainClient, now: datetime) -> int:
 
     Raises NodeUnavailable.
     """
-    told = 0
-    for row in refusals_unexplained(now=now):
+    explained = 0
+    for row in unexplained_refusals_list(now=now):
         try:
             found = client.state_replay(row.landed_cid, row.tipset_key)
-        except NodeRefused as error:  # it keeps no state of that tipset, or does not know the method
+        except NodeRefused as error:  # the node keeps no state of that tipset, or does not know the method
             log.info("refusal_not_explained", message=row.pk, reason=error.reason[:300])
             continue
-        words = str(found.get("Error") or "")[:ERROR_MAX]
+        reason = str(found.get("Error") or "")[:ERROR_MAX]
         same = Message.objects.filter(
             pk=row.pk, state=MessageState.LANDED, executed_key=row.executed_key, error=""
         )
-        if words and same.update(error=words, updated_at=now):
-            publish_message_changes({row.pk: row.tenant_id})
-            told += 1
-    return told
+        if reason and same.update(error=reason, updated_at=now):
+            message_changes_publish({row.pk: row.tenant_id})
+            explained += 1
+    return explained

@@ -12,13 +12,13 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, SignerRefuses
 from apps.messages.models import Message, SignedVersion
-from apps.messages.services.audit import event_record, fee_fields, message_audit
+from apps.messages.services.audit import event_record, fees_describe, message_audit
 from apps.messages.services.gas_checks import fee_cap_check
 from apps.messages.services.recovery.detect import recovery_require_over
-from apps.messages.services.replacement_fees import NewFees, auto_fees, manual_fees
-from apps.messages.services.selection import sender_chain_state
+from apps.messages.services.replacement_fees import NewFees, auto_fees_estimate, manual_fees_apply
+from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.services.sign import origin_of
+from apps.messages.services.sign import origin_build
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
@@ -50,31 +50,31 @@ def message_replace(
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
     recovery_require_over(message.from_addr, now=now)
-    new = replacement_of(message, fees=fees, client=client, head=head)
-    origins = [origin_of(message)]
+    new = replacement_preview(message, fees=fees, client=client, head=head)
+    origins = [origin_build(message)]
     answer = messages_sign([new], tenant_id=message.tenant_id, origins=origins)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
     return _store_version(message, answer, now=now, by=by)
 
 
-def replacement_of(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
+def replacement_preview(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
     """Return what `message_replace` would have signed; the same refusals, and nothing is changed."""
-    require_in_flight(message)
-    require_nonce_open(message, client=client, head=head)
+    in_flight_require(message)
+    nonce_open_require(message, client=client, head=head)
     if fees.is_auto:
-        return auto_fees(message, fees=fees, client=client, head=head)
-    return manual_fees(message, fees=fees)
+        return auto_fees_estimate(message, fees=fees, client=client, head=head)
+    return manual_fees_apply(message, fees=fees)
 
 
-def require_nonce_open(message: Message, *, client: ChainClient, head: Head) -> None:
+def nonce_open_require(message: Message, *, client: ChainClient, head: Head) -> None:
     """Refuse a nonce that the chain has used.  Raises AlreadyOnChain."""
-    chain_state = sender_chain_state(message.from_addr, client=client, key=head.key)
+    chain_state = sender_chain_state_read(message.from_addr, client=client, key=head.key)
     if (message.nonce or 0) < chain_state.chain_nonce:
         raise AlreadyOnChain("message already on chain")
 
 
-def require_in_flight(message: Message) -> None:
+def in_flight_require(message: Message) -> None:
     """Refuse what is not in flight.  Raises AlreadyOnChain, BadMessage."""
     if message.state == MessageState.LANDED:
         raise AlreadyOnChain("message already on chain")
@@ -88,7 +88,7 @@ def _store_version(
 ) -> Message:
     """Keep the old version and make the new one the row's; refused if the row moved since it was read."""
     row = Message.objects.select_for_update().get(pk=message.pk)
-    require_in_flight(row)
+    in_flight_require(row)
     if row.cid != message.cid:
         raise BadMessage(
             gettext("the message was replaced in the meantime: reload it and try again"), field="id"
@@ -105,7 +105,7 @@ def _store_version(
             "made_at": row.filled_at or now,
         },
     )
-    new, before = signed.message, fee_fields(row)
+    new, before = signed.message, fees_describe(row)
     advance(
         row,
         "REPLACE",
@@ -131,7 +131,7 @@ def _store_version(
         ),
         now=now,
     )
-    message_audit(by, action="message.replace", message=row, before=before, after=fee_fields(row))
+    message_audit(by, action="message.replace", message=row, before=before, after=fees_describe(row))
     publish(Change("message", row.pk, row.tenant_id))
     return row
 

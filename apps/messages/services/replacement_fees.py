@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.errors import FeeTooLow
-from apps.messages.services.fees import capped, fee_choice_of
+from apps.messages.services.fees import fee_choice_resolve, fee_limit_cap
 from apps.messages.services.gas_checks import fee_cap_check
 from poolsite.filecoin.amounts import AttoFil
 
@@ -40,18 +40,18 @@ class NewFees:
     over_premium: float = 0.0
 
 
-def premium_floor(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
+def premium_floor_compute(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
     """Return the least premium that a pool takes in the place of `premium`."""
     percent = max(round(ratio * 100), RBF_PERCENT_MIN)
     return premium * percent // 100 + 1
 
 
-def auto_fees(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
+def auto_fees_estimate(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
     """Estimate premium and cap anew, raise them over the pool's rule, and hold them under the limit."""
     old = message.chain_message()
-    floor = premium_floor_of(message, client=client)
-    choice = fee_choice_of(message, client=client, key=head.key)
-    limit = capped(fees.max_fee or choice.spec.max_fee, message=message)
+    floor = premium_floor_read(message, client=client)
+    choice = fee_choice_resolve(message, client=client, key=head.key)
+    limit = fee_limit_cap(fees.max_fee or choice.spec.max_fee, message=message)
     spec = GasSpec(max_fee=limit, gas_over_premium=fees.over_premium or choice.spec.gas_over_premium)
     blank = replace(
         old,
@@ -82,7 +82,7 @@ def auto_fees(message: Message, *, fees: NewFees, client: ChainClient, head: Hea
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 
-def manual_fees(message: Message, *, fees: NewFees) -> ChainMessage:
+def manual_fees_apply(message: Message, *, fees: NewFees) -> ChainMessage:
     """Return the message with the fees that were given.  Raises where a node's pool or a cap forbids them."""
     old = message.chain_message()
     if fees.premium <= 0:
@@ -92,7 +92,7 @@ def manual_fees(message: Message, *, fees: NewFees) -> ChainMessage:
     if fees.fee_cap < fees.premium:
         reason = f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})"
         raise FeeTooLow(reason, field="gas_fee_cap")
-    floor = premium_floor(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
+    floor = premium_floor_compute(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
     if fees.premium < floor:
         reason = gettext(
             "gas premium({premium}) is below {floor} attoFIL, the minimum to replace the message"
@@ -100,7 +100,7 @@ def manual_fees(message: Message, *, fees: NewFees) -> ChainMessage:
         raise FeeTooLow(reason, field="gas_premium")
     fee_cap_check(fees.fee_cap)
     limit = fees.gas_limit or old.gas_limit
-    most = capped(fees.max_fee, message=message)
+    most = fee_limit_cap(fees.max_fee, message=message)
     if most and fees.fee_cap * limit > most:
         reason = gettext("{fee_cap} attoFIL is more than the max fee of {most} attoFIL").format(
             fee_cap=fees.fee_cap * limit, most=most
@@ -109,11 +109,11 @@ def manual_fees(message: Message, *, fees: NewFees) -> ChainMessage:
     return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
 
 
-def premium_floor_of(message: Message, *, client: ChainClient) -> int:
+def premium_floor_read(message: Message, *, client: ChainClient) -> int:
     """Return the least premium that the node's pool takes in the place of the message's."""
-    return premium_floor(int(message.gas_premium), ratio=replace_ratio(client))
+    return premium_floor_compute(int(message.gas_premium), ratio=replace_ratio_read(client))
 
 
-def replace_ratio(client: ChainClient) -> float:
+def replace_ratio_read(client: ChainClient) -> float:
     """Return how many times the old premium the node's pool wants for a replacement."""
     return float(client.mpool_get_config().get("ReplaceByFeeRatio") or RBF_RATIO_DEFAULT)

@@ -18,8 +18,8 @@ from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
 from apps.messages.services.audit import event_record, message_audit, messages_audit
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
-from apps.messages.services.selection import sender_chain_state
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
+from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.models import Wallet
@@ -41,17 +41,17 @@ RULED: Final = (Wait.FEE_LIMIT, Wait.GAS_CAP)
 """What a change of fee rules or guards may end."""
 
 
-def messages_backing_off() -> QuerySet[Message]:
+def _messages_backing_off() -> QuerySet[Message]:
     """Return the messages that failed and wait for their next try."""
     return Message.objects.filter(state=MessageState.UNFILLED, attempts__gt=0).order_by()
 
 
-def retry_after_funding(*, head: Head) -> int:
+def funded_messages_retry(*, head: Head) -> int:
     """Retry on this head those that lacked money if their sender has more than at the last selection.
 
     Returns how many.
     """
-    rows = messages_backing_off().filter(wait=Wait.FUNDS, retry_height__gt=head.height)
+    rows = _messages_backing_off().filter(wait=Wait.FUNDS, retry_height__gt=head.height)
     poor = set(rows.values_list("from_addr", flat=True).distinct())
     if not poor:  # the usual case
         return 0
@@ -64,7 +64,7 @@ def retry_after_funding(*, head: Head) -> int:
 def _retry_now(rows: QuerySet[Message]) -> int:
     """End the back-off of these; returns how many."""
     found = list(rows.values_list("pk", "tenant_id"))
-    publish_message_changes(found)
+    message_changes_publish(found)
     return Message.objects.filter(pk__in=[pk for pk, _ in found], state=MessageState.UNFILLED).update(
         retry_height=0, attempts=0
     )
@@ -72,7 +72,7 @@ def _retry_now(rows: QuerySet[Message]) -> int:
 
 def retry_after_rule_change(*, address: str = "") -> int:
     """Retry on the next head those whose fees were held down by rules; returns how many."""
-    rows = messages_backing_off().filter(wait__in=RULED)
+    rows = _messages_backing_off().filter(wait__in=RULED)
     if address:
         rows = rows.filter(from_addr=address)
     return _retry_now(rows)
@@ -81,7 +81,7 @@ def retry_after_rule_change(*, address: str = "") -> int:
 def retry_after_policy_change(*, account: str) -> int:
     """Retry on the next head those that this signer's policy refused; returns how many."""
     keys = Wallet.objects.filter(account=account).values("address")
-    return _retry_now(messages_backing_off().filter(wait=Wait.POLICY, from_addr__in=keys))
+    return _retry_now(_messages_backing_off().filter(wait=Wait.POLICY, from_addr__in=keys))
 
 
 @transaction.atomic
@@ -141,7 +141,7 @@ def messages_recover(
     Of one tenant only if that is named: others may hold the same address.  Returns the ids under which they
     were pushed.  Raises NodeUnavailable, NodeRefused.
     """
-    chain_state = sender_chain_state(address, client=client, key=head.key)
+    chain_state = sender_chain_state_read(address, client=client, key=head.key)
     with transaction.atomic():
         rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.FAILED)
         if tenant_id is not None:
@@ -158,7 +158,7 @@ def messages_recover(
         moved = messages_advance("RECOVER", rows=data, now=now)
         if moved:
             Sender.objects.filter(address=address).update(version=F("version") + 1)
-        publish_message_changes(moved)
+        message_changes_publish(moved)
         states = ({"state": str(MessageState.FAILED)}, {"state": str(MessageState.FILLED)})
         messages_audit(
             by, action="message.recover", rows=[(row, *states) for row in signed.values() if row.pk in moved]

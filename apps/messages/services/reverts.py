@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.messages.models import Message
-from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance, publish_message_changes
+from apps.messages.services.bulk_transitions import NOT_LANDED, message_changes_publish, messages_advance
 from apps.messages.services.selection import chain_nonces_rewind
-from apps.messages.services.spend import TAKEN_OFF, spend_record
+from apps.messages.services.spend import SUBTRACTED, spend_record
 from apps.messages.states import MessageState
-from apps.wallets.services.refresh import wallets_moved
+from apps.wallets.services.refresh import moved_wallets_mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +35,11 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
         if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in taken:
             taken.add((row.from_addr, row.nonce))
             back.append(row)
-    spend_record([row.pk for row in back], sign=TAKEN_OFF)
+    spend_record([row.pk for row in back], sign=SUBTRACTED)
     chain_nonces_rewind((row.from_addr, row.nonce or 0) for row in rows)
-    wallets_moved({one for row in rows for one in (row.from_addr, row.to)}, at=now)
+    moved_wallets_mark({one for row in rows for one in (row.from_addr, row.to)}, at=now)
     moved = messages_advance("REVERT", rows=dict.fromkeys((row.pk for row in back), NOT_LANDED), now=now)
-    publish_message_changes(moved)
+    message_changes_publish(moved)
     return len(moved)
 
 

@@ -10,8 +10,8 @@ from django.db.models import OuterRef, Q, Subquery
 from apps.chain.errors import NodeRefused
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
-from apps.messages.services.spend import ADDED, exit_code_bounded, gas_cost, spend_record
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
+from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.message import receipt_from_json
 
@@ -72,11 +72,11 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
     settled = [row for row in rows if row.pk not in land and row.pk not in unknown | found.keys()]
     lost = _displaced_columns(settled, client=client, key=key, now=now)
     with transaction.atomic():
-        gone = messages_advance("CONFLICT", rows=lost, now=now)  # first: a nonce has one holder
+        displaced = messages_advance("CONFLICT", rows=lost, now=now)  # first: a nonce has one holder
         moved = messages_advance("LAND", rows=land, now=now)
         spend_record(moved, sign=ADDED)
-        publish_message_changes([*moved.items(), *gone.items()])
-    return len(moved), len(gone)
+        message_changes_publish([*moved.items(), *displaced.items()])
+    return len(moved), len(displaced)
 
 
 def _never_seen(refusal: NodeRefused) -> bool:
@@ -84,9 +84,9 @@ def _never_seen(refusal: NodeRefused) -> bool:
 
     A node that lacks a tipset on the way back has not looked everywhere.
     """
-    words = refusal.reason
-    return ("could not find" in words or "not found" in words) and not (
-        "tipset" in words or refusal.is_unknown_method
+    reason = refusal.reason
+    return ("could not find" in reason or "not found" in reason) and not (
+        "tipset" in reason or refusal.is_unknown_method
     )
 
 
@@ -111,9 +111,9 @@ def _landed_columns(
             "tipset_key": including.key,
             "executed_key": executing.key,
             "landed_cid": signed.cid,
-            "exit_code": exit_code_bounded(receipt),
+            "exit_code": exit_code_cap(receipt),
             "gas_used": receipt.gas_used,
-            "gas_cost": gas_cost(signed, receipt=receipt, base_fee=including.base_fee),
+            "gas_cost": gas_cost_compute(signed, receipt=receipt, base_fee=including.base_fee),
             "return_data": receipt.return_,
             "landed_at": now,
             "wait": str(Wait.NONE),

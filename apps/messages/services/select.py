@@ -22,15 +22,15 @@ from apps.messages.models import Message, Sender, SharedRules
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.budgets import Budgets
 from apps.messages.services.estimate_rounds import messages_choose
-from apps.messages.services.fees import shared_rules
-from apps.messages.services.recovery.chain_history import sent_since
+from apps.messages.services.fees import shared_rules_load
+from apps.messages.services.recovery.chain_history import sent_messages_read
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.messages.services.selection import (
     Selection,
     SelectionId,
     SenderChainState,
-    nonce_gaps,
-    sender_chain_state,
+    nonce_gaps_find,
+    sender_chain_state_read,
 )
 from apps.messages.services.selection_results import filled_store, selection_waits_store
 from apps.messages.states import MessageState, SenderState, Wait
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 SENDER_LOCK: Final = 0x4D53
 """Lock class of senders: they save double work; `Sender.version` keeps a nonce from being given twice."""
 
-SPARE_CANDIDATES: Final = 20
+EXTRA_CANDIDATES: Final = 20
 """Read beyond the quota, so that refused messages do not take the places of good ones."""
 
 SELECTION_MAX: Final = 500
@@ -91,7 +91,7 @@ def _select(
     if hold := recovery_hold_reason(sender, restore_check(now=now)):
         _all_wait(sender, Wait.RECOVERY, hold)
         return Selected()
-    chain_state = sender_chain_state(address, client=client, key=head.key)
+    chain_state = sender_chain_state_read(address, client=client, key=head.key)
     if _is_sent_already(sender, chain_state, head=head, client=client, now=now):
         return Selected()
     _chain_state_store(sender, chain_state, head=head, now=now)
@@ -99,7 +99,7 @@ def _select(
         _all_wait(sender, Wait.NO_ACTOR, "the address was never funded")
         return Selected()
     gaps = _confirmed_gaps(sender, chain_state, head=head)
-    shared = shared_rules()
+    shared = shared_rules_load()
     places = _places(sender, chain_state, shared=shared, gaps=len(gaps))
     rows = _candidates(sender, head=head, places=places)
     if not rows:
@@ -119,7 +119,7 @@ def _select(
     return Selected(filled=filled, has_more=bool(filled) and (selection.has_more or is_full))
 
 
-def senders_due(*, head: Head) -> list[str]:
+def due_senders_list(*, head: Head) -> list[str]:
     """Return the senders with a message to choose; costs nothing for those without."""
     rows = Message.objects.filter(state=MessageState.UNFILLED, retry_height__lte=head.height)
     return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
@@ -135,7 +135,7 @@ def _is_sent_already(
     start = max(sender.next_nonce, *(row.nonce + 1 for row in chain_state.flight), 0)
     if not sender.version or max(chain_state.pool_nonce, chain_state.chain_nonce) <= start:
         return False
-    sent = sent_since(sender.address, start=start, head=head, client=client)
+    sent = sent_messages_read(sender.address, start=start, head=head, client=client)
     waiting = Message.objects.filter(from_addr=sender.address, state=MessageState.UNFILLED)
     for message in sent:
         alike = waiting.filter(to=str(message.to), value=message.value, method=message.method)
@@ -164,7 +164,7 @@ def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: H
 
 def _confirmed_gaps(sender: Sender, chain_state: SenderChainState, *, head: Head) -> list[int]:
     """Return the gaps that were seen at an earlier head too, and remember a new one."""
-    gaps = nonce_gaps(sender, chain_state=chain_state)
+    gaps = nonce_gaps_find(sender, chain_state=chain_state)
     first = gaps[0] if gaps else None
     if first is not None and first == sender.gap_nonce and head.height > (sender.gap_height or 0):
         return gaps
@@ -197,7 +197,7 @@ def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
         .annotate(position=position)
         .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "position", "created_at", "pk")
     )
-    return list(ordered[: places + SPARE_CANDIDATES])
+    return list(ordered[: places + EXTRA_CANDIDATES])
 
 
 def _all_wait(sender: Sender, wait: Wait, text: str) -> None:

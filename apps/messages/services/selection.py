@@ -117,7 +117,7 @@ class SenderChainState:
         return self.balance - sum(row.cost for row in self.flight)
 
 
-def sender_chain_state(address: str, *, client: ChainClient, key: str) -> SenderChainState:
+def sender_chain_state_read(address: str, *, client: ChainClient, key: str) -> SenderChainState:
     """Compare what the node has of an address with our rows.  Raises NodeUnavailable, NodeRefused."""
     actor, pool = client.call_many(
         [("StateGetActor", [address, [{"/": cid} for cid in key.split()]]), ("MpoolGetNonce", [address])]
@@ -162,31 +162,31 @@ def chain_nonces_rewind(places: Iterable[tuple[str, int]]) -> None:
 def _chain_nonces_move(nonces: dict[str, int], bound: type[Greatest | Least]) -> None:
     if not nonces:
         return
-    theirs = Case(*(When(address=address, then=Value(nonce)) for address, nonce in nonces.items()))
-    Sender.objects.filter(address__in=nonces).update(chain_nonce=bound(F("chain_nonce"), theirs))
+    chain_nonce = Case(*(When(address=address, then=Value(nonce)) for address, nonce in nonces.items()))
+    Sender.objects.filter(address__in=nonces).update(chain_nonce=bound(F("chain_nonce"), chain_nonce))
 
 
-def nonce_gaps(sender: Sender, *, chain_state: SenderChainState) -> list[int]:
+def nonce_gaps_find(sender: Sender, *, chain_state: SenderChainState) -> list[int]:
     """Return the nonces that nobody has and that block those above, lowest first."""
     start = max(chain_state.pool_nonce, chain_state.chain_nonce)
-    ours = {row.nonce for row in chain_state.flight}
-    if start >= sender.next_nonce or start in ours:
+    own_nonces = {row.nonce for row in chain_state.flight}
+    if start >= sender.next_nonce or start in own_nonces:
         return []
-    missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in ours]
-    # Where others send from this address too, what is missing above the first may be theirs.
+    missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in own_nonces]
+    # Where others send from this address too, the nonces missing above the first may be theirs.
     return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
 
 
-def nonces_for(sender: Sender, *, chain_state: SenderChainState, gaps: list[int]) -> Iterator[int]:
+def nonces_allocate(sender: Sender, *, chain_state: SenderChainState, gaps: list[int]) -> Iterator[int]:
     """Return nonces for new messages: confirmed gaps first, then on from what anybody used.
 
     What a message of ours in flight has is passed over, whatever the sender's row says: it may have been
     set back by hand, or made anew.
     """
     yield from gaps
-    ours = {row.nonce for row in chain_state.flight}
+    own_nonces = {row.nonce for row in chain_state.flight}
     nonce = max(sender.next_nonce, chain_state.pool_nonce, chain_state.chain_nonce)
     while True:
-        if nonce not in ours:
+        if nonce not in own_nonces:
             yield nonce
         nonce += 1

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.messages.models import Message, Sender
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes, waits_record
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance, waits_record
 from apps.messages.services.estimate_failures import refusals_fail
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import MessageState, Priority, SenderState, Wait
@@ -63,7 +63,7 @@ def filled_store(
             wait=Wait.NONE,
             error="",
         )
-        publish_message_changes(moved)
+        message_changes_publish(moved)
     return tuple(rows)
 
 
@@ -104,6 +104,6 @@ def selection_waits_store(selection: Selection, *, now: datetime) -> None:
     refusals_fail(
         [row for row in selection.failed if row.pk in selection.refused], reasons=selection.refused, now=now
     )
-    publish_message_changes(
+    message_changes_publish(
         [(row.pk, row.tenant_id) for row in selection.failed]
-    )  # lists say whether it is stuck
+    )  # lists show whether the message is stuck

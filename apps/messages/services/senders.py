@@ -12,7 +12,7 @@ from apps.core.transitions import advance
 from apps.messages.errors import SenderNotFound, SenderShared
 from apps.messages.models import Sender
 from apps.messages.selectors.senders import sender_may_set
-from apps.messages.services.fee_rules import count_read, fees_set, rules_audit, rules_shown
+from apps.messages.services.fee_rules import count_read, fees_set, rules_audit, rules_describe
 from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.states import SENDER_EVENTS
 
@@ -34,7 +34,7 @@ def sender_set(
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
         raise SenderNotFound("address not exists", field="address")
-    before = rules_shown(row)
+    before = rules_describe(row)
     fees_set(row, fees=fees or {})
     if quota is not None:
         row.quota = count_read(quota, field="quota")
@@ -42,7 +42,7 @@ def sender_set(
     if state is not None and state != row.state:
         advance(row, SENDER_EVENTS[state])
     retry_after_rule_change(address=row.address)
-    rules_audit(principal, action="sender.set", target=address, before=before, after=rules_shown(row))
+    rules_audit(principal, action="sender.set", target=address, before=before, after=rules_describe(row))
     publish(Change("sender", row.pk, None))
     return row
 
@@ -76,7 +76,7 @@ def sender_delete(*, principal: Principal, address: str) -> None:
     """
     _unshared_check(principal, address)
     for row in Sender.objects.select_for_update().filter(address=address):
-        before = {**rules_shown(row), "nonce": row.next_nonce}
+        before = {**rules_describe(row), "nonce": row.next_nonce}
         rules_audit(principal, action="sender.delete", target=address, before=before, after=None)
         row.delete()
 

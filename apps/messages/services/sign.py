@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from apps.gateway.errors import SignedBefore, SignerAway
 from apps.messages.models import Message, Recovery
 from apps.messages.services.recovery.chain_history import History
-from apps.messages.services.selection import Ready, nonces_for
+from apps.messages.services.selection import Ready, nonces_allocate
 from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.message import SignedMessage
@@ -43,8 +43,8 @@ class PendingSignature:
 
     ready: Ready
     signed: SignedMessage | None = None
-    is_left: bool = False
-    is_asked_again: bool = False
+    is_unsigned: bool = False
+    is_retried: bool = False
     """Its nonce was found out to be another one; so those around it may be others."""
 
     @property
@@ -53,7 +53,9 @@ class PendingSignature:
         return str(self.ready.row.pk)
 
 
-def origin_of(row: Message, *, selection_id: SelectionId | None = None, dead: tuple[int, ...] = ()) -> Origin:
+def origin_build(
+    row: Message, *, selection_id: SelectionId | None = None, dead: tuple[int, ...] = ()
+) -> Origin:
     """Return what tells a signer which message this is."""
     return Origin(
         pool=Recovery.pool_name(),
@@ -79,29 +81,29 @@ def selection_sign(
     message is refused, and returns the ids of those.
     """
     used = {message.message.nonce for _, message in signed.values()}
-    asked = [PendingSignature(item) for item in ready[len(signed) :]]
+    pending = [PendingSignature(item) for item in ready[len(signed) :]]
     plan: dict[str, ChainMessage] = {}
     for _ in range(SIGN_STEPS):
-        rest = [one for one in asked if not one.is_left]
+        rest = [one for one in pending if not one.is_unsigned]
         plan = dict(zip((one.id for one in rest), _planned(selection, rest, used), strict=True))
         wrong = [one for one in rest if one.signed is None or one.signed.message != plan[one.id]]
         answers = _sign(selection, [(one, plan[one.id]) for one in wrong])
         for one, answer in zip(wrong, answers, strict=True):
             _answer_store(selection, one, answer, client=client)
-        if not any(one.is_asked_again for one in wrong):
+        if not any(one.is_retried for one in wrong):
             break
-    for one in asked:
+    for one in pending:
         if one.signed is None or one.signed.message != plan.get(one.id):
             break
         signed[one.id] = (Ready(one.ready.row, one.signed.message), one.signed)
-    return {one.id for one in asked if one.is_left}
+    return {one.id for one in pending if one.is_unsigned}
 
 
 def _planned(selection: Selection, rest: Sequence[PendingSignature], used: set[int]) -> list[ChainMessage]:
     """Return each message with its nonce: what was signed before keeps its own, the others go around it."""
     known = [selection.known.get(one.id) for one in rest]
     taken = used | {message.nonce for message in known if message is not None}
-    numbers = nonces_for(selection.sender, chain_state=selection.chain_state, gaps=selection.gaps)
+    numbers = nonces_allocate(selection.sender, chain_state=selection.chain_state, gaps=selection.gaps)
     free = (nonce for nonce in numbers if nonce not in taken)
     return [
         message or replace(one.ready.message, nonce=next(free))
@@ -113,18 +115,18 @@ def _answer_store(
     selection: Selection, one: PendingSignature, answer: SignedMessage | DomainError, *, client: ChainClient
 ) -> None:
     """Take a signature, or find out what a refusal means."""
-    one.signed, one.is_asked_again = None, False
+    one.signed, one.is_retried = None, False
     if isinstance(answer, SignedMessage):
         one.signed = answer
         return
     if isinstance(answer, SignedBefore):
         wait, text = _signed_before(selection, one.ready.row, answer.messages, client=client)
-        one.is_asked_again = not text
+        one.is_retried = not text
     else:
         wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
         text = f"sign message failed: {answer.reason}"
     if text:
-        one.is_left = True
+        one.is_unsigned = True
         selection.leave(one.ready.row, wait, text, is_failure=wait == Wait.POLICY)
 
 
@@ -185,18 +187,20 @@ def _rival(
 
 
 def _sign(
-    selection: Selection, asked: Sequence[tuple[PendingSignature, ChainMessage]]
+    selection: Selection, pending: Sequence[tuple[PendingSignature, ChainMessage]]
 ) -> list[SignedMessage | DomainError]:
     """Have each message signed for its tenant: one round through the hub per tenant."""
     found: dict[int, SignedMessage | DomainError] = {}
     selection.selection_id.step += 1
-    rows = [one.ready.row for one, _ in asked]
+    rows = [one.ready.row for one, _ in pending]
     for tenant in dict.fromkeys(row.tenant_id for row in rows):
         places = [at for at, row in enumerate(rows) if row.tenant_id == tenant]
         origins = [
-            origin_of(rows[at], selection_id=selection.selection_id, dead=selection.dead.get(rows[at].pk, ()))
+            origin_build(
+                rows[at], selection_id=selection.selection_id, dead=selection.dead.get(rows[at].pk, ())
+            )
             for at in places
         ]
-        answers = messages_sign([asked[at][1] for at in places], tenant_id=tenant, origins=origins)
+        answers = messages_sign([pending[at][1] for at in places], tenant_id=tenant, origins=origins)
         found.update(zip(places, answers, strict=True))
-    return [found[at] for at in range(len(asked))]
+    return [found[at] for at in range(len(pending))]

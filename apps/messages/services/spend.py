@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import Receipt
 
 ADDED: Final = 1
-TAKEN_OFF: Final = -1
+SUBTRACTED: Final = -1
 
 SPEND_SQL: Final = """
 INSERT INTO messages_gasspend (day, tenant_id, from_addr, "to", method, kind, messages, gas_used, cost)
@@ -39,12 +39,14 @@ EXIT_CODE_MAX: Final = (1 << 31) - 1
 """Largest that our column holds; the chain's has 32 bits, and an actor chooses its own."""
 
 
-def exit_code_bounded(receipt: Receipt) -> int:
+def exit_code_cap(receipt: Receipt) -> int:
     """Return a receipt's exit code as it is kept: one that is too large must not stop the tracker."""
     return min(receipt.exit_code, EXIT_CODE_MAX)
 
 
-def gas_cost(signed: Message | SignedVersion | ChainMessage, *, receipt: Receipt, base_fee: int) -> int:
+def gas_cost_compute(
+    signed: Message | SignedVersion | ChainMessage, *, receipt: Receipt, base_fee: int
+) -> int:
     """Return the attoFIL that a version's gas cost its sender; `base_fee` is that of the including tipset."""
     found = gas_outputs(
         gas_used=receipt.gas_used,

@@ -22,11 +22,11 @@ from apps.core.compiled import Compiled
 from apps.core.locks import try_lock
 from apps.messages.models import Message, Tracker
 from apps.messages.services.executions import Executed, executed_read
-from apps.messages.services.landings import executions_land, own_executions
+from apps.messages.services.landings import executions_land, own_executions_select
 from apps.messages.services.reverts import landings_revert
 from apps.messages.services.search import messages_search
 from apps.messages.states import MessageState
-from apps.wallets.services.refresh import wallets_moved
+from apps.wallets.services.refresh import moved_wallets_mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ PATIENCE_EPOCHS: Final = 60
 """A tipset so far below the head whose receipts cannot be had or read is not asked for again: a node
 that was built from a snapshot has none of before."""
 
-LOOKED_AT: Final = 20_000
+CHANGES_SEARCHED: Final = 20_000
 """Newest changes among which those epochs' landings are looked for after a long absence."""
 
 
@@ -73,12 +73,12 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
             return Tracked()
         path = path_between(tracker.key, head)
         if not path.is_complete:
-            gone = _left_chain(tracker, head, client=client)
-            return _search_instead(tracker, head, gone=gone, client=client, now=now)
+            reverted_keys = _left_chain(tracker, head, client=client)
+            return _search_instead(tracker, head, reverted_keys=reverted_keys, client=client, now=now)
         total = Tracked()
-        gone = [row.key for row in path.reverted]
-        if not path.applied:  # only reverts: the head moved down
-            count = _revert(tracker, gone, to=head, now=now)
+        reverted_keys = [row.key for row in path.reverted]
+        if not path.applied:  # the path only reverts: the head moved down
+            count = _revert(tracker, reverted_keys, to=head, now=now)
             return Tracked(reverted=count)
         below = path.common
         for row in path.applied:
@@ -87,11 +87,11 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
             except (NodeRefused, NodeUnavailable) as error:
                 if head.height - row.height < PATIENCE_EPOCHS:
                     raise
-                # If the node is away altogether, so it is for the search, and nothing is given up.
+                # If the node is away altogether, the search fails too, and nothing is marked failed.
                 log.warning("receipts_given_up", height=row.height, reason=error.reason[:300])
-                return _search_instead(tracker, head, gone=gone, client=client, now=now)
-            landed, displaced, reverted = _apply(tracker, executed, gone=gone, now=now)
-            below, gone = row, []
+                return _search_instead(tracker, head, reverted_keys=reverted_keys, client=client, now=now)
+            landed, displaced, reverted = _apply(tracker, executed, reverted_keys=reverted_keys, now=now)
+            below, reverted_keys = row, []
             total = Tracked(
                 total.heads + 1,
                 total.landed + landed,
@@ -102,11 +102,11 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
 
 
 def _search_instead(
-    tracker: Tracker, head: Head, *, gone: Sequence[str], client: ChainClient, now: datetime
+    tracker: Tracker, head: Head, *, reverted_keys: Sequence[str], client: ChainClient, now: datetime
 ) -> Tracked:
     """Look up each message by itself where the tipsets between cannot be read."""
     with transaction.atomic():
-        reverted = landings_revert(gone, now=now)
+        reverted = landings_revert(reverted_keys, now=now)
     landed, displaced = messages_search(client=client, key=head.key, now=now)
     _place(tracker, head)
     return Tracked(0, landed, reverted, displaced, has_searched=True)
@@ -119,7 +119,7 @@ def _left_chain(tracker: Tracker, head: Head, *, client: ChainClient) -> list[st
     """
     finality = network_current().chain_finality
     # By the newest changes: the index of heights that this would need is of use nowhere else.
-    newest = Message.objects.order_by("-updated_at").values("pk")[:LOOKED_AT]
+    newest = Message.objects.order_by("-updated_at").values("pk")[:CHANGES_SEARCHED]
     rows = Message.objects.filter(
         pk__in=newest,
         state__in=[MessageState.LANDED, MessageState.REPLACED],
@@ -142,34 +142,34 @@ def _place(tracker: Tracker, head: Head) -> None:
 
 
 @transaction.atomic
-def _revert(tracker: Tracker, gone: Sequence[str], *, to: Head, now: datetime) -> int:
-    count = landings_revert(gone, now=now)
+def _revert(tracker: Tracker, reverted_keys: Sequence[str], *, to: Head, now: datetime) -> int:
+    count = landings_revert(reverted_keys, now=now)
     _place(tracker, to)
     return count
 
 
 def _apply(
-    tracker: Tracker, executed: Executed, *, gone: Sequence[str], now: datetime
+    tracker: Tracker, executed: Executed, *, reverted_keys: Sequence[str], now: datetime
 ) -> tuple[int, int, int]:
     """Write one head: first what reverted tipsets take back, then what it landed.
 
     Returns the numbers of messages landed, displaced and taken back.
     """
-    if not gone and not executed.messages:
+    if not reverted_keys and not executed.messages:
         _place(tracker, executed.head)
         return 0, 0, 0
     with transaction.atomic():
-        return _change(tracker, executed, gone=gone, now=now)
+        return _change(tracker, executed, reverted_keys=reverted_keys, now=now)
 
 
 def _change(
-    tracker: Tracker, executed: Executed, *, gone: Sequence[str], now: datetime
+    tracker: Tracker, executed: Executed, *, reverted_keys: Sequence[str], now: datetime
 ) -> tuple[int, int, int]:
-    reverted = landings_revert(gone, now=now)
-    ours = own_executions(executed)
+    reverted = landings_revert(reverted_keys, now=now)
+    own = own_executions_select(executed)
     landed = displaced = 0
-    if ours:
-        landed, displaced = executions_land(executed, ours=ours, now=now)
-    wallets_moved({one for sent in executed.messages for one in (sent.from_addr, sent.to)}, at=now)
+    if own:
+        landed, displaced = executions_land(executed, own=own, now=now)
+    moved_wallets_mark({one for sent in executed.messages for one in (sent.from_addr, sent.to)}, at=now)
     _place(tracker, executed.head)
     return landed, displaced, reverted

@@ -12,7 +12,7 @@ from apps.chain.node.client import chain_client
 from apps.messages.errors import BadMessage
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.services.gas_checks import gas_check
-from apps.messages.services.priorities import push_priority
+from apps.messages.services.priorities import priority_choose
 from apps.messages.states import Wait
 from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
 from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
@@ -44,7 +44,7 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
         tenant_id=principal.tenant_id,
         pushed_by=principal.actor[:200],
         kind=item.kind,
-        priority=push_priority(item.kind, method=item.method, is_urgent=item.time_sensitive),
+        priority=priority_choose(item.kind, method=item.method, is_urgent=item.time_sensitive),
         time_sensitive=item.time_sensitive,
         urgent_epoch=item.urgent_epoch,
         to=address_format(_receiver(item.to)),
@@ -149,7 +149,7 @@ def params_check(row: Message, *, kind: str) -> None:
         ) from None
 
 
-def shortfall_text(need: int, *, balance: int) -> str:
+def shortfall_describe(need: int, *, balance: int) -> str:
     """Return what a sender lacks."""
     return gettext("needs {need}, has {balance}").format(
         need=fil_format(need), balance=fil_format(max(balance, 0))

@@ -88,8 +88,8 @@ class Miner(Named, Timestamped):
 
     def works_at(self, height: int) -> bool:
         """Return whether the pool proves a window that opens at this height, and makes a block of it."""
-        is_begun = self.works_from is None or height >= self.works_from
-        return is_begun and (self.works_until is None or height < self.works_until)
+        is_started = self.works_from is None or height >= self.works_from
+        return is_started and (self.works_until is None or height < self.works_until)
 
     @property
     def is_held(self) -> bool:
@@ -115,7 +115,7 @@ class MinerAddress(models.Model):
                 fields=["miner", "use", "address"], name="one_row_per_miner_use_and_address"
             )
         ]
-        ordering: ClassVar[list[str]] = ["pk"]  # they are tried in the order in which they were named
+        ordering: ClassVar[list[str]] = ["pk"]  # senders are tried in the order in which they were named
 
     def __str__(self) -> str:
         return f"{self.miner} {self.use}: {self.address}"

@@ -66,8 +66,10 @@ class UnheldRole:
 def roles_unheld(miners: Sequence[Miner], *, now: datetime) -> dict[int, list[UnheldRole]]:
     """Return the exclusive roles that nobody holds and no host is about to take, by the miner's key."""
     by_kind: dict[tuple[int, str], list[Role]] = {}
-    given = Role.objects.filter(miner__in=miners, kind__in=EXCLUSIVE_ROLES).exclude(state=RoleState.REMOVED)
-    for role in given.order_by("miner_id", "kind", "host"):
+    assigned = Role.objects.filter(miner__in=miners, kind__in=EXCLUSIVE_ROLES).exclude(
+        state=RoleState.REMOVED
+    )
+    for role in assigned.order_by("miner_id", "kind", "host"):
         by_kind.setdefault((role.miner_id, role.kind), []).append(role)
     restored_at = recovery_row().restored_at if by_kind else None
     found: dict[int, list[UnheldRole]] = {}
@@ -111,8 +113,8 @@ def host_roles(*, tenant_id: int, host: str, now: datetime, lock: bool = False) 
     held: dict[str, set[int]] = {}
     restored_at = recovery_row().restored_at if ruled else None
     if ruled:
-        mine = Role.objects.filter(host=host, miner__tenant_id=tenant_id).order_by("pk")
-        for role in mine.select_for_update(no_key=True, of=("self",)) if lock else mine:
+        host_roles = Role.objects.filter(host=host, miner__tenant_id=tenant_id).order_by("pk")
+        for role in host_roles.select_for_update(no_key=True, of=("self",)) if lock else host_roles:
             if role_is_in_force(role, now=now, restored_at=restored_at):
                 held.setdefault(role.kind, set()).add(role.miner_id)
     by_kind = [{kind: frozenset(keys) for kind, keys in of.items()} for of in (ruled, held)]

@@ -18,7 +18,7 @@ from apps.miners.deal_addresses import (
     peer_change,
     peer_change_text,
 )
-from apps.miners.services.address_lookups import account_key, addresses_resolve
+from apps.miners.services.address_lookups import account_key_read, addresses_resolve
 from apps.miners.states import AddressChange
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
@@ -51,13 +51,13 @@ class AddressRequest:
     """Names the request, so that a double click sends one message."""
 
 
-def control_text(addresses: Sequence[object]) -> str:
+def control_addresses_describe(addresses: Sequence[object]) -> str:
     """Return control addresses in words."""
     named = ", ".join(map(str, addresses)) or gettext("none")
     return gettext("control addresses: {named}").format(named=named)
 
 
-def change_message(
+def change_message_build(
     request: AddressRequest, *, now: MinerAddresses, client: ChainClient, height: int
 ) -> tuple[str, int, bytes, str]:
     """Return sender, method, parameters and words of a change.  Raises BadValue, Conflict."""
@@ -85,16 +85,16 @@ def change_message(
         case AddressChange.OWNER:
             new = _only(request, client=client)
             params_owner = ChangeOwnerAddressParams(new)
-            says = gettext("{new} is proposed as owner and must confirm").format(new=new)
-            return now.owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), says
+            summary = gettext("{new} is proposed as owner and must confirm").format(new=new)
+            return now.owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), summary
         case AddressChange.OWNER_CONFIRM:
             if not now.pending_owner:
                 raise Conflict(gettext("no owner change is pending"), field="change")
             params_owner = ChangeOwnerAddressParams(address_parse(now.pending_owner))
-            says = gettext("{pending_owner} becomes the owner; this cannot be undone").format(
+            summary = gettext("{pending_owner} becomes the owner; this cannot be undone").format(
                 pending_owner=now.pending_owner
             )
-            return now.pending_owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), says
+            return now.pending_owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), summary
         case AddressChange.BENEFICIARY | AddressChange.BENEFICIARY_CONFIRM:
             return _beneficiary_change(request, now, client=client)
         case _:
@@ -122,7 +122,7 @@ def _control_change(
         raise BadValue(gettext("required; an empty list removes all control addresses"), field="addresses")
     control = addresses_resolve(request.addresses, client=client)
     params = ChangeWorkerAddressParams(address_parse(now.worker), control)
-    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), control_text(control)
+    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), control_addresses_describe(control)
 
 
 def _worker_change(
@@ -136,12 +136,12 @@ def _worker_change(
             field="change",
         )
     new = _only(request, client=client)
-    if address_parse(account_key(str(new), client=client)).protocol != BLS:
+    if address_parse(account_key_read(str(new), client=client)).protocol != BLS:
         reason = gettext("the worker must be a BLS key, an address that begins with f3")
         raise BadValue(reason, field="addresses")
     params = ChangeWorkerAddressParams(new, tuple(map(address_parse, now.control)))
-    says = gettext("{new} becomes the worker once confirmed, after the chain's delay").format(new=new)
-    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
+    summary = gettext("{new} becomes the worker once confirmed, after the chain's delay").format(new=new)
+    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), summary
 
 
 def _beneficiary_change(
@@ -165,8 +165,10 @@ def _beneficiary_change(
         raise Conflict(gettext("no beneficiary change is pending"), field="change")
     params = ChangeBeneficiaryParams(address_parse(change.address), AttoFil(change.quota), change.expiration)
     sender = now.beneficiary if not change.by_beneficiary else change.address
-    says = gettext("{sender} approves {change} as beneficiary").format(sender=sender, change=change.address)
-    return sender, Method.CHANGE_BENEFICIARY, to_cbor(params), says
+    summary = gettext("{sender} approves {change} as beneficiary").format(
+        sender=sender, change=change.address
+    )
+    return sender, Method.CHANGE_BENEFICIARY, to_cbor(params), summary
 
 
 def _only(request: AddressRequest, *, client: ChainClient) -> Address:

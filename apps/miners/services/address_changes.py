@@ -19,8 +19,12 @@ from apps.messages.services.push import message_push
 from apps.messages.services.push_items import PushItem
 from apps.miners.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
 from apps.miners.selectors.miners import miner_principal
-from apps.miners.services.address_change_messages import AddressRequest, change_message, control_text
-from apps.miners.services.address_lookups import account_key, addresses_resolve
+from apps.miners.services.address_change_messages import (
+    AddressRequest,
+    change_message_build,
+    control_addresses_describe,
+)
+from apps.miners.services.address_lookups import account_key_read, addresses_resolve
 from apps.miners.services.address_reads import MinerAddresses, addresses_read
 from apps.miners.states import AddressChange
 from apps.users.services.audit import audit_record
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
-NOT_THEIRS: Final = "requires permission to sign for the miner's tenant"
+NOT_ALLOWED: Final = "requires permission to sign for the miner's tenant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,8 @@ class SentChange:
 
 def may_change(principal: Principal, *, miner: Miner) -> bool:
     """Return whether somebody may change a miner's addresses: who signs for its tenant, no limited token."""
-    is_theirs = principal.is_operator or principal.own_id == miner.tenant_id
-    return principal.may("sign") and is_theirs and not principal.is_partial
+    is_permitted = principal.is_operator or principal.own_id == miner.tenant_id
+    return principal.may("sign") and is_permitted and not principal.is_partial
 
 
 def change_plan(
@@ -74,25 +78,27 @@ def change_plan(
     would raise.
     """
     if not may_change(principal, miner=miner):
-        raise NotAllowed(NOT_THEIRS)
+        raise NotAllowed(NOT_ALLOWED)
     now = addresses_read(miner, client=client)
-    sender, method, params, says = change_message(request, now=now, client=client, height=head.height)
+    sender, method, params, summary = change_message_build(
+        request, now=now, client=client, height=head.height
+    )
     item = PushItem(
         id=_push_id(miner, request),
         to=miner.address,
-        from_=account_key(sender, client=client),
+        from_=account_key_read(sender, client=client),
         method=method,
         params=params,
         kind="address_change",
     )
     run = message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
-    return ChangePlan(item, run, says, _present_text(request.change, now))
+    return ChangePlan(item, run, summary, _present_text(request.change, now))
 
 
 def _present_text(change: str, now: MinerAddresses) -> str:
     """Return what the chain has now of what a change is about."""
     if change == AddressChange.CONTROL:
-        return control_text(now.control)
+        return control_addresses_describe(now.control)
     if change in (AddressChange.WORKER, AddressChange.WORKER_CONFIRM):
         return gettext("worker {worker}").format(worker=now.worker)
     if change in (AddressChange.OWNER, AddressChange.OWNER_CONFIRM):
@@ -113,7 +119,7 @@ def change_push(
     that named another change.
     """
     if not may_change(principal, miner=miner):
-        raise NotAllowed(NOT_THEIRS)
+        raise NotAllowed(NOT_ALLOWED)
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
     if earlier is not None:
         if not _is_same(request, earlier, client=client):
@@ -158,16 +164,16 @@ def _is_same(request: AddressRequest, message: Message, *, client: ChainClient) 
         return params == to_cbor(multiaddrs_change(request.addresses))
     if request.change == AddressChange.PEER_ID:
         return params == to_cbor(peer_change(request.addresses))
-    asked = addresses_resolve(request.addresses or (), client=client)
+    requested = addresses_resolve(request.addresses or (), client=client)
     match request.change:
         case AddressChange.CONTROL:
-            return from_cbor(ChangeWorkerAddressParams, params).new_control_addrs == asked
+            return from_cbor(ChangeWorkerAddressParams, params).new_control_addrs == requested
         case AddressChange.WORKER:
-            return (from_cbor(ChangeWorkerAddressParams, params).new_worker,) == asked
+            return (from_cbor(ChangeWorkerAddressParams, params).new_worker,) == requested
         case AddressChange.OWNER:
-            return (from_cbor(ChangeOwnerAddressParams, params).new_address,) == asked
+            return (from_cbor(ChangeOwnerAddressParams, params).new_address,) == requested
         case AddressChange.BENEFICIARY:
             term = from_cbor(ChangeBeneficiaryParams, params)
             named = (term.new_beneficiary, int(term.new_quota), term.new_expiration)
-            return named == (*asked, request.quota, request.expiration)
+            return named == (*requested, request.quota, request.expiration)
     return True

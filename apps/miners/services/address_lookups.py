@@ -38,7 +38,7 @@ def addresses_resolve(addresses: Sequence[str], *, client: ChainClient) -> tuple
     return tuple(found)
 
 
-def account_key(address: str, *, client: ChainClient) -> str:
+def account_key_read(address: str, *, client: ChainClient) -> str:
     """Return the key behind an ID.  Raises BadValue for an actor without one, such as a multisig."""
     try:
         return client.state_account_key(address)

@@ -14,11 +14,11 @@ from apps.miners.errors import NoStandby, RolesNotCombined
 from apps.miners.models import Role
 from apps.miners.services.roles import (
     RoleGrant,
-    publish_roles,
     role_give,
     role_lose,
     role_take,
     roles_lock,
+    roles_publish,
 )
 from apps.miners.states import ROLE_LEASE_S, RoleKind, RoleState
 
@@ -65,8 +65,8 @@ def roles_combine(
             role_lose(row, now=now, note=gettext("combined on {host}").format(host=host), event="PARK")
             Role.objects.filter(pk=row.pk).update(before_combine=before[row.pk])
     for kind in COMBINED:
-        mine = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)
-        was = NOTHING if mine is None or mine.state == RoleState.REMOVED else mine.state
+        current = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)
+        was = NOTHING if current is None or current.state == RoleState.REMOVED else current.state
         row = role_give(
             miner, grant=RoleGrant(host=host, kind=kind), heard_at=heard.get(kind) or seen, now=now
         )
@@ -95,5 +95,5 @@ def roles_separate(miner: Miner, *, now: datetime) -> list[Role]:
         if row.state == RoleState.STANDBY and row.before_combine == RoleState.HELD:
             role_take(row, now=now, note="separated")
     Role.objects.filter(pk__in=[row.pk for row in rows]).update(before_combine="")
-    publish_roles(miner)
+    roles_publish(miner)
     return roles_lock(miner)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed
-from apps.miners.services.miner_values import key_read, name_read, proof_of_size
+from apps.miners.services.miner_values import key_read, name_read, seal_proof_choose
 from poolsite.filecoin.address import DELEGATED, SECP256K1, address_parse
 from poolsite.filecoin.amounts import amount_parse
 
@@ -83,16 +83,16 @@ def creation_plan(
         raise BadValue(
             gettext("the worker must be a BLS key, an address that begins with f3"), field="worker"
         )
-    proof = proof_of_size(network, size=spec.sector_size)
-    if not actor_exists(owner, client=client):
+    proof = seal_proof_choose(network, size=spec.sector_size)
+    if not _actor_exists(owner, client=client):
         raise BadValue(
             gettext("it does not exist on chain yet: send it the deposit and gas first"), field="owner"
         )
-    is_known = actor_exists(worker, client=client)
+    is_known = _actor_exists(worker, client=client)
     return CreationPlan(owner, worker, proof, creation_deposit_read(client), 0 if is_known else WORKER_FUND)
 
 
-def actor_exists(address: str, *, client: ChainClient) -> bool:
+def _actor_exists(address: str, *, client: ChainClient) -> bool:
     """Return whether the chain has an actor at an address: it does once somebody has sent FIL there.
 
     Raises NodeRefused, NodeUnavailable.

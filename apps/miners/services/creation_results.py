@@ -63,9 +63,9 @@ def _miner_follow(pk: int, message: Message) -> None:
     """Bring a miner to where its message is, also if that was given up and landed, or left the chain."""
     miner = Miner.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=pk).first()
     if miner is None or _agrees(miner, message):
-        return  # removed, or brought there a moment ago
+        return  # another task removed the miner or was faster
     if miner.state == MinerState.ACTIVE:
-        if miner.actor_id is not None:  # the chain may give the number to somebody else's actor now
+        if miner.actor_id is not None:  # after a reorganisation another actor may get the ID
             miner_grant_revoke(actor_id=miner.actor_id)
         advance(miner, "REVERT", actor_id=None, robust="", created_height=None)
     elif miner.state == MinerState.FAILED:

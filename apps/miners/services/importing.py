@@ -13,7 +13,7 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
-from apps.miners.services.miner_values import name_read, proof_of_size, to_address
+from apps.miners.services.miner_values import address_normalize, name_read, seal_proof_choose
 from apps.miners.services.refresh import miners_refresh
 from apps.miners.states import MinerState, ProvenBy
 from apps.users.selectors.grants import miner_owner
@@ -61,7 +61,7 @@ def miner_import(
     text = str(parsed) if parsed.protocol == ID else client.state_lookup_id(str(parsed))
     info = client.state_miner_info(text)
     size, proof = int(info["SectorSize"]), post_proof(int(info["WindowPoStProofType"]))
-    seal = proof_of_size(network, size=size)
+    seal = seal_proof_choose(network, size=size)
     if seal.window_post_proof != proof:
         raise BadValue(
             gettext("its proof type {proof} is not one the pool can seal for").format(proof=proof.name),
@@ -82,7 +82,7 @@ def miner_import(
         audit_record(principal=principal, action="miner.import", target=miner.address, after=after)
         publish(Change("miner", miner.pk, tenant.pk))
     head = head_current()
-    if head is not None:  # the next head may be its own block: where the chain stands, no other comes
+    if head is not None:  # while the chain stalls no head comes to refresh it
         miners_refresh([miner], client=client, height=head.height, key=head.key, params=network.proving)
         miner.refresh_from_db()
     return miner
@@ -102,7 +102,7 @@ def miner_add(
     Of one that another program has no block is made until its people ask for it.  One that is here already
     stays as it is.  Raises MinerTaken if another account has it.
     """
-    actor_id = to_address(address).actor_id
+    actor_id = address_normalize(address).actor_id
     miner, is_new = Miner.objects.get_or_create(
         actor_id=actor_id,
         defaults={

@@ -40,7 +40,7 @@ def key_read(text: str, *, tenant: Tenant, field: str) -> str:
     return address
 
 
-def proof_of_size(network: Network, *, size: int) -> RegisteredSealProof:
+def seal_proof_choose(network: Network, *, size: int) -> RegisteredSealProof:
     """Return how the network seals sectors of this size.  Raises BadValue."""
     for proof in network.seal_proofs:
         if proof.sector_size == size:
@@ -48,6 +48,6 @@ def proof_of_size(network: Network, *, size: int) -> RegisteredSealProof:
     raise BadValue(gettext("the network does not support this sector size"), field="sector_size")
 
 
-def to_address(value: Address | str) -> Address:
+def address_normalize(value: Address | str) -> Address:
     """Return an address that may come as text.  Raises BadAddress."""
     return value if isinstance(value, Address) else address_parse(value)

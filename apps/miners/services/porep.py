@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 
-def porep_of(miner: Miner) -> ChallengeRule:
+def porep_rule_read(miner: Miner) -> ChallengeRule:
     """Return how its new sectors are sealed."""
     return seal_parameters(miner.seal_proof).rule
 
 
-def porep_choices(miner: Miner, *, network: Network) -> dict[ChallengeRule, int]:
+def porep_rules_list(miner: Miner, *, network: Network) -> dict[ChallengeRule, int]:
     """Return the seal proofs that the network takes for sectors of the miner's size, by their rule.
 
     Where it takes containers, none of which a container fits into no message.
@@ -46,7 +46,7 @@ def porep_set(miner: Miner, *, rule: str, network: Network, by: Principal) -> Mi
     """
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
-    choices = {str(known): proof for known, proof in porep_choices(miner, network=network).items()}
+    choices = {str(known): proof for known, proof in porep_rules_list(miner, network=network).items()}
     if rule not in choices:
         raise BadValue(
             gettext("{network} accepts {choices} for sectors of this size").format(
@@ -56,7 +56,7 @@ def porep_set(miner: Miner, *, rule: str, network: Network, by: Principal) -> Mi
         )
     with transaction.atomic():
         row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
-        before = porep_of(row)
+        before = porep_rule_read(row)
         if rule != before:
             row.seal_proof = choices[rule]
             row.save(update_fields=["seal_proof"])

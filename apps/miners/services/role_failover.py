@@ -11,12 +11,12 @@ from apps.core.errors import BadValue
 from apps.miners.errors import NoStandby
 from apps.miners.selectors.roles import role_is_heard
 from apps.miners.services.roles import (
-    publish_roles,
-    role_get,
+    role_find,
     role_lose,
-    role_successor,
+    role_successor_choose,
     role_take,
     roles_lock,
+    roles_publish,
 )
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, RoleState
 
@@ -51,14 +51,14 @@ def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime)
         if holder
         else gettext("failed over"),
     )
-    publish_roles(miner)
+    roles_publish(miner)
     return holder, target
 
 
 def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime) -> Role:
     """Return the row that is to take over.  Raises RoleUnknown, NoStandby."""
     if to_host:
-        row = role_get(rows, host=to_host, kind=kind)
+        row = role_find(rows, host=to_host, kind=kind)
         if row.state == RoleState.PARKED:
             text = gettext("the roles of this miner are combined on another host: separate them first")
             raise NoStandby(text, field="host")
@@ -74,7 +74,7 @@ def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime)
                 field="host",
             )
         return row
-    found = role_successor(rows, kind=kind, now=now)
+    found = role_successor_choose(rows, kind=kind, now=now)
     if found is None:
         raise NoStandby(
             gettext("no other host with the role {kind} sent a heartbeat in the last {seconds} s").format(

@@ -14,12 +14,12 @@ from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import role_is_restored
 from apps.miners.services.roles import (
     ROLE_LEASE,
-    publish_roles,
     restored_holds_lose,
-    role_get,
+    role_find,
     role_lose,
-    role_successor,
+    role_successor_choose,
     role_take,
+    roles_publish,
 )
 from apps.miners.states import RoleState
 
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: datetime) -> list[Role]:
     """Note that a host can do these kinds: its leases go on, and it takes over what has lost its holder.
 
-    Returns the roles that hosts lost by it.  Call it in a transaction, before jobs are locked.  For one lease
-    after a restore nobody takes over: a holder of which the backup does not know may be at work so long.
+    Returns the roles that hosts lost by it.  Its row locks need the caller's transaction, before jobs are
+    locked.  For one lease after a restore nobody takes over: a holder of which the backup does not know may
+    be at work so long.
     """
-    mine = Role.objects.filter(host=host, kind__in=kinds, miner__tenant_id=tenant_id)
-    wanted = mine.filter(state__in=[RoleState.STANDBY, RoleState.HELD])
+    host_roles = Role.objects.filter(host=host, kind__in=kinds, miner__tenant_id=tenant_id)
+    wanted = host_roles.filter(state__in=[RoleState.STANDBY, RoleState.HELD])
     miners = sorted(set(wanted.order_by().values_list("miner_id", flat=True)))
     if not miners:
         return []
@@ -47,16 +48,16 @@ def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: d
         .order_by("pk")
     )
     lost = restored_holds_lose(rows, restored_at=restored_at, now=now)
-    ours = [row for row in rows if row.host == host and row.kind in kinds]
-    for row in ours:
+    own = [row for row in rows if row.host == host and row.kind in kinds]
+    for row in own:
         row.heard_at = now
-    Role.objects.filter(pk__in=[row.pk for row in ours]).update(heard_at=now)
-    held = [row.pk for row in ours if row.state == RoleState.HELD and row.is_exclusive]
+    Role.objects.filter(pk__in=[row.pk for row in own]).update(heard_at=now)
+    held = [row.pk for row in own if row.state == RoleState.HELD and row.is_exclusive]
     Role.objects.filter(pk__in=held).update(lease_until=now + ROLE_LEASE)
     if restored_at is not None and now < restored_at + ROLE_LEASE:
         return lost
-    ready = [row for row in ours if row.state == RoleState.STANDBY]
-    return lost + [gone for row in ready for gone in _lapsed_take(row, rows, now=now)]
+    ready = [row for row in own if row.state == RoleState.STANDBY]
+    return lost + [lost_role for row in ready for lost_role in _lapsed_take(row, rows, now=now)]
 
 
 def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
@@ -65,14 +66,14 @@ def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
     holder = next((one for one in same if one.state == RoleState.HELD), None)
     if holder is not None and (holder.lease_until is None or holder.lease_until > now):
         return []
-    if role_successor(same, kind=row.kind, now=now) is not row:
+    if role_successor_choose(same, kind=row.kind, now=now) is not row:
         return []
-    words = gettext("it had no holder")
+    note = gettext("it had no holder")
     if holder is not None:
-        words = gettext("the lease of {host} expired").format(host=holder.host)
+        note = gettext("the lease of {host} expired").format(host=holder.host)
         role_lose(holder, now=now, note=gettext("its lease expired: {host} took over").format(host=row.host))
-    role_take(row, now=now, note=words)
-    publish_roles(row.miner)
+    role_take(row, now=now, note=note)
+    roles_publish(row.miner)
     return [] if holder is None else [holder]
 
 
@@ -83,7 +84,7 @@ def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime)
     Raises RoleUnknown; RoleFenced with who holds the role since when, for a lease that was given away.
     """
     rows = list(Role.objects.select_for_update(no_key=True).filter(miner=miner, kind=kind).order_by("pk"))
-    row = role_get(rows, host=host, kind=kind)
+    row = role_find(rows, host=host, kind=kind)
     if role_is_restored(row, recovery_row().restored_at):
         raise RoleFenced(gettext("the database was restored: assign the role again"), field="token")
     if row.state != RoleState.HELD or row.token != token:

@@ -67,12 +67,12 @@ def roles_restored_lose(miner: Miner, *, now: datetime) -> list[Role]:
 
 def restored_holds_lose(rows: Iterable[Role], *, restored_at: datetime | None, now: datetime) -> list[Role]:
     """Return the holds among these rows that a backup brought back, after ending them."""
-    gone = [row for row in rows if role_is_restored(row, restored_at)]
-    for row in gone:
+    restored = [row for row in rows if role_is_restored(row, restored_at)]
+    for row in restored:
         role_lose(
             row, now=now, note=gettext("the database was restored: another host may have held it since")
         )
-    return gone
+    return restored
 
 
 @transaction.atomic
@@ -102,7 +102,7 @@ def role_give(miner: Miner, *, grant: RoleGrant, heard_at: datetime | None, now:
     row.refresh_from_db()
     if row.state == RoleState.STANDBY and (not row.is_exclusive or role_is_heard(row, now=now)):
         role_take(row, now=now, note="assigned")
-    publish_roles(miner)
+    roles_publish(miner)
     return row
 
 
@@ -135,16 +135,16 @@ def role_lose(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> No
 def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     """Remove a role of a host; another one on standby takes an exclusive one over.  Raises RoleUnknown."""
     rows = roles_lock(miner)
-    row = role_get(rows, host=host, kind=kind)
+    row = role_find(rows, host=host, kind=kind)
     was_held = row.state == RoleState.HELD
     role_lose(row, now=now, note="removed", event="REMOVE")
     if was_held and row.is_exclusive:
         _succeed(rows, row, now=now, note=gettext("removed from {host}").format(host=host))
-    publish_roles(miner)
+    roles_publish(miner)
     return row
 
 
-def role_get(rows: Iterable[Role], *, host: str, kind: str) -> Role:
+def role_find(rows: Iterable[Role], *, host: str, kind: str) -> Role:
     """Return the row of a host's role.  Raises RoleUnknown, also for one that was removed."""
     row = next((one for one in rows if (one.host, one.kind) == (host, kind)), None)
     if row is None or row.state == RoleState.REMOVED:
@@ -152,7 +152,7 @@ def role_get(rows: Iterable[Role], *, host: str, kind: str) -> Role:
     return row
 
 
-def role_successor(rows: Iterable[Role], *, kind: str, now: datetime) -> Role | None:
+def role_successor_choose(rows: Iterable[Role], *, kind: str, now: datetime) -> Role | None:
     """Return the row that takes over next: of those on standby that were heard of, by priority; else None."""
     ready = [
         one
@@ -162,10 +162,10 @@ def role_successor(rows: Iterable[Role], *, kind: str, now: datetime) -> Role | 
     return min(ready, key=lambda one: (-one.priority, one.pk), default=None)
 
 
-def _succeed(rows: Iterable[Role], gone: Role, *, now: datetime, note: str) -> None:
-    heir = role_successor(rows, kind=gone.kind, now=now)
-    if heir is not None:
-        role_take(heir, now=now, note=note)
+def _succeed(rows: Iterable[Role], lost: Role, *, now: datetime, note: str) -> None:
+    successor = role_successor_choose(rows, kind=lost.kind, now=now)
+    if successor is not None:
+        role_take(successor, now=now, note=note)
 
 
 def roles_forget(miner: Miner) -> None:
@@ -175,6 +175,6 @@ def roles_forget(miner: Miner) -> None:
     RoleGroup.objects.filter(miner=miner).delete()
 
 
-def publish_roles(miner: Miner) -> None:
+def roles_publish(miner: Miner) -> None:
     """Have the pages of a miner look at its roles again."""
     publish(Change("role", miner.pk, miner.tenant_id))

@@ -72,7 +72,7 @@ def transfer_lock(request: TransferRequest) -> tuple[TransferRequest, Miner]:
     return replace(request, to_tenant=tenants[request.to_tenant.pk]), miner
 
 
-def transfer_repeated(request: TransferRequest, *, miner: Miner) -> MinerTransfer | None:
+def repeated_transfer_find(request: TransferRequest, *, miner: Miner) -> MinerTransfer | None:
     """Return the transfer that this request repeats: by its key, or as the last one of this miner.
 
     Raises TransferKeyReused.
@@ -127,7 +127,7 @@ def transfer_check(request: TransferRequest, *, miner: Miner) -> None:
 
 def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
     """Refuse while the new tenant cannot have the miner's messages signed.  Raises TransferRefused."""
-    needed = senders_used(miner)
+    needed = used_senders_list(miner)
     name = to_tenant.name
     lacking = [address for address in needed if not sender_allowed(to_tenant.pk, address)]
     if lacking:
@@ -150,7 +150,7 @@ def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
         )
 
 
-def senders_used(miner: Miner) -> list[str]:
+def used_senders_list(miner: Miner) -> list[str]:
     """Return the addresses that send for a miner as its present tenant has them, the worker's first.
 
     The worker signs blocks too; where its tenant has none of all these, the worker is what is missing.
@@ -163,7 +163,7 @@ def senders_used(miner: Miner) -> list[str]:
     return held or [miner.worker]
 
 
-def messages_waiting(miner: Miner) -> int:
+def waiting_messages_count(miner: Miner) -> int:
     """Count the messages of a miner's tenant to it that have not landed."""
     names = [name for name in (miner.address, miner.robust) if name]
     states = [MessageState.UNFILLED, MessageState.FILLED]
@@ -179,7 +179,7 @@ def ownership_move(
     """
     assert miner.actor_id is not None, "transfer_check lets in miners of the chain only"
     from_tenant, to_tenant = miner.tenant, request.to_tenant
-    messages = messages_waiting(miner)
+    messages = waiting_messages_count(miner)
     Miner.objects.filter(pk=miner.pk).update(tenant=to_tenant, updated_at=now)
     mines = MinerGrant.objects.filter(actor_id=miner.actor_id).values_list("open_mining", flat=True).first()
     miner_grant(tenant=to_tenant, actor_id=miner.actor_id, open_mining=mines is not False)
@@ -197,26 +197,26 @@ def ownership_move(
         tokens_revoked=list(tokens.revoked),
     )
     transfer_audit(row, principal=principal)
-    publish_transfer(miner, tenants=(from_tenant, to_tenant))
+    transfer_publish(miner, tenants=(from_tenant, to_tenant))
     return row
 
 
 def transfer_audit(row: MinerTransfer, *, principal: Principal) -> None:
     """Write it into the audit log: for the operator, and a line for each of the two tenants' people."""
     before, after = {"tenant": row.from_tenant.name}, {"tenant": row.to_tenant.name, "sectors": row.sectors}
-    given = {**after, "tokens_kept": row.tokens_kept, "tokens_revoked": row.tokens_revoked}
+    shared = {**after, "tokens_kept": row.tokens_kept, "tokens_revoked": row.tokens_revoked}
     from_tenant = replace(principal, tenant_id=row.from_tenant_id, source="")
     to_tenant = replace(principal, tenant_id=row.to_tenant_id, source="")
     lines = (
-        (principal, "miner.transfer", {**given, "messages_of_from_tenant": row.messages}),
-        (from_tenant, "miner.transfer-out", {**given, "messages_of_from_tenant": row.messages}),
+        (principal, "miner.transfer", {**shared, "messages_of_from_tenant": row.messages}),
+        (from_tenant, "miner.transfer-out", {**shared, "messages_of_from_tenant": row.messages}),
         (to_tenant, "miner.transfer-in", after),
     )
-    for whose, action, what in lines:
-        audit_record(principal=whose, action=action, target=row.miner.address, before=before, after=what)
+    for actor, action, fields in lines:
+        audit_record(principal=actor, action=action, target=row.miner.address, before=before, after=fields)
 
 
-def publish_transfer(miner: Miner, *, tenants: Sequence[Tenant]) -> None:
+def transfer_publish(miner: Miner, *, tenants: Sequence[Tenant]) -> None:
     """Have the pages of these tenants, and the operator's, look at everything again."""
     for tenant in tenants:
         publish(Change(MOVED, miner.pk, tenant.pk))

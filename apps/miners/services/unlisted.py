@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner as MinerRow
 
 
-def unlisted_note(miner: MinerRow, *, count: int) -> None:
+def unlisted_sectors_record(miner: MinerRow, *, count: int) -> None:
     """Record how many there are; a row that says so already is left alone."""
     rows = Miner.objects.filter(pk=miner.pk).exclude(unlisted_sectors=count)
     if rows.update(unlisted_sectors=count):

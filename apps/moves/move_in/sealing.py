@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def sealing_steps(read: MoveReadings) -> Iterator[Step]:
     """Yield the steps about unfinished sealing and sector numbers."""
     miner = read.miner
-    is_theirs = bool(miner.deposits) and not read.own_precommits()
+    has_foreign_deposits = bool(miner.deposits) and not read.own_precommits()
     yield Step(
         key="sealing",
         title=gettext("No unfinished sealing in lotus-miner"),
-        is_done=not is_theirs,
+        is_done=not has_foreign_deposits,
         figure=gettext(
             "{deposits} FIL of deposits are locked on chain for pre-commits that are not the pool's"
         ).format(deposits=fil(int(miner.deposits)))
-        if is_theirs
+        if has_foreign_deposits
         else gettext("no deposits are locked on chain for another program's pre-commits"),
         risk=gettext(
             "The pool cannot finish sectors that another program started: their deposits are lost 30 "
@@ -36,18 +36,20 @@ def sealing_steps(read: MoveReadings) -> Iterator[Step]:
         command="lotus-miner sectors list --states PreCommit1,PreCommit2,WaitSeed,Committing",
     )
     numbers = read.numbers()
-    is_ours = (numbers is not None and numbers.exported_at is None) or (numbers is None and not miner.is_held)
+    is_assigned_here = (numbers is not None and numbers.exported_at is None) or (
+        numbers is None and not miner.is_held
+    )
     following = 0 if numbers is None else numbers.next_number
     yield Step(
         key="numbers",
         title=gettext("Sector numbers assigned here"),
-        is_done=is_ours,
+        is_done=is_assigned_here,
         figure=gettext("the next number is {number}").format(number=whole(following))
-        if is_ours
+        if is_assigned_here
         else gettext("another program assigns them: enter the highest number it has assigned"),
         risk=gettext(
             "If two programs assign the same number, one of the two sectors is lost. Read the "
             "highest number only after lotus-miner has stopped pledging: “Next free” minus one."
         ),
-        command="" if is_ours else "lotus-miner sectors numbers info",
+        command="" if is_assigned_here else "lotus-miner sectors numbers info",
     )

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.results import Link
 from apps.core.formatting import plural, whole
-from apps.moves.readings import MOST
+from apps.moves.readings import NUMBERS_MAX
 from apps.moves.steps import Step
 from apps.sectors.services.reservations import numbers_text
 
@@ -63,8 +63,8 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
     yield Step(
         key="looks",
         title=gettext("Files opened by a prover"),
-        is_done=not files.bad and files.looked >= files.expected,
-        figure=_looked_text(files),
+        is_done=not files.bad and files.checked >= files.expected,
+        figure=_checked_text(files),
         risk=gettext(
             "Each deadline's sectors are checked two windows ahead, whoever proves them, so all are "
             "checked within a proving period. Repair damaged ones while lotus-miner still has its "
@@ -84,13 +84,13 @@ def _unplaced_text(files: SectorFiles) -> str:
     return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
 
 
-def _looked_text(files: SectorFiles) -> str:
-    looked = gettext("files opened for {looked} of {sectors} that must be proven").format(
-        looked=whole(files.looked), sectors=plural(files.expected, "sector")
+def _checked_text(files: SectorFiles) -> str:
+    text = gettext("files opened for {checked} of {sectors} that must be proven").format(
+        checked=whole(files.checked), sectors=plural(files.expected, "sector")
     )
     if not files.bad:
-        return looked
-    return looked + gettext("; {count} missing or damaged: {numbers}").format(
+        return text
+    return text + gettext("; {count} missing or damaged: {numbers}").format(
         count=_at_most(files.bad), numbers=numbers_text(files.bad)
     )
 
@@ -106,16 +106,16 @@ def _rows_text(files: SectorFiles, live: int) -> str:
 def _at_most(numbers: BitField) -> str:
     """Return how many numbers these are, where no more than `MOST` are read."""
     count = len(numbers)
-    return whole(count) if count < MOST else gettext("{count} or more").format(count=whole(count))
+    return whole(count) if count < NUMBERS_MAX else gettext("{count} or more").format(count=whole(count))
 
 
 def _provers_text(ready: Readiness, files: SectorFiles) -> str:
     if not ready.provers:
         return gettext("no prover assigned to it is connected")
     stores = sorted({store for prover in ready.provers for store in prover.stores})
-    words = gettext("{provers} with {stores}").format(
+    text = gettext("{provers} with {stores}").format(
         provers=plural(len(ready.provers), "prover"), stores=plural(len(stores), "store")
     )
     if files.unread:
-        words += gettext("; none can read {stores}").format(stores=", ".join(files.unread))
-    return words
+        text += gettext("; none can read {stores}").format(stores=", ".join(files.unread))
+    return text

@@ -96,16 +96,16 @@ def _first_text(read: MoveReadings) -> str:
         return gettext("no window has sectors")
     what = {"deadline": after.deadline, "opens": whole(after.open)}
     if read.height < after.open:
-        words = gettext("deadline {deadline}, opens at {opens}")
+        text = gettext("deadline {deadline}, opens at {opens}")
     elif read.height >= after.close:
-        words = gettext("deadline {deadline} at {opens} has closed, {faulty} of {sectors} faulty")
+        text = gettext("deadline {deadline} at {opens} has closed, {faulty} of {sectors} faulty")
         what |= {"faulty": whole(read.faulty(after)), "sectors": plural(after.sectors, "sector")}
     elif _proves(read):
-        words = gettext("deadline {deadline} at {opens}: landed")
+        text = gettext("deadline {deadline} at {opens}: landed")
     else:
-        words = gettext("deadline {deadline} is open and not proven yet, {left} left")
+        text = gettext("deadline {deadline} is open and not proven yet, {left} left")
         what["left"] = time_left(read.seconds_until(after.close))
-    return words.format(**what)
+    return text.format(**what)
 
 
 def _proves(read: MoveReadings) -> bool:

@@ -31,16 +31,16 @@ def sealing_steps(read: MoveReadings) -> Iterator[Step]:
         button=gettext("Target"),
     )
     numbers = read.numbers()
-    is_given = miner.is_held if numbers is None else numbers.exported_at is not None
+    is_exported = miner.is_held if numbers is None else numbers.exported_at is not None
     following = 0 if numbers is None else numbers.next_number
     yield Step(
         key="numbers",
         title=gettext("Sector numbers handed back"),
-        is_done=is_given,
+        is_done=is_exported,
         figure=gettext("the pool assigns no more; lotus-miner continues at {number}").format(
             number=whole(following)
         )
-        if is_given
+        if is_exported
         else gettext("the pool assigns them; the next is {number}").format(number=whole(following)),
         risk=gettext(
             "If two programs assign the same number, one of the two sectors is lost. New pledges are "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
+def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Let the pool prove a miner's windows from a height on, and make its blocks.
 
     Blocks still wait for `mining_set`: two programs that make them are slashed.  The same height again
@@ -61,7 +61,7 @@ def move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
         return _set(row, by=by, action="miner.move-in", works_from=height, works_until=None)
 
 
-def move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
+def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Let another program prove a miner's windows from a height on, and make its blocks.
 
     Refused where a proof of such a window has begun here.  Asked again with the same height nothing changes.
@@ -88,13 +88,13 @@ def move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
                 ),
                 field="height",
             )
-        begun = WindowPost.objects.filter(miner=row, open_epoch__gte=height).order_by("-open_epoch").first()
-        if begun is not None:
+        started = WindowPost.objects.filter(miner=row, open_epoch__gte=height).order_by("-open_epoch").first()
+        if started is not None:
             raise MoveRefused(
                 gettext(
                     "the proof of deadline {deadline}, which opens at {opens}, has already started: "
                     "choose a later height"
-                ).format(deadline=begun.deadline_index, opens=whole(begun.open_epoch)),
+                ).format(deadline=started.deadline_index, opens=whole(started.open_epoch)),
                 field="height",
             )
         return _set(row, by=by, action="miner.move-out", works_from=row.works_from, works_until=height)
@@ -162,15 +162,15 @@ def _locked(miner: Miner) -> Miner:
 
 
 def _set(row: Miner, *, by: Principal, action: str, works_from: int | None, works_until: int | None) -> Miner:
-    before = _words(row)
+    before = _height_fields(row)
     row.works_from, row.works_until = works_from, works_until
     row.save(update_fields=["works_from", "works_until", "updated_at"])
-    audit_record(principal=by, action=action, target=row.address, before=before, after=_words(row))
+    audit_record(principal=by, action=action, target=row.address, before=before, after=_height_fields(row))
     publish(Change("miner", row.pk, row.tenant_id))
     return row
 
 
-def _words(row: Miner) -> dict[str, str | None]:
+def _height_fields(row: Miner) -> dict[str, str | None]:
     """Return the heights as the audit log keeps them."""
     return {
         name: None if value is None else f"height {value}"

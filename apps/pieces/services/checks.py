@@ -79,7 +79,7 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
 
     One whose sector has ended waits for another.  Raises PieceBusy.
     """
-    if same is None:  # somebody removed it this moment
+    if same is None:  # the piece was removed this moment
         raise PieceBusy
     with transaction.atomic():
         if not same.has_data:
@@ -91,7 +91,7 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
         if same.state == PieceState.ENDED:
             moved = {"sector_number": None, "offset": None, "start_epoch": piece.start_epoch}
             advance(same, "RETURN", **moved, state_since=clock.now(), updated_at=clock.now())
-        if piece.purpose != PiecePurpose.ANY:  # asked for this time; nothing said changes nothing
+        if piece.purpose != PiecePurpose.ANY:  # a purpose was requested; without one it stays
             unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
             unplaced.update(purpose=piece.purpose, updated_at=clock.now())
             same.refresh_from_db(fields=["purpose"])

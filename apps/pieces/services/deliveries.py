@@ -32,7 +32,7 @@ from apps.pieces.sources import SourceAway
 from apps.pieces.states import DeliveryState
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.services.audit import audit_record
-from apps.users.services.tokens import token_lent
+from apps.users.services.tokens import token_lend
 from poolsite.filecoin.fr32 import unpadded_bytes
 
 if TYPE_CHECKING:
@@ -49,18 +49,18 @@ WAIT_MAX: Final = timedelta(hours=7)
 ATTEMPTS_MAX: Final = 6
 PAUSE_FIRST: Final = timedelta(seconds=10)
 """After the first failure; twice as long after each further one."""
-TOLD: Final = timedelta(minutes=1)
+RESULT_REPEATED: Final = timedelta(minutes=1)
 """So long the end is told again, should the first answer have been lost; who asks later wants it anew."""
-FAILED_KEPT: Final = timedelta(minutes=10)
+FAILURE_RETENTION: Final = timedelta(minutes=10)
 """So long a failure is answered before it is tried again."""
-ENDED_KEPT: Final = timedelta(days=30)
+RETENTION: Final = timedelta(days=30)
 AT_ONCE: Final = 4
 """Deliveries side by side."""
 AT_ONCE_PER_MARKET: Final = 2
 """To one host: a slow one leaves room for others."""
-LOOKED_AT: Final = 16
+DELIVERIES_READ: Final = 16
 """Deliveries that are read at a time, of those that are due."""
-LOOK_S: Final = 2.0
+POLL_S: Final = 2.0
 """Pause before it is looked for further ones beside those that are being sent."""
 ZEROS: Final = bytes(1 << 18)
 SCOPE: Final = "market"
@@ -81,21 +81,21 @@ def delivery_request(
             ),
             field="size",
         )
-    asked = [str(piece.uuid), first, num_bytes, target.url, target.token, target.is_registered]
-    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    request = [str(piece.uuid), first, num_bytes, target.url, target.token, target.is_registered]
+    digest = hashlib.sha256(json.dumps(request).encode()).hexdigest()
     found = PieceDelivery.objects.filter(digest=digest).first()
     if found is None:
         try:
             return _begin(piece, target, digest=digest, first=first, num_bytes=num_bytes, by=by, now=now)
-        except IntegrityError:  # asked for twice at once
+        except IntegrityError:  # two equal requests came at once
             found = PieceDelivery.objects.get(digest=digest)
     if found.state == DeliveryState.WAITING:
         PieceDelivery.objects.filter(pk=found.pk).update(until=now + WAIT_MAX)
         return found
-    kept = TOLD if found.state == DeliveryState.DELIVERED else FAILED_KEPT
+    retention = RESULT_REPEATED if found.state == DeliveryState.DELIVERED else FAILURE_RETENTION
     if found.told_at is None:
         PieceDelivery.objects.filter(pk=found.pk).update(told_at=now)
-    elif now - found.told_at >= kept:
+    elif now - found.told_at >= retention:
         fresh = {"attempts": 0, "error": "", "not_before": None, "told_at": None, "until": now + WAIT_MAX}
         advance(found, "REPEAT", **fresh, updated_at=now)
     return found
@@ -126,13 +126,13 @@ def deliveries_send(*, now: datetime) -> None:
     What ended long ago is forgotten.
     """
     ended = PieceDelivery.objects.exclude(state=DeliveryState.WAITING)
-    ended.filter(updated_at__lt=now - ENDED_KEPT).delete()
+    ended.filter(updated_at__lt=now - RETENTION).delete()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="delivery") as threads:
         sendings = _Sendings(threads, began=now)
         try:
             while sendings.begin_due():
                 sendings.end_done()
-        finally:  # not over only where the database is away: all is sent again
+        finally:  # some are left only if the database is away: all are sent again
             sendings.stop()
 
 
@@ -142,7 +142,7 @@ class _Sending:
 
     row: PieceDelivery
     market: str
-    lent: ExitStack
+    token_stack: ExitStack
     """Its token, if it was lent one."""
 
 
@@ -152,7 +152,7 @@ class _Sendings:
     def __init__(self, threads: ThreadPoolExecutor, *, began: datetime) -> None:
         self.threads = threads
         self.began = began
-        self.under_way: dict[Future[None], _Sending] = {}
+        self.in_progress: dict[Future[None], _Sending] = {}
         self.passed_over: set[int] = set()
         """Rows that went wrong in a way that nobody has foreseen: for another pass."""
         self.stopped = threading.Event()
@@ -164,27 +164,27 @@ class _Sendings:
 
     def begin_due(self) -> bool:
         """Begin what is due while there is room; return whether anything is under way."""
-        now, looked_at = self.now(), set(self.passed_over)
-        while len(self.under_way) < AT_ONCE:
+        now, seen = self.now(), set(self.passed_over)
+        while len(self.in_progress) < AT_ONCE:
             rows = deliveries_due(
                 now=now,
-                without=looked_at | {one.row.pk for one in self.under_way.values()},
+                without=seen | {one.row.pk for one in self.in_progress.values()},
                 markets=self._markets_full(),
-                limit=LOOKED_AT,
+                limit=DELIVERIES_READ,
             )
             for_each_isolated(rows, lambda row: self._begin(row, now=now), event="delivery_not_begun")
-            looked_at.update(row.pk for row in rows)
-            if len(rows) < LOOKED_AT:
+            seen.update(row.pk for row in rows)
+            if len(rows) < DELIVERIES_READ:
                 break
-        return bool(self.under_way)
+        return bool(self.in_progress)
 
     def _markets_full(self) -> list[str]:
         """Return the hosts to which no more is sent at once."""
-        counts = Counter(one.market for one in self.under_way.values())
+        counts = Counter(one.market for one in self.in_progress.values())
         return [market for market, count in counts.items() if count >= AT_ONCE_PER_MARKET]
 
     def _begin(self, row: PieceDelivery, *, now: datetime) -> None:
-        if len(self.under_way) >= AT_ONCE:
+        if len(self.in_progress) >= AT_ONCE:
             return
         if row.until <= now:
             delivery_fail(row, reason=gettext("it was not unsealed in time"))
@@ -192,25 +192,25 @@ class _Sendings:
         market = urlsplit(row.shown).netloc
         if market in self._markets_full():
             return
-        lent = ExitStack()
+        token_stack = ExitStack()
         self.passed_over.add(row.pk)
         try:
-            future = self.threads.submit(_prepared(row, lent, self.stopped))
+            future = self.threads.submit(_prepared(row, token_stack, self.stopped))
         except (DomainError, DecryptionFailed, OSError, ValueError) as error:
             _note_failure(row, error, now=now)
         else:
-            self.under_way[future] = _Sending(row, market, lent)
+            self.in_progress[future] = _Sending(row, market, token_stack)
         self.passed_over.discard(row.pk)
 
     def end_done(self) -> None:
         """Wait for one or more to end, a moment at most, and note how they went."""
-        done, _ = wait(self.under_way, timeout=LOOK_S, return_when=FIRST_COMPLETED)
+        done, _ = wait(self.in_progress, timeout=POLL_S, return_when=FIRST_COMPLETED)
         for_each_isolated(done, self._end, event="delivery_not_sent")
 
     def _end(self, future: Future[None]) -> None:
-        sending = self.under_way.pop(future)
+        sending = self.in_progress.pop(future)
         row = sending.row
-        sending.lent.close()
+        sending.token_stack.close()
         self.passed_over.add(row.pk)
         if (error := future.exception()) is not None:
             _note_failure(row, error, now=self.now())
@@ -222,12 +222,12 @@ class _Sendings:
     def stop(self) -> None:
         """End what is under way."""
         self.stopped.set()
-        for sending in self.under_way.values():
+        for sending in self.in_progress.values():
             with suppress(Error):
-                sending.lent.close()
+                sending.token_stack.close()
 
 
-def _prepared(row: PieceDelivery, lent: ExitStack, stop: threading.Event) -> Callable[[], None]:
+def _prepared(row: PieceDelivery, token_stack: ExitStack, stop: threading.Event) -> Callable[[], None]:
     """Return what sends a delivery's bytes and leaves the database alone.
 
     Raises PieceSealed, DecryptionFailed.
@@ -240,8 +240,8 @@ def _prepared(row: PieceDelivery, lent: ExitStack, stop: threading.Event) -> Cal
     )
     if target.is_registered and not token:
         name = f"delivery {row.uuid}"
-        token = lent.enter_context(
-            token_lent(tenant=piece.miner.tenant, name=name, scope=SCOPE, lasts=longest(row.num_bytes))
+        token = token_stack.enter_context(
+            token_lend(tenant=piece.miner.tenant, name=name, scope=SCOPE, lasts=longest(row.num_bytes))
         )
     return partial(bytes_put, target, chunks, size=row.num_bytes, token=token, stop=stop)
 
@@ -259,7 +259,7 @@ def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) ->
         values = {"attempts": attempts, "error": str(error)[:1000], "not_before": again}
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
-    elif isinstance(error, ValueError):  # its text names the token
+    elif isinstance(error, ValueError):  # the error's text names the token
         delivery_fail(row, reason=gettext("its address or token is malformed"))
     else:
         raise error

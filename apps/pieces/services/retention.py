@@ -18,7 +18,7 @@ from apps.pieces.errors import CommitmentFailed, PieceBusy, PieceTooLarge
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.selectors import pieces_unfinished, uploads_idle
 from apps.pieces.services.checks import piece_check
-from apps.pieces.services.uploads import piece_changed, piece_discard, upload_begin
+from apps.pieces.services.uploads import piece_change_publish, piece_discard, upload_begin
 from apps.pieces.sources import SourceAway, url_check, url_opened
 from apps.pieces.states import PieceState
 
@@ -34,9 +34,9 @@ log = structlog.get_logger(__name__)
 
 UNCHECKED: Final = timedelta(seconds=5)
 """After which nobody else is about to compute a commitment: a kill came between."""
-SINGLE_KEPT: Final = timedelta(minutes=10)
+SINGLE_RETENTION: Final = timedelta(minutes=10)
 """An upload in one request that a kill has ended."""
-RESUMABLE_KEPT: Final = timedelta(days=1)
+RESUMABLE_RETENTION: Final = timedelta(days=1)
 """A resumable upload on which nothing was heard, and a piece that failed."""
 
 
@@ -50,7 +50,7 @@ def pieces_tidy(*, now: datetime) -> None:
     """Do what is to be done without a caller.  Pieces that another process works on are passed over."""
     unfinished = pieces_unfinished(received_before=now - UNCHECKED)
     for_each_isolated(unfinished, piece_finish, event="piece_not_finished")
-    idle = uploads_idle(single_before=now - SINGLE_KEPT, resumable_before=now - RESUMABLE_KEPT)
+    idle = uploads_idle(single_before=now - SINGLE_RETENTION, resumable_before=now - RESUMABLE_RETENTION)
     for_each_isolated(idle, _idle_discard, event="upload_not_discarded")
 
 
@@ -60,7 +60,7 @@ def piece_finish(piece: Piece) -> None:
         if piece.state == PieceState.FETCHING:
             _fetch(piece)
         piece_check(piece, by=miner_principal(piece.miner))
-    except (PieceBusy, CommitmentFailed):  # another process is at it, or the next head tries again
+    except (PieceBusy, CommitmentFailed):  # another process checks it, or the next head tries again
         return
     except (DomainError, SourceAway) as error:
         if type(piece).objects.filter(pk=piece.pk).exists():
@@ -98,7 +98,7 @@ def _fetch(piece: Piece) -> None:
             state_since=clock.now(),
             updated_at=clock.now(),
         )
-    piece_changed(piece)
+    piece_change_publish(piece)
 
 
 def _fail(piece: Piece, reason: str) -> None:
@@ -107,7 +107,7 @@ def _fail(piece: Piece, reason: str) -> None:
     advance(
         piece, "FAIL", error=reason[:1000], has_data=False, state_since=clock.now(), updated_at=clock.now()
     )
-    piece_changed(piece)
+    piece_change_publish(piece)
     log.warning("piece_failed", piece=str(piece.uuid), reason=reason[:200])
 
 

@@ -61,7 +61,7 @@ class PieceSpec:
     purpose: str = PiecePurpose.ANY
 
 
-def piece_changed(piece: Piece) -> None:
+def piece_change_publish(piece: Piece) -> None:
     """Tell open pages."""
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
 
@@ -128,7 +128,7 @@ def upload_begin(
         if is_resumable or source_url:
             after = {"upload": str(piece.uuid)} | ({"url": source_url} if source_url else {})
             audit_record(principal=by, action="piece.begin", target=str(miner), after=after)
-        piece_changed(piece)
+        piece_change_publish(piece)
     return piece
 
 
@@ -162,7 +162,7 @@ def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> 
         raise BadOffset(piece.received)
     _part_write(piece, source, offset=offset)
     if piece.payload_size is None or piece.received < piece.payload_size:
-        piece_changed(piece)
+        piece_change_publish(piece)
         return piece, False
     return upload_end(piece, by=by)[0], True
 
@@ -217,7 +217,7 @@ def piece_discard(piece: Piece) -> None:
     piece_unlink(piece)
     with transaction.atomic():
         Piece.objects.filter(NOWHERE, pk=piece.pk).delete()
-        piece_changed(piece)
+        piece_change_publish(piece)
 
 
 def _locked(piece: Piece) -> Piece:
@@ -263,6 +263,6 @@ def piece_purpose_set(piece: Piece, *, purpose: str, by: Principal) -> Piece:
                 before={"purpose": fresh.purpose},
                 after={"purpose": purpose},
             )
-            piece_changed(piece)
+            piece_change_publish(piece)
     piece.refresh_from_db(fields=["purpose", "state", "sector_number"])
     return piece

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from apps.core.compiled import Compiled
 from apps.proving.models import Deadline, FaultDeclaration, Partition, SectorCheck
-from apps.proving.selectors.posts import NOTES_TOLD
+from apps.proving.selectors.posts import NOTES_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -46,7 +46,7 @@ def faults_of(deadlines: Collection[Deadline]) -> list[Fault]:
         for pk, faulty, since, recovering in fields
         for row, back in [(rows[pk], set(recovering))]
         for number in faulty
-        # one of before this was written down counts from the deadline's oldest
+        # a fault from before heights were stored counts from the deadline's oldest
         for seen in [since.get(str(number), row.faulty_since or 0)]
     ]
 
@@ -63,7 +63,7 @@ def sectors_bad(miners: Collection[int], *, with_faulty: bool = False) -> list[S
 def declarations_latest(miners: Iterable[Miner], *, since_epoch: int) -> list[FaultDeclaration]:
     """Return the declarations of faults for windows that open after an epoch, newest first."""
     rows = FaultDeclaration.objects.filter(miner__in=miners, open_epoch__gt=since_epoch)
-    return list(rows.select_related("miner").order_by("-pk")[:NOTES_TOLD])
+    return list(rows.select_related("miner").order_by("-pk")[:NOTES_SHOWN])
 
 
 def miners_faulty(miners: Sequence[Miner]) -> list[Miner]:

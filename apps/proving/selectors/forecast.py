@@ -85,8 +85,8 @@ def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> 
             partitions=", ".join(map(str, post.partitions)), reason=first.reason
         )[:200]
     if post.state == PostState.PROVING and post.tries:
-        words = ngettext("{tries} attempt failed: {error}", "{tries} attempts failed: {error}", post.tries)
-        return words.format(tries=post.tries, error=post.error)[:200]
+        text = ngettext("{tries} attempt failed: {error}", "{tries} attempts failed: {error}", post.tries)
+        return text.format(tries=post.tries, error=post.error)[:200]
     if post.state == PostState.NOTHING:
         return gettext("partition {partitions}: {error}").format(
             partitions=", ".join(map(str, post.partitions)), error=post.error
@@ -97,19 +97,19 @@ def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> 
         return gettext("not sent yet, {left} epochs left").format(left=left)
     if post.state == PostState.SENT and left <= context.window // 2:
         why = context.message_waits.get(post.message_id, "")
-        words = gettext("not landed yet, {left} epochs left").format(left=left)
-        return f"{words}: {why}"[:200] if why else words
+        text = gettext("not landed yet, {left} epochs left").format(left=left)
+        return f"{text}: {why}"[:200] if why else text
     return ""
 
 
 def _left_out(posts: list[WindowPost]) -> str:
     count = sum(len(numbers) for post in posts for numbers in post.skipped.values())
-    words = ngettext(
+    text = ngettext(
         "{count} sector is left out: its files cannot be read",
         "{count} sectors are left out: their files cannot be read",
         count,
     )
-    return words.format(count=count) if count else ""
+    return text.format(count=count) if count else ""
 
 
 def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastContext) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
 """What a strip needs of a proof; the proof itself is long."""
-NOTES_TOLD: Final = 20
+NOTES_SHOWN: Final = 20
 """Notes that are read at once."""
 
 
@@ -68,7 +68,7 @@ def attempts_prefetch(attempts: QuerySet[ProofAttempt]) -> Prefetch[str, QuerySe
 def notes_of(posts: Iterable[WindowPost]) -> list[PostNote]:
     """Return what was noted about these proofs lately, the newest first."""
     rows = PostNote.objects.filter(post__in=[post.pk for post in posts]).select_related("post")
-    return list(rows.defer("post__proof").order_by("-pk")[:NOTES_TOLD])
+    return list(rows.defer("post__proof").order_by("-pk")[:NOTES_SHOWN])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +102,4 @@ def margins_of(miner: Miner, *, since_epoch: int) -> dict[tuple[int, int], Margi
 def posts_of_deadline(miner: Miner, index: int) -> list[WindowPost]:
     """Return the last proofs of a deadline, newest first, without what is long."""
     rows = WindowPost.objects.filter(miner=miner, deadline_index=index).defer("proof")
-    return list(rows.order_by("-open_epoch", "part")[:NOTES_TOLD])
+    return list(rows.order_by("-open_epoch", "part")[:NOTES_SHOWN])

@@ -35,10 +35,10 @@ def backup_provers(holder: Worker | None, *, tenant_id: int, since: datetime) ->
 
 def provers_online(*, tenant_id: int, since: datetime, kind: JobKind = JobKind.WINDOW_POST) -> list[Worker]:
     """Return the workers of a tenant that take jobs of a kind and were heard of since then."""
-    return [worker for worker in HEARD.rows(tenant=tenant_id, since=since) if kind in worker.kinds]
+    return [worker for worker in WORKERS_ONLINE.rows(tenant=tenant_id, since=since) if kind in worker.kinds]
 
 
-HEARD: Final[Compiled[Worker]] = Compiled(
+WORKERS_ONLINE: Final[Compiled[Worker]] = Compiled(
     "workers_heard",
     lambda tenant, since: Worker.objects.filter(
         tenant_id=tenant, retired_at=None, is_paused=False, seen_at__gte=since

@@ -13,7 +13,7 @@ from django.db import transaction
 from apps.core.transitions import advance
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.services.jobs import job_cancel, job_strip
-from apps.proving.services.retries import try_failed
+from apps.proving.services.retries import failed_try_record
 from apps.proving.states import AttemptKind, AttemptState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
@@ -28,7 +28,7 @@ PROVERS = (AttemptKind.FIRST, AttemptKind.BACKUP)
 """Attempts at the whole proof."""
 
 
-def attempts_running(post: WindowPost) -> list[ProofAttempt]:
+def running_attempts_list(post: WindowPost) -> list[ProofAttempt]:
     """Return what hosts are asked for the whole proof, the first attempt before its backup."""
     found = post.attempts_open()
     return [found[kind] for kind in PROVERS if kind in found]
@@ -36,13 +36,13 @@ def attempts_running(post: WindowPost) -> list[ProofAttempt]:
 
 def attempt_collect(post: WindowPost) -> ProofAttempt | None:
     """Return the attempt whose job has ended: one with a result before one without."""
-    ended = [one for one in attempts_running(post) if one.work.state in ENDED]
+    ended = [one for one in running_attempts_list(post) if one.work.state in ENDED]
     return next((one for one in ended if one.work.state == JobState.DONE), ended[0] if ended else None)
 
 
 def attempt_end(attempt: ProofAttempt, *, event: str, context: ProvingContext, reason: str = "") -> None:
     """Move an attempt to one of its ends; its job becomes unclaimable, and forgets what it worked on."""
-    job, host = attempt.job, attempt_host(attempt)
+    job, host = attempt.job, attempt_host_find(attempt)
     if job is not None:
         job_cancel(job, now=context.now)
     data = {"host": host, "reason": reason[:300], "proof": None, "updated_at": context.now}
@@ -63,17 +63,17 @@ def attempts_cancel(
             attempt_end(attempt, event="CANCEL", context=context)
 
 
-def attempt_failed(post: WindowPost, *, attempt: ProofAttempt, context: ProvingContext, words: str) -> None:
+def attempt_fail(post: WindowPost, *, attempt: ProofAttempt, context: ProvingContext, reason: str) -> None:
     """Note that an attempt came to nothing; a backup takes the place of the first one."""
     with transaction.atomic():
-        try_failed(post, context=context, words=words)
-        attempt_end(attempt, event="FAIL", context=context, reason=words)
+        failed_try_record(post, context=context, reason=reason)
+        attempt_end(attempt, event="FAIL", context=context, reason=reason)
         attempt_succeed(post, context=context)
 
 
 def attempt_succeed(post: WindowPost, *, context: ProvingContext) -> None:
     """Make the attempt that is left the first one, waited for as if it had been alone all the time."""
-    for attempt in attempts_running(post)[:1]:
+    for attempt in running_attempts_list(post)[:1]:
         if attempt.state == AttemptState.STALLED:
             advance(attempt, "RESUME", reason="", updated_at=context.now)
         if attempt.kind != AttemptKind.FIRST:
@@ -87,7 +87,7 @@ def attempt_drop(post: WindowPost, *, attempt: ProofAttempt, context: ProvingCon
     """
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if attempts_running(row) != attempts_running(post):
+        if running_attempts_list(row) != running_attempts_list(post):
             return False
         job_cancel(attempt.work, now=context.now)
         attempt.work.refresh_from_db()
@@ -102,7 +102,7 @@ def attempt_drop(post: WindowPost, *, attempt: ProofAttempt, context: ProvingCon
     return True
 
 
-def attempt_host(attempt: ProofAttempt) -> str:
+def attempt_host_find(attempt: ProofAttempt) -> str:
     """Return the name of the worker that holds an attempt's job, or that has ended it."""
     job = attempt.job
     if job is None:

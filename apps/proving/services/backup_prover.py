@@ -19,11 +19,11 @@ from apps.miners.selectors.roles import host_roles
 from apps.miners.states import RoleKind
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors.provers import backup_provers
-from apps.proving.services.attempts import attempt_drop, attempt_host, attempts_running
-from apps.proving.services.jobs import job_create, proof_window
-from apps.proving.services.post_updates import publish_post
-from apps.proving.services.retries import is_due, last_try_epoch, note_record, try_failed
-from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_reason
+from apps.proving.services.attempts import attempt_drop, attempt_host_find, running_attempts_list
+from apps.proving.services.jobs import job_create, proof_window_build
+from apps.proving.services.post_updates import post_publish
+from apps.proving.services.retries import failed_try_record, is_due, last_try_epoch_compute, note_record
+from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_detect
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.models import Job
 from apps.sectors.policy import sealing_policy
@@ -46,13 +46,13 @@ def backup_monitor(post: WindowPost, *, context: ProvingContext) -> None:
     Expects jobs that have not ended.  A host that stands still while nobody else can make the proof is told
     to give it up, and the job is given out anew: to it, if it comes for it.
     """
-    attempts = attempts_running(post)
-    if not attempts or context.head.height > last_try_epoch(post, network=context.network):
+    attempts = running_attempts_list(post)
+    if not attempts or context.head.height > last_try_epoch_compute(post, network=context.network):
         return
     if any(is_unheard(one.work, now=context.now) for one in attempts):
-        return  # its lease is over: the next sweep frees it
+        return  # the job's lease is over: the next sweep frees it
     if any(one.work.state == JobState.READY for one in attempts):
-        if len(attempts) == 2:  # alone, anybody may claim it
+        if len(attempts) == 2:  # a single attempt may be claimed by any host
             _unclaimed_monitor(post, attempts[0], attempts[1], context)
     else:
         _claimed_monitor(post, attempts, context)
@@ -61,47 +61,47 @@ def backup_monitor(post: WindowPost, *, context: ProvingContext) -> None:
 def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: ProvingContext) -> None:
     """See to attempts that hosts are at."""
     reasons = [_stall(one.work, post, context) for one in attempts]
-    told = [stall for stall in reasons if stall is not None]
+    stalls = [stall for stall in reasons if stall is not None]
     first, backup = attempts[0], attempts[1] if len(attempts) == 2 else None
     if backup is not None:
-        words = (
+        text = (
             gettext("{first} is making progress again").format(first=_host(first))
             if reasons[0] is None
-            else reasons[0].words
+            else reasons[0].text
         )
         _stall_record(
             post,
             first,
-            gettext("{words}; also running on {backup}").format(words=words, backup=_host(backup)),
+            gettext("{reason}; also running on {backup}").format(reason=text, backup=_host(backup)),
             context,
         )
-    if len(told) < len(reasons):
+    if len(stalls) < len(reasons):
         if backup is None and first.state == AttemptState.STALLED:
             _resume(post, first, context)
         return
-    others = backup_hosts(post, context=context)
+    others = _backup_hosts(post, context=context)
     if backup is None and others:
         if is_due(post, context=context):
-            _backup_request(post, first, told[0], others, context)
-    elif any(stall.is_stalled for stall in told):
+            _backup_request(post, first, stalls[0], others, context)
+    elif any(stall.is_stalled for stall in stalls):
         _stalled_cancel(post, attempts, reasons, context)
     else:
         _stall_record(
             post,
             first,
-            gettext("{words}: no other prover with its store is connected").format(words=told[0].words),
+            gettext("{reason}: no other prover with its store is connected").format(reason=stalls[0].text),
             context,
         )
 
 
-def backup_hosts(post: WindowPost, *, context: ProvingContext) -> list[Worker]:
+def _backup_hosts(post: WindowPost, *, context: ProvingContext) -> list[Worker]:
     """Return the provers that can make this proof and are not at it."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
-    jobs = [one.work for one in attempts_running(post)]
+    jobs = [one.work for one in running_attempts_list(post)]
     holder = jobs[0].worker if jobs else None
-    there = backup_provers(holder, tenant_id=post.miner.tenant_id, since=since)
-    at_it = {job.worker_id for job in jobs}
-    return [host for host in there if host.pk not in at_it and _may_back_up(host, post, context)]
+    online = backup_provers(holder, tenant_id=post.miner.tenant_id, since=since)
+    busy = {job.worker_id for job in jobs}
+    return [host for host in online if host.pk not in busy and _may_back_up(host, post, context)]
 
 
 def _may_back_up(host: Worker, post: WindowPost, context: ProvingContext) -> bool:
@@ -112,17 +112,17 @@ def _may_back_up(host: Worker, post: WindowPost, context: ProvingContext) -> boo
 
 
 def _stall(job: Job, post: WindowPost, context: ProvingContext) -> StallReason | None:
-    return stall_reason(job, context=context, last=last_try_epoch(post, network=context.network))
+    return stall_detect(job, context=context, last=last_try_epoch_compute(post, network=context.network))
 
 
-def _stall_record(post: WindowPost, attempt: ProofAttempt, words: str, context: ProvingContext) -> None:
+def _stall_record(post: WindowPost, attempt: ProofAttempt, text: str, context: ProvingContext) -> None:
     """Record for the pages how the attempts stand, once."""
-    if attempt.state != AttemptState.STALLED or attempt.reason != words[:300]:
+    if attempt.state != AttemptState.STALLED or attempt.reason != text[:300]:
         with transaction.atomic():
-            note_record(post, context=context, words=words)
-            host = attempt_host(attempt)
-            advance(attempt, "STALL", host=host, reason=words[:300], updated_at=context.now)
-        publish_post(post)
+            note_record(post, context=context, text=text)
+            host = attempt_host_find(attempt)
+            advance(attempt, "STALL", host=host, reason=text[:300], updated_at=context.now)
+        post_publish(post)
 
 
 def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
@@ -130,12 +130,12 @@ def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) ->
         note_record(
             post,
             context=context,
-            words=gettext("{attempt} is making progress again").format(attempt=_host(attempt)),
+            text=gettext("{attempt} is making progress again").format(attempt=_host(attempt)),
             is_error=False,
         )
         if attempt.state == AttemptState.STALLED:
             advance(attempt, "RESUME", reason="", updated_at=context.now)
-    publish_post(post)
+    post_publish(post)
 
 
 def _unclaimed_monitor(
@@ -143,12 +143,12 @@ def _unclaimed_monitor(
 ) -> None:
     """See to two attempts of which one is held by nobody."""
     if first.work.state == JobState.READY:
-        # Its host is not heard of any more: the other one is at it, or anybody may be.
-        going = backup if backup.work.state == JobState.READY else first
-        attempt_drop(post, attempt=going, context=context, reason="its host stopped sending heartbeats")
-        publish_post(post)
+        # Its host sends no heartbeats: the other host proves, or any host may claim it.
+        attempt = backup if backup.work.state == JobState.READY else first
+        attempt_drop(post, attempt=attempt, context=context, reason="its host stopped sending heartbeats")
+        post_publish(post)
         return
-    stall, others = _stall(first.work, post, context), backup_hosts(post, context=context)
+    stall, others = _stall(first.work, post, context), _backup_hosts(post, context=context)
     if stall is None or not others:
         why = (
             gettext("{first} is making progress again").format(first=_host(first))
@@ -156,20 +156,20 @@ def _unclaimed_monitor(
             else "no other prover can take it over"
         )
         if attempt_drop(post, attempt=backup, context=context, reason=why) and stall is None:
-            note_record(post, context=context, words=why, is_error=False)
-        publish_post(post)
+            note_record(post, context=context, text=why, is_error=False)
+        post_publish(post)
         return
     if stall.is_stalled and context.head.height - (backup.work.moved_height or 0) >= QUIET_MIN:
-        # Whoever was asked is busy, or ended a moment ago: the offer is anybody's, the first host's too.
-        if attempt_drop(post, attempt=first, context=context, reason=stall.words):
+        # The host that it was offered to is busy or gone: now any host may claim it, the first one too.
+        if attempt_drop(post, attempt=first, context=context, reason=stall.text):
             note_record(
                 post,
                 context=context,
-                words=gettext("{words}: no other prover claimed it, now offered to all").format(
-                    words=stall.words
+                text=gettext("{reason}: no other prover claimed it, now offered to all").format(
+                    reason=stall.text
                 ),
             )
-        publish_post(post)
+        post_publish(post)
         return
     keys = sorted(host.pk for host in others)
     if backup.work.offered_to != keys:
@@ -181,27 +181,27 @@ def _backup_request(
 ) -> None:
     """Write the same job once more, for the other hosts alone."""
     inputs = document_decode(WindowPostInputs, first.work.inputs)
-    words = gettext("{words}: offered to {others}").format(
-        words=stall.words, others=", ".join(host.name for host in others[:3])
+    text = gettext("{reason}: offered to {others}").format(
+        reason=stall.text, others=", ".join(host.name for host in others[:3])
     )
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if row.state != PostState.PROVING or attempts_running(row) != [first]:
+        if row.state != PostState.PROVING or running_attempts_list(row) != [first]:
             return  # another task was faster
         job = job_create(
             post.miner,
             sectors=inputs.sectors,
             randomness=inputs.randomness,
-            window=proof_window(post.deadline_index, close_epoch=post.close_epoch, context=context),
+            window=proof_window_build(post.deadline_index, close_epoch=post.close_epoch, context=context),
             time_sensitive=True,
             now=context.now,
             offered_to=sorted(host.pk for host in others),
         )
         Job.objects.filter(pk=job.pk).update(moved_height=context.head.height)
         ProofAttempt.objects.create(post=row, kind=AttemptKind.BACKUP, job=job)
-        _stall_record(post, first, words, context)
+        _stall_record(post, first, text, context)
     post.refresh_from_db()
-    log.warning("proof_makes_no_progress", post=str(post.uuid), reason=words)
+    log.warning("proof_makes_no_progress", post=str(post.uuid), reason=text)
     publish(Change("job", job.pk, post.miner.tenant_id))
 
 
@@ -210,21 +210,21 @@ def _stalled_cancel(
 ) -> None:
     """Cancel the attempt that stands still: its host is told with its next heartbeat, and may begin anew."""
     pairs = zip(attempts, reasons, strict=True)
-    going, stall = next((one, stall) for one, stall in pairs if stall is not None and stall.is_stalled)
-    log.warning("proof_given_up", post=str(post.uuid), reason=stall.words)
+    attempt, stall = next((one, stall) for one, stall in pairs if stall is not None and stall.is_stalled)
+    log.warning("proof_given_up", post=str(post.uuid), reason=stall.text)
     with transaction.atomic():
-        if not attempt_drop(post, attempt=going, context=context, reason=stall.words):
+        if not attempt_drop(post, attempt=attempt, context=context, reason=stall.text):
             return
         if len(attempts) == 1:
-            try_failed(
+            failed_try_record(
                 post,
                 context=context,
-                words=gettext("{words}: cancelled and offered again").format(words=stall.words),
+                reason=gettext("{reason}: cancelled and offered again").format(reason=stall.text),
             )
         else:
-            note_record(post, context=context, words=gettext("{words}: cancelled").format(words=stall.words))
-    publish_post(post)
+            note_record(post, context=context, text=gettext("{reason}: cancelled").format(reason=stall.text))
+    post_publish(post)
 
 
 def _host(attempt: ProofAttempt) -> str:
-    return attempt_host(attempt) or "its host"
+    return attempt_host_find(attempt) or "its host"

@@ -12,7 +12,7 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.proving.models import CheckRun, Deadline, SectorCheck
-from apps.proving.policy import apart_epochs
+from apps.proving.policy import interval_epochs
 from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_strip, proof_check
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector, Store
@@ -57,19 +57,19 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
         _take(run, job, context)
 
 
-def _fail(run: CheckRun, words: str, context: ProvingContext) -> None:
-    advance(run, "FAIL", error=words[:2000], sectors=[], updated_at=context.now)
+def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:
+    advance(run, "FAIL", error=reason[:2000], sectors=[], updated_at=context.now)
     job_strip(run.job)
     if run.kind == CheckKind.AHEAD:
         same = CheckRun.objects.filter(miner=run.miner, kind=run.kind, open_epoch=run.open_epoch)
         if not same.filter(deadline_index=run.deadline_index).exclude(state=CheckState.FAILED).exists():
-            # nothing is known of any partition: the next head begins anew
+            # no partition is known yet: the next head begins anew
             Deadline.objects.filter(miner=run.miner, index=run.deadline_index).update(checked_open=None)
     _publish(run)
 
 
 def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
-    bad, others = _counted(run, bad_sectors(job))
+    bad, others = _counted(run, bad_sectors_read(job))
     numbers = [number for number in run.sectors if number not in others]
     error = "" if bad or run.kind != CheckKind.DRY_RUN else _proof_error(job)
     with transaction.atomic():
@@ -85,13 +85,13 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
     _publish(run)
 
 
-def bad_sectors(job: Job) -> list[dict[str, Any]]:
+def bad_sectors_read(job: Job) -> list[dict[str, Any]]:
     """Return number, path and reason of each sector that a finished job found bad."""
-    told = {int(one["number"]): one for one in job.result.get("bad", ())}
+    reported = {int(one["number"]): one for one in job.result.get("bad", ())}
     plain = {"path": "", "reason": "the files cannot be read"}
     unknown = {int(number) for number in job.result.get("unreachable", ())}
     faults = sorted({int(number) for number in job.result.get("faults", ())} - unknown)
-    return [{"number": number, **plain, **told.get(number, {})} for number in faults]
+    return [{"number": number, **plain, **reported.get(number, {})} for number in faults]
 
 
 def _counted(run: CheckRun, bad: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:
@@ -133,8 +133,8 @@ def results_store(
 ) -> None:
     """Keep what a look has found of each sector in its store."""
     height = context.head.height
-    here = SectorCheck.objects.filter(miner=run.miner, store=run.store)
-    known = {row.number: row for row in here.filter(is_good=False)}
+    in_store = SectorCheck.objects.filter(miner=run.miner, store=run.store)
+    known = {row.number: row for row in in_store.filter(is_good=False)}
     found = {int(one["number"]): one for one in bad}
     rows = []
     for number in sorted({*numbers, *found}):
@@ -154,7 +154,7 @@ def results_store(
             before = known.get(number)
             row.bad_since, row.bad_times = height, 1
             if before is not None:
-                is_apart = height - before.height >= apart_epochs(context.network.proving)
+                is_apart = height - before.height >= interval_epochs(context.network.proving)
                 row.bad_since, row.bad_times = before.bad_since, before.bad_times + is_apart
                 row.height = height if is_apart else before.height
         rows.append(row)
@@ -184,7 +184,7 @@ def proof_results_store(
     """Keep what a window's proof has found: its bad sectors, and those that were bad and are proved."""
     stores = list(job.result.get("stores", ())) or [""]
     host = str(job.result.get("worker") or "")[:100]
-    bad = bad_sectors(job)
+    bad = bad_sectors_read(job)
     lie = dict(
         Sector.objects.filter(miner=post.miner, number__in=[one["number"] for one in bad]).values_list(
             "number", "store"
@@ -195,14 +195,14 @@ def proof_results_store(
         cured = set() if bad else set(known_bad.values_list("number", flat=True)) & set(numbers)
         # A sector that lies in none of the host's stores, as far as is known, counts for the first.
         is_first = store == stores[0]
-        here = [
+        in_store = [
             one
             for one in bad
             if (known := lie.get(one["number"])) == store or (is_first and known not in stores)
         ]
-        if here or cured:
+        if in_store or cured:
             run = CheckRun(miner=post.miner, deadline_index=post.deadline_index, store=store, host=host)
-            results_store(run, bad=here, numbers=cured, context=context)
+            results_store(run, bad=in_store, numbers=cured, context=context)
 
 
 def _publish(run: CheckRun) -> None:

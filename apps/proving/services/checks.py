@@ -18,10 +18,10 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.miners.states import MinerState
 from apps.proving.models import CheckRun, Deadline, SectorCheck
-from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs
+from apps.proving.policy import again_epochs, ahead_epochs, interval_epochs
 from apps.proving.selectors.provers import provers_online
 from apps.proving.selectors.settings import proving_policy
-from apps.proving.services.jobs import check_job_create, proof_window, sectors_onchain
+from apps.proving.services.jobs import check_job_create, onchain_sectors_read, proof_window_build
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector, Store
 from apps.sectors.policy import sealing_policy
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from apps.proving.services.proving_context import ProvingContext
     from apps.sectors.models import Worker
 
-KEPT_DAYS: Final = 30
+RETENTION_DAYS: Final = 30
 """Looks that are older are forgotten with the next one at the same deadline."""
 
 
@@ -42,12 +42,12 @@ def checks_begin(context: ProvingContext) -> None:
     """Begin the looks that are due at this head; a deadline that cannot be read holds up no other."""
     height, params = context.head.height, context.network.proving
     due = DUE.rows(height=height, ahead=height + ahead_epochs(params))
-    for_each_isolated(due, lambda row: check_ahead(row, context=context), event="check_not_begun")
-    keys = set(BAD.rows(height=height + 1, again=height + again_epochs(params)))
+    for_each_isolated(due, lambda row: _checks_begin_ahead(row, context=context), event="check_not_begun")
+    keys = set(CHECKS_BAD.rows(height=height + 1, again=height + again_epochs(params)))
     if not keys:
         return
     again = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch")
-    for_each_isolated(again, lambda row: check_again(row, context=context), event="check_not_repeated")
+    for_each_isolated(again, lambda row: _checks_repeat(row, context=context), event="check_not_repeated")
 
 
 DUE: Final[Compiled[Deadline]] = Compiled(
@@ -66,7 +66,7 @@ DUE: Final[Compiled[Deadline]] = Compiled(
     height="bigint",
     ahead="bigint",
 )
-BAD: Final[Compiled[int]] = Compiled(
+CHECKS_BAD: Final[Compiled[int]] = Compiled(
     "checks_bad",
     lambda height, again: SectorCheck.objects.filter(
         is_good=False,
@@ -80,12 +80,12 @@ BAD: Final[Compiled[int]] = Compiled(
 )
 
 
-def check_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
+def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     """Have every sector looked at that the next window must prove; returns how many jobs that makes.
 
     Without a host in charge nothing begins: the next head tries again, until the cut-off.
     """
-    provers = checkers_online(deadline.miner, context=context)
+    provers = checkers_list(deadline.miner, context=context)
     if not provers:
         return 0
     wanted = {
@@ -93,24 +93,24 @@ def check_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
         for part in deadline.partitions.order_by("index")
     }
     numbers = [number for group in wanted.values() for number in group]
-    stores = stores_of(deadline.miner, numbers=numbers, provers=provers)
+    stores = sector_stores_find(deadline.miner, numbers=numbers, provers=provers)
     runs = _runs(deadline, wanted, kind=CheckKind.AHEAD, stores=stores)
     count = _begin(deadline, runs, provers, context)
     if count or not any(wanted.values()):
         Deadline.objects.filter(pk=deadline.pk).update(checked_open=deadline.open_epoch)
     old = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index)
-    old.filter(created_at__lt=context.now - timedelta(days=KEPT_DAYS)).delete()
+    old.filter(created_at__lt=context.now - timedelta(days=RETENTION_DAYS)).delete()
     return count
 
 
-def check_again(deadline: Deadline, *, context: ProvingContext) -> int:
+def _checks_repeat(deadline: Deadline, *, context: ProvingContext) -> int:
     """Have the sectors looked at again that were bad, once before the cut-off and a while after the first."""
-    provers = checkers_online(deadline.miner, context=context)
+    provers = checkers_list(deadline.miner, context=context)
     rows = SectorCheck.objects.filter(
         miner=deadline.miner,
         deadline_index=deadline.index,
         is_good=False,
-        height__lte=context.head.height - apart_epochs(context.network.proving),
+        height__lte=context.head.height - interval_epochs(context.network.proving),
     )
     since = deadline.cutoff_epoch - again_epochs(context.network.proving)
     unsure = [row for row in rows if row.bad_times < 2 or row.height < since]
@@ -126,12 +126,12 @@ def check_again(deadline: Deadline, *, context: ProvingContext) -> int:
 
 def _is_recent(deadline: Deadline, context: ProvingContext) -> bool:
     """Return whether the last second look began just now, whatever became of it."""
-    pause = timedelta(seconds=apart_epochs(context.network.proving) * context.network.epoch_s)
+    pause = timedelta(seconds=interval_epochs(context.network.proving) * context.network.epoch_s)
     same = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index, kind=CheckKind.AGAIN)
     return same.filter(created_at__gt=context.now - pause).exists()
 
 
-def checkers_online(miner: Miner, *, context: ProvingContext) -> list[Worker]:
+def checkers_list(miner: Miner, *, context: ProvingContext) -> list[Worker]:
     """Return the hosts of the miner's tenant that look at sectors, and were heard of lately."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     return provers_online(tenant_id=miner.tenant_id, since=since, kind=JobKind.SECTOR_CHECK)
@@ -161,7 +161,7 @@ def _runs(
     return list(runs.values())
 
 
-def stores_of(
+def sector_stores_find(
     miner: Miner, *, numbers: Iterable[int], provers: Iterable[Worker]
 ) -> dict[int, tuple[str, ...]]:
     """Return the stores in which sectors lie; those of which nobody knows may lie in any of the hosts'."""
@@ -171,7 +171,7 @@ def stores_of(
     return {number: (known[number],) if number in known else anywhere for number in numbers}
 
 
-def store_uids(miner: Miner, *, names: Collection[str]) -> dict[str, str]:
+def store_uids_read(miner: Miner, *, names: Collection[str]) -> dict[str, str]:
     """Return the identities of a miner's stores, by name."""
     rows = Store.objects.filter(tenant_id=miner.tenant_id, name__in=names)
     return dict(rows.values_list("name", "uid"))
@@ -186,10 +186,12 @@ def _begin(
     numbers = sorted({number for run in able for number in run.sectors})
     if not numbers:
         return 0
-    onchain = sectors_onchain(context.client, miner=deadline.miner, numbers=numbers, key=context.head.key)
-    window = proof_window(deadline.index, close_epoch=deadline.cutoff_epoch, context=context)
+    onchain = onchain_sectors_read(
+        context.client, miner=deadline.miner, numbers=numbers, key=context.head.key
+    )
+    window = proof_window_build(deadline.index, close_epoch=deadline.cutoff_epoch, context=context)
     pace = proving_policy(deadline.miner_id).check_per_s
-    uids = store_uids(deadline.miner, names={run.store for run in able})
+    uids = store_uids_read(deadline.miner, names={run.store for run in able})
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)
@@ -197,7 +199,7 @@ def _begin(
         kinds = set(same.values_list("kind", flat=True))
         if row.open_epoch != deadline.open_epoch or row.checked_open != deadline.checked_open:
             return 0
-        begun = 0
+        started = 0
         for run in able:
             sectors = [onchain[number] for number in run.sectors if number in onchain]
             if not sectors or run.kind in kinds:
@@ -212,9 +214,9 @@ def _begin(
                 store=uids.get(run.store, ""),
             )
             run.save()
-            begun += 1
-        if begun and CheckKind.AHEAD in {run.kind for run in able}:
-            here = sorted({run.store for run in runs})
-            Deadline.objects.filter(pk=row.pk).update(checked_open=row.open_epoch, stores=here)
+            started += 1
+        if started and CheckKind.AHEAD in {run.kind for run in able}:
+            stores = sorted({run.store for run in runs})
+            Deadline.objects.filter(pk=row.pk).update(checked_open=row.open_epoch, stores=stores)
     publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
-    return begun
+    return started

@@ -63,14 +63,14 @@ class CompactionPlan:
     """Why the chain would not take it now; empty if it would."""
 
 
-def dead_count(partition: Partition) -> int:
+def _dead_count(partition: Partition) -> int:
     """Return how many sectors of a partition are terminated and still in it."""
     return len(partition.all_sectors) - len(partition.live)
 
 
-def compactable(row: Deadline) -> tuple[int, ...]:
+def compactable_partitions_list(row: Deadline) -> tuple[int, ...]:
     """Return the partitions of a deadline that terminated sectors lie in, without those that have faults."""
-    return tuple(one.index for one in row.partitions.all() if dead_count(one) and not one.faulty)
+    return tuple(one.index for one in row.partitions.all() if _dead_count(one) and not one.faulty)
 
 
 def compaction_plan(
@@ -84,7 +84,7 @@ def compaction_plan(
     if row is None:
         raise NotFound(gettext("{miner} has no deadline {index}").format(miner=miner, index=index))
     known = {one.index: one for one in row.partitions.all()}
-    chosen = tuple(sorted(set(partitions))) or compactable(row)
+    chosen = tuple(sorted(set(partitions))) or compactable_partitions_list(row)
     if absent := [one for one in chosen if one not in known]:
         raise BadValue(
             gettext("deadline {index} has no partition {absent}").format(index=index, absent=absent[0]),
@@ -111,7 +111,7 @@ def compaction_plan(
     return CompactionPlan(
         deadline=index,
         partitions=chosen,
-        removed=sum(dead_count(known[one]) for one in chosen),
+        removed=sum(_dead_count(known[one]) for one in chosen),
         moved=sum(len(known[one].live) for one in chosen),
         gas=gas_cost(trial.gas_used, base_fee=int(context.head.base_fee)),
         last_epoch=last if is_mutable(info) else context.head.height,
@@ -139,7 +139,7 @@ def compaction_send(
     push_id = f"{of_deadline}{key or uuid.uuid4()}"
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=push_id).first()
     if earlier is not None:
-        if partitions and set(partitions) != set(partitions_of(earlier)):
+        if partitions and set(partitions) != set(compacted_partitions_read(earlier)):
             raise MessageIdTaken(gettext("this key was already used for other partitions"), field="key")
         return None, earlier
     plan = compaction_plan(miner, index=index, partitions=partitions, context=context)
@@ -169,7 +169,7 @@ def compaction_send(
     return plan, message
 
 
-def partitions_of(message: Message) -> tuple[int, ...]:
+def compacted_partitions_read(message: Message) -> tuple[int, ...]:
     """Return the partitions that a message compacts."""
     return tuple(from_cbor(CompactPartitionsParams, bytes(message.params)).partitions)
 

@@ -31,10 +31,10 @@ def deadline_store(
         "cutoff_epoch": window.fault_cutoff,
     }
     if row.open_epoch != window.open:
-        values |= {"lacks": {}, "miss": None}  # they were of the window before
+        values |= {"lacks": {}, "miss": None}  # both described the window before
     since: dict[int, int] = {}
     if facts is not None:
-        since = faults_since(facts, known=known, unknown=row.faulty_since, height=height)
+        since = _faults_since(facts, known=known, unknown=row.faulty_since, height=height)
         values |= {
             "partitions_count": len(facts),
             "live": sum(len(part.live) for part in facts),
@@ -62,7 +62,7 @@ def deadline_store(
     return is_new or bool(changed)
 
 
-def faults_since(
+def _faults_since(
     facts: list[PartitionFacts], *, known: Sequence[Partition], unknown: int | None, height: int
 ) -> dict[int, int]:
     """Return at which head each faulty sector of a deadline was first seen so, whatever partition it is in.

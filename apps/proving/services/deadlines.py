@@ -12,7 +12,7 @@ from apps.miners.partition_facts import partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each
 from apps.proving.models import Deadline, FollowedWindows
 from apps.proving.services.deadline_rows import deadline_store
-from apps.proving.services.stored_windows import StoredWindows, stored_windows
+from apps.proving.services.stored_windows import StoredWindows, stored_windows_read
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def deadlines_follow(roots: Sequence[ChainRoots], *, context: ProvingContext) ->
     """
     known = {row.miner_id: row for row in FOLLOWED.rows()}
     due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), context)])
-    stored = stored_windows(due, context=context)
+    stored = stored_windows_read(due, context=context)
     written: set[int] = set()
     same: list[Deadline] = []
     followed: list[FollowedWindows] = []
@@ -75,7 +75,7 @@ def deadlines_refresh(
     """
     miner, params, height = roots.miner, context.network.proving, context.head.height
     assert miner.proving_period_start is not None
-    # Reckoned from the offset of the miner's periods: right after null rounds the node still names the
+    # Computed from the offset of the miner's periods: right after null rounds the node still names the
     # deadline that was open before, moved a whole period on by NextNotElapsed (lotus node/impl/full/state.go
     # StateMinerProvingDeadline).
     now = current_deadline(miner.proving_period_start, height, params)

@@ -56,7 +56,7 @@ def declaration_push(
     return message_id
 
 
-def declaration_outcome(
+def declaration_outcome_resolve(
     row: Recovery | FaultDeclaration, *, message: Message, context: ProvingContext
 ) -> tuple[str, str]:
     """Return the event that a message's end makes, and why; two empty words while it has none."""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, Conflict, NotFound
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miner_get
-from apps.proving.services.compaction import compaction_send, partitions_of
+from apps.proving.services.compaction import compacted_partitions_read, compaction_send
 from apps.proving.services.proving_context import ProvingContext
 from apps.sectors.models import Sector
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
@@ -27,7 +27,7 @@ Retried = Sector | Message
 """What goes on, or does not: a sector, or of a compaction its message."""
 
 
-def name_of(one: Retried) -> str:
+def retried_describe(one: Retried) -> str:
     """Return the name of a sector, or of the deadline that a message compacts."""
     if isinstance(one, Sector):
         return f"{one.miner} / {one.number}"
@@ -35,7 +35,7 @@ def name_of(one: Retried) -> str:
     return gettext("{miner} / deadline {index}").format(miner=miner, index=index)
 
 
-def key_of(one: Retried) -> str:
+def retried_key_read(one: Retried) -> str:
     """Return the key of a sector or of a message."""
     return str(one.uuid) if isinstance(one, Sector) else one.pk
 
@@ -69,7 +69,11 @@ def _compactions_again(
         address, index = compaction_place(message)
         try:
             sent = compaction_send(
-                miner_get(by, address), index=index, partitions=partitions_of(message), by=by, context=context
+                miner_get(by, address),
+                index=index,
+                partitions=compacted_partitions_read(message),
+                by=by,
+                context=context,
             )
             done.append(sent[1])
         except (Conflict, BadValue, NotFound) as refusal:

@@ -24,9 +24,9 @@ from apps.messages.states import MessageState
 from apps.miners.partition_facts import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
-from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs
+from apps.proving.policy import again_epochs, ahead_epochs, interval_epochs
 from apps.proving.selectors.settings import proving_policy
-from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
+from apps.proving.services.declaration_messages import declaration_outcome_resolve, declaration_push
 from apps.proving.states import OPEN_DECLARATIONS, DeclarationState
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, PartitionSectors
@@ -47,8 +47,8 @@ def declarations_begin(context: ProvingContext) -> None:
     if not keys:
         return
     rows = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch", "pk")
-    ours = [row for row in rows if row.miner.works_at(row.open_epoch)]
-    for_each_isolated(ours, lambda row: declaration_decide(row, context=context), event="fault_not_declared")
+    own = [row for row in rows if row.miner.works_at(row.open_epoch)]
+    for_each_isolated(own, lambda row: declaration_decide(row, context=context), event="fault_not_declared")
 
 
 NEAR: Final[Compiled[int]] = Compiled(
@@ -64,7 +64,7 @@ NEAR: Final[Compiled[int]] = Compiled(
     height="bigint",
     again="bigint",
 )
-UNDER_WAY: Final[Compiled[FaultDeclaration]] = Compiled(
+IN_PROGRESS: Final[Compiled[FaultDeclaration]] = Compiled(
     "declarations_under_way",
     lambda: (
         FaultDeclaration.objects.filter(state__in=OPEN_DECLARATIONS)
@@ -74,7 +74,7 @@ UNDER_WAY: Final[Compiled[FaultDeclaration]] = Compiled(
 )
 
 
-def sectors_known_bad(deadline: Deadline, *, context: ProvingContext) -> set[int]:
+def _known_bad_sectors(deadline: Deadline, *, context: ProvingContext) -> set[int]:
     """Return the sectors of a deadline that its next window cannot prove, as far as anybody knows."""
     params = context.network.proving
     rows = SectorCheck.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index)
@@ -82,19 +82,19 @@ def sectors_known_bad(deadline: Deadline, *, context: ProvingContext) -> set[int
     bad = rows.filter(is_good=False, bad_times__gte=2, height__gte=since).values_list("number", flat=True)
     numbers = set(bad)
     fresh = rows.filter(number__in=numbers, height__gte=deadline.cutoff_epoch - ahead_epochs(params))
-    # A look that finds a second copy writes it beside the loss in the sector's own store.
+    # A check that finds a second copy writes it beside the loss in the sector's own store.
     good = fresh.exclude(is_good=False, good_in="").values_list("number", flat=True)
     known = numbers - set(good)
-    if context.head.height >= deadline.cutoff_epoch - apart_epochs(params):
-        return known  # no second look would count any more
-    # What one look found before, in a store that nobody looks into any more, says nothing of this window.
+    if context.head.height >= deadline.cutoff_epoch - interval_epochs(params):
+        return known  # no second check would count any more
+    # What one check found earlier, in a store no longer checked, says nothing of this window.
     unsure = fresh.filter(is_good=False, bad_times__lt=2).values_list("number", flat=True)
     return known - set(unsure)
 
 
 def declaration_decide(deadline: Deadline, *, context: ProvingContext) -> int:
     """Write the declarations for a deadline's next window; returns how many."""
-    bad = sectors_known_bad(deadline, context=context)
+    bad = _known_bad_sectors(deadline, context=context)
     if not bad:
         return 0
     facts = partitions_read(context.client, deadline.miner.address, [deadline.index], context.head.key)
@@ -107,12 +107,12 @@ def declaration_decide(deadline: Deadline, *, context: ProvingContext) -> int:
         same = FaultDeclaration.objects.filter(
             miner=row.miner_id, deadline_index=row.index, open_epoch=row.open_epoch
         )
-        told = {number for numbers in same.values_list("sectors", flat=True) for number in numbers}
-        room = max(policy.declare_max - len(told), 0)
+        declared = {number for numbers in same.values_list("sectors", flat=True) for number in numbers}
+        room = max(policy.declare_max - len(declared), 0)
         wanted: dict[int, list[int]] = defaultdict(list)
         for index, part in enumerate(facts[deadline.index]):
-            # One whose recovery is on the way is faulty as well.
-            for number in sorted((bad - told) & set(part.live - part.faulty))[:room]:
+            # A sector under recovery is faulty as well.
+            for number in sorted((bad - declared) & set(part.live - part.faulty))[:room]:
                 wanted[index].append(number)
                 room -= 1
         parts = [
@@ -136,7 +136,7 @@ def declaration_decide(deadline: Deadline, *, context: ProvingContext) -> int:
 
 def declarations_advance(context: ProvingContext) -> None:
     """Move every declaration that is under way."""
-    rows = UNDER_WAY.rows()
+    rows = IN_PROGRESS.rows()
     messages = messages_by_ids([row.message_id for row in rows if row.message_id])
     for_each_isolated(
         rows,
@@ -154,9 +154,9 @@ def declaration_move(row: FaultDeclaration, *, message: Message | None, context:
             _step(row, "CLOSE", context)
         return
     if row.state == DeclarationState.SENT and message is not None:
-        event, words = declaration_outcome(row, message=message, context=context)
+        event, reason = declaration_outcome_resolve(row, message=message, context=context)
         if event:
-            _step(row, event, context, error=words)
+            _step(row, event, context, error=reason)
             if event == "LAND":
                 return
     if context.head.height >= row.cutoff_epoch:

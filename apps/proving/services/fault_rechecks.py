@@ -14,17 +14,17 @@ from django.utils.translation import gettext, ngettext
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.services.attempts import ENDED, PROVERS, attempt_end, attempt_failed, attempts_cancel
+from apps.proving.services.attempts import ENDED, PROVERS, attempt_end, attempt_fail, attempts_cancel
 from apps.proving.services.jobs import (
     BadProof,
     job_create,
     job_is_lapsed,
+    onchain_sectors_read,
     proof_check,
-    proof_window,
-    sectors_onchain,
+    proof_window_build,
 )
-from apps.proving.services.post_updates import publish_post
-from apps.proving.services.retries import better_until, is_due, note_record
+from apps.proving.services.post_updates import post_publish
+from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
 
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 def may_wait(post: WindowPost, *, context: ProvingContext) -> bool:
     """Return whether a proof leaves out sectors and there is time to wait for them."""
-    return bool(post.skipped) and context.head.height < better_until(post, network=context.network)
+    return bool(post.skipped) and context.head.height < partial_proof_epoch_compute(
+        post, network=context.network
+    )
 
 
 def faults_recheck(post: WindowPost, *, context: ProvingContext) -> None:
@@ -61,25 +63,25 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
     back = _readable(post, job)
     if not back:
         away = _left_out(post)
-        words = ngettext(
+        reason = ngettext(
             "checked {sectors} again: it still cannot be read",
             "checked {sectors} again: they still cannot be read",
             len(away),
         ).format(sectors=_numbers(away))
-        attempt_failed(post, attempt=attempt, context=context, words=job.error or words)
+        attempt_fail(post, attempt=attempt, context=context, reason=job.error or reason)
         return
-    words = gettext("{sectors} can be read again: proving again with them").format(sectors=_numbers(back))
-    kept = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
+    reason = gettext("{sectors} can be read again: proving again with them").format(sectors=_numbers(back))
+    proof_columns = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
     skipped = _without(post.skipped, back)
     with transaction.atomic():
-        note_record(post, context=context, words=words, is_error=False)
+        note_record(post, context=context, text=reason, is_error=False)
         anew = {"tries": 0, "try_epoch": None, "updated_at": context.now}
         advance(post, "BETTER", proof=None, skipped=skipped, **anew)
-        attempt_end(attempt, event="TAKE", context=context, reason=words)
+        attempt_end(attempt, event="TAKE", context=context, reason=reason)
         ProofAttempt.objects.create(
-            post=post, kind=AttemptKind.FALLBACK, state=AttemptState.KEPT, reason=words, **kept
+            post=post, kind=AttemptKind.FALLBACK, state=AttemptState.KEPT, reason=reason, **proof_columns
         )
-    publish_post(post)
+    post_publish(post)
 
 
 def fallback_use(post: WindowPost, *, context: ProvingContext, why: str) -> None:
@@ -91,13 +93,17 @@ def fallback_use(post: WindowPost, *, context: ProvingContext, why: str) -> None
         note_record(
             post,
             context=context,
-            words=gettext("{why}: using the proof without these sectors").format(why=why),
+            text=gettext("{why}: using the proof without these sectors").format(why=why),
         )
-        kept = {"proof": fallback.proof, "partitions": fallback.partitions, "skipped": fallback.skipped}
-        advance(post, "FALLBACK", updated_at=context.now, **kept)
+        proof_columns = {
+            "proof": fallback.proof,
+            "partitions": fallback.partitions,
+            "skipped": fallback.skipped,
+        }
+        advance(post, "FALLBACK", updated_at=context.now, **proof_columns)
         attempts_cancel(post, context=context, kinds=PROVERS)
         attempt_end(fallback, event="TAKE", context=context, reason=why)
-    publish_post(post)
+    post_publish(post)
 
 
 def is_fallback_as_good(post: WindowPost) -> bool:
@@ -107,19 +113,23 @@ def is_fallback_as_good(post: WindowPost) -> bool:
 
 
 def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
-    known = sectors_onchain(context.client, miner=post.miner, numbers=_left_out(post), key=context.head.key)
+    known = onchain_sectors_read(
+        context.client, miner=post.miner, numbers=_left_out(post), key=context.head.key
+    )
     if not known:
         return
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
         if row.state != PostState.PROVED or row.attempt(AttemptKind.RECHECK) is not None:
-            return  # another task has given one out
+            return  # another task has created the job
         job = job_create(
             post.miner,
             sectors=[known[number] for number in sorted(known)],
             randomness=bytes(post.randomness),
-            window=proof_window(
-                post.deadline_index, close_epoch=better_until(post, network=context.network), context=context
+            window=proof_window_build(
+                post.deadline_index,
+                close_epoch=partial_proof_epoch_compute(post, network=context.network),
+                context=context,
             ),
             time_sensitive=True,
             now=context.now,
@@ -127,7 +137,7 @@ def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
         ProofAttempt.objects.create(post=row, kind=AttemptKind.RECHECK, job=job)
     post.refresh_from_db()
     publish(Change("job", job.pk, post.miner.tenant_id))
-    publish_post(post)
+    post_publish(post)
 
 
 def _readable(post: WindowPost, job: Job) -> set[int]:
@@ -154,6 +164,6 @@ def _without(skipped: dict[str, list[int]], back: set[int]) -> dict[str, list[in
 
 def _numbers(sectors: set[int] | list[int]) -> str:
     numbers = sorted(sectors)
-    words = ", ".join(map(str, numbers[:10]))
+    text = ", ".join(map(str, numbers[:10]))
     more = gettext(" and {count} more").format(count=len(numbers) - 10) if len(numbers) > 10 else ""
-    return f"{'sector' if len(numbers) == 1 else 'sectors'} {words}{more}"
+    return f"{'sector' if len(numbers) == 1 else 'sectors'} {text}{more}"

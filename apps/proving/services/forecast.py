@@ -20,8 +20,8 @@ from apps.proving.policy import ahead_epochs
 from apps.proving.selectors.forecast import ForecastContext, forecast_of
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.selectors.provers import provers_online_count
-from apps.proving.services.miss_probability import measured, miss_probability
-from apps.proving.services.preconditions import lacks_of, readiness_of
+from apps.proving.services.miss_probability import miss_probability_estimate, proof_times_read
+from apps.proving.services.preconditions import deadline_lacks_find, readiness_check
 from apps.proving.states import Forecast, PostState
 from apps.sectors.policy import sealing_policy
 
@@ -56,7 +56,7 @@ def forecasts_follow(miners: Sequence[Miner], *, context: ProvingContext, writte
         for tenant_id in {miner.tenant_id for miner in miners}
     }
     rows: dict[int, list[Deadline]] = defaultdict(list)
-    for deadline in WANTED.rows(
+    for deadline in FORECASTS_DUE.rows(
         written=list(written),
         height=context.head.height,
         served=[tenant_id for tenant_id, count in provers.items() if count],
@@ -86,18 +86,20 @@ def _wanted(
 ) -> QuerySet[Deadline]:
     """Return the deadlines of some miners that are judged again."""
     later = Q(live__gt=0, challenge_epoch__gt=height)
-    odd = (
+    mismatched = (
         Q(live=0) & ~Q(forecast=Forecast.NOTHING)
         | later & Q(miner__tenant_id__any=served) & ~Q(forecast=Forecast.LATER)
         | later & Q(miner__tenant_id__any=alone) & ~Q(forecast=Forecast.AT_RISK)
     )
     challenged = Q(live__gt=0, challenge_epoch__lte=height)
-    theirs = Q(miner__works_until__lte=F("open_epoch")) | Q(miner__works_from__gt=F("open_epoch"))
-    gone = Q(live__gt=0) & ~Q(forecast=Forecast.ELSEWHERE) & theirs
-    return Deadline.objects.filter(Q(pk__any=written) | challenged | odd | gone, miner_id__any=miners)
+    is_elsewhere = Q(miner__works_until__lte=F("open_epoch")) | Q(miner__works_from__gt=F("open_epoch"))
+    handed_over = Q(live__gt=0) & ~Q(forecast=Forecast.ELSEWHERE) & is_elsewhere
+    return Deadline.objects.filter(
+        Q(pk__any=written) | challenged | mismatched | handed_over, miner_id__any=miners
+    )
 
 
-WANTED: Final[Compiled[Deadline]] = Compiled(
+FORECASTS_DUE: Final[Compiled[Deadline]] = Compiled(
     "forecasts_wanted",
     _wanted,
     written="bigint[]",
@@ -143,22 +145,24 @@ def forecasts_measure(context: ProvingContext) -> None:
     waits = _message_waits(posts)
     times: dict[tuple[int, frozenset[str]], Measured] = {}
 
-    def look(key: int) -> None:
+    def measure(key: int) -> None:
         miner = miners[key]
-        ready = readiness_of(miner, context=context)
+        ready = readiness_check(miner, context=context)
         hosts = frozenset(prover.name for prover in ready.provers)
         if (miner.tenant_id, hosts) not in times:
-            times[miner.tenant_id, hosts] = measured(miner.tenant_id, hosts=hosts)
+            times[miner.tenant_id, hosts] = proof_times_read(miner.tenant_id, hosts=hosts)
         for row in rows[key]:
             found = posts.get((key, row.index, row.open_epoch), [])
             took = times[miner.tenant_id, hosts]
-            row.lacks = lacks_of(row, readiness=ready)
-            row.miss = miss_probability(row, posts=found, context=context, times=took, hosts=len(hosts))
+            row.lacks = deadline_lacks_find(row, readiness=ready)
+            row.miss = miss_probability_estimate(
+                row, posts=found, context=context, times=took, hosts=len(hosts)
+            )
         Deadline.objects.bulk_update(rows[key], ["lacks", "miss"])
         judged = ForecastContext(context.head.height, window, len(ready.provers), waits)
         forecasts_update(miner, deadlines=rows[key], posts=posts, judged=judged)
 
-    for_each_isolated(rows, look, event="forecast_not_measured")
+    for_each_isolated(rows, measure, event="forecast_not_measured")
 
 
 def _posts_of(rows: Mapping[int, Sequence[Deadline]]) -> Posts:
@@ -191,7 +195,7 @@ def forecasts_update(
     for deadline in deadlines:
         found = posts.get((miner.pk, deadline.index, deadline.open_epoch), [])
         if deadline.live and not found and not miner.works_at(deadline.open_epoch):
-            forecast, reason = Forecast.ELSEWHERE.value, elsewhere_text(miner, deadline=deadline)
+            forecast, reason = Forecast.ELSEWHERE.value, _elsewhere_text(miner, deadline=deadline)
         else:
             forecast, reason = forecast_of(deadline, found, judged)
         if (deadline.forecast, deadline.reason) != (forecast, reason):
@@ -201,7 +205,7 @@ def forecasts_update(
     return count
 
 
-def elsewhere_text(miner: Miner, *, deadline: Deadline) -> str:
+def _elsewhere_text(miner: Miner, *, deadline: Deadline) -> str:
     """Return until when, or from when on, another program proves a miner's windows."""
     if miner.works_from is not None and deadline.open_epoch < miner.works_from:
         return gettext("the pool proves windows from height {height} on").format(height=miner.works_from)

@@ -45,7 +45,7 @@ class Window:
     """Length of a window in seconds."""
 
 
-def proof_window(deadline: int, *, close_epoch: int, context: ProvingContext) -> Window:
+def proof_window_build(deadline: int, *, close_epoch: int, context: ProvingContext) -> Window:
     """Return the window of a deadline as a job must know it whose result is of use until `close_epoch`."""
     return Window(
         deadline=deadline,
@@ -59,7 +59,7 @@ class BadProof(Exception):
     """A prover's result that the chain would refuse."""
 
 
-def sectors_onchain(
+def onchain_sectors_read(
     client: ChainClient, *, miner: Miner, numbers: Sequence[int], key: str
 ) -> dict[int, ProvenSector]:
     """Return what the chain knows of these sectors and a proof needs."""
@@ -104,7 +104,7 @@ def job_create(
         time_sensitive=time_sensitive,
         inputs=document_encode(inputs),
         expires_at=now + timedelta(seconds=max(window.seconds_left, 1)),
-        lease_s=lease_for(window.window_s),
+        lease_s=lease_length_compute(window.window_s),
         offered_to=offered_to,
     )
 
@@ -136,12 +136,12 @@ def check_job_create(
         priority=-1,
         inputs=document_encode(inputs),
         expires_at=now + timedelta(seconds=max(window.seconds_left, 1)),
-        lease_s=lease_for(window.window_s),
+        lease_s=lease_length_compute(window.window_s),
         offered_to=offered_to,
     )
 
 
-def lease_for(window_s: int) -> int:
+def lease_length_compute(window_s: int) -> int:
     """Return the length of a proof job's lease: a quarter of the window, within 1 to 15 s."""
     return max(min(LEASE_MAX_S, window_s // 4), 1)
 
@@ -183,6 +183,6 @@ def job_cancel(job: Job | None, *, now: datetime) -> None:
     try:
         with transaction.atomic():
             advance(job, "FAIL", worker=None, lease_until=None, error="no longer needed", updated_at=now)
-    except LostRace:  # it was finished this moment, which is as good
+    except LostRace:  # the job finished this moment, which is as good
         return
     publish(Change("job", job.pk, job.miner.tenant_id))

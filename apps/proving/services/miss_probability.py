@@ -61,7 +61,7 @@ class Measured:
         return min(len(self.proofs), len(self.landings))
 
 
-def measured(tenant_id: int, *, hosts: Collection[str]) -> Measured:
+def proof_times_read(tenant_id: int, *, hosts: Collection[str]) -> Measured:
     """Read the times of a tenant's latest proofs on these hosts, and of its latest landings."""
     attempts = ProofAttempt.objects.filter(
         state=AttemptState.TAKEN, kind=AttemptKind.FIRST, post__miner__tenant_id=tenant_id
@@ -72,8 +72,8 @@ def measured(tenant_id: int, *, hosts: Collection[str]) -> Measured:
         sectors = int((result or {}).get("sectors") or 0)
         if host in hosts and sectors and partitions:
             read_s = int(result.get("read_ms") or 0) / 1000
-            whole_s = max(int(result.get("ms") or 0) / 1000, read_s)
-            proofs.append(ProofTime(read_s, whole_s - read_s, sectors, len(partitions)))
+            total_s = max(int(result.get("ms") or 0) / 1000, read_s)
+            proofs.append(ProofTime(read_s, total_s - read_s, sectors, len(partitions)))
     posts = WindowPost.objects.filter(
         miner__tenant_id=tenant_id, state=PostState.LANDED, sent_height__isnull=False
     )
@@ -82,7 +82,7 @@ def measured(tenant_id: int, *, hosts: Collection[str]) -> Measured:
     return Measured(tuple(proofs), tuple(waits))
 
 
-def miss_probability(
+def miss_probability_estimate(
     deadline: Deadline, *, posts: Sequence[WindowPost], context: ProvingContext, times: Measured, hosts: int
 ) -> float | None:
     """Return the probability that a proof of the deadline's window does not land; None while not measured."""

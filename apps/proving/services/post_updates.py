@@ -10,7 +10,7 @@ from apps.proving.models import WindowPost
 from apps.proving.selectors.deadlines import deadline_keys
 
 
-def publish_post(post: WindowPost) -> None:
+def post_publish(post: WindowPost) -> None:
     """Publish that a window's proof has moved."""
     for key in deadline_keys(post.miner_id, index=post.deadline_index):
         publish(Change("deadline", key, post.miner.tenant_id))
@@ -19,4 +19,4 @@ def publish_post(post: WindowPost) -> None:
 def post_update(post: WindowPost, **data: Any) -> None:
     """Store what changes without a step, and tell of it."""
     update_returning(post, WindowPost.objects.filter(pk=post.pk), **data)
-    publish_post(post)
+    post_publish(post)

@@ -22,16 +22,16 @@ from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import faults_recheck
-from apps.proving.services.post_updates import post_update, publish_post
+from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.proofs import post_prove
 from apps.proving.services.retries import is_due, note_record
 from apps.proving.services.submissions import (
     NO_PROOF,
-    chain_has,
     message_follow,
-    message_stuck,
+    onchain_proof_handle,
     post_submit,
-    proven_onchain,
+    proven_partitions_read,
+    stuck_message_handle,
 )
 from apps.proving.services.windows import challenge_draw
 from apps.proving.states import PostState
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 POST_LOCK: Final = 0x504F
 """Lock class of one window's proof."""
-TURN_S: Final = 5.0
+LOCK_WAIT_S: Final = 5.0
 """Longest wait for a pass that moves the same proofs; the next head follows."""
 VERSION: Final = RawSQL("proving_windowpost.xmin::text", [])
 """Another one after each change of the row."""
@@ -98,7 +98,7 @@ def posts_advance(context: ProvingContext) -> None:
                 _move_anew(post, context)
 
     for_each_isolated(rows, move, event="post_not_moved")
-    until = time.monotonic() + TURN_S
+    until = time.monotonic() + LOCK_WAIT_S
     for_each_isolated(at_work, move_in_turn, event="post_not_moved")
 
 
@@ -148,7 +148,7 @@ def post_move(post: WindowPost, *, message: Message | None, context: ProvingCont
             _close(post, context)
         return
     if post.state == PostState.SENT and message is not None:
-        message_stuck(post, message=message, context=context)
+        stuck_message_handle(post, message=message, context=context)
     _go_on(post, context)
 
 
@@ -157,9 +157,9 @@ def _go_on(post: WindowPost, context: ProvingContext) -> None:
     if (
         post.state == PostState.NOTHING
         and is_due(post, context=context)
-        and not chain_has(post, context=context)
+        and not onchain_proof_handle(post, context=context)
     ):
-        # A store that was away may be back in time: the files are looked at again.
+        # A store that was away may be back in time: the files are checked again.
         advance(post, "AGAIN", skipped={}, updated_at=context.now)
     if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, context):
         return
@@ -177,27 +177,27 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
     """Look after a proof that has landed: a reorganisation may have thrown it out, or landed it elsewhere."""
     if message is not None and message.state == MessageState.FILLED:
         advance(post, "REVERT", landed_height=None, exit_code=None, updated_at=context.now)
-        publish_post(post)
+        post_publish(post)
     elif message is not None and message.state == MessageState.LANDED and message.exit_code == 0:
         if post.landed_height != message.height:
             post_update(post, landed_height=message.height)
-    elif context.head.height < post.close_epoch and not proven_onchain(post, context=context) >= set(
+    elif context.head.height < post.close_epoch and not proven_partitions_read(post, context=context) >= set(
         post.partitions
     ):
-        words = "the chain no longer has the proof"
-        note_record(post, context=context, words=words)
-        data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": context.now}
+        reason = "the chain no longer has the proof"
+        note_record(post, context=context, text=reason)
+        data = {"landed_height": None, "exit_code": None, "error": reason, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
-        publish_post(post)
+        post_publish(post)
 
 
 def _close(post: WindowPost, context: ProvingContext) -> None:
     with transaction.atomic():
-        note_record(post, context=context, words="the window closed without a proof")
+        note_record(post, context=context, text="the window closed without a proof")
         advance(post, "CLOSE", updated_at=context.now)
         attempts_cancel(post, context=context)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
-    publish_post(post)
+    post_publish(post)
 
 
 def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
@@ -211,11 +211,11 @@ def _is_reorganised(post: WindowPost, context: ProvingContext) -> bool:
     randomness = challenge_draw(post.miner, epoch=post.challenge_epoch, context=context)
     if randomness == bytes(post.randomness):
         return False
-    words = "the chain's challenge has changed"
+    reason = "the chain's challenge has changed"
     with transaction.atomic():
-        note_record(post, context=context, words=words)
+        note_record(post, context=context, text=reason)
         if post.state == PostState.PROVED:
             advance(post, "AGAIN", updated_at=context.now)
-        post_update(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)
+        post_update(post, randomness=randomness, error=reason, tries=0, try_epoch=None, **NO_PROOF)
         attempts_cancel(post, context=context)
     return True

@@ -43,16 +43,16 @@ class Readiness:
     """By the precondition's name, why it does not hold."""
 
 
-def readiness_of(miner: Miner, *, context: ProvingContext) -> Readiness:
+def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     """Check what is the same for all deadlines of a miner."""
-    provers = provers_in_charge(miner, context=context)
+    provers = _provers_in_charge(miner, context=context)
     lacks = {}
     if not provers:
         lacks["host"] = gettext("no prover assigned to it is connected")
     sender = sender_choose(miner, Use.POST).address
     if not keys_served(miner.tenant.name, [sender]):
         lacks["signer"] = gettext("no signer holds {sender}").format(sender=sender)
-    need, balance = gas_needed(miner, context=context), _balance(sender)
+    need, balance = _gas_needed(miner, context=context), _balance(sender)
     if balance is not None and balance < need:
         lacks["balance"] = gettext("{sender} has {balance} FIL; the next proof may cost {need} FIL").format(
             sender=sender, balance=fil(balance), need=fil(need)
@@ -68,7 +68,7 @@ def readiness_of(miner: Miner, *, context: ProvingContext) -> Readiness:
     return Readiness(provers, lacks)
 
 
-def provers_in_charge(miner: Miner, *, context: ProvingContext) -> list[Worker]:
+def _provers_in_charge(miner: Miner, *, context: ProvingContext) -> list[Worker]:
     """Return the provers that were heard of lately and may prove windows of a miner."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     provers = provers_online(tenant_id=miner.tenant_id, since=since)
@@ -80,7 +80,7 @@ def provers_in_charge(miner: Miner, *, context: ProvingContext) -> list[Worker]:
     return [prover for prover in provers if worker_machine(prover) in held]
 
 
-def gas_needed(miner: Miner, *, context: ProvingContext) -> int:
+def _gas_needed(miner: Miner, *, context: ProvingContext) -> int:
     """Return what the next proof may cost: the last one's gas at twice the base fee."""
     last = Message.objects.filter(to=miner.address, kind="window_post", gas_limit__gt=0).order_by(
         "-created_at"
@@ -95,12 +95,14 @@ def _balance(address: str) -> int | None:
     return None if found is None else int(found)
 
 
-def lacks_of(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
+def deadline_lacks_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
     """Return what a deadline lacks: what its miner lacks, and stores that no host in charge has."""
     known = {store for prover in readiness.provers for store in prover.stores}
-    gone = sorted(set(deadline.stores) - known)
-    if not gone or not readiness.provers:
+    missing = sorted(set(deadline.stores) - known)
+    if not missing or not readiness.provers:
         return dict(readiness.lacks)
     return readiness.lacks | {
-        "store": gettext("no prover assigned to it has the store {gone}").format(gone=", ".join(gone))
+        "store": gettext("no prover assigned to it has the store {missing}").format(
+            missing=", ".join(missing)
+        )
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from apps.proving.models import WindowPost
 
 
-def sectors_to_prove(part: PartitionFacts, *, skipped: Sequence[int]) -> list[int]:
+def provable_sectors_select(part: PartitionFacts, *, skipped: Sequence[int]) -> list[int]:
     """Return the sectors of a partition that its proof must cover.
 
     Source: damocles poster: live - faulty + recovering, without the skipped.
@@ -22,24 +22,24 @@ def sectors_to_prove(part: PartitionFacts, *, skipped: Sequence[int]) -> list[in
     return list(wanted - bitfield_of(skipped))
 
 
-def proof_order(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[list[int], list[int]]:
+def proof_order_build(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[list[int], list[int]]:
     """Return the sector numbers in the proof's order, and the partitions that have any.
 
     Every sector of a partition has its place; one that is not proved is stood in for by the partition's
     first good one.  Source: specs-actors miner LoadSectorInfosForProof.
     """
     order: list[int] = []
-    kept: list[int] = []
+    covered: list[int] = []
     for index in post.partitions:
         if index >= len(facts):
             continue
-        good = sectors_to_prove(facts[index], skipped=post.skipped.get(str(index), ()))
+        good = provable_sectors_select(facts[index], skipped=post.skipped.get(str(index), ()))
         if not good:
             continue
-        kept.append(index)
+        covered.append(index)
         chosen = set(good)
         order += [number if number in chosen else good[0] for number in facts[index].all_sectors]
-    return order, kept
+    return order, covered
 
 
 def skipped_add(
@@ -49,7 +49,7 @@ def skipped_add(
     skipped = {index: set(numbers) for index, numbers in post.skipped.items()}
     for index in post.partitions:
         if index < len(facts):
-            here = faults & set(facts[index].live)
-            if here:
-                skipped.setdefault(str(index), set()).update(here)
+            faulty = faults & set(facts[index].live)
+            if faulty:
+                skipped.setdefault(str(index), set()).update(faulty)
     return {index: sorted(numbers) for index, numbers in skipped.items()}

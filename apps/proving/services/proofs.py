@@ -17,9 +17,9 @@ from apps.proving.services.attempts import (
     attempt_collect,
     attempt_drop,
     attempt_end,
-    attempt_failed,
+    attempt_fail,
     attempts_cancel,
-    attempts_running,
+    running_attempts_list,
 )
 from apps.proving.services.backup_prover import backup_monitor
 from apps.proving.services.check_results import proof_results_store
@@ -28,13 +28,13 @@ from apps.proving.services.jobs import (
     BadProof,
     job_create,
     job_is_lapsed,
+    onchain_sectors_read,
     proof_check,
-    proof_window,
-    sectors_onchain,
+    proof_window_build,
 )
-from apps.proving.services.post_updates import post_update, publish_post
-from apps.proving.services.proof_coverage import proof_order, sectors_to_prove, skipped_add
-from apps.proving.services.retries import better_until, is_due, note_record, paused
+from apps.proving.services.post_updates import post_publish, post_update
+from apps.proving.services.proof_coverage import proof_order_build, provable_sectors_select, skipped_add
+from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute, retry_schedule
 from apps.proving.services.windows import post_split
 from apps.proving.states import AttemptKind, PostState
 from apps.sectors.states import JobState
@@ -59,7 +59,7 @@ def post_prove(post: WindowPost, *, context: ProvingContext) -> None:
         backup_monitor(post, context=context)
     if post.state != PostState.PROVING:
         return
-    if post.attempt(AttemptKind.FALLBACK) and context.head.height >= better_until(
+    if post.attempt(AttemptKind.FALLBACK) and context.head.height >= partial_proof_epoch_compute(
         post, network=context.network
     ):
         fallback_use(post, context=context, why="no better proof was made in time")
@@ -68,17 +68,17 @@ def post_prove(post: WindowPost, *, context: ProvingContext) -> None:
         return
     read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
     facts = read[post.deadline_index]
-    order, kept = proof_order(facts, post=post)
+    order, covered = proof_order_build(facts, post=post)
     if not order:
         _empty(post, context)
         return
-    _unreadable_part(post, facts, kept=kept, context=context)
-    known = sectors_onchain(
+    _unreadable_part(post, facts, covered=covered, context=context)
+    known = onchain_sectors_read(
         context.client, miner=post.miner, numbers=sorted(set(order)), key=context.head.key
     )
     if not set(order) <= set(known):
-        return  # terminated this moment: the next head shows the partition without it
-    _job_create(post, order=[known[number] for number in order], partitions=kept, context=context)
+        return  # all were terminated this moment: the next head shows the partition without it
+    _job_create(post, order=[known[number] for number in order], partitions=covered, context=context)
 
 
 def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
@@ -87,17 +87,17 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
     if attempt is None:
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
-            # Its time is reckoned by the clock, the window by epochs: the chain or the clock jumped.
+            # A job's time runs by the clock, the window by epochs: the chain or the clock jumped.
             attempt_drop(post, attempt=first, context=context, reason="no host claimed it in time")
-            publish_post(post)
+            post_publish(post)
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
     else:
-        attempt_failed(
+        attempt_fail(
             post,
             attempt=attempt,
             context=context,
-            words=gettext("no proof was made: {error}").format(error=attempt.work.error),
+            reason=gettext("no proof was made: {error}").format(error=attempt.work.error),
         )
         if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
             _part_each(post, context)
@@ -110,7 +110,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
         note_record(
             part,
             context=context,
-            words=gettext("proving separately from partition {partition}: {error}").format(
+            text=gettext("proving separately from partition {partition}: {error}").format(
                 partition=post.partitions[0], error=post.error
             ),
         )
@@ -121,25 +121,29 @@ def _empty(post: WindowPost, context: ProvingContext) -> None:
     if post.attempt(AttemptKind.FALLBACK):
         fallback_use(post, context=context, why="no sectors can be read now")
         return
-    words = "no sectors in these partitions can be proved"
-    note_record(post, context=context, words=words)
+    reason = "no sectors in these partitions can be proved"
+    note_record(post, context=context, text=reason)
     # Two failures at least: a store that is away is not back within the same head.
-    advance(post, "EMPTY", error=words, updated_at=context.now, **paused(post, context=context, least=2))
-    publish_post(post)
+    advance(
+        post, "EMPTY", error=reason, updated_at=context.now, **retry_schedule(post, context=context, least=2)
+    )
+    post_publish(post)
 
 
 def _unreadable_part(
-    post: WindowPost, facts: Sequence[PartitionFacts], *, kept: Sequence[int], context: ProvingContext
+    post: WindowPost, facts: Sequence[PartitionFacts], *, covered: Sequence[int], context: ProvingContext
 ) -> None:
     """Set apart the partitions of which no sector could be read: they are tried again by themselves."""
-    away = [index for index in post.partitions if index not in kept and post.skipped.get(str(index))]
-    groups = [[index] for index in away if index < len(facts) and sectors_to_prove(facts[index], skipped=())]
+    away = [index for index in post.partitions if index not in covered and post.skipped.get(str(index))]
+    groups = [
+        [index] for index in away if index < len(facts) and provable_sectors_select(facts[index], skipped=())
+    ]
     if post.attempt(AttemptKind.FALLBACK) or not groups:
         return
-    words = "no sectors in this partition can be read"
-    data = {"state": PostState.NOTHING, "error": words, **paused(post, context=context, least=2)}
+    reason = "no sectors in this partition can be read"
+    data = {"state": PostState.NOTHING, "error": reason, **retry_schedule(post, context=context, least=2)}
     for part in post_split(post, groups=groups, **data):
-        note_record(part, context=context, words=words)
+        note_record(part, context=context, text=reason)
 
 
 def _job_create(
@@ -147,13 +151,13 @@ def _job_create(
 ) -> None:
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if row.state != PostState.PROVING or attempts_running(row):
-            return  # another task has given one out
+        if row.state != PostState.PROVING or running_attempts_list(row):
+            return  # another task has created the job
         job = job_create(
             post.miner,
             sectors=order,
             randomness=bytes(post.randomness),
-            window=proof_window(post.deadline_index, close_epoch=post.close_epoch, context=context),
+            window=proof_window_build(post.deadline_index, close_epoch=post.close_epoch, context=context),
             time_sensitive=True,
             now=context.now,
         )
@@ -162,7 +166,7 @@ def _job_create(
         row.save(update_fields=["partitions", "updated_at"])
     post.refresh_from_db()
     publish(Change("job", job.pk, post.miner.tenant_id))
-    publish_post(post)
+    post_publish(post)
 
 
 def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
@@ -177,11 +181,11 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
     except BadProof as bad:
         host = _prover_name(job)
         log.warning("bad_proof", post=str(post.uuid), worker=host, reason=str(bad))
-        attempt_failed(
+        attempt_fail(
             post,
             attempt=attempt,
             context=context,
-            words=gettext("invalid proof from {host}: {bad}").format(host=host, bad=bad),
+            reason=gettext("invalid proof from {host}: {bad}").format(host=host, bad=bad),
         )
         return
     _proof_store(post, attempt, context)
@@ -197,35 +201,35 @@ def _faults_collect(
 ) -> None:
     """Leave out the sectors that a host could not read, or wait for the other host if it read none."""
     host = _prover_name(attempt.work)
-    if len(attempts_running(post)) == 2 and faults >= _is_requested(attempt.work):
-        # The other host has not given up: perhaps it is this one that cannot read the store.
-        attempt_failed(
+    if len(running_attempts_list(post)) == 2 and faults >= _is_requested(attempt.work):
+        # The other host still proves: perhaps only this one cannot read the store.
+        attempt_fail(
             post,
             attempt=attempt,
             context=context,
-            words=gettext("{host} cannot read any of the sectors").format(host=host),
+            reason=gettext("{host} cannot read any of the sectors").format(host=host),
         )
         return
     facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
     skipped = skipped_add(post, facts=facts[post.deadline_index], faults=faults)
     if skipped == post.skipped:
-        attempt_failed(
+        attempt_fail(
             post,
             attempt=attempt,
             context=context,
-            words=gettext("{host} reports sectors outside this proof").format(host=host),
+            reason=gettext("{host} reports sectors outside this proof").format(host=host),
         )
         return
-    words = gettext("files of sectors {faults} cannot be read").format(faults=sorted(faults))
+    reason = gettext("files of sectors {faults} cannot be read").format(faults=sorted(faults))
     with transaction.atomic():
-        # That is a step forward: the next proof, without them, goes out at once.
-        note_record(post, context=context, words=words)
-        post_update(post, skipped=skipped, error=words[:2000])
+        # This counts as progress, not as a failed try: the next proof, without them, goes out at once.
+        note_record(post, context=context, text=reason)
+        post_update(post, skipped=skipped, error=reason[:2000])
         attempts_cancel(
             post, context=context, kinds=PROVERS, besides=attempt
-        )  # it proves what is left out now
+        )  # the other host proves sectors that are skipped from now on
         proof_results_store(post, job=attempt.work, numbers=(), context=context)
-        attempt_end(attempt, event="FAIL", context=context, reason=words)
+        attempt_end(attempt, event="FAIL", context=context, reason=reason)
     if is_fallback_as_good(post):
         fallback_use(post, context=context, why="they still cannot be read")
 
@@ -235,14 +239,14 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     job = attempt.work
     with transaction.atomic():
         proof_results_store(post, job=job, numbers=_is_requested(job), context=context)
-        if len(attempts_running(post)) == 2:
-            words = gettext("using the proof from {host}").format(host=_prover_name(job))
-            note_record(post, context=context, words=words, is_error=False)
+        if len(running_attempts_list(post)) == 2:
+            reason = gettext("using the proof from {host}").format(host=_prover_name(job))
+            note_record(post, context=context, text=reason, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
         attempts_cancel(post, context=context, besides=attempt)
         attempt_end(attempt, event="TAKE", context=context)
-    publish_post(post)
+    post_publish(post)
 
 
 def _is_requested(job: Job) -> set[int]:

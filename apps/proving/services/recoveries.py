@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 RECOVERY_LOCK: Final = 0x5243
 """Lock class of one miner's recoveries."""
-TURN_S: Final = 5.0
+LOCK_WAIT_S: Final = 5.0
 """Longest wait for a pass that moves the same ones; the next head follows."""
 OPEN: Final = (RecoveryState.CHECKING, RecoveryState.GOOD, RecoveryState.SENT, RecoveryState.LANDED)
-UNDER_WAY: Final[Compiled[Recovery]] = Compiled(
+IN_PROGRESS: Final[Compiled[Recovery]] = Compiled(
     "recoveries_under_way",
     lambda: Recovery.objects.filter(state__in=OPEN).order_by("pk").only("pk", "miner"),
 )
@@ -33,7 +33,7 @@ def recoveries_advance(context: ProvingContext) -> None:
     Two passes meet here, as in `posts_advance`.  A miner's recoveries are moved by one of them at a time,
     since only one of its declarations brings the miner's debt; the other pass looks at them anew afterwards.
     """
-    rows = UNDER_WAY.rows()
+    rows = IN_PROGRESS.rows()
     at_work: list[Recovery] = []
 
     def move(row: Recovery) -> None:
@@ -50,7 +50,7 @@ def recoveries_advance(context: ProvingContext) -> None:
                 recovery_move_now(row, context=context)
 
     for_each_isolated(rows, move, event="recovery_not_moved")
-    until = time.monotonic() + TURN_S
+    until = time.monotonic() + LOCK_WAIT_S
     for_each_isolated(at_work, move_in_turn, event="recovery_not_moved")
 
 

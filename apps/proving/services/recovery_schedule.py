@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.core.locks import lock_in_turn
 from apps.proving.models import Deadline, Recovery
 from apps.proving.selectors.settings import proving_policy
-from apps.proving.services.recoveries import OPEN, RECOVERY_LOCK, TURN_S, recovery_move_now
+from apps.proving.services.recoveries import LOCK_WAIT_S, OPEN, RECOVERY_LOCK, recovery_move_now
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.randomness import Tag, miner_entropy
 
@@ -86,7 +86,7 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         Deadline.objects.select_for_update().get(pk=deadline.pk)
-        begun = [
+        started = [
             Recovery.objects.create(
                 miner=miner,
                 deadline_index=deadline.index,
@@ -99,7 +99,7 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
             )
             for partition, numbers in _choose(deadline, waiting, context)
         ]
-    with lock_in_turn(RECOVERY_LOCK, str(miner.pk), wait_s=TURN_S) as is_mine:
-        for recovery in begun if is_mine else ():
+    with lock_in_turn(RECOVERY_LOCK, str(miner.pk), wait_s=LOCK_WAIT_S) as is_mine:
+        for recovery in started if is_mine else ():
             recovery_move_now(recovery, context=context)
-    return len(begun)
+    return len(started)

@@ -12,16 +12,16 @@ from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.proving.models import Deadline, Recovery
-from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
+from apps.proving.services.declaration_messages import declaration_outcome_resolve, declaration_push
 from apps.proving.services.jobs import (
     BadProof,
     job_cancel,
     job_create,
     job_is_lapsed,
     job_strip,
+    onchain_sectors_read,
     proof_check,
-    proof_window,
-    sectors_onchain,
+    proof_window_build,
 )
 from apps.proving.states import RecoveryState
 from apps.sectors.states import JobState
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
     """Have a prover read the sectors' files by a proof over all of them."""
-    known = sectors_onchain(context.client, miner=recovery.miner, numbers=numbers, key=context.head.key)
+    known = onchain_sectors_read(context.client, miner=recovery.miner, numbers=numbers, key=context.head.key)
     if set(known) != set(numbers):
         advance(recovery, "FAIL", error="the sectors are no longer on chain", updated_at=context.now)
         return
@@ -46,7 +46,9 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
             recovery.miner,
             sectors=[known[number] for number in numbers],
             randomness=bytes(recovery.randomness),
-            window=proof_window(recovery.deadline_index, close_epoch=recovery.cutoff_epoch, context=context),
+            window=proof_window_build(
+                recovery.deadline_index, close_epoch=recovery.cutoff_epoch, context=context
+            ),
             time_sensitive=False,
             now=context.now,
         )
@@ -100,7 +102,7 @@ def _publish(row: Recovery) -> None:
 def _check_collect(row: Recovery, context: ProvingContext) -> None:
     """Look at the finished check: bad files are left out and the rest is checked again."""
     job = row.job
-    if job is None:  # begun this moment, or before a kill
+    if job is None:  # the row was created this moment, or before a kill
         _check(row, numbers=row.good, context=context)
         return
     if job.state == JobState.FAILED:
@@ -165,7 +167,7 @@ def _is_debt_sent(row: Recovery) -> bool:
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
     """Move a recovery by the outcome of its declaration; return whether there is an outcome yet."""
-    event, words = declaration_outcome(row, message=message, context=context)
+    event, reason = declaration_outcome_resolve(row, message=message, context=context)
     if event:
-        _step(row, event, context, error=words)
+        _step(row, event, context, error=reason)
     return bool(event)

@@ -29,7 +29,7 @@ NOTES_MAX: Final = 200
 """Lines kept of one proof; a window has fewer epochs on every network."""
 
 
-def pause_after(tries: int, *, window: int) -> int:
+def retry_pause_compute(tries: int, *, window: int) -> int:
     """Return the epochs to wait after so many failures in a row: none after the first, then doubling."""
     if tries <= 1:
         return 0
@@ -37,12 +37,12 @@ def pause_after(tries: int, *, window: int) -> int:
     return min(ceil(window * doubled / FIRST_SHARE), ceil(window / LONGEST_SHARE))
 
 
-def last_try_epoch(post: WindowPost, *, network: Network) -> int:
+def last_try_epoch_compute(post: WindowPost, *, network: Network) -> int:
     """Return the last epoch in which a proof may be begun: its message takes an epoch to land at least."""
     return post.close_epoch - max(2, network.proving.window // LAST_SHARE)
 
 
-def better_until(post: WindowPost, *, network: Network) -> int:
+def partial_proof_epoch_compute(post: WindowPost, *, network: Network) -> int:
     """Return the epoch from which on a proof is sent although it leaves out sectors.
 
     A quarter of the window, and the time before it opens, is for sectors to come back.  Not more: a head that
@@ -54,27 +54,27 @@ def better_until(post: WindowPost, *, network: Network) -> int:
 def is_due(post: WindowPost, *, context: ProvingContext) -> bool:
     """Return whether the next try may be made now."""
     is_rested = post.try_epoch is None or post.try_epoch <= context.head.height
-    return is_rested and context.head.height <= last_try_epoch(post, network=context.network)
+    return is_rested and context.head.height <= last_try_epoch_compute(post, network=context.network)
 
 
-def paused(post: WindowPost, *, context: ProvingContext, least: int = 1) -> dict[str, Any]:
+def retry_schedule(post: WindowPost, *, context: ProvingContext, least: int = 1) -> dict[str, Any]:
     """Return the columns that count one more failure and say when the next try may be made."""
     tries = max(post.tries + 1, least)
     return {
         "tries": tries,
-        "try_epoch": context.head.height + pause_after(tries, window=context.network.proving.window),
+        "try_epoch": context.head.height + retry_pause_compute(tries, window=context.network.proving.window),
     }
 
 
-def try_failed(post: WindowPost, *, context: ProvingContext, words: str, **data: Any) -> None:
+def failed_try_record(post: WindowPost, *, context: ProvingContext, reason: str, **data: Any) -> None:
     """Note that a try came to nothing, and when the next one follows."""
-    note_record(post, context=context, words=words)
-    post_update(post, error=words[:2000], **paused(post, context=context), **data)
+    note_record(post, context=context, text=reason)
+    post_update(post, error=reason[:2000], **retry_schedule(post, context=context), **data)
 
 
-def note_record(post: WindowPost, *, context: ProvingContext, words: str, is_error: bool = True) -> None:
+def note_record(post: WindowPost, *, context: ProvingContext, text: str, is_error: bool = True) -> None:
     """Write down what was tried, for the pages."""
     if post.notes.count() < NOTES_MAX:
         PostNote.objects.create(
-            post=post, at=context.now, epoch=context.head.height, words=words[:300], is_error=is_error
+            post=post, at=context.now, epoch=context.head.height, words=text[:300], is_error=is_error
         )

@@ -26,7 +26,7 @@ COUNTED_SHARE: Final = 4
 """A host that counts its sectors counts as stalled after silence for this part of the time it had left."""
 SILENT_SHARE: Final = 2
 """One that counts nothing, or has read them all and computes: for this part."""
-ALONE_SHARE: Final = 3
+SINGLE_SHARE: Final = 3
 """In the last of so many parts of the time since the claim nobody is waited for alone, whatever it tells."""
 HICCUP_S: Final = 60
 """A shorter silence is no reason to throw away what a host has done, but in the last half of its time."""
@@ -36,12 +36,12 @@ HICCUP_S: Final = 60
 class StallReason:
     """Why a host is no longer waited for alone."""
 
-    words: str
+    text: str
     is_stalled: bool = False
     """It counts its sectors and stands still: nothing is lost if it is made to begin anew."""
 
 
-def stall_reason(job: Job, *, context: ProvingContext, last: int) -> StallReason | None:
+def stall_detect(job: Job, *, context: ProvingContext, last: int) -> StallReason | None:
     """Judge a leased job of which the result must be begun anew by epoch `last`; None while it does well."""
     if job.state != JobState.LEASED or job.claimed_height is None or job.moved_height is None:
         return None
@@ -57,17 +57,17 @@ def stall_reason(job: Job, *, context: ProvingContext, last: int) -> StallReason
             progress_unit=job.progress_unit,
         )
         is_long = quiet * context.network.epoch_s >= HICCUP_S or _is_used_up(quiet, left, share=SILENT_SHARE)
-        words = gettext("no progress on {host} since epoch {moved_height} ({count})").format(
+        text = gettext("no progress on {host} since epoch {moved_height} ({count})").format(
             host=host, moved_height=job.moved_height, count=count
         )
-        return StallReason(words, is_stalled=is_long)
+        return StallReason(text, is_stalled=is_long)
     if not _is_counting(job) and _is_used_up(quiet, left, share=SILENT_SHARE):
         return StallReason(
             gettext("no progress reported by {host} since epoch {moved_height}").format(
                 host=host, moved_height=job.moved_height
             )
         )
-    if held >= QUIET_MIN and ALONE_SHARE * left <= held + left:
+    if held >= QUIET_MIN and SINGLE_SHARE * left <= held + left:
         return StallReason(
             gettext("{host} has been proving since epoch {claimed_height}").format(
                 host=host, claimed_height=job.claimed_height

@@ -32,13 +32,13 @@ class StoredWindows:
     """Of the deadlines that moved."""
 
 
-def stored_windows(due: Sequence[ChainRoots], *, context: ProvingContext) -> dict[int, StoredWindows]:
+def stored_windows_read(due: Sequence[ChainRoots], *, context: ProvingContext) -> dict[int, StoredWindows]:
     """Return what is stored of these miners, read at once."""
     found = {row.miner_id: StoredWindows() for row in due}
     numbers: dict[int, dict[int, int]] = defaultdict(dict)
     same: set[int] = set()
     roots = {row.miner_id: row for row in due}
-    for pk, miner_id, index, root, close in PLACES.rows(miners=list(found)) if found else ():
+    for pk, miner_id, index, root, close in DEADLINE_ROOTS.rows(miners=list(found)) if found else ():
         numbers[miner_id][index] = pk
         found[miner_id].ends[index] = close
         if root == roots[miner_id].of_deadline(index):
@@ -57,7 +57,7 @@ def stored_windows(due: Sequence[ChainRoots], *, context: ProvingContext) -> dic
     return found
 
 
-PLACES: Final[Compiled[tuple[int, int, int, str, int]]] = Compiled(
+DEADLINE_ROOTS: Final[Compiled[tuple[int, int, int, str, int]]] = Compiled(
     "deadline_places",
     lambda miners: Deadline.objects.filter(miner_id__any=miners).values_list(
         "pk", "miner_id", "index", "root", "close_epoch"

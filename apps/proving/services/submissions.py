@@ -24,8 +24,8 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
-from apps.proving.services.post_updates import post_update, publish_post
-from apps.proving.services.retries import note_record, paused
+from apps.proving.services.post_updates import post_publish, post_update
+from apps.proving.services.retries import note_record, retry_schedule
 from apps.sectors.proof_forms import proof_form_check
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -60,7 +60,7 @@ def post_submit(post: WindowPost, *, context: ProvingContext) -> None:
         post, context=context
     ):
         return
-    if chain_has(post, context=context):
+    if onchain_proof_handle(post, context=context):
         return
     commit = commit_draw(post, context=context)
     message_id = f"post:{post.uuid}:{post.messages_sent}"
@@ -72,7 +72,7 @@ def post_submit(post: WindowPost, *, context: ProvingContext) -> None:
             to=post.miner.address,
             from_=sender_choose(post.miner, Use.POST).address,
             method=miner_actor.Method.SUBMIT_WINDOWED_POST,
-            params=submit_params(post, commit=commit),
+            params=submit_params_encode(post, commit=commit),
             kind="window_post",
             time_sensitive=True,
             expire_epoch=post.close_epoch - 1,
@@ -82,7 +82,7 @@ def post_submit(post: WindowPost, *, context: ProvingContext) -> None:
         log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
         if post.error != error.reason[:2000]:
-            note_record(post, context=context, words=gettext("not sent: {error}").format(error=error.reason))
+            note_record(post, context=context, text=gettext("not sent: {error}").format(error=error.reason))
             post_update(post, error=error.reason[:2000])
         return
     with transaction.atomic():
@@ -90,32 +90,32 @@ def post_submit(post: WindowPost, *, context: ProvingContext) -> None:
         sent["sent_height"] = context.head.height
         advance(post, "SEND", updated_at=context.now, **sent)
         attempts_cancel(post, context=context)
-    publish_post(post)
+    post_publish(post)
 
 
-def chain_has(post: WindowPost, *, context: ProvingContext) -> bool:
+def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
     """Look up what the chain has of these partitions, and take a step if it has any: it would refuse them.
 
     With all of them the proof counts as landed, with some the others are proved by themselves.
     """
-    done = proven_onchain(post, context=context)
+    done = proven_partitions_read(post, context=context)
     if not done:
         return False
     if done >= set(post.partitions):
-        note_record(post, context=context, words="the chain already has the proof", is_error=False)
+        note_record(post, context=context, text="the chain already has the proof", is_error=False)
         landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
         with transaction.atomic():
             advance(post, "LAND", updated_at=context.now, **landed)
             attempts_cancel(post, context=context)
     else:
-        words = gettext("the chain already has a proof of partitions {done}").format(done=sorted(done))
+        reason = gettext("the chain already has a proof of partitions {done}").format(done=sorted(done))
         rest = [index for index in post.partitions if index not in done]
-        note_record(post, context=context, words=words)
-        data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
+        note_record(post, context=context, text=reason)
+        data = {"partitions": rest, "error": reason, "updated_at": context.now, **NO_PROOF}
         with transaction.atomic():
             advance(post, "AGAIN", **data)
             attempts_cancel(post, context=context)
-    publish_post(post)
+    post_publish(post)
     return True
 
 
@@ -126,7 +126,7 @@ def commit_draw(post: WindowPost, *, context: ProvingContext) -> bytes:
     )
 
 
-def submit_params(post: WindowPost, *, commit: bytes) -> bytes:
+def submit_params_encode(post: WindowPost, *, commit: bytes) -> bytes:
     """Return the parameters of SubmitWindowedPoSt."""
     return to_cbor(
         SubmitWindowedPoStParams(
@@ -144,50 +144,50 @@ def submit_params(post: WindowPost, *, commit: bytes) -> bytes:
 
 def is_outdated(post: WindowPost, *, message: Message, context: ProvingContext) -> bool:
     """Return whether a message can never land: it names randomness of another branch."""
-    return submit_params(post, commit=commit_draw(post, context=context)) != bytes(message.params)
+    return submit_params_encode(post, commit=commit_draw(post, context=context)) != bytes(message.params)
 
 
-def message_stuck(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
+def stuck_message_handle(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
     """Take back a message without a nonce that cannot land as it is, and go on with a fresh look.
 
     Raises WrongState or LostRace if it was signed this moment.
     """
     if message.state != MessageState.UNFILLED:
         return
-    words, event, data = "", "RESEND", {}
+    reason, event, data = "", "RESEND", {}
     if message.tenant_id != post.miner.tenant_id:
-        # It was to be chosen on the head that was there: what holds it up, signer or funds, is the giver's.
-        words = "the miner was transferred"
+        # The message waits for the old tenant's signer or funds; the new tenant sends its own.
+        reason = "the miner was transferred"
     elif message.wait == Wait.ESTIMATE:
-        if proven_onchain(post, context=context) >= set(post.partitions):
-            words, event = "the chain already has the proof", "LAND"
+        if proven_partitions_read(post, context=context) >= set(post.partitions):
+            reason, event = "the chain already has the proof", "LAND"
             data = {"landed_height": context.head.height, "exit_code": 0}
         elif is_outdated(post, message=message, context=context):
-            words = "the chain's randomness has changed"
+            reason = "the chain's randomness has changed"
         elif message.attempts >= ESTIMATES_MAX:
-            words, event = (
+            reason, event = (
                 gettext("the node expects the message to fail: {error}").format(error=message.error),
                 "AGAIN",
             )
-            data = {**NO_PROOF, **paused(post, context=context)}
+            data = {**NO_PROOF, **retry_schedule(post, context=context)}
     elif message.wait in OTHER_SENDER and sender_choose(post.miner, Use.POST).address != message.from_addr:
-        words = gettext("sending from another address: {error}").format(
+        reason = gettext("sending from another address: {error}").format(
             error=message.error or message.get_wait_display()
         )
-    if not words:
+    if not reason:
         return
-    message_withdraw(message, reason=words, now=context.now)
-    note_record(post, context=context, words=words, is_error=event != "LAND")
-    error = "" if event == "LAND" else words[:2000]
+    message_withdraw(message, reason=reason, now=context.now)
+    note_record(post, context=context, text=reason, is_error=event != "LAND")
+    error = "" if event == "LAND" else reason[:2000]
     advance(post, event, error=error, updated_at=context.now, **data)
-    publish_post(post)
+    post_publish(post)
 
 
 def message_follow(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
     """Follow what became of the message, if anything has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=context.now)
-        publish_post(post)
+        post_publish(post)
         return
     if context.head.height >= post.close_epoch:
         return
@@ -196,28 +196,28 @@ def message_follow(post: WindowPost, *, message: Message, context: ProvingContex
     elif message.state in (MessageState.FAILED, MessageState.REPLACED) and not _may_still_land(
         message, context
     ):
-        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        note_record(post, context=context, words=gettext("resending: {words}").format(words=words))
-        advance(post, "RESEND", error=words[:2000], updated_at=context.now)
-        publish_post(post)
+        reason = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        note_record(post, context=context, text=gettext("resending: {reason}").format(reason=reason))
+        advance(post, "RESEND", error=reason[:2000], updated_at=context.now)
+        post_publish(post)
 
 
 def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext) -> None:
     """See what the chain has now; unless it explains the failure, all is read and proved again."""
-    words = gettext("the message ended with {exit_code}").format(
+    reason = gettext("the message ended with {exit_code}").format(
         exit_code=exit_code_text(message.exit_code, actor="miner")
     )
-    data: dict[str, Any] = {"exit_code": message.exit_code, "error": words, "updated_at": context.now}
-    if proven_onchain(post, context=context) >= set(post.partitions):
+    data: dict[str, Any] = {"exit_code": message.exit_code, "error": reason, "updated_at": context.now}
+    if proven_partitions_read(post, context=context) >= set(post.partitions):
         data |= {"landed_height": message.height, "exit_code": 0, "error": ""}
         event = "LAND"
     elif is_outdated(post, message=message, context=context):
         event = "RESEND"  # the branch is another one: the proof itself was not at fault
     else:
-        event, data = "AGAIN", data | NO_PROOF | paused(post, context=context)
-    note_record(post, context=context, words=words)
+        event, data = "AGAIN", data | NO_PROOF | retry_schedule(post, context=context)
+    note_record(post, context=context, text=reason)
     advance(post, event, **data)
-    publish_post(post)
+    post_publish(post)
 
 
 def _may_still_land(message: Message, context: ProvingContext) -> bool:
@@ -230,7 +230,7 @@ def _may_still_land(message: Message, context: ProvingContext) -> bool:
     return is_out and context.now - message.updated_at < timedelta(seconds=2 * context.network.epoch_s)
 
 
-def proven_onchain(post: WindowPost, *, context: ProvingContext) -> set[int]:
+def proven_partitions_read(post: WindowPost, *, context: ProvingContext) -> set[int]:
     """Return those of the partitions of which the chain has a proof for this window, sent by whomever."""
     deadlines = context.client.state_miner_deadlines(post.miner.address, context.head.key)
     if context.head.height < post.open_epoch or post.deadline_index >= len(deadlines):

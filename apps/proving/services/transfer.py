@@ -20,12 +20,12 @@ from apps.miners.errors import TransferRefused
 from apps.miners.services.roles import roles_forget
 from apps.miners.services.transfer import (
     TransferRequest,
-    messages_waiting,
     ownership_move,
-    senders_used,
+    repeated_transfer_find,
     transfer_check,
     transfer_lock,
-    transfer_repeated,
+    used_senders_list,
+    waiting_messages_count,
 )
 from apps.proving.models import Deadline
 from apps.proving.selectors.provers import prover_stores
@@ -33,7 +33,7 @@ from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.sealing.targets import target_transfer
 from apps.sectors.services.transfer import jobs_lock, sectors_transfer, stores_used, unfinished_check
-from apps.users.services.token_scope import tokens_naming
+from apps.users.services.token_scope import miner_tokens_list
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,10 +76,10 @@ def miner_transfer(request: TransferRequest, *, principal: Principal, now: datet
     """
     transfer_require_allowed(principal)
     request, miner = transfer_lock(request)
-    earlier = transfer_repeated(request, miner=miner)
+    earlier = repeated_transfer_find(request, miner=miner)
     if earlier is not None:
         return earlier
-    roles_forget(miner)  # of the old tenant's hosts; before jobs, as everybody locks them
+    roles_forget(miner)  # roles of the old tenant's hosts, locked before jobs as everywhere
     jobs_lock(miner)
     _check(request, miner, now=now)
     target_transfer(miner, by=principal)
@@ -92,16 +92,16 @@ def transfer_plan(request: TransferRequest, *, principal: Principal, now: dateti
     transfer_require_allowed(principal)
     miner = request.miner
     _check(request, miner, now=now)
-    kept: list[str] = []
+    retained: list[str] = []
     revoked: list[str] = []
-    for token in tokens_naming(tenant=miner.tenant, actor_id=miner.actor_id or 0).filter(revoked_at=None):
-        (kept if len(token.miners) > 1 else revoked).append(token.name)
+    for token in miner_tokens_list(tenant=miner.tenant, actor_id=miner.actor_id or 0).filter(revoked_at=None):
+        (retained if len(token.miners) > 1 else revoked).append(token.name)
     return TransferPlan(
         sectors=Sector.objects.filter(miner=miner).count(),
         deadlines=Deadline.objects.filter(miner=miner, live__gt=0).count(),
-        messages=messages_waiting(miner),
-        senders=tuple(senders_used(miner)),
-        tokens_kept=tuple(kept),
+        messages=waiting_messages_count(miner),
+        senders=tuple(used_senders_list(miner)),
+        tokens_kept=tuple(retained),
         tokens_revoked=tuple(revoked),
     )
 
@@ -127,15 +127,15 @@ def provers_check(request: TransferRequest, *, miner: Miner, now: datetime) -> N
         return
     name = request.to_tenant.name
     since = now - timedelta(seconds=sealing_policy().worker_away_s)
-    there = prover_stores(tenant_id=request.to_tenant.pk, since=since)
-    if there is None:
+    readable = prover_stores(tenant_id=request.to_tenant.pk, since=since)
+    if readable is None:
         raise TransferRefused(
             gettext("{name} has no prover connected, and the miner has live sectors to prove").format(
                 name=name
             ),
             field="prover",
         )
-    missing = sorted(stores_used(miner) - there)
+    missing = sorted(stores_used(miner) - readable)
     if missing:
         raise TransferRefused(
             gettext("no connected prover of {name} has the store {missing}, which holds its sectors").format(

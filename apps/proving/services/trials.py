@@ -13,9 +13,9 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.partition_facts import partitions_read
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
-from apps.proving.services.checks import checkers_online, store_uids, stores_of
-from apps.proving.services.jobs import Window, check_job_create, job_create, sectors_onchain
-from apps.proving.services.proof_coverage import proof_order, sectors_to_prove
+from apps.proving.services.checks import checkers_list, sector_stores_find, store_uids_read
+from apps.proving.services.jobs import Window, check_job_create, job_create, onchain_sectors_read
+from apps.proving.services.proof_coverage import proof_order_build, provable_sectors_select
 from apps.proving.states import CheckKind, CheckState, PostState
 from apps.users.services.audit import audit_record
 
@@ -46,12 +46,12 @@ def sector_test(miner: Miner, *, number: int, principal: Principal, context: Pro
         raise NotFound(
             gettext("{miner} has no live sector {number} in a deadline").format(miner=miner, number=number)
         )
-    provers = checkers_online(miner, context=context)
-    [stores] = stores_of(miner, numbers=[number], provers=provers).values()
+    provers = checkers_list(miner, context=context)
+    [stores] = sector_stores_find(miner, numbers=[number], provers=provers).values()
     places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
     if not places:
         raise CannotLook(gettext("no online host that checks sectors has its store"))
-    onchain = sectors_onchain(context.client, miner=miner, numbers=[number], key=context.head.key)
+    onchain = onchain_sectors_read(context.client, miner=miner, numbers=[number], key=context.head.key)
     if number not in onchain:
         raise NotFound(
             gettext("sector {number} of {miner} is not on chain").format(number=number, miner=miner)
@@ -68,7 +68,7 @@ def sector_test(miner: Miner, *, number: int, principal: Principal, context: Pro
             window=_soon(deadline, TEST_S, context),
             now=context.now,
             offered_to=places,
-            store=store_uids(miner, names=[run.store]).get(run.store, ""),
+            store=store_uids_read(miner, names=[run.store]).get(run.store, ""),
         )
         run.save()
         after = {"sector": number, "deadline": deadline.index}
@@ -99,7 +99,9 @@ def deadline_dry_run(
         )
     facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
     wanted = range(len(facts)) if only is None else [only]
-    provable = [at for at, part in enumerate(facts) if at in wanted and sectors_to_prove(part, skipped=())]
+    provable = [
+        at for at, part in enumerate(facts) if at in wanted and provable_sectors_select(part, skipped=())
+    ]
     if not provable:
         raise NotFound(
             gettext("deadline {index} of {miner} has no sectors that can be proved").format(
@@ -110,21 +112,23 @@ def deadline_dry_run(
     groups = [provable[at : at + most] for at in range(0, len(provable), most)]
     plans = []
     for group in groups:
-        order, kept = proof_order(facts, post=WindowPost(partitions=group))
-        known = sectors_onchain(context.client, miner=miner, numbers=sorted(set(order)), key=context.head.key)
-        plans.append((kept, [known[number] for number in order if number in known]))
+        order, covered = proof_order_build(facts, post=WindowPost(partitions=group))
+        known = onchain_sectors_read(
+            context.client, miner=miner, numbers=sorted(set(order)), key=context.head.key
+        )
+        plans.append((covered, [known[number] for number in order if number in known]))
     window_s = context.network.proving.window * context.network.epoch_s
     with transaction.atomic():
         deadline = Deadline.objects.select_for_update().get(pk=deadline.pk)
         _require_none(deadline, CheckKind.DRY_RUN)
         runs = []
-        for kept, sectors in plans:
+        for covered, sectors in plans:
             numbers = sorted({sector.number for sector in sectors})
-            run = _run(deadline, CheckKind.DRY_RUN, principal, partitions=kept, sectors=numbers)
+            run = _run(deadline, CheckKind.DRY_RUN, principal, partitions=covered, sectors=numbers)
             run.job = job_create(
                 miner,
                 sectors=sectors,
-                randomness=secrets.token_bytes(31) + b"\x00",  # as the chain's: a field element
+                randomness=secrets.token_bytes(31) + b"\x00",  # a field element, as the chain's randomness is
                 window=_soon(deadline, window_s, context),
                 time_sensitive=False,
                 now=context.now,

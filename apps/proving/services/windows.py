@@ -11,8 +11,8 @@ from apps.core.compiled import Compiled
 from apps.miners.models import Miner
 from apps.miners.partition_facts import partitions_read
 from apps.proving.models import WindowPost
-from apps.proving.services.post_updates import publish_post
-from apps.proving.services.proof_coverage import sectors_to_prove
+from apps.proving.services.post_updates import post_publish
+from apps.proving.services.proof_coverage import provable_sectors_select
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.deadlines import current_deadline
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -32,26 +32,30 @@ def windows_open(miner: Miner, *, context: ProvingContext) -> list[DeadlineInfo]
     if miner.proving_period_start is None:
         return []
     height, params = context.head.height, context.network.proving
-    here = current_deadline(miner.proving_period_start, height, params)
-    following = current_deadline(miner.proving_period_start, here.close, params).at(height)
+    current = current_deadline(miner.proving_period_start, height, params)
+    following = current_deadline(miner.proving_period_start, current.close, params).at(height)
     since = height - context.network.confidences.challenge
-    found = [window for window in (here, following) if window.challenge <= since]
+    found = [window for window in (current, following) if window.challenge <= since]
     return [window for window in found if miner.works_at(window.open)]
 
 
-def windows_unproved(miners: Iterable[Miner], *, context: ProvingContext) -> dict[Miner, list[DeadlineInfo]]:
+def unproved_windows_list(
+    miners: Iterable[Miner], *, context: ProvingContext
+) -> dict[Miner, list[DeadlineInfo]]:
     """Return the challenged windows that have no proof yet, by miner; asks the database once for all."""
     opened = {miner: windows_open(miner, context=context) for miner in miners}
     epochs = {one.open for windows in opened.values() for one in windows}
-    there = set(THERE.rows(miners=[miner.pk for miner in opened], windows=list(epochs)) if epochs else ())
+    with_posts = set(
+        POSTS_STORED.rows(miners=[miner.pk for miner in opened], windows=list(epochs)) if epochs else ()
+    )
     found = {
-        miner: [one for one in windows if (miner.pk, one.index, one.open) not in there]
+        miner: [one for one in windows if (miner.pk, one.index, one.open) not in with_posts]
         for miner, windows in opened.items()
     }
     return {miner: windows for miner, windows in found.items() if windows}
 
 
-THERE: Final[Compiled[tuple[int, int, int]]] = Compiled(
+POSTS_STORED: Final[Compiled[tuple[int, int, int]]] = Compiled(
     "windows_with_posts",
     lambda miners, windows: WindowPost.objects.filter(
         miner_id__any=miners, open_epoch__any=windows
@@ -66,7 +70,7 @@ def posts_schedule(miner: Miner, *, windows: Sequence[DeadlineInfo], context: Pr
     count = 0
     for window in windows:
         facts = partitions_read(context.client, miner.address, [window.index], context.head.key)[window.index]
-        provable = [index for index, part in enumerate(facts) if sectors_to_prove(part, skipped=())]
+        provable = [index for index, part in enumerate(facts) if provable_sectors_select(part, skipped=())]
         most = context.network.posted_partitions_max
         groups = [provable[at : at + most] for at in range(0, len(provable), most)]
         if not groups:
@@ -104,7 +108,7 @@ def _posts_begin(
             ]
     except IntegrityError:
         return 0
-    publish_post(posts[0])
+    post_publish(posts[0])
     return len(posts)
 
 
@@ -113,10 +117,10 @@ def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) ->
 
     Nothing happens unless something stays.  `data` are columns of the new proofs.
     """
-    going = {index for group in groups for index in group}
+    in_progress = {index for group in groups for index in group}
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if row.state != post.state or not going or not going < set(row.partitions):
+        if row.state != post.state or not in_progress or not in_progress < set(row.partitions):
             return []
         window = WindowPost.objects.filter(
             miner=row.miner_id, deadline_index=row.deadline_index, open_epoch=row.open_epoch
@@ -137,7 +141,7 @@ def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) ->
             )
             for place, group in enumerate(groups, start=1)
         ]
-        row.partitions = [index for index in row.partitions if index not in going]
+        row.partitions = [index for index in row.partitions if index not in in_progress]
         row.skipped = _of(row.partitions, row.skipped)
         row.save(update_fields=["partitions", "skipped", "updated_at"])
     post.refresh_from_db()

@@ -18,7 +18,7 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.miners.partition_facts import active_fields, partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each
-from apps.miners.services.unlisted import unlisted_note
+from apps.miners.services.unlisted import unlisted_sectors_record
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.onchain import partitions_of
 from poolsite.filecoin.bitfield import (
@@ -158,7 +158,7 @@ def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: date
     changed = sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )
-    unlisted_note(miner, count=len(live - bitfield_of(known)))  # last: it locks the miner's row
+    unlisted_sectors_record(miner, count=len(live - bitfield_of(known)))  # last: it locks the miner's row
     return changed
 
 

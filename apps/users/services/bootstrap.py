@@ -43,12 +43,12 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
     entry = operator_read(var / "operator.json") or {}
     tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
     tokens = {
-        name: program_token(
+        name: _program_token_ensure(
             var / "tokens" / name, tenant=tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
         )
         for name, perm, scopes, is_operator in PROGRAMS
     }
-    password = operator_password(tenant, known=entry.get("password", ""))
+    password = _operator_password_ensure(tenant, known=entry.get("password", ""))
     written = {"url": url, "username": OPERATOR, "admin_token": tokens["admin"]}
     if password:
         written["password"] = password
@@ -57,7 +57,7 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
     return written
 
 
-def program_token(
+def _program_token_ensure(
     path: Path, *, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool
 ) -> str:
     """Return the token in the file; make one if there is none that we know.
@@ -70,7 +70,7 @@ def program_token(
     label = f"bootstrap {name}"
     with transaction.atomic():
         for stray in Token.objects.filter(tenant=tenant, name=label, revoked_at=None):
-            token_revoke(stray)  # its text was lost between the row and the file
+            token_revoke(stray)  # the token's text was lost between the row and the file
             audit_record(principal=SYSTEM, action="token.revoke", target=str(stray))
         text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
         after = {"perm": perm, "scopes": list(scopes), "operator": is_operator}
@@ -79,7 +79,7 @@ def program_token(
     return text
 
 
-def operator_password(tenant: Tenant, *, known: str) -> str:
+def _operator_password_ensure(tenant: Tenant, *, known: str) -> str:
     """Return the operator's made-up password, a new one if the last was lost; empty once it was changed."""
     person = User.objects.filter(username=OPERATOR).first()
     if person is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.users.models import Tenant
     from apps.users.principals import Principal
 
-LIFE: Final = timedelta(days=1)
+VALID_FOR: Final = timedelta(days=1)
 """How long a host may take until it joins."""
 
 
@@ -49,7 +49,7 @@ class JoinTokenUsed(Conflict):
 @transaction.atomic
 def join_token_issue(*, tenant: Tenant, part: str, by: Principal) -> str:
     """Create a join token for a part of `JOINS` and return its text."""
-    name, expires_at = f"join a {part}", clock.now() + LIFE
+    name, expires_at = f"join a {part}", clock.now() + VALID_FOR
     text = token_issue(tenant=tenant, name=name, perm=Perm.READ, scopes=[JOIN], expires_at=expires_at)
     Token.objects.filter(pk=_row(text).pk).update(joins=part)
     audit_record(principal=by, action="token.create", target=f"{tenant.name}/{name}", after={"joins": part})

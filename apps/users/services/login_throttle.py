@@ -26,7 +26,7 @@ FIRST_WAIT_S, LAST_WAIT_S = 1, 300
 """The first wait; it doubles with each further failure up to the last."""
 NAME_WAIT_S: Final = 30
 """The last wait of a name that is tried from anywhere: strangers cause it, its person has to live with it."""
-KEPT: Final = timedelta(days=30)
+RETENTION: Final = timedelta(days=30)
 FAILURES_READ: Final = 1000
 """Of more tries in an hour than these, a page shows the newest."""
 
@@ -54,7 +54,7 @@ class Failures:
     """Whether the next try has to wait."""
 
 
-def login_failures_recent(viewer: Principal, *, now: datetime) -> list[Failures]:
+def recent_login_failures_list(viewer: Principal, *, now: datetime) -> list[Failures]:
     """Return who was tried for lately, the last first: to a tenant's admin the names of its people only."""
     rows = LoginAttempt.objects.filter(is_good=False, at__gt=now - WINDOW).order_by("-at")
     if not viewer.is_operator:
@@ -75,35 +75,38 @@ def login_attempt_begin(*, username: str, source: str, now: datetime) -> LoginAt
     Tries of a name and of a place come here one after the other.  Raises LoginThrottled.
     """
     with connection.cursor() as cursor:
-        for word in (f"login of {username}", f"login from {source[:64]}"):  # always in this order
+        for word in (
+            f"login of {username}",
+            f"login from {source[:64]}",
+        ):  # locks are always taken in this order
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
-    wait_s = login_delay_s(username=username, source=source, now=now)
+    wait_s = _login_delay_s(username=username, source=source, now=now)
     if wait_s:
         raise LoginThrottled(wait_s)
-    LoginAttempt.objects.filter(at__lt=now - KEPT).delete()
+    LoginAttempt.objects.filter(at__lt=now - RETENTION).delete()
     return LoginAttempt.objects.create(at=now, username=username, source=source[:64], is_good=False)
 
 
-def login_delay_s(*, username: str, source: str, now: datetime) -> int:
+def _login_delay_s(*, username: str, source: str, now: datetime) -> int:
     """Return the seconds that this name at this place has to wait; 0 if it need not.
 
     A passkey that names its owner is tried without a name: only its place is slowed, or one place would
     slow everybody.  Failures elsewhere do not slow a place from which the person came in lately: strangers
     who know a name could keep its person out.
     """
-    here = {"source": source[:64]}
-    both = {"username": username, **here}
+    by_source = {"source": source[:64]}
+    by_both = {"username": username, **by_source}
     waits = [
-        wait_of(here, free=FREE_TRIES["source"], now=now),
-        wait_of(both, free=FREE_TRIES["both"], now=now),
+        _wait_s(by_source, free=FREE_TRIES["source"], now=now),
+        _wait_s(by_both, free=FREE_TRIES["both"], now=now),
     ]
-    if username and not LoginAttempt.objects.filter(**both, is_good=True, at__gt=now - KEPT).exists():
-        name = {"username": username}
-        waits.append(wait_of(name, free=FREE_TRIES["username"], now=now, most_s=NAME_WAIT_S))
+    if username and not LoginAttempt.objects.filter(**by_both, is_good=True, at__gt=now - RETENTION).exists():
+        by_name = {"username": username}
+        waits.append(_wait_s(by_name, free=FREE_TRIES["username"], now=now, most_s=NAME_WAIT_S))
     return max(waits)
 
 
-def wait_of(where: dict[str, str], *, free: int, now: datetime, most_s: int = LAST_WAIT_S) -> int:
+def _wait_s(where: dict[str, str], *, free: int, now: datetime, most_s: int = LAST_WAIT_S) -> int:
     """Return the seconds that one group has to wait: failures since its last good login count."""
     recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at", "-pk")
     failures = []

@@ -58,7 +58,7 @@ def person_login(
     return person
 
 
-def second_step_code(person: User, *, code: str, source: str, now: datetime) -> str:
+def second_step_verify(person: User, *, code: str, source: str, now: datetime) -> str:
     """Verify the code that follows a right password; returns which factor it was.
 
     Raises LoginThrottled without looking at the code, WrongCode.

@@ -53,7 +53,7 @@ def operator_password_remove(path: Path, *, username: str) -> None:
     """Remove the generated password once its owner has another; other people's changes leave the file."""
     try:
         entry = operator_read(path)
-    except DamagedFile:  # the next start says so; a changed password must not fail for it
+    except DamagedFile:  # the next start reports it; a password change must not fail for it
         return
     if entry is not None and entry["username"] == username and entry.pop("password", None) is not None:
         operator_write(path, entry=entry)

@@ -67,20 +67,20 @@ class PasskeyOptions:
     """base64url; the answer must hold it."""
 
 
-def descriptors(user: User) -> list[PublicKeyCredentialDescriptor]:
+def _descriptors(user: User) -> list[PublicKeyCredentialDescriptor]:
     """Name the passkeys that a person has."""
     ids = Passkey.objects.filter(user=user).values_list("credential_id", flat=True)
     return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(key)) for key in ids]
 
 
-def registration_options(user: User, *, place: RelyingParty) -> PasskeyOptions:
+def registration_options_generate(user: User, *, place: RelyingParty) -> PasskeyOptions:
     """Return the options for a new passkey, discoverable and verified by the device where it can."""
     options = generate_registration_options(
         rp_id=place.host,
         rp_name=SITE_NAME,
         user_id=f"person:{user.pk}".encode(),
         user_name=user.get_username(),
-        exclude_credentials=descriptors(user),
+        exclude_credentials=_descriptors(user),
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.PREFERRED,
             user_verification=UserVerificationRequirement.PREFERRED,
@@ -121,7 +121,9 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty,
     return row
 
 
-def assertion_options(user: User | None, *, place: RelyingParty, must_verify: bool = False) -> PasskeyOptions:
+def assertion_options_generate(
+    user: User | None, *, place: RelyingParty, must_verify: bool = False
+) -> PasskeyOptions:
     """Return the options for a passkey of this person; of anybody where the name is not known.
 
     With `must_verify` the device has to verify this person too: nothing else was asked for.
@@ -130,7 +132,7 @@ def assertion_options(user: User | None, *, place: RelyingParty, must_verify: bo
     needed = UserVerificationRequirement.REQUIRED if is_alone else UserVerificationRequirement.PREFERRED
     options = generate_authentication_options(
         rp_id=place.host,
-        allow_credentials=descriptors(user) if user is not None else [],
+        allow_credentials=_descriptors(user) if user is not None else [],
         user_verification=needed,
     )
     return PasskeyOptions(options_to_json(options), bytes_to_base64url(options.challenge))

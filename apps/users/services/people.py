@@ -43,7 +43,7 @@ def can_manage_people(viewer: Principal) -> bool:
     return viewer.may("admin")
 
 
-def roles_assignable(viewer: Principal) -> tuple[Role, ...]:
+def assignable_roles_list(viewer: Principal) -> tuple[Role, ...]:
     """Return the roles that this caller may assign."""
     return (Role.OPERATOR, *TENANT_ROLES) if viewer.is_operator else TENANT_ROLES
 
@@ -54,12 +54,12 @@ def role_check(viewer: Principal, *, role: str) -> Role:
         raise NotAllowed(gettext("this requires the level 'admin'"))
     if role not in Role.values:
         raise BadValue(gettext("{role!r} is not a role").format(role=role), field="role")
-    if role not in roles_assignable(viewer):
+    if role not in assignable_roles_list(viewer):
         raise NotAllowed(gettext("only an operator can add or manage operators"), field="role")
     return Role(role)
 
 
-def person_manageable(viewer: Principal, *, pk: int) -> User:
+def managed_person_find(viewer: Principal, *, pk: int) -> User:
     """Return a person whom this caller manages: not a tenant admin an operator, and nobody themselves.
 
     Raises NotFound, NotAllowed.
@@ -81,7 +81,7 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     """
     name = username.strip()
     row = User(
-        username=name, role=role_check(principal, role=role), tenant=tenant_for(principal, name=tenant)
+        username=name, role=role_check(principal, role=role), tenant=tenant_resolve(principal, name=tenant)
     )
     if not name or len(name) > 150 or any(char.isspace() for char in name):
         raise BadValue(gettext("must be 1 to 150 characters without spaces"), field="username")
@@ -94,7 +94,7 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     return row
 
 
-def tenant_for(principal: Principal, *, name: str) -> Tenant:
+def tenant_resolve(principal: Principal, *, name: str) -> Tenant:
     """Return a new person's tenant: only the operator names another.  Raises NotAllowed, TenantUnknown."""
     wanted = name or principal.tenant_name
     if wanted != principal.tenant_name and not principal.is_operator:
@@ -107,10 +107,10 @@ def invitation_create(person: User) -> tuple[str, str]:
     return urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
 
 
-def invitation_read(who: str, *, token: str) -> User:
+def invitation_read(person_id: str, *, token: str) -> User:
     """Find whose link this is.  Raises InvitationExpired."""
     try:
-        pk = int(force_str(urlsafe_base64_decode(who)))
+        pk = int(force_str(urlsafe_base64_decode(person_id)))
     except (ValueError, OverflowError, UnicodeDecodeError):
         raise InvitationExpired from None
     person = User.objects.filter(pk=pk, is_active=True).first() if 0 < pk < 2**63 else None

@@ -38,10 +38,10 @@ def tenant_rate_limit_set(
     if count < 1 or reset_ns < 1:
         raise BadValue(gettext("must be above 0"), field="capacity" if count < 1 else "seconds")
     row = rate_limit_set(tenant=tenant, capacity=count, reset_ns=reset_ns, service=service, api=api)
-    audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=limit_fields(row))
+    audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=_limit_fields(row))
 
 
-def limit_fields(row: RateLimit) -> dict[str, str]:
+def _limit_fields(row: RateLimit) -> dict[str, str]:
     """Return a rate limit for the audit log, with units."""
     requests = gettext("{capacity} requests").format(capacity=row.capacity)
     reset = f"{row.reset_ns / 10**9:g} s"
@@ -69,4 +69,4 @@ def tenant_rate_limit_delete(*, principal: Principal, tenant: Tenant, key: str) 
         row = None
     if row is None:
         raise NotFound(gettext("there is no such rate limit"), field="key")
-    audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before=limit_fields(row))
+    audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before=_limit_fields(row))

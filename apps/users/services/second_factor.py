@@ -58,13 +58,13 @@ def totp_begin(user: User) -> TotpDevice:
     device, made = TotpDevice.objects.get_or_create(
         user=user, defaults={"sealed_secret": text_encrypt(pyotp.random_base32())}
     )
-    if not made and device.confirmed_at is None and totp_of(device) is None:
+    if not made and device.confirmed_at is None and _totp(device) is None:
         device.sealed_secret = text_encrypt(pyotp.random_base32())
         device.save(update_fields=["sealed_secret"])
     return device
 
 
-def totp_of(device: TotpDevice) -> pyotp.TOTP | None:
+def _totp(device: TotpDevice) -> pyotp.TOTP | None:
     """Return the TOTP of a device; None if the site's key was changed since."""
     try:
         return pyotp.TOTP(text_decrypt(device.sealed_secret), interval=STEP_S)
@@ -73,15 +73,15 @@ def totp_of(device: TotpDevice) -> pyotp.TOTP | None:
         return None
 
 
-def totp_uri(device: TotpDevice) -> str:
+def totp_uri_build(device: TotpDevice) -> str:
     """Return what the QR code says."""
-    totp = totp_of(device)
+    totp = _totp(device)
     return totp.provisioning_uri(name=device.user.get_username(), issuer_name=ISSUER) if totp else ""
 
 
-def totp_secret(device: TotpDevice) -> str:
+def totp_secret_format(device: TotpDevice) -> str:
     """Return the secret in groups of four, to be typed where no camera is."""
-    totp = totp_of(device)
+    totp = _totp(device)
     secret = totp.secret if totp else ""
     return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
 
@@ -98,7 +98,7 @@ def totp_confirm(user: User, *, code: str, now: datetime) -> None:
 
 def totp_accept(device: TotpDevice, *, code: str, now: datetime) -> bool:
     """Check a code against the steps around now; a step that was used, or an older one, is gone."""
-    totp = totp_of(device)
+    totp = _totp(device)
     if totp is None:
         return False
     here = int(now.timestamp()) // STEP_S
@@ -124,16 +124,16 @@ def recovery_codes_generate(user: User) -> list[str]:
     codes = [
         base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)
     ]
-    RecoveryCode.objects.bulk_create(RecoveryCode(user=user, digest=recovery_digest(code)) for code in codes)
+    RecoveryCode.objects.bulk_create(RecoveryCode(user=user, digest=_recovery_digest(code)) for code in codes)
     return ["-".join(code[start : start + 4] for start in range(0, len(code), 4)) for code in codes]
 
 
-def recovery_digest(code: str) -> str:
+def _recovery_digest(code: str) -> str:
     """Return what we keep of a recovery code, however it was typed."""
     return hashlib.sha256("".join(code.lower().split()).replace("-", "").encode()).hexdigest()
 
 
-def recovery_codes_left(user: User) -> int:
+def recovery_codes_count(user: User) -> int:
     """Count the recovery codes that were not used."""
     return RecoveryCode.objects.filter(user=user, used_at=None).count()
 
@@ -157,7 +157,7 @@ def code_accept(user: User, *, code: str, now: datetime) -> str:
     """Verify a code of the app or a recovery code; returns which it was.  Raises WrongCode."""
     if app_code_accept(user, code=code, now=now):
         return Factor.TOTP
-    unused = RecoveryCode.objects.filter(user=user, digest=recovery_digest(code), used_at=None)
+    unused = RecoveryCode.objects.filter(user=user, digest=_recovery_digest(code), used_at=None)
     if unused.update(used_at=now):
         return Factor.RECOVERY
     raise WrongCode

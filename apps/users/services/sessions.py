@@ -41,8 +41,8 @@ def session_touch(user: User, *, key: str, device: str, source: str, now: dateti
 @transaction.atomic
 def session_start(user: User, *, key: str, device: str, source: str, factor: str, now: datetime) -> None:
     """Note that a person came in; the rows of sessions that ended go."""
-    gone = PersonSession.objects.filter(user=user).exclude(key__in=Session.objects.values("session_key"))
-    gone.delete()
+    expired = PersonSession.objects.filter(user=user).exclude(key__in=Session.objects.values("session_key"))
+    expired.delete()
     session_touch(user, key=key, device=device, source=source, now=now)
     PersonSession.objects.filter(key=key).update(factor=Factor(factor))
 
@@ -52,7 +52,7 @@ def session_rekey(*, old: str, new: str) -> None:
     PersonSession.objects.filter(key=old).update(key=new)
 
 
-def sessions_of(user: User) -> list[PersonSession]:
+def sessions_list(user: User) -> list[PersonSession]:
     """Return a person's open sessions, the last seen first."""
     open_keys = Session.objects.filter(expire_date__gt=clock.now()).values("session_key")
     return list(PersonSession.objects.filter(user=user, key__in=open_keys).order_by("-seen_at", "-pk"))

@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.selectors.tokens import token_by_text
-from apps.users.services.sophon_records import DISABLED, MYSQL_COLUMNS, Row, is_deleted, moment, rows_read
+from apps.users.services.sophon_records import DISABLED, MYSQL_COLUMNS, Row, is_deleted, rows_read, time_read
 from apps.users.services.tokens import token_record
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.address import BadAddress, address_parse
@@ -44,32 +44,32 @@ def sophon_import(lines: Iterable[str]) -> Taken:
     taken = Taken()
     for row in rows["users"]:
         user_import(row, taken=taken)
-    for table, take in (
+    for table, import_row in (
         ("token", token_import),
         ("miners", miner_import),
         ("signers", signer_import),
         ("user_rate_limits", rate_limit_import),
     ):
         for row in rows[table]:
-            take(row, taken=taken)
+            import_row(row, taken=taken)
     return taken
 
 
 def user_import(row: Row, *, taken: Taken) -> None:
     """Import a user as a tenant; one of this name that is here stays as it is."""
-    made_at = moment(row.get("createtime")) or datetime.now(UTC)
+    made_at = time_read(row.get("createtime")) or datetime.now(UTC)
     fields = {
         "uuid": row["id"],
         "comment": row.get("comment") or "",
         "enabled": row.get("state") != DISABLED,
         "created_at": made_at,
-        "deleted_at": moment(row.get("updatetime")) or made_at if is_deleted(row) else None,
+        "deleted_at": time_read(row.get("updatetime")) or made_at if is_deleted(row) else None,
     }
     _, made = Tenant.objects.get_or_create(name=row["name"], defaults=fields)
     taken.made["tenants"] += made
 
 
-def owner_of(name: str, *, what: str, taken: Taken) -> Tenant | None:
+def _owner_find(name: str, *, what: str, taken: Taken) -> Tenant | None:
     """Find whose a row is."""
     tenant = Tenant.objects.filter(name=name).first()
     if tenant is None:
@@ -92,7 +92,7 @@ def token_import(row: Row, *, taken: Taken) -> None:
     if tenant is None:  # old servers made tokens for names without a user
         tenant = Tenant.objects.create(name=row["name"], comment="created for an imported token")
         taken.made["tenants"] += 1
-    made_at = moment(row.get("createtime")) or datetime.now(UTC)
+    made_at = time_read(row.get("createtime")) or datetime.now(UTC)
     token_record(
         row["token"],
         tenant=tenant,
@@ -108,8 +108,8 @@ def token_import(row: Row, *, taken: Taken) -> None:
 
 def miner_import(row: Row, *, taken: Taken) -> None:
     """Import a miner; the store keeps addresses without the network's letter."""
-    tenant = owner_of(row["user"], what=gettext("miner {miner}").format(miner=row["miner"]), taken=taken)
-    address = address_of(row["miner"], taken=taken)
+    tenant = _owner_find(row["user"], what=gettext("miner {miner}").format(miner=row["miner"]), taken=taken)
+    address = _address_read(row["miner"], taken=taken)
     if tenant is None or address is None:
         return
     fields = {
@@ -123,8 +123,10 @@ def miner_import(row: Row, *, taken: Taken) -> None:
 
 def signer_import(row: Row, *, taken: Taken) -> None:
     """Import a signer."""
-    tenant = owner_of(row["user"], what=gettext("signer {signer}").format(signer=row["signer"]), taken=taken)
-    address = address_of(row["signer"], taken=taken)
+    tenant = _owner_find(
+        row["user"], what=gettext("signer {signer}").format(signer=row["signer"]), taken=taken
+    )
+    address = _address_read(row["signer"], taken=taken)
     if tenant is None or address is None:
         return
     fields = {"deleted_at": datetime.now(UTC) if is_deleted(row) else None}
@@ -132,7 +134,7 @@ def signer_import(row: Row, *, taken: Taken) -> None:
     taken.made["signers"] += made
 
 
-def address_of(text: str, *, taken: Taken) -> str | None:
+def _address_read(text: str, *, taken: Taken) -> str | None:
     """Read an address with or without its letter."""
     try:
         return str(address_parse(text if text[:1] in ("f", "t") else f"f{text}"))
@@ -143,17 +145,17 @@ def address_of(text: str, *, taken: Taken) -> str | None:
 
 def rate_limit_import(row: Row, *, taken: Taken) -> None:
     """Import a rate limit."""
-    tenant = owner_of(row["name"], what=gettext("a rate limit"), taken=taken)
+    tenant = _owner_find(row["name"], what=gettext("a rate limit"), taken=taken)
     if tenant is None:
         return
-    asked = row["reqlimit"]
-    asked = json.loads(asked) if isinstance(asked, str) else asked
+    limit = row["reqlimit"]
+    limit = json.loads(limit) if isinstance(limit, str) else limit
     fields = {
         "tenant": tenant,
         "service": row.get("service") or "",
         "api": row.get("api") or "",
-        "capacity": int(asked["Cap"]),
-        "reset_ns": int(asked["ResetDur"]),
+        "capacity": int(limit["Cap"]),
+        "reset_ns": int(limit["ResetDur"]),
     }
     _, made = RateLimit.objects.get_or_create(uuid=row["id"], defaults=fields)
     taken.made["limits"] += made

@@ -95,7 +95,7 @@ def tuples_read(text: str) -> Iterator[list[Any]]:
             at = found.end()
             if found[4]:
                 continue
-            values.append(literal(found))
+            values.append(_literal(found))
             if text[at : at + 1] == ")":
                 at += 1
                 break
@@ -105,7 +105,7 @@ def tuples_read(text: str) -> Iterator[list[Any]]:
         yield values
 
 
-def literal(found: re.Match[str]) -> Any:
+def _literal(found: re.Match[str]) -> Any:
     """Read one SQL literal."""
     if found[1] is not None:
         plain = found[1].replace("''", "'")
@@ -115,7 +115,7 @@ def literal(found: re.Match[str]) -> Any:
     return int(found[3]) if found[3].lstrip("-").isdigit() else float(found[3])
 
 
-def moment(value: Any) -> datetime | None:
+def time_read(value: Any) -> datetime | None:
     """Read a time: seconds, RFC 3339, or MySQL's own; Go's zero time is none."""
     if value in (None, "", 0):
         return None
@@ -133,4 +133,4 @@ def is_deleted(row: Row) -> bool:
     deleted = row.get("deletedat")
     if isinstance(deleted, dict):  # gorm's DeletedAt in JSON
         deleted = deleted.get("Time") if deleted.get("Valid") else None
-    return bool(row.get("isdeleted")) or moment(deleted) is not None
+    return bool(row.get("isdeleted")) or time_read(deleted) is not None

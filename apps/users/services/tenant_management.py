@@ -32,7 +32,7 @@ def tenants_manage_check(principal: Principal) -> None:
         raise NotAllowed(gettext("only the pool's operator can do this"))
 
 
-def tenant_visible(viewer: Principal, *, key: str) -> Tenant:
+def visible_tenant_find(viewer: Principal, *, key: str) -> Tenant:
     """Return a tenant that this caller may see.  Raises NotFound."""
     tenant = tenants_visible(viewer).filter(uuid=key).first()
     if tenant is None:
@@ -70,8 +70,8 @@ def tenant_edit(
     Raises NotAllowed, BadValue, PoolTenantKept.
     """
     tenants_manage_check(principal)
-    asked = {"comment": comment_read(comment) if comment is not None else None, "enabled": enabled}
-    after = {key: value for key, value in asked.items() if value not in (None, getattr(tenant, key))}
+    requested = {"comment": comment_read(comment) if comment is not None else None, "enabled": enabled}
+    after = {key: value for key, value in requested.items() if value not in (None, getattr(tenant, key))}
     if not after:
         return
     before = {key: getattr(tenant, key) for key in after}

@@ -27,13 +27,13 @@ def tenant_create(*, name: str, comment: str = "", enabled: bool = True) -> Tena
     if old is not None and old.deleted_at is None:
         raise TenantNameTaken(name)
     tenant = old if old is not None else Tenant(name=name)
-    if old is not None:  # the name is taken up anew: other id, other time
+    if old is not None:  # a deleted tenant's name is reused: with a new id and time
         tenant.uuid, tenant.created_at = uuid.uuid4(), clock.now()
     tenant.comment, tenant.enabled, tenant.deleted_at = comment, enabled, None
     try:
         with transaction.atomic():
             tenant.save()
-    except IntegrityError:  # somebody else made it between our look and our write
+    except IntegrityError:  # another process created it between our read and our write
         raise TenantNameTaken(name) from None
     return tenant
 

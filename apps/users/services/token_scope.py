@@ -31,7 +31,7 @@ class TokenScopeChange:
     """They were for this one alone."""
 
 
-def tokens_naming(*, tenant: Tenant, actor_id: int) -> QuerySet[Token]:
+def miner_tokens_list(*, tenant: Tenant, actor_id: int) -> QuerySet[Token]:
     """Return a tenant's tokens that are limited to miners, this one among them; not the operator's."""
     rows = Token.objects.filter(tenant=tenant, is_operator=False, miners__contains=[actor_id])
     return rows.order_by("created_at", "pk")
@@ -43,15 +43,15 @@ def tokens_remove_miner(*, tenant: Tenant, actor_id: int) -> TokenScopeChange:
     now = clock.now()
     kept: list[str] = []
     revoked: list[str] = []
-    for token in tokens_naming(tenant=tenant, actor_id=actor_id).select_for_update(no_key=True):
+    for token in miner_tokens_list(tenant=tenant, actor_id=actor_id).select_for_update(no_key=True):
         rest = [one for one in token.miners if one != actor_id]
-        was_good = token.revoked_at is None
+        was_valid = token.revoked_at is None
         if rest:
             token.miners = rest
-        elif was_good:
+        elif was_valid:
             token.revoked_at = now
         token.save(update_fields=["miners", "revoked_at"])
-        if was_good:
+        if was_valid:
             (kept if rest else revoked).append(token.name)
     access_change_publish()
     return TokenScopeChange(tuple(kept), tuple(revoked))

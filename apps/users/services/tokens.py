@@ -79,7 +79,7 @@ def token_record(text: str, *, tenant: Tenant, perm: str, **data: Any) -> Token:
 
 
 @contextmanager
-def token_lent(*, tenant: Tenant, name: str, scope: str, lasts: timedelta) -> Iterator[str]:
+def token_lend(*, tenant: Tenant, name: str, scope: str, lasts: timedelta) -> Iterator[str]:
     """Return the text of a token that another program is shown to know us by; it is gone afterwards.
 
     Should we be killed, it lasts no longer than `lasts`.

@@ -20,7 +20,7 @@ LABEL_MAX: Final = Wallet._meta.get_field("label").max_length or 60
 
 
 @transaction.atomic
-def wallet_label(*, principal: Principal, wallet: Wallet, label: str) -> None:
+def wallet_label_set(*, principal: Principal, wallet: Wallet, label: str) -> None:
     """Name a wallet: all tenants that hold it see the name.  Raises NotAllowed, BadValue."""
     if len(label) > LABEL_MAX or not label.isprintable():
         raise BadValue(

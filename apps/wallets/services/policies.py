@@ -48,7 +48,7 @@ REHEARSE_S: Final = 60.0
 """Thirty days of a busy signer's records."""
 
 
-def signer_of(viewer: Principal, *, address: str) -> SignerConnection:
+def signer_find(viewer: Principal, *, address: str) -> SignerConnection:
     """Find the connected signer that holds a key, if it is the caller's own.  Raises NotFound, SignerAway."""
     wallet = wallet_get(viewer, address)
     held = signers_connected(viewer).filter(
@@ -62,11 +62,11 @@ def signer_of(viewer: Principal, *, address: str) -> SignerConnection:
     raise SignerAway(wallet.address)
 
 
-def signer_call(
+def _signer_call(
     viewer: Principal, *, address: str, method: str, question: Any, kind: type[T], seconds: float
 ) -> T:
     """Return what the signer of a key answers.  Raises NotFound, SignerAway, SignerRefused."""
-    row = signer_of(viewer, address=address)
+    row = signer_find(viewer, address=address)
     payload = None if question is None else document_encode(question)
     try:
         return document_decode(
@@ -88,22 +88,22 @@ def signer_call(
 
 def policy_read(viewer: Principal, *, address: str) -> PolicyState:
     """Show what is in force.  Raises NotFound, SignerAway, SignerRefused."""
-    return signer_call(
+    return _signer_call(
         viewer, address=address, method=POLICY_READ, question=None, kind=PolicyState, seconds=READ_S
     )
 
 
-def policy_version(viewer: Principal, *, address: str, number: int) -> PolicyVersion:
+def policy_version_read(viewer: Principal, *, address: str, number: int) -> PolicyVersion:
     """Show one version.  Raises NotFound, SignerAway, SignerRefused."""
     question = VersionAsked(number=number)
-    return signer_call(
+    return _signer_call(
         viewer, address=address, method=POLICY_VERSION, question=question, kind=PolicyVersion, seconds=READ_S
     )
 
 
-def policy_draft(viewer: Principal, *, address: str, edit: PolicyEdit) -> PolicyDraft:
+def policy_draft_make(viewer: Principal, *, address: str, edit: PolicyEdit) -> PolicyDraft:
     """Return what an edit would make and have made.  Raises NotFound, SignerAway, SignerRefused."""
-    return signer_call(
+    return _signer_call(
         viewer, address=address, method=POLICY_DRAFT, question=edit, kind=PolicyDraft, seconds=REHEARSE_S
     )
 
@@ -111,7 +111,7 @@ def policy_draft(viewer: Principal, *, address: str, edit: PolicyEdit) -> Policy
 def policy_try(viewer: Principal, *, address: str, message: Message, text: str = "") -> MessageVerdict:
     """Return the policy's verdict on an unsigned message.  Raises NotFound, SignerAway, SignerRefused."""
     trial = MessageTrial(message=message_to_cbor(message), text=text)
-    return signer_call(
+    return _signer_call(
         viewer, address=address, method=POLICY_TRY, question=trial, kind=MessageVerdict, seconds=READ_S
     )
 
@@ -128,16 +128,16 @@ def policy_change_apply(viewer: Principal, *, address: str, change: PolicyChange
         signature=change.signature,
         person=viewer.actor,
     )
-    said = {"version": change.number, "editor": change.editor}
+    fields = {"version": change.number, "editor": change.editor}
     try:
-        taken = signer_call(
+        taken = _signer_call(
             viewer, address=address, method=POLICY_APPLY, question=sent, kind=PolicyApplied, seconds=READ_S
         )
     except SignerRefused as refusal:
-        after: dict[str, Any] = {**said, "refused": refusal.reason}
+        after: dict[str, Any] = {**fields, "refused": refusal.reason}
         audit_record(principal=viewer, action="policy.refused", target=address, after=after)
         raise
-    diff = policy_version(viewer, address=address, number=taken.number).diff
+    diff = policy_version_read(viewer, address=address, number=taken.number).diff
     audit_record(
         principal=viewer,
         action="policy.change",

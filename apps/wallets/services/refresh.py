@@ -12,7 +12,7 @@ from apps.chain.node.parallel import map_parallel
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.wallets.models import Wallet
-from apps.wallets.services.served_wallets import wallets_from_keys
+from apps.wallets.services.served_wallets import served_wallets_sync
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
@@ -37,18 +37,18 @@ MOVED: Final[Compiled[Wallet]] = Compiled(
 )
 
 
-def wallets_moved(addresses: Collection[str], *, at: datetime) -> None:
+def moved_wallets_mark(addresses: Collection[str], *, at: datetime) -> None:
     """Note that messages from or to these addresses moved: the next refresh asks for them first."""
     numbers = [int(one[2:]) for one in addresses if one.startswith("f0")]
     Wallet.objects.filter(Q(address__in=addresses) | Q(actor_id__in=numbers)).update(moved_at=at)
 
 
-def wallets_due() -> list[Wallet]:
+def _wallets_due() -> list[Wallet]:
     """Return the wallets to ask for now: those that moved or are new, and some of the rest in turn."""
     moved = MOVED.rows()
-    turn = max(TURN_MIN, -(-Wallet.objects.count() // TURN_HEADS))
+    batch = max(TURN_MIN, -(-Wallet.objects.count() // TURN_HEADS))
     rest = Wallet.objects.exclude(pk__in=[wallet.pk for wallet in moved])
-    return moved + list(rest.order_by(OLDEST_FIRST, "pk")[:turn])
+    return moved + list(rest.order_by(OLDEST_FIRST, "pk")[:batch])
 
 
 def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
@@ -56,8 +56,8 @@ def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
 
     Whether any is, apps/wallets/due.py tells.  Raises NodeUnavailable if no node answers.
     """
-    wallets_from_keys(now=now)
-    wallets = wallets_due()
+    served_wallets_sync(now=now)
+    wallets = _wallets_due()
     unnumbered = [wallet for wallet in wallets if wallet.actor_id is None]
     calls: list[tuple[str, Sequence[Any]]] = [("StateGetActor", (one.address, [])) for one in wallets]
     calls += [("StateLookupID", (wallet.address, [])) for wallet in unnumbered]

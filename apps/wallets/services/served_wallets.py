@@ -12,7 +12,7 @@ from apps.gateway.models import SignerKey
 from apps.gateway.selectors.connections import ALIVE_S, signer_keys
 from apps.users.principals import SYSTEM
 from apps.wallets.models import SERVED_S, Wallet
-from apps.wallets.services.sign_requests import signature_type
+from apps.wallets.services.sign_requests import signature_type_choose
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.sigtypes import SIG_TYPE_NAMES
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def wallets_from_keys(*, now: datetime) -> None:
+def served_wallets_sync(*, now: datetime) -> None:
     """Have a row for each key that a signer proved, and note which are served now."""
     for key in UNKNOWN.rows():
-        kind = SIG_TYPE_NAMES[signature_type(address_parse(key.address))]
+        kind = SIG_TYPE_NAMES[signature_type_choose(address_parse(key.address))]
         wallet, _ = Wallet.objects.get_or_create(
             address=key.address,
             defaults={"tenant": key.tenant, "account": key.tenant.name, "key_type": kind},
@@ -49,10 +49,10 @@ def _keys_unknown() -> QuerySet[SignerKey]:
 
 def _unsure(alive: Parameter, before: Parameter) -> QuerySet[Wallet]:
     """Return the wallets of connected signers' keys that were not noted as served for a while."""
-    here = SignerKey.objects.filter(
+    served_keys = SignerKey.objects.filter(
         removed_at=None, connection__closed_at=None, connection__seen_at__gt=alive
     )
-    rows = Wallet.objects.filter(address__in=here.order_by().values("address"))
+    rows = Wallet.objects.filter(address__in=served_keys.order_by().values("address"))
     return rows.exclude(seen_at__gt=before).only("tenant_id", "seen_at")
 
 

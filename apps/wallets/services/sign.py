@@ -51,19 +51,19 @@ def messages_sign(
     """
     start = time.monotonic()
     found: dict[int, SignedMessage | DomainError] = {}
-    asked: list[tuple[int, WalletSignRequest]] = []
+    requests: list[tuple[int, WalletSignRequest]] = []
     accounts = Accounts(tenant_id)
     for at, message in enumerate(messages):
         try:
             request = sign_request(message, accounts=accounts)
-            asked.append((at, replace(request, origin=origins[at]) if origins else request))
+            requests.append((at, replace(request, origin=origins[at]) if origins else request))
         except DomainError as error:
             found[at] = error
-    answers = wallet_sign_all([request for _, request in asked], timeout_s=SIGN_S) if asked else []
+    answers = wallet_sign_all([request for _, request in requests], timeout_s=SIGN_S) if requests else []
     rules: dict[int, str] = {}
-    for (at, request), answer in zip(asked, answers, strict=True):
-        found[at] = signed_checked(messages[at], payload=request.to_sign, answer=answer)
-        rules[at] = rule_of(answer)
+    for (at, request), answer in zip(requests, answers, strict=True):
+        found[at] = _signed_check(messages[at], payload=request.to_sign, answer=answer)
+        rules[at] = _rule_of(answer)
     results = [found[at] for at in range(len(messages))]
     records_write(
         messages,
@@ -76,7 +76,7 @@ def messages_sign(
     return results
 
 
-def rule_of(answer: Signature | DomainError) -> str:
+def _rule_of(answer: Signature | DomainError) -> str:
     """Name the rule of the signer's policy that allowed a signature, where the signer told."""
     return answer.rule if isinstance(answer, RuledSignature) else ""
 
@@ -88,12 +88,12 @@ def bytes_sign(
 
     Raises SenderNotGranted, SignerAway, SignerRefused.
     """
-    start, words = time.monotonic(), str(address)
+    start, signer_address = time.monotonic(), str(address)
     answer: Signature | DomainError
     try:
-        accounts = Accounts(tenant_id).of(words)
+        accounts = Accounts(tenant_id).of(signer_address)
         [answer] = wallet_sign_all(
-            [WalletSignRequest(words, accounts, to_sign, meta_type, extra)], timeout_s=SIGN_S
+            [WalletSignRequest(signer_address, accounts, to_sign, meta_type, extra)], timeout_s=SIGN_S
         )
         if isinstance(answer, Signature):
             signature_verify(answer, address, to_sign)
@@ -106,21 +106,21 @@ def bytes_sign(
     SignRecord.objects.create(
         at=clock.now(),
         tenant_id=tenant_id,
-        address=words,
+        address=signer_address,
         what=gettext("{meta_type}: {count} bytes").format(meta_type=meta_type or "bytes", count=len(to_sign))[
             :200
         ],
         asked_by=asked_by,
         ms=int((time.monotonic() - start) * 1000),
         error=answer.reason[:500] if isinstance(answer, DomainError) else "",
-        rule=rule_of(answer),
+        rule=_rule_of(answer),
     )
     if isinstance(answer, DomainError):
         raise answer
     return answer
 
 
-def signed_checked(
+def _signed_check(
     message: Message, *, payload: bytes, answer: Signature | DomainError
 ) -> SignedMessage | DomainError:
     """Take a signature only if it is one of the sender's over this message."""

@@ -34,12 +34,12 @@ class Accounts:
     def of(self, address: str) -> list[str]:
         """Return the names.  Raises SenderNotGranted if there is none."""
         if address not in self.known:
-            self.known[address] = self.look(address)
+            self.known[address] = self.accounts_read(address)
         if not self.known[address]:
             raise SenderNotGranted(address)
         return self.known[address]
 
-    def look(self, address: str) -> list[str]:
+    def accounts_read(self, address: str) -> list[str]:
         """Read the grants: a tenant's own name, or every grant's for the pool itself."""
         if self.tenant_id is not None:
             if not signer_granted(tenant_id=self.tenant_id, address=address):
@@ -52,7 +52,7 @@ class Accounts:
 def sign_request(message: Message, *, accounts: Accounts) -> WalletSignRequest:
     """Write what the signer gets.  Raises SenderNotGranted, SignerRefused."""
     sender = str(message.from_)
-    sig_type = signature_type(message.from_)
+    sig_type = signature_type_choose(message.from_)
     chain_id = network_current().eth_chain_id if sig_type == SIG_DELEGATED else 0
     try:
         payload = signing_payload(message, sig_type, chain_id=chain_id)
@@ -61,6 +61,6 @@ def sign_request(message: Message, *, accounts: Accounts) -> WalletSignRequest:
     return WalletSignRequest(sender, accounts.of(sender), payload, META_MESSAGE, message_to_cbor(message))
 
 
-def signature_type(sender: Address) -> int:
+def signature_type_choose(sender: Address) -> int:
     """Return the kind of signature that a sender makes."""
     return {BLS: SIG_BLS, DELEGATED: SIG_DELEGATED}.get(sender.protocol, SIG_SECP256K1)

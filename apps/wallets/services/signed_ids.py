@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway
 from apps.gateway.services.connection_test import connection_request
-from apps.gateway.services.signatures import signers_of
+from apps.gateway.services.signatures import signers_find
 from apps.wallets.services.sign import SIGN_S
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.origins import CIDS_MAX, IDS_METHOD, IdsAsked, IdsFound
@@ -24,7 +24,7 @@ UNKNOWN_EVENT: Final = "unexpect type"
 """How venus-wallet, and a signer of ours from before, refuses an event that it does not know."""
 
 
-def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
+def signed_ids_read(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
     """Return the ids under which any connected signer of a key signed messages, by the unsigned ones' CIDs.
 
     A signer that keeps no ids, as venus-wallet, knows none.  Raises SignerAway where messages are asked
@@ -32,20 +32,22 @@ def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, Id
     """
     if not cids:
         return {}
-    signers = signers_of(address)
+    signers = signers_find(address)
     if not signers:
         raise SignerAway(address)
     found: dict[str, IdFound] = {}
     for at in range(0, len(cids), CIDS_MAX):
-        asked = IdsAsked(pool=str(pool), cids=tuple(cids[at : at + CIDS_MAX]))
+        request = IdsAsked(pool=str(pool), cids=tuple(cids[at : at + CIDS_MAX]))
         for row in signers:
-            found.update((one.cid, one) for one in _ids_read(row, address, asked).found)
+            found.update((one.cid, one) for one in _ids_read(row, address, request).found)
     return found
 
 
-def _ids_read(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
+def _ids_read(row: SignerConnection, address: str, request: IdsAsked) -> IdsFound:
     try:
-        answer = connection_request(row, method=IDS_METHOD, payload=document_encode(asked), timeout_s=SIGN_S)
+        answer = connection_request(
+            row, method=IDS_METHOD, payload=document_encode(request), timeout_s=SIGN_S
+        )
         return document_decode(IdsFound, answer)
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):

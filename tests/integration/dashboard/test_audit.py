@@ -124,7 +124,7 @@ def test_pages_follow_one_another_without_a_gap():
 
 
 def test_a_search_stops_after_so_many_lines_and_goes_on_when_asked(monkeypatch):
-    monkeypatch.setattr(audit_search, "LOOKED", 20)
+    monkeypatch.setattr(audit_search, "LINES_SEARCHED", 20)
     people.person("aud", role="AUDITOR")
     did(target="the needle")
     for number in range(50):
@@ -162,7 +162,7 @@ def blocks(client: Client, address: str) -> int:
 @pytest.mark.parametrize("query", ["", "who=nobody", "since=2026-01-02&until=2026-01-02&what=node"])
 @pytest.mark.parametrize("name", ["olga", "aud", "bill"])
 def test_no_search_reads_more_of_a_longer_log(query, name, monkeypatch):
-    monkeypatch.setattr(audit_search, "LOOKED", 1_000)
+    monkeypatch.setattr(audit_search, "LINES_SEARCHED", 1_000)
     people.operator_person()
     people.person("aud", role="AUDITOR")
     people.person("bill", of="bob")

@@ -141,7 +141,7 @@ def test_a_compaction_that_failed_is_sent_again(
     assert answers_to["write"].status_code == 403
     [second] = answers_to["sign"].json()["retried"]
     assert second != first
-    assert compaction.partitions_of(Message.objects.get(pk=second)) == (0, 2)
+    assert compaction.compacted_partitions_read(Message.objects.get(pk=second)) == (0, 2)
     assert failed(client) == [], "nothing failed after it"
     Message.objects.filter(pk=second).update(**outcome)
     assert [group["count"] for group in failed(client)] == [1]

@@ -16,7 +16,7 @@ from apps.core import clock
 from apps.users.encryption import text_decrypt
 from apps.users.models import AccountApproval, LoginAttempt, Token, TotpDevice, User
 from apps.users.services import login_throttle
-from apps.users.services.passkeys import RelyingParty, passkey_add, registration_options
+from apps.users.services.passkeys import RelyingParty, passkey_add, registration_options_generate
 from apps.users.services.reauthentication import CONFIRMED, CONFIRMED_FOR_S
 from apps.users.services.second_factor import recovery_codes_generate, totp_begin, totp_confirm
 from tests import people
@@ -204,7 +204,7 @@ def test_a_code_of_the_app_will_do_once_and_a_recovery_code_will_not(adam):
 def held_by(user: User) -> Authenticator:
     """Give this person a passkey."""
     held, place = Authenticator(), RelyingParty(host="testserver", origin="http://testserver")
-    question = registration_options(user, place=place)
+    question = registration_options_generate(user, place=place)
     answer = held.register(json.loads(question.options)["challenge"])
     passkey_add(user, answer=answer, challenge=question.challenge, place=place, name="laptop")
     return held

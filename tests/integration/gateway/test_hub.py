@@ -299,8 +299,8 @@ async def test_a_signer_is_tested_from_outside_its_process(web, signer, token):
         bad = await in_thread(signer_test)(row)
 
     assert (good.is_good, bad.is_good) == (True, False)
-    assert "signed in" in good.words
-    assert "locked" in bad.words
+    assert "signed in" in good.text
+    assert "locked" in bad.text
 
 
 async def test_a_connection_that_is_ended_comes_back_as_another(web, signer, token):

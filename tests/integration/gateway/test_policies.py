@@ -299,5 +299,5 @@ async def test_a_person_below_admin_changes_nothing(web, signer, token):
         await in_thread(try_to)()
     edit = PolicyEdit(op=REMOVE, name="blocks")
     with pytest.raises(SignerAway):
-        await in_thread(lambda: policies.policy_draft(people.principal(), address=SECP, edit=edit))()
+        await in_thread(lambda: policies.policy_draft_make(people.principal(), address=SECP, edit=edit))()
     assert (signer.folder / "policy.toml").read_text() == DEFAULT

@@ -38,7 +38,7 @@ async def test_a_test_proof_is_a_real_one_that_holds(web, token, sector):
         finding = await in_thread(lambda: prover_test(row, request=request_of(comm_r)))()
         other = await in_thread(lambda: prover_test(row, request=request_of(bytes(32))))()
 
-    assert (finding.is_good, finding.words.endswith("and it is valid")) == (True, True), finding
+    assert (finding.is_good, finding.text.endswith("and it is valid")) == (True, True), finding
     assert row.actor_id == MINER
     assert not other.is_good
 
@@ -54,7 +54,7 @@ async def test_a_proof_of_something_else_is_found_out(web, token, sector):
         finding = await in_thread(lambda: prover_test(row, request=request_of(comm_r)))()
 
     assert not finding.is_good
-    assert finding.words.startswith("its proof is invalid")
+    assert finding.text.startswith("its proof is invalid")
 
 
 async def test_what_cannot_be_proven_is_refused_and_the_next_is_answered(web, token, sector):

@@ -20,7 +20,7 @@ from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
-from apps.wallets.services.signed_ids import ids_signed
+from apps.wallets.services.signed_ids import signed_ids_read
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.origins import Origin
@@ -84,9 +84,9 @@ def test_a_second_nonce_for_an_id_is_answered_with_what_was_signed(start: Any, f
     assert isinstance(other, Signature)
     assert same == signature
     cids = [str(replace(message(sender), nonce=nonce).cid) for nonce in (0, 1, 2)]
-    found = ids_signed(sender, pool=pool, cids=cids)
+    found = signed_ids_read(sender, pool=pool, cids=cids)
     assert {cid: one.id for cid, one in found.items()} == {cids[0]: "m1", cids[1]: "m2"}
-    assert ids_signed(sender, pool=uuid4(), cids=cids) == {}, "another pool's ids are not told"
+    assert signed_ids_read(sender, pool=uuid4(), cids=cids) == {}, "another pool's ids are not told"
 
 
 def test_ids_are_asked_of_every_signer_that_holds_the_key(
@@ -101,7 +101,7 @@ def test_ids_are_asked_of_every_signer_that_holds_the_key(
     try:
         second.logged("gateway_connected")
 
-        found = ids_signed(sender, pool=pool, cids=[str(message(sender).cid)])
+        found = signed_ids_read(sender, pool=pool, cids=[str(message(sender).cid)])
     finally:
         second.process.kill()
         second.process.wait(60)

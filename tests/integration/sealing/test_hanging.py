@@ -85,7 +85,7 @@ class Hanging:
 @pytest.fixture
 def ill(world: World, monkeypatch: Any) -> Iterator[Hanging]:
     """The lease outlasts a slow machine, so that only the missing progress can be the reason."""
-    monkeypatch.setattr("apps.proving.services.jobs.lease_for", lambda _window_s: 600)
+    monkeypatch.setattr("apps.proving.services.jobs.lease_length_compute", lambda _window_s: 600)
     host = Hanging(world)
     yield host
     host.close()

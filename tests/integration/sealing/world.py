@@ -157,7 +157,7 @@ class World:
         poolsite.celery.app.loader.import_default_modules()
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", self.sign_all)
         self.ids: dict[str, IdFound] = {}
-        monkeypatch.setattr("apps.messages.services.recovery.restore.ids_signed", self.ids_signed)
+        monkeypatch.setattr("apps.messages.services.recovery.restore.signed_ids_read", self.signed_ids_read)
         monkeypatch.setattr(poolsite.celery.app, "send_task", self.task_now)
         self.tenant = tenant("alice")
         for address in self.keys:
@@ -193,7 +193,7 @@ class World:
                 self.ids[cid] = IdFound(cid=cid, id=origin.id, account=origin.account, kind=origin.kind)
         return [key_sign(self.keys[request.address], request.to_sign) for request in requests]
 
-    def ids_signed(self, _address: str, *, pool: object, cids: Sequence[str]) -> dict[str, IdFound]:
+    def signed_ids_read(self, _address: str, *, pool: object, cids: Sequence[str]) -> dict[str, IdFound]:
         """Answer as the signer would from its record."""
         return {cid: self.ids[cid] for cid in cids if cid in self.ids}
 

@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.users.encryption import text_encrypt
 from apps.users.models import LoginAttempt, TotpDevice, User
 from apps.users.services.login_throttle import FREE_TRIES, LoginThrottled
-from apps.users.services.logins import passkey_login, person_login, second_step_code
+from apps.users.services.logins import passkey_login, person_login, second_step_verify
 from apps.users.services.passkeys import PasskeyRefused, RelyingParty
 from apps.users.services.second_factor import WrongCode
 from tests import people
@@ -50,7 +50,7 @@ def test_concurrent_one_time_codes_are_checked_one_after_the_other():
     person = people.person("ann")
     device_add(person)
 
-    ends = in_threads(lambda: second_step_code(person, code="000000", source="10.0.0.1", now=NOW), 24)
+    ends = in_threads(lambda: second_step_verify(person, code="000000", source="10.0.0.1", now=NOW), 24)
 
     assert ends.count(WrongCode) == FREE_TRIES["both"] + 1
     assert ends.count(LoginThrottled) == 24 - FREE_TRIES["both"] - 1

@@ -25,7 +25,7 @@ from apps.users.services.audit import audit_record
 from apps.users.services.bootstrap import POOL, pool_prepare
 from apps.users.services.operator_file import DamagedFile
 from apps.wallets.selectors import wallets_visible
-from apps.wallets.services.label import wallet_label
+from apps.wallets.services.label import wallet_label_set
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 from poolsite.private_files import private_write
@@ -122,7 +122,7 @@ def wallets_name(addresses: dict[str, str]) -> None:
     """Call the signer's first keys on the pages what they are called there; names that people gave stay."""
     for name, address in addresses.items():
         for wallet in wallets_visible(SYSTEM).filter(address=str(address), label=""):
-            wallet_label(principal=SYSTEM, wallet=wallet, label=name)
+            wallet_label_set(principal=SYSTEM, wallet=wallet, label=name)
 
 
 def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Miner:

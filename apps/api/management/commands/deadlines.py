@@ -10,7 +10,7 @@ from apps.api.v1.proving import context_require
 from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadlines_of
-from apps.proving.services.compaction import compactable, compaction_plan, compaction_send
+from apps.proving.services.compaction import compactable_partitions_list, compaction_plan, compaction_send
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Command(AnyOrderCommand):
             miner = miner_get(SYSTEM, options["miner"])
             if options["act"] == "list":
                 for row in deadlines_of(miner):
-                    can = ",".join(map(str, compactable(row))) or "none"
+                    can = ",".join(map(str, compactable_partitions_list(row))) or "none"
                     counts = f"{row.partitions_count} partitions, {row.live} live, {row.faulty} faulty"
                     self.stdout.write(f"{row.index}: opens {row.open_epoch}, {counts}, compactable: {can}")
                 return

@@ -10,7 +10,7 @@ from apps.api.management.words import confirm, facts, plan_lines, refusals_told
 from apps.api.v1.sector_failures import group_body
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
-from apps.proving.services.failures import failures_retry, name_of
+from apps.proving.services.failures import failures_retry, retried_describe
 from apps.sectors.selectors.failures import CHANGES, failures_grouped
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.batches.context import sealing_context_now
@@ -54,9 +54,9 @@ class Command(AnyOrderCommand):
                 self._ask(group, is_asked=not options["yes"])
             done, refused = failures_retry(group.key, by=SYSTEM, now=clock.now(), state=options["state"])
         for one in done:
-            self.stdout.write(f"{name_of(one)}: retried")
+            self.stdout.write(f"{retried_describe(one)}: retried")
         for one, why in refused:
-            self.stdout.write(f"{name_of(one)}: {why}")
+            self.stdout.write(f"{retried_describe(one)}: {why}")
 
     def _ask(self, group: FailureGroup, *, is_asked: bool) -> None:
         """Write what would be asked for once more, and wait for the word.  Raises CommandError."""

@@ -20,9 +20,9 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_reads import addresses_read
 from apps.miners.services.addresses import senders_set
-from apps.moves.selectors import move_of, way_of
+from apps.moves.selectors import direction_of, move_of
 from apps.moves.services.heights import move_cancel
-from apps.moves.steps import StepState, Way
+from apps.moves.steps import Direction, StepState
 from apps.sectors.selectors.targets import target_get
 from apps.sectors.services.batches.asks import batches_ask, batches_waiting
 from apps.sectors.services.batches.settings import batch_settings_set
@@ -111,7 +111,7 @@ class Command(AnyOrderCommand):
 
     def _move(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         ways = [word for word in words if word in WAYS]
-        way = Way(ways[0]) if ways else way_of(miner)
+        way = Direction(ways[0]) if ways else direction_of(miner)
         acts = [word for word in words if word not in WAYS]
         if acts == ["cancel"]:
             miner = move_cancel(miner, by=SYSTEM)
@@ -119,7 +119,7 @@ class Command(AnyOrderCommand):
             body = checked(MinerMoveInput, {**values_of(acts), "way": str(way)})
             body.pop("way")
             miner = move_do(miner, way=way, by=SYSTEM, **body)
-        return move_body(move_of(miner, SYSTEM, way=way))
+        return move_body(move_of(miner, SYSTEM, direction=way))
 
     def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words == ["end"]:

@@ -27,14 +27,14 @@ from apps.users.selectors.people import totp_waiting
 from apps.users.services.second_factor import (
     WrongCode,
     has_second_factor,
+    recovery_codes_count,
     recovery_codes_drop_unneeded,
     recovery_codes_generate,
-    recovery_codes_left,
     totp_begin,
     totp_confirm,
     totp_remove,
-    totp_secret,
-    totp_uri,
+    totp_secret_format,
+    totp_uri_build,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
             error = say("{reason} Check that the phone's clock is correct.").format(reason=refusal.reason)
         else:
             changed(viewer, "person.totp.add")
-            return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
+            return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
     return own_page(
         request,
         viewer,
@@ -79,7 +79,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Authenticator app"),
         status=422 if error else 200,
         error=error,
-        secret=totp_secret(device),
+        secret=totp_secret_format(device),
     )
 
 
@@ -90,7 +90,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Draw the secret of an app that waits for its first code; afterwards it is shown to nobody."""
     device = totp_waiting(person_before(request))
-    uri = totp_uri(device) if device is not None else ""
+    uri = totp_uri_build(device) if device is not None else ""
     if not uri:
         raise Http404
     drawing = io.BytesIO()
@@ -126,7 +126,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         if not has_second_factor(person_before(request)):
             return redirect("account")
-        if recovery_codes_left(person_before(request)) and not is_confirm_submitted(request):
+        if recovery_codes_count(person_before(request)) and not is_confirm_submitted(request):
             text = "Your current recovery codes stop working."
             return confirm_page_render(
                 request, viewer, account_ask(_("Generate new recovery codes"), text, _("Generate codes"))

@@ -19,9 +19,9 @@ from apps.dashboard.reauthentication import credentials_check, is_submitted, rea
 from apps.dashboard.sessions import sign_in_required
 from apps.users.selectors.people import passkeys_of, totp_confirmed
 from apps.users.services.audit import audit_record
-from apps.users.services.passkeys import assertion_options
-from apps.users.services.second_factor import has_second_factor, recovery_codes_left
-from apps.users.services.sessions import sessions_of
+from apps.users.services.passkeys import assertion_options_generate
+from apps.users.services.second_factor import has_second_factor, recovery_codes_count
+from apps.users.services.sessions import sessions_list
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -76,9 +76,9 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         status=422 if error else 200,
         error=error,
         totp=totp_confirmed(person),
-        codes_left=recovery_codes_left(person),
+        codes_left=recovery_codes_count(person),
         passkeys=passkeys_of(person),
-        sessions=sessions_of(person),
+        sessions=sessions_list(person),
         here=request.session.session_key,
         has_second=has_second_factor(person),
         tenant=viewer.tenant_name,
@@ -104,7 +104,9 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def confirm_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Start a check by one of the person's passkeys."""
     place = place_of(request)
-    return question_json(request, assertion_options(person_before(request), place=place, must_verify=True))
+    return question_json(
+        request, assertion_options_generate(person_before(request), place=place, must_verify=True)
+    )
 
 
 def changed(viewer: Principal, action: str, **after: Any) -> None:

@@ -22,8 +22,8 @@ from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.selectors.people import passkeys_of
-from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options
-from apps.users.services.second_factor import recovery_codes_drop_unneeded, recovery_codes_left
+from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options_generate
+from apps.users.services.second_factor import recovery_codes_count, recovery_codes_drop_unneeded
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 @reauthenticated
 def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Start the registration of a passkey."""
-    return question_json(request, registration_options(person_before(request), place=place_of(request)))
+    return question_json(
+        request, registration_options_generate(person_before(request), place=place_of(request))
+    )
 
 
 class PasskeyForm(PageForm):
@@ -67,7 +69,7 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     except DomainError as refusal:
         return account_page(request, viewer, error=refusal.reason)
     changed(viewer, "person.passkey.add", name=row.name)
-    return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
+    return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
 
 
 @require_POST

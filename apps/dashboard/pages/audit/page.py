@@ -20,7 +20,7 @@ from apps.dashboard.pages.audit.query import asked, question_of
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.users.audit_search import LOOKED, ChainCheck, audit_page, chain_check, chain_look
+from apps.users.audit_search import LINES_SEARCHED, ChainCheck, audit_page, chain_check, chain_check_latest
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -60,7 +60,7 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         is_first=not after,
         stopped_at=str(look.stopped_at.pk) if look.stopped_at is not None else "",
     )
-    check = chain_look()
+    check = chain_check_latest()
     kept = urlencode({name: value for name, value in query.items() if value})
     return page_render(
         request,
@@ -69,7 +69,7 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="audit",
         data=PageData(viewer),
         rows=[(row, change_rows(row.before, row.after)) for row in shown],
-        looked=f"{LOOKED:,}",
+        looked=f"{LINES_SEARCHED:,}",
         stopped_at=look.stopped_at.at if look.stopped_at is not None else None,
         pager=pager,
         query=query,

@@ -21,8 +21,8 @@ from apps.dashboard.pages.entry.sign_in import PENDING, come_in, gate, login_pag
 from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
 from apps.users.selectors.people import passkeys_of, totp_confirmed, users_active
-from apps.users.services.logins import passkey_login, second_step_code
-from apps.users.services.passkeys import assertion_options
+from apps.users.services.logins import passkey_login, second_step_verify
+from apps.users.services.passkeys import assertion_options_generate
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             code = form.cleaned_data["code"]
-            factor = second_step_code(person, code=code, source=client_ip(request), now=clock.now())
+            factor = second_step_verify(person, code=code, source=client_ip(request), now=clock.now())
             return come_in(request, person, factor=factor, then=request.session[PENDING]["next"])
     return second_page(request, person, error=form.why)
 
@@ -81,7 +81,7 @@ def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpR
 @require_POST
 def passkey_options(request: HttpRequest) -> HttpResponse:
     """Start a check by passkey: of whoever owes the second step, else of anybody."""
-    return question_json(request, assertion_options(pending_of(request), place=place_of(request)))
+    return question_json(request, assertion_options_generate(pending_of(request), place=place_of(request)))
 
 
 @require_POST

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.devnet import FAULT_DEFAULTS, DevnetState, devnet_state
 from apps.chain.selectors.nodes import nodes_devnet
-from apps.chain.services.fault_injection import ACTIONS, devnet_act, faults_reset, faults_set
+from apps.chain.services.fault_injection import ACTIONS, devnet_action_run, faults_reset, faults_set
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
@@ -196,7 +196,7 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
     form = ActionForm(op, request.POST)
     if form.is_valid():
         with form.refusals():
-            devnet_act(principal=viewer, node=node, **form.arguments)
+            devnet_action_run(principal=viewer, node=node, **form.arguments)
     return answered(request, viewer, node, held=form if form.errors else None)
 
 

@@ -23,7 +23,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.gas_guards import guard_get
 from apps.messages.services.fee_rules import shared_rules_set
-from apps.messages.services.fees import shared_rules
+from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
 from apps.users.selectors.tenants import tenants_visible
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
@@ -145,7 +145,7 @@ def rules(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Change the pool's own fee rules, under all others; the operator's alone."""
     if not (viewer.is_operator and viewer.may("sign")):
         raise Http404
-    form = FeeRulesForm.of_row(request, shared_rules())
+    form = FeeRulesForm.of_row(request, shared_rules_load())
     if form.is_valid():
         with form.refusals():
             shared_rules_set(principal=viewer, fees=form.fees, quota=form.cleaned_data["quota"])

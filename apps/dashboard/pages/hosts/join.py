@@ -21,7 +21,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.services.join_tokens import join_token_issue
-from apps.users.services.people import can_manage_people, tenant_for
+from apps.users.services.people import can_manage_people, tenant_resolve
 from apps.users.states import JOINS
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
-            tenant = tenant_for(viewer, name=sent["tenant"])
+            tenant = tenant_resolve(viewer, name=sent["tenant"])
             request.session[MADE] = text_encrypt(
                 join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
             )

@@ -116,7 +116,7 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
         action, href = "Raise fee…", reverse("message-replace", args=[message.id])
     return Finding(
         tone=tone,
-        title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
+        title=f"{diagnosis.text[:1].upper()}{diagnosis.text[1:]}.",
         text=gettext("What happens next: {by_itself}.{diagnosis}").format(
             by_itself=diagnosis.by_itself, diagnosis=when_text(diagnosis, data)
         ),

@@ -22,8 +22,8 @@ from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_behind_count
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import fee_limits_set, message_replace, replacement_of
-from apps.messages.services.replacement_fees import NewFees, premium_floor_of
+from apps.messages.services.replace import fee_limits_set, message_replace, replacement_preview
+from apps.messages.services.replacement_fees import NewFees, premium_floor_read
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         with form.refusals():
             head = head_needed()
             fees = form.fees if form.is_bound else NewFees()
-            new = replacement_of(row, fees=fees, client=chain_client(), head=head)
+            new = replacement_preview(row, fees=fees, client=chain_client(), head=head)
             offer = offer_of(new, base_fee=int(head.base_fee))
             if form.is_bound and "preview" not in request.POST:
                 message_replace(
@@ -200,7 +200,7 @@ def replace_page(
 def floor_of(row: Message) -> int | None:
     """Return the least premium that takes the old one's place; None while no node answers."""
     try:
-        return premium_floor_of(row, client=chain_client())
+        return premium_floor_read(row, client=chain_client())
     except DomainError:
         return None
 

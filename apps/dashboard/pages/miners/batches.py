@@ -18,7 +18,7 @@ from apps.dashboard.pages.miners.batch_form import CHOICES, GROUPS, POREPS, YES_
 from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.miners.services.porep import porep_choices, porep_of, porep_set
+from apps.miners.services.porep import porep_rule_read, porep_rules_list, porep_set
 from apps.sectors.policy import BASE_FEES, FLAGS, LIMITS, sealing_policy
 from apps.sectors.selectors.batch_settings import batch_settings_own
 from apps.sectors.services.batches.asks import batches_waiting
@@ -40,7 +40,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         **{name: "" if own[name] is None else str(own[name]) for name in LIMITS},
         **{name: "" if own[name] is None else YES_NO[not own[name]] for name in FLAGS},
         **{name: own[name] for name in BASE_FEES.values()},
-        porep=str(porep_of(miner)),
+        porep=str(porep_rule_read(miner)),
     )
     data = PageData(viewer)
     if request.method == "POST" and not viewer.may("sign"):
@@ -80,7 +80,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         ],
         poreps=[
             (str(rule), POREPS[rule])
-            for rule in (porep_choices(miner, network=data.network) if data.network else ())
+            for rule in (porep_rules_list(miner, network=data.network) if data.network else ())
         ],
         waiting=waiting_facts(batches_waiting(miner)),
         packing=packing_facts(packing_plan(miner)),

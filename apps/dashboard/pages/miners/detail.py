@@ -29,8 +29,8 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.services.remove import may_remove
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState
-from apps.moves.selectors import way_of
-from apps.moves.steps import Way
+from apps.moves.selectors import direction_of
+from apps.moves.steps import Direction
 from apps.proving.selectors.posts import notes_of, posts_tried
 from apps.proving.services.transfer import may_transfer
 
@@ -163,8 +163,8 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         adopt_href=page("adopt") if miner.unlisted_sectors else "",
         target_href=page("target"),
         roles_href=page("roles"),
-        move_href=page(f"move-{way_of(miner)}"),
-        is_moving_in=way_of(miner) == Way.IN,
+        move_href=page(f"move-{direction_of(miner)}"),
+        is_moving_in=direction_of(miner) == Direction.IN,
         transfer_href=page("transfer") if may_transfer(data.viewer) else "",
         signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
         stats=tuple(miner_stats(miner)),

@@ -27,8 +27,8 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.moves.selectors import move_of
-from apps.moves.services.heights import move_cancel, move_in, move_out
-from apps.moves.steps import StepState, Way
+from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
+from apps.moves.steps import Direction, StepState
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def verdict(move: Move) -> str:
     )
 
 
-def state_of(miner: Miner, viewer: Principal, way: Way, data: PageData) -> dict[str, object]:
+def state_of(miner: Miner, viewer: Principal, way: Direction, data: PageData) -> dict[str, object]:
     """Return what changes on the page by itself; where no node answers, why."""
     try:
-        move = move_of(miner, viewer, way=way)
+        move = move_of(miner, viewer, direction=way)
     except DomainError as refusal:
         return {"move": None, "say": refusal.reason, "steps": (), "windows": ()}
     epoch_s = 30.0 if data.network is None else data.network.epoch_s
@@ -85,7 +85,7 @@ def state_of(miner: Miner, viewer: Principal, way: Way, data: PageData) -> dict[
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
-def move(request: HttpRequest, viewer: Principal, address: str, way: Way) -> HttpResponse:
+def move(request: HttpRequest, viewer: Principal, address: str, way: Direction) -> HttpResponse:
     """Show the steps; set or cancel the height, take or give back sector numbers, each after a review."""
     miner = miner_get(viewer, address)
     if miner.state != MinerState.ACTIVE or (request.method == "POST" and not viewer.may("sign")):
@@ -113,27 +113,27 @@ def move(request: HttpRequest, viewer: Principal, address: str, way: Way) -> Htt
         way=str(way),
         name=f"{miner.name} {miner.address}".strip(),
         back=reverse("miner", args=[miner.address]),
-        other=reverse(PAGES[Way.OUT if way == Way.IN else Way.IN], args=[miner.address]),
+        other=reverse(PAGES[Direction.OUT if way == Direction.IN else Direction.IN], args=[miner.address]),
         may_change=viewer.may("sign"),
         **state_of(miner, viewer, way, data),
     )
 
 
-def act_do(miner: Miner, way: Way, sent: dict[str, object], *, by: Principal) -> None:
+def act_do(miner: Miner, way: Direction, sent: dict[str, object], *, by: Principal) -> None:
     """Do what the form says.  Raises DomainError with the field to blame."""
     act, height, number = sent["act"], int(str(sent["height"])), int(str(sent["sectorid"]))
     if act == "cancel":
         move_cancel(miner, by=by)
-    elif act == "numbers" and way == Way.IN:
+    elif act == "numbers" and way == Direction.IN:
         sectorid_import(miner, number=number, principal=by)
     elif act == "numbers":
         taken = numbers_allocated(chain_client(), miner.address)
         sectorid_export(miner, principal=by, now=clock.now(), taken=taken)
     else:
-        (move_in if way == Way.IN else move_out)(miner, height=height, by=by)
+        (miner_move_in if way == Direction.IN else miner_move_out)(miner, height=height, by=by)
 
 
-def move_fragment(way: Way, context: FragmentContext) -> Iterable[str]:
+def move_fragment(way: Direction, context: FragmentContext) -> Iterable[str]:
     """Yield what changes on the page: steps and windows."""
     try:
         miner = miner_get(context.viewer, context.key)
@@ -144,17 +144,17 @@ def move_fragment(way: Way, context: FragmentContext) -> Iterable[str]:
 
 def in_fragment(context: FragmentContext) -> Iterable[str]:
     """Yield it for the way in."""
-    yield from move_fragment(Way.IN, context)
+    yield from move_fragment(Direction.IN, context)
 
 
 def out_fragment(context: FragmentContext) -> Iterable[str]:
     """Yield it for the way out."""
-    yield from move_fragment(Way.OUT, context)
+    yield from move_fragment(Direction.OUT, context)
 
 
 urlpatterns: Final = [
-    path("miners/<str:address>/move-in/", move, {"way": Way.IN}, name="miner-move-in"),
-    path("miners/<str:address>/move-out/", move, {"way": Way.OUT}, name="miner-move-out"),
+    path("miners/<str:address>/move-in/", move, {"way": Direction.IN}, name="miner-move-in"),
+    path("miners/<str:address>/move-out/", move, {"way": Direction.OUT}, name="miner-move-out"),
 ]
 LIVE: Final = {
     "miner-move-in": LivePage({"miner": (in_fragment,), "deadline": (in_fragment,)}),

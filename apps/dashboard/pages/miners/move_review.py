@@ -14,7 +14,7 @@ from apps.core.formatting import plural, whole
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render
 from apps.dashboard.pages.miners.move_rows import WINDOWS_TOLD
 from apps.moves.selectors import move_of
-from apps.moves.steps import Way
+from apps.moves.steps import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from apps.moves.steps import Move
     from apps.users.principals import Principal
 
-PAGES: Final = {Way.IN: "miner-move-in", Way.OUT: "miner-move-out"}
-NAMES: Final = {Way.IN: _("Move in"), Way.OUT: _("Move out")}
+PAGES: Final = {Direction.IN: "miner-move-in", Direction.OUT: "miner-move-out"}
+NAMES: Final = {Direction.IN: _("Move in"), Direction.OUT: _("Move out")}
 
 
 def number_read(text: str) -> int:
@@ -34,16 +34,16 @@ def number_read(text: str) -> int:
 
 
 def review(
-    request: HttpRequest, viewer: Principal, miner: Miner, way: Way, sent: dict[str, object]
+    request: HttpRequest, viewer: Principal, miner: Miner, way: Direction, sent: dict[str, object]
 ) -> HttpResponse:
     """Show what an act means; the second click does it.  Raises BadValue."""
     act, height, number = str(sent["act"]), int(str(sent["height"])), int(str(sent["sectorid"]))
-    now = move_of(miner, viewer, way=way)
+    now = move_of(miner, viewer, direction=way)
     facts: tuple[tuple[str, str], ...] = ()
     if act == "cancel":
         title = gettext("Cancel the height of {miner}").format(miner=miner.address)
         text = gettext("Whoever ran the miner before keeps its windows and its blocks.")
-    elif act == "numbers" and way == Way.IN:
+    elif act == "numbers" and way == Direction.IN:
         if number < 0:
             raise BadValue(gettext("enter the highest number that lotus-miner assigned"), field="sectorid")
         title = gettext("Assign {miner}'s sector numbers here, from {number} on").format(
@@ -76,10 +76,10 @@ def review(
     return confirm_page_render(request, viewer, ask)
 
 
-def height_words(miner: Miner, way: Way, height: int) -> tuple[str, str]:
+def height_words(miner: Miner, way: Direction, height: int) -> tuple[str, str]:
     """Return the question before a height is set, and what it means."""
     at = whole(height)
-    if way == Way.IN:
+    if way == Direction.IN:
         title = gettext("The pool proves {miner} from height {height} on")
         text = gettext(
             "lotus-miner must run until the proof of its last window before that height has landed, "
@@ -97,7 +97,7 @@ def height_words(miner: Miner, way: Way, height: int) -> tuple[str, str]:
 def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
     """Yield which windows within a proving period are whose, once the height is set."""
     first, later = (gettext("Proven by lotus-miner"), gettext("Proven by the pool"))
-    if now.way == Way.OUT:
+    if now.direction == Direction.OUT:
         first, later = gettext("Proven by the pool"), gettext("Proven by lotus-miner")
     for name, is_later in ((first, False), (later, True)):
         found = [one for one in now.windows if (one.open >= height) == is_later]

@@ -14,7 +14,7 @@ from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts.job_text import progress_text
-from apps.proving.services.retries import better_until, last_try_epoch
+from apps.proving.services.retries import last_try_epoch_compute, partial_proof_epoch_compute
 from apps.proving.states import AttemptKind, AttemptState, PostState
 
 if TYPE_CHECKING:
@@ -112,14 +112,14 @@ def _next_try(
     if post.state in (PostState.PROVING, PostState.NOTHING):
         if post.state == PostState.PROVING and post.attempt(AttemptKind.FIRST) is not None:
             return _attempts_words(post), None
-        last = last_try_epoch(post, network=network)
+        last = last_try_epoch_compute(post, network=network)
         if clock.epoch > last:
             return "too late to retry", None
         then = post.try_epoch or 0
         until = clock.starts_at(then) if then > clock.epoch else None
         return gettext("retried until epoch {last}").format(last=formatting.whole(last)), until
     if post.state == PostState.PROVED:
-        sends = better_until(post, network=network) if post.skipped else post.open_epoch
+        sends = partial_proof_epoch_compute(post, network=network) if post.skipped else post.open_epoch
         wait = "sent with the sectors readable by then" if post.skipped else "sent"
         return wait, clock.starts_at(sends) if sends > clock.epoch else None
     return ("waiting for a block", None) if post.state == PostState.SENT else ("", None)

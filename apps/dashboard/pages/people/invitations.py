@@ -20,11 +20,11 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.services.people import (
+    assignable_roles_list,
     can_manage_people,
     invitation_create,
+    managed_person_find,
     person_invite,
-    person_manageable,
-    roles_assignable,
 )
 from apps.users.states import Role
 
@@ -61,7 +61,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form,
         title=_("Invite"),
         section="people",
-        roles=[(role.value, role.label) for role in roles_assignable(viewer)],
+        roles=[(role.value, role.label) for role in assignable_roles_list(viewer)],
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
     )
 
@@ -73,7 +73,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     if not can_manage_people(viewer):
         raise Http404
     try:
-        person = person_manageable(viewer, pk=pk)
+        person = managed_person_find(viewer, pk=pk)
     except DomainError:
         raise Http404 from None
     if person.has_usable_password() or not person.is_active:

@@ -25,14 +25,14 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.selectors.people import people_listed
-from apps.users.services.login_throttle import login_failures_recent
+from apps.users.services.login_throttle import recent_login_failures_list
 from apps.users.services.people import (
+    assignable_roles_list,
     can_manage_people,
-    person_manageable,
+    managed_person_find,
     person_reset,
     person_role_set,
     person_set_active,
-    roles_assignable,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the list, with a refusal where there was one."""
     may = can_manage_people(viewer)
-    roles = roles_assignable(viewer)
+    roles = assignable_roles_list(viewer)
     rows = [
         {
             "person": row,
@@ -114,7 +114,7 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         status=422 if error else 200,
         people=rows,
         verdict=verdict_of(rows),
-        tries=login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN] if may else None,
+        tries=recent_login_failures_list(viewer, now=clock.now())[:TRIES_SHOWN] if may else None,
         may_invite=may,
         roles=[(role.value, role.label) for role in roles],
         error=error,
@@ -156,7 +156,7 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
     if op not in OPS or not can_manage_people(viewer):
         raise Http404
     try:
-        person = person_manageable(viewer, pk=pk)
+        person = managed_person_find(viewer, pk=pk)
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         if op in QUESTIONS and not is_confirm_submitted(request):

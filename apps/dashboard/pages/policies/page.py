@@ -20,7 +20,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.policies.rule_rows import rule_row
 from apps.dashboard.sessions import sign_in_required
 from apps.wallets.selectors import wallet_get
-from apps.wallets.services.policies import policy_read, policy_version, signer_of
+from apps.wallets.services.policies import policy_read, policy_version_read, signer_find
 from poolsite.wire.policy import OLD_DEFAULTS
 from poolsite.wire.proposals import OWN_TRANSFERS, own_miners_edit
 
@@ -153,7 +153,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         verdict=verdict_of(state),
         is_old_default=state.digest in OLD_DEFAULTS,
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
-        transfers=transfers_proposal(wallet, state, signer_of(viewer, address=address)),
+        transfers=transfers_proposal(wallet, state, signer_find(viewer, address=address)),
     )
 
 
@@ -170,7 +170,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
     """One version: who took it, what it changed, its text, and the way back to it."""
     wallet = wallet_get(viewer, address)
     try:
-        found = policy_version(viewer, address=address, number=number)
+        found = policy_version_read(viewer, address=address, number=number)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
     return policy_page(request, viewer, wallet, name="policy_version", shown=found, packed=pack(found.text))

@@ -22,7 +22,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.wallets.selectors import wallet_get
-from apps.wallets.services.policies import policy_read, signer_of
+from apps.wallets.services.policies import policy_read, signer_find
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.wire.proposals import own_miners_edit, own_transfers_edit
 
@@ -58,7 +58,7 @@ def own_transfers(request: HttpRequest, viewer: Principal, address: str) -> Http
     try:
         amounts = {name: amount_typed(request, name) for name in ("value_max", "value_per_day")}
         state = policy_read(viewer, address=address)
-        proposal = transfers_proposal(wallet, state, signer_of(viewer, address=address))
+        proposal = transfers_proposal(wallet, state, signer_find(viewer, address=address))
         if proposal is None:
             raise BadValue(gettext("this signer holds only one key: there is no other wallet to send to"))
         return review(request, viewer, wallet, own_transfers_edit(state.rules, proposal.wallets, **amounts))

@@ -19,7 +19,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.services.retry import policy_change
 from apps.wallets.selectors import wallet_get
-from apps.wallets.services.policies import policy_draft, policy_read
+from apps.wallets.services.policies import policy_draft_make, policy_read
 from poolsite.wire.codec import BadWire
 from poolsite.wire.policy import REPLACE, PolicyChange, PolicyEdit
 
@@ -92,7 +92,7 @@ def review(
     request: HttpRequest, viewer: Principal, wallet: Wallet, edit: PolicyEdit, *, error: str = ""
 ) -> HttpResponse:
     """Show a change before anybody signs it: its text and what it would have decided otherwise."""
-    draft = policy_draft(viewer, address=wallet.address, edit=edit)
+    draft = policy_draft_make(viewer, address=wallet.address, edit=edit)
     state = policy_read(viewer, address=wallet.address)
     return policy_page(
         request,

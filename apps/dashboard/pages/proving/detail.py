@@ -22,7 +22,7 @@ from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.checks import checks_latest, sector_checks
 from apps.proving.selectors.deadlines import deadline_of
 from apps.proving.selectors.posts import posts_of_deadline
-from apps.proving.services.compaction import compactable
+from apps.proving.services.compaction import compactable_partitions_list
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -79,7 +79,7 @@ def deadline_render(
         windows=[post_facts(post, viewer) for post in posts_of_deadline(miner, index)],
         checks=check_rows(checks_latest([miner], index=index)[:CHECKS_SHOWN], data),
         may_run=viewer.may("write") and row.live > 0,
-        may_compact=viewer.may("sign") and bool(compactable(row)),
+        may_compact=viewer.may("sign") and bool(compactable_partitions_list(row)),
         problem=problem,
     )
 

@@ -14,7 +14,7 @@ from apps.dashboard.pages.senders.lane import LaneView, lane_view
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
-from apps.messages.services.fees import shared_rules
+from apps.messages.services.fees import shared_rules_load
 from apps.messages.states import SenderState, Wait
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def sender_rows(senders: Sequence[Sender], data: PageData) -> list[SenderRow]:
     base_fee = 0 if data.head is None else int(data.head.base_fee)
     lanes = lanes_of(senders, viewer=data.viewer, open_counts=open_by_sender(data.viewer), base_fee=base_fee)
     spent = data.spend
-    quota = shared_rules().quota
+    quota = shared_rules_load().quota
     stuck = stuck_by_sender(data.viewer, head=data.head, network=data.network)
     return worst_first(
         [

@@ -29,7 +29,7 @@ from apps.users.services.tenant_grants import (
     tenant_signer_grant,
     tenant_signer_revoke,
 )
-from apps.users.services.tenant_management import can_manage_tenants, tenant_edit, tenant_visible
+from apps.users.services.tenant_management import can_manage_tenants, tenant_edit, visible_tenant_find
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -76,7 +76,7 @@ class TenantForm(PageForm):
 @sign_in_required
 def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """One tenant and what it has."""
-    row = tenant_visible(viewer, key=str(key))
+    row = visible_tenant_find(viewer, key=str(key))
     return tenant_page(request, viewer, row, TenantForm.of(request, comment=row.comment))
 
 
@@ -150,7 +150,7 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> Non
 @sign_in_required
 def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Change a tenant, or what it has."""
-    row = tenant_visible(viewer, key=str(key))
+    row = visible_tenant_find(viewer, key=str(key))
     if op not in OPS or not can_manage_tenants(viewer):
         raise Http404
     if (held := reauthenticate_first(request, viewer)) is not None:

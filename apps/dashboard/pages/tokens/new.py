@@ -25,7 +25,7 @@ from apps.dashboard.text_fields import Text, Words
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.grants import address_canonical
 from apps.users.services.audit import audit_record
-from apps.users.services.people import can_manage_people, tenant_for
+from apps.users.services.people import can_manage_people, tenant_resolve
 from apps.users.services.tokens import TokenLimits, token_issue
 from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
@@ -117,7 +117,7 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
     sent = form.cleaned_data
     if not viewer.may(sent["perm"]):
         raise NotAllowed(gettext("cannot be above your own level"), field="perm")
-    tenant = tenant_for(viewer, name=sent["tenant"])
+    tenant = tenant_resolve(viewer, name=sent["tenant"])
     text = token_issue(
         tenant=tenant,
         name=sent["name"],

@@ -24,7 +24,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
 from apps.wallets.selectors import wallet_get
-from apps.wallets.services.label import LABEL_MAX, wallet_label
+from apps.wallets.services.label import LABEL_MAX, wallet_label_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,7 +104,7 @@ def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     form = NameForm.of(request, label=wallet.label)
     if form.is_valid():
         with form.refusals():
-            wallet_label(principal=viewer, wallet=wallet, label=form.cleaned_data["label"])
+            wallet_label_set(principal=viewer, wallet=wallet, label=form.cleaned_data["label"])
             return redirect("wallets")
     return form_render(
         request,

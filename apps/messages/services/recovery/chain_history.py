@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
-from apps.messages.services.spend import exit_code_bounded, gas_cost
+from apps.messages.services.spend import exit_code_cap, gas_cost_compute
 from apps.messages.states import Wait
 from poolsite.filecoin.address import address_format
 
@@ -46,9 +46,9 @@ class Landed:
             "tipset_key": self.tipset_key,
             "executed_key": self.executed_key,
             "landed_cid": self.cid,
-            "exit_code": exit_code_bounded(self.receipt),
+            "exit_code": exit_code_cap(self.receipt),
             "gas_used": self.receipt.gas_used,
-            "gas_cost": gas_cost(self.message, receipt=self.receipt, base_fee=self.base_fee),
+            "gas_cost": gas_cost_compute(self.message, receipt=self.receipt, base_fee=self.base_fee),
             "return_data": self.receipt.return_,
             "landed_at": now,
             "wait": str(Wait.NONE),
@@ -82,7 +82,7 @@ class History:
             for one in self._read(above):
                 if one.message.nonce in wanted:
                     found[one.message.nonce] = one
-            if lowest not in found:  # an address that another form of it sent from
+            if lowest not in found:  # another form of the address sent this one
                 wanted.discard(lowest)
         return found
 
@@ -97,7 +97,9 @@ class History:
             return None
         step = 1
         bottom = high - step
-        while bottom > low and self._at(bottom)[1] > nonce:  # states far below may be gone: start near
+        while (
+            bottom > low and self._at(bottom)[1] > nonce
+        ):  # a node may have pruned states far below: start near
             step *= 2
             high, bottom = bottom, max(high - step, low)
         if self._at(bottom)[1] > nonce:
@@ -138,7 +140,7 @@ class History:
         ]
 
 
-def sent_since(address: str, *, start: int, head: Head, client: ChainClient) -> list[ChainMessage]:
+def sent_messages_read(address: str, *, start: int, head: Head, client: ChainClient) -> list[ChainMessage]:
     """Return what an address sent with the nonces from `start`, on chain and in the node's pool."""
     history = History(address, client, head)
     landed = history.landed(range(start, history.nonce_at(head.height)))

@@ -65,7 +65,7 @@ class Identity:
         }
 
 
-def database_identity() -> Identity:
+def database_identity_read() -> Identity:
     """Return the database's identity."""
     with connection.cursor() as cursor:
         cursor.execute(IDENTITY)
@@ -95,9 +95,9 @@ def restore_is_noticed(row: Remembered, *, seen: Identity, marker: dict[str, Any
 def restore_check(*, now: datetime) -> Recovery:
     """Begin recovery if the database is another one than it was, or an older copy; returns the row."""
     row, _ = Recovery.objects.get_or_create(pk=1)
-    # The marker first: a position that another process writes in between is ahead of what was asked before.
+    # The marker first: a position that another process writes in between is ahead of what was read before.
     marker = marker_read()
-    seen = database_identity()
+    seen = database_identity_read()
     reason = _difference(row, seen, marker)
     if reason:
         row = recovery_begin(reason, now=now, fingerprint=seen.fingerprint)
@@ -122,7 +122,7 @@ def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | 
     Recovery.objects.get_or_create(pk=1)
     row = Recovery.objects.select_for_update().get(pk=1)
     if row.since is None or fingerprint:
-        row.reason = reason[:1000]  # what else is found while it runs follows from that
+        row.reason = reason[:1000]  # further differences found while recovery runs follow from this one
     if row.since is None:
         row.from_height = Tracker.objects.values_list("height", flat=True).first() or -1
         row.matched = 0

@@ -15,7 +15,7 @@ from uuid import uuid4
 from django.utils.translation import gettext
 
 from apps.messages.models import Message, MessageEvent, UnmatchedMessage
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
 from apps.users.models import SignerGrant, Tenant
@@ -150,7 +150,7 @@ class _Rows:
         """Return the row of a message: by the id that the signer recorded, else by content."""
         flying = self.flying.get(message.nonce)
         if flying is not None and flying.has_content(message):
-            return flying  # another version of it
+            return flying  # `message` is another version of that row
         if found is not None:
             tenant = self.tenants.get(found.account)
             row = self.named.get((found.id, None if tenant is None else tenant.pk))
@@ -262,7 +262,7 @@ class _Rows:
         spend_record(landed, sign=ADDED)
         MessageEvent.objects.bulk_create(self.events)
         UnmatchedMessage.objects.bulk_create(self.unmatched, ignore_conflicts=True)
-        publish_message_changes({**moved, **landed})
+        message_changes_publish({**moved, **landed})
         self._begin()
 
 

@@ -29,7 +29,7 @@ from apps.messages.services.recovery.matching import Sent, match_write, matches_
 from apps.messages.states import MessageState, Wait
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
-from apps.wallets.services.signed_ids import ids_signed
+from apps.wallets.services.signed_ids import signed_ids_read
 from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def recovery_step(*, client: ChainClient, now: datetime) -> None:
     head = client.chain_head()
     pending = _in_blocks(client, head) | pending
     known = set(Sender.objects.values_list("address", flat=True))
-    ours = Wallet.objects.exclude(address__in=known).values_list("address", flat=True)
-    Sender.objects.bulk_create([Sender(address=address) for address in ours], ignore_conflicts=True)
+    own = Wallet.objects.exclude(address__in=known).values_list("address", flat=True)
+    Sender.objects.bulk_create([Sender(address=address) for address in own], ignore_conflicts=True)
 
     def one(sender: Sender) -> None:
         history = History(sender.address, client, head)
@@ -115,14 +115,16 @@ def _read_back(
         Sent(one.cid, one.message, landed=one)
         for one in history.landed(range(first, after), low=low).values()
     ]
-    there = {one.cid for one in sent}
-    waiting = [one for one in pending if str(one.message.from_) == sender.address and one.cid not in there]
+    landed_cids = {one.cid for one in sent}
+    waiting = [
+        one for one in pending if str(one.message.from_) == sender.address and one.cid not in landed_cids
+    ]
     sent += sorted(waiting, key=lambda one: one.message.nonce)
     sent = _unexplained(sent)
-    ids = ids_signed(sender.address, pool=recovery.pool, cids=[str(one.message.cid) for one in sent])
+    ids = signed_ids_read(sender.address, pool=recovery.pool, cids=[str(one.message.cid) for one in sent])
     with transaction.atomic():
         sender = Sender.objects.select_for_update().get(pk=sender.pk)
-        sent = _unexplained(sent)  # another process may have given them to their rows since
+        sent = _unexplained(sent)  # another process may have assigned them to their rows since
         found = [(one, ids.get(str(one.message.cid))) for one in sent]
         matched = matches_write(sender.address, sent=found, now=now)
         top = max([after, *(one.message.nonce + 1 for one in sent)])
@@ -198,10 +200,10 @@ def _decided_row(row: UnmatchedMessage, message_id: str, landed: Landed | None, 
     waiting = list(named.filter(from_addr=row.from_addr, state=MessageState.UNFILLED)[:2])
     if len(waiting) != 1:
         if waiting:
-            words = gettext("{address} has more than one pending message {message}")
+            text = gettext("{address} has more than one pending message {message}")
         else:
-            words = gettext("{address} has no pending message {message}")
-        raise BadMessage(words.format(message=message_id, address=row.from_addr), field="message")
+            text = gettext("{address} has no pending message {message}")
+        raise BadMessage(text.format(message=message_id, address=row.from_addr), field="message")
     if landed is None or landed.cid != row.cid:
         raise BadMessage(
             gettext("{cid} is not on chain now: decide once it has landed").format(cid=row.cid), field="id"

@@ -16,7 +16,7 @@ from apps.miners.selectors.roles import roles_of
 from apps.miners.services.combine import roles_combine, roles_separate
 from apps.miners.services.role_failover import role_fail_over
 from apps.miners.services.role_leases import roles_heartbeat
-from apps.miners.services.roles import RoleGrant, publish_roles, role_give, role_remove, roles_restored_lose
+from apps.miners.services.roles import RoleGrant, role_give, role_remove, roles_publish, roles_restored_lose
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
@@ -89,7 +89,7 @@ def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal
     label = None if has is None else role_of_label(miner, host=host, kind=kind)
     if has is not None and label is not None:
         role_hand_to(has, row=label, now=now)
-        publish_roles(miner)
+        roles_publish(miner)
         role = Role.objects.select_related("miner").get(pk=has.pk)
     else:
         role = role_remove(miner, host=host, kind=kind, now=now)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.core.locks import transaction_lock
 from apps.miners.models import Miner, Role, RoleGroup
-from apps.miners.services.roles import RoleGrant, publish_roles, role_give, role_remove, roles_lock
+from apps.miners.services.roles import RoleGrant, role_give, role_remove, roles_lock, roles_publish
 from apps.miners.states import RoleState
 from apps.sectors.models import Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
@@ -124,7 +124,7 @@ def miner_labels_sync(
     for role in sorted(theirs, key=lambda one: one.state == RoleState.HELD):
         if (role.host, role.kind) not in wanted:
             role_jobs_end(role_remove(miner, host=role.host, kind=role.kind, now=now), now=now)
-    publish_roles(miner)
+    roles_publish(miner)
     return [] if by is None else role_changes(miner, before=rows, by=by)
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 
 from apps.miners.errors import NoStandby, RoleUnknown
 from apps.miners.models import Role
-from apps.miners.services.roles import publish_roles, roles_lock
+from apps.miners.services.roles import roles_lock, roles_publish
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
@@ -76,7 +76,7 @@ def role_test(
     sector: Sector = pledge.sectors.get()
     Job.objects.filter(sector=sector).update(sticky_worker=sealer, priority=1)
     Role.objects.filter(pk=role.pk).update(test_pledge=pledge.uuid, test_highest=highest, updated_at=now)
-    publish_roles(miner)
+    roles_publish(miner)
     return sector
 
 

@@ -219,7 +219,7 @@ def test_the_audit_log_is_searched_by_actor_action_target_and_time(client, admin
 
 @pytest.mark.parametrize("query", ["limit=1", "limit=7", "limit=40", "limit=41", "actor=adam&limit=7"])
 def test_pages_of_the_audit_log_follow_one_another_without_a_gap(client, admin, query, monkeypatch):
-    monkeypatch.setattr(audit_search, "LOOKED", 10)
+    monkeypatch.setattr(audit_search, "LINES_SEARCHED", 10)
     for number in range(40):
         did(f"object-{number:02}")
         did("a stranger's", of="bob")
@@ -228,7 +228,7 @@ def test_pages_of_the_audit_log_follow_one_another_without_a_gap(client, admin, 
 
 
 def test_a_search_of_the_audit_log_stops_after_so_many_lines_and_goes_on(client, admin, monkeypatch):
-    monkeypatch.setattr(audit_search, "LOOKED", 10)
+    monkeypatch.setattr(audit_search, "LINES_SEARCHED", 10)
     did("needle")
     for number in range(25):
         did(f"object-{number:02}")

@@ -13,7 +13,7 @@ from apps.blocks.rounds.chores import leases_renew
 from apps.blocks.rounds.producer import BlockProducer
 from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import f3_participate
-from apps.blocks.services.finality_tickets import refusal_code
+from apps.blocks.services.finality_tickets import refusal_code_read
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Node
 from apps.chain.node.link import NodeLink
@@ -210,9 +210,9 @@ def test_after_a_restore_a_miner_that_no_node_votes_for_waits(world: World) -> N
 
 
 def test_words_of_other_nodes_are_understood() -> None:
-    assert refusal_code(NodeRefused(1, "call F3Participate: ticket has expired")) == 6
-    assert refusal_code(NodeRefused(7, "whatever")) == 7
-    assert refusal_code(NodeRefused(1, "something else")) == 1
+    assert refusal_code_read(NodeRefused(1, "call F3Participate: ticket has expired")) == 6
+    assert refusal_code_read(NodeRefused(7, "whatever")) == 7
+    assert refusal_code_read(NodeRefused(1, "something else")) == 1
 
 
 async def test_the_service_keeps_the_leases(world: World) -> None:

@@ -15,7 +15,7 @@ from django.apps import apps
 from apps.blocks.models import F3Lease
 from apps.blocks.services import finality
 from apps.blocks.services.finality import f3_stop
-from apps.blocks.services.finality_tickets import WORDS, ticket_end
+from apps.blocks.services.finality_tickets import REFUSAL_TEXTS, ticket_end
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.checks.findings import blocks
 from apps.core import clock
@@ -46,7 +46,7 @@ def test_a_node_that_refuses_is_followed_by_the_next() -> None:
 
 def test_a_node_that_does_not_vote_by_its_ticket_frees_the_miner() -> None:
     miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
-    first.fails[VOTE] = NodeRefused(WORDS["f3 isn't yet ready"], "f3 isn't yet ready to participate")
+    first.fails[VOTE] = NodeRefused(REFUSAL_TEXTS["f3 isn't yet ready"], "f3 isn't yet ready to participate")
 
     assert participate(miner, first, second).node == "http://b"
     assert second.votes_for() == [2001]

@@ -11,8 +11,8 @@ from django.db import connection
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block, Round
-from apps.blocks.services.guard import Reservation, blocks_reserve, blocks_signed
-from apps.blocks.services.rounds import rounds_won
+from apps.blocks.services.guard import Reservation, blocks_reserve, signed_blocks_store
+from apps.blocks.services.rounds import wins_record
 from apps.core import clock
 from poolsite.devnet.node import Devnet
 from poolsite.filecoin.address import id_address
@@ -48,7 +48,7 @@ def won(epoch: int, *, count: int = MINERS) -> list[Round]:
         "win_count": 1,
         "at": at,
     }
-    return rounds_won([Round(miner=miner, **facts) for miner in miners])
+    return wins_record([Round(miner=miner, **facts) for miner in miners])
 
 
 def asked(
@@ -100,11 +100,11 @@ def test_only_an_unsigned_row_yields_to_a_block_of_the_miner_below(header: Block
     unsigned, signed, absent = rounds = won(50, count=3)
     other = (Cid(bytes(header.parents[0].data[:-1]) + b"\0"),)
     facts: dict[str, Any] = {"epoch": 49, "base_height": 48, "state": "WON", "at": clock.now()}
-    earlier = rounds_won([Round(miner=one.miner, **facts) for one in rounds])
+    earlier = wins_record([Round(miner=one.miner, **facts) for one in rounds])
     below = [asked(header, one, parents=other) for one in earlier]
     rows = blocks_reserve(below)
     assert isinstance(rows[1], Block)
-    blocks_signed([(rows[1], below[1].block)])
+    signed_blocks_store([(rows[1], below[1].block)])
 
     results = blocks_reserve(
         [
@@ -124,7 +124,7 @@ def test_two_services_reserve_and_write_the_same_rows(header: BlockHeader) -> No
     def serve(name: str, order: list[Round]) -> None:
         gate.wait()
         for _ in range(10):
-            rounds_won([Round(**{f: getattr(one, f) for f in FACTS}) for one in order])
+            wins_record([Round(**{f: getattr(one, f) for f in FACTS}) for one in order])
             rows[name] = blocks_reserve([asked(header, one) for one in order])
         connection.close()
 
@@ -150,7 +150,9 @@ def test_signed_headers_are_kept_with_their_own_rows(header: BlockHeader) -> Non
     wanted = [asked(header, one) for one in won(50)]
     rows = blocks_reserve(wanted)
 
-    blocks_signed([(row, one.block) for row, one in zip(rows, wanted, strict=True) if isinstance(row, Block)])
+    signed_blocks_store(
+        [(row, one.block) for row, one in zip(rows, wanted, strict=True) if isinstance(row, Block)]
+    )
 
     kept = {row.actor_id: row.cid for row in Block.objects.all()}
     assert kept == {one.block.header.miner.actor_id: str(one.block.cid) for one in wanted}

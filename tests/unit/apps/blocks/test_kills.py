@@ -9,7 +9,7 @@ import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.rounds.miner_round import MinerRound
-from apps.blocks.services.rounds import rounds_interrupted
+from apps.blocks.services.rounds import rounds_interrupt
 from apps.blocks.states import RoundState
 from tests.unit.apps.blocks.won_round import STEPS, in_thread
 
@@ -64,6 +64,6 @@ async def test_a_win_that_was_left_behind_is_called_interrupted(world):
     [row] = await in_thread(lambda: list(Round.objects.filter(win_count__gt=0)))
     assert row.state == RoundState.WON
 
-    assert await in_thread(lambda: rounds_interrupted(before=row.epoch)) == 0
-    assert await in_thread(lambda: rounds_interrupted(before=row.epoch + 1)) == 1
+    assert await in_thread(lambda: rounds_interrupt(before=row.epoch)) == 0
+    assert await in_thread(lambda: rounds_interrupt(before=row.epoch + 1)) == 1
     assert (await in_thread(lambda: Round.objects.get(pk=row.pk))).state == RoundState.INTERRUPTED

@@ -14,7 +14,7 @@ from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.selection import MessageSelection
 from apps.blocks.rounds.timing import RoundTimes
 from apps.blocks.selectors.mining_miners import miners_mining
-from apps.blocks.services.rounds import rounds_at, rounds_record
+from apps.blocks.services.rounds import rounds_read, rounds_record
 from apps.chain.node.client import chain_client
 from apps.chain.node.link import link_to
 from apps.chain.services.heads import head_follow
@@ -160,7 +160,7 @@ class World:
             network_version=27,
         )
         [miner] = await asyncio.to_thread(in_database, miners_mining)
-        found = await asyncio.to_thread(in_database, lambda: rounds_at([miner.row], epoch=epoch))
+        found = await asyncio.to_thread(in_database, lambda: rounds_read([miner.row], epoch=epoch))
         row = await MinerRound(miner, context, found=found.get(miner.row.pk)).run()
         if row is not None and keep:
             await asyncio.to_thread(in_database, rounds_record, [row])

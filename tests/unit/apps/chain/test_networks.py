@@ -25,7 +25,7 @@ from apps.chain.states import NodeState
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.core.liveness import heartbeat_send
-from apps.messages.services.publish import nodes_for_publishing
+from apps.messages.services.publish import publishing_nodes_list
 from apps.miners.services.network_unbind import network_unbind
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
@@ -114,7 +114,7 @@ def test_what_nobody_tells_is_refused_before_anything_is_bound(
     assert not Network.objects.exists()
     assert Node.objects.get().state == NodeState.RULES_MISSING
     assert nodes_for_reading() == []
-    assert nodes_for_publishing() == []
+    assert publishing_nodes_list() == []
     today = text_of(signed_in("olga").get("/"))
     assert "SupportedProofTypes: set NETWORK_PARAMS" in today
     assert "the network parameters of node" in today

@@ -61,7 +61,7 @@ def test_a_signer_proves_its_first_key(hub: Hub) -> None:
     found = connection_test.signer_test(row)
 
     assert found.is_good
-    assert found.words.startswith("signed in ")
+    assert found.text.startswith("signed in ")
     assert [(which, payload) for which, _, payload in hub.asked] == [(str(row.pk), address)]
 
 
@@ -71,7 +71,7 @@ def test_a_signer_that_refuses_or_is_gone_says_so(hub: Hub) -> None:
 
     found = connection_test.signer_test(row)
 
-    assert (found.is_good, found.words) == (False, "the policy forbids it")
+    assert (found.is_good, found.text) == (False, "the policy forbids it")
 
 
 def test_a_signer_without_a_key_is_asked_nothing(hub: Hub) -> None:
@@ -80,7 +80,7 @@ def test_a_signer_without_a_key_is_asked_nothing(hub: Hub) -> None:
 
     found = connection_test.signer_test(row)
 
-    assert (found.is_good, found.words, hub.asked) == (False, "it holds no key", [])
+    assert (found.is_good, found.text, hub.asked) == (False, "it holds no key", [])
 
 
 def test_who_serves_an_account_is_sent_away_with_the_approval(
@@ -121,8 +121,8 @@ def test_a_provers_proof_is_verified(hub: Hub) -> None:
 
     found = connection_test.prover_test(factories.prover_connection(MINER), request=asked_for())
 
-    assert found.is_good, found.words
-    assert found.words.endswith("and it is valid")
+    assert found.is_good, found.text
+    assert found.text.endswith("and it is valid")
 
 
 def test_a_proof_for_something_else_does_not_hold(hub: Hub) -> None:
@@ -131,7 +131,7 @@ def test_a_proof_for_something_else_does_not_hold(hub: Hub) -> None:
     found = connection_test.prover_test(factories.prover_connection(MINER), request=asked_for())
 
     assert not found.is_good
-    assert found.words.startswith("its proof is invalid: ")
+    assert found.text.startswith("its proof is invalid: ")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_is_no_proof_is_named(hub: Hub, answer: Any, words: str) -> None:
     found = connection_test.prover_test(factories.prover_connection(MINER), request=asked_for())
 
     assert not found.is_good
-    assert found.words.startswith(words)
+    assert found.text.startswith(words)
 
 
 def test_a_storage_is_asked_nothing(hub: Hub) -> None:

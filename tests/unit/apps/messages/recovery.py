@@ -43,7 +43,9 @@ class Dump:
 
 def without_ids(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a signer as venus-wallet: it keeps no ids and signs whatever it is asked for."""
-    monkeypatch.setattr("apps.messages.services.recovery.restore.ids_signed", lambda *_args, **_kwargs: {})
+    monkeypatch.setattr(
+        "apps.messages.services.recovery.restore.signed_ids_read", lambda *_args, **_kwargs: {}
+    )
     monkeypatch.setattr("tests.messaging.origin_check", lambda *_args: None)
 
 

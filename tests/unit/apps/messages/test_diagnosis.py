@@ -205,7 +205,7 @@ def test_a_message_that_the_chain_refused_says_why(pool: Pool) -> None:
     found = diagnosed(pool, "one")
 
     assert found.evidence == {"exit_code": 16, "text": "a parameter is invalid"}
-    assert found.words == "it failed on chain with exit code 16: a parameter is invalid"
+    assert found.text == "it failed on chain with exit code 16: a parameter is invalid"
     assert "push a new message to try again" in found.by_itself
 
 

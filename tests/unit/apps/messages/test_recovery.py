@@ -167,16 +167,16 @@ def test_two_processes_that_read_back_at_once_leave_nothing_to_decide(
     dump = Dump()
     pool.choose()
     heads(pool, 3)
-    asked = vars(restore)["ids_signed"]  # of the signer beside the test
+    asked = vars(restore)["signed_ids_read"]  # of the signer beside the test
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
-        monkeypatch.setattr(restore, "ids_signed", asked)
+        monkeypatch.setattr(restore, "signed_ids_read", asked)
         recovery_step(client=pool.client, now=pool.now)
         return asked(*args, **kwargs)
 
     dump.restore()
     restore_check(now=pool.now)
-    monkeypatch.setattr(restore, "ids_signed", overtaken)
+    monkeypatch.setattr(restore, "signed_ids_read", overtaken)
     recovery_step(client=pool.client, now=pool.now)
 
     assert pool.row("waiting").state == MessageState.LANDED
@@ -364,7 +364,7 @@ def test_an_absent_signer_is_waited_for_where_it_may_know_the_ids(
         raise SignerAway(address)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.messages.services.recovery.restore.ids_signed", away)
+        patch.setattr("apps.messages.services.recovery.restore.signed_ids_read", away)
         heads(pool, 2)
     assert Sender.objects.get(address=address).wait == Wait.RECOVERY
     assert paid(pool, address) == [5]
@@ -385,18 +385,18 @@ def test_two_processes_that_look_at_once_see_no_older_copy(
 ) -> None:
     settings.DATABASE_MARKER = tmp_path / "var.database"
     restore_check(now=pool.now)
-    asked = detect.database_identity
+    asked = detect.database_identity_read
 
     def overtaken() -> detect.Identity:
         seen = asked()
-        monkeypatch.setattr(detect, "database_identity", asked)
+        monkeypatch.setattr(detect, "database_identity_read", asked)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_logical_emit_message(false, 'test', 'more log', true)")
         assert asked().position > seen.position
         restore_check(now=pool.now)  # another process, whose marker is further on
         return seen
 
-    monkeypatch.setattr(detect, "database_identity", overtaken)
+    monkeypatch.setattr(detect, "database_identity_read", overtaken)
 
     assert restore_check(now=pool.now).since is None
 

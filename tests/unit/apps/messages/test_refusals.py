@@ -9,7 +9,7 @@ import pytest
 
 from apps.messages import tasks
 from apps.messages.diagnosis import message_diagnose
-from apps.messages.services.refusals import LATELY, refusals_explain, refusals_unexplained
+from apps.messages.services.refusals import LATELY, refusals_explain, unexplained_refusals_list
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test_what_the_actor_said_stands_with_the_message(refused: Pool) -> None:
 
     row = refused.row("one")
     assert (row.state, row.exit_code, row.error) == (MessageState.LANDED, 16, SAID)
-    assert message_diagnose(row, head=refused.head).words.endswith(f"; the actor said: {SAID}")
+    assert message_diagnose(row, head=refused.head).text.endswith(f"; the actor said: {SAID}")
     assert explained(refused) == 0
     assert replays(refused) == 1
 
@@ -59,8 +59,8 @@ def test_nobody_asks_about_what_succeeded_or_is_long_over(pool: Pool) -> None:
     pool.step()
     pool.step()
 
-    assert not refusals_unexplained(now=pool.now + LATELY + timedelta(seconds=1))
-    assert [row.push_id for row in refusals_unexplained(now=pool.now)] == ["old"]
+    assert not unexplained_refusals_list(now=pool.now + LATELY + timedelta(seconds=1))
+    assert [row.push_id for row in unexplained_refusals_list(now=pool.now)] == ["old"]
 
 
 def test_a_node_that_does_not_tell_changes_nothing(refused: Pool) -> None:
@@ -69,7 +69,7 @@ def test_a_node_that_does_not_tell_changes_nothing(refused: Pool) -> None:
     assert explained(refused) == 0
 
     assert refused.row("one").error == ""
-    words = message_diagnose(refused.row("one"), head=refused.head).words
+    words = message_diagnose(refused.row("one"), head=refused.head).text
     assert words == "it failed on chain with exit code 16: a parameter is invalid"
 
 

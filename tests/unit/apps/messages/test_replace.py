@@ -13,7 +13,7 @@ from apps.messages.services.cancel import message_mark_bad, messages_clear
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.push_items import SendSpec
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees, premium_floor
+from apps.messages.services.replacement_fees import NewFees, premium_floor_compute
 from apps.messages.services.retry import message_retry, messages_recover
 from apps.messages.states import MessageState
 
@@ -36,8 +36,8 @@ def filled(pool: Pool, *names: str) -> str:
 
 
 def test_the_floor_is_the_pools_rule() -> None:
-    assert premium_floor(100_000) == 125_001
-    assert premium_floor(100_000, ratio=1.0) == 110_001
+    assert premium_floor_compute(100_000) == 125_001
+    assert premium_floor_compute(100_000, ratio=1.0) == 110_001
 
 
 def test_an_automatic_replacement_raises_and_keeps_the_nonce(pool: Pool) -> None:

@@ -12,7 +12,7 @@ from apps.messages.selectors.messages import message_events
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.messages.services.push_items import SendSpec
-from apps.messages.services.retry import message_retry_now, retry_after_funding
+from apps.messages.services.retry import funded_messages_retry, message_retry_now
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
@@ -40,11 +40,11 @@ def test_a_funded_sender_is_tried_on_the_first_head_that_sees_the_money(pool: Po
     pool.push("one", address, value=5 * FIL)
     assert pool.row("one").wait == Wait.FUNDS, "it is known at once"
     rest_long(pool, "one")
-    assert retry_after_funding(head=pool.head) == 0
+    assert funded_messages_retry(head=pool.head) == 0
 
     pool.node.balances[address] = 10 * FIL
     Wallet.objects.filter(address=address).update(balance=10 * FIL)
-    assert retry_after_funding(head=pool.head) == 1
+    assert funded_messages_retry(head=pool.head) == 1
     pool.choose()
 
     assert pool.row("one").state == MessageState.FILLED
@@ -59,7 +59,7 @@ def test_another_senders_money_wakes_nobody(pool: Pool) -> None:
 
     Wallet.objects.filter(address=rich).update(balance=10 * FIL)
 
-    assert retry_after_funding(head=pool.head) == 1
+    assert funded_messages_retry(head=pool.head) == 1
     assert pool.row(poor).retry_height > pool.head.height
     assert pool.row(rich).retry_height == 0
 

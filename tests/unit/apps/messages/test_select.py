@@ -14,7 +14,7 @@ from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.method_rules import actor_rules_set
 from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.retry import message_retry
-from apps.messages.services.select import sender_select, senders_due
+from apps.messages.services.select import due_senders_list, sender_select
 from apps.messages.services.senders import sender_set, sender_set_nonce
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.users.principals import SYSTEM
@@ -121,7 +121,7 @@ def test_a_failing_message_stops_nobody_and_rests(pool: Pool) -> None:
     assert bad.error.startswith("gas estimate: ")
     assert bad.retry_height > pool.head.height
     assert pool.row("good").nonce == 0
-    assert senders_due(head=pool.head) == []
+    assert due_senders_list(head=pool.head) == []
 
 
 def test_failing_messages_do_not_take_the_places_of_good_ones(pool: Pool) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
     from apps.miners.models import Miner
-    from apps.moves.steps import Step, Way
+    from apps.moves.steps import Direction, Step
     from poolsite.wire.policy import PolicyState
 
 HEIGHT = 1000
@@ -115,7 +115,7 @@ def looked(of: Miner, *, bad: set[int], at: int) -> None:
         SectorCheck.objects.update_or_create(miner=of, number=number, store="s1", defaults=found)
 
 
-def steps(of: Miner, way: Way) -> dict[str, Step]:
+def steps(of: Miner, way: Direction) -> dict[str, Step]:
     """Return the steps of a move by their keys."""
     of.refresh_from_db()
-    return {step.key: step for step in move_of(of, SYSTEM, way=way).steps}
+    return {step.key: step for step in move_of(of, SYSTEM, direction=way).steps}

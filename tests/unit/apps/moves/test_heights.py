@@ -9,7 +9,7 @@ import pytest
 from apps.core.errors import BadValue, NotAllowed
 from apps.miners.models import Miner
 from apps.moves.errors import MoveRefused
-from apps.moves.services.heights import move_cancel, move_in, move_out
+from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
 from apps.proving.models import WindowPost
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
@@ -35,16 +35,16 @@ def test_in_and_out_and_in_again_each_once() -> None:
     signed_for(miner)
 
     for _ in range(2):
-        move_in(miner, height=1010, by=SYSTEM)
+        miner_move_in(miner, height=1010, by=SYSTEM)
     assert heights() == (1010, None)
     factories.head(1015)
     for _ in range(2):
-        move_out(miner, height=1040, by=SYSTEM)
+        miner_move_out(miner, height=1040, by=SYSTEM)
     assert heights() == (1010, 1040)
     with pytest.raises(MoveRefused, match="cancel that first"):
-        move_in(miner, height=1050, by=SYSTEM)
+        miner_move_in(miner, height=1050, by=SYSTEM)
     factories.head(1041)
-    move_in(miner, height=1050, by=SYSTEM)
+    miner_move_in(miner, height=1050, by=SYSTEM)
     assert heights() == (1050, None)
 
     lines = list(AuditEntry.objects.filter(action__startswith="miner.move").order_by("pk"))
@@ -55,9 +55,9 @@ def test_in_and_out_and_in_again_each_once() -> None:
 
 
 @pytest.mark.parametrize("height", [-1, 0, 999, 1000, 1061])
-@pytest.mark.parametrize("change", [move_in, move_out])
+@pytest.mark.parametrize("change", [miner_move_in, miner_move_out])
 def test_a_height_that_is_past_or_far_is_refused(change: Callable[..., Miner], height: int) -> None:
-    miner = moving(works_until=0 if change is move_in else None)
+    miner = moving(works_until=0 if change is miner_move_in else None)
     signed_for(miner)
     before = heights()
 
@@ -72,7 +72,7 @@ def test_nothing_moves_in_without_its_key() -> None:
     miner = moving()
 
     with pytest.raises(MoveRefused, match="no connected signer holds the key"):
-        move_in(miner, height=1010, by=SYSTEM)
+        miner_move_in(miner, height=1010, by=SYSTEM)
 
     assert heights() == (None, 0)
 
@@ -80,13 +80,13 @@ def test_nothing_moves_in_without_its_key() -> None:
 def test_only_what_is_elsewhere_moves_in_and_what_is_here_moves_out() -> None:
     miner = moving()
     with pytest.raises(MoveRefused, match="another program already proves this miner"):
-        move_out(miner, height=1010, by=SYSTEM)
+        miner_move_out(miner, height=1010, by=SYSTEM)
     Miner.objects.update(works_until=None)
     with pytest.raises(MoveRefused, match="the pool proves this miner, or will from the height set"):
-        move_in(miner, height=1010, by=SYSTEM)
+        miner_move_in(miner, height=1010, by=SYSTEM)
     Miner.objects.update(works_from=1020)
     with pytest.raises(MoveRefused, match="at height 1\u202f020: cancel that instead"):
-        move_out(miner, height=1030, by=SYSTEM)
+        miner_move_out(miner, height=1030, by=SYSTEM)
 
 
 def begun(miner: Miner, opens: int) -> WindowPost:
@@ -106,8 +106,8 @@ def test_a_window_whose_proof_has_begun_stays_the_pools() -> None:
     begun(miner, 1010)
 
     with pytest.raises(MoveRefused, match="deadline 5, which opens at 1\u202f010, has already started"):
-        move_out(miner, height=1010, by=SYSTEM)
-    move_out(miner, height=1011, by=SYSTEM)
+        miner_move_out(miner, height=1010, by=SYSTEM)
+    miner_move_out(miner, height=1011, by=SYSTEM)
 
     assert heights() == (None, 1011)
 
@@ -118,11 +118,11 @@ def test_a_height_is_cancelled_while_it_is_to_come() -> None:
     with pytest.raises(MoveRefused, match="no future height is set"):
         move_cancel(miner, by=SYSTEM)
 
-    move_in(miner, height=1010, by=SYSTEM)
+    miner_move_in(miner, height=1010, by=SYSTEM)
     move_cancel(miner, by=SYSTEM)
     assert heights() == (None, 0)
 
-    move_in(miner, height=1010, by=SYSTEM)
+    miner_move_in(miner, height=1010, by=SYSTEM)
     begun(miner, 1010)
     with pytest.raises(MoveRefused, match="move out instead"):
         move_cancel(miner, by=SYSTEM)
@@ -130,13 +130,13 @@ def test_a_height_is_cancelled_while_it_is_to_come() -> None:
     factories.head(1010)
     with pytest.raises(MoveRefused, match="no future height is set"):
         move_cancel(miner, by=SYSTEM)
-    move_out(miner, height=1030, by=SYSTEM)
+    miner_move_out(miner, height=1030, by=SYSTEM)
     move_cancel(miner, by=SYSTEM)
     assert heights() == (1010, None)
     assert AuditEntry.objects.filter(action="miner.move-cancel").count() == 2
 
 
-@pytest.mark.parametrize("change", [move_in, move_out])
+@pytest.mark.parametrize("change", [miner_move_in, miner_move_out])
 def test_only_those_who_sign_for_it_set_a_height(change: Callable[..., Miner]) -> None:
     miner = moving()
     signed_for(miner)

@@ -11,9 +11,9 @@ from apps.blocks.models import Block
 from apps.core import clock
 from apps.gateway.models import SignerConnection
 from apps.miners.models import Miner
-from apps.moves.selectors import move_of, way_of
-from apps.moves.services.heights import move_in, move_out
-from apps.moves.steps import StepState, Way
+from apps.moves.selectors import direction_of, move_of
+from apps.moves.services.heights import miner_move_in, miner_move_out
+from apps.moves.steps import Direction, StepState
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.states import PostState
 from apps.sectors.models import SealTarget, Sector
@@ -55,20 +55,20 @@ def allowed(monkeypatch: pytest.MonkeyPatch, *to: str) -> None:
     monkeypatch.setattr("apps.moves.readings.policy_read", lambda *_args, **_named: state)
 
 
-def state(of: Miner, key: str, way: Way = Way.IN) -> StepState:
+def state(of: Miner, key: str, way: Direction = Direction.IN) -> StepState:
     return steps(of, way)[key].state
 
 
 def test_keys_policy_and_funds(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:
     miner = moving()
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert (found["keys"].state, found["policy"].state) == (StepState.TO_DO, StepState.BLOCKED)
     assert f"lotus wallet export {miner.worker}" in found["keys"].command
     assert "0 of 1 keys" in found["keys"].figure
 
     signed_for(miner)
     allowed(monkeypatch, "f02000")
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert (found["keys"].state, found["policy"].state) == (StepState.DONE, StepState.TO_DO)
     assert "signer policy --miner f01000" in found["policy"].command
     allowed(monkeypatch, "f01000")
@@ -82,29 +82,29 @@ def test_keys_policy_and_funds(chain: MovingChain, monkeypatch: pytest.MonkeyPat
 
 def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     miner = moving()
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert {found[key].state for key in ("provers", "rows")} == {StepState.TO_DO}
     assert {found[key].state for key in ("files", "looks", "height")} == {StepState.BLOCKED}
 
     adopted(miner, count=2)
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert found["provers"].state == StepState.DONE
     assert (found["rows"].state, "2 of 3 live sectors" in found["rows"].figure) == (StepState.TO_DO, True)
     proving(miner, 9, store="")
     counted()
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert (found["rows"].state, found["files"].state) == (StepState.DONE, StepState.TO_DO)
     assert found["files"].figure == "1 without a store: 9"
     factories.store(factories.worker("sealer-1", kinds=["SEAL"]), "s2")
     Sector.objects.filter(number=9).update(store="s2")
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert (found["files"].state, found["provers"].state) == (StepState.DONE, StepState.TO_DO)
     assert "none can read s2" in found["provers"].figure
     Sector.objects.filter(number=9).update(store="s1")
 
-    assert steps(miner, Way.IN)["looks"].figure == "files opened for 0 of 3 sectors that must be proven"
+    assert steps(miner, Direction.IN)["looks"].figure == "files opened for 0 of 3 sectors that must be proven"
     looked(miner, bad={9}, at=990)
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert found["looks"].state == StepState.TO_DO
     looked_at = "files opened for 3 of 3 sectors that must be proven; 1 missing or damaged: 9"
     assert found["looks"].figure == looked_at
@@ -114,13 +114,13 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
 
 def test_what_lotus_miner_seals_and_its_numbers(chain: MovingChain) -> None:
     miner = moving(deposits=FIL)
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert (found["sealing"].state, "1.0000 FIL" in found["sealing"].figure) == (StepState.TO_DO, True)
     assert found["numbers"].state == StepState.TO_DO
 
     Miner.objects.update(deposits=0)
     sectorid_import(miner, number=41, principal=SYSTEM)
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert (found["sealing"].state, found["numbers"].state) == (StepState.DONE, StepState.DONE)
     assert found["numbers"].figure == "the next number is 42"
     Miner.objects.update(deposits=FIL)
@@ -134,20 +134,20 @@ def test_the_height_and_lotus_miners_last_window(chain: MovingChain, monkeypatch
     allowed(monkeypatch, "f01000")
     adopted(miner)
     assert state(miner, "height") == StepState.TO_DO
-    assert "stop" not in steps(miner, Way.IN)
+    assert "stop" not in steps(miner, Direction.IN)
 
-    move_in(miner, height=1030, by=SYSTEM)
-    found = steps(miner, Way.IN)
+    miner_move_in(miner, height=1030, by=SYSTEM)
+    found = steps(miner, Direction.IN)
     assert found["height"].state == StepState.DONE
     assert "reached in" in found["height"].figure
     assert "deadline 5, opens at 1\u202f010" in found["stop"].figure
     factories.head(1011)
-    assert "is open and not proven yet: keep it running" in steps(miner, Way.IN)["stop"].figure
+    assert "is open and not proven yet: keep it running" in steps(miner, Direction.IN)["stop"].figure
     chain.proven[5] = (0,)
-    assert "has landed: stop it now" in steps(miner, Way.IN)["stop"].figure
+    assert "has landed: stop it now" in steps(miner, Direction.IN)["stop"].figure
     Deadline.objects.filter(index=5).update(open_epoch=1070, close_epoch=1080)
     factories.head(1025)
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert "deadline 5 at 1\u202f010, has closed: stop it now" in found["stop"].figure
     assert found["stop"].state == StepState.TO_DO
     assert move_of(Miner.objects.get(), SYSTEM).is_pending
@@ -163,19 +163,19 @@ def test_blocks_wait_for_the_height_and_the_nodes_key(chain: MovingChain) -> Non
     signed_for(miner)
     miner_grant(tenant=miner.tenant, actor_id=1000)
     chain.has_key = False
-    found = steps(miner, Way.IN)
+    found = steps(miner, Direction.IN)
     assert (found["node"].state, found["blocks"].state) == (StepState.TO_DO, StepState.BLOCKED)
     assert "RemoteBackend" in found["node"].command
 
     chain.has_key = True
-    move_in(miner, height=1010, by=SYSTEM)
-    found = steps(miner, Way.IN)
+    miner_move_in(miner, height=1010, by=SYSTEM)
+    found = steps(miner, Direction.IN)
     assert (found["node"].state, found["blocks"].is_done) == (StepState.DONE, False)
     assert "heights --miner f01000 --close 1009" in found["blocks"].command
     factories.head(1010)
-    assert steps(miner, Way.IN)["blocks"].is_done
+    assert steps(miner, Direction.IN)["blocks"].is_done
     miner_grant(tenant=miner.tenant, actor_id=1000, open_mining=False)
-    assert not steps(miner, Way.IN)["blocks"].is_done
+    assert not steps(miner, Direction.IN)["blocks"].is_done
 
 
 def post(of: Miner, opens: int, *, index: int, **data: Any) -> WindowPost:
@@ -187,18 +187,18 @@ def post(of: Miner, opens: int, *, index: int, **data: Any) -> WindowPost:
 def test_the_first_window_counts_once_the_pools_own_proof_has_landed(chain: MovingChain) -> None:
     miner = moving()
     signed_for(miner)
-    move_in(miner, height=1010, by=SYSTEM)
+    miner_move_in(miner, height=1010, by=SYSTEM)
     assert state(miner, "window") == StepState.TO_DO
     mine = post(miner, 1010, index=5, state=PostState.LANDED)
-    assert not steps(miner, Way.IN)["window"].is_done, "the chain had it already, sent by another program"
+    assert not steps(miner, Direction.IN)["window"].is_done, "the chain had it, sent by another program"
     WindowPost.objects.filter(pk=mine.pk).update(message_id="post:1")
-    assert steps(miner, Way.IN)["window"].is_done
+    assert steps(miner, Direction.IN)["window"].is_done
 
 
 def test_which_windows_are_whose_and_proven(chain: MovingChain) -> None:
     miner = moving()
     signed_for(miner)
-    move_in(miner, height=1010, by=SYSTEM)
+    miner_move_in(miner, height=1010, by=SYSTEM)
     Partition.objects.filter(deadline__index=4).update(live=[7, 70], faulty=[70])
     chain.proven[4] = (0,)
 
@@ -213,30 +213,31 @@ def test_which_windows_are_whose_and_proven(chain: MovingChain) -> None:
     assert move_of(Miner.objects.get(), SYSTEM).windows[0].is_proven is False
 
 
-def test_the_way_is_out_once_a_height_for_that_is_set(chain: MovingChain) -> None:
-    assert way_of(Miner(works_until=0)) == way_of(Miner()) == Way.IN
-    assert way_of(Miner(works_until=1010)) == way_of(Miner(create_message_id="m")) == Way.OUT
+def test_the_direction_is_out_once_a_height_for_that_is_set(chain: MovingChain) -> None:
+    assert direction_of(Miner(works_until=0)) == direction_of(Miner()) == Direction.IN
+    moving_out, created = Miner(works_until=1010), Miner(create_message_id="m")
+    assert direction_of(moving_out) == direction_of(created) == Direction.OUT
 
 
 def test_new_sectors_end_before_anything_leaves(chain: MovingChain) -> None:
     miner = moving(works_until=None)
     SealTarget.objects.create(miner=miner, in_work=3, since=clock.now(), look_at=clock.now())
-    found = steps(miner, Way.OUT)
+    found = steps(miner, Direction.OUT)
     assert (found["target"].state, found["numbers"].state, found["work"].is_done) == (
         StepState.TO_DO,
         StepState.BLOCKED,
         True,
     )
     SealTarget.objects.all().delete()
-    assert state(miner, "numbers", Way.OUT) == StepState.TO_DO
+    assert state(miner, "numbers", Direction.OUT) == StepState.TO_DO
     number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=[range(42)])
-    found = steps(miner, Way.OUT)
+    found = steps(miner, Direction.OUT)
     assert (found["numbers"].state, number) == (StepState.DONE, 42)
     assert "continues at 42" in found["numbers"].figure
 
     factories.sector(miner, state="PRECOMMIT_LANDED")
     factories.message(miner.worker, to="f01000", state="FILLED")
-    found = steps(miner, Way.OUT)
+    found = steps(miner, Direction.OUT)
     assert found["work"].figure == "in progress: 1 sector, 1 message"
     assert (found["work"].state, found["height"].state) == (StepState.TO_DO, StepState.BLOCKED)
 
@@ -245,20 +246,20 @@ def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -
     miner = moving(works_until=None)
     signed_for(miner)
     sectorid_export(miner, principal=SYSTEM, now=clock.now())
-    assert state(miner, "height", Way.OUT) == StepState.TO_DO
-    assert "start" not in steps(miner, Way.OUT)
+    assert state(miner, "height", Direction.OUT) == StepState.TO_DO
+    assert "start" not in steps(miner, Direction.OUT)
 
-    move_out(miner, height=1020, by=SYSTEM)
+    miner_move_out(miner, height=1020, by=SYSTEM)
     last = post(miner, 1010, index=5, state=PostState.SENT)
-    found = steps(miner, Way.OUT)
+    found = steps(miner, Direction.OUT)
     assert {found[key].state for key in ("proofs", "blocks")} == {StepState.TO_DO}
     assert {found[key].state for key in ("start", "window", "keys")} == {StepState.BLOCKED}
     assert "the last one is deadline 5, open from 1\u202f010" in found["proofs"].figure
     factories.head(1020)
-    assert steps(miner, Way.OUT)["proofs"].figure == "1 proof not landed yet"
+    assert steps(miner, Direction.OUT)["proofs"].figure == "1 proof not landed yet"
     WindowPost.objects.filter(pk=last.pk).update(state=PostState.LANDED)
     Block.objects.create(actor_id=1000, height=1019, parents=b"p" * 32, unsigned=b"", reserved_at=clock.now())
-    found = steps(miner, Way.OUT)
+    found = steps(miner, Direction.OUT)
     assert {found[key].state for key in ("proofs", "blocks")} == {StepState.DONE}
     assert "the last one was at 1\u202f019" in found["blocks"].figure
     assert (found["start"].state, found["window"].state) == (StepState.TO_DO, StepState.BLOCKED)
@@ -267,9 +268,9 @@ def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -
     assert f"signer export {miner.worker}" in found["start"].command
 
     factories.head(1031)
-    assert "is open and not proven" in steps(miner, Way.OUT)["window"].figure
+    assert "is open and not proven" in steps(miner, Direction.OUT)["window"].figure
     chain.proven[1] = (0,)
-    found = steps(miner, Way.OUT)
+    found = steps(miner, Direction.OUT)
     assert {found[key].state for key in ("start", "window")} == {StepState.DONE}
     assert found["keys"].state == StepState.TO_DO
     SignerConnection.objects.update(closed_at=clock.now())
@@ -279,11 +280,11 @@ def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -
 def test_the_height_comes_by_the_clock_where_nobody_else_makes_blocks(chain: MovingChain) -> None:
     moving(works_until=1020)
     factories.head(1018)
-    assert state(Miner.objects.get(), "blocks", Way.OUT) == StepState.TO_DO
+    assert state(Miner.objects.get(), "blocks", Direction.OUT) == StepState.TO_DO
 
     factories.head(1018, arrived_at=clock.now() - timedelta(minutes=1), timestamp=0)
 
-    assert state(Miner.objects.get(), "blocks", Way.OUT) == StepState.DONE
+    assert state(Miner.objects.get(), "blocks", Direction.OUT) == StepState.DONE
     assert move_of(Miner.objects.get(), SYSTEM).height == 1018
 
 
@@ -291,7 +292,7 @@ def test_a_missed_last_window_is_said(chain: MovingChain) -> None:
     miner = moving(works_until=1020)
     post(miner, 1010, index=5, state=PostState.MISSED)
     factories.head(1021)
-    found = steps(miner, Way.OUT)["proofs"]
+    found = steps(miner, Direction.OUT)["proofs"]
     assert (found.is_done, "deadline 5 at 1\u202f010 was missed" in found.figure) == (False, True)
 
 
@@ -302,6 +303,6 @@ def test_a_window_of_lotus_miner_that_is_over_is_told_by_its_faults(
     miner = moving(works_until=1005)
     Deadline.objects.filter(index=5).update(open_epoch=1070, close_epoch=1080, faulty=faulty)
     factories.head(1021)
-    found = steps(miner, Way.OUT)["window"]
+    found = steps(miner, Direction.OUT)["window"]
     assert (found.is_done, f"{faulty} of 1 sector faulty" in found.figure) == (is_done, True)
     assert HEIGHT < 1021

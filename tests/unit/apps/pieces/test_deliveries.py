@@ -26,7 +26,13 @@ from apps.pieces.files import piece_path
 from apps.pieces.models import PieceDelivery
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.services import deliveries
-from apps.pieces.services.deliveries import ATTEMPTS_MAX, FAILED_KEPT, TOLD, WAIT_MAX, deliveries_send
+from apps.pieces.services.deliveries import (
+    ATTEMPTS_MAX,
+    FAILURE_RETENTION,
+    RESULT_REPEATED,
+    WAIT_MAX,
+    deliveries_send,
+)
 from apps.sectors.errors.runs import NotUnsealed
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
@@ -88,7 +94,7 @@ def test_a_kept_piece_is_sent_once_and_its_end_is_told(piece: Piece, market: Pie
 
     assert words == ["uploading"] * 2
     assert market.puts == [("/up?key=secret", "", DATA + bytes(SIZE - len(DATA)))]
-    later = clock.now() + 2 * TOLD
+    later = clock.now() + 2 * RESULT_REPEATED
     assert [ask(piece, url), ask(piece, url), ask(piece, url, now=later)] == ["finished"] * 2 + ["uploading"]
     deliveries_send(now=clock.now())
     assert len(market.puts) == 2
@@ -134,7 +140,7 @@ def test_a_piece_that_no_host_can_unseal_has_failed(piece: Piece, market: PieceS
 
     assert [ask(piece, market.url), ask(piece, market.url)] == ["failed"] * 2
     assert PieceDelivery.objects.get().error == "it could not be unsealed: comm_d"
-    assert ask(piece, market.url, now=clock.now() + 2 * FAILED_KEPT) == "set_up"
+    assert ask(piece, market.url, now=clock.now() + 2 * FAILURE_RETENTION) == "set_up"
 
 
 def test_no_host_is_to_unseal_a_sector_whose_ticket_nobody_knows(piece: Piece, market: PieceStore) -> None:
@@ -270,7 +276,7 @@ def test_slow_deliveries_hold_up_neither_others_nor_later_ones(
     piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = market.url.partition("//127.0.0.1")[2]
-    monkeypatch.setattr(deliveries, "LOOK_S", 0.05)
+    monkeypatch.setattr(deliveries, "POLL_S", 0.05)
     gate, sent = threading.Event(), []
 
     def put(target: Target, *_: Any, stop: threading.Event, **__: Any) -> None:
@@ -330,7 +336,7 @@ def test_what_is_due_is_read_a_few_at_a_time_by_an_index(piece: Piece) -> None:
 def test_no_more_is_read_while_all_places_are_taken(
     piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "LOOK_S", 0.01)
+    monkeypatch.setattr(deliveries, "POLL_S", 0.01)
     gate, looks = threading.Event(), []
 
     def put(*_: Any, **__: Any) -> None:
@@ -343,7 +349,7 @@ def test_no_more_is_read_while_all_places_are_taken(
     ended = deliveries._Sendings.end_done
 
     def end_done(sendings: deliveries._Sendings) -> None:
-        if waits := len(sendings.under_way) == deliveries.AT_ONCE and not gate.is_set():
+        if waits := len(sendings.in_progress) == deliveries.AT_ONCE and not gate.is_set():
             before = len(looks)
             assert sendings.begin_due()
             assert len(looks) == before

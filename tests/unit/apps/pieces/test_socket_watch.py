@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.pieces import socket_watch, sources
-from apps.pieces.socket_watch import GIVES_SLOWLY, OURS_SLOW, TAKES_SLOWLY, PutWatch, SocketWatch
+from apps.pieces.socket_watch import DESTINATION_SLOW, LOCAL_COPY_SLOW, SOURCE_SLOW, PutWatch, SocketWatch
 from apps.pieces.sources import SourceAway, url_opened
 from tests.dripping_market import dripping_market
 
@@ -33,11 +33,11 @@ class Clock:
 @pytest.mark.parametrize(
     ("source_s", "market_s", "words"),
     [
-        ((0, 61), (0, 0), OURS_SLOW),
-        ((0, 0), (61, 0), TAKES_SLOWLY),
-        ((0, 61), (200, 0), OURS_SLOW),
-        ((40, 1), (20, 0), OURS_SLOW),
-        ((20, 1), (40, 0), TAKES_SLOWLY),
+        ((0, 61), (0, 0), LOCAL_COPY_SLOW),
+        ((0, 0), (61, 0), DESTINATION_SLOW),
+        ((0, 61), (200, 0), LOCAL_COPY_SLOW),
+        ((40, 1), (20, 0), LOCAL_COPY_SLOW),
+        ((20, 1), (40, 0), DESTINATION_SLOW),
     ],
 )
 def test_who_was_slow_is_named(
@@ -98,20 +98,20 @@ def test_the_time_that_the_reader_takes_is_not_the_sources(monkeypatch: pytest.M
 def test_a_paused_watch_ends_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(socket_watch, "time", clock)
-    monkeypatch.setattr(socket_watch, "LOOK_S", 0.001)
+    monkeypatch.setattr(socket_watch, "POLL_S", 0.001)
     near, far = socket.socketpair()
     with near, far:
         watch = SocketWatch(near, rate=1 << 20, slow_s=60)
         watch.pause()
         clock.now = 1_000
-        with watch.begun():
+        with watch.started():
             time.sleep(0.05)  # many looks; a slower machine has fewer
-            assert watch.words == ""
+            assert watch.reason == ""
             watch.resume()
             clock.now = 2_000
             assert near.recv(1) == b"", "it is ended once its own time is over"
 
-    assert watch.words == GIVES_SLOWLY
+    assert watch.reason == SOURCE_SLOW
 
 
 def test_a_handshake_of_tls_that_drips_ends(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:

@@ -13,8 +13,13 @@ from apps.gateway.models import SignerKey
 from apps.messages.models import Sender
 from apps.proving.models import Deadline, ProofAttempt
 from apps.proving.services.forecast import forecasts_measure
-from apps.proving.services.miss_probability import Measured, ProofTime, measured, miss_probability
-from apps.proving.services.preconditions import lacks_of, readiness_of
+from apps.proving.services.miss_probability import (
+    Measured,
+    ProofTime,
+    miss_probability_estimate,
+    proof_times_read,
+)
+from apps.proving.services.preconditions import deadline_lacks_find, readiness_check
 from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Job, Worker
 from apps.wallets.models import Wallet
@@ -39,7 +44,7 @@ def probability(
 ) -> float | None:
     """Of the window from 960 to 970; the last epoch to land in is 969."""
     deadline = Deadline.objects.get()
-    return miss_probability(
+    return miss_probability_estimate(
         deadline, posts=posts, context=look(OneDeadline(), height), times=measured_times, hosts=hosts
     )
 
@@ -105,7 +110,7 @@ def test_measured_are_taken_proofs_of_the_hosts_in_charge() -> None:
         )
         ProofAttempt.objects.create(post=row, kind="FIRST", state="TAKEN", job=job, host=host)
 
-    found = measured(of.tenant_id, hosts={"p"})
+    found = proof_times_read(of.tenant_id, hosts={"p"})
 
     assert found.proofs == (ProofTime(2, 3, 2, 1),)
     assert found.landings == (3, 4)
@@ -125,7 +130,11 @@ def ready(**data: Any) -> Miner:
 
 def lacking(of: Miner) -> set[str]:
     """The names of what its deadline lacks."""
-    return set(lacks_of(Deadline.objects.get(), readiness=readiness_of(of, context=look(OneDeadline()))))
+    return set(
+        deadline_lacks_find(
+            Deadline.objects.get(), readiness=readiness_check(of, context=look(OneDeadline()))
+        )
+    )
 
 
 def test_nothing_is_lacking_where_all_is_there() -> None:
@@ -155,7 +164,9 @@ def test_each_precondition_is_named_when_it_does_not_hold() -> None:
     Sender.objects.update(gap_nonce=None)
 
     late = replace(look(OneDeadline()), now=now() + timedelta(seconds=20))
-    assert set(lacks_of(Deadline.objects.get(), readiness=readiness_of(of, context=late))) == {"head"}
+    assert set(deadline_lacks_find(Deadline.objects.get(), readiness=readiness_check(of, context=late))) == {
+        "head"
+    }
 
 
 def test_an_empty_sender_is_named_before_the_first_proof() -> None:

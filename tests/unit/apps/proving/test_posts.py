@@ -9,10 +9,10 @@ import pytest
 from apps.core import clock
 from apps.miners.partition_facts import PartitionFacts
 from apps.proving.models import WindowPost
-from apps.proving.services.jobs import lease_for
-from apps.proving.services.proof_coverage import proof_order
+from apps.proving.services.jobs import lease_length_compute
+from apps.proving.services.proof_coverage import proof_order_build
 from apps.proving.services.proving_context import ProvingContext
-from apps.proving.services.submissions import submit_params
+from apps.proving.services.submissions import submit_params_encode
 from apps.proving.services.windows import windows_open
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.bitfield import bitfield_of
@@ -62,7 +62,7 @@ def test_a_proof_covers_what_can_be_proved_in_the_partitions_order(
 ) -> None:
     partitions = data.pop("partitions", list(range(len(facts))))
 
-    assert proof_order(facts, post=post(partitions, **data)) == (order, kept)
+    assert proof_order_build(facts, post=post(partitions, **data)) == (order, kept)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_a_miner_without_a_period_has_no_windows() -> None:
 
 @pytest.mark.parametrize(("window_s", "lease_s"), [(16, 4), (10, 2), (2, 1), (60, 15), (1800, 15)])
 def test_a_proofs_lease_is_a_quarter_of_the_window_at_most_15_seconds(window_s: int, lease_s: int) -> None:
-    assert lease_for(window_s) == lease_s
+    assert lease_length_compute(window_s) == lease_s
 
 
 def test_the_message_names_skipped_sectors_and_the_chain_it_is_for() -> None:
     row = post([0, 2], skipped={"2": [7, 9]}, proof=b"proof")
 
-    params = from_cbor(SubmitWindowedPoStParams, submit_params(row, commit=b"c" * 32))
+    params = from_cbor(SubmitWindowedPoStParams, submit_params_encode(row, commit=b"c" * 32))
 
     assert [(part.index, list(part.skipped)) for part in params.partitions] == [(0, []), (2, [7, 9])]
     assert (params.deadline, params.chain_commit_epoch, params.chain_commit_rand) == (0, 958, b"c" * 32)

@@ -273,7 +273,7 @@ def test_debt_goes_with_one_of_the_messages_that_are_on_their_way() -> None:
 def test_a_pass_moves_nothing_of_a_miner_that_another_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     _, row = begun()
     done(row.job)
-    monkeypatch.setattr(recoveries, "TURN_S", 0.1)
+    monkeypatch.setattr(recoveries, "LOCK_WAIT_S", 0.1)
 
     with elsewhere(recoveries.RECOVERY_LOCK, str(row.miner_id)):
         assert advanced().state == RecoveryState.CHECKING

@@ -128,14 +128,14 @@ def test_a_proof_on_its_way_lands_as_the_givers_and_is_not_sent_twice(state: str
 
 def test_one_proof_that_cannot_be_read_costs_no_other_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     bad, good = post(miner()), post(miner())
-    submit = submissions.submit_params
+    submit = submissions.submit_params_encode
 
     def params(row: WindowPost, *, commit: bytes) -> bytes:
         if row.pk == bad.pk:
             raise TypeError("not a number")
         return submit(row, commit=commit)
 
-    monkeypatch.setattr(submissions, "submit_params", params)
+    monkeypatch.setattr(submissions, "submit_params_encode", params)
 
     posts_advance(look(OneDeadline()))
 

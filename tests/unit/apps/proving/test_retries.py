@@ -12,7 +12,11 @@ from apps.messages.states import MessageState, Wait
 from apps.proving.models import WindowPost
 from apps.proving.services import fault_rechecks, proofs
 from apps.proving.services.posts import posts_advance
-from apps.proving.services.retries import better_until, last_try_epoch, pause_after
+from apps.proving.services.retries import (
+    last_try_epoch_compute,
+    partial_proof_epoch_compute,
+    retry_pause_compute,
+)
 from apps.proving.states import AttemptKind, PostState
 from apps.sectors.states import JobState
 from apps.wallets.models import Wallet
@@ -38,15 +42,27 @@ def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pauses_double_from_none_to_a_tenth_of_the_window() -> None:
-    assert [pause_after(tries, window=60) for tries in (0, 1, 2, 3, 4, 5, 6, 99)] == [0, 0, 1, 2, 4, 6, 6, 6]
-    assert [pause_after(tries, window=10) for tries in (0, 1, 2, 3, 99)] == [0, 0, 1, 1, 1]
+    assert [retry_pause_compute(tries, window=60) for tries in (0, 1, 2, 3, 4, 5, 6, 99)] == [
+        0,
+        0,
+        1,
+        2,
+        4,
+        6,
+        6,
+        6,
+    ]
+    assert [retry_pause_compute(tries, window=10) for tries in (0, 1, 2, 3, 99)] == [0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize(("network", "last", "better"), [(NETWORK, 968, 962), (MAINNET, 1017, 975)])
 def test_the_last_epochs_are_shares_of_the_window(network: Any, last: int, better: int) -> None:
     row = WindowPost(open_epoch=OPEN, close_epoch=OPEN + network.proving.window)
 
-    assert (last_try_epoch(row, network=network), better_until(row, network=network)) == (last, better)
+    assert (
+        last_try_epoch_compute(row, network=network),
+        partial_proof_epoch_compute(row, network=network),
+    ) == (last, better)
 
 
 def test_failing_prover_is_retried_until_the_window_ends() -> None:

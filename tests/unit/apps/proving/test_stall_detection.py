@@ -9,7 +9,7 @@ import pytest
 
 from apps.core import clock
 from apps.proving.services.proving_context import ProvingContext
-from apps.proving.services.stall_detection import stall_reason
+from apps.proving.services.stall_detection import stall_detect
 from apps.sectors.models import Job, Worker
 from apps.sectors.states import JobState
 from poolsite.filecoin.policy import DEMO, MAINNET
@@ -43,8 +43,8 @@ def doubted(height: int, *, network: Network = MAINNET, last: int = LAST, **job:
     look = ProvingContext(
         client=cast("Any", None), network=network, head=cast("Any", At(height)), now=clock.now()
     )
-    stall = stall_reason(row, context=look, last=last)
-    return ("", False) if stall is None else (stall.words.split(" since")[0], stall.is_stalled)
+    stall = stall_detect(row, context=look, last=last)
+    return ("", False) if stall is None else (stall.text.split(" since")[0], stall.is_stalled)
 
 
 STILL, SILENT = "no progress on p", "no progress reported by p"
@@ -125,4 +125,4 @@ def test_a_job_that_nobody_holds_is_not_judged(job: dict[str, Any]) -> None:
         client=cast("Any", None), network=MAINNET, head=cast("Any", At(LAST)), now=clock.now()
     )
 
-    assert stall_reason(row, context=look, last=LAST) is None
+    assert stall_detect(row, context=look, last=LAST) is None

@@ -112,7 +112,7 @@ def test_a_pass_that_holds_one_proof_keeps_no_other(monkeypatch: pytest.MonkeyPa
     other.pk, other.uuid, other.part, other.partitions = None, WindowPost().uuid, 1, [1]
     other.save()
     moved = []
-    monkeypatch.setattr(posts, "TURN_S", 0.1)
+    monkeypatch.setattr(posts, "LOCK_WAIT_S", 0.1)
     monkeypatch.setattr(posts, "post_move", lambda post, *_, **_more: moved.append(post.pk))
     here, go_on = threading.Event(), threading.Event()
 

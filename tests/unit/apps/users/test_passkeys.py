@@ -13,11 +13,11 @@ from apps.users.services.logins import LoginFailed, passkey_login
 from apps.users.services.passkeys import (
     PasskeyRefused,
     RelyingParty,
-    assertion_options,
+    assertion_options_generate,
     passkey_accept,
     passkey_add,
     passkey_remove,
-    registration_options,
+    registration_options_generate,
 )
 from apps.users.services.people import person_set_active
 from tests import people
@@ -39,13 +39,13 @@ def device() -> Authenticator:
 
 
 def added(user: User, held: Authenticator) -> Passkey:
-    question = registration_options(user, place=HERE)
+    question = registration_options_generate(user, place=HERE)
     answer = held.register(question.challenge)
     return passkey_add(user, answer=answer, challenge=question.challenge, place=HERE, name="laptop")
 
 
 def accept(held: Authenticator, user: User | None = None, **overrides: str) -> Passkey:
-    challenge = assertion_options(user, place=HERE).challenge
+    challenge = assertion_options_generate(user, place=HERE).challenge
     asked: dict[str, Any] = {"answer": held.sign(challenge), "challenge": challenge, **overrides}
     return passkey_accept(**asked, place=HERE, now=NOW, user=user)
 
@@ -65,21 +65,21 @@ def test_the_question_names_the_keys_that_the_person_has(ann):
     held = device()
     added(ann, held)
 
-    known = json.loads(registration_options(ann, place=HERE).options)["excludeCredentials"]
-    asked = json.loads(assertion_options(ann, place=HERE).options)
+    known = json.loads(registration_options_generate(ann, place=HERE).options)["excludeCredentials"]
+    asked = json.loads(assertion_options_generate(ann, place=HERE).options)
 
     assert [key["id"] for key in known] == [base64url(held.id)]
     assert [key["id"] for key in asked["allowCredentials"]] == [base64url(held.id)]
-    assert json.loads(assertion_options(None, place=HERE).options)["userVerification"] == "required"
+    assert json.loads(assertion_options_generate(None, place=HERE).options)["userVerification"] == "required"
 
 
 def test_an_answer_to_another_question_is_refused(ann):
     held = device()
     added(ann, held)
-    old = assertion_options(None, place=HERE).challenge
+    old = assertion_options_generate(None, place=HERE).challenge
 
     with pytest.raises(PasskeyRefused):
-        accept(held, challenge=assertion_options(None, place=HERE).challenge, answer=held.sign(old))
+        accept(held, challenge=assertion_options_generate(None, place=HERE).challenge, answer=held.sign(old))
 
 
 def test_an_answer_from_another_page_is_refused(ann):
@@ -135,7 +135,7 @@ def test_a_passkey_is_registered_once_and_can_be_taken_away(ann):
     "answer", ["", "[]", "null", "{}", '{"id": 1}', '{"id": "\\u0000"}', "[" * 5000, "x" * 70_000]
 )
 def test_nonsense_is_refused_in_both_places(ann, answer):
-    question = registration_options(ann, place=HERE)
+    question = registration_options_generate(ann, place=HERE)
     with pytest.raises(PasskeyRefused):
         passkey_add(ann, answer=answer, challenge=question.challenge, place=HERE, name="x")
     with pytest.raises(PasskeyRefused):
@@ -145,7 +145,7 @@ def test_nonsense_is_refused_in_both_places(ann, answer):
 @pytest.mark.parametrize("field", ["attestationObject", "clientDataJSON"])
 @pytest.mark.parametrize("value", ["", "AA", "_____", "gA", 7, None, {"a": 1}])
 def test_damaged_registrations_are_refused(ann, field, value):
-    question = registration_options(ann, place=HERE)
+    question = registration_options_generate(ann, place=HERE)
     answer = json.loads(device().register(question.challenge))
     answer["response"][field] = value
 
@@ -162,7 +162,7 @@ def test_without_a_question_no_answer_is_right(ann):
 
 
 def login(held: Authenticator, answer: str | None = None) -> User:
-    challenge = assertion_options(None, place=HERE).challenge
+    challenge = assertion_options_generate(None, place=HERE).challenge
     return passkey_login(
         answer=held.sign(challenge) if answer is None else answer,
         challenge=challenge,

@@ -11,8 +11,8 @@ from apps.users.services.people import (
     invitation_accept,
     invitation_create,
     invitation_read,
+    managed_person_find,
     person_invite,
-    person_manageable,
     person_reset,
     person_role_set,
     person_set_active,
@@ -112,24 +112,24 @@ def test_others_care_for_nobody(role):
     with pytest.raises(NotAllowed):
         person_invite(principal=viewer, username="eve", role="AUDITOR")
     with pytest.raises(NotAllowed):
-        person_manageable(viewer, pk=other.pk)
+        managed_person_find(viewer, pk=other.pk)
 
 
 def test_tenant_admin_manages_own_people_only(admin, operator):
     carl, bill = people.person("carl"), people.person("bill", of="bob")
     boss = people.person("boss", role="OPERATOR")
 
-    assert person_manageable(admin, pk=carl.pk) == carl
-    assert person_manageable(operator, pk=bill.pk) == bill
+    assert managed_person_find(admin, pk=carl.pk) == carl
+    assert managed_person_find(operator, pk=bill.pk) == bill
     with pytest.raises(NotFound):
-        person_manageable(admin, pk=bill.pk)
+        managed_person_find(admin, pk=bill.pk)
     with pytest.raises(NotAllowed):
-        person_manageable(admin, pk=boss.pk)
+        managed_person_find(admin, pk=boss.pk)
 
 
 def test_nobody_closes_their_own_account(admin):
     with pytest.raises(Conflict):
-        person_manageable(admin, pk=User.objects.get(username="adam").pk)
+        managed_person_find(admin, pk=User.objects.get(username="adam").pk)
 
 
 def test_a_closed_account_loses_its_sessions(admin, client, django_capture_on_commit_callbacks):

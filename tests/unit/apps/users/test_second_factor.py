@@ -14,13 +14,13 @@ from apps.users.services.second_factor import (
     WrongCode,
     code_accept,
     has_second_factor,
+    recovery_codes_count,
     recovery_codes_generate,
-    recovery_codes_left,
     second_factor_reset,
     totp_begin,
     totp_confirm,
-    totp_secret,
-    totp_uri,
+    totp_secret_format,
+    totp_uri_build,
 )
 from tests import people
 
@@ -58,10 +58,10 @@ def test_an_app_is_asked_for_only_after_its_first_code(ann):
 def test_unconfirmed_secret_is_stable_and_encrypted_at_rest(ann):
     first, again = totp_begin(ann), totp_begin(ann)
 
-    secret = totp_secret(first).replace(" ", "")
-    assert totp_secret(again).replace(" ", "") == secret
+    secret = totp_secret_format(first).replace(" ", "")
+    assert totp_secret_format(again).replace(" ", "") == secret
     assert secret not in first.sealed_secret
-    assert totp_uri(first) == f"otpauth://totp/Poolsite:ann?secret={secret}&issuer=Poolsite"
+    assert totp_uri_build(first) == f"otpauth://totp/Poolsite:ann?secret={secret}&issuer=Poolsite"
 
 
 def test_a_wrong_first_code_confirms_nothing(ann):
@@ -104,7 +104,7 @@ def test_a_recovery_code_is_good_once_however_it_is_typed(ann):
     assert code_accept(ann, code=f" {codes[3].upper().replace('-', ' ')}", now=NOW) == "RECOVERY"
     with pytest.raises(WrongCode):
         code_accept(ann, code=codes[3], now=NOW)
-    assert recovery_codes_left(ann) == 9
+    assert recovery_codes_count(ann) == 9
 
 
 def test_new_recovery_codes_make_the_old_ones_worthless(ann):

@@ -78,9 +78,9 @@ def test_bad_name_or_comment_is_named(name: str, comment: str, field: str) -> No
 def test_tenant_that_is_not_visible_is_not_found() -> None:
     alice, bob = tenant("alice"), tenant("bob")
 
-    assert management.tenant_visible(principal("alice"), key=str(alice.uuid)) == alice
+    assert management.visible_tenant_find(principal("alice"), key=str(alice.uuid)) == alice
     with pytest.raises(NotFound):
-        management.tenant_visible(principal("alice"), key=str(bob.uuid))
+        management.visible_tenant_find(principal("alice"), key=str(bob.uuid))
 
 
 def test_miner_is_granted_and_revoked() -> None:

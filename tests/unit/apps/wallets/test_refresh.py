@@ -15,7 +15,7 @@ from apps.users.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
-from apps.wallets.services.refresh import TURN_HEADS, wallets_moved, wallets_refresh
+from apps.wallets.services.refresh import TURN_HEADS, moved_wallets_mark, wallets_refresh
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key
@@ -121,7 +121,7 @@ def test_between_turns_only_a_head_with_news_asks() -> None:
 
     assert not is_due()
 
-    wallets_moved({"f05001"}, at=clock.now())
+    moved_wallets_mark({"f05001"}, at=clock.now())
     assert is_due()
 
     refresh(chain)
@@ -135,7 +135,7 @@ def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
 ) -> None:
     monkeypatch.setattr("apps.wallets.services.refresh.TURN_MIN", 5)
     rows, chain = wallets(40), Chain()
-    wallets_moved({"f05030", "f099"}, at=clock.now())
+    moved_wallets_mark({"f05030", "f099"}, at=clock.now())
 
     refresh(chain)
 
@@ -162,7 +162,7 @@ def test_moved_wallet_is_found_by_key_and_by_number():
 
     for name in (ADDRESS, "f0105"):
         Wallet.objects.update(moved_at=None)
-        wallets_moved({name}, at=clock.now())
+        moved_wallets_mark({name}, at=clock.now())
         assert Wallet.objects.get(pk=row.pk).moved_at is not None
 
 

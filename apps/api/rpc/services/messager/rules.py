@@ -20,7 +20,7 @@ from apps.messages.errors import SenderNotFound
 from apps.messages.selectors.rules import actor_rules_all, extra_nodes
 from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
 from apps.messages.services.fee_rules import shared_rules_set
-from apps.messages.services.fees import shared_rules
+from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.method_rules import actor_rules_set
 from apps.users.services.audit import audit_record
 
@@ -61,7 +61,7 @@ VERSION: Final = "1.20.0"
 
 def get_shared_params(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
     """Return the pool's rules."""
-    return shared_json(shared_rules())
+    return shared_json(shared_rules_load())
 
 
 def set_shared_params(call: Call, spec: Fees) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from apps.core import clock
 from apps.pieces.models import Piece
-from apps.pieces.services.retention import RESUMABLE_KEPT, SINGLE_KEPT, UNCHECKED, pieces_tidy
+from apps.pieces.services.retention import RESUMABLE_RETENTION, SINGLE_RETENTION, UNCHECKED, pieces_tidy
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.commd import Piece as PieceSize
@@ -314,11 +314,11 @@ def test_uploads_that_nobody_ends_are_cleared_away(miner, folder):
     resumable = factories.piece(miner, state="UPLOADING", is_resumable=True)
     for row in (killed, resumable):
         (folder / str(row.uuid)).write_bytes(b"x")
-    later = clock.now() + SINGLE_KEPT * 2
+    later = clock.now() + SINGLE_RETENTION * 2
 
     pieces_tidy(now=later)
     assert kept(folder) == [str(resumable.uuid)]
-    pieces_tidy(now=clock.now() + RESUMABLE_KEPT * 2)
+    pieces_tidy(now=clock.now() + RESUMABLE_RETENTION * 2)
 
     assert (kept(folder), Piece.objects.count()) == ([], 0)
 
