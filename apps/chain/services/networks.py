@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.conf import settings
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused
@@ -111,6 +112,7 @@ def network_check(name: str, *, genesis: str) -> Network | None:
     return row
 
 
+@transaction.atomic
 def network_forget() -> None:
     """Unbind the pool from its network, with the heads that were followed; the next node binds it anew."""
     Follower.objects.update(head=None, steps_key="", steps_epoch=-1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.transitions import advance
@@ -34,10 +35,11 @@ COMBINED: Final = (RoleKind.SEAL, RoleKind.DEAL, RoleKind.WINDOW, RoleKind.WINNI
 """What a single host does; there is nobody whose backup it could be."""
 
 
+@transaction.atomic
 def roles_combine(
     miner: Miner, *, host: str, heard: Mapping[str, datetime | None], now: datetime
 ) -> list[Role]:
-    """Combine all roles on one host and park those of the others.  Call it in a transaction.
+    """Combine all roles on one host and park those of the others.
 
     `heard` says by kind when a program of the host that can do it was last heard of.  Raises NoStandby if
     nothing of the host proves windows, since they would be missed; RolesNotCombined if they are combined
@@ -74,10 +76,11 @@ def roles_combine(
     return roles_lock(miner)
 
 
+@transaction.atomic
 def roles_separate(miner: Miner, *, now: datetime) -> list[Role]:
     """Put every role back to where it was before the roles were combined.
 
-    Call it in a transaction.  Raises RolesNotCombined.
+    Raises RolesNotCombined.
     """
     rows = [row for row in roles_lock(miner) if row.before_combine]
     if all(row.state == RoleState.REMOVED for row in rows):

@@ -59,8 +59,9 @@ def roles_lock(miner: Miner) -> list[Role]:
     return list(Role.objects.select_for_update(no_key=True).filter(miner=miner).order_by("pk"))
 
 
+@transaction.atomic
 def roles_restored_lose(miner: Miner, *, now: datetime) -> list[Role]:
-    """End the holds that a backup brought back; returns those rows.  Call it in a transaction."""
+    """End the holds that a backup brought back; returns those rows."""
     restored_at = restore_check(now=now).restored_at
     return restored_holds_lose(roles_lock(miner), restored_at=restored_at, now=now)
 
@@ -168,6 +169,7 @@ def _succeed(rows: Iterable[Role], lost: Role, *, now: datetime, note: str) -> N
         role_take(successor, now=now, note=note)
 
 
+@transaction.atomic
 def roles_forget(miner: Miner) -> None:
     """Remove all roles of a miner, whose lock the caller holds: all hosts work for it again."""
     list(Role.objects.select_for_update().filter(miner=miner).order_by("pk").values_list("pk", flat=True))

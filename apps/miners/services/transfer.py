@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
@@ -170,12 +171,13 @@ def waiting_messages_count(miner: Miner) -> int:
     return Message.objects.filter(tenant_id=miner.tenant_id, state__in=states, to__in=names).count()
 
 
+@transaction.atomic
 def ownership_move(
     request: TransferRequest, *, miner: Miner, principal: Principal, sectors: int, now: datetime
 ) -> MinerTransfer:
     """Write the new tenant into row and right, take the miner from the old one's tokens, and tell.
 
-    Call it in the transaction that `transfer_lock` began.  That the pool makes blocks for it stays.
+    The caller still holds the locks of `transfer_lock`.  That the pool makes blocks for it stays.
     """
     assert miner.actor_id is not None, "transfer_check lets in miners of the chain only"
     from_tenant, to_tenant = miner.tenant, request.to_tenant

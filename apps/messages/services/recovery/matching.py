@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.messages.models import Message, MessageEvent, UnmatchedMessage
@@ -58,10 +59,11 @@ class Sent:
     landed: Landed | None = None
 
 
+@transaction.atomic
 def matches_write(address: str, *, sent: Sequence[tuple[Sent, IdFound | None]], now: datetime) -> int:
     """Give a sender's messages to their rows, in their order, and keep the others for a person.
 
-    Beside each is what the signer knows of it.  Returns how many have a row.  Run it in a transaction.
+    Beside each is what the signer knows of it.  Returns how many have a row.
     """
     rows = _Rows(address, sent, now=now)
     matched = sum(rows.assign(one, found) for one, found in sent)
@@ -69,8 +71,9 @@ def matches_write(address: str, *, sent: Sequence[tuple[Sent, IdFound | None]], 
     return matched
 
 
+@transaction.atomic
 def match_write(row: Message, *, one: Sent, now: datetime) -> None:
-    """Give one message to the row that a person named.  Run it in a transaction."""
+    """Give one message to the row that a person named."""
     rows = _Rows(row.from_addr, [(one, None)], now=now)
     rows.note(row, one)
     rows.write()
