@@ -32,7 +32,7 @@ class LimitedHttp(HttpToolsProtocol):
     """Closes connections whose request stays incomplete."""
 
     deadline: asyncio.TimerHandle | None = None
-    is_head_due = True
+    awaits_head = True
     head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,16 +44,16 @@ class LimitedHttp(HttpToolsProtocol):
         """Count the bytes of a request's head."""
         if self.deadline is None and (not self.cycle or self.cycle.response_complete):  # type: ignore[truthy-bool]
             self.deadline_set(HEAD_S)
-        if self.is_head_due:
+        if self.awaits_head:
             self.head_bytes += len(data)
         super().data_received(data)
-        if self.is_head_due and self.head_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
+        if self.awaits_head and self.head_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
             self.transport.write(HEAD_TOO_LARGE)
             self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Wait for the body instead."""
-        self.is_head_due, self.head_bytes = False, 0
+        self.awaits_head, self.head_bytes = False, 0
         self.deadline_set(BODY_S)
         super().on_headers_complete()
 
@@ -65,7 +65,7 @@ class LimitedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait for nothing: the request is whole."""
-        self.is_head_due = True
+        self.awaits_head = True
         self.deadline_clear()
         super().on_message_complete()
 
@@ -82,7 +82,7 @@ class LimitedHttp(HttpToolsProtocol):
     def deadline_set(self, seconds: float) -> None:
         """Close the connection after so long."""
         self.deadline_clear()
-        self.deadline = self.loop.call_later(seconds, self.give_up)
+        self.deadline = self.loop.call_later(seconds, self.abort_incomplete)
 
     def deadline_clear(self) -> None:
         """Leave the connection open."""
@@ -90,8 +90,8 @@ class LimitedHttp(HttpToolsProtocol):
             self.deadline.cancel()
             self.deadline = None
 
-    def give_up(self) -> None:
+    def abort_incomplete(self) -> None:
         """Close a connection whose request did not become whole."""
-        log.warning("request_incomplete", client=self.client and self.client[0], in_head=self.is_head_due)
+        log.warning("request_incomplete", client=self.client and self.client[0], in_head=self.awaits_head)
         self.deadline = None
         self.transport.abort()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from msgspec.structs import replace
 
-from poolsite.wire.stores import READABLE, StoreCondition, room_together
+from poolsite.wire.stores import READABLE, StoreCondition, shared_disk_space
 from workers.storage.sizes import stored_bytes
 from workers.storage.store_condition import SectorCounts, attached_store, store_condition_read
 from workers.storage.store_orders import StoreOrders
@@ -105,7 +105,7 @@ class StoreWatch:
         for one in self.attached():
             if one.condition is StoreCondition.READY and one.can_store:
                 disks[one.disk or one.path].append(one)
-        together = (room_together(beside)[0] // one_sector for beside in disks.values())
+        together = (shared_disk_space(beside)[0] // one_sector for beside in disks.values())
         alone = (sum(one.free_bytes // one_sector for one in beside) for beside in disks.values())
         return sum(map(min, together, alone))
 

@@ -43,7 +43,7 @@ class BadStart(Exception):
     """The devnet cannot start as it was asked to; the text says why."""
 
 
-def parser_make() -> ArgumentParser:
+def argument_parser() -> ArgumentParser:
     """Return what reads the words of the command."""
     parser = ArgumentParser(
         prog="python -m poolsite.devnet",
@@ -74,9 +74,9 @@ def parser_make() -> ArgumentParser:
     return parser
 
 
-def run(words: Sequence[str]) -> None:
+def run(arguments: Sequence[str]) -> None:
     """Run one devnet on one file.  Raises BadStart."""
-    options = parser_make().parse_args(words)
+    options = argument_parser().parse_args(arguments)
     path = Path(options.data or Path(_var()) / "devnet" / "chain.sqlite")
     path.parent.mkdir(parents=True, exist_ok=True)
     host, port = _listen(options.listen)

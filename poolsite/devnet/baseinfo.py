@@ -114,10 +114,10 @@ class BaseInfos:
         if not active:
             return ()
         randomness = winning_post_randomness(beacon.data, epoch, id_address(miner_id))
-        place = winning_sector(
+        index = winning_sector(
             post_randomness(randomness), prover_id(miner_id), number=0, sectors=len(active)
         )
-        return tuple(reader.sectors([active[place]]))
+        return tuple(reader.sectors([active[index]]))
 
     def _is_eligible(self, miner_id: int, base: Tipset, lookback: State) -> bool:
         network, profile = self.rules.network, self.rules.profile

@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
 
 CID_BYTES: Final = 38
-KEPT_TIPSETS: Final = 512
+TIPSETS_CACHED: Final = 512
 """Tipsets that stay in memory."""
-KEPT_MESSAGES: Final = 20_000
+MESSAGES_CACHED: Final = 20_000
 
 
 class Chain:
     """All executed tipsets; reads are safe from any thread."""
 
-    def __init__(self, store: Store, *, kept_states: int) -> None:
+    def __init__(self, store: Store, *, cached_states: int) -> None:
         self.store = store
         self.lock = threading.RLock()
-        self.states = ChainStates(store, kept=kept_states)
+        self.states = ChainStates(store, limit=cached_states)
         self._links: OrderedDict[bytes, Link] = OrderedDict()
         self._messages: OrderedDict[bytes, SignedMessage] = OrderedDict()
         self._keys: dict[int, bytes] = {}
@@ -93,7 +93,7 @@ class Chain:
     def _remember(self, link: Link) -> None:
         with self.lock:
             self._links[bytes(link.key)] = link
-            while len(self._links) > KEPT_TIPSETS:
+            while len(self._links) > TIPSETS_CACHED:
                 self._links.popitem(last=False)
 
     def header(self, cid: Cid) -> BlockHeader:
@@ -113,14 +113,14 @@ class Chain:
         if data is None:
             return None
         signed = signed_message_from_cbor(data)
-        self.message_keep(signed)
+        self.message_cache(signed)
         return signed
 
-    def message_keep(self, signed: SignedMessage) -> None:
+    def message_cache(self, signed: SignedMessage) -> None:
         """Have a message at hand that will soon be asked for."""
         with self.lock:
             self._messages[signed.cid.data] = signed
-            while len(self._messages) > KEPT_MESSAGES:
+            while len(self._messages) > MESSAGES_CACHED:
                 self._messages.popitem(last=False)
 
     def transactions_index(self, messages: Iterable[SignedMessage], *, chain_id: int) -> None:
@@ -166,9 +166,9 @@ class Chain:
             if row is None:
                 raise NoTipset(cid)
             names = [*cids_split(row.bls), *cids_split(row.secpk)]
-            fresh = [name for name in names if name not in seen]
-            seen.update(fresh)
-            blocks.append([(name, self._message_or_fail(name)) for name in fresh])
+            new = [name for name in names if name not in seen]
+            seen.update(new)
+            blocks.append([(name, self._message_or_fail(name)) for name in new])
         return blocks
 
     def _message_or_fail(self, cid: Cid) -> SignedMessage:
@@ -262,7 +262,7 @@ class Chain:
         """Store an executed tipset, perhaps as the new head."""
         self.store.tipset_put(write, head=head, block=block)
         self._remember(link)
-        self.states.keep(bytes(link.key), state)
+        self.states.cache(bytes(link.key), state)
         if head:
             self._head_set(link)
 
@@ -274,15 +274,15 @@ class Chain:
     def _head_set(self, link: Link) -> None:
         with self.lock:
             at: Link | None = link
-            fresh: dict[int, bytes] = {}
+            new_keys: dict[int, bytes] = {}
             while at is not None and self._keys.get(at.height) != bytes(at.key):
-                fresh[at.height] = bytes(at.key)
+                new_keys[at.height] = bytes(at.key)
                 at = self.parent(at.tipset)
             base = -1 if at is None else at.height
             if self._head is not None:
                 for height in range(base + 1, self._head.height + 1):
                     self._keys.pop(height, None)
-            self._keys.update(fresh)
+            self._keys.update(new_keys)
             self._head = link
 
 

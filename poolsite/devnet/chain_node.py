@@ -14,7 +14,13 @@ from poolsite.devnet.clock import Clock, WallClock
 from poolsite.devnet.consensus import Executed, Rules, tipset_execute
 from poolsite.devnet.genesis import GenesisConfig, genesis_state, genesis_tipset
 from poolsite.devnet.genesis_bundle import GenesisBundle
-from poolsite.devnet.genesis_config import BrokenChain, genesis_store, key_read, settings_make, settings_read
+from poolsite.devnet.genesis_config import (
+    BrokenChain,
+    genesis_store,
+    key_read,
+    settings_create,
+    settings_read,
+)
 from poolsite.devnet.mempool import Mempool
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.devnet.proofs import ProofChecks
@@ -71,15 +77,15 @@ class ChainNode:
         self.forward: Callable[[SignedMessage], None] | None = None
         """Passes pushed messages on to the node that this one follows."""
         self.nulls = 0
-        is_new = settings_make(self.store, network, profile, bundle)
+        is_new = settings_create(self.store, network, profile, bundle)
         self.network, self.profile = settings_read(self.store)
         self.rules = Rules(self.network, self.profile, ProofChecks())
         self.beacon = Beacon(key_read(self.store, "beacon"), salted=self.profile.null_free)
         self.key = key_read(self.store, "miner")
-        kept = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
-        self.chain = Chain(self.store, kept_states=kept)
+        cached = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
+        self.chain = Chain(self.store, cached_states=cached)
         if is_new:
-            self._genesis_make(bundle, funds or {})
+            self._genesis_store(bundle, funds or {})
         self.chain.load()
         self.clock.not_before(self.head.tipset.min_timestamp)
         self.signatures = Signatures(self.network.eth_chain_id)
@@ -90,14 +96,14 @@ class ChainNode:
         if not is_new:
             self._replay()
 
-    def _genesis_make(self, bundle: GenesisBundle | None, funds: Mapping[Address, int]) -> None:
+    def _genesis_store(self, bundle: GenesisBundle | None, funds: Mapping[Address, int]) -> None:
         """Store the first tipset: another node's, or a new one."""
         if bundle is not None:
             genesis_store(self.store, bundle.tipset, bundle.state)
             return
-        wish = GenesisConfig(owner=key_address(self.key), funds=funds, timestamp=int(self.clock.now()))
-        state = genesis_state(wish, presealed_sector(), self.rules)
-        genesis_store(self.store, genesis_tipset(state, wish, self.beacon, self.rules), state)
+        config = GenesisConfig(owner=key_address(self.key), funds=funds, timestamp=int(self.clock.now()))
+        state = genesis_state(config, presealed_sector(), self.rules)
+        genesis_store(self.store, genesis_tipset(state, config, self.beacon, self.rules), state)
 
     def genesis_bundle(self) -> GenesisBundle:
         """Return what another node needs to follow this chain."""
@@ -151,7 +157,7 @@ class ChainNode:
                 return False
             parent = self.chain.link(TipsetKey(block.header.parents))
             at = self.clock.now() if now is None else now
-            self.validator.check(block, parent, messages=(full.bls, full.others), now=at)
+            self.validator.check(block, parent, messages=(full.bls, full.secpk), now=at)
             self._block_join(full)
             return True
 
@@ -175,8 +181,8 @@ class ChainNode:
             bls=b"".join(cid.data for cid in full.block.bls_messages),
             secpk=b"".join(cid.data for cid in full.block.secpk_messages),
         )
-        messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.others)]
-        self.chain.transactions_index(full.others, chain_id=self.network.eth_chain_id)
+        messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.secpk)]
+        self.chain.transactions_index(full.secpk, chain_id=self.network.eth_chain_id)
         self.store.block_put(row, messages)
         tipset = self._tipset_with(header)
         executed = tipset_execute(self.chain, tipset, self.rules)
@@ -186,7 +192,7 @@ class ChainNode:
         if executed.write.snapshot is not None:
             self.store.prune(self.head.height - max(PRUNE_DEPTH, 10 * self.network.chain_finality))
         if is_heavier:
-            self._head_moved(before, executed.link)
+            self._head_notify(before, executed.link)
 
     def _tipset_with(self, header: BlockHeader) -> Tipset:
         """Return the block with all its siblings that are known, one of each miner."""
@@ -206,9 +212,9 @@ class ChainNode:
         with self.lock:
             link, before = self.chain.link(key), self.head
             self.chain.head_set(link)
-            self._head_moved(before, link)
+            self._head_notify(before, link)
 
-    def _head_moved(self, before: Link, after: Link) -> None:
+    def _head_notify(self, before: Link, after: Link) -> None:
         """Notify the pool and the watchers of what was reverted and applied."""
         self.nulls = 0
         reverted, applied = self.chain.path(before.tipset, after.tipset)
@@ -231,7 +237,7 @@ class ChainNode:
         """The head that clients see: the chain's, unless it is frozen on purpose."""
         return self._frozen or self.head.tipset
 
-    def shown_frozen(self, is_frozen: bool) -> None:
+    def head_freeze(self, is_frozen: bool) -> None:
         """Go on showing the present head, or stop doing so."""
         if is_frozen and self._frozen is None:
             self._frozen = self.head.tipset

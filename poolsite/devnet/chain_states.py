@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ChainStates:
     """The states of a chain; reads are safe from any thread."""
 
-    def __init__(self, store: Store, *, kept: int) -> None:
-        self.store, self.kept = store, kept
+    def __init__(self, store: Store, *, limit: int) -> None:
+        self.store, self.limit = store, limit
         self._states: OrderedDict[bytes, State] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -43,15 +43,15 @@ class ChainStates:
         if rows or pending or state is None:
             steps = (self.store.changes(step) for step in reversed(pending))
             state = state_changed(state or EMPTY_STATE, _newest(rows, *steps))
-        self.keep(bytes(key), state)
+        self.cache(bytes(key), state)
         return state
 
-    def keep(self, key: bytes, state: State) -> None:
+    def cache(self, key: bytes, state: State) -> None:
         """Have a state at hand that will soon be asked for."""
         with self._lock:
             self._states[key] = state
             self._states.move_to_end(key)
-            while len(self._states) > self.kept:
+            while len(self._states) > self.limit:
                 self._states.popitem(last=False)
 
 

@@ -42,7 +42,7 @@ class Check(IntEnum):
 
 BASE_FEE_FACTOR: Final = 10
 """How far the base fee may fall or rise within 20 epochs."""
-SIGNATURE_ROOM: Final = 128
+SIGNATURE_MAX_BYTES: Final = 128
 """Bytes that are left for the signature."""
 MESSAGE_COMPUTE_GAS: Final = 38_863
 MESSAGE_STORAGE_BYTES: Final = 36
@@ -116,7 +116,7 @@ class Round:
         yield Verdict(Check.GET_STATE_BALANCE, hint={"balance": str(sender.balance)})
         data = message_to_cbor(message)
         yield Verdict(Check.SERIALIZE)
-        limit = message_len_max(self.node.network, message) - SIGNATURE_ROOM
+        limit = message_len_max(self.node.network, message) - SIGNATURE_MAX_BYTES
         yield Verdict(Check.SIZE, "message too big" if len(data) > limit else "")
         try:
             message_check_for_inclusion(message)
@@ -139,8 +139,8 @@ class Round:
             "VirtualStorage": 0,
         }
         short = message.gas_limit < MESSAGE_COMPUTE_GAS + storage
-        words = "GasLimit less than epoch minimum gas" if short else ""
-        yield Verdict(Check.MIN_GAS, words, {"minGas": least})
+        reason = "GasLimit less than epoch minimum gas" if short else ""
+        yield Verdict(Check.MIN_GAS, reason, {"minGas": least})
         cap = message.gas_fee_cap
         if cap < MINIMUM_BASE_FEE:
             yield Verdict(Check.MIN_BASE_FEE, "GasFeeCap less than minimum base fee")
@@ -150,15 +150,15 @@ class Round:
         lower, upper = max(fee // BASE_FEE_FACTOR, MINIMUM_BASE_FEE), fee * BASE_FEE_FACTOR
         hint = {"baseFee": str(fee)}
         yield Verdict(Check.BASE_FEE, "GasFeeCap less than current base fee" if cap < fee else "", hint)
-        words = "GasFeeCap less than base fee {} bound for inclusion in next 20 epochs"
+        reason = "GasFeeCap less than base fee {} bound for inclusion in next 20 epochs"
         yield Verdict(
             Check.BASE_FEE_LOWER_BOUND,
-            words.format("lower") if cap < lower else "",
+            reason.format("lower") if cap < lower else "",
             hint | {"baseFeeLowerBound": str(lower)},
         )
         yield Verdict(
             Check.BASE_FEE_UPPER_BOUND,
-            words.format("upper") if cap < upper else "",
+            reason.format("upper") if cap < upper else "",
             hint | {"baseFeeUpperBound": str(upper)},
             is_warning=True,
         )
@@ -167,15 +167,15 @@ class Round:
         """Nonce and funds, after the messages before it."""
         hint = {"nextNonce": sender.next_nonce}
         if not is_flexible and sender.next_nonce != message.nonce:
-            words = f"message nonce doesn't match next nonce ({sender.next_nonce})"
-            yield Verdict(Check.NONCE, words, hint)
+            reason = f"message nonce doesn't match next nonce ({sender.next_nonce})"
+            yield Verdict(Check.NONCE, reason, hint)
         else:
             yield Verdict(Check.NONCE, hint=hint)
             sender.next_nonce += 1
         sender.required += message.required_funds + message.value
         short = sender.balance < sender.required
-        words = "insufficient balance" if short else ""
-        yield Verdict(Check.BALANCE, words, {"requiredFunds": str(sender.required)})
+        reason = "insufficient balance" if short else ""
+        yield Verdict(Check.BALANCE, reason, {"requiredFunds": str(sender.required)})
 
     def sender(self, address: Address) -> Sender:
         """Begin with a sender.  Raises MessageRejected if there is no such actor."""
@@ -206,13 +206,13 @@ def pending_check(node: Devnet, sender: Address) -> list[list[dict[str, Any]]] |
     return messages_check(node, messages, flexible=[False] * len(messages), counts_pending=False)
 
 
-def replacement_check(node: Devnet, wishes: Sequence[Message]) -> list[list[dict[str, Any]]]:
+def replacement_check(node: Devnet, messages: Sequence[Message]) -> list[list[dict[str, Any]]]:
     """Return the verdicts on what would be pending if these messages replaced those with their nonces."""
     senders: dict[Address, dict[int, Message]] = {}
-    for wish in wishes:
-        if wish.from_ not in senders:
-            pending = node.mempool.pending_of(wish.from_)
-            senders[wish.from_] = {signed.message.nonce: signed.message for signed in pending}
-        senders[wish.from_][wish.nonce] = wish
+    for message in messages:
+        if message.from_ not in senders:
+            pending = node.mempool.pending_of(message.from_)
+            senders[message.from_] = {signed.message.nonce: signed.message for signed in pending}
+        senders[message.from_][message.nonce] = message
     messages = [slot[nonce] for slot in senders.values() for nonce in sorted(slot)]
     return messages_check(node, messages, flexible=[False] * len(messages), counts_pending=False)

@@ -20,7 +20,7 @@ from poolsite.devnet.actors.actor_errors import (
 )
 from poolsite.devnet.actors.call import Call, Frame, Machine, Meter
 from poolsite.devnet.actors.cron import cron_tick
-from poolsite.devnet.actors.fault_injection import failure_take
+from poolsite.devnet.actors.fault_injection import failure_consume
 from poolsite.devnet.actors.invoke import invoke
 from poolsite.devnet.actors.ledger import (
     BURNT,
@@ -117,7 +117,7 @@ def message_apply(
     draft.put(
         ACTORS, sender_id, replace(sender, kind=kind, nonce=sender.nonce + 1, balance=sender.balance - cost)
     )
-    fault = failure_take(draft, message, sender=sender_id) if is_landed else None
+    fault = failure_consume(draft, message, sender=sender_id) if is_landed else None
     receipt, error, frame = _run(machine, message, sender_id=sender_id, inclusion=inclusion, fault=fault)
     outputs = gas_outputs(
         gas_used=receipt.gas_used,

@@ -58,15 +58,15 @@ class Faults:
         values = {name: getattr(self.settings, attr) for name, attr in NAMES.items()}
         return values | {"mining": self.mining}
 
-    def set_json(self, wish: Any) -> None:
+    def set_json(self, settings: Any) -> None:
         """Turn some settings.  Raises BadFault; then none is turned."""
-        if not isinstance(wish, dict):
+        if not isinstance(settings, dict):
             raise BadFault("faults must be an object")
         changes: dict[str, Any] = {}
-        mining = wish.get("mining", self.mining)
+        mining = settings.get("mining", self.mining)
         if mining not in MINING:
             raise BadFault("mining must be auto, on-demand or paused")
-        for name, value in wish.items():
+        for name, value in settings.items():
             if name != "mining":
                 attr = self._attr(name)
                 changes[attr] = self._value(name, value)
@@ -134,7 +134,7 @@ class Faults:
             return {"garbage": [self.rng.randrange(1 << 30)]}
         return result
 
-    def takes_round(self) -> bool:
+    def consume_null_round(self) -> bool:
         """Whether the coming epoch shall be a null round."""
         if self.settings.null_left:
             self.settings.null_left -= 1

@@ -42,7 +42,7 @@ class Filter:
     """One filter: its kind and what it collected."""
 
     kind: str
-    taken: float
+    polled_at: float
     """When it was asked last."""
     found: deque[Tipset | SignedMessage] = field(default_factory=lambda: deque(maxlen=MAX_RESULTS))
 
@@ -58,18 +58,18 @@ class Filters:
 
     def watch(self, mempool: Mempool, heads: set[Callable[[list[Tipset], list[Tipset]], None]]) -> None:
         """Hear of heads and pending messages from now on."""
-        mempool.watchers.add(self._message_seen)
-        heads.add(self._heads_moved)
+        mempool.watchers.add(self._message_added)
+        heads.add(self._heads_changed)
 
     def install(self, kind: str) -> bytes:
         """Begin to collect; gives the filter's name.  Raises TooManyFilters."""
         now = self.clock.now()
         with self._lock:
-            for name in [name for name, one in self._filters.items() if one.taken < now - LIFE_S]:
+            for name in [name for name, one in self._filters.items() if one.polled_at < now - LIFE_S]:
                 del self._filters[name]
             if len(self._filters) >= MAX_FILTERS:
                 raise TooManyFilters("maximum number of filters registered")
-            name = _name_new()
+            name = _name_generate()
             self._filters[name] = Filter(kind, now)
         return name
 
@@ -84,22 +84,22 @@ class Filters:
             found = self._filters.get(name)
             return None if found is None else found.kind
 
-    def take(self, name: bytes) -> list[Tipset | SignedMessage]:
+    def poll(self, name: bytes) -> list[Tipset | SignedMessage]:
         """Return what a filter collected since it was last asked."""
         with self._lock:
             one = self._filters.get(name)
             if one is None:
                 return []
-            one.taken = self.clock.now()
+            one.polled_at = self.clock.now()
             found = list(one.found)
             one.found.clear()
         return found
 
-    def subscribe(self, kind: str, hear: Callable[[Tipset | SignedMessage], None]) -> bytes:
+    def subscribe(self, kind: str, listener: Callable[[Tipset | SignedMessage], None]) -> bytes:
         """Pass on what comes until `unsubscribe`; gives the subscription's name."""
-        name = _name_new()
+        name = _name_generate()
         with self._lock:
-            self._listeners[name] = (kind, hear)
+            self._listeners[name] = (kind, listener)
         return name
 
     def unsubscribe(self, name: bytes) -> bool:
@@ -107,24 +107,24 @@ class Filters:
         with self._lock:
             return self._listeners.pop(name, None) is not None
 
-    def _heads_moved(self, _reverted: list[Tipset], applied: list[Tipset]) -> None:
+    def _heads_changed(self, _reverted: list[Tipset], applied: list[Tipset]) -> None:
         for tipset in applied:
-            self._seen(HEADS, tipset)
+            self._deliver(HEADS, tipset)
 
-    def _message_seen(self, kind: int, signed: SignedMessage) -> None:
+    def _message_added(self, kind: int, signed: SignedMessage) -> None:
         if kind == ADDED:
-            self._seen(MESSAGES, signed)
+            self._deliver(MESSAGES, signed)
 
-    def _seen(self, kind: str, what: Tipset | SignedMessage) -> None:
+    def _deliver(self, kind: str, item: Tipset | SignedMessage) -> None:
         with self._lock:
             for one in self._filters.values():
                 if one.kind == kind:
-                    one.found.append(what)
-            listeners = [hear for wanted, hear in self._listeners.values() if wanted == kind]
-        for hear in listeners:
-            hear(what)
+                    one.found.append(item)
+            listeners = [listener for subscribed, listener in self._listeners.values() if subscribed == kind]
+        for listener in listeners:
+            listener(item)
 
 
-def _name_new() -> bytes:
+def _name_generate() -> bytes:
     """16 random bytes and as many zeros, as lotus names them."""
     return uuid.uuid4().bytes + bytes(16)

@@ -61,12 +61,12 @@ def reorg(node: Node, depth: int, *, nulls: int = 0, with_messages: bool = False
         messages = node.messages_after(at) if with_messages else []
         epoch = at.height + 1 + nulls
         _, abandoned = node.chain.path(at.tipset, old.tipset)
-        taken = abandoned[0].min_timestamp if abandoned else 0
+        used_timestamp = abandoned[0].min_timestamp if abandoned else 0
         for _ in range(MAX_BRANCH):
             chosen = messages_select(messages, node.chain.state_after(at.key), base_fee=at.next_base_fee)
             least = at.tipset.min_timestamp + node.network.epoch_s * (epoch - at.height)
             # The branch must not begin with the very block that it leaves.
-            timestamp = least + 1 if least == taken else least
+            timestamp = least + 1 if least == used_timestamp else least
             full = node.miner.round(at, epoch, messages=chosen, timestamp=timestamp)
             if full is not None:
                 node.block_submit(full, now=timestamp)

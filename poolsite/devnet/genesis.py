@@ -117,7 +117,7 @@ class GenesisConfig:
 def genesis_state(config: GenesisConfig, presealed: PresealedSector, rules: Rules) -> State:
     """Return the state of the first block."""
     draft = Draft(EMPTY_STATE)
-    given = OWNER_FUNDS + MINER_FUNDS + REWARD_FUNDS + RESERVE_FUNDS
+    allocated = OWNER_FUNDS + MINER_FUNDS + REWARD_FUNDS + RESERVE_FUNDS
     for actor_id, (kind, balance) in _SINGLETONS.items():
         draft.put(ACTORS, actor_id, Actor(kind=kind, nonce=0, balance=balance, address=None))
     draft.put(ACTORS, NULL_ID, Actor(kind=KIND_ETH, nonce=0, balance=0, address=None, delegated=NULL_ACCOUNT))
@@ -129,11 +129,11 @@ def genesis_state(config: GenesisConfig, presealed: PresealedSector, rules: Rule
             continue
         _account(draft, next_id, address, amount)
         next_id += 1
-        given += amount
-    rest = TOTAL_FILECOIN - given
-    if rest < 0:
+        allocated += amount
+    unallocated = TOTAL_FILECOIN - allocated
+    if unallocated < 0:
         raise ValueError("the accounts receive more FIL than will ever exist")
-    draft.put(ACTORS, VERIFREG_ROOT, Actor(kind="multisig", nonce=0, balance=rest, address=None))
+    draft.put(ACTORS, VERIFREG_ROOT, Actor(kind="multisig", nonce=0, balance=unallocated, address=None))
     root = Multisig(signers=(OWNER_ID,), threshold=1, next_id=0, initial=0, start=0, unlock=0, pending=())
     draft.put(MULTISIGS, VERIFREG_ROOT, root)
     floor = max(rules.network.power_estimate_floor, rules.profile.genesis_power)

@@ -36,7 +36,9 @@ def network_named(name: str) -> Network:
     return network_by_name(short.get(name, name))
 
 
-def settings_make(store: Store, network: str, profile: Profile | None, bundle: GenesisBundle | None) -> bool:
+def settings_create(
+    store: Store, network: str, profile: Profile | None, bundle: GenesisBundle | None
+) -> bool:
     """Fix the settings of a chain that begins, or take those of `bundle`; return whether it begins."""
     is_new = store.meta("head") is None
     if is_new and bundle is not None:

@@ -70,14 +70,14 @@ class Mempool:
 
     def load(self) -> None:
         """Take up the messages that were pending when the node stopped."""
-        gone = []
+        executed = []
         for data in self.chain.store.pool():
             signed = signed_message_from_cbor(data)
             if signed.message.nonce < self.state_nonce(signed.message.from_):
-                gone.append(signed.cid.data)
+                executed.append(signed.cid.data)
             else:
                 self._slot(signed)[signed.message.nonce] = signed
-        self.chain.store.pool_remove(gone)
+        self.chain.store.pool_remove(executed)
 
     @property
     def _state(self) -> State:
@@ -95,13 +95,13 @@ class Mempool:
                 )
             self._check_balance(signed)
             try:
-                self._place(signed)
+                self._insert(signed)
             except MessageRejected as error:
                 raise MessageRejected(f"failed to add locked: {error}") from None
-            self.chain.message_keep(signed)
+            self.chain.message_cache(signed)
             self.chain.transactions_index([signed], chain_id=self.rules.network.eth_chain_id)
             self.chain.store.pool_put(signed.cid.data, signed_message_to_cbor(signed))
-            self._tell(ADDED, signed)
+            self._notify(ADDED, signed)
 
     def pending(self) -> list[SignedMessage]:
         """All pending messages, by sender and nonce."""
@@ -144,7 +144,7 @@ class Mempool:
                     continue
                 self._slot(signed)[message.nonce] = signed
                 self.chain.store.pool_put(signed.cid.data, signed_message_to_cbor(signed))
-                self._tell(ADDED, signed)
+                self._notify(ADDED, signed)
             rivals = [self._slot(signed).get(signed.message.nonce) for signed in landed]
             self._remove([rival for rival in rivals if rival is not None])
             self._sweep()
@@ -160,11 +160,11 @@ class Mempool:
 
     def _remove(self, messages: Iterable[SignedMessage]) -> None:
         """Remove those of these messages that are in the pool, in one transaction."""
-        gone = [one for one in messages if self._slot(one).pop(one.message.nonce, None) is not None]
-        if gone:
-            self.chain.store.pool_remove([signed.cid.data for signed in gone])
-        for signed in gone:
-            self._tell(REMOVED, signed)
+        removed = [one for one in messages if self._slot(one).pop(one.message.nonce, None) is not None]
+        if removed:
+            self.chain.store.pool_remove([signed.cid.data for signed in removed])
+        for signed in removed:
+            self._notify(REMOVED, signed)
 
     def _slot(self, signed: SignedMessage) -> dict[int, SignedMessage]:
         return self._pending.setdefault(self._key_of(signed.message.from_), {})
@@ -240,7 +240,7 @@ class Mempool:
                 f"balance: {fil_format(balance)}): not enough funds to execute transaction"
             )
 
-    def _place(self, signed: SignedMessage) -> None:
+    def _insert(self, signed: SignedMessage) -> None:
         message = signed.message
         slot = self._slot(signed)
         old = slot.get(message.nonce)
@@ -263,7 +263,7 @@ class Mempool:
             self._remove([old])
         slot[message.nonce] = signed
 
-    def _tell(self, kind: int, signed: SignedMessage) -> None:
+    def _notify(self, kind: int, signed: SignedMessage) -> None:
         for watcher in list(self.watchers):
             watcher(kind, signed)
 

@@ -80,7 +80,7 @@ class Devnet(ChainNode):
         self.search = Search(self.chain)
         self.participation: Participation | None = None
         """Leases of fast finality; None: this node has none."""
-        self.faults = Faults(self.store, self.shown_frozen, wall_seconds=self.clock.wall_seconds)
+        self.faults = Faults(self.store, self.head_freeze, wall_seconds=self.clock.wall_seconds)
         self.filters = Filters(self.clock)
         self.filters.watch(self.mempool, self.watchers)
         self.miner = BuiltInMiner(
@@ -112,7 +112,7 @@ class Devnet(ChainNode):
             least = parent.tipset.min_timestamp + self.network.epoch_s * (epoch - parent.height)
             self.housekeeper.before_round(parent, epoch)
             full = None
-            if not self.faults.takes_round():
+            if not self.faults.consume_null_round():
                 full = self.miner.round(
                     parent,
                     epoch,
@@ -173,9 +173,9 @@ class Devnet(ChainNode):
             if self.faults.mining == "paused":
                 self._stopping.wait(MAX_WAIT_S)
                 continue
-            rest = self.clock.wall_seconds(self.due() - self.clock.now())
-            if rest > 0 or self.faults.mining != "auto":
-                self._stopping.wait(min(max(rest, MIN_WAIT_S), MAX_WAIT_S))
+            remaining_s = self.clock.wall_seconds(self.due() - self.clock.now())
+            if remaining_s > 0 or self.faults.mining != "auto":
+                self._stopping.wait(min(max(remaining_s, MIN_WAIT_S), MAX_WAIT_S))
                 continue
             try:
                 self.mine_round()

@@ -60,15 +60,15 @@ class FullBlock:
 
     block: BlockMsg
     bls: tuple[SignedMessage, ...]
-    others: tuple[SignedMessage, ...]
+    secpk: tuple[SignedMessage, ...]
 
 
 def block_create(template: Template, parent: Link, key: KeyInfo | None) -> FullBlock:
     """Fill in roots, weight, base fee and, with a key, the signature; nothing is checked."""
     bls = tuple(signed for signed in template.messages if signed.signature.type == SIG_BLS)
-    others = tuple(signed for signed in template.messages if signed.signature.type != SIG_BLS)
+    secpk = tuple(signed for signed in template.messages if signed.signature.type != SIG_BLS)
     bls_cids = tuple(signed.cid for signed in bls)
-    other_cids = tuple(signed.cid for signed in others)
+    secpk_cids = tuple(signed.cid for signed in secpk)
     header = BlockHeader(
         miner=template.miner,
         ticket=template.ticket,
@@ -80,7 +80,7 @@ def block_create(template: Template, parent: Link, key: KeyInfo | None) -> FullB
         height=template.epoch,
         parent_state_root=parent.root,
         parent_message_receipts=parent.receipts_root,
-        messages=messages_root(bls_cids, other_cids),
+        messages=messages_root(bls_cids, secpk_cids),
         bls_aggregate=bls_aggregate([signed.signature.data for signed in bls]),
         timestamp=template.timestamp,
         block_sig=None,
@@ -89,7 +89,7 @@ def block_create(template: Template, parent: Link, key: KeyInfo | None) -> FullB
     )
     if key is not None:
         header = replace(header, block_sig=key_sign(key, header.signing_bytes))
-    return FullBlock(BlockMsg(header, bls_cids, other_cids), bls, others)
+    return FullBlock(BlockMsg(header, bls_cids, secpk_cids), bls, secpk)
 
 
 class BuiltInMiner:

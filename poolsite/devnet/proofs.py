@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.proof_verifier import ProvenSeal
 
-KEPT_VERDICTS: Final = 4096
+VERDICTS_CACHED: Final = 4096
 """Proofs whose verdict is remembered."""
 
 
@@ -123,9 +123,9 @@ class ProofChecks:
 
     def _verdict(self, name: bytes, check: Callable[[], None]) -> bool:
         with self._lock:
-            known = self._verdicts.get(name)
-        if known is not None:
-            return known
+            cached = self._verdicts.get(name)
+        if cached is not None:
+            return cached
         try:
             check()
             is_valid = True
@@ -135,7 +135,7 @@ class ProofChecks:
             is_valid = False
         with self._lock:
             self._verdicts[name] = is_valid
-            while len(self._verdicts) > KEPT_VERDICTS:
+            while len(self._verdicts) > VERDICTS_CACHED:
                 self._verdicts.popitem(last=False)
         return is_valid
 

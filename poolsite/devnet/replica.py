@@ -60,10 +60,10 @@ class Primary:
     def call(self, method: str, *params: Any) -> Any:
         """One call.  Raises httpx.HTTPError, LookupError with the node's words."""
         request = request_write(1, method, params)
-        answer = self._http.post(self.url, json=request).json()
-        if "error" in answer:
-            raise LookupError(answer["error"]["message"])
-        return answer["result"]
+        response = self._http.post(self.url, json=request).json()
+        if "error" in response:
+            raise LookupError(response["error"]["message"])
+        return response["result"]
 
     def tipset(self, key: TipsetKey) -> Tipset:
         """Return a tipset by key."""
@@ -71,8 +71,8 @@ class Primary:
 
     def block_messages(self, cid: Cid) -> tuple[list[SignedMessage], list[SignedMessage]]:
         """Return a block's BLS messages and its others, all signed."""
-        bls, others = self.call("Devnet.BlockMessages", cid_to_json(cid))
-        return [_signed(text) for text in bls], [_signed(text) for text in others]
+        bls, secpk = self.call("Devnet.BlockMessages", cid_to_json(cid))
+        return [_signed(text) for text in bls], [_signed(text) for text in secpk]
 
     def close(self) -> None:
         """Close the connections."""
@@ -147,9 +147,9 @@ class Replica:
                     frame = json.loads(socket.recv(timeout=REDIAL_S))
                 except TimeoutError:
                     continue
-                self._take(frame, handlers)
+                self._frame_handle(frame, handlers)
 
-    def _take(self, frame: dict[str, Any], handlers: dict[int, Callable[[Any], None]]) -> None:
+    def _frame_handle(self, frame: dict[str, Any], handlers: dict[int, Callable[[Any], None]]) -> None:
         if frame.get("id") in (1, 2):
             handlers[frame["result"]] = self._heads if frame["id"] == 1 else self._pool
         elif frame.get("method") == CHANNEL_VALUE:
@@ -159,22 +159,22 @@ class Replica:
     def _heads(self, changes: list[dict[str, Any]]) -> None:
         for change in changes:
             if change["Type"] != "revert":
-                self._tipset_take(tipset_from_json(change["Val"]))
+                self._tipset_import(tipset_from_json(change["Val"]))
 
-    def _tipset_take(self, tipset: Tipset) -> None:
+    def _tipset_import(self, tipset: Tipset) -> None:
         """Take a tipset, and before it all its ancestors that are not here."""
         missing = [tipset]
-        while not self._is_here(missing[-1].parents):
+        while not self._is_stored(missing[-1].parents):
             missing.append(self.primary.tipset(missing[-1].parents))
         for entry in reversed(missing):
             for header in entry.blocks:
-                bls, others = self.primary.block_messages(header.cid)
-                block = BlockMsg(header, tuple(m.cid for m in bls), tuple(m.cid for m in others))
-                full = FullBlock(block, tuple(bls), tuple(others))
+                bls, secpk = self.primary.block_messages(header.cid)
+                block = BlockMsg(header, tuple(m.cid for m in bls), tuple(m.cid for m in secpk))
+                full = FullBlock(block, tuple(bls), tuple(secpk))
                 self.node.clock.not_before(header.timestamp)
                 self.node.block_submit(full, now=header.timestamp)
 
-    def _is_here(self, key: TipsetKey) -> bool:
+    def _is_stored(self, key: TipsetKey) -> bool:
         try:
             self.node.chain.link(key)
         except NoTipset:

@@ -21,30 +21,34 @@ MAX_MESSAGES: Final = 8192
 
 
 def messages_select(
-    pending: Iterable[SignedMessage], state: State, *, base_fee: int, taken: frozenset[object] = frozenset()
+    pending: Iterable[SignedMessage],
+    state: State,
+    *,
+    base_fee: int,
+    included: frozenset[object] = frozenset(),
 ) -> list[SignedMessage]:
     """Choose messages by effective premium, each sender's in order of nonces, until the block is full.
 
     A message whose cap is below the base fee, whose gas cannot pay its inclusion, or whose sender lacks the
-    funds stops its sender's row.  `taken`: CIDs that other blocks of the tipset carry.
+    funds stops its sender's row.  `included`: CIDs that other blocks of the tipset carry.
     """
     rows = _rows(pending, state, base_fee=base_fee)
     heap = [(_rank(row[0], base_fee), at) for at, row in enumerate(rows)]
     heapq.heapify(heap)
     chosen: list[SignedMessage] = []
     gas = 0
-    places = [0] * len(rows)
+    positions = [0] * len(rows)
     while heap and len(chosen) < MAX_MESSAGES:
         _, at = heapq.heappop(heap)
-        signed = rows[at][places[at]]
+        signed = rows[at][positions[at]]
         if gas + signed.message.gas_limit > BLOCK_GAS_LIMIT:
             continue
-        if signed.cid not in taken:
+        if signed.cid not in included:
             gas += signed.message.gas_limit
             chosen.append(signed)
-        places[at] += 1
-        if places[at] < len(rows[at]):
-            heapq.heappush(heap, (_rank(rows[at][places[at]], base_fee), at))
+        positions[at] += 1
+        if positions[at] < len(rows[at]):
+            heapq.heappush(heap, (_rank(rows[at][positions[at]], base_fee), at))
     return chosen
 
 
@@ -72,10 +76,10 @@ def _rows(pending: Iterable[SignedMessage], state: State, *, base_fee: int) -> l
             if message.nonce < nonce:
                 continue
             cost = message.required_funds
-            is_fit = message.gas_fee_cap >= base_fee and message.gas_limit >= inclusion_gas(
+            is_includable = message.gas_fee_cap >= base_fee and message.gas_limit >= inclusion_gas(
                 signed.chain_length
             )
-            if message.nonce != nonce or cost > balance or not is_fit:
+            if message.nonce != nonce or cost > balance or not is_includable:
                 break
             balance -= cost
             balance -= message.value if message.value <= balance else 0

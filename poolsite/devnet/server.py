@@ -16,7 +16,7 @@ from poolsite.devnet.rpc.dispatch import LOTUS, Callbacks, Dispatcher
 from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
 from poolsite.filecoin.jwt import BadToken
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write, notification
-from poolsite.wire.jsonrpc.server import Session, body_answer, request_answer
+from poolsite.wire.jsonrpc.server import Session, body_handle, request_handle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -88,9 +88,9 @@ class Server:
             await _respond(send, 413, "")
             return
         if scope["method"] == "POST":
-            status, text = await body_answer(body, dispatcher, LOTUS)
+            status, text = await body_handle(body, dispatcher, LOTUS)
         else:
-            reply, status = await request_answer({"method": ""}, dispatcher, LOTUS)
+            reply, status = await request_handle({"method": ""}, dispatcher, LOTUS)
             text = frame_write(reply)
         await _respond(send, status, text)
 
@@ -135,7 +135,7 @@ class Connection:
                 except RpcError:
                     continue
                 if isinstance(frame, dict):
-                    await self.session.take(frame)
+                    await self.session.handle(frame)
         finally:
             writer.cancel()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import SignedMessage
     from poolsite.filecoin.signature import Signature
 
-KEPT: Final = 20_000
+SIGNATURES_CACHED: Final = 20_000
 """Verified signatures that are remembered."""
 
 
@@ -44,7 +44,7 @@ class Signatures:
         message_verify(signed, chain_id=self.chain_id, key=sender)
         with self._lock:
             self._verified[name] = None
-            while len(self._verified) > KEPT:
+            while len(self._verified) > SIGNATURES_CACHED:
                 self._verified.popitem(last=False)
 
     def verify_aggregate(
@@ -54,9 +54,10 @@ class Signatures:
         payloads = [signed.message.cid.data for signed in messages]
         names = [_name_of(signed, sender) for signed, sender in zip(messages, senders, strict=True)]
         with self._lock:
-            is_known = all(name in self._verified for name in names)
+            is_verified = all(name in self._verified for name in names)
         is_distinct = len(set(payloads)) == len(payloads)
-        if is_known and is_distinct and bls_aggregate([one.signature.data for one in messages]) == aggregate:
+        signatures = [signed.signature.data for signed in messages]
+        if is_verified and is_distinct and bls_aggregate(signatures) == aggregate:
             return
         bls_aggregate_verify(aggregate, senders, payloads)
 

@@ -80,13 +80,13 @@ class Validator:
         )
         checks = self._checks(block, parent, info=info, messages=messages)
         # The pairings of the first checks release the interpreter: they run beside the others.
-        beside = [_PAIRINGS.submit(refusal_text, check) for check in checks[:PAIRING_CHECKS]]
+        concurrent = [_PAIRINGS.submit(refusal_text, check) for check in checks[:PAIRING_CHECKS]]
         texts = [refusal_text(check) for check in checks[PAIRING_CHECKS:]]
-        errors = [text for text in (*(one.result() for one in beside), *texts) if text is not None]
+        errors = [text for text in (*(one.result() for one in concurrent), *texts) if text is not None]
         if errors:
-            word = "error" if len(errors) == 1 else "errors"
+            noun = "error" if len(errors) == 1 else "errors"
             lines = "".join(f"\t* {text}\n" for text in errors)
-            raise BadBlock(f"{len(errors)} {word} occurred:\n{lines}\n")
+            raise BadBlock(f"{len(errors)} {noun} occurred:\n{lines}\n")
 
     def _checks(
         self,
@@ -182,7 +182,7 @@ class Validator:
                 "block had invalid messages: messages didnt match message root in header "
                 f"({root} != {header.messages})"
             )
-        bls, others = messages
+        bls, secpk = messages
         state = self.chain.state_after(parent.key)
         senders = [sender_key(state, signed.message.from_) for signed in bls]
         try:
@@ -191,7 +191,7 @@ class Validator:
             self.signatures.verify_aggregate(header.bls_aggregate, bls, senders)
         except BadSignature as error:
             raise BadBlock(f"block had invalid bls aggregate signature: {error}") from None
-        for signed in others:
+        for signed in secpk:
             key = sender_key(state, signed.message.from_)
             try:
                 self.signatures.verify(signed, key)
@@ -200,4 +200,4 @@ class Validator:
                     f"block had invalid secpk message: secpk message {signed.cid} has invalid "
                     f"signature: {error}"
                 ) from None
-        check_senders(state, [*bls, *others])
+        check_senders(state, [*bls, *secpk])

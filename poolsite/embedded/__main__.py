@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded.errors import PortTaken, StartupError
 from poolsite.embedded.options import Options
-from poolsite.embedded.ownership import listening_everywhere, owned, promised, require_free
+from poolsite.embedded.ownership import addresses_reserved, listening_everywhere, owned, require_free
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.pool import FIRST_WEB, names_that_sign, pool_table
-from poolsite.embedded.postgres import Cluster, cluster_make, cluster_of
+from poolsite.embedded.pool import FIRST_WEB, heartbeat_senders, pool_table
+from poolsite.embedded.postgres import Cluster, cluster_create, cluster_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.supervisor import Supervisor
 from poolsite.private_files import private_write
@@ -33,7 +33,7 @@ PRIVATE_FOLDERS: Final = (
 """Below `var`, which the account of PostgreSQL must be able to pass."""
 
 
-def say(sentence: str) -> None:
+def report(sentence: str) -> None:
     """Print a line for the person at the terminal; a closed terminal is no reason to end."""
     try:
         sys.stdout.write(f"{sentence}\n")
@@ -46,13 +46,13 @@ def main() -> int:
     """Run the pool; 0 after Ctrl-C, 1 with one sentence if it cannot start."""
     try:
         paths, options = PoolPaths.of_environment(), Options.of_environment()
-        cluster = cluster_of(paths) if options.is_database_ours else None
+        cluster = cluster_of(paths) if options.runs_database else None
         preflight(paths, cluster)
         links = ports_open(options)
-        with promised(options.listened_later):
+        with addresses_reserved(options.reserved_addresses):
             return run(paths, options, cluster=cluster, links=links)
     except StartupError as refusal:
-        say(f"Poolsite cannot start: {refusal}.")
+        report(f"Poolsite cannot start: {refusal}.")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -60,7 +60,7 @@ def main() -> int:
 
 def ports_open(options: Options) -> list[socket.socket]:
     """Bind what the web processes serve; make sure that chain and signer find theirs.  Raises PortTaken."""
-    if options.is_chain_ours:
+    if options.runs_chain:
         require_free_at("DEVNET_LISTEN", options.devnet_listen)
     if "signer" not in options.disabled:
         require_free_at("SIGNER_LISTEN", options.signer_listen)
@@ -79,23 +79,25 @@ def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: l
     """Own the folder, make what is missing, supervise."""
     paths.var.mkdir(mode=0o711, parents=True, exist_ok=True)
     with owned(paths.var) as lease:
-        say(f"Poolsite is starting; logs are in {paths.log}")
-        folders_make(paths)
+        report(f"Poolsite is starting; logs are in {paths.log}")
+        folders_create(paths)
         if cluster is not None:
             if cluster.moved_to is not None:
-                say(f"PostgreSQL's data is in {cluster.moved_to}, as its account cannot access {paths.var}")
-            cluster_make(cluster, lease=lease)
+                report(
+                    f"PostgreSQL's data is in {cluster.moved_to}, as its account cannot access {paths.var}"
+                )
+            cluster_create(cluster, lease=lease)
         environment_set(paths, options)
         table = pool_table(paths, options, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
-        os.environ["READY_PROCESSES"] = ",".join(names_that_sign(table))
-        supervisor = Supervisor(table, var=paths.var, lease=lease, say=say)
+        os.environ["READY_PROCESSES"] = ",".join(heartbeat_senders(table))
+        supervisor = Supervisor(table, var=paths.var, lease=lease, report=report)
         code = supervisor.run(when_ready=FIRST_WEB, announce=lambda: announce(paths, options))
         shutil.rmtree(paths.metrics, ignore_errors=True)
-        say("Poolsite has stopped" if code == 0 else "Poolsite has stopped; the reason is above")
+        report("Poolsite has stopped" if code == 0 else "Poolsite has stopped; the reason is above")
         return code
 
 
-def folders_make(paths: PoolPaths) -> None:
+def folders_create(paths: PoolPaths) -> None:
     """Make the folders and the session key; figures of processes that are gone are dropped."""
     shutil.rmtree(paths.metrics, ignore_errors=True)
     try:
@@ -131,11 +133,11 @@ def environment_set(paths: PoolPaths, options: Options) -> None:
 
 def announce(paths: PoolPaths, options: Options) -> None:
     """Print where the page is and, until it was changed, with which password one gets in."""
-    say(f"Open {options.url}")
+    report(f"Open {options.url}")
     entry: dict[str, Any] = json.loads(paths.operator.read_text()) if paths.operator.exists() else {}
     if "password" in entry:
-        say(f"Sign in as {entry['username']}, password {entry['password']} (valid until you change it)")
-    say(f"Press Ctrl-C to stop everything; logs are in {paths.log}")
+        report(f"Sign in as {entry['username']}, password {entry['password']} (valid until you change it)")
+    report(f"Press Ctrl-C to stop everything; logs are in {paths.log}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def pause_even(_failures: int) -> float:
     return 1.0
 
 
-def alive_for(seconds: float) -> Callable[[Slot], bool]:
+def ready_after(seconds: float) -> Callable[[Slot], bool]:
     """Take a child for ready once it has lived so long."""
     return lambda slot: time.monotonic() - slot.started_at >= seconds
 
@@ -52,14 +52,14 @@ def alive_for(seconds: float) -> Callable[[Slot], bool]:
 def accepts(host: str, port: int) -> Callable[[Slot], bool]:
     """Take a child for ready once its port takes a connection."""
 
-    def ask(_slot: Slot) -> bool:
+    def probe(_slot: Slot) -> bool:
         try:
             socket.create_connection((host, port), timeout=0.2).close()
         except OSError:
             return False
         return True
 
-    return ask
+    return probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Child:
     """Sent by the kernel when the supervisor dies; a Celery worker would finish its tasks on SIGTERM."""
     pause: Callable[[int], float] = pause_growing
     pass_fds: tuple[int, ...] = ()
-    gives_signs: bool = False
+    sends_heartbeats: bool = False
     """Whether it writes heartbeats, so that /readyz waits for it."""
 
     def command(self) -> list[str]:
@@ -106,12 +106,12 @@ class Slot:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.process: subprocess.Popen[bytes] | None = None
-        self.is_ready = self.has_been_ready = self.is_hopeless = self.was_asked_to_stop = False
+        self.is_ready = self.has_been_ready = self.is_hopeless = self.is_stopping = False
         self.born_at = time.monotonic()
-        self.started_at = self.start_after = self.stop_asked_at = 0.0
+        self.started_at = self.start_after = self.stop_sent_at = 0.0
         self.failures = self.restarts = self.tries = 0
         self.last_exit: int | None = None
-        self.word: int | None = None
+        self.ready_pipe: int | None = None
 
     def start(self, *, log_folder: Path, lease: int) -> None:
         """Fork and exec; output goes to a file, since a pipe would break when the supervisor dies."""
@@ -144,8 +144,8 @@ class Slot:
                 os._exit(1)
 
         uid, gid = child.account or (None, None)
-        self.word_close()
-        self.word, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.ready_pipe_close()
+        self.ready_pipe, child_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         out = (
             log
             if child.output is None
@@ -154,20 +154,20 @@ class Slot:
         try:
             self.process = subprocess.Popen(  # noqa: S603  # our own table of commands
                 child.command(),
-                env={**os.environ, **child.env, READY_FD: str(theirs)},
+                env={**os.environ, **child.env, READY_FD: str(child_end)},
                 cwd=child.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone
-                pass_fds=(*child.pass_fds, lease, theirs),
+                pass_fds=(*child.pass_fds, lease, child_end),
                 user=uid,
                 group=gid,
                 extra_groups=None if gid is None else [],
                 preexec_fn=tie_to_parent,  # safe: the supervisor has one thread
             )
         finally:
-            os.close(theirs)
+            os.close(child_end)
             if out != log:
                 os.close(out)
 
@@ -176,29 +176,29 @@ class Slot:
         is_done = self.child.once and self.is_ready
         return self.process is None and not is_done and not self.is_hopeless and now >= self.start_after
 
-    def look(self, now: float) -> bool:
+    def poll(self, now: float) -> bool:
         """Notice an exit or readiness; True if something changed."""
         if self.process is None:
             return False
         code = self.process.poll()
         if code is None:
-            was = self.is_ready
-            self.is_ready = was or (not self.child.once and self._is_ready_now())
+            was_ready = self.is_ready
+            self.is_ready = was_ready or (not self.child.once and self._is_ready())
             self.has_been_ready |= self.is_ready
-            return self.is_ready != was
+            return self.is_ready != was_ready
         self.process, self.last_exit = None, code
-        self.word_close()
+        self.ready_pipe_close()
         self.is_ready = self.child.once and code == 0
         self.has_been_ready |= self.is_ready
         if not self.is_ready:
             self.fail(now)
         return True
 
-    def _is_ready_now(self) -> bool:
+    def _is_ready(self) -> bool:
         if self.child.ready is not None:
             return self.child.ready(self)
         with suppress(BlockingIOError):
-            return self.word is not None and os.read(self.word, 1) != b""
+            return self.ready_pipe is not None and os.read(self.ready_pipe, 1) != b""
         return False
 
     def fail(self, now: float) -> None:
@@ -211,22 +211,22 @@ class Slot:
         is_spent = self.child.tries is not None and self.tries >= self.child.tries
         self.is_hopeless = self.child.once and (self.last_exit == HOPELESS or is_spent)
 
-    def stop_ask(self, now: float) -> None:
+    def stop_step(self, now: float) -> None:
         """Send the stop signal once; kill what has not ended `stop_s` later."""
         if self.process is None:
             return
-        if not self.was_asked_to_stop:
-            self.was_asked_to_stop, self.stop_asked_at = True, now
+        if not self.is_stopping:
+            self.is_stopping, self.stop_sent_at = True, now
             self.process.send_signal(self.child.stop_signal)
-        elif now - self.stop_asked_at > self.child.stop_s:
+        elif now - self.stop_sent_at > self.child.stop_s:
             self.process.kill()
         code = self.process.poll()
         if code is not None:
             self.last_exit, self.process, self.is_ready = code, None, False
-            self.word_close()
+            self.ready_pipe_close()
 
-    def word_close(self) -> None:
+    def ready_pipe_close(self) -> None:
         """Forget the descriptor on which the child would say that it is ready."""
-        if self.word is not None:
-            os.close(self.word)
-            self.word = None
+        if self.ready_pipe is not None:
+            os.close(self.ready_pipe)
+            self.ready_pipe = None

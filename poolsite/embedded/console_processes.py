@@ -35,19 +35,19 @@ def celery(queues: str, options: Options) -> tuple[str, ...]:
     return ("-m", "celery", "-q", "-A", "poolsite", "worker", *threads, "-Q", queues, *quiet)
 
 
-def process(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:
+def process(name: str, *arguments: str | int | Path, after: Collection[str], **how: Any) -> Child:
     """Describe a process of the console that stays; all of them give heartbeats."""
     return Child(
         name=name,
-        argv=[sys.executable, *map(str, words)],
+        argv=[sys.executable, *map(str, arguments)],
         after=frozenset(after),
         cwd=SITE,
         env={"POOLSITE_PROCESS": name, "MALLOC_ARENA_MAX": ARENAS, **how.pop("env", {})},
-        gives_signs=True,
+        sends_heartbeats=True,
         **how,
     )
 
 
-def step(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:
+def step(name: str, *arguments: str | int | Path, after: Collection[str], **how: Any) -> Child:
     """Describe a step that must succeed once, run by this environment's Python."""
-    return process(name, *words, after=after, once=True, pause=pause_even, **how)
+    return process(name, *arguments, after=after, once=True, pause=pause_even, **how)

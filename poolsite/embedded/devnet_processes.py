@@ -68,7 +68,7 @@ def devnet_child(paths: PoolPaths, options: Options) -> Child:
 
     def command() -> list[str | Path]:
         addresses = dict.fromkeys(json.loads(paths.signer.read_text()).values())
-        funds = [word for address in addresses for word in ("--fund", f"{address}={FIRST_FIL}")]
+        funds = [argument for address in addresses for argument in ("--fund", f"{address}={FIRST_FIL}")]
         data = ("--data", paths.var / "devnet" / "chain.sqlite")
         listen = ("--listen", options.devnet_listen, "--network", options.network)
         return [sys.executable, "-m", "poolsite.devnet", *listen, *data, *funds]

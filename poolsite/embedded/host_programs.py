@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from poolsite.embedded.children import Child, alive_for
+from poolsite.embedded.children import Child, ready_after
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.options import SIZE_VARIABLE, Options
 from poolsite.embedded.paths import SITE
@@ -65,6 +65,6 @@ def host(name: str, *words: str | Path, after: Collection[str] = (), **how: Any)
         argv=[sys.executable, "-m", "workers", *map(str, words)],
         after=frozenset(after),
         cwd=SITE,
-        ready=None if how.get("once") else alive_for(1.0),
+        ready=None if how.get("once") else ready_after(1.0),
         **how,
     )

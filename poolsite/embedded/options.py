@@ -57,9 +57,9 @@ class Options:
     """Missing Groth16 parameters are made from it: toxic, for a chain of one's own; empty: never."""
     disabled: frozenset[str]
     compat_ports: tuple[int, ...]
-    is_database_ours: bool
-    is_redis_ours: bool
-    is_chain_ours: bool
+    runs_database: bool
+    runs_redis: bool
+    runs_chain: bool
 
     @classmethod
     def of_environment(cls) -> Options:
@@ -73,13 +73,13 @@ class Options:
             task_threads=number("POOLSITE_TASK_THREADS", TASK_THREADS),
             network=env.get("POOLSITE_NETWORK") or "demo",
             snark=snark(env.get("POOLSITE_SNARK", "")),
-            sector_size=sector_size(env.get(SIZE_VARIABLE, ""), is_chain_ours=not env.get("CHAIN_URLS")),
+            sector_size=sector_size(env.get(SIZE_VARIABLE, ""), runs_chain=not env.get("CHAIN_URLS")),
             parameter_seed=env.get(SEED_VARIABLE) or ("" if env.get("CHAIN_URLS") else DEVNET_SEED),
             disabled=frozenset(filter(None, env.get("POOLSITE_DISABLE", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
-            is_database_ours=not env.get("DATABASE_URL"),
-            is_redis_ours=not env.get("REDIS_URL"),
-            is_chain_ours=not env.get("CHAIN_URLS"),
+            runs_database=not env.get("DATABASE_URL"),
+            runs_redis=not env.get("REDIS_URL"),
+            runs_chain=not env.get("CHAIN_URLS"),
         )
 
     @property
@@ -94,9 +94,9 @@ class Options:
         return os.environ.get("SIGNER_LISTEN") or f"127.0.0.1:{port}"
 
     @property
-    def listened_later(self) -> list[str]:
+    def reserved_addresses(self) -> list[str]:
         """Addresses that children bind themselves, some seconds after the start."""
-        chain = [self.devnet_listen] if self.is_chain_ours else []
+        chain = [self.devnet_listen] if self.runs_chain else []
         signer = [] if "signer" in self.disabled else [self.signer_listen]
         return [address for address in (*chain, *signer) if not address.endswith(":0")]
 
@@ -111,22 +111,22 @@ class Options:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
-def snark(word: str) -> str:
+def snark(text: str) -> str:
     """Read POOLSITE_SNARK.  Raises StartupError."""
-    if word and word not in SNARKS:
-        raise StartupError(f"POOLSITE_SNARK is {word!r}: use one of {', '.join(SNARKS)}")
-    return word or SNARKS[0]
+    if text and text not in SNARKS:
+        raise StartupError(f"POOLSITE_SNARK is {text!r}: use one of {', '.join(SNARKS)}")
+    return text or SNARKS[0]
 
 
-def sector_size(word: str, *, is_chain_ours: bool) -> str:
+def sector_size(text: str, *, runs_chain: bool) -> str:
     """Read POOLSITE_SECTOR_SIZE.  Raises StartupError."""
-    if word and word not in SECTOR_SIZES:
-        raise StartupError(f"{SIZE_VARIABLE} is {word!r}: use one of {', '.join(SECTOR_SIZES)}")
-    if word and is_chain_ours and word != SECTOR_SIZES[0]:
+    if text and text not in SECTOR_SIZES:
+        raise StartupError(f"{SIZE_VARIABLE} is {text!r}: use one of {', '.join(SECTOR_SIZES)}")
+    if text and runs_chain and text != SECTOR_SIZES[0]:
         raise StartupError(
-            f"{SIZE_VARIABLE} is {word!r}: without CHAIN_URLS only {SECTOR_SIZES[0]} is supported"
+            f"{SIZE_VARIABLE} is {text!r}: without CHAIN_URLS only {SECTOR_SIZES[0]} is supported"
         )
-    return word or (SECTOR_SIZES[0] if is_chain_ours else "")
+    return text or (SECTOR_SIZES[0] if runs_chain else "")
 
 
 def compat_ports(word: str) -> tuple[int, ...]:

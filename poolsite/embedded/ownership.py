@@ -105,16 +105,16 @@ def listening_everywhere(host: str, ports: list[int]) -> list[socket.socket]:
 
 
 @contextmanager
-def promised(addresses: Iterable[str]) -> Iterator[None]:
+def addresses_reserved(addresses: Iterable[str]) -> Iterator[None]:
     """Keep other pools from choosing what a child of ours will listen on later.
 
     Between the look at a port and the child's own `bind` lie the seconds of a first start; a second pool
     that begins in them would work with the chain of the first.  The names are abstract sockets: they live
     in the same namespace of the network as the ports, and end with us.  Raises PortTaken.
     """
-    with ExitStack() as held:
+    with ExitStack() as reservations:
         for address in addresses:
-            name = held.enter_context(socket.socket(socket.AF_UNIX))
+            name = reservations.enter_context(socket.socket(socket.AF_UNIX))
             try:
                 name.bind(f"\0poolsite {address}")
             except OSError:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from poolsite.embedded import postgres, redis
-from poolsite.embedded.children import Child, alive_for, pause_patient
+from poolsite.embedded.children import Child, pause_patient, ready_after
 from poolsite.embedded.console_processes import WORKER_ENV, celery, process, step
 from poolsite.embedded.devnet_processes import devnet_child, miner_step, policy_step
 from poolsite.embedded.errors import StartupError
@@ -35,13 +35,13 @@ def pool_table(
     """List the children; adding a process is adding its line here."""
     manage = SITE / "manage.py"
     servers = {"postgres"} if cluster else set()
-    data = {"prepare", "redis"} if options.is_redis_ours else {"prepare"}
-    chain = {"devnet"} if options.is_chain_ours else set()
+    data = {"prepare", "redis"} if options.runs_redis else {"prepare"}
+    chain = {"devnet"} if options.runs_chain else set()
     web = [f"web-{number}" for number in range(1, options.web_processes + 1)]
     table: list[Child] = []
     if cluster is not None:
         table.append(postgres_child(cluster))
-    if options.is_redis_ours:
+    if options.runs_redis:
         table.append(redis_child(paths))
     table += [
         step("prepare", "-m", "poolsite.embedded.preparation", after=servers, tries=5),
@@ -50,11 +50,11 @@ def pool_table(
             process(name, *celery(queues, options), after=data, stop_s=15.0, env=WORKER_ENV)
             for name, queues in TASK_QUEUES.items()
         ),
-        process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
-        process("blocks", manage, "blocks", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
+        process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=ready_after(1.0)),
+        process("blocks", manage, "blocks", "--skip-checks", after=data | chain, ready=ready_after(1.0)),
         *hosts(paths, options, after={"web-1"}),
     ]
-    if options.is_chain_ours:
+    if options.runs_chain:
         table += [devnet_child(paths, options), miner_step(paths, manage)]
         if not options.disabled & {"signer", "bootstrap-miner"}:
             table.append(policy_step(paths))
@@ -72,13 +72,13 @@ def without(table: list[Child], disabled: frozenset[str]) -> list[Child]:
         raise StartupError(
             f"POOLSITE_DISABLE lists {FIRST_WEB}, which serves the port: set POOLSITE_WEB_PROCESSES instead"
         )
-    kept = [child for child in table if child.name not in disabled]
-    return [replace(child, after=child.after - disabled) for child in kept]
+    enabled = [child for child in table if child.name not in disabled]
+    return [replace(child, after=child.after - disabled) for child in enabled]
 
 
-def names_that_sign(table: Iterable[Child]) -> list[str]:
+def heartbeat_senders(table: Iterable[Child]) -> list[str]:
     """List the processes whose heartbeats /readyz waits for."""
-    return [child.name for child in table if child.gives_signs and not child.once]
+    return [child.name for child in table if child.sends_heartbeats and not child.once]
 
 
 def postgres_child(cluster: Cluster) -> Child:
@@ -89,7 +89,7 @@ def postgres_child(cluster: Cluster) -> Child:
         account=cluster.account,
         cwd=cluster.data,
         prepare=partial(postgres.stale_pid_remove, cluster.data),
-        ready=postgres.answers(cluster.sockets),
+        ready=postgres.readiness_probe(cluster.sockets),
         stop_signal=signal.SIGINT,
         orphan_signal=signal.SIGINT,
         pause=pause_patient,
@@ -102,6 +102,6 @@ def redis_child(paths: PoolPaths) -> Child:
         name="redis",
         argv=redis.command(paths),
         cwd=paths.var,
-        ready=redis.answers(paths.redis_socket),
+        ready=redis.readiness_probe(paths.redis_socket),
         orphan_signal=signal.SIGTERM,
     )

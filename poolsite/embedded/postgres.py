@@ -46,6 +46,9 @@ SETTINGS: Final = (
 )
 """For one machine's pool: many small sessions, little memory, few processes beside them."""
 
+INITDB_OPTIONS: Final = ("-U", "poolsite", "-A", "trust", "--locale=C.UTF-8", "-N")
+"""Of a new cluster: nobody else reaches its socket, and `-N` leaves the sync to one at the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -102,38 +105,38 @@ def reachable(path: Path, uid: int, gid: int) -> bool:
 
 def version_of(programs: Path) -> str:
     """Return the major version of the binaries."""
-    said = subprocess.run(  # noqa: S603  # our own wheel
+    output = subprocess.run(  # noqa: S603  # our own wheel
         [programs / "postgres", "--version"], check=True, capture_output=True, text=True
     ).stdout
-    return said.split()[-1].partition(".")[0]
+    return output.split()[-1].partition(".")[0]
 
 
 def require_same_major(cluster: Cluster) -> None:
     """Refuse data of another PostgreSQL major version.  Raises BadFolder."""
-    ours = version_of(cluster.programs if cluster.programs.exists() else postgres_programs())
-    if cluster.major and cluster.major != ours:
+    own_major = version_of(cluster.programs if cluster.programs.exists() else postgres_programs())
+    if cluster.major and cluster.major != own_major:
         raise BadFolder(
-            f"{cluster.data} was created by PostgreSQL {cluster.major}, but this pool uses {ours}: "
+            f"{cluster.data} was created by PostgreSQL {cluster.major}, but this pool uses {own_major}: "
             f"dump it with version {cluster.major}, or start with another POOLSITE_VAR"
         )
 
 
-def cluster_make(cluster: Cluster, *, lease: int) -> None:
+def cluster_create(cluster: Cluster, *, lease: int) -> None:
     """Make folders and, at the first start, the cluster: in a folder beside it, renamed when complete.
 
     `lease`: inherited, so that the start after a kill waits until nobody writes in that folder any more.
     """
     if cluster.moved_to is not None:
         binaries_copy(cluster)
-    folder_give(cluster.sockets, cluster.account)
+    folder_create(cluster.sockets, cluster.account)
     if cluster.major:
         return
-    fresh = cluster.data.with_name("pg.new")
-    shutil.rmtree(fresh, ignore_errors=True)  # of a first start that was killed
-    folder_give(fresh, cluster.account)
+    new = cluster.data.with_name("pg.new")
+    shutil.rmtree(new, ignore_errors=True)  # of a first start that was killed
+    folder_create(new, cluster.account)
     user, group = cluster.account or (None, None)
-    made = subprocess.run(  # noqa: S603  # our own wheel
-        [cluster.programs / "initdb", "-D", fresh, "-U", "poolsite", "-A", "trust", "--locale=C.UTF-8", "-N"],
+    initdb = subprocess.run(  # noqa: S603  # our own wheel
+        [cluster.programs / "initdb", "-D", new, *INITDB_OPTIONS],
         check=False,
         capture_output=True,
         text=True,
@@ -144,15 +147,15 @@ def cluster_make(cluster: Cluster, *, lease: int) -> None:
         extra_groups=None if group is None else [],
         preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)),
     )
-    if made.returncode:
-        shutil.rmtree(fresh, ignore_errors=True)
+    if initdb.returncode:
+        shutil.rmtree(new, ignore_errors=True)
         reason = next(
-            (line for line in reversed(made.stderr.splitlines()) if "error" in line.lower()), made.stderr
+            (line for line in reversed(initdb.stderr.splitlines()) if "error" in line.lower()), initdb.stderr
         )
         raise DiskFull(f"PostgreSQL's data cannot be created in {cluster.data}: {reason.strip()}")
-    logins_write(fresh, cluster.account)
+    logins_write(new, cluster.account)
     os.sync()  # initdb -N skipped its own; once for all files is quicker
-    fresh.rename(cluster.data)
+    new.rename(cluster.data)
 
 
 def logins_write(data: Path, account: tuple[int, int] | None) -> None:
@@ -174,13 +177,13 @@ def binaries_copy(cluster: Cluster) -> None:
     for name in (source.name, f"{source.name}.libs"):
         target = cluster.moved_to / name
         if (source.parent / name).exists() and not target.exists():
-            fresh = target.with_name(f"{name}.new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(source.parent / name, fresh, symlinks=True)
-            fresh.rename(target)
+            staged = target.with_name(f"{name}.new")
+            shutil.rmtree(staged, ignore_errors=True)
+            shutil.copytree(source.parent / name, staged, symlinks=True)
+            staged.rename(target)
 
 
-def folder_give(folder: Path, account: tuple[int, int] | None) -> None:
+def folder_create(folder: Path, account: tuple[int, int] | None) -> None:
     """Make a folder that only the server's account may enter.  Raises BadFolder if it is somebody else's."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = os.geteuid() if account is None else account[0]
@@ -200,19 +203,19 @@ def stale_pid_remove(data: Path) -> None:
     file = data / "postmaster.pid"
     if not file.exists():
         return
-    word = file.read_text().partition("\n")[0].strip()
-    folder = Path("/proc") / word
-    if word.isdigit() and folder.exists() and os.path.realpath(folder / "cwd") != os.path.realpath(data):
+    pid = file.read_text().partition("\n")[0].strip()
+    folder = Path("/proc") / pid
+    if pid.isdigit() and folder.exists() and os.path.realpath(folder / "cwd") != os.path.realpath(data):
         file.unlink()
 
 
-def answers(sockets: Path) -> Callable[[Slot], bool]:
+def readiness_probe(sockets: Path) -> Callable[[Slot], bool]:
     """Return the readiness probe: the server takes a connection."""
 
-    def ask(_slot: Slot) -> bool:
+    def probe(_slot: Slot) -> bool:
         return link_opens(sockets)
 
-    return ask
+    return probe
 
 
 def link_opens(sockets: Path) -> bool:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from poolsite.embedded.paths import PoolPaths
     from poolsite.embedded.postgres import Cluster
 
-ROOM_FIRST_BYTES: Final = 400 * 1024 * 1024
+FIRST_START_BYTES: Final = 400 * 1024 * 1024
 """A new cluster, its first log segments and the first sealed sectors."""
 
-ROOM_LATER_BYTES: Final = 64 * 1024 * 1024
+LATER_START_BYTES: Final = 64 * 1024 * 1024
 """PostgreSQL stops itself when it cannot write a log segment of 16 MiB."""
 
 SQLITE_MAGIC: Final = b"SQLite format 3\x00"
@@ -35,17 +35,17 @@ OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
 
 def preflight(paths: PoolPaths, cluster: Cluster | None) -> None:
     """Refuse a folder that cannot carry a pool.  Raises StartupError with one sentence."""
-    require_ours(paths.var)
+    require_own_folder(paths.var)
     if is_owned(paths.var):
         raise AlreadyRunning(f"a pool is already running in {paths.var}")
     require_operator_file(paths.operator)
     require_chain_file(paths.var / "devnet" / "chain.sqlite")
     if cluster is not None:
         require_same_major(cluster)
-    require_room(paths.var)
+    require_disk_space(paths.var)
 
 
-def require_ours(var: Path) -> None:
+def require_own_folder(var: Path) -> None:
     """Refuse another user's folder, or one that is no folder or closed to us."""
     if not var.exists():
         if not os.access(nearest(var), os.W_OK | os.X_OK):
@@ -65,10 +65,10 @@ def require_operator_file(path: Path) -> None:
         return
     try:
         entry = json.loads(path.read_text())
-        is_whole = isinstance(entry, dict) and entry.keys() >= OPERATOR_KEYS
+        is_complete = isinstance(entry, dict) and entry.keys() >= OPERATOR_KEYS
     except (ValueError, OSError):
-        is_whole = False
-    if not is_whole:
+        is_complete = False
+    if not is_complete:
         raise BadFolder(f"{path} is damaged: restore it, or remove it to get a new token")
 
 
@@ -81,12 +81,12 @@ def require_chain_file(path: Path) -> None:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as link:
             link.execute("select count(*) from sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
-        if is_mended_when_opened(path):
+        if is_recoverable(path):
             return
         raise BadFolder(f"{path} is not a devnet file ({error}): restore it, or run `make reset`") from error
 
 
-def is_mended_when_opened(path: Path) -> bool:
+def is_recoverable(path: Path) -> bool:
     """Return whether a checkpoint was cut off in a file of SQLite: its log still holds every page of it."""
     log = path.with_name(f"{path.name}-wal")
     with path.open("rb") as file:
@@ -94,9 +94,9 @@ def is_mended_when_opened(path: Path) -> bool:
     return is_sqlite and log.exists() and log.stat().st_size > 0
 
 
-def require_room(var: Path) -> None:
+def require_disk_space(var: Path) -> None:
     """Refuse a disk that is too full to begin on."""
-    needed = ROOM_LATER_BYTES if (var / "processes.json").exists() else ROOM_FIRST_BYTES
+    needed = LATER_START_BYTES if (var / "processes.json").exists() else FIRST_START_BYTES
     free = shutil.disk_usage(nearest(var)).free
     if free < needed:
         raise DiskFull(

@@ -30,7 +30,7 @@ from poolsite.settings.environment import database_from_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WAIT_S: Final = 1.0
+RETRY_S: Final = 1.0
 """Between two attempts at a database that is away."""
 CONNECT_S: Final = 10
 
@@ -49,7 +49,7 @@ PERMANENT: Final = (
 """Texts of an OperationalError that only an operator can fix; libpq has no code for a refused connection."""
 
 
-def database_make(row: dict[str, Any]) -> None:
+def database_create(row: dict[str, Any]) -> None:
     """Create the database that the settings name, if the server has none of that name."""
     login = {"host": row["HOST"], "user": row["USER"], "password": row["PASSWORD"], "port": row["PORT"]}
     present = {name: value for name, value in login.items() if value}
@@ -67,13 +67,13 @@ def database_make(row: dict[str, Any]) -> None:
 def is_temporary(error: Exception) -> bool:
     """Return whether waiting may fix a fault: the server is unavailable or recovering, the disk is full."""
     if isinstance(error, UNAVAILABLE):
-        return not any(words in str(error) for words in PERMANENT)
+        return not any(text in str(error) for text in PERMANENT)
     return isinstance(error, OSError) and error.errno in DISK_ERRORS
 
 
 def attempt_until_available(act: Callable[[], object]) -> None:
     """Repeat `act` while it fails with a temporary fault; each new reason is logged once."""
-    said = ""
+    logged = ""
     while True:
         try:
             act()
@@ -81,11 +81,11 @@ def attempt_until_available(act: Callable[[], object]) -> None:
             if not is_temporary(error):
                 raise
             reason = " ".join(str(error).split())
-            if reason != said:
-                said = reason
+            if reason != logged:
+                logged = reason
                 sys.stderr.write(f"waiting for the database: {reason}\n")
             connections.close_all()
-            time.sleep(WAIT_S)
+            time.sleep(RETRY_S)
         else:
             return
 
@@ -103,7 +103,7 @@ def prepare() -> None:
     """Migrate the database to this version, and create the pool's operator and tenant."""
     if "DATABASE_URL" not in os.environ:
         row = database_from_url(PoolPaths.of_environment().database_url)
-        attempt_until_available(lambda: database_make(row))
+        attempt_until_available(lambda: database_create(row))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
     django.setup()
     attempt_until_available(lambda: call_command("migrate", interactive=False, skip_checks=True))

@@ -21,10 +21,10 @@ def command(paths: PoolPaths) -> list[str]:
     return server_command(redis_program(), socket=paths.redis_socket, data=paths.var / "redis")
 
 
-def answers(path: Path) -> Callable[[Slot], bool]:
+def readiness_probe(path: Path) -> Callable[[Slot], bool]:
     """Return the readiness probe: PING is answered, so the file is loaded too."""
 
-    def ask(_slot: Slot) -> bool:
+    def probe(_slot: Slot) -> bool:
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(0.2)
             try:
@@ -34,4 +34,4 @@ def answers(path: Path) -> Callable[[Slot], bool]:
             except OSError:
                 return False
 
-    return ask
+    return probe

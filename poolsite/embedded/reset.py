@@ -14,7 +14,7 @@ from poolsite.embedded.errors import StartupError
 from poolsite.embedded.ownership import owned
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_of
-from poolsite.embedded.preflight import require_ours
+from poolsite.embedded.preflight import require_own_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def main() -> int:
     """Remove after a confirmation; 0 if the state is gone, 1 if it was kept."""
     paths = PoolPaths.of_environment()
     try:
-        require_ours(paths.var)
+        require_own_folder(paths.var)
         folders = folders_of(paths)
         if not folders:
             sys.stdout.write(f"There is no pool in {paths.var}.\n")

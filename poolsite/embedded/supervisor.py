@@ -29,31 +29,31 @@ STEADY_TICK_S: Final = 1.0
 """While every child is ready; one that ends, and a signal, wake the supervisor at once."""
 SLOW_S: Final = 6.0
 """A child that is not ready after this long is named on the terminal."""
-SAY_AGAIN_S: Final = 15.0
+REPORT_AGAIN_S: Final = 15.0
 WRITE_AGAIN_S: Final = 1.0
 """After this time the list of processes that found no room is written again."""
 LOG_MAX_BYTES: Final = 32 * 1024 * 1024
 """A longer log is moved to `.1`; the one before is dropped."""
-LOG_LOOK_S: Final = 30.0
+LOG_CHECK_S: Final = 30.0
 
 
 class Supervisor:
     """The children of one pool and what is said about them."""
 
     def __init__(
-        self, children: Sequence[Child], *, var: Path, lease: int, say: Callable[[str], None]
+        self, children: Sequence[Child], *, var: Path, lease: int, report: Callable[[str], None]
     ) -> None:
         self.slots = [Slot(child) for child in children]
         self.by_name = {slot.child.name: slot for slot in self.slots}
         self.var = var
         self.lease = lease
-        self.say = say
-        self.asked_to_stop = 0
-        self.asked_by = ""
-        self.said_at: dict[str, float] = {}
-        self.missed: set[str] = set()
+        self.report = report
+        self.stop_signal_count = 0
+        self.stop_signal_name = ""
+        self.reported_at: dict[str, float] = {}
+        self.reported_unready: set[str] = set()
         """Children that were named as ended or not ready: once they are, that is said, too."""
-        self.logs_looked_at = 0.0
+        self.logs_checked_at = 0.0
         self.write_at: float | None = None
         """When the list of processes must be written again; None while what is written holds."""
 
@@ -62,32 +62,32 @@ class Supervisor:
 
         `announce` is called once, when the child `when_ready` is.  A second signal kills what still runs.
         """
-        signal.signal(signal.SIGINT, self._ask)
-        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGINT, self._stop_handle)
+        signal.signal(signal.SIGTERM, self._stop_handle)
         if (
             signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
         ):  # a closed terminal ends the pool, nohup keeps it
-            signal.signal(signal.SIGHUP, self._ask)
-        wake, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+            signal.signal(signal.SIGHUP, self._stop_handle)
+        wake, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
         (self.var / "log").mkdir(parents=True, exist_ok=True)
         code, is_announced = 0, False
         try:
-            while not self.asked_to_stop:
+            while not self.stop_signal_count:
                 self.tick()
                 hopeless = [slot for slot in self.slots if slot.is_hopeless]
                 if hopeless:
                     code = 1
-                    self.say(self._why(hopeless[0]))
+                    self.report(self._why(hopeless[0]))
                     break
                 if not is_announced and when_ready and self.by_name[when_ready].is_ready:
                     is_announced = True
                     announce()
                 self._wait(wake)
-            if self.asked_to_stop:
-                self.say(f"Stopping ({self.asked_by}); repeat to kill the remaining processes")
+            if self.stop_signal_count:
+                self.report(f"Stopping ({self.stop_signal_name}); repeat to kill the remaining processes")
         finally:
             self.stop()
         return code
@@ -99,10 +99,10 @@ class Supervisor:
         with suppress(BlockingIOError):
             os.read(wake, 4096)
 
-    def _ask(self, number: int, _frame: object) -> None:
-        self.asked_to_stop += 1
-        self.asked_by = signal.Signals(number).name
-        if self.asked_to_stop > 1:
+    def _stop_handle(self, number: int, _frame: object) -> None:
+        self.stop_signal_count += 1
+        self.stop_signal_name = signal.Signals(number).name
+        if self.stop_signal_count > 1:
             for slot in self.slots:
                 if slot.process is not None:
                     slot.process.kill()
@@ -113,15 +113,15 @@ class Supervisor:
         changed = self.write_at is not None and now >= self.write_at
         for slot in self.slots:
             was_up = slot.has_been_ready
-            if slot.look(now):
+            if slot.poll(now):
                 changed = True
-                self._tell_exit(slot, was_up=was_up)
+                self._report_exit(slot, was_up=was_up)
         self.orphans_kill()
         for slot in self.slots:
             if slot.is_due(now) and self.may_start(slot):
                 slot.start(log_folder=self.var / "log", lease=self.lease)
                 changed = True
-        self._tell_slow(now)
+        self._report_slow(now)
         self._logs_trim(now)
         if changed:
             self.status_write()
@@ -136,11 +136,11 @@ class Supervisor:
 
     def orphans_kill(self) -> None:
         """End what dead children left: PostgreSQL refuses to start while an old backend still computes."""
-        ours = {slot.process.pid for slot in self.slots if slot.process is not None}
-        for word in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-            if int(word) not in ours:
-                os.kill(int(word), signal.SIGKILL)
-                os.waitpid(int(word), 0)
+        child_pids = {slot.process.pid for slot in self.slots if slot.process is not None}
+        for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            if int(pid) not in child_pids:
+                os.kill(int(pid), signal.SIGKILL)
+                os.waitpid(int(pid), 0)
 
     def stop(self) -> None:
         """Stop each child as soon as nothing that needs it runs any more; neighbours stop together."""
@@ -149,8 +149,8 @@ class Supervisor:
             running = [slot.child.name for slot in self.slots if slot.process is not None]
             needed = {name for child in running for name in self.needs_of(child)}
             for slot in self.slots:
-                if slot.process is not None and (slot.child.name not in needed or self.asked_to_stop > 1):
-                    slot.stop_ask(now)
+                if slot.process is not None and (slot.child.name not in needed or self.stop_signal_count > 1):
+                    slot.stop_step(now)
             time.sleep(0.02)
         self.orphans_kill()
         self.status_write()
@@ -158,40 +158,40 @@ class Supervisor:
     def needs_of(self, name: str) -> set[str]:
         """Name all that a child stands on, also through steps that are done: web on schema on postgres."""
         direct = self.by_name[name].child.after
-        return set(direct).union(*(self.needs_of(other) for other in direct))
+        return set(direct).union(*(self.needs_of(need) for need in direct))
 
     def _why(self, slot: Slot) -> str:
         log = self.var / "log" / f"{slot.child.name}.log"
         return f"{slot.child.name} failed permanently: {last_line(log)} ({log})"
 
-    def _tell_exit(self, slot: Slot, *, was_up: bool) -> None:
+    def _report_exit(self, slot: Slot, *, was_up: bool) -> None:
         if slot.process is None and was_up and not slot.child.once:
-            self.missed.add(slot.child.name)
-            self.say(f"{slot.child.name} exited ({exit_words(slot.last_exit)}); restarting it")
+            self.reported_unready.add(slot.child.name)
+            self.report(f"{slot.child.name} exited ({exit_text(slot.last_exit)}); restarting it")
 
-    def _tell_slow(self, now: float) -> None:
+    def _report_slow(self, now: float) -> None:
         """Name, every few seconds, a child that could run but is not ready, and once when it is."""
         for slot in self.slots:
             name = slot.child.name
-            if slot.is_ready and name in self.missed:
-                self.missed.discard(name)
-                self.say(f"{name} is ready")
+            if slot.is_ready and name in self.reported_unready:
+                self.reported_unready.discard(name)
+                self.report(f"{name} is ready")
             if slot.is_ready or not self.may_start(slot):
-                self.said_at.pop(name, None)
+                self.reported_at.pop(name, None)
                 continue
-            since = self.said_at.setdefault(name, now + SLOW_S - SAY_AGAIN_S)
-            if now - since >= SAY_AGAIN_S:
-                self.said_at[name] = now
-                self.missed.add(name)
+            since = self.reported_at.setdefault(name, now + SLOW_S - REPORT_AGAIN_S)
+            if now - since >= REPORT_AGAIN_S:
+                self.reported_at[name] = now
+                self.reported_unready.add(name)
                 log = self.var / "log" / f"{name}.log"
                 failed = f", failed {slot.failures} times" if slot.failures else ""
-                self.say(f"{name} is not ready yet{failed}: {last_line(log) or 'no output yet'} ({log})")
+                self.report(f"{name} is not ready yet{failed}: {last_line(log) or 'no output yet'} ({log})")
 
     def _logs_trim(self, now: float) -> None:
         """Keep each log small; children append, so a file cut to nothing grows again from its start."""
-        if now - self.logs_looked_at < LOG_LOOK_S:
+        if now - self.logs_checked_at < LOG_CHECK_S:
             return
-        self.logs_looked_at = now
+        self.logs_checked_at = now
         for path in (self.var / "log").glob("*.log"):
             if path.stat().st_size > LOG_MAX_BYTES:
                 with suppress(OSError):  # no room for the copy: the log is cut all the same
@@ -212,14 +212,14 @@ class Supervisor:
             }
             for slot in self.slots
         ]
-        fresh = self.var / "processes.new"
+        staged = self.var / "processes.new"
         try:
-            fresh.write_text(json.dumps({"at": time.time(), "processes": rows}))
-            fresh.replace(self.var / "processes.json")
+            staged.write_text(json.dumps({"at": time.time(), "processes": rows}))
+            staged.replace(self.var / "processes.json")
             self.write_at = None
         except OSError as error:  # a full disk must not end the pool: the page shows older figures meanwhile
             if self.write_at is None:
-                self.say(f"{fresh.name} cannot be written: {error}")
+                self.report(f"{staged.name} cannot be written: {error}")
             self.write_at = time.monotonic() + WRITE_AGAIN_S
 
 
@@ -233,7 +233,7 @@ def last_line(path: Path) -> str:
     return lines[0].decode(errors="replace")[:300] if lines else ""
 
 
-def exit_words(code: int | None) -> str:
+def exit_text(code: int | None) -> str:
     """Return how a process ended."""
     if code is None:
         return "could not be started"

@@ -73,19 +73,19 @@ def fil_parse(text: str) -> AttoFil:
     match = _AMOUNT_TEXT.fullmatch(text.strip())
     if match is None or len(text) > 100:
         raise BadAmount(f"failed to parse {text[:40]!r} as an amount of FIL")
-    sign, whole, fraction, unit = match.groups(default="")
+    sign, integer, fraction, unit = match.groups(default="")
     decimals = _UNITS.get(unit.lower())
     if decimals is None:
         raise BadAmount(f"unrecognized suffix: {unit!r}")
     fraction = fraction.rstrip("0")
     if len(fraction) > decimals:
         raise BadAmount(f"{text.strip()!r} is finer than one attoFIL")
-    amount = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
+    amount = int(integer) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
     return AttoFil(-amount if sign == "-" else amount)
 
 
 def fil_format(amount: int, *, unit: str = " FIL") -> str:
     """Write an amount exactly, in FIL, without trailing zeros: 1500000000000000000 is `1.5 FIL`."""
-    whole, rest = divmod(abs(amount), FIL)
-    text = f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
+    integer, remainder = divmod(abs(amount), FIL)
+    text = f"{integer}.{remainder:018d}".rstrip("0").rstrip(".")
     return ("-" if amount < 0 else "") + text + unit

@@ -151,8 +151,8 @@ class Struct(Generic[T]):
             raise BadField("", f"{self.cls.__name__} must be an object")
         members = {}
         for field in self.fields:
-            given = value.get(field.json) if field.in_json else None
-            members[field.attr] = field.kind.read_json(given, field.json)
+            member = value.get(field.json) if field.in_json else None
+            members[field.attr] = field.kind.read_json(member, field.json)
         return self.cls(**members)
 
     def kind(self) -> Kind:

@@ -52,10 +52,10 @@ def deadlines_assign(
 
     chosen = []
     for _ in range(count):
-        room = [load for load in state if load.total_sectors < partition_sectors * max_partitions]
-        if not room:
+        open_deadlines = [load for load in state if load.total_sectors < partition_sectors * max_partitions]
+        if not open_deadlines:
             raise NoDeadline(f"max partitions limit {max_partitions} reached for all deadlines")
-        best = min(room, key=rank)
+        best = min(open_deadlines, key=rank)
         best.live_sectors += 1
         best.total_sectors += 1
         chosen.append(best.index)

@@ -63,8 +63,8 @@ def collateral_least(size: int, *, raw_power: int, baseline: int, circulating: i
     `raw_power` and `baseline` are the network's raw power and its target in bytes.
     """
     numerator, denominator = SUPPLY_SHARE
-    whole = max(raw_power, baseline, size)
-    return size * circulating * numerator // (whole * denominator)
+    network_bytes = max(raw_power, baseline, size)
+    return size * circulating * numerator // (network_bytes * denominator)
 
 
 def proposal_check(proposal: DealProposal, *, now: int, least_collateral: int) -> None:
@@ -101,7 +101,7 @@ def payment_due(proposal: DealProposal, *, paid_until: int, until: int) -> int:
     return proposal.storage_price_per_epoch * max(last - first, 0)
 
 
-def payment_left(proposal: DealProposal, *, ended: int) -> int:
+def payment_refundable(proposal: DealProposal, *, ended: int) -> int:
     """Return what a client gets back of the fee when a deal ends early at `ended`, attoFIL."""
     first = max(ended, proposal.start_epoch)
     return proposal.storage_price_per_epoch * max(proposal.end_epoch - first, 0)

@@ -49,12 +49,12 @@ def _permute(lanes: list[list[int]]) -> list[list[int]]:
     for constant in _ROUND_CONSTANTS:
         parity = [a ^ b ^ c ^ d ^ e for a, b, c, d, e in lanes]
         mix = [parity[x - 1] ^ _rotate(parity[(x + 1) % 5], 1) for x in range(5)]
-        moved = [[0] * 5 for _ in range(5)]
+        permuted = [[0] * 5 for _ in range(5)]
         for x in range(5):
             for y in range(5):
-                moved[y][(2 * x + 3 * y) % 5] = _rotate(lanes[x][y] ^ mix[x], _ROTATIONS[x][y])
+                permuted[y][(2 * x + 3 * y) % 5] = _rotate(lanes[x][y] ^ mix[x], _ROTATIONS[x][y])
         lanes = [
-            [moved[x][y] ^ (~moved[(x + 1) % 5][y] & moved[(x + 2) % 5][y]) for y in range(5)]
+            [permuted[x][y] ^ (~permuted[(x + 1) % 5][y] & permuted[(x + 2) % 5][y]) for y in range(5)]
             for x in range(5)
         ]
         lanes[0][0] ^= constant

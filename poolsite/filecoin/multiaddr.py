@@ -78,23 +78,23 @@ def peer_id_parse(text: str) -> bytes:
     if not 0 < len(text) <= 2 * PEER_ID_MAX_BYTES:
         raise BadMultiaddr("a peer ID starts with 12D3Koo or Qm")
     data = base58_decode(text)
-    is_whole = len(data) > 2 and data[0] in MULTIHASHES and data[1] == len(data) - 2
-    if not is_whole or MULTIHASHES[data[0]] not in (None, data[1]) or len(data) > PEER_ID_MAX_BYTES:
+    is_complete = len(data) > 2 and data[0] in MULTIHASHES and data[1] == len(data) - 2
+    if not is_complete or MULTIHASHES[data[0]] not in (None, data[1]) or len(data) > PEER_ID_MAX_BYTES:
         raise BadMultiaddr(f"{text} is not a peer ID: it must start with 12D3Koo or Qm")
     return data
 
 
 def multiaddr_parse(text: str) -> tuple[Part, ...]:
     """Read `/ip4/1.2.3.4/tcp/24001`.  Raises BadMultiaddr."""
-    words = text.removesuffix("/").split("/")
-    if len(words) < 2 or words[0]:
+    segments = text.removesuffix("/").split("/")
+    if len(segments) < 2 or segments[0]:
         raise BadMultiaddr(f"{text!r} is not a multiaddress: use a form such as /ip4/1.2.3.4/tcp/24001")
-    parts, left = [], iter(words[1:])
-    for word in left:
-        name = "p2p" if word == "ipfs" else word
+    parts, pending = [], iter(segments[1:])
+    for segment in pending:
+        name = "p2p" if segment == "ipfs" else segment
         if name not in CODES:
             raise BadMultiaddr(f"{text!r}: unknown protocol {name!r}: use one of {', '.join(CODES)}")
-        value = next(left, "") if name in (*HOSTS, *PORTS, "ip4", "ip6", "p2p") else ""
+        value = next(pending, "") if name in (*HOSTS, *PORTS, "ip4", "ip6", "p2p") else ""
         parts.append(Part(name, _value_read(text, name, value)))
     return tuple(parts)
 

@@ -90,9 +90,9 @@ def _unlisted(value: dict[str, Any]) -> Network:
     """
     missing = [member for member in _REQUIRED if value.get(member) in (None, "", [])]
     if missing:
-        lacking = ", ".join(missing)
+        names = ", ".join(missing)
         raise UnknownNetwork(
-            f"network {value['NetworkName']!r} has no built-in rules, and its node does not report {lacking}"
+            f"network {value['NetworkName']!r} has no built-in rules, and its node does not report {names}"
         )
     upgrades = value.get("ForkUpgradeParams")
     by_premium = upgrades.get("UpgradeFireHorseHeight") if isinstance(upgrades, dict) else None

@@ -148,14 +148,14 @@ def _generator_bits(width: int, partial: int) -> Iterator[str]:
     )
     seed = "".join(format(value, f"0{bits}b") for value, bits in fields)
     state = int(seed[::-1], 2)  # the oldest bit is the lowest
-    kept = [_self_shrunk(chunk) for chunk in range(256)]
+    shrunk = [_self_shrunk(chunk) for chunk in range(256)]
     for number in count():
         # the youngest tap is 18 bits old, so 16 new bits can be made at once
-        fresh = (state >> 62 ^ state >> 51 ^ state >> 38 ^ state >> 23 ^ state >> 13 ^ state) & 0xFFFF
-        state = (state | fresh << 80) >> 16
+        new_bits = (state >> 62 ^ state >> 51 ^ state >> 38 ^ state >> 23 ^ state >> 13 ^ state) & 0xFFFF
+        state = (state | new_bits << 80) >> 16
         if number >= 10:  # the first 160 bits are dropped
-            yield kept[fresh & 0xFF]
-            yield kept[fresh >> 8]
+            yield shrunk[new_bits & 0xFF]
+            yield shrunk[new_bits >> 8]
 
 
 def _self_shrunk(chunk: int) -> str:
@@ -165,7 +165,7 @@ def _self_shrunk(chunk: int) -> str:
 
 def _round_constants(width: int, partial: int) -> tuple[int, ...]:
     """Return the constants of all rounds: candidates of 255 bits, those not below r left out."""
-    wanted = (FULL_ROUNDS + partial) * width
+    count = (FULL_ROUNDS + partial) * width
     constants: list[int] = []
     pending = ""
     for bits in _generator_bits(width, partial):
@@ -174,7 +174,7 @@ def _round_constants(width: int, partial: int) -> tuple[int, ...]:
             candidate, pending = int(pending[:SCALAR_BITS], 2), pending[SCALAR_BITS:]
             if candidate < SCALAR_MODULUS:
                 constants.append(candidate)
-        if len(constants) == wanted:
+        if len(constants) == count:
             break
     return tuple(constants)
 

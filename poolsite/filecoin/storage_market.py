@@ -94,7 +94,7 @@ ASK_RESPONSE: Final[Mapping[str, Kind]] = {"Ask": nullable(map_kind("SignedStora
 """A provider's answer to who asks for its terms (network.AskResponse)."""
 
 
-def old_ask_encode(ask: Mapping[str, Any]) -> bytes:
+def tuple_ask_encode(ask: Mapping[str, Any]) -> bytes:
     """Return an ask in its old form, a tuple, over which the answer on the old protocol is signed.
 
     Source: storagemarket/network/legacy_ask_stream.go.

@@ -93,7 +93,7 @@ TEMPLATES = [
     }
 ]
 
-# Data.  No connection is kept between requests: under ASGI every thread would hold one of its own
+# No connection is kept between requests: under ASGI every thread would hold one of its own
 # and the server runs out of them; with 0, forty parallel clients lost nothing and were quicker.
 # A task worker has few threads and keeps theirs: to open one costs more CPU time than most tasks.
 # The few threads that answer requests one after the other keep theirs too: apps/core/handler.py.
@@ -119,11 +119,11 @@ CHANNEL_LAYERS = {
     }
 }
 
-# People
 AUTH_USER_MODEL = "users.User"
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"
+# The first one hashes; what the other one hashed is hashed anew at the next sign-in.
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -177,20 +177,18 @@ PIECE_COMMITMENT_S = env_number("PIECE_COMMITMENT_S", 1800)
 PIECE_URLS_PRIVATE = env_flag("PIECE_URLS_PRIVATE")
 """Whether pieces may be fetched from hosts of private networks; a tenant could look around there."""
 
-# Words and times
 LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# Files
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR / "static"
 # Read from the source folders once at start: nothing has to be collected first.
 WHITENOISE_USE_FINDERS = True
 
-# Tasks.  Messages are hints (the rows are the truth), so they are acknowledged early; but prefetched
+# Task messages are hints (the rows are the truth), so they are acknowledged early; but prefetched
 # ones wait unacknowledged and a killed worker would keep them for an hour, so nothing is prefetched.
 CELERY_BROKER_URL = broker_from_redis_url(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60}
@@ -210,7 +208,6 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 
-# Machines
 REST_FRAMEWORK = {
     # Ours stand at each view.  The library's own would take a password by HTTP Basic, unthrottled.
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -259,7 +256,6 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-# The pool
 DEVNET_LISTEN = env_text("DEVNET_LISTEN", "127.0.0.1:1234")
 """Where the embedded chain answers."""
 CHAIN_URLS = env_list("CHAIN_URLS", f"http://{DEVNET_LISTEN}/rpc/v1")

@@ -113,8 +113,8 @@ def decode(kind: type[T], data: object, *, hook: Callable[[type, Any], Any] | No
 
 def _refusal(kind: Any, data: Any, error: ValidationError) -> BadWire:
     """Return what msgspec found, in our words."""
-    said, names = str(error), []
-    where = WHERE.search(said)
+    message, names = str(error), []
+    where = WHERE.search(message)
     for name, index in STEP.findall(where[1] if where else ""):
         name, kind = _step(_present(kind), data, name or index)
         data = data[name]
@@ -122,7 +122,7 @@ def _refusal(kind: Any, data: Any, error: ValidationError) -> BadWire:
     if isinstance(error.__cause__, BadWire):
         field, reason = error.__cause__.field, error.__cause__.reason
     else:
-        field, reason = _reason(_present(kind), data, said)
+        field, reason = _reason(_present(kind), data, message)
     return BadWire(".".join([*names, field] if field else names), reason)
 
 
@@ -137,13 +137,13 @@ def _step(kind: Any, data: Any, name: str) -> tuple[Any, Any]:
     """Return the key or index of a value inside, and its type; for a mapping msgspec does not say which."""
     arguments = typing.get_args(kind)
     if name == "...":
-        return next(key for key, item in data.items() if not _is_good(arguments[1], item)), arguments[1]
+        return next(key for key, item in data.items() if not _is_valid(arguments[1], item)), arguments[1]
     if name.isdecimal():
         return int(name), arguments[0]
     return name, typing.get_type_hints(kind, include_extras=True)[name]
 
 
-def _is_good(kind: Any, data: Any) -> bool:
+def _is_valid(kind: Any, data: Any) -> bool:
     try:
         msgspec.convert(data, kind)
     except ValidationError:
@@ -151,14 +151,14 @@ def _is_good(kind: Any, data: Any) -> bool:
     return True
 
 
-def _reason(kind: Any, data: Any, said: str) -> tuple[str, str]:
+def _reason(kind: Any, data: Any, message: str) -> tuple[str, str]:
     """Return the member that is meant, if it is one of the value's, and what is wrong with it."""
-    if said.startswith("Object "):
-        return said.split("`")[1], "missing" if "missing" in said else UNKNOWN_FIELD
-    if said.startswith("Invalid enum value"):
+    if message.startswith("Object "):
+        return message.split("`")[1], "missing" if "missing" in message else UNKNOWN_FIELD
+    if message.startswith("Invalid enum value"):
         return "", f"must be one of {', '.join(str(member.value) for member in kind)}"
-    if "matching regex" in said:
+    if "matching regex" in message:
         return "", f"must not contain {'a zero byte' if chr(0) in data else 'an incomplete character'}"
-    if said.startswith("Expected `int` "):
+    if message.startswith("Expected `int` "):
         return "", "out of range"
-    return "", EXPECTED["bytes" if "base64" in said else said.split("`")[1].split()[0]]
+    return "", EXPECTED["bytes" if "base64" in message else message.split("`")[1].split()[0]]

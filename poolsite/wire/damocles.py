@@ -104,7 +104,7 @@ REBUILT_UNTIL: Final[dict[str, str]] = {
 }
 """The same of a sector that is made again: what was made is known once its files are seen."""
 
-PIECES_HERE: Final = "store:///"
+LOCAL_PIECE_STORE: Final = "store:///"
 """Before a piece's CID: it goes to `/piecestore` of the manager that the worker knows."""
-UNSEALING_NOW: Final = "unsealing"
+UNSEALING_STATE: Final = "unsealing"
 """State of a piece that a worker unseals."""

@@ -10,11 +10,11 @@ class LeakyBucket:
     """A leaky bucket of frames."""
 
     per_s: float
-    at_once: float
-    due: float = 0.0
+    burst: float
+    empty_at: float = 0.0
     """When the bucket would be empty, in the monotonic clock's seconds."""
 
     def wait_s(self, now: float) -> float:
         """Count a frame; give how long to wait before the next one is read."""
-        self.due = max(self.due, now) + 1 / self.per_s
-        return max(self.due - now - self.at_once / self.per_s, 0.0)
+        self.empty_at = max(self.empty_at, now) + 1 / self.per_s
+        return max(self.empty_at - now - self.burst / self.per_s, 0.0)

@@ -34,7 +34,9 @@ REPLACE: Final = "replace"
 EDITS: Final = (PUT, REMOVE, REPLACE)
 """What an edit does: writes a rule, takes one out, or puts a whole text in place."""
 
-OLD_DEFAULTS: Final = frozenset({"b9bc7b4fe5b4150ec14a3593e78b709c", "9dcea30b1f217a27f9296ba22d7b47a3"})
+OUTDATED_DEFAULT_DIGESTS: Final = frozenset(
+    {"b9bc7b4fe5b4150ec14a3593e78b709c", "9dcea30b1f217a27f9296ba22d7b47a3"}
+)
 """Digests of the files that a signer's `init` once wrote, and which allow more than today's."""
 
 

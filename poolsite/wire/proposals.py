@@ -46,10 +46,10 @@ def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyE
         if not is_for_own_miners(rule):
             continue
         power = (str(POWER_ACTOR),) if CREATE_MINER in rule.methods else ()
-        wanted = tuple(dict.fromkeys((*rule.to, *power, *miners)))
-        if not miners or wanted == rule.to:
+        receivers = tuple(dict.fromkeys((*rule.to, *power, *miners)))
+        if not miners or receivers == rule.to:
             return None
-        return PolicyEdit(op=PUT, name=rule.name, rule=replace(rule, to=wanted), place=place)
+        return PolicyEdit(op=PUT, name=rule.name, rule=replace(rule, to=receivers), place=place)
     return None
 
 
@@ -70,7 +70,7 @@ def rule_text(rule: RuleForm) -> str:
     lists = {"methods": rule.methods, "to": rule.to}
     limits = {name: getattr(rule, name) for name in ("value_max", "value_per_day", "fee_max", "fee_per_day")}
     lines = ["[[rule]]", f"name = {json.dumps(rule.name)}"]
-    lines += [f"{name} = {json.dumps(list(words))}" for name, words in lists.items()]
+    lines += [f"{name} = {json.dumps(list(values))}" for name, values in lists.items()]
     lines += [f"{name} = {json.dumps(amount)}" for name, amount in limits.items() if amount]
     return "\n".join(lines)
 
@@ -82,8 +82,8 @@ def own_transfers_edit(
 
     The rule of that name is changed, wallets that it names already are kept; else one is added at the end.
     """
-    was = next((rule for rule in rules if rule.name == OWN_TRANSFERS), None)
-    rule = was or RuleForm(name=OWN_TRANSFERS, methods=(SEND,), fee_max="1 FIL", fee_per_day="5 FIL")
+    existing = next((rule for rule in rules if rule.name == OWN_TRANSFERS), None)
+    rule = existing or RuleForm(name=OWN_TRANSFERS, methods=(SEND,), fee_max="1 FIL", fee_per_day="5 FIL")
     to = tuple(dict.fromkeys((*rule.to, *wallets)))
     rule = replace(rule, to=to, value_max=value_max, value_per_day=value_per_day)
-    return PolicyEdit(op=PUT, name=OWN_TRANSFERS if was else "", rule=rule)
+    return PolicyEdit(op=PUT, name=OWN_TRANSFERS if existing else "", rule=rule)

@@ -60,12 +60,14 @@ class NewSectors(Document, frozen=True, kw_only=True):
 
     def takes(self, *, miner_id: int, sector_size: int, deals: Sequence[int] | None) -> bool:
         """Return whether a sector is begun; `deals` are the sizes of its clients' pieces, None: of zeros."""
-        is_its = not self.miners or miner_id in self.miners
-        fits = not self.sizes or sector_size in self.sizes
+        accepts_miner = not self.miners or miner_id in self.miners
+        accepts_size = not self.sizes or sector_size in self.sizes
+        if not (accepts_miner and accepts_size):
+            return False
         if deals is None:
-            return is_its and fits and self.takes_empty
-        is_few = not self.deals_max or len(deals) <= self.deals_max
-        return is_its and fits and self.takes_data and is_few and sum(deals) >= self.deal_bytes_min
+            return self.takes_empty
+        accepts_count = not self.deals_max or len(deals) <= self.deals_max
+        return self.takes_data and accepts_count and sum(deals) >= self.deal_bytes_min
 
 
 EVERY: Final = NewSectors()

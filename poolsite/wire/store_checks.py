@@ -10,7 +10,7 @@ from poolsite.wire.codec import NUMBER_MAX, BadWire, Document, Int, Text
 FILES_MAX: Final = 200
 """Files of one sector that are told."""
 FILE_NAME_MAX: Final = 300
-OTHERS_MAX: Final = 1_000
+OTHER_FILES_MAX: Final = 1_000
 """Files and folders of a scanned store that are told and are no sector's."""
 
 
@@ -100,7 +100,8 @@ class ScannedStore(Document, frozen=True, kw_only=True):
     others: tuple[ScannedFile, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.others) > OTHERS_MAX or any(len(one.name) > FILE_NAME_MAX for one in self.others):
+        if len(self.others) > OTHER_FILES_MAX or any(len(one.name) > FILE_NAME_MAX for one in self.others):
             raise BadWire(
-                "scanned", f"must have at most {OTHERS_MAX} files, with names of at most {FILE_NAME_MAX}"
+                "scanned",
+                f"must have at most {OTHER_FILES_MAX} files, with names of at most {FILE_NAME_MAX}",
             )

@@ -19,7 +19,7 @@ DISK_MAX: Final = 40
 WEIGHT_MAX: Final = 1_000
 UNBOUNDED_BYTES: Final = 1 << 50
 """Size of a bucket without MaxStorage in its mark, which tells none: no promise of room."""
-ROOM_PROMISED: Final = "promised to sectors on their way"
+SPACE_RESERVED: Final = "promised to sectors on their way"
 """In a fault that a host tells: there will be room once those have come, or will not."""
 
 
@@ -45,7 +45,7 @@ READABLE: Final = frozenset({StoreCondition.READY, StoreCondition.READ_ONLY, Sto
 """Conditions in which sectors are proven out of a store."""
 
 
-class StoreRoom(Protocol):
+class StoreSpace(Protocol):
     """The size of a store and of its disk, as `AttachedStore` reports it."""
 
     @property
@@ -64,7 +64,7 @@ class StoreRoom(Protocol):
     def disk_free_bytes(self) -> int: ...
 
 
-def room_together(stores: Sequence[StoreRoom]) -> tuple[int, int]:
+def shared_disk_space(stores: Sequence[StoreSpace]) -> tuple[int, int]:
     """Return the free and all bytes of stores that lie on one disk: never more than the disk has."""
     free, total = sum(one.free_bytes for one in stores), sum(one.total_bytes for one in stores)
     if len(stores) < 2:

@@ -19,7 +19,7 @@ import httpx
 import psycopg2
 
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.postgres import cluster_make, cluster_of, link_opens
+from poolsite.embedded.postgres import cluster_create, cluster_of, link_opens
 from tests import template
 from tests.servers import folder_new, tied_to_us
 
@@ -232,7 +232,7 @@ def tables_make(var: Path) -> None:
     paths.sockets.mkdir(mode=0o711)
     cluster = cluster_of(paths)
     with Path(os.devnull).open() as lease:
-        cluster_make(cluster, lease=lease.fileno())
+        cluster_create(cluster, lease=lease.fileno())
     user, group = cluster.account or (None, None)
     server = subprocess.Popen(
         cluster.command(),

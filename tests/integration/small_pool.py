@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from poolsite.embedded.children import Child, alive_for, pause_even
+from poolsite.embedded.children import Child, pause_even, ready_after
 from poolsite.embedded.ownership import owned
 from poolsite.embedded.supervisor import Supervisor
 
@@ -22,7 +22,7 @@ def child_of(row: dict[str, Any]) -> Child:
     if row.get("once"):
         how |= {"once": True, "pause": pause_even, "tries": row.get("tries")}
     elif not row.get("says_ready"):
-        how["ready"] = alive_for(0.0)
+        how["ready"] = ready_after(0.0)
     if "pauses" in row:
         how["pause"] = row["pauses"].__getitem__
     if row.get("orphan_signal"):
@@ -47,7 +47,7 @@ def main() -> int:
     var = Path(sys.argv[1])
     with owned(var, patience_s=5.0) as lease:
         children = [child_of(row) for row in json.loads(sys.argv[2])]
-        return Supervisor(children, var=var, lease=lease, say=say).run()
+        return Supervisor(children, var=var, lease=lease, report=say).run()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from poolsite.filecoin.storage_market import (
     RESPONSE,
     STORAGE_ASK,
     map_decode,
-    old_ask_encode,
+    tuple_ask_encode,
 )
 from workers.signer.amounts import amounts_add
 from workers.signer.sign_request import (
@@ -50,7 +50,7 @@ def market_request(meta_type: str, address: Address, to_sign: bytes) -> SignRequ
         if signed is None or signed["Ask"] is None:
             raise BadCbor("the response contains no ask")
         ask = signed["Ask"]
-        return SignRequest(ASK_ANSWER, address, old_ask_encode(ask), raw=to_sign, about=_ask_text(ask))
+        return SignRequest(ASK_ANSWER, address, tuple_ask_encode(ask), raw=to_sign, about=_ask_text(ask))
     read = map_decode(to_sign, RESPONSE if meta_type == DEAL_ANSWER else PROVIDER_DEAL_STATE)
     about = f"state {read['State']}"
     return SignRequest(meta_type, address, to_sign, raw=to_sign, about=about)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poolsite.wire.policy import OLD_DEFAULTS
+from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS
 from workers.logs import logs_set_up
 from workers.signer.accounts import accounts_read
 from workers.signer.changes import versions_now
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     logs_set_up("signer")
     signer = Signer(existing(options.dir))
     try:
-        if signer.policy.current().digest in OLD_DEFAULTS:
+        if signer.policy.current().digest in OUTDATED_DEFAULT_DIGESTS:
             log.warning(
                 "policy_is_an_old_default", advice="it allows too much: compare it with `policy --default`"
             )

@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 
 from poolsite.filecoin.jwt import BadToken
-from poolsite.wire.jsonrpc.server import Closed, Session, body_answer
+from poolsite.wire.jsonrpc.server import Closed, Session, body_handle
 from workers.signer.callers import Caller
 from workers.signer.errors import SignerError
 from workers.signer.strategy import Strategy
@@ -108,7 +108,7 @@ class WalletApp:
                 return
             if not event.get("more_body"):
                 break
-        status, text = await body_answer(bytes(body), WalletDispatcher(caller))
+        status, text = await body_handle(bytes(body), WalletDispatcher(caller))
         await answer(send, status, text)
 
     async def socket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.stores import ROOM_PROMISED
+from poolsite.wire.stores import SPACE_RESERVED
 from workers.storage.files import NotEnoughSpace
 from workers.storage.sizes import size_text
 
@@ -87,7 +87,7 @@ def room_fault(path: str, *, needs: int, room: int, promised: Sequence[Promise])
         return NotEnoughSpace(say)
     hosts = sorted({one.host for one in promised})
     names = ", ".join(hosts[:HOSTS_NAMED]) + (" …" if len(hosts) > HOSTS_NAMED else "")
-    return RoomPromised(f"{say} besides {size_text(taken)} {ROOM_PROMISED} from {names}")
+    return RoomPromised(f"{say} besides {size_text(taken)} {SPACE_RESERVED} from {names}")
 
 
 class Promises:

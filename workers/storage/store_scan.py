@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from poolsite.wire.store_checks import FILE_NAME_MAX, OTHERS_MAX
+from poolsite.wire.store_checks import FILE_NAME_MAX, OTHER_FILES_MAX
 from workers.storage.files import DamagedFile, names_in
 from workers.storage.moves import LAST, apart_check, sector_files
 from workers.storage.sector import sector_name
@@ -60,7 +60,7 @@ def others_scan(root: Path) -> list[tuple[str, int]]:
             shown = name_text(name)
             if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(shown) < FILE_NAME_MAX:
                 found.append((f"{kind}/{shown}", _bytes_of(folder / name)))
-            if len(found) == OTHERS_MAX:
+            if len(found) == OTHER_FILES_MAX:
                 return found
     return found
 

@@ -122,7 +122,7 @@ class Dispatcher:
             raise RpcError(text, code=-32601, status=500)
         if not self.principal.may_call(method):
             raise RpcError(f"missing permission to invoke '{method}': the token does not allow it")
-        if not row.is_answer:
+        if not row.is_response:
             await self.count(method)
         arguments = params_decode(method, row, params)
         call = Call(

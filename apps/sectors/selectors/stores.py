@@ -19,7 +19,7 @@ from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.stores import READABLE, StoreCondition, room_together
+from poolsite.wire.stores import READABLE, StoreCondition, shared_disk_space
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -190,7 +190,7 @@ def stores_room(stores: Iterable[Store]) -> tuple[int, int]:
     rooms: dict[object, list[Store]] = {}
     for store, disks in disks_of.items():
         rooms.setdefault(disk_of(disks[0]), []).append(store)
-    together = [room_together(beside) for beside in rooms.values()]
+    together = [shared_disk_space(beside) for beside in rooms.values()]
     return sum(free for free, _ in together), sum(total for _, total in together)
 
 

@@ -12,7 +12,7 @@ from poolsite.devnet.actors.actor_errors import ActorError, bad_argument, forbid
 from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.codes import CODES
 from poolsite.devnet.actors.frames import call_note, framed
-from poolsite.devnet.actors.getters import network_asked
+from poolsite.devnet.actors.getters import economy_queries_note
 from poolsite.devnet.actors.ledger import (
     INIT,
     KIND_ACCOUNT,
@@ -65,18 +65,21 @@ def create_miner(call: Call) -> bytes:
     robust = created_actor_address(origin, call.nonce, created_before=call.meter.created)
     call.meter.created += 1
     new_id = call.draft.get(SYSTEM, "init").next_id
-    wish = ExecParams(CODES[KIND_MINER], _constructor_params(params))
-    with _asked(call, INIT_ACTOR, EXEC_METHOD, params=to_cbor(wish)) as asked:
-        asked.received(call.machine.draft, INIT)
+    constructor = _constructor_params(params)
+    exec_params = to_cbor(ExecParams(CODES[KIND_MINER], constructor))
+    with _creation_frame(call, INIT_ACTOR, EXEC_METHOD, params=exec_params) as exec_frame:
+        exec_frame.received(call.machine.draft, INIT)
         try:
-            with _asked(call, id_address(new_id), CONSTRUCT_METHOD, params=wish.constructor_params) as made:
-                made.receiver = new_id
+            with _creation_frame(
+                call, id_address(new_id), CONSTRUCT_METHOD, params=constructor
+            ) as inner_frame:
+                inner_frame.receiver = new_id
                 owner, worker = _construct_check(call, params)
         except ActorError as error:
             raise _constructor_failed(error, new_id) from None
-        asked.returned = to_cbor(ExecReturn(id_address(new_id), robust))
+        exec_frame.returned = to_cbor(ExecReturn(id_address(new_id), robust))
     miner_id = actor_create(call.draft, kind=KIND_MINER, address=robust)
-    made.received(call.machine.draft, miner_id)
+    inner_frame.received(call.machine.draft, miner_id)
     miner = miner_new(call, miner_id, owner=owner, worker=worker, params=params)
     call.draft.put(MINERS, miner_id, miner)
     call.draft.put(CLAIMS, miner_id, Claim(0, 0))
@@ -86,24 +89,24 @@ def create_miner(call: Call) -> bytes:
     return to_cbor(CreateMinerReturn(id_address(miner_id), robust))
 
 
-def _asked(call: Call, to: Address, method: int, *, params: bytes) -> AbstractContextManager[Frame]:
+def _creation_frame(call: Call, to: Address, method: int, *, params: bytes) -> AbstractContextManager[Frame]:
     """Note one of the calls by which a miner is made; all carry the value on."""
     caller = call.machine.frame.receiver if call.machine.frame is not None else call.receiver
     return framed(call.machine, Frame(caller, to, call.value, method, params))
 
 
 def _constructor_params(params: CreateMinerParams) -> bytes:
-    wish = ConstructorParams(
+    constructor = ConstructorParams(
         params.owner, params.worker, (), params.window_post_proof_type, params.peer, params.multiaddrs
     )
-    return to_cbor(wish)
+    return to_cbor(constructor)
 
 
 def _construct_check(call: Call, params: CreateMinerParams) -> tuple[int, int]:
     """Check as the miner's constructor does; return the ids of owner and worker.  Raises ActorError."""
     _proof_check(params)
     deposit = call.network.creation_deposit_read
-    network_asked(call.machine)
+    economy_queries_note(call.machine)
     if call.value < deposit:
         raise insufficient(
             "not enough balance to lock for create miner deposit: "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.frames import implicit, passed_on
+from poolsite.devnet.actors.frames import implicit, inner_call
 from poolsite.devnet.actors.market.settlement import market_tick
 from poolsite.devnet.actors.miner.settlement import deadline_settle
 from poolsite.devnet.actors.power import power_smooth
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def cron_tick(machine: Machine) -> None:
     """Settle the deadlines that end in this epoch, update the network's estimates, look at deals."""
     with implicit(machine, CRON_ACTOR, Method.EPOCH_TICK):
-        with passed_on(machine, POWER_ACTOR, PowerMethod.CRON_TICK):
+        with inner_call(machine, POWER_ACTOR, PowerMethod.CRON_TICK):
             _deadlines_settle(machine)
             power_smooth(machine)
-        with passed_on(machine, MARKET_ACTOR, MarketMethod.CRON_TICK):
+        with inner_call(machine, MARKET_ACTOR, MarketMethod.CRON_TICK):
             market_tick(machine.draft, machine.epoch)
 
 
@@ -38,5 +38,5 @@ def _deadlines_settle(machine: Machine) -> None:
         return
     machine.draft.delete(CRON, machine.epoch)
     for miner_id in events.miners:
-        with passed_on(machine, id_address(miner_id), MinerMethod.ON_DEFERRED_CRON_EVENT):
+        with inner_call(machine, id_address(miner_id), MinerMethod.ON_DEFERRED_CRON_EVENT):
             deadline_settle(machine, miner_id)

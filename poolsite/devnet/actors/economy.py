@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.getters import network_asked
+from poolsite.devnet.actors.getters import economy_queries_note
 from poolsite.devnet.actors.ledger import BURNT, RESERVE, REWARD, VERIFREG_ROOT, actor_get
 from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin import pledge
@@ -87,7 +87,7 @@ def economy_of(state: Draft | State) -> Economy:
 
 def economy(machine: Machine) -> Economy:
     """Return the figures of the machine's state, for which the actor that runs asks."""
-    network_asked(machine)
+    economy_queries_note(machine)
     return economy_of(machine.draft)
 
 

@@ -28,7 +28,7 @@ FAIL_METHOD: Final = 1 << 40
 DRAIN_METHOD: Final = FAIL_METHOD + 1
 """Far from the numbers that real actors have."""
 MOST_FAILURES: Final = 1000
-WORDS: Final = "injected by the devnet"
+FAILURE_TEXT: Final = "injected by the devnet"
 
 
 @cbor_tuple
@@ -67,9 +67,9 @@ def fail_next(call: Call) -> bytes:
     if not params.code or params.count > MOST_FAILURES:
         raise bad_argument(f"the code must not be 0, and there can be at most {MOST_FAILURES} messages")
     state: InjectedFailures | None = call.draft.get(SYSTEM, "failures")
-    others = tuple(one for one in (state.failures if state else ()) if one.method != params.method)
+    other_methods = tuple(one for one in (state.failures if state else ()) if one.method != params.method)
     new = (InjectedFailure(params.method, params.code, params.count),) if params.count else ()
-    call.draft.put(SYSTEM, "failures", InjectedFailures(others + new))
+    call.draft.put(SYSTEM, "failures", InjectedFailures(other_methods + new))
     return b""
 
 
@@ -85,7 +85,7 @@ def drain(call: Call) -> bytes:
     return b""
 
 
-def failure_take(draft: Draft, message: Message, *, sender: int) -> ActorError | None:
+def failure_consume(draft: Draft, message: Message, *, sender: int) -> ActorError | None:
     """Return the refusal that a message shall meet, and use it up; the built-in miner's own are spared."""
     state: InjectedFailures | None = draft.get(SYSTEM, "failures")
     if state is None:
@@ -95,10 +95,10 @@ def failure_take(draft: Draft, message: Message, *, sender: int) -> ActorError |
         return None
     for failure in state.failures:
         if failure.method == message.method:
-            rest = replace(failure, left=failure.left - 1)
-            kept = tuple(rest if one is failure else one for one in state.failures)
-            draft.put(SYSTEM, "failures", InjectedFailures(tuple(one for one in kept if one.left)))
-            return ActorError(failure.code, WORDS)
+            reduced = replace(failure, left=failure.left - 1)
+            failures = tuple(reduced if one is failure else one for one in state.failures)
+            draft.put(SYSTEM, "failures", InjectedFailures(tuple(one for one in failures if one.left)))
+            return ActorError(failure.code, FAILURE_TEXT)
     return None
 
 

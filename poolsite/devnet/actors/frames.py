@@ -50,7 +50,7 @@ def implicit(machine: Machine, to: Address, method: int, *, params: bytes = b"")
 
 
 @contextmanager
-def passed_on(
+def inner_call(
     machine: Machine, to: Address, method: int, *, params: bytes = b"", value: int = 0
 ) -> Iterator[Frame]:
     """Note a call of the actor that runs, and what is done in it."""

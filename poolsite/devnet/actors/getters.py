@@ -70,10 +70,10 @@ def _total(machine: Machine) -> Claim:
 
 def current_total_power(call: Call) -> bytes:
     """power.CurrentTotalPower."""
-    return _power_told(call.machine)
+    return _power_return(call.machine)
 
 
-def _power_told(machine: Machine) -> bytes:
+def _power_return(machine: Machine) -> bytes:
     total = _total(machine)
     state: PowerState = machine.draft.get(SYSTEM, "power")
     return to_cbor(
@@ -90,22 +90,22 @@ def _power_told(machine: Machine) -> bytes:
 
 def this_epoch_reward(call: Call) -> bytes:
     """reward.ThisEpochReward."""
-    return _reward_told(call.machine)
+    return _reward_return(call.machine)
 
 
-def _reward_told(machine: Machine) -> bytes:
+def _reward_return(machine: Machine) -> bytes:
     state: RewardState = machine.draft.get(SYSTEM, "reward")
     estimate = FilterEstimate(state.smoothed.position, state.smoothed.velocity)
     return to_cbor(ThisEpochRewardReturn(estimate, state.baseline))
 
 
-def network_asked(machine: Machine) -> None:
+def economy_queries_note(machine: Machine) -> None:
     """Note that the actor that runs asks for the reward and the network's power, as it does once."""
     frame = machine.frame
     if frame is None or any(inner.to == REWARD_ACTOR for inner in frame.inner):
         return
-    call_note(machine, REWARD_ACTOR, RewardMethod.THIS_EPOCH_REWARD, returned=_reward_told(machine))
-    call_note(machine, POWER_ACTOR, Method.CURRENT_TOTAL_POWER, returned=_power_told(machine))
+    call_note(machine, REWARD_ACTOR, RewardMethod.THIS_EPOCH_REWARD, returned=_reward_return(machine))
+    call_note(machine, POWER_ACTOR, Method.CURRENT_TOTAL_POWER, returned=_power_return(machine))
 
 
 def _miners_above(call: Call) -> int:

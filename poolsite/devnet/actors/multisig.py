@@ -14,7 +14,7 @@ from poolsite.devnet.actors.ledger import actor_get
 from poolsite.devnet.actors.multisig_signers import add_signer, change_threshold, remove_signer, swap_signer
 from poolsite.devnet.actors.multisig_wallet import (
     MAX_SIGNERS,
-    own_wallet,
+    calling_wallet,
     signer_id,
     threshold_check,
     wallet_for_signer,
@@ -46,28 +46,28 @@ if TYPE_CHECKING:
 def construct(call: Call, actor_id: int, params: bytes) -> None:
     """Make the wallet's state out of the constructor's params."""
     try:
-        wish = from_cbor(ConstructorParams, params)
+        construction = from_cbor(ConstructorParams, params)
     except BadCbor as error:
         raise bad_argument(f"failed to deserialize constructor params: {error}") from None
-    if not wish.signers:
+    if not construction.signers:
         raise bad_argument("must have at least one signer")
-    if len(wish.signers) > MAX_SIGNERS:
+    if len(construction.signers) > MAX_SIGNERS:
         raise bad_argument(f"cannot add more than {MAX_SIGNERS} signers")
-    signers = tuple(signer_id(call, address) for address in wish.signers)
+    signers = tuple(signer_id(call, address) for address in construction.signers)
     if len(set(signers)) != len(signers):
         raise bad_argument("duplicate signer not allowed")
-    threshold_check(wish.num_approvals_threshold, len(signers))
-    if wish.unlock_duration < 0:
+    threshold_check(construction.num_approvals_threshold, len(signers))
+    if construction.unlock_duration < 0:
         raise bad_argument("negative unlock duration disallowed")
-    initial = call.value if wish.unlock_duration else 0
-    start = wish.start_epoch if wish.unlock_duration else 0
+    initial = call.value if construction.unlock_duration else 0
+    start = construction.start_epoch if construction.unlock_duration else 0
     wallet = Multisig(
         signers=signers,
-        threshold=wish.num_approvals_threshold,
+        threshold=construction.num_approvals_threshold,
         next_id=0,
         initial=initial,
         start=start,
-        unlock=wish.unlock_duration,
+        unlock=construction.unlock_duration,
         pending=(),
     )
     call.draft.put(MULTISIGS, actor_id, wallet)
@@ -165,7 +165,7 @@ def _locked(wallet: Multisig, epoch: int) -> int:
 def lock_balance(call: Call) -> bytes:
     """Handle LockBalance."""
     params = call.read(LockBalanceParams)
-    wallet = own_wallet(call)
+    wallet = calling_wallet(call)
     if params.unlock_duration <= 0:
         raise bad_argument("unlock duration must be positive")
     if params.amount < 0:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.ledger import resolve
-from poolsite.devnet.actors.multisig_wallet import MAX_SIGNERS, own_wallet, signer_id, threshold_check
+from poolsite.devnet.actors.multisig_wallet import MAX_SIGNERS, calling_wallet, signer_id, threshold_check
 from poolsite.devnet.state.rows import MULTISIGS, Multisig
 from poolsite.filecoin.actors.multisig import (
     AddSignerParams,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_signer(call: Call) -> bytes:
     """Handle AddSigner."""
     params = call.read(AddSignerParams)
-    wallet = own_wallet(call)
+    wallet = calling_wallet(call)
     signer = signer_id(call, params.signer)
     if signer in wallet.signers:
         raise forbidden(f"f0{signer} is already a signer")
@@ -38,23 +38,24 @@ def add_signer(call: Call) -> bytes:
 def remove_signer(call: Call) -> bytes:
     """Handle RemoveSigner: its approvals of pending transactions go with it."""
     params = call.read(RemoveSignerParams)
-    wallet = own_wallet(call)
+    wallet = calling_wallet(call)
     signer = resolve(call.draft, params.signer)
     if signer not in wallet.signers:
         raise forbidden(f"{params.signer} is not a signer")
     if len(wallet.signers) == 1:
         raise forbidden("cannot remove only signer")
     threshold = wallet.threshold - (1 if params.decrease else 0)
-    left = tuple(entry for entry in wallet.signers if entry != signer)
-    threshold_check(threshold, len(left))
-    call.draft.put(MULTISIGS, call.receiver, _approvals_dropped(wallet, left, signer, threshold=threshold))
+    remaining = tuple(entry for entry in wallet.signers if entry != signer)
+    threshold_check(threshold, len(remaining))
+    changed = _approvals_remove(wallet, remaining, signer, threshold=threshold)
+    call.draft.put(MULTISIGS, call.receiver, changed)
     return b""
 
 
 def swap_signer(call: Call) -> bytes:
     """Handle SwapSigner."""
     params = call.read(SwapSignerParams)
-    wallet = own_wallet(call)
+    wallet = calling_wallet(call)
     old, new = resolve(call.draft, params.from_), signer_id(call, params.to)
     if old not in wallet.signers:
         raise forbidden(f"{params.from_} is not a signer")
@@ -62,16 +63,16 @@ def swap_signer(call: Call) -> bytes:
         raise bad_argument(f"{params.to} already a signer")
     signers = tuple(new if entry == old else entry for entry in wallet.signers)
     call.draft.put(
-        MULTISIGS, call.receiver, _approvals_dropped(wallet, signers, old, threshold=wallet.threshold)
+        MULTISIGS, call.receiver, _approvals_remove(wallet, signers, old, threshold=wallet.threshold)
     )
     return b""
 
 
-def _approvals_dropped(
-    wallet: Multisig, signers: tuple[int, ...], gone: int | None, *, threshold: int
+def _approvals_remove(
+    wallet: Multisig, signers: tuple[int, ...], removed: int | None, *, threshold: int
 ) -> Multisig:
     cut = (
-        replace(entry, approved=tuple(who for who in entry.approved if who != gone))
+        replace(entry, approved=tuple(signer for signer in entry.approved if signer != removed))
         for entry in wallet.pending
     )
     pending = tuple(entry for entry in cut if entry.approved)
@@ -80,7 +81,7 @@ def _approvals_dropped(
 
 def change_threshold(call: Call) -> bytes:
     """Handle ChangeNumApprovalsThreshold."""
-    wallet = own_wallet(call)
+    wallet = calling_wallet(call)
     threshold = call.read(ChangeNumApprovalsThresholdParams).new_threshold
     threshold_check(threshold, len(wallet.signers))
     call.draft.put(MULTISIGS, call.receiver, replace(wallet, threshold=threshold))

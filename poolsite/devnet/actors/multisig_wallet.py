@@ -47,7 +47,7 @@ def wallet_for_signer(call: Call) -> Multisig:
     return wallet
 
 
-def own_wallet(call: Call) -> Multisig:
+def calling_wallet(call: Call) -> Multisig:
     """Return the wallet that is called, if it calls itself, through a proposal.  Raises ActorError."""
     call.require_caller((call.receiver,))
     return wallet_of(call)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.frames import implicit, passed_on, pay
+from poolsite.devnet.actors.frames import implicit, inner_call, pay
 from poolsite.devnet.actors.ledger import BURNT, REWARD, actor_get, transfer
 from poolsite.devnet.actors.miner.funds import reward_add
 from poolsite.devnet.state.miner_rows import MINERS, Miner
@@ -58,7 +58,7 @@ def _award(machine: Machine, miner_id: int, params: AwardBlockRewardParams) -> N
         pay(machine, REWARD, BURNT, total)
         return
     penalty = params.penalty * PENALTY_MULTIPLIER
-    wish = to_cbor(ApplyRewardsParams(total, penalty))
-    with passed_on(machine, params.miner, MinerMethod.APPLY_REWARDS, params=wish, value=total):
+    apply_params = to_cbor(ApplyRewardsParams(total, penalty))
+    with inner_call(machine, params.miner, MinerMethod.APPLY_REWARDS, params=apply_params, value=total):
         transfer(draft, REWARD, miner_id, total)
         draft.put(MINERS, miner_id, reward_add(machine, miner_id, miner, reward=total, penalty=penalty))

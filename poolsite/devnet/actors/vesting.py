@@ -28,18 +28,18 @@ def vesting_unlock(miner: Miner, *, now: int) -> Miner:
     """Free what has vested before `now`."""
     if not miner.vesting or miner.vesting[0][0] >= now:
         return miner
-    kept = tuple(entry for entry in miner.vesting if entry[0] >= now)
-    return replace(miner, vesting=kept, locked=sum(amount for _, amount in kept))
+    vesting = tuple(entry for entry in miner.vesting if entry[0] >= now)
+    return replace(miner, vesting=vesting, locked=sum(amount for _, amount in vesting))
 
 
-def vesting_take(miner: Miner, amount: int) -> tuple[Miner, int]:
+def vesting_unlock_early(miner: Miner, amount: int) -> tuple[Miner, int]:
     """Take up to `amount` from the vesting table, earliest first; returns what was taken."""
-    left = min(amount, miner.locked)
-    taken = left
+    remaining = min(amount, miner.locked)
+    unlocked = remaining
     entries: list[tuple[int, int]] = []
     for epoch, part in miner.vesting:
-        cut = min(part, left)
-        left -= cut
+        cut = min(part, remaining)
+        remaining -= cut
         if part > cut:
             entries.append((epoch, part - cut))
-    return replace(miner, vesting=tuple(entries), locked=miner.locked - taken), taken
+    return replace(miner, vesting=tuple(entries), locked=miner.locked - unlocked), unlocked

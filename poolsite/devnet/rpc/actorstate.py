@@ -12,7 +12,7 @@ from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.forms import actor_id_get, state_get
-from poolsite.devnet.rpc.objects import object_keep
+from poolsite.devnet.rpc.objects import object_cache
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
 from poolsite.devnet.state.heads import deadlines_object, table_cid
 from poolsite.devnet.state.miner_rows import MINERS, Miner
@@ -113,10 +113,10 @@ def _power(node: Devnet, state: State, _actor_id: int) -> dict[str, Any]:
 
 def _miner(node: Devnet, state: State, actor_id: int) -> dict[str, Any]:
     miner: Miner = state.get(MINERS, actor_id)
-    own = state.row_bytes(MINERS, actor_id) or b""
+    info = state.row_bytes(MINERS, actor_id) or b""
     deadlines = deadlines_object(state, actor_id, node.network.proving.deadlines)
     return {
-        "Info": cid_to_json(cid_of_cbor(own)),
+        "Info": cid_to_json(cid_of_cbor(info)),
         "PreCommitDeposits": str(miner.deposits),
         "LockedFunds": str(miner.locked),
         "VestingFunds": {
@@ -132,7 +132,7 @@ def _miner(node: Devnet, state: State, actor_id: int) -> dict[str, Any]:
         "Sectors": _link(state, sectors_of(actor_id)),
         "ProvingPeriodStart": miner.period_start,
         "CurrentDeadline": miner.deadline,
-        "Deadlines": cid_to_json(object_keep(node, deadlines)),
+        "Deadlines": cid_to_json(object_cache(node, deadlines)),
         "EarlyTerminations": [0],
         "DeadlineCronActive": miner.cron_active,
     }
@@ -152,7 +152,7 @@ def _multisig(_node: Devnet, state: State, actor_id: int) -> dict[str, Any]:
 
 
 def _market(node: Devnet, state: State, _actor_id: int) -> dict[str, Any]:
-    market = Market(state).own
+    market = Market(state).totals
     return {
         "Proposals": _link(state, DEALS),
         "States": _link(state, DEAL_STATES),
@@ -187,7 +187,7 @@ def msig_get_pending(node: Devnet, address: Address, key: Key) -> Any:
             "Value": str(entry.value),
             "Method": entry.method,
             "Params": base64.b64encode(entry.params).decode() if entry.params else None,
-            "Approved": [str(id_address(who)) for who in entry.approved],
+            "Approved": [str(id_address(actor)) for actor in entry.approved],
         }
         for entry in wallet.pending
     ]

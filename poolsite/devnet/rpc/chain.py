@@ -91,11 +91,11 @@ def chain_get_message(node: Devnet, cid: Cid) -> Any:
 
 def chain_get_block_messages(node: Devnet, cid: Cid) -> Any:
     _header(node, cid)
-    bls, others = node.chain.block_messages(cid)
+    bls, secpk = node.chain.block_messages(cid)
     return {
         "BlsMessages": [message_to_json(signed.message) for signed in bls],
-        "SecpkMessages": [signed_message_to_json(signed) for signed in others],
-        "Cids": [cid_to_json(signed.cid) for signed in (*bls, *others)],
+        "SecpkMessages": [signed_message_to_json(signed) for signed in secpk],
+        "Cids": [cid_to_json(signed.cid) for signed in (*bls, *secpk)],
     }
 
 

@@ -67,10 +67,10 @@ def faults(node: Devnet) -> Any:
     return node.faults.to_json()
 
 
-def set_faults(node: Devnet, wish: Any) -> Any:
+def set_faults(node: Devnet, changes: Any) -> Any:
     """Set some faults; the answer is all of them."""
     try:
-        node.faults.set_json(wish)
+        node.faults.set_json(changes)
     except BadFault as error:
         raise RpcError(str(error)) from None
     return node.faults.to_json()
@@ -113,8 +113,8 @@ def foreign_message(node: Devnet, sender: Address, count: int) -> Any:
         key = node.wallet.key(address)
         cids = []
         for _ in range(count):
-            wish = Message(to=node.wallet.default, from_=address, value=AttoFil(1))
-            filled = node.estimator.message_gas(wish, Spec(), node.head.tipset)
+            message = Message(to=node.wallet.default, from_=address, value=AttoFil(1))
+            filled = node.estimator.message_gas(message, Spec(), node.head.tipset)
             filled = replace(filled, nonce=node.mempool.next_nonce(address))
             signed = message_sign(key, filled, chain_id=node.network.eth_chain_id)
             node.mempool.push(signed)
@@ -132,17 +132,17 @@ def fail_next(node: Devnet, method: int, code: int, count: int) -> Any:
     return _owner_send(node, FAIL_METHOD, to_cbor(FailParams(method, code, count)))
 
 
-def drain(node: Devnet, address: Address, left: int) -> Any:
+def drain(node: Devnet, address: Address, remaining_fil: int) -> Any:
     """Leave an actor with so many FIL at most; the answer is the CID of the message that does it."""
-    return _owner_send(node, DRAIN_METHOD, to_cbor(DrainParams(address, left * FIL)))
+    return _owner_send(node, DRAIN_METHOD, to_cbor(DrainParams(address, remaining_fil * FIL)))
 
 
 def _owner_send(node: Devnet, method: int, params: bytes) -> Any:
     """Send to the system actor as the built-in miner's owner.  Raises RpcError with the actor's refusal."""
     owner = node.wallet.default
-    wish = Message(to=SYSTEM_ACTOR, from_=owner, method=method, params=params)
+    message = Message(to=SYSTEM_ACTOR, from_=owner, method=method, params=params)
     try:
-        filled = node.estimator.message_gas(wish, Spec(), node.head.tipset)
+        filled = node.estimator.message_gas(message, Spec(), node.head.tipset)
         filled = replace(filled, nonce=node.mempool.next_nonce(owner))
         signed = message_sign(node.wallet.key(owner), filled, chain_id=node.network.eth_chain_id)
         node.mempool.push(signed)
@@ -170,10 +170,10 @@ def genesis_bundle(node: Devnet) -> Any:
 def block_messages(node: Devnet, cid: Cid) -> Any:
     """Return a block's messages with all signatures (BLS ones too), in hex: what gossip carries elsewhere."""
     try:
-        bls, others = node.chain.block_messages(cid)
+        bls, secpk = node.chain.block_messages(cid)
     except NoTipset:
         raise not_stored(cid) from None
-    return [[signed_message_to_cbor(signed).hex() for signed in part] for part in (bls, others)]
+    return [[signed_message_to_cbor(signed).hex() for signed in part] for part in (bls, secpk)]
 
 
 METHODS: Final = (

@@ -77,16 +77,16 @@ def ticket(node: Devnet, miner: Address, previous: bytes, instances: int) -> Any
     if miner.protocol != ID:
         raise RpcError(f"miner address is not of ID type: {miner}: cannot get id from non id address")
     try:
-        made = finality.ticket(miner.actor_id, previous, instances, instance=instance_of(node))
+        encoded = finality.ticket(miner.actor_id, previous, instances, instance=instance_of(node))
     except F3Error as error:
         raise refused(error) from None
-    return base64.b64encode(made).decode()
+    return base64.b64encode(encoded).decode()
 
 
-def participate(node: Devnet, held: bytes) -> Any:
+def participate(node: Devnet, ticket_: bytes) -> Any:
     instance = instance_of(node)
     try:
-        return running(node).participate(held, instance=instance).remaining(instance)
+        return running(node).participate(ticket_, instance=instance).remaining(instance)
     except F3Error as error:
         raise refused(error) from None
 

@@ -28,8 +28,8 @@ def tipset_get(node: Devnet, key: tuple[Cid, ...], *, prefix: str | None = None)
         return node.tipset(key)
     except NoTipset as error:
         named = "{" + ",".join(map(str, key)) + "}"
-        words = f"loading tipset {named}: " if prefix is None else prefix
-        raise RpcError(f"{words}get block {error.cid}: ipld: could not find {error.cid}") from None
+        head = f"loading tipset {named}: " if prefix is None else prefix
+        raise RpcError(f"{head}get block {error.cid}: ipld: could not find {error.cid}") from None
 
 
 def tipset_exact(node: Devnet, key: tuple[Cid, ...], *, prefix: str = "") -> Tipset:

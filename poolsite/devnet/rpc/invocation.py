@@ -176,9 +176,9 @@ def charges_json(frame: Frame, *, inclusion: int, used: int) -> list[dict[str, A
         charges.append(_charge("OnValueTransfer", VALUE_TO_SELF, VALUE_TO_SELF))
         if frame.code == OK and frame.caller != frame.receiver:
             charges.append(_charge("OnActorUpdate", 0, VALUE_TRANSFER - VALUE_TO_SELF))
-    rest = used - sum(charge["tg"] for charge in charges)
-    if rest > 0:
-        charges.append(_charge("OnMethodInvocation", rest, rest))
+    uncharged = used - sum(charge["tg"] for charge in charges)
+    if uncharged > 0:
+        charges.append(_charge("OnMethodInvocation", uncharged, uncharged))
     return charges
 
 

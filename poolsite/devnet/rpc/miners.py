@@ -40,8 +40,8 @@ def reader_get(
     if actor_id is None or actor is None:
         raise RpcError(f"{prefix}actor not found")
     if actor.kind != KIND_MINER:
-        words = prefix.replace("miner actor: ", "miner actor state: ")
-        raise RpcError(f"{words}actor code is not miner: {actor.kind}")
+        text = prefix.replace("miner actor: ", "miner actor state: ")
+        raise RpcError(f"{text}actor code is not miner: {actor.kind}")
     return Reader(state, actor_id, node.network)
 
 
@@ -75,18 +75,18 @@ def miner_proving_deadline(node: Devnet, address: Address, key: Key) -> Any:
 
 def miner_deadlines(node: Devnet, address: Address, key: Key) -> Any:
     reader = reader_get(node, address, key)
-    answer = []
+    result = []
     for index in range(node.network.proving.deadlines):
         live = [number for partition in reader.partitions(index) for number in partition.live]
         fee = sum(sector.daily_fee for sector in reader.sectors(live))
-        answer.append(
+        result.append(
             {
                 "PostSubmissions": bitfield_to_json(bitfield_of(reader.deadline(index).posted)),
                 "DisputableProofCount": len(reader.proofs_of(index)),
                 "DailyFee": str(fee),
             }
         )
-    return answer
+    return result
 
 
 def miner_partitions(node: Devnet, address: Address, index: int, key: Key) -> Any:
@@ -109,17 +109,17 @@ def _all_numbers(reader: Reader, part: str) -> list[int]:
     return sorted(number for _, partition in reader.all_partitions() for number in getattr(partition, part))
 
 
-def miner_sectors(node: Devnet, address: Address, wanted: BitField | None, key: Key) -> Any:
+def miner_sectors(node: Devnet, address: Address, numbers: BitField | None, key: Key) -> Any:
     reader = reader_get(node, address, key)
-    if wanted is None:
+    if numbers is None:
         return [sector_json(sector) for sector in reader.all_sectors()]
-    answer = []
-    for number in wanted.numbers(1 << 20):
+    result = []
+    for number in numbers.numbers(1 << 20):
         sector = reader.sector(number)
         if sector is None:
             raise RpcError(f"failed to load sectors: can't find sector {number}")
-        answer.append(sector_json(sector))
-    return answer
+        result.append(sector_json(sector))
+    return result
 
 
 def miner_active_sectors(node: Devnet, address: Address, key: Key) -> Any:

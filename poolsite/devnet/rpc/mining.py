@@ -97,14 +97,14 @@ TEMPLATE: Final = Param("*types.BlockTemplate", _template_read)
 BLOCK: Final = Param("*types.BlockMsg", struct_of(BlockMsg).from_json)
 
 
-def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:
+def miner_create_block(node: Devnet, request: tuple[Template, Key] | None) -> Any:
     """Fill in a block, and sign it if the node's wallet has the worker's key.
 
     Where it has not, the block comes back unsigned, for its miner to sign, as of venus v1.20.
     """
-    if wish is None:
+    if request is None:
         raise panic("Filecoin.MinerCreateBlock", NIL)
-    template, key = wish
+    template, key = request
     base = tipset_exact(node, key, prefix="failed to load parent tipset: ")
     prefix = "failed to get miner worker: (get sset) failed to load miner actor"
     miner_id = _miner_id(node, base.key.cids, template.miner, prefix=prefix)
@@ -115,7 +115,7 @@ def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:
         raise RpcError(f"failed to get miner worker: no worker of {id_address(miner_id)}")
     signing = node.wallet.key(worker) if node.wallet.has(worker) else None
     full = block_create(template, node.chain.link(base.key), signing)
-    messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.others)]
+    messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.secpk)]
     node.store.messages_put(messages)
     return to_json(full.block)
 

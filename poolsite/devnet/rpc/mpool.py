@@ -107,9 +107,9 @@ def mpool_push_message(node: Devnet, message: Message | None, spec: Spec | None)
         raise RpcError(f"MpoolPushMessage expects message nonce to be 0, was {message.nonce}")
     name = NO_UUID if spec is None or not spec.uuid else spec.uuid
     with node.lock:
-        known = node.calls.pushed.get(name)
-        if known is not None:
-            return signed_message_to_json(known)
+        pushed = node.calls.pushed.get(name)
+        if pushed is not None:
+            return signed_message_to_json(pushed)
         try:
             filled = message_gas(node, message, spec, node.head.tipset)
         except RpcError as error:

@@ -68,9 +68,9 @@ def sync_state(node: Devnet) -> Any:
 
 
 def node_status(node: Devnet, with_chain: bool) -> Any:
-    wanted = (100, node.network.chain_finality) if with_chain else (0, 0)
+    spans = (100, node.network.chain_finality) if with_chain else (0, 0)
     means = []
-    for span in wanted:
+    for span in spans:
         blocks = 0
         for at, tipset in enumerate(node.chain.ancestors(node.head.tipset)):
             if at == span:

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from poolsite.filecoin.cids import Cid
 
 
-KEPT: Final = 1_000
+OBJECTS_CACHED: Final = 1_000
 """Parts of actors' states that a node remembers for ChainReadObj."""
 
 
-def object_keep(node: Devnet, data: bytes) -> Cid:
+def object_cache(node: Devnet, data: bytes) -> Cid:
     """Remember a part of an actor's state that is being named to a caller, who may ask for it next."""
     name = cid_of_cbor(data)
     with node.lock:
         node.calls.named.pop(name.data, None)
         node.calls.named[name.data] = data
-        while len(node.calls.named) > KEPT:
+        while len(node.calls.named) > OBJECTS_CACHED:
             del node.calls.named[next(iter(node.calls.named))]
     return name
 
@@ -47,10 +47,10 @@ def _of_recent_blocks(node: Devnet, cid: Cid) -> bytes | None:
     """Return a list of messages: these are not stored, but made again from the newest blocks."""
     found: dict[bytes, bytes] = {}
 
-    def keep(name: Cid, data: bytes) -> None:
+    def collect(name: Cid, data: bytes) -> None:
         found[name.data] = data
 
-    receipts_root([], store=keep)
+    receipts_root([], store=collect)
     tipset = node.head.tipset
     for ancestor in node.chain.ancestors(tipset):
         if ancestor.height < tipset.height - node.network.chain_finality:
@@ -60,7 +60,7 @@ def _of_recent_blocks(node: Devnet, cid: Cid) -> bytes | None:
         for name in ancestor.cids:
             row = node.store.block(name.data)
             if row is not None:
-                messages_root(cids_split(row.bls), cids_split(row.secpk), store=keep)
+                messages_root(cids_split(row.bls), cids_split(row.secpk), store=collect)
         if cid.data in found:
             break
     return found.get(cid.data)

@@ -30,10 +30,10 @@ def sector_precommit_info(node: Devnet, address: Address, number: int, key: Key)
 
 
 def sector_precommit_info_v0(node: Devnet, address: Address, number: int, key: Key) -> Any:
-    answer = sector_precommit_info(node, address, number, key)
-    if answer is None:
+    info = sector_precommit_info(node, address, number, key)
+    if info is None:
         raise RpcError("precommit info does not exist")
-    return answer
+    return info
 
 
 def sector_expiration(node: Devnet, address: Address, number: int, key: Key) -> Any:

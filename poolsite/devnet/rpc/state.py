@@ -62,8 +62,8 @@ def state_network_version(node: Devnet, key: Key) -> Any:
 
 
 def state_get_network_params(node: Devnet) -> Any:
-    answer = network_to_params(node.network, genesis_s=node.chain.genesis.tipset.min_timestamp)
-    return answer | {"NetworkName": state_network_name(node)}
+    result = network_to_params(node.network, genesis_s=node.chain.genesis.tipset.min_timestamp)
+    return result | {"NetworkName": state_network_name(node)}
 
 
 def state_get_actor(node: Devnet, address: Address, key: Key) -> Any:
@@ -126,7 +126,7 @@ def state_circulating_detail(node: Devnet, key: Key) -> Any:
     state = state_get(node, key)
     power: PowerState = state.get(SYSTEM, "power")
     reward = state.get(SYSTEM, "reward")
-    balances = {who: actor_get(state, who) for who in (BURNT, REWARD, RESERVE, VERIFREG_ROOT)}
+    balances = {actor_id: actor_get(state, actor_id) for actor_id in (BURNT, REWARD, RESERVE, VERIFREG_ROOT)}
     burnt = balances[BURNT]
     circulating = circulating_supply(state)
     return {
@@ -164,7 +164,7 @@ def state_list_messages(node: Devnet, match: Any, key: Key, to_height: int) -> A
     if not isinstance(match, dict) or not (match.get("To") or match.get("From")):
         raise RpcError("must specify at least To or From in message filter")
     state = state_get(node, key)
-    wanted = {
+    match_ids = {
         name: resolve(state, p.ADDRESS.decode(match[name])) for name in ("To", "From") if match.get(name)
     }
     found = []
@@ -174,7 +174,7 @@ def state_list_messages(node: Devnet, match: Any, key: Key, to_height: int) -> A
         for messages in node.chain.tipset_messages(tipset):
             for cid, signed in messages:
                 parties = {"To": signed.message.to, "From": signed.message.from_}
-                if all(resolve(state, parties[name]) == who for name, who in wanted.items()):
+                if all(resolve(state, parties[name]) == actor_id for name, actor_id in match_ids.items()):
                     found.append(cid_to_json(cid))
     return found or None
 
@@ -201,10 +201,10 @@ def state_replay(node: Devnet, key: Key, cid: Cid) -> Any:
         if found is None:
             raise RpcError(f"didn't find msg {cid} on-chain")
         tipset = found.included
-    answer = replay_json(node, tipset, cid)
-    if answer is None:
+    result = replay_json(node, tipset, cid)
+    if result is None:
         raise RpcError("given message not found in tipset")
-    return answer
+    return result
 
 
 def state_compute(node: Devnet, epoch: int, messages: list[Message], key: Key) -> Any:

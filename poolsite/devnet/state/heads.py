@@ -31,18 +31,18 @@ def actor_object(state: State, actor_id: int) -> bytes:
     """Return the actor's state as one CBOR object; tables that belong to it go in by their sums."""
     actor: Actor = state.get(ACTORS, actor_id)
     if actor.kind == "storageminer":
-        own = state.row_bytes(MINERS, actor_id) or b""
+        row = state.row_bytes(MINERS, actor_id) or b""
         tables = [f"{name}/{actor_id}" for name in ("precommits", "sectors", "deadlines", "partitions")]
-        return encode([own, [_table_sum(state, table) for table in tables]])
+        return encode([row, [_table_sum(state, table) for table in tables]])
     if actor.kind == "multisig":
         return state.row_bytes(MULTISIGS, actor_id) or encode([])
     if actor.kind in _SYSTEM_KEYS:
-        own = state.row_bytes(SYSTEM, _SYSTEM_KEYS[actor.kind]) or b""
+        row = state.row_bytes(SYSTEM, _SYSTEM_KEYS[actor.kind]) or b""
         claims = [_table_sum(state, CLAIMS)] if actor.kind == "storagepower" else []
-        return encode([own, claims])
+        return encode([row, claims])
     if actor.kind == "storagemarket":
-        own = state.row_bytes(SYSTEM, "market") or b""
-        return encode([own, [_table_sum(state, table) for table in _MARKET_TABLES]])
+        row = state.row_bytes(SYSTEM, "market") or b""
+        return encode([row, [_table_sum(state, table) for table in _MARKET_TABLES]])
     address = actor.address or UNDEF
     return encode([address_to_bytes(address)])
 
@@ -59,8 +59,8 @@ def deadlines_object(state: State, miner: int, count: int) -> bytes:
         for bucket in state.tables.get(table, EMPTY_TABLE).buckets:
             for key, row in bucket.items():
                 sums[key[0] if isinstance(key, tuple) else int(key)] += row.hash
-    words = [(total & MASK).to_bytes(SUM_BITS // 8, "big") for total in sums]
-    return encode([[cid_of_cbor(encode([at, word])) for at, word in enumerate(words)]])
+    digests = [(total & MASK).to_bytes(SUM_BITS // 8, "big") for total in sums]
+    return encode([[cid_of_cbor(encode([at, digest])) for at, digest in enumerate(digests)]])
 
 
 def table_cid(state: State, name: str) -> Cid:

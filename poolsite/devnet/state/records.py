@@ -19,7 +19,7 @@ from poolsite.filecoin.cbor import ARRAY, Encoded, decode, encode, head_write
 from poolsite.filecoin.cids import Cid
 
 _BIG: Final = "big"
-KEPT_ITEMS: Final = 1 << 14
+ITEMS_CACHED: Final = 1 << 14
 """Items of long columns whose bytes are remembered."""
 
 Big = Annotated[int, _BIG]
@@ -126,7 +126,7 @@ def _is_numbers(hint: Any) -> bool:
 def _numbers_writer(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a writer for a long column of which few items change: vesting has thousands at each head."""
 
-    @functools.lru_cache(maxsize=KEPT_ITEMS)
+    @functools.lru_cache(maxsize=ITEMS_CACHED)
     def written(item: tuple[int, ...]) -> bytes:
         return encode(write(item))
 

@@ -112,8 +112,8 @@ class Partition:
     @property
     def live(self) -> tuple[int, ...]:
         """Sectors that were not terminated."""
-        gone = set(self.terminated)
-        return tuple(number for number in self.sectors if number not in gone)
+        terminated = set(self.terminated)
+        return tuple(number for number in self.sectors if number not in terminated)
 
     @property
     def active(self) -> tuple[int, ...]:

@@ -103,7 +103,7 @@ def actor_kind(address: Address, *, code_name: str = "") -> str:
     return _BUNDLE_NAMES.get(name, name)
 
 
-def kind_fitting(method: int, params: bytes) -> str:
+def kind_by_params(method: int, params: bytes) -> str:
     """Return the kind whose method of this number can read these parameters; empty unless exactly one can.
 
     For receivers of which only the address is known.  The singleton actors are left out: their address tells.
@@ -146,7 +146,7 @@ def params_decode(kind: str, method: int, params: bytes) -> Any:
     return to_json(from_cbor(spec.params, params))
 
 
-def params_shown(kind: str, method: int, params: bytes) -> Any:
+def params_display(kind: str, method: int, params: bytes) -> Any:
     """Return the parameters as well as they can be read: named fields, else plain CBOR, else hexadecimal.
 
     None without parameters.  Plain CBOR shows bytes as hexadecimal text and links as in JSON.

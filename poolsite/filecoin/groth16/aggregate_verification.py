@@ -43,8 +43,8 @@ def aggregate_verify(
 
     Raises BadAggregate, BadGroth16Proof for inputs of another circuit.
     """
-    for own in inputs:
-        inputs_check(key, own)
+    for proof_inputs in inputs:
+        inputs_check(key, proof_inputs)
     aggregate = aggregate_decode(data)
     if not inputs or aggregate.proofs != aggregate_size(len(inputs)):
         raise BadAggregate(f"an aggregate of {aggregate.proofs} proofs for {len(inputs)}")
@@ -135,16 +135,16 @@ def _keys_check(aggregate: Aggregate, challenges: Challenges, setup: AggregateKe
 
 def _proofs_check(key: VerifyingKey, aggregate: Aggregate, inputs: Sequence[Sequence[int]], r: int) -> None:
     """Check the combination of all proofs; the last one stands for the padding as well."""
-    powers = [pow(r, place, SCALAR_MODULUS) for place in range(aggregate.proofs)]
-    own = [*powers[: len(inputs) - 1], sum(powers[len(inputs) - 1 :]) % SCALAR_MODULUS]
+    powers = [pow(r, index, SCALAR_MODULUS) for index in range(aggregate.proofs)]
+    factors = [*powers[: len(inputs) - 1], sum(powers[len(inputs) - 1 :]) % SCALAR_MODULUS]
     totals = [
-        sum(power * each[place] for power, each in zip(own, inputs, strict=True)) % SCALAR_MODULUS
-        for place in range(len(key.inputs))
+        sum(power * each[index] for power, each in zip(factors, inputs, strict=True)) % SCALAR_MODULUS
+        for index in range(len(key.inputs))
     ]
-    whole = sum(powers) % SCALAR_MODULUS
-    public = g1_combination(G1Element(), (key.constant, *key.inputs), factors=(whole, *totals))
-    expected = target_power(key.alpha_beta, whole) * public.pair(key.gamma) * aggregate.sum_c.pair(key.delta)
-    if aggregate.product_ab != expected:
+    power_sum = sum(powers) % SCALAR_MODULUS
+    public = g1_combination(G1Element(), (key.constant, *key.inputs), factors=(power_sum, *totals))
+    right = public.pair(key.gamma) * aggregate.sum_c.pair(key.delta)
+    if aggregate.product_ab != target_power(key.alpha_beta, power_sum) * right:
         raise BadGroth16Proof("the pairing equation does not hold for all of the proofs")
 
 

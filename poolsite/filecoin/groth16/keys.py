@@ -55,9 +55,9 @@ class VerifyingKeys:
             return None
         state = (stat.st_mtime_ns, stat.st_size)
         with self._lock:
-            known = self._keys.get(circuit_id)
-        if known is not None and known[0] == state:
-            return known[1]
+            cached = self._keys.get(circuit_id)
+        if cached is not None and cached[0] == state:
+            return cached[1]
         try:
             data = path.read_bytes()
             if self.must_be_published:

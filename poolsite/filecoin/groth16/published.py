@@ -36,22 +36,22 @@ def data_digest(data: bytes) -> str:
 
 def file_digest(path: Path, *, progress: Callable[[int, int], None] | None = None) -> str:
     """Return a file's digest; `progress` is called with the bytes read and all.  Raises OSError."""
-    hasher, done, total = blake2b(), 0, path.stat().st_size
+    hasher, hashed, total = blake2b(), 0, path.stat().st_size
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
-            done += len(chunk)
+            hashed += len(chunk)
             if progress is not None:
-                progress(done, total)
+                progress(hashed, total)
     return hasher.digest()[:DIGEST_BYTES].hex()
 
 
 def published_check(name: str, digest: str) -> None:
     """Refuse a file of another digest than the list names.  Raises ForeignParameters."""
-    wanted = PUBLISHED.get(name)
-    if wanted is None:
+    expected = PUBLISHED.get(name)
+    if expected is None:
         raise ForeignParameters(f"{name} is not in the public networks' parameter list")
-    if digest != wanted:
+    if digest != expected:
         raise ForeignParameters(
-            f"{name} is not the file in the public networks' list: its digest is {digest}, not {wanted}"
+            f"{name} is not the file in the public networks' list: its digest is {digest}, not {expected}"
         )

@@ -129,19 +129,19 @@ def groth16_verify_batch(
 
     Wrong proofs pass with a chance of 2^-128.  Raises BadGroth16Proof, which does not say of which proof.
     """
-    for own in inputs:
-        inputs_check(key, own)
+    for values in inputs:
+        inputs_check(key, values)
     points = [proof_points(proof) for proof in proofs]
     # Never zero, which would leave a proof unchecked; drawn after the proofs, which cannot be made for them.
     factors = [secrets.randbits(COMBINATION_BITS) | 1 << COMBINATION_BITS for _ in points]
     totals = [
-        sum(factor * own[place] for factor, own in zip(factors, inputs, strict=True)) % SCALAR_MODULUS
-        for place in range(len(key.inputs))
+        sum(factor * values[index] for factor, values in zip(factors, inputs, strict=True)) % SCALAR_MODULUS
+        for index in range(len(key.inputs))
     ]
-    whole = sum(factors) % SCALAR_MODULUS
-    public = g1_combination(G1Element(), (key.constant, *key.inputs), factors=(whole, *totals))
+    factor_sum = sum(factors) % SCALAR_MODULUS
+    public = g1_combination(G1Element(), (key.constant, *key.inputs), factors=(factor_sum, *totals))
     last = g1_combination(G1Element(), [c for _, _, c in points], factors=factors)
-    expected = target_power(key.alpha_beta, whole) * public.pair(key.gamma) * last.pair(key.delta)
+    expected = target_power(key.alpha_beta, factor_sum) * public.pair(key.gamma) * last.pair(key.delta)
     pairs = [
         g1_combination(G1Element(), [a], factors=[factor]).pair(b)
         for factor, (a, b, _) in zip(factors, points, strict=True)

@@ -23,10 +23,10 @@ def update_challenges(parameters: UpdateParameters, comm_r_new: bytes, *, partit
     per_digest = DIGEST_BITS // random_bits
     digests = -(-parameters.challenges // per_digest)
     commitment = scalar_from_bytes(comm_r_new)
-    drawn = []
+    challenges = []
     for number in range(partition * digests, (partition + 1) * digests):
         digest = poseidon_randomness(commitment, number)
         for _ in range(per_digest):
-            drawn.append(digest & ((1 << random_bits) - 1) | partition << random_bits)
+            challenges.append(digest & ((1 << random_bits) - 1) | partition << random_bits)
             digest >>= random_bits
-    return tuple(drawn[: parameters.challenges])
+    return tuple(challenges[: parameters.challenges])

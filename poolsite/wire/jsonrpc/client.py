@@ -22,16 +22,16 @@ def request_write(number: int, method: str, params: Sequence[Json]) -> dict[str,
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
 
 
-def result_read(answer: Json) -> Json:
+def result_read(response: Json) -> Json:
     """Return the result of an answer.  Raises RpcError with the server's own code, words and data.
 
     Raises ValueError for what is no answer.
     """
-    if not isinstance(answer, dict):
+    if not isinstance(response, dict):
         raise ValueError("the response is not an object")
-    error = answer.get("error")
+    error = response.get("error")
     if error is None:
-        return answer.get("result")
+        return response.get("result")
     try:
         code, message, data = int(error.get("code", 0)), str(error.get("message", "")), error.get("data")
     except (AttributeError, TypeError, ValueError):

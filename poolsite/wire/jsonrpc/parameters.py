@@ -57,7 +57,7 @@ class RpcMethod:
     operator_only: bool = False
     """A tenant's caller is refused whatever its level."""
 
-    is_answer: bool = False
+    is_response: bool = False
     """Brings the answer to a request of ours: no call, which rates do not count."""
     optional: int = 0
     """How many of the last parameters may be left out; the handler has defaults for them."""

@@ -70,7 +70,7 @@ FORK: Final = Dialect()
 """As venus, sophon and damocles speak."""
 
 
-async def request_answer(
+async def request_handle(
     frame: Json, invoke: Invoker, dialect: Dialect = FORK
 ) -> tuple[dict[str, Json] | None, int]:
     """Carry out one request of a POST.  Gives the answer (None for a notification) and the HTTP status."""
@@ -85,7 +85,7 @@ async def request_answer(
     return (None if request.id is None else reply_result(request.id, result, void=void)), 200
 
 
-async def body_answer(body: bytes, invoke: Invoker, dialect: Dialect = FORK) -> tuple[int, str]:
+async def body_handle(body: bytes, invoke: Invoker, dialect: Dialect = FORK) -> tuple[int, str]:
     """Carry out a POST, one request or a batch.  Gives HTTP status and body (empty for notifications).
 
     Source: filecoin-project/go-jsonrpc handler.go handleReader, server.go rpcError.
@@ -97,7 +97,7 @@ async def body_answer(body: bytes, invoke: Invoker, dialect: Dialect = FORK) -> 
     except RpcError as error:
         return error.status, frame_write(reply_error(None, error))
     if not isinstance(frame, list):
-        reply, status = await request_answer(frame, invoke, dialect)
+        reply, status = await request_handle(frame, invoke, dialect)
         return status, "" if reply is None else frame_write(reply)
     if not frame:
         return _invalid_request()
@@ -106,9 +106,9 @@ async def body_answer(body: bytes, invoke: Invoker, dialect: Dialect = FORK) -> 
             f"a batch holds at most {dialect.batch_max} requests", code=CODE_INVALID, status=500
         )
         return refusal.status, frame_write(reply_error(None, refusal))
-    replies = [(await request_answer(one, invoke, dialect))[0] for one in frame]
-    answered = [reply for reply in replies if reply is not None]
-    return 200, frame_write(answered) if answered else ""
+    replies = [(await request_handle(one, invoke, dialect))[0] for one in frame]
+    sent = [reply for reply in replies if reply is not None]
+    return 200, frame_write(sent) if sent else ""
 
 
 def _invalid_request() -> tuple[int, str]:
@@ -132,7 +132,7 @@ class Session:
     calls: dict[Json, asyncio.Task[None]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
-    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_MAX))
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_MAX))
 
     async def receive(self, data: str | bytes) -> asyncio.Task[None] | None:
         """Handle one frame; returns the call that it began.
@@ -144,9 +144,9 @@ class Session:
         except RpcError as error:
             await self.send(frame_write(reply_error(None, error)))
             return None
-        return await self.take(frame)
+        return await self.handle(frame)
 
-    async def take(self, frame: Json) -> asyncio.Task[None] | None:
+    async def handle(self, frame: Json) -> asyncio.Task[None] | None:
         """Handle what a frame holds."""
         method = frame.get("method") if isinstance(frame, dict) else None
         if method == CANCEL:
@@ -156,8 +156,8 @@ class Session:
             not method and isinstance(frame, dict) and "id" in frame
         ):
             return None  # an answer or a value for a call that we never made
-        await self.free.acquire()
-        task = asyncio.create_task(self.answer(frame))
+        await self.slots.acquire()
+        task = asyncio.create_task(self.run(frame))
         self.tasks.add(task)
         request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
         if request_id is not None:
@@ -167,7 +167,7 @@ class Session:
 
     def call_ended(self, request_id: Json, task: asyncio.Task[None]) -> None:
         """Forget a call."""
-        self.free.release()
+        self.slots.release()
         self.tasks.discard(task)
         if self.calls.get(request_id) is task:
             del self.calls[request_id]
@@ -180,12 +180,12 @@ class Session:
             if task is not None:  # cancelled once: a second time would break off its farewell
                 task.cancel()
 
-    async def answer(self, frame: Json) -> None:
+    async def run(self, frame: Json) -> None:
         """Carry out one call; where it opens a channel, feed that until it ends."""
         with suppress(Closed):
-            await self.answer_open(frame)
+            await self.run_open(frame)
 
-    async def answer_open(self, frame: Json) -> None:
+    async def run_open(self, frame: Json) -> None:
         """Answer a frame while somebody listens.  Raises Closed."""
         request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
         try:

@@ -107,7 +107,7 @@ def test_a_tenant_has_no_fault_injection(tenant, devnet):
 
 
 def test_every_knob_of_the_devnet_is_on_the_page_with_its_quiet_value(operator, devnet):
-    assert Faults(devnet.store, devnet.shown_frozen).to_json() == FAULT_DEFAULTS
+    assert Faults(devnet.store, devnet.head_freeze).to_json() == FAULT_DEFAULTS
     assert {name for faults in PARTS.values() for name in faults} == set(FAULT_DEFAULTS)
     assert set(ACTION_LABELS) == set(ACTIONS)
 

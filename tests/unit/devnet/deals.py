@@ -144,7 +144,7 @@ class Fair:
         state = self.state
         escrows = state.records(ESCROWS)
         assert state.get(ACTORS, MARKET_ACTOR.actor_id).balance == sum(row.amount for row in escrows)
-        own = self.market.own
+        own = self.market.totals
         locked = own.client_collateral + own.provider_collateral + own.storage_fee
         assert sum(row.locked for row in escrows) == locked
         assert all(0 <= row.locked <= row.amount for row in escrows)

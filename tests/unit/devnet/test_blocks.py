@@ -59,12 +59,12 @@ def resigned(node: Devnet, full: FullBlock, **changes: Any) -> FullBlock:
     header = replace(full.block.header, **changes)
     if "block_sig" not in changes:
         header = replace(header, block_sig=key_sign(node.key, header.signing_bytes))
-    return FullBlock(replace(full.block, header=header), full.bls, full.others)
+    return FullBlock(replace(full.block, header=header), full.bls, full.secpk)
 
 
 def submit(node, full):
     node.clock.not_before(node.head.tipset.min_timestamp + node.network.epoch_s)
-    node.store.messages_put([(m.cid.data, signed_message_to_cbor(m)) for m in (*full.bls, *full.others)])
+    node.store.messages_put([(m.cid.data, signed_message_to_cbor(m)) for m in (*full.bls, *full.secpk)])
     return sync_submit_block(node, full.block)
 
 

@@ -26,7 +26,7 @@ from poolsite.filecoin.address import SYSTEM_ACTOR, UNDEF
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import to_cbor
-from poolsite.wire.jsonrpc.server import request_answer
+from poolsite.wire.jsonrpc.server import request_handle
 from tests.unit.devnet.people import OWNER, STRANGER, chain, land, signed
 from tests.unit.devnet.replaying import replay_check
 
@@ -43,7 +43,7 @@ async def call(node, method, *params):
     with ThreadPoolExecutor(1) as executor:
         dispatcher = Dispatcher(node=node, methods=METHODS_V1, perms=frozenset(PERMS), executor=executor)
         request = {"id": 1, "method": method, "params": list(params)}
-        return (await request_answer(request, dispatcher, LOTUS))[0]
+        return (await request_handle(request, dispatcher, LOTUS))[0]
 
 
 def watched(node):

@@ -68,7 +68,7 @@ from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.jsonrpc.server import request_answer
+from poolsite.wire.jsonrpc.server import request_handle
 from tests.unit.devnet.deals import PIECE, SIZE, Fair, signed_by
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
@@ -170,7 +170,7 @@ async def test_no_call_makes_a_method_panic(miner, table):
                 if method.raw:
                     params = rng.choices(pool, k=rng.randrange(4))
                 request = {"id": 1, "method": name, "params": params}
-                body, _ = await request_answer(request, dispatcher, LOTUS)
+                body, _ = await request_handle(request, dispatcher, LOTUS)
                 assert body is not None
                 assert json.dumps(body)
                 if body.get("error", {}).get("code") == 0 and name not in NIL_POINTERS:

@@ -383,5 +383,5 @@ def test_deals_survive_a_restart(tmp_path):
     state = again.chain.state_after(again.head.key)
     assert (again.head.root, state.root(), state.records(DEALS)) == (root, root, deals)
     assert state.get(DEAL_STATES, 0).sector == 1
-    assert Market(state).is_pending(deal_cid(Market(state).proposal_known(1)))
+    assert Market(state).is_pending(deal_cid(Market(state).proposal_or_fail(1)))
     again.close()

@@ -42,7 +42,7 @@ def money(editor: MarketEditor) -> tuple[int, int]:
 
 def check(editor: MarketEditor) -> None:
     rows = [escrow_of(editor.state, party) for party in (CLIENT, PROVIDER)]
-    own = editor.own
+    own = editor.totals
     locked = own.client_collateral + own.provider_collateral + own.storage_fee
     assert sum(row.locked for row in rows) == locked
     assert all(0 <= row.locked <= row.amount for row in rows)

@@ -102,7 +102,7 @@ def test_a_message_twice_in_a_block_is_refused_even_if_known():
 
 
 def test_what_was_not_used_for_long_is_forgotten(verified, monkeypatch):
-    monkeypatch.setattr(module, "KEPT", 2)
+    monkeypatch.setattr(module, "SIGNATURES_CACHED", 2)
     memory, messages = Signatures(CHAIN_ID), [message_of(EVE, nonce) for nonce in range(3)]
 
     for signed in (*messages, messages[0]):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from poolsite.embedded import paths as paths_module
-from poolsite.embedded.__main__ import PRIVATE_FOLDERS, folders_make
+from poolsite.embedded.__main__ import PRIVATE_FOLDERS, folders_create
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.paths import PoolPaths
 
@@ -23,7 +23,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PoolPaths:
 def test_nobody_else_enters_a_folder_of_the_pool_even_one_that_was_open(paths):
     (paths.var / "devnet").mkdir(mode=0o755)
 
-    folders_make(paths)
+    folders_create(paths)
 
     for name in PRIVATE_FOLDERS:
         assert stat.S_IMODE((paths.var / name).stat().st_mode) == 0o700, name
@@ -31,12 +31,12 @@ def test_nobody_else_enters_a_folder_of_the_pool_even_one_that_was_open(paths):
 
 
 def test_empty_session_key_is_remade_and_another_is_kept(paths):
-    folders_make(paths)
+    folders_create(paths)
     paths.secret.write_text("")
 
-    folders_make(paths)
+    folders_create(paths)
     key = paths.secret_key()
-    folders_make(paths)
+    folders_create(paths)
 
     assert len(key) > 40
     assert paths.secret_key() == key
@@ -48,4 +48,4 @@ def test_a_link_in_the_place_of_the_sockets_is_refused(paths, tmp_path):
     Path(paths.sockets).symlink_to(tmp_path / "ours")
 
     with pytest.raises(StartupError, match="belongs to another user"):
-        folders_make(paths)
+        folders_create(paths)

@@ -9,35 +9,35 @@ from uuid import uuid4
 import pytest
 
 from poolsite.embedded.errors import PortTaken
-from poolsite.embedded.ownership import promised
+from poolsite.embedded.ownership import addresses_reserved
 
 
 def test_an_address_is_promised_to_one_pool_at_a_time() -> None:
     first, second = f"{uuid4()}:1", f"{uuid4()}:2"
-    with promised([first]):
+    with addresses_reserved([first]):
         with pytest.raises(PortTaken, match=f"{first} is reserved by another pool"):  # noqa: SIM117
-            with promised([second, first]):
+            with addresses_reserved([second, first]):
                 pass
-        with promised([second]):
+        with addresses_reserved([second]):
             """What the refused one had taken by then is free."""
-    with promised([first]):
+    with addresses_reserved([first]):
         """And the first, once its pool has ended."""
 
 
 def test_a_promise_ends_with_a_process_that_was_killed() -> None:
     address = f"{uuid4()}:3"
     program = (
-        "from poolsite.embedded.ownership import promised\n"
-        f"with promised(['{address}']):\n    print('held', flush=True); input()"
+        "from poolsite.embedded.ownership import addresses_reserved\n"
+        f"with addresses_reserved(['{address}']):\n    print('held', flush=True); input()"
     )
     words = [sys.executable, "-c", program]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(PortTaken), promised([address]):
+        with pytest.raises(PortTaken), addresses_reserved([address]):
             pass
         other.kill()
         other.wait(60)
 
-        with promised([address]):
+        with addresses_reserved([address]):
             """The kernel has let go of it."""

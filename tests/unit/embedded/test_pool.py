@@ -11,7 +11,7 @@ import pytest
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.options import Options
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.pool import names_that_sign, pool_table
+from poolsite.embedded.pool import heartbeat_senders, pool_table
 from poolsite.embedded.postgres import Cluster
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def table_in(folder: Path) -> dict[str, Child]:
     """Return the table of the environment's options, by name."""
     paths, options = PoolPaths(folder), Options.of_environment()
-    cluster = Cluster(folder / "pg", folder / "s", folder, None, None) if options.is_database_ours else None
+    cluster = Cluster(folder / "pg", folder / "s", folder, None, None) if options.runs_database else None
     return {child.name: child for child in pool_table(paths, options, cluster=cluster, web_fds=(3, 4))}
 
 
@@ -149,14 +149,14 @@ def test_old_ports_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, wo
 def test_later_opened_addresses_are_known_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert Options.of_environment().listened_later == ["127.0.0.1:1234"]
+    assert Options.of_environment().reserved_addresses == ["127.0.0.1:1234"]
 
     monkeypatch.setenv("COMPAT_PORTS", "1")
-    assert Options.of_environment().listened_later == ["127.0.0.1:1234", "127.0.0.1:5678"]
+    assert Options.of_environment().reserved_addresses == ["127.0.0.1:1234", "127.0.0.1:5678"]
 
     monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
     monkeypatch.setenv("POOLSITE_DISABLE", "signer")
-    assert Options.of_environment().listened_later == []
+    assert Options.of_environment().reserved_addresses == []
 
 
 def test_hosts_are_told_the_form_of_their_proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:
-    names = names_that_sign(table_in(tmp_path).values())
+    names = heartbeat_senders(table_in(tmp_path).values())
 
     assert set(names) == {"web-1", "web-2", "tasks", "tasks-slow", "follower", "blocks"}
 

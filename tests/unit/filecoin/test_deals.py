@@ -20,7 +20,7 @@ from poolsite.filecoin.deals import (
     collateral_least,
     deal_cid,
     payment_due,
-    payment_left,
+    payment_refundable,
     proposal_check,
     storage_fee,
     update_epoch,
@@ -41,7 +41,7 @@ def test_what_is_paid_and_what_is_left_are_the_fee(paid, ended):
     first = payment_due(PROPOSAL, paid_until=-1, until=paid)
     second = payment_due(PROPOSAL, paid_until=paid, until=ended)
 
-    assert first + second + payment_left(PROPOSAL, ended=ended) == storage_fee(PROPOSAL)
+    assert first + second + payment_refundable(PROPOSAL, ended=ended) == storage_fee(PROPOSAL)
 
 
 @given(st.integers(0, 10**9), EPOCHS)

@@ -20,7 +20,7 @@ from apps.api.rpc.services.registry import NAMESPACES, SERVICES, VERSIONS
 from apps.gateway.selectors.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write
-from poolsite.wire.jsonrpc.server import body_answer
+from poolsite.wire.jsonrpc.server import body_handle
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -95,7 +95,7 @@ async def post_answer(asked: RpcRequest, body: ReadBody, who: Authenticate) -> R
         return await market_answer(asked, principal, token=text, body=await body(principal.tenant_name))
     namespace = NAMESPACES.get(asked.namespace, "")
     door = Dispatcher(SERVICES, principal, asked.version, namespace=namespace, in_loop=asked.in_loop)
-    status, text = await body_answer(await body(principal.tenant_name), door)
+    status, text = await body_handle(await body(principal.tenant_name), door)
     left = door.usage.headers() if door.usage is not None else {}
     return RpcResponse(status, text, headers={**CORS, **left})
 

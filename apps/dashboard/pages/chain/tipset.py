@@ -19,7 +19,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.methods import receiver_kind
-from poolsite.filecoin.actors.decode import kind_fitting, method_name, params_shown, return_decode
+from poolsite.filecoin.actors.decode import kind_by_params, method_name, params_display, return_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cbor import BadCbor
@@ -62,7 +62,7 @@ def message_row(
         kind = receiver_kind(str(message.to), kind="", miners=miners)
     except BadAddress:
         kind = ""
-    kind = kind or kind_fitting(message.method, message.params)
+    kind = kind or kind_by_params(message.method, message.params)
     tone, result = "idle", "not executed yet"
     if receipt is not None:
         tone = "ok" if receipt.exit_code == 0 else "bad"
@@ -97,7 +97,7 @@ def return_text(kind: str, method: int, data: bytes) -> str:
 
 def params_text(kind: str, method: int, params: bytes) -> str:
     """Write parameters as readable fields, or as they are where nobody knows their form."""
-    value: Any = params_shown(kind, method, params)
+    value: Any = params_display(kind, method, params)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "" if value is None else text[:PARAMS_MAX]
 

@@ -20,7 +20,7 @@ from apps.sectors.states import OPEN_MOVES, JobState, MoveState
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.stores import ROOM_PROMISED
+from poolsite.wire.stores import SPACE_RESERVED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,7 +126,7 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
             copies_forget(move.sector_id, store_name=move.from_store.name)
     elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
         error = error or _switch(move)
-        until = _room_until(move, now=now) if ROOM_PROMISED in error else now
+        until = _room_until(move, now=now) if SPACE_RESERVED in error else now
         if until > now:
             error = gettext(
                 "waiting for room; retries every minute and gives up at {until} UTC: {error}"

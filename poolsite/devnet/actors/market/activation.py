@@ -52,10 +52,10 @@ def sector_content_changed(call: Call) -> bytes:
     call.require_miner()
     sectors: tuple[SectorChanges, ...] = call.read(SectorContentChangedParams).sectors
     editor = MarketEditor(call.draft)
-    answers = tuple(
+    verdicts = tuple(
         tuple(_accept(call, editor, sector, piece=piece) for piece in sector.added) for sector in sectors
     )
-    return to_cbor(SectorContentChangedReturn(answers))
+    return to_cbor(SectorContentChangedReturn(verdicts))
 
 
 def _accept(call: Call, editor: MarketEditor, sector: SectorChanges, *, piece: PieceChange) -> bool:
@@ -64,7 +64,7 @@ def _accept(call: Call, editor: MarketEditor, sector: SectorChanges, *, piece: P
         number, end = uint_read(piece.payload, 0)
         if end != len(piece.payload):
             return False
-        proposal = editor.proposal_known(number)
+        proposal = editor.proposal_or_fail(number)
         deal_check(proposal, provider=call.caller, sector_end=sector.minimum_commitment_epoch, now=call.epoch)
     except BadCbor:
         return False
@@ -82,31 +82,31 @@ def batch_activate_deals(call: Call) -> bytes:
     """Handle BatchActivateDeals: a sector's deals begin all or none.  Raises ActorError 18."""
     call.require_miner()
     params: BatchActivateDealsParams = call.read(BatchActivateDealsParams)
-    editor, taken = MarketEditor(call.draft), set[int]()
+    editor, activated = MarketEditor(call.draft), set[int]()
     failures, activations = [], []
     for at, sector in enumerate(params.sectors):
         try:
-            deals = _activatable(call, editor, sector, taken=taken)
+            deals = _activatable(call, editor, sector, activated=activated)
         except ActorError as error:
             failures.append(FailCode(at, error.code))
             continue
-        activations.append(_begin(call, editor, sector, deals=deals, is_cid_asked=params.compute_cid))
-        taken.update(sector.deal_ids)
+        activations.append(_begin(call, editor, sector, deals=deals, compute_cid=params.compute_cid))
+        activated.update(sector.deal_ids)
     results = BatchReturn(len(activations), tuple(failures))
     return to_cbor(BatchActivateDealsReturn(results, tuple(activations)))
 
 
 def _activatable(
-    call: Call, editor: MarketEditor, sector: SectorDealsParams, *, taken: set[int]
+    call: Call, editor: MarketEditor, sector: SectorDealsParams, *, activated: set[int]
 ) -> list[DealProposal]:
     """Return the deals of a sector, all of which can begin in it.  Raises ActorError 16, 17, 18, 20, 32."""
     if len(set(sector.deal_ids)) != len(sector.deal_ids):
         raise bad_argument("failed to activate sector, duplicate deal")
     deals = []
     for number in sector.deal_ids:
-        if number in taken:
+        if number in activated:
             raise bad_argument(f"failed to activate sector, duplicated deal {number}")
-        proposal = editor.proposal_known(number)
+        proposal = editor.proposal_or_fail(number)
         deal_check(proposal, provider=call.caller, sector_end=sector.sector_expiry, now=call.epoch)
         if editor.progress(number) is not None:
             raise bad_argument(f"deal {number} already activated")
@@ -122,7 +122,7 @@ def _begin(
     sector: SectorDealsParams,
     *,
     deals: list[DealProposal],
-    is_cid_asked: bool,
+    compute_cid: bool,
 ) -> SectorDealActivation:
     """Activate a sector's deals.  Raises ActorError 16 for a proof that no sector has."""
     activated = []
@@ -133,7 +133,7 @@ def _begin(
             ActivatedDeal(proposal.client.actor_id, allocation, proposal.piece_cid, proposal.piece_size)
         )
         editor.activate(number, provider=call.caller, sector=sector.sector_number, epoch=call.epoch)
-    cid = deals_commitment(deals, sector.sector_type) if is_cid_asked and deals else None
+    cid = deals_commitment(deals, sector.sector_type) if compute_cid and deals else None
     return SectorDealActivation(tuple(activated), cid)
 
 

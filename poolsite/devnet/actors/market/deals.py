@@ -32,7 +32,7 @@ from poolsite.filecoin.deals import (
     client_lockup,
     deal_cid,
     payment_due,
-    payment_left,
+    payment_refundable,
     storage_fee,
     update_epoch,
 )
@@ -54,7 +54,7 @@ class Market:
         self.state = state
 
     @property
-    def own(self) -> MarketState:
+    def totals(self) -> MarketState:
         """The actor's own numbers."""
         row: MarketState | None = self.state.get(SYSTEM, "market")
         return row or NEW_MARKET
@@ -67,11 +67,11 @@ class Market:
         row = self.deal(number)
         return None if row is None else from_cbor(DealProposal, row.proposal)
 
-    def proposal_known(self, number: int) -> DealProposal:
+    def proposal_or_fail(self, number: int) -> DealProposal:
         """Return the proposal of a deal.  Raises ActorError 32 if it is over, 17 if it never was."""
         found = self.proposal(number)
         if found is None:
-            if number < self.own.next_deal:
+            if number < self.totals.next_deal:
                 raise ActorError(DEAL_EXPIRED, f"deal {number} expired")
             raise not_found(f"no such deal {number}")
         return found
@@ -91,23 +91,23 @@ class MarketEditor(Market):
 
     state: Draft
 
-    def _own_change(self, *, client: int = 0, provider: int = 0, fee: int = 0, deals: int = 0) -> None:
-        own = self.own
+    def _totals_change(self, *, client: int = 0, provider: int = 0, fee: int = 0, deals: int = 0) -> None:
+        totals = self.totals
         new = MarketState(
-            next_deal=own.next_deal + deals,
-            client_collateral=own.client_collateral + client,
-            provider_collateral=own.provider_collateral + provider,
-            storage_fee=own.storage_fee + fee,
+            next_deal=totals.next_deal + deals,
+            client_collateral=totals.client_collateral + client,
+            provider_collateral=totals.provider_collateral + provider,
+            storage_fee=totals.storage_fee + fee,
         )
         self.state.put(SYSTEM, "market", new)
 
     def enter(self, proposal: DealProposal, *, allocation: int | None) -> int:
         """Publish a deal and lock what it needs; gives its number."""
-        number = self.own.next_deal
+        number = self.totals.next_deal
         fee = storage_fee(proposal)
         escrow_lock(self.state, proposal.client.actor_id, client_lockup(proposal))
         escrow_lock(self.state, proposal.provider.actor_id, proposal.provider_collateral)
-        self._own_change(
+        self._totals_change(
             client=proposal.client_collateral, provider=proposal.provider_collateral, fee=fee, deals=1
         )
         self.state.put(DEALS, number, Deal(to_cbor(proposal), allocation))
@@ -155,7 +155,7 @@ class MarketEditor(Market):
         if epoch >= proposal.end_epoch:
             self._client_release(proposal, fee=0)
             escrow_unlock(self.state, proposal.provider.actor_id, proposal.provider_collateral)
-            self._own_change(provider=-proposal.provider_collateral)
+            self._totals_change(provider=-proposal.provider_collateral)
             self._remove(number, proposal, progress)
             return paid, True
         self.state.put(DEAL_STATES, number, replace(progress, updated=epoch))
@@ -166,7 +166,7 @@ class MarketEditor(Market):
         if progress.updated == UNDEFINED_EPOCH:
             self.pending_drop(proposal)
         self._pay(proposal, progress, until=epoch)
-        self._client_release(proposal, fee=payment_left(proposal, ended=epoch))
+        self._client_release(proposal, fee=payment_refundable(proposal, ended=epoch))
         self._provider_slash(proposal)
         self._remove(number, proposal, progress)
         return proposal.provider_collateral
@@ -174,16 +174,16 @@ class MarketEditor(Market):
     def _pay(self, proposal: DealProposal, progress: DealState, *, until: int) -> int:
         due = payment_due(proposal, paid_until=progress.updated, until=until)
         escrow_pay(self.state, proposal.client.actor_id, proposal.provider.actor_id, due)
-        self._own_change(fee=-due)
+        self._totals_change(fee=-due)
         return due
 
     def _client_release(self, proposal: DealProposal, *, fee: int) -> None:
         escrow_unlock(self.state, proposal.client.actor_id, fee + proposal.client_collateral)
-        self._own_change(client=-proposal.client_collateral, fee=-fee)
+        self._totals_change(client=-proposal.client_collateral, fee=-fee)
 
     def _provider_slash(self, proposal: DealProposal) -> None:
         escrow_slash(self.state, proposal.provider.actor_id, proposal.provider_collateral)
-        self._own_change(provider=-proposal.provider_collateral)
+        self._totals_change(provider=-proposal.provider_collateral)
 
     def _remove(self, number: int, proposal: DealProposal, progress: DealState) -> None:
         self.state.delete(DEALS, number)

@@ -34,7 +34,7 @@ def _number(call: Call) -> int:
 
 
 def _proposal(call: Call) -> DealProposal:
-    return Market(call.draft).proposal_known(_number(call))
+    return Market(call.draft).proposal_or_fail(_number(call))
 
 
 def deal_data(call: Call) -> bytes:

@@ -72,16 +72,16 @@ def publish_storage_deals(call: Call) -> bytes:
     provider = _provider(call, deals[0].proposal.provider)
     call.charge_to(FAIL_STATE)
     batch = Batch(call, provider, deals[0].proposal.provider)
-    places = [at for at, deal in enumerate(deals) if batch.take(deal)]
+    valid_indexes = [at for at, deal in enumerate(deals) if batch.accept(deal)]
     allocations = batch.allocate()
-    if not places:
+    if not valid_indexes:
         raise bad_argument("All deal proposals invalid")
     editor = MarketEditor(call.draft)
     numbers = tuple(
-        editor.enter(proposal, allocation=allocations.get(at)) for at, proposal in enumerate(batch.taken)
+        editor.enter(proposal, allocation=allocations.get(at)) for at, proposal in enumerate(batch.accepted)
     )
     call.charge_to(publish_gas(len(deals)))
-    return to_cbor(PublishStorageDealsReturn(numbers, bitfield_of(places)))
+    return to_cbor(PublishStorageDealsReturn(numbers, bitfield_of(valid_indexes)))
 
 
 def _provider(call: Call, address: Address) -> int:
@@ -102,48 +102,48 @@ def _provider(call: Call, address: Address) -> int:
 
 @dataclass
 class Batch:
-    """The proposals of one message, taken one after the other."""
+    """The proposals of one message, checked one after the other."""
 
     call: Call
     provider: int
     provider_named: Address
     """The provider as the first proposal names it."""
-    taken: list[DealProposal] = field(default_factory=list)
-    """What was taken, the parties by actor number."""
+    accepted: list[DealProposal] = field(default_factory=list)
+    """What was accepted, the parties by actor number."""
     locked: dict[int, int] = field(default_factory=dict)
-    """attoFIL that the taken proposals lock, by party."""
+    """attoFIL that the accepted proposals lock, by party."""
     datacap: dict[int, int] = field(default_factory=dict)
-    """Units of the token that the taken proposals need, by client."""
+    """Units of the token that the accepted proposals need, by client."""
 
-    def take(self, deal: ClientDealProposal) -> bool:
-        """Take a proposal if all that it needs is there."""
+    def accept(self, deal: ClientDealProposal) -> bool:
+        """Accept a proposal if all that it needs is there."""
         proposal = deal.proposal
-        if not _is_signed(self.call, deal) or not self._is_fit(proposal):
+        if not _is_signed(self.call, deal) or not self._is_valid(proposal):
             return False
         if proposal.provider not in (id_address(self.provider), self.provider_named):
             return False
         client = resolve_existing(self.call.draft, proposal.client)
         if client is None:
             return False
-        own = replace(proposal, provider=id_address(self.provider), client=id_address(client))
-        needs = {client: client_lockup(own)}
-        needs[self.provider] = needs.get(self.provider, 0) + own.provider_collateral
+        resolved = replace(proposal, provider=id_address(self.provider), client=id_address(client))
+        needs = {client: client_lockup(resolved)}
+        needs[self.provider] = needs.get(self.provider, 0) + resolved.provider_collateral
         totals = {party: self.locked.get(party, 0) + amount for party, amount in needs.items()}
         if not all(escrow_covers(self.call.draft, party, amount) for party, amount in totals.items()):
             return False
-        cid = deal_cid(own)
-        if MarketEditor(self.call.draft).is_pending(cid) or cid in map(deal_cid, self.taken):
+        cid = deal_cid(resolved)
+        if MarketEditor(self.call.draft).is_pending(cid) or cid in map(deal_cid, self.accepted):
             return False
-        if own.verified_deal:
-            units = self.datacap.get(client, 0) + own.piece_size * DATACAP_PER_BYTE
+        if resolved.verified_deal:
+            units = self.datacap.get(client, 0) + resolved.piece_size * DATACAP_PER_BYTE
             if datacap_of(self.call.draft, client) < units:
                 return False
             self.datacap[client] = units
         self.locked |= totals
-        self.taken.append(own)
+        self.accepted.append(resolved)
         return True
 
-    def _is_fit(self, proposal: DealProposal) -> bool:
+    def _is_valid(self, proposal: DealProposal) -> bool:
         try:
             proposal_check(
                 proposal, now=self.call.epoch, least_collateral=_least(self.call, proposal.piece_size)
@@ -153,31 +153,33 @@ class Batch:
         return True
 
     def allocate(self) -> dict[int, int]:
-        """Spend the clients' data cap on the verified deals; gives allocations by place among the taken.
+        """Spend the clients' data cap on the verified deals; return allocations by index among the accepted.
 
         Raises ActorError if the registry refuses.
         """
-        found: dict[int, int] = {}
+        allocations: dict[int, int] = {}
         for client, units in sorted(self.datacap.items()):
-            places = [
+            indexes = [
                 at
-                for at, proposal in enumerate(self.taken)
+                for at, proposal in enumerate(self.accepted)
                 if proposal.verified_deal and proposal.client.actor_id == client
             ]
-            wishes = tuple(_allocation(self.taken[at], self.call.epoch) for at in places)
-            answer = _datacap_take(self.call, client, AllocationRequests(wishes, ()), units=units)
-            found |= dict(zip(places, answer.new_allocations, strict=True))
-        return found
+            requests = tuple(_allocation(self.accepted[at], self.call.epoch) for at in indexes)
+            response = _datacap_transfer(self.call, client, AllocationRequests(requests, ()), units=units)
+            allocations |= dict(zip(indexes, response.new_allocations, strict=True))
+        return allocations
 
 
-def _datacap_take(call: Call, client: int, wishes: AllocationRequests, *, units: int) -> AllocationsResponse:
+def _datacap_transfer(
+    call: Call, client: int, requests: AllocationRequests, *, units: int
+) -> AllocationsResponse:
     """Return a client's data cap to the registry, as the operator that the client got with it.
 
     Raises ActorError 20 if the token or the registry refuses.
     """
-    params = TransferFromParams(id_address(client), VERIFREG_ACTOR, units, to_cbor(wishes))
+    params = TransferFromParams(id_address(client), VERIFREG_ACTOR, units, to_cbor(requests))
     try:
-        answer = nested_send(
+        returned = nested_send(
             call,
             to=DATACAP_ACTOR,
             method=TokenMethod.TRANSFER_FROM_EXPORTED,
@@ -187,7 +189,7 @@ def _datacap_take(call: Call, client: int, wishes: AllocationRequests, *, units:
         text = f"failed to transfer datacap from client {client}: {error.text}"
         raise ActorError(ILLEGAL_STATE, text) from None
     response: AllocationsResponse = from_cbor(
-        AllocationsResponse, from_cbor(TransferFromReturn, answer).recipient_data
+        AllocationsResponse, from_cbor(TransferFromReturn, returned).recipient_data
     )
     return response
 
@@ -198,14 +200,14 @@ def _is_signed(call: Call, deal: ClientDealProposal) -> bool:
     if client is None:
         return False
     params = AuthenticateMessageParams(deal.client_signature.data, to_cbor(deal.proposal))
-    code, answer = nested_call(
+    code, returned = nested_call(
         call,
         to=id_address(client),
         value=0,
         method=AccountMethod.AUTHENTICATE_MESSAGE,
         params=to_cbor(params),
     )
-    return code == OK and answer == TRUE
+    return code == OK and returned == TRUE
 
 
 def _least(call: Call, size: int) -> int:

@@ -40,7 +40,7 @@ def _sector_check(call: Call, sector: SectorDeals) -> Cid | None:
         if number in seen:
             raise bad_argument(f"duplicate deal ID {number} in sector")
         seen.add(number)
-        deals.append(market.proposal_known(number))
+        deals.append(market.proposal_or_fail(number))
         deal_check(deals[-1], provider=call.caller, sector_end=sector.sector_expiry, now=call.epoch)
     try:
         size = seal_proof(sector.sector_type).sector_size

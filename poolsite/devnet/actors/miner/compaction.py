@@ -46,8 +46,8 @@ def compact_partitions(call: Call) -> bytes:
     live = editor.sectors(number for at in chosen for number in partitions[at].live)
     for number in dead:
         call.draft.delete(sectors_of(editor.id), number)
-    kept = [partition for at, partition in enumerate(partitions) if at not in set(chosen)]
-    _rebuild(editor, index, kept, live)
+    remaining = [partition for at, partition in enumerate(partitions) if at not in set(chosen)]
+    _rebuild(editor, index, remaining, live)
     return b""
 
 
@@ -61,10 +61,10 @@ def _check(partition: Partition, at: int) -> None:
         raise bad_argument(f"cannot remove partition {at}: has unproven sectors")
 
 
-def _rebuild(editor: MinerStateEditor, index: int, kept: list[Partition], live: list[Sector]) -> None:
+def _rebuild(editor: MinerStateEditor, index: int, remaining: list[Partition], live: list[Sector]) -> None:
     """Renumber the partitions, and put the sectors, which are proven, behind them."""
     size, grid = editor.miner.partition_sectors, editor.deadline_at(index, 0).quantization
-    partitions = list(kept)
+    partitions = list(remaining)
     for sector in sorted(live, key=lambda one: one.number):
         if not partitions or len(partitions[-1].sectors) >= size:
             partitions.append(EMPTY_PARTITION)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.devnet.actors.actor_errors import bad_argument, forbidden, not_found
 from poolsite.devnet.actors.miner.funds import debt_repay_wholly
-from poolsite.devnet.actors.miner.partitions import faults_add, joined
+from poolsite.devnet.actors.miner.partitions import faults_add, numbers_union
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
 from poolsite.devnet.state.sector_rows import Partition
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, DeclareFaultsRecoveredParams
@@ -33,7 +33,7 @@ def declare_faults(call: Call) -> bytes:
     """Handle DeclareFaults: power goes at once."""
     params = call.read(DeclareFaultsParams)
     editor = editor_open(call)
-    touched = _each_partition(call, editor, params.faults, step=_fault, word="fault")
+    touched = _each_partition(call, editor, params.faults, step=_fault, kind="fault")
     call.charge_to(declare_faults_gas(touched) if touched else NOTHING_DECLARED_GAS)
     return b""
 
@@ -46,12 +46,12 @@ def declare_recovered(call: Call) -> bytes:
     if miner.consensus_fault_elapsed >= call.epoch:
         raise forbidden("recovery not allowed during active consensus fault")
     editor.save(debt_repay_wholly(call.machine, editor.id, miner))
-    touched = _each_partition(call, editor, params.recoveries, step=_recover, word="recovery")
+    touched = _each_partition(call, editor, params.recoveries, step=_recover, kind="recovery")
     call.charge_to(declare_recovered_gas(touched) if touched else NOTHING_DECLARED_GAS)
     return b""
 
 
-def _each_partition(call: Call, editor: MinerStateEditor, declarations: Any, *, step: Step, word: str) -> int:
+def _each_partition(call: Call, editor: MinerStateEditor, declarations: Any, *, step: Step, kind: str) -> int:
     """Apply `step` to each partition that the declarations name; returns how many there are."""
     declarations = tuple(declarations)
     if len(declarations) > ADDRESSED_PARTITIONS_MAX:
@@ -59,19 +59,19 @@ def _each_partition(call: Call, editor: MinerStateEditor, declarations: Any, *, 
     if sum(len(entry.sectors) for entry in declarations) > ADDRESSED_SECTORS_MAX:
         raise bad_argument(f"too many sectors, max {ADDRESSED_SECTORS_MAX}")
     for entry in declarations:
-        _check_deadline(call, editor, entry.deadline, word=word)
+        _check_deadline(call, editor, entry.deadline, kind=kind)
     for entry in declarations:
         partition = editor.partition(entry.deadline, entry.partition)
         if partition is None:
             raise not_found(
-                f"failed to declare {PLURALS[word]} for deadline {entry.deadline}: "
+                f"failed to declare {PLURALS[kind]} for deadline {entry.deadline}: "
                 f"no such partition {entry.partition}"
             )
         numbers = numbers_of(entry.sectors)
         if not set(numbers) <= set(partition.sectors):
             raise bad_argument(
-                f"failed to declare {PLURALS[word]} for deadline {entry.deadline}: failed to declare "
-                f"{PLURALS[word]} in partition {entry.partition}: failed fault declaration: "
+                f"failed to declare {PLURALS[kind]} for deadline {entry.deadline}: failed to declare "
+                f"{PLURALS[kind]} in partition {entry.partition}: failed fault declaration: "
                 "not all sectors are assigned to the partition"
             )
         info = editor.deadline_at(entry.deadline, call.epoch).next_not_elapsed()
@@ -79,7 +79,7 @@ def _each_partition(call: Call, editor: MinerStateEditor, declarations: Any, *, 
     return len({(entry.deadline, entry.partition) for entry in declarations})
 
 
-def _check_deadline(call: Call, editor: MinerStateEditor, index: int, *, word: str) -> None:
+def _check_deadline(call: Call, editor: MinerStateEditor, index: int, *, kind: str) -> None:
     """Refuse what is too late.  Source: lib.rs validate_fr_declaration_deadline."""
     deadlines = call.network.proving.deadlines
     if index >= deadlines:
@@ -87,7 +87,7 @@ def _check_deadline(call: Call, editor: MinerStateEditor, index: int, *, word: s
     info = editor.deadline_at(index, call.epoch).next_not_elapsed()
     if info.fault_cutoff_passed:
         raise bad_argument(
-            f"failed {word} declaration at deadline {index}: late fault or recovery declaration"
+            f"failed {kind} declaration at deadline {index}: late fault or recovery declaration"
         )
 
 
@@ -103,12 +103,14 @@ def _fault(
     editor.power_change(-raw, -quality)
     expiration = info.quantization.up(info.last + editor.network.fault_max_age)
     partition = faults_add(partition, new, expiration=expiration)
-    kept = tuple(number for number in partition.recoveries if number not in retracted)
-    return replace(partition, recoveries=kept)
+    recoveries = tuple(number for number in partition.recoveries if number not in retracted)
+    return replace(partition, recoveries=recoveries)
 
 
 def _recover(
     _book: MinerStateEditor, partition: Partition, numbers: tuple[int, ...], _info: DeadlineInfo
 ) -> Partition:
     """Faulty sectors are marked; healthy ones are left as they are."""
-    return replace(partition, recoveries=joined(partition.recoveries, set(numbers) & set(partition.faults)))
+    return replace(
+        partition, recoveries=numbers_union(partition.recoveries, set(numbers) & set(partition.faults))
+    )

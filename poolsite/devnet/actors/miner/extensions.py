@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.actor_errors import bad_argument, forbidden, illegal_state, not_found
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.miner.partitions import joined, queue_add, queue_remove
+from poolsite.devnet.actors.miner.partitions import numbers_union, queue_add, queue_remove
 from poolsite.devnet.actors.miner.state_editor import (
     MinerStateEditor,
     editor_open,
@@ -39,7 +39,7 @@ class ClaimedSpace:
 
     all: int = 0
     """Of the claims that stay and of those that are given up."""
-    kept: int = 0
+    maintained: int = 0
     """Of the claims that stay."""
 
 
@@ -51,44 +51,45 @@ def extend_expiration(call: Call) -> bytes:
     for entry in extensions:
         if entry.deadline >= deadlines:
             raise bad_argument(f"deadline {entry.deadline} not in range 0..{deadlines}")
-        for wish in entry.sectors_with_claims:
-            space = _claims_check(call, wish, entry.new_expiration)
-            before = spaces.get(wish.sector_number, ClaimedSpace())
-            spaces[wish.sector_number] = ClaimedSpace(before.all + space.all, before.kept + space.kept)
+        for sector_claim in entry.sectors_with_claims:
+            space = _claims_check(call, sector_claim, entry.new_expiration)
+            before = spaces.get(sector_claim.sector_number, ClaimedSpace())
+            total = ClaimedSpace(before.all + space.all, before.maintained + space.maintained)
+            spaces[sector_claim.sector_number] = total
     editor = editor_open(call)
     count = 0
     for entry in extensions:
-        claimed = (wish.sector_number for wish in entry.sectors_with_claims)
-        numbers = joined(numbers_of(entry.sectors), claimed)
+        claimed = (sector_claim.sector_number for sector_claim in entry.sectors_with_claims)
+        numbers = numbers_union(numbers_of(entry.sectors), claimed)
         count += len(numbers)
         _extend(call, editor, entry, numbers=numbers, spaces=spaces)
     call.charge_to(extend_gas(count))
     return b""
 
 
-def _claims_check(call: Call, wish: SectorClaim, expiration: int) -> ClaimedSpace:
+def _claims_check(call: Call, entry: SectorClaim, expiration: int) -> ClaimedSpace:
     """Return the verified bytes that a sector's claims hold.  Raises ActorError 16, 18."""
-    numbers = (*wish.maintain_claims, *wish.drop_claims)
+    numbers = (*entry.maintain_claims, *entry.drop_claims)
     claims: list[DataClaim | None] = [call.draft.get(data_claims_of(call.receiver), at) for at in numbers]
     found = [claim for claim in claims if claim is not None]
     if len(found) < len(numbers):
-        raise bad_argument(f"failed to get claims for sector {wish.sector_number}: invalid claims")
-    kept = 0
+        raise bad_argument(f"failed to get claims for sector {entry.sector_number}: invalid claims")
+    maintained = 0
     for at, (number, claim) in enumerate(zip(numbers, found, strict=True)):
-        words = f"failed to validate declaration sector={wish.sector_number}, claim={number}"
-        if claim.sector != wish.sector_number:
+        prefix = f"failed to validate declaration sector={entry.sector_number}, claim={number}"
+        if claim.sector != entry.sector_number:
             raise bad_argument(
-                f"{words} expected claim sector number to be {wish.sector_number} but found {claim.sector} "
+                f"{prefix} expected claim sector number to be {entry.sector_number} but found {claim.sector} "
             )
-        if at < len(wish.maintain_claims):
+        if at < len(entry.maintain_claims):
             last = claim.term_start + claim.term_max
             if expiration > last:
                 raise forbidden(
-                    f"{words} claim only allows extension to {last} but declared new expiration is "
+                    f"{prefix} claim only allows extension to {last} but declared new expiration is "
                     f"{expiration}"
                 )
-            kept += claim.size
-    return ClaimedSpace(sum(claim.size for claim in found), kept)
+            maintained += claim.size
+    return ClaimedSpace(sum(claim.size for claim in found), maintained)
 
 
 def _extend(
@@ -157,34 +158,34 @@ def _extended(
         deal_weight=sector.deal_weight * (sector.expiration - now) // life,
     )
     if sector.verified_weight:
-        space = _kept_space(sector, spaces.get(sector.number), now=now)
+        space = _maintained_space(sector, spaces.get(sector.number), now=now)
         longer = replace(longer, verified_weight=space * (expiration - now))
-    was, quality = sector_quality(sector, size), sector_quality(longer, size)
+    old_quality, quality = sector_quality(sector, size), sector_quality(longer, size)
     if not sector.daily_fee:
         return replace(longer, daily_fee=economy(call.machine).daily_fee(quality))
-    return replace(longer, daily_fee=sector.daily_fee * quality // was)
+    return replace(longer, daily_fee=sector.daily_fee * quality // old_quality)
 
 
-def _kept_space(sector: Sector, space: ClaimedSpace | None, *, now: int) -> int:
+def _maintained_space(sector: Sector, space: ClaimedSpace | None, *, now: int) -> int:
     """Return the verified bytes that stay; all claims must be declared.  Raises ActorError 16, 18."""
     if space is None:
         raise bad_argument(
             f"claim missing from declaration for sector {sector.number} with non-zero verified deal weight "
             f"{sector.verified_weight}"
         )
-    known = sector.verified_weight // (sector.expiration - sector.power_base_epoch)
-    if space.all != known:
+    verified_space = sector.verified_weight // (sector.expiration - sector.power_base_epoch)
+    if space.all != verified_space:
         raise bad_argument(
             f"declared verified deal space in claims ({space.all}) does not match verified deal space "
-            f"({known}) for sector {sector.number}"
+            f"({verified_space}) for sector {sector.number}"
         )
-    left = sector.expiration - now
-    if space.kept != space.all and left > CLAIM_DROP_PERIOD:
+    remaining = sector.expiration - now
+    if space.maintained != space.all and remaining > CLAIM_DROP_PERIOD:
         raise forbidden(
-            f"attempt to drop claims with {left} epochs > end of life claim drop period {CLAIM_DROP_PERIOD} "
-            "remaining"
+            f"attempt to drop claims with {remaining} epochs > end of life claim drop period "
+            f"{CLAIM_DROP_PERIOD} remaining"
         )
-    return space.kept
+    return space.maintained
 
 
 def _power_update(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from poolsite.devnet.actors.actor_errors import fil, insufficient
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, actor_get
-from poolsite.devnet.actors.vesting import vesting_add, vesting_take, vesting_unlock
+from poolsite.devnet.actors.vesting import vesting_add, vesting_unlock, vesting_unlock_early
 from poolsite.filecoin.pledge import locked_reward
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def available(miner: Miner, balance: int) -> int:
 def debt_payable(draft: Draft, miner_id: int, miner: Miner) -> tuple[Miner, int]:
     """Return the miner with as much of its debt paid as can be, vesting funds first, and what that takes."""
     balance = balance_of(draft, miner_id)
-    miner, from_vesting = vesting_take(miner, miner.debt)
+    miner, from_vesting = vesting_unlock_early(miner, miner.debt)
     from_balance = max(0, min(unlocked(miner, balance) - from_vesting, miner.debt - from_vesting))
     paid = from_vesting + from_balance
     return replace(miner, debt=miner.debt - paid), paid
@@ -65,8 +65,8 @@ def debt_repay_wholly(machine: Machine, miner_id: int, miner: Miner) -> Miner:
         return miner
     free = unlocked(miner, balance_of(machine.draft, miner_id))
     if free < miner.debt:
-        words = "unlocked balance can not repay fee debt"
-        raise insufficient(f"{words}: {words} ({fil(free)} < {fil(miner.debt)})")
+        reason = "unlocked balance can not repay fee debt"
+        raise insufficient(f"{reason}: {reason} ({fil(free)} < {fil(miner.debt)})")
     pay(machine, miner_id, BURNT, miner.debt)
     return replace(miner, debt=0)
 

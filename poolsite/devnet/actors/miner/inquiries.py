@@ -71,10 +71,10 @@ def owner(call: Call) -> bytes:
 
 def is_controlling(call: Call) -> bytes:
     """Handle IsControllingAddress."""
-    asked = resolve(call.draft, call.read(IsControllingAddressParams).address)
+    address_id = resolve(call.draft, call.read(IsControllingAddressParams).address)
     miner = _reader(call).miner
-    answer = asked in (miner.owner, miner.worker, *miner.control)
-    return to_cbor(IsControllingAddressReturn(answer))
+    is_controller = address_id in (miner.owner, miner.worker, *miner.control)
+    return to_cbor(IsControllingAddressReturn(is_controller))
 
 
 def sector_size(call: Call) -> bytes:
@@ -127,19 +127,19 @@ def _status(partition: Partition, number: int) -> Status:
 def sector_location(call: Call) -> bytes:
     """Handle GenerateSectorLocation."""
     number = call.read(GenerateSectorLocationParams).sector_number
-    status, place = Status.DEAD, [NOWHERE, NOWHERE]
+    status, position = Status.DEAD, [NOWHERE, NOWHERE]
     for (deadline, index), partition in _reader(call).all_partitions():
         if number in partition.sectors:
-            status, place = _status(partition, number), [deadline, index]
-    answer = GenerateSectorLocationReturn(int(status), encode(place))
-    return to_cbor(answer)
+            status, position = _status(partition, number), [deadline, index]
+    location = GenerateSectorLocationReturn(int(status), encode(position))
+    return to_cbor(location)
 
 
 def sector_status(call: Call) -> bytes:
     """Handle ValidateSectorStatus: looks only where the caller says.  Raises ActorError 16, 17."""
     params = call.read(ValidateSectorStatusParams)
     number, reader = params.sector_number, _reader(call)
-    deadline, index = _place(params.aux_data)
+    deadline, index = _location_read(params.aux_data)
     if (deadline == NOWHERE) != (index == NOWHERE):
         raise bad_argument("invalid sector location: deadline and partition must both be NO or both be set")
     if deadline == NOWHERE:
@@ -154,7 +154,7 @@ def sector_status(call: Call) -> bytes:
     return to_cbor(ValidateSectorStatusReturn(is_valid))
 
 
-def _place(data: bytes) -> tuple[int, int]:
+def _location_read(data: bytes) -> tuple[int, int]:
     """Deadline and partition out of what `sector_location` gave.  Raises ActorError 16."""
     try:
         value: Any = decode(data)

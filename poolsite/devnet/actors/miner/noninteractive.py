@@ -83,17 +83,17 @@ def _codes(call: Call, params: ProveCommitSectorsNIParams) -> list[int]:
     seen: set[int] = set()
     codes = []
     for at, info in enumerate(params.sectors):
-        is_fit = info.sector_number not in seen and _is_fit(call, info)
+        is_valid = info.sector_number not in seen and _is_valid(call, info)
         seen.add(info.sector_number)
-        if not is_fit and params.require_activation_success:
+        if not is_valid and params.require_activation_success:
             raise bad_argument(f"invalid NI commit {at} while requiring activation success: {info}")
-        codes.append(0 if is_fit else ILLEGAL_ARGUMENT)
+        codes.append(0 if is_valid else ILLEGAL_ARGUMENT)
     if all(codes):
         raise bad_argument("no valid NI commits specified")
     return codes
 
 
-def _is_fit(call: Call, info: SectorNIActivationInfo) -> bool:
+def _is_valid(call: Call, info: SectorNIActivationInfo) -> bool:
     try:
         expiration_check(info.expiration, activation=call.epoch, now=call.epoch, network=call.network)
     except BadExpiration:

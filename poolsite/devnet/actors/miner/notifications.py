@@ -44,39 +44,39 @@ def pieces_notify(
 
     Raises ActorError 16, 1002 or 1004 if all must succeed and one does not.
     """
-    told: dict[Address, list[SectorChanges]] = {}
+    by_receiver: dict[Address, list[SectorChanges]] = {}
     for number, expiration, pieces in sectors:
         for receiver, changes in _by_receiver(pieces).items():
             entry = SectorChanges(number, expiration, tuple(changes))
-            told.setdefault(receiver, []).append(entry)
-    for receiver in sorted(told, key=address_to_bytes):
+            by_receiver.setdefault(receiver, []).append(entry)
+    for receiver in sorted(by_receiver, key=address_to_bytes):
         if receiver == id_address(MARKET):
-            _market_tell(
-                call, sorted(told[receiver], key=lambda entry: entry.sector), must_succeed=must_succeed
+            _market_notify(
+                call, sorted(by_receiver[receiver], key=lambda entry: entry.sector), must_succeed=must_succeed
             )
         elif must_succeed:
             raise bad_argument(f"disallowed notification receiver: {receiver}")
-    return NOTIFY_MARKET * len(told.get(id_address(MARKET), ()))
+    return NOTIFY_MARKET * len(by_receiver.get(id_address(MARKET), ()))
 
 
 def _by_receiver(pieces: Sequence[PieceActivationManifest]) -> dict[Address, list[PieceChange]]:
-    found: dict[Address, list[PieceChange]] = {}
+    changes: dict[Address, list[PieceChange]] = {}
     for piece in pieces:
-        for wish in piece.notify:
-            found.setdefault(wish.address, []).append(PieceChange(piece.cid, piece.size, wish.payload))
-    return found
+        for entry in piece.notify:
+            changes.setdefault(entry.address, []).append(PieceChange(piece.cid, piece.size, entry.payload))
+    return changes
 
 
-def _market_tell(call: Call, changes: list[SectorChanges], *, must_succeed: bool) -> None:
+def _market_notify(call: Call, changes: list[SectorChanges], *, must_succeed: bool) -> None:
     receiver = id_address(MARKET)
     params = to_cbor(SectorContentChangedParams(tuple(changes)))
     method = Method.SECTOR_CONTENT_CHANGED_EXPORTED
-    code, answer = nested_call(call, to=receiver, value=0, method=method, params=params)
+    code, returned = nested_call(call, to=receiver, value=0, method=method, params=params)
     if not must_succeed:
         return
     if code != OK:
         raise ActorError(RECEIVER_ABORTED, f"receiver aborted with {code}")
-    accepted = from_cbor(SectorContentChangedReturn, answer).accepted
+    accepted = from_cbor(SectorContentChangedReturn, returned).accepted
     for entry, verdicts in zip(changes, accepted, strict=True):
         for piece, is_accepted in zip(entry.added, verdicts, strict=True):
             if not is_accepted:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 Queue = tuple[tuple[int, tuple[int, ...]], ...]
 
 
-def joined(numbers: Iterable[int], more: Iterable[int]) -> tuple[int, ...]:
+def numbers_union(numbers: Iterable[int], added: Iterable[int]) -> tuple[int, ...]:
     """Union as a sorted tuple."""
-    return tuple(sorted({*numbers, *more}))
+    return tuple(sorted({*numbers, *added}))
 
 
-def without(numbers: Iterable[int], less: Collection[int]) -> tuple[int, ...]:
+def numbers_difference(numbers: Iterable[int], removed: Collection[int]) -> tuple[int, ...]:
     """Difference as a tuple in the same order."""
-    return tuple(number for number in numbers if number not in less)
+    return tuple(number for number in numbers if number not in removed)
 
 
 def queue_add(queue: Queue, epoch: int, numbers: Collection[int]) -> Queue:
@@ -32,13 +32,13 @@ def queue_add(queue: Queue, epoch: int, numbers: Collection[int]) -> Queue:
     if not numbers:
         return queue
     entries = dict(queue)
-    entries[epoch] = joined(entries.get(epoch, ()), numbers)
+    entries[epoch] = numbers_union(entries.get(epoch, ()), numbers)
     return tuple(sorted(entries.items()))
 
 
 def queue_remove(queue: Queue, numbers: Collection[int]) -> Queue:
     """Remove sectors wherever they are."""
-    cut = ((epoch, without(members, numbers)) for epoch, members in queue)
+    cut = ((epoch, numbers_difference(members, numbers)) for epoch, members in queue)
     return tuple((epoch, members) for epoch, members in cut if members)
 
 
@@ -62,8 +62,8 @@ def sectors_add(partition: Partition, sectors: Iterable[tuple[int, int]]) -> Par
         expirations = queue_add(expirations, epoch, (number,))
     return replace(
         partition,
-        sectors=joined(partition.sectors, numbers),
-        unproven=joined(partition.unproven, numbers),
+        sectors=numbers_union(partition.sectors, numbers),
+        unproven=numbers_union(partition.unproven, numbers),
         expirations=expirations,
     )
 
@@ -71,41 +71,41 @@ def sectors_add(partition: Partition, sectors: Iterable[tuple[int, int]]) -> Par
 def faults_add(partition: Partition, numbers: Collection[int], *, expiration: int) -> Partition:
     """Make sectors faulty; they end early at `expiration` unless they end on time before it."""
     on_time = queue_epochs(partition.expirations)
-    moved = [number for number in numbers if on_time.get(number, expiration) > expiration]
+    earlier = [number for number in numbers if on_time.get(number, expiration) > expiration]
     return replace(
         partition,
-        faults=joined(partition.faults, numbers),
-        recoveries=without(partition.recoveries, set(numbers)),
-        unproven=without(partition.unproven, set(numbers)),
-        expirations=queue_remove(partition.expirations, set(moved)),
-        early=queue_add(partition.early, expiration, moved),
+        faults=numbers_union(partition.faults, numbers),
+        recoveries=numbers_difference(partition.recoveries, set(numbers)),
+        unproven=numbers_difference(partition.unproven, set(numbers)),
+        expirations=queue_remove(partition.expirations, set(earlier)),
+        early=queue_add(partition.early, expiration, earlier),
     )
 
 
 def faults_recover(partition: Partition, on_time: dict[int, int]) -> Partition:
     """Take back the faults of the recovering sectors; `on_time`: their quantised expirations."""
-    back = set(partition.recoveries)
-    expirations = queue_remove(partition.expirations, back)
+    recovered = set(partition.recoveries)
+    expirations = queue_remove(partition.expirations, recovered)
     for number in partition.recoveries:
         expirations = queue_add(expirations, on_time[number], (number,))
     return replace(
         partition,
-        faults=without(partition.faults, back),
+        faults=numbers_difference(partition.faults, recovered),
         recoveries=(),
         expirations=expirations,
-        early=queue_remove(partition.early, back),
+        early=queue_remove(partition.early, recovered),
     )
 
 
 def sectors_end(partition: Partition, numbers: Collection[int]) -> Partition:
     """Terminate sectors, on time or early."""
-    gone = set(numbers)
+    removed = set(numbers)
     return replace(
         partition,
-        terminated=joined(partition.terminated, gone),
-        faults=without(partition.faults, gone),
-        recoveries=without(partition.recoveries, gone),
-        unproven=without(partition.unproven, gone),
-        expirations=queue_remove(partition.expirations, gone),
-        early=queue_remove(partition.early, gone),
+        terminated=numbers_union(partition.terminated, removed),
+        faults=numbers_difference(partition.faults, removed),
+        recoveries=numbers_difference(partition.recoveries, removed),
+        unproven=numbers_difference(partition.unproven, removed),
+        expirations=queue_remove(partition.expirations, removed),
+        early=queue_remove(partition.early, removed),
     )

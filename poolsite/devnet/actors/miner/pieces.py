@@ -38,5 +38,5 @@ def commitment_of(contents: Sequence[tuple[Cid, int]], size: int) -> bytes:
             at += room
         return comm_d_from_pieces(size, pieces)
     except (BadPiece, BadCid):
-        words = "failed to compute unsealed sector CID"
-        raise bad_argument(f"{words}: {words}; exit code: illegal argument") from None
+        reason = "failed to compute unsealed sector CID"
+        raise bad_argument(f"{reason}: {reason}; exit code: illegal argument") from None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import bad_argument, illegal_state, not_found, ranges
-from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
+from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, numbers_difference
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
 from poolsite.devnet.profile import OPTIMISTIC
 from poolsite.devnet.state.sector_rows import PostedProof, posted_proofs_of
@@ -74,10 +74,10 @@ def submit_window_post(call: Call) -> bytes:
     )
     call.charge_to(cost)
     proof = params.proofs[0].proof_bytes
-    waits = call.machine.profile.verify_post == OPTIMISTIC and not proven.recovered
-    if not waits:
+    is_deferred = call.machine.profile.verify_post == OPTIMISTIC and not proven.recovered
+    if not is_deferred:
         _verify(call, editor, proof, proven=proven, info=info)
-    _keep(editor, info, params, proven=proven, proof=proof if waits else b"")
+    _submission_record(editor, info, params, proven=proven, proof=proof if is_deferred else b"")
     editor.power_change(proven.raw, proven.quality)
     return b""
 
@@ -101,8 +101,8 @@ def _check_submission(call: Call, editor: MinerStateEditor, params: SubmitWindow
     """Check against the miner's state and the chain, in the actor's order; return the open deadline."""
     miner, now = editor.miner, call.epoch
     if params.proofs[0].post_proof != miner.post_proof:
-        wanted, got = (_type_name(number) for number in (miner.post_proof, params.proofs[0].post_proof))
-        raise bad_argument(f"expected proof of type {wanted}, got {got}")
+        expected, got = (_type_name(number) for number in (miner.post_proof, params.proofs[0].post_proof))
+        raise bad_argument(f"expected proof of type {expected}, got {got}")
     limit = call.network.posted_partitions_max
     if len(params.partitions) > limit:
         raise bad_argument(f"too many partitions {len(params.partitions)}, limit {limit}")
@@ -163,7 +163,7 @@ def _record_partition(
     skipped_new = (lost | (set(partition.unproven) & skips)) - set(partition.terminated)
     expiration = info.quantization.up(info.last + editor.network.fault_max_age)
     partition = faults_add(partition, skipped_new, expiration=expiration)
-    partition = replace(partition, recoveries=without(partition.recoveries, skips))
+    partition = replace(partition, recoveries=numbers_difference(partition.recoveries, skips))
     recovered = partition.recoveries
     grid = info.quantization
     on_time: dict[int, int] = {
@@ -204,7 +204,7 @@ def _covered(editor: MinerStateEditor, proven: Proven) -> list[tuple[int, bytes]
     return [(sector.number, sector.sealed_cid.digest) for sector in editor.sectors(sorted(proven.sectors))]
 
 
-def _keep(
+def _submission_record(
     editor: MinerStateEditor,
     info: DeadlineInfo,
     params: SubmitWindowedPoStParams,

@@ -94,12 +94,12 @@ def _deals_verify(call: Call, infos: tuple[SectorPreCommitInfo, ...]) -> None:
         SectorDeals(info.sector_number, info.seal_proof, info.expiration, info.deal_ids) for info in infos
     )
     params = to_cbor(VerifyDealsForActivationParams(sectors))
-    code, answer = nested_call(
+    code, returned = nested_call(
         call, to=id_address(MARKET), value=0, method=Method.VERIFY_DEALS_FOR_ACTIVATION, params=params
     )
     if code != OK:
         raise ActorError(code, f"send aborted with code {code}")
-    computed = from_cbor(VerifyDealsForActivationReturn, answer).unsealed_cids
+    computed = from_cbor(VerifyDealsForActivationReturn, returned).unsealed_cids
     for info, cid in zip(infos, computed, strict=True):
         if cid is not None and info.unsealed_cid != cid:
             raise bad_argument(f"computed {cid} and passed {info.unsealed_cid} CommDs not equal")

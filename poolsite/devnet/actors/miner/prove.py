@@ -229,12 +229,12 @@ def _data_activate(
 
     Raises ActorError 16 if none is left, or if all must hold and one does not.
     """
-    places = [index for index in range(len(candidates)) if not codes[index]]
-    proven = [candidates[index] for index in places]
+    valid = [index for index in range(len(candidates)) if not codes[index]]
+    proven = [candidates[index] for index in valid]
     sectors = [(one.precommit.number, one.precommit.expiration, one.manifest.pieces) for one in proven]
     sizes, failed = allocations_claim(call, sectors, must_succeed=params.require_activation_success)
     activated = []
-    for at, index in enumerate(places):
+    for at, index in enumerate(valid):
         if at in failed:
             codes[index] = failed[at]
         else:

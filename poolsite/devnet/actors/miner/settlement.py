@@ -51,7 +51,7 @@ def deadline_settle(machine: Machine, miner_id: int) -> None:
     _worker_activate(editor, now)
     info = editor.deadline_recorded(now)
     totals = _partitions_settle(editor, info)
-    _fees_take(editor, totals, now)
+    _fees_charge(editor, totals, now)
     following = (info.index + 1) % machine.network.proving.deadlines
     start = info.period_start if following else info.next_period_start
     miner = editor.change(deadline=following, period_start=start)
@@ -125,7 +125,7 @@ def _ended(
     return sectors_end(partition, (*on_time, *early))
 
 
-def _fees_take(editor: MinerStateEditor, totals: Totals, now: int) -> None:
+def _fees_charge(editor: MinerStateEditor, totals: Totals, now: int) -> None:
     """Take penalties and fees out of vesting funds, then the balance; burn expired deposits."""
     money = economy(editor.machine)
     miner = editor.miner

@@ -90,10 +90,10 @@ def _settle(call: Call, editor: MinerStateEditor, ended: list[Sector]) -> None:
     editor.save(miner)
     editor.pledge_change(-released)
     if ended:
-        gone = OnMinerSectorsTerminateParams(call.epoch, bitfield_of([sector.number for sector in ended]))
+        notice = OnMinerSectorsTerminateParams(call.epoch, bitfield_of([sector.number for sector in ended]))
         nested_send(
             call,
             to=MARKET_ACTOR,
             method=Method.ON_MINER_SECTORS_TERMINATE,
-            params=to_cbor(gone),
+            params=to_cbor(notice),
         )

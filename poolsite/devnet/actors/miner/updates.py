@@ -51,7 +51,7 @@ def prove_replica_updates(call: Call) -> bytes:
     sizes = _data_claim(call, updates, sectors, codes=codes, must_succeed=params.require_activation_success)
     if all(codes):
         raise bad_argument("all data activations failed")
-    _pledges_take(
+    _pledges_lock(
         call,
         editor,
         [
@@ -134,11 +134,11 @@ def _data_claim(
 
     An update whose claims fail gets its code.
     """
-    places = [index for index, code in enumerate(codes) if not code]
-    wishes = [(sectors[index].number, sectors[index].expiration, updates[index].pieces) for index in places]
-    claimed, failed = allocations_claim(call, wishes, must_succeed=must_succeed)
+    valid = [index for index, code in enumerate(codes) if not code]
+    activations = [(sectors[at].number, sectors[at].expiration, updates[at].pieces) for at in valid]
+    claimed, failed = allocations_claim(call, activations, must_succeed=must_succeed)
     sizes = [0] * len(updates)
-    for at, index in enumerate(places):
+    for at, index in enumerate(valid):
         sizes[index] = claimed[at]
         codes[index] = failed.get(at, codes[index])
     return sizes
@@ -164,18 +164,19 @@ def _updated(
     return replace(new, pledge=pledge, daily_fee=money.daily_fee(quality))
 
 
-def _pledges_take(call: Call, editor: MinerStateEditor, sectors: list[Sector]) -> None:
+def _pledges_lock(call: Call, editor: MinerStateEditor, sectors: list[Sector]) -> None:
     """Store the sectors; what their pledges grew must be free.  Raises ActorError 19."""
     miner = vesting_unlock(debt_repay_wholly(call.machine, editor.id, editor.miner), now=call.epoch)
-    more = sum(sector.pledge for sector in sectors)
-    more -= sum(_sector(editor, sector.number).pledge for sector in sectors)
+    added = sum(sector.pledge for sector in sectors)
+    added -= sum(_sector(editor, sector.number).pledge for sector in sectors)
     free = available(miner, editor.balance)
-    if free < more:
+    if free < added:
         raise insufficient(
-            f"insufficient funds for aggregate initial pledge requirement {fil(more)}, available: {fil(free)}"
+            f"insufficient funds for aggregate initial pledge requirement {fil(added)}, "
+            f"available: {fil(free)}"
         )
-    editor.save(replace(miner, pledge=miner.pledge + more))
-    editor.pledge_change(more)
+    editor.save(replace(miner, pledge=miner.pledge + added))
+    editor.pledge_change(added)
     size = editor.miner.sector_size
     old = sum(sector_quality(_sector(editor, sector.number), size) for sector in sectors)
     for sector in sectors:

@@ -36,24 +36,24 @@ def allocations_claim(
     Gives the verified bytes of each sector (0 where the claims fail), and the exit codes by place of those
     that fail.  Raises ActorError 16 if all must succeed and one does not.
     """
-    wishes = tuple(
+    requests = tuple(
         SectorAllocationClaims(number, expiration, _claims(pieces)) for number, expiration, pieces in sectors
     )
-    if not any(wish.claims for wish in wishes):
-        return [0] * len(wishes), {}
-    answer: ClaimAllocationsReturn = from_cbor(
+    if not any(request.claims for request in requests):
+        return [0] * len(requests), {}
+    response: ClaimAllocationsReturn = from_cbor(
         ClaimAllocationsReturn,
         nested_send(
             call,
             to=VERIFREG_ACTOR,
             method=Method.CLAIM_ALLOCATIONS,
-            params=to_cbor(ClaimAllocationsParams(wishes, must_succeed)),
+            params=to_cbor(ClaimAllocationsParams(requests, must_succeed)),
             failing="error claiming allocations on batch",
         ),
     )
-    failed = {fail.idx: fail.code for fail in answer.sector_results.fail_codes}
-    spaces = iter(answer.sector_claims)
-    return [0 if at in failed else next(spaces).claimed_space for at in range(len(wishes))], failed
+    failed = {fail.idx: fail.code for fail in response.sector_results.fail_codes}
+    spaces = iter(response.sector_claims)
+    return [0 if at in failed else next(spaces).claimed_space for at in range(len(requests))], failed
 
 
 def _claims(pieces: Sequence[PieceActivationManifest]) -> tuple[AllocationClaim, ...]:

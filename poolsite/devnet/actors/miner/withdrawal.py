@@ -35,14 +35,14 @@ def withdraw_balance(call: Call) -> bytes:
     amount = min(max(available(miner, editor.balance), 0), requested)
     if miner.beneficiary != miner.owner:
         term = miner.term
-        left = term.quota - term.used if term.expiration > call.epoch else 0
-        if left <= 0:
+        available_quota = term.quota - term.used if term.expiration > call.epoch else 0
+        if available_quota <= 0:
             quota, used = fil(term.quota), fil(term.used)
             raise forbidden(
                 f"beneficiary expiration of epoch {term.expiration} passed or quota of {quota} "
                 f"depleted with {used} used"
             )
-        amount = min(amount, left)
+        amount = min(amount, available_quota)
         miner = replace(miner, term=replace(term, used=term.used + amount))
     editor.save(miner)
     pay(call.machine, editor.id, miner.beneficiary, amount)

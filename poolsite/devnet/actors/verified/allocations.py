@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from poolsite.devnet.actors.actor_errors import FORBIDDEN, NOT_FOUND, SERIALIZATION, ActorError, bad_argument
 from poolsite.devnet.actors.ledger import DATACAP, KIND_MINER, actor_get
 from poolsite.devnet.actors.nested import nested_send
-from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong, datacap_burn_own
+from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong, registry_datacap_burn
 from poolsite.devnet.state.rows import SYSTEM
 from poolsite.devnet.state.verified_rows import Allocation, VerifregState, allocations_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE, AllocationRequests, AllocationsResponse
@@ -58,21 +58,23 @@ def tokens_received(call: Call) -> bytes:
         _request_check(call, request)
     longer = sum(claim_prolong(call, request) for request in requests.extensions)
     total = longer + sum(request.size for request in requests.allocations)
-    came = received.amount // DATACAP_PER_BYTE
-    if total != came:
-        raise bad_argument(f"total allocation size {total} must match data cap amount received {came}")
-    datacap_burn_own(call, longer)
+    received_bytes = received.amount // DATACAP_PER_BYTE
+    if total != received_bytes:
+        raise bad_argument(
+            f"total allocation size {total} must match data cap amount received {received_bytes}"
+        )
+    registry_datacap_burn(call, longer)
     numbers = _enter(call, received.from_, requests.allocations)
     extended = BatchReturn(len(requests.extensions), ())
     return to_cbor(AllocationsResponse(BatchReturn(len(numbers), ()), extended, numbers))
 
 
-def _payload(params: UniversalReceiverParams, own: int) -> TokensReceived:
+def _payload(params: UniversalReceiverParams, receiver: int) -> TokensReceived:
     if params.type != FRC46_TOKEN_TYPE:
         raise bad_argument(f"invalid token type {params.type}, expected {FRC46_TOKEN_TYPE} (FRC-46)")
     payload = _decoded(TokensReceived, params.payload)
-    if payload.to != own:
-        raise bad_argument(f"token receiver expected to {own}, was {payload.to}")
+    if payload.to != receiver:
+        raise bad_argument(f"token receiver expected to {receiver}, was {payload.to}")
     return payload
 
 
@@ -140,12 +142,12 @@ def remove_expired_allocations(call: Call) -> bytes:
         call.draft.delete(table, number)
         back += row.size
     if back:
-        wish = TransferParams(id_address(params.client), back * DATACAP_PER_BYTE, b"")
+        transfer_params = TransferParams(id_address(params.client), back * DATACAP_PER_BYTE, b"")
         nested_send(
             call,
             to=DATACAP_ACTOR,
             method=TokenMethod.TRANSFER_EXPORTED,
-            params=to_cbor(wish),
+            params=to_cbor(transfer_params),
             failing="failed to transfer recovered datacap",
         )
     results = BatchReturn(len(numbers) - len(failures), tuple(failures))

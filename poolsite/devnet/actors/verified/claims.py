@@ -84,7 +84,7 @@ def claim_allocations(call: Call) -> bytes:
     results = BatchReturn(len(summaries), tuple(failures))
     if params.all_or_nothing and failures:
         raise bad_argument(f"claim failed with all-or-nothing: {results}")
-    datacap_burn_own(call, sum(summary.claimed_space for summary in summaries))
+    registry_datacap_burn(call, sum(summary.claimed_space for summary in summaries))
     return to_cbor(ClaimAllocationsReturn(results, tuple(summaries)))
 
 
@@ -134,7 +134,7 @@ def _may_claim(call: Call, row: Allocation, *, claim: AllocationClaim, expiratio
     )
 
 
-def datacap_burn_own(call: Call, size: int) -> None:
+def registry_datacap_burn(call: Call, size: int) -> None:
     """Burn so many bytes of the registry's own data cap."""
     if size:
         nested_send(

@@ -37,23 +37,23 @@ def supply_of(state: Draft | State) -> int:
 
 def datacap_change(draft: Draft, holder: int, amount: int) -> int:
     """Add to a client's data cap, or take from it; gives what there is then.  Raises ActorError 19."""
-    have = datacap_of(draft, holder)
-    left = have + amount
-    if left < 0:
-        words = f"negative balance caused by decreasing {holder}'s balance of {tokens(have)}"
-        raise ActorError(INSUFFICIENT_FUNDS, f"error in underlying state {words} by {tokens(amount)}")
-    _keep(draft, DATACAPS, holder, amount=left)
-    return left
+    balance_before = datacap_of(draft, holder)
+    balance = balance_before + amount
+    if balance < 0:
+        reason = f"negative balance caused by decreasing {holder}'s balance of {tokens(balance_before)}"
+        raise ActorError(INSUFFICIENT_FUNDS, f"error in underlying state {reason} by {tokens(amount)}")
+    _amount_store(draft, DATACAPS, holder, amount=balance)
+    return balance
 
 
 def datacap_burn(draft: Draft, holder: int, amount: int) -> int:
     """Take data cap out of the world; gives what the holder has left.  Raises ActorError 19, 20."""
     supply = supply_of(draft)
     if amount > supply:
-        words = (
+        reason = (
             f"total_supply cannot be negative, cannot apply delta of {tokens(-amount)} to {tokens(supply)}"
         )
-        raise illegal_state(f"error in underlying state {words}")
+        raise illegal_state(f"error in underlying state {reason}")
     return datacap_change(draft, holder, -amount)
 
 
@@ -65,23 +65,23 @@ def allowance_of(state: Draft | State, owner: int, operator: int) -> int:
 
 def allowance_set(draft: Draft, owner: int, operator: int, *, amount: int) -> None:
     """Allow an operator to spend so much of somebody's data cap."""
-    _keep(draft, allowances_of(owner), operator, amount=amount)
+    _amount_store(draft, allowances_of(owner), operator, amount=amount)
 
 
 def allowance_use(draft: Draft, owner: int, operator: int, *, amount: int) -> int:
     """Spend of an allowance; gives what is left of it.  Raises ActorError 19."""
-    have = allowance_of(draft, owner, operator)
-    if have < amount:
+    allowance = allowance_of(draft, owner, operator)
+    if allowance < amount:
         raise ActorError(
             INSUFFICIENT_FUNDS,
             f"error in underlying state {identified(operator)} attempted to utilise {tokens(amount)} "
-            f"of allowance {tokens(have)} set by {identified(owner)}",
+            f"of allowance {tokens(allowance)} set by {identified(owner)}",
         )
-    allowance_set(draft, owner, operator, amount=have - amount)
-    return have - amount
+    allowance_set(draft, owner, operator, amount=allowance - amount)
+    return allowance - amount
 
 
-def _keep(draft: Draft, table: str, key: int, *, amount: int) -> None:
+def _amount_store(draft: Draft, table: str, key: int, *, amount: int) -> None:
     if amount:
         draft.put(table, key, DataCap(amount))
     else:

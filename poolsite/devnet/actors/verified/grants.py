@@ -79,12 +79,12 @@ def add_verified_client(call: Call) -> bytes:
     if verifier.amount < params.allowance:
         raise bad_argument(f"Add more DataCap {params.allowance} for client than allocated {verifier.amount}")
     call.draft.put(VERIFIERS, call.caller, DataCap(verifier.amount - params.allowance))
-    wish = MintParams(id_address(client), params.allowance * DATACAP_PER_BYTE, (MARKET_ACTOR,))
+    mint_params = MintParams(id_address(client), params.allowance * DATACAP_PER_BYTE, (MARKET_ACTOR,))
     nested_send(
         call,
         to=DATACAP_ACTOR,
         method=TokenMethod.MINT_EXPORTED,
-        params=to_cbor(wish),
+        params=to_cbor(mint_params),
         failing=f"failed to mint {params.allowance} data cap to client f0{client}",
     )
     return b""
@@ -133,11 +133,11 @@ def _proposal_use(call: Call, verifier: int, client: int) -> int:
 
 def _signature_check(call: Call, request: RemoveDataCapRequest, signed: bytes) -> None:
     """Check by the verifier's account that it signed.  Raises ActorError with the account's code."""
-    wish = AuthenticateMessageParams(request.verifier_signature.data, signed)
+    check = AuthenticateMessageParams(request.verifier_signature.data, signed)
     nested_send(
         call,
         to=request.verifier,
         method=AccountMethod.AUTHENTICATE_MESSAGE,
-        params=to_cbor(wish),
+        params=to_cbor(check),
         failing="proposal authentication failed",
     )

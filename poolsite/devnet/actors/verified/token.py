@@ -114,12 +114,12 @@ def mint(call: Call) -> bytes:
     with transaction():
         call.require_caller((VERIFREG,))
         amount_check(params.amount, "mint")
-        holder = _holder_made(call, params.to)
+        holder = _holder_or_create(call, params.to)
         datacap_change(call.draft, holder, params.amount)
         for operator in params.operators:
-            allowance_set(call.draft, holder, _holder_made(call, operator), amount=INFINITE_ALLOWANCE)
-    answer = _hook(call, source=call.caller, target=holder, amount=params.amount, data=b"")
-    return to_cbor(MintReturn(datacap_of(call.draft, holder), supply_of(call.draft), answer))
+            allowance_set(call.draft, holder, _holder_or_create(call, operator), amount=INFINITE_ALLOWANCE)
+    returned = _hook(call, source=call.caller, target=holder, amount=params.amount, data=b"")
+    return to_cbor(MintReturn(datacap_of(call.draft, holder), supply_of(call.draft), returned))
 
 
 def destroy(call: Call) -> bytes:
@@ -128,8 +128,8 @@ def destroy(call: Call) -> bytes:
     with transaction():
         call.require_caller((VERIFREG,))
         amount_check(params.amount, "burn")
-        left = datacap_burn(call.draft, _holder(call, params.owner), params.amount)
-    return to_cbor(BurnReturn(left))
+        balance = datacap_burn(call.draft, _holder(call, params.owner), params.amount)
+    return to_cbor(BurnReturn(balance))
 
 
 def transfer(call: Call) -> bytes:
@@ -140,9 +140,9 @@ def transfer(call: Call) -> bytes:
         if VERIFREG not in (target, call.caller):
             raise _not_allowed(call.caller, target)
         _move(call, call.caller, target, amount=params.amount)
-    answer = _hook(call, source=call.caller, target=target, amount=params.amount, data=params.operator_data)
+    returned = _hook(call, source=call.caller, target=target, amount=params.amount, data=params.operator_data)
     draft = call.draft
-    return to_cbor(TransferReturn(datacap_of(draft, call.caller), datacap_of(draft, target), answer))
+    return to_cbor(TransferReturn(datacap_of(draft, call.caller), datacap_of(draft, target), returned))
 
 
 def transfer_from(call: Call) -> bytes:
@@ -154,11 +154,13 @@ def transfer_from(call: Call) -> bytes:
             raise _not_allowed(params.from_, target)
         amount_check(params.amount, "transfer")
         source = _debited(call, params.from_)
-        left = allowance_use(call.draft, source, call.caller, amount=params.amount)
+        allowance = allowance_use(call.draft, source, call.caller, amount=params.amount)
         _move(call, source, target, amount=params.amount)
-    answer = _hook(call, source=source, target=target, amount=params.amount, data=params.operator_data)
+    returned = _hook(call, source=source, target=target, amount=params.amount, data=params.operator_data)
     draft = call.draft
-    return to_cbor(TransferFromReturn(datacap_of(draft, source), datacap_of(draft, target), left, answer))
+    return to_cbor(
+        TransferFromReturn(datacap_of(draft, source), datacap_of(draft, target), allowance, returned)
+    )
 
 
 def increase_allowance(call: Call) -> bytes:
@@ -176,10 +178,10 @@ def _allowance_change(call: Call, *, sign: int, name: str) -> bytes:
     with transaction():
         if params.amount < 0:
             raise bad_argument(f'value {tokens(params.amount)} for "{name}" must be non-negative')
-        operator = _holder_made(call, params.operator)
-        left = max(allowance_of(call.draft, call.caller, operator) + sign * params.amount, 0)
-        allowance_set(call.draft, call.caller, operator, amount=left)
-    return _amount(left)
+        operator = _holder_or_create(call, params.operator)
+        allowance = max(allowance_of(call.draft, call.caller, operator) + sign * params.amount, 0)
+        allowance_set(call.draft, call.caller, operator, amount=allowance)
+    return _amount(allowance)
 
 
 def revoke_allowance(call: Call) -> bytes:
@@ -197,8 +199,8 @@ def burn(call: Call) -> bytes:
     amount = call.read(BurnParams).amount
     with transaction():
         amount_check(amount, "burn")
-        left = datacap_burn(call.draft, call.caller, amount)
-    return to_cbor(BurnReturn(left))
+        balance = datacap_burn(call.draft, call.caller, amount)
+    return to_cbor(BurnReturn(balance))
 
 
 def burn_from(call: Call) -> bytes:
@@ -207,9 +209,9 @@ def burn_from(call: Call) -> bytes:
     with transaction():
         amount_check(params.amount, "burn")
         owner = _debited(call, params.owner)
-        left = allowance_use(call.draft, owner, call.caller, amount=params.amount)
-        have = datacap_burn(call.draft, owner, params.amount)
-    return to_cbor(BurnFromReturn(have, left))
+        allowance = allowance_use(call.draft, owner, call.caller, amount=params.amount)
+        balance = datacap_burn(call.draft, owner, params.amount)
+    return to_cbor(BurnFromReturn(balance, allowance))
 
 
 def _amount(amount: int) -> bytes:
@@ -225,7 +227,7 @@ def _holder(call: Call, address: Address) -> int:
     return found
 
 
-def _holder_made(call: Call, address: Address) -> int:
+def _holder_or_create(call: Call, address: Address) -> int:
     """Return the actor that an address names; a key's account is made by sending nothing to it."""
     if resolve_existing(call.draft, address) is None:
         nested_call(call, to=address, value=0, method=METHOD_SEND, params=b"")

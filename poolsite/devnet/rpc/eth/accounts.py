@@ -77,9 +77,9 @@ def to_eth(node: Devnet, params: list[Any]) -> Any:
         address: Address = p.ADDRESS.decode(params[0])
     except (BadParam, BadAddress) as error:
         raise RpcError(f"decoding params: {error}") from None
-    own = eth_name(address)
-    if own is not None:
-        return "0x" + own.hex()
+    name = eth_name(address)
+    if name is not None:
+        return "0x" + name.hex()
     if address.is_undef or address.protocol == DELEGATED:
         raise RpcError(f"invalid filecoin address protocol: {address}")
     state = node.chain.state_before(by_number(node, tag, is_strict=False))

@@ -86,8 +86,8 @@ def by_hash(node: Devnet, name: bytes) -> Tipset:
         key, _ = cbor_bytes_read(data or b"", 0)
         return node.chain.link(tipset_key_from_bytes(key)).tipset
     except (BadCbor, BadCid, NoTipset):
-        words = f"cannot find tipset with cid {cid}: ipld: could not find {cid}"
-        raise RpcError(f"failed to get tipset by hash: {words}") from None
+        reason = f"cannot find tipset with cid {cid}: ipld: could not find {cid}"
+        raise RpcError(f"failed to get tipset by hash: {reason}") from None
 
 
 def named(node: Devnet, name: BlockName) -> Tipset:
@@ -168,7 +168,7 @@ def block_by_hash(node: Devnet, name: bytes, with_transactions: bool) -> Any:
 def _count(node: Devnet, tipset: Tipset) -> str:
     """All messages of its blocks, those that two blocks carry twice."""
     blocks = [node.chain.block_messages(cid) for cid in tipset.cids]
-    return hex(sum(len(bls) + len(others) for bls, others in blocks))
+    return hex(sum(len(bls) + len(secpk) for bls, secpk in blocks))
 
 
 def count_by_number(node: Devnet, number: str) -> Any:

@@ -59,7 +59,7 @@ def gas_price(node: Devnet) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryWish:
+class HistoryRequest:
     """What eth_feeHistory is asked for."""
 
     count: int
@@ -67,7 +67,7 @@ class HistoryWish:
     percentiles: tuple[float, ...] | None
 
 
-def _wish_read(params: list[Any]) -> HistoryWish:
+def _request_read(params: list[Any]) -> HistoryRequest:
     """Raise RpcError."""
     if not 2 <= len(params) <= 3:
         raise RpcError(f"decoding params: expected 2 or 3 params, got {len(params)}")
@@ -75,45 +75,45 @@ def _wish_read(params: list[Any]) -> HistoryWish:
         percentiles = None
         if len(params) == 3 and params[2] is not None:
             percentiles = tuple(p.list_param(p.FLOAT).decode(params[2]))
-        wish = HistoryWish(readers.uint_read(params[0]), p.TEXT.decode(params[1]), percentiles)
+        request = HistoryRequest(readers.uint_read(params[0]), p.TEXT.decode(params[1]), percentiles)
     except BadParam as error:
         raise RpcError(f"decoding params: {error}") from None
-    if wish.count > MAX_HISTORY:
+    if request.count > MAX_HISTORY:
         raise RpcError("block count should be smaller than 1024")
-    if len(wish.percentiles or ()) > MAX_PERCENTILES:
+    if len(request.percentiles or ()) > MAX_PERCENTILES:
         raise RpcError("length of the reward percentile array cannot be greater than 100")
     last = 0.0
-    for percentile in wish.percentiles or ():
+    for percentile in request.percentiles or ():
         if not 0 <= percentile <= 100:
             raise RpcError(f"invalid reward percentile: {percentile:f} should be between 0 and 100")
         if percentile < last:
             raise RpcError(f"invalid reward percentile: {percentile:f} should be larger than {last:f}")
         last = percentile
-    return wish
+    return request
 
 
 def fee_history(node: Devnet, params: list[Any]) -> Any:
     """Return base fees, use and premiums of some blocks, oldest first."""
-    wish = _wish_read(params)
-    newest = by_number(node, wish.newest, is_strict=False)
+    request = _request_read(params)
+    newest = by_number(node, request.newest, is_strict=False)
     fees, oldest = [newest.parent_base_fee], 1
     ratios: list[float] = []
     rewards: list[list[str]] = []
     for tipset in node.chain.ancestors(newest):
-        if len(ratios) == wish.count or tipset.height == 0:
+        if len(ratios) == request.count or tipset.height == 0:
             break
         prices = _prices_paid(node, tipset)
         used = sum(gas for _, gas in prices)
         fees.append(tipset.parent_base_fee)
         ratios.append(used / (BLOCK_GAS_LIMIT * len(tipset.blocks)))
-        rewards.append([hex(reward) for reward in _rewards(prices, wish.percentiles or ())])
+        rewards.append([hex(reward) for reward in _rewards(prices, request.percentiles or ())])
         oldest = tipset.height
     history: dict[str, Any] = {
         "oldestBlock": hex(oldest),
         "baseFeePerGas": [hex(fee) for fee in reversed(fees)],
         "gasUsedRatio": ratios[::-1],
     }
-    if wish.percentiles is not None:
+    if request.percentiles is not None:
         history["reward"] = rewards[::-1]
     return history
 
@@ -139,14 +139,14 @@ def _rewards(prices: Sequence[tuple[int, int]], percentiles: Sequence[float]) ->
     if not prices:
         return [MIN_PREMIUM] * len(percentiles)
     used = sum(gas for _, gas in prices)
-    found, at, passed = [], 0, 0
+    rewards, at, counted = [], 0, 0
     for percentile in percentiles:
         threshold = int(used * percentile / 100)
-        while passed < threshold and at < len(prices) - 1:
-            passed += prices[at][1]
+        while counted < threshold and at < len(prices) - 1:
+            counted += prices[at][1]
             at += 1
-        found.append(prices[at][0])
-    return found
+        rewards.append(prices[at][0])
+    return rewards
 
 
 def call_message(call: EthCall) -> Message:
@@ -172,8 +172,8 @@ def _applied(node: Devnet, message: Message, tipset: Tipset) -> Applied:
         applied = node.estimator.call(message, tipset)
     except UnknownSender:
         sender = message.from_
-        words = f"resolution lookup failed ({sender}): resolve address {sender}: actor not found"
-        raise RpcError(f"ApplyWithGasOnState failed: call raw get actor: {words}") from None
+        reason = f"resolution lookup failed ({sender}): resolve address {sender}: actor not found"
+        raise RpcError(f"ApplyWithGasOnState failed: call raw get actor: {reason}") from None
     code = applied.receipt.exit_code
     if code:
         # lotus gives the two reasons in the other's place.

@@ -54,15 +54,15 @@ def _range(node: Devnet, spec: FilterSpec) -> tuple[int, int]:
     least = _height(spec.from_block, member="FromBlock", latest=heaviest)
     most = _height(spec.to_block, member="ToBlock", latest=-1)
     if least >= 0 and most == -1 and heaviest - least > MAX_RANGE:
-        words = f"from block is too far in the past (maximum: {MAX_RANGE})"
-        raise RpcError(f"invalid epoch range: {words}")
+        reason = f"from block is too far in the past (maximum: {MAX_RANGE})"
+        raise RpcError(f"invalid epoch range: {reason}")
     if least >= 0 and most >= 0:
         if least > most:
-            words = f"to block ({most}) must be after from block ({least})"
-            raise RpcError(f"invalid epoch range: {words}")
+            reason = f"to block ({most}) must be after from block ({least})"
+            raise RpcError(f"invalid epoch range: {reason}")
         if most - least > MAX_RANGE:
-            words = f"range between to and from blocks is too large (maximum: {MAX_RANGE})"
-            raise RpcError(f"invalid epoch range: {words}")
+            reason = f"range between to and from blocks is too large (maximum: {MAX_RANGE})"
+            raise RpcError(f"invalid epoch range: {reason}")
     return least, most
 
 
@@ -91,8 +91,8 @@ def get_logs(node: Devnet, spec: FilterSpec | None) -> Any:
         try:
             least = by_hash(node, spec.block_hash).height
         except RpcError as error:
-            words = error.message.removeprefix("failed to get tipset by hash: ")
-            raise RpcError(f"{prefix}failed to get tipset by cid: {words}") from None
+            reason = error.message.removeprefix("failed to get tipset by hash: ")
+            raise RpcError(f"{prefix}failed to get tipset by cid: {reason}") from None
     if max(least, most) >= node.head.height:
         raise RpcError(f"{prefix}{AT_HEAD}")
     return []
@@ -126,7 +126,7 @@ def filter_changes(node: Devnet, name: bytes) -> Any:
     """Hashes of the blocks or transactions that came since it was last asked."""
     if node.filters.kind_of(name) is None:
         raise RpcError("filter not found")
-    return [_hash_of(node, what) for what in node.filters.take(name)]
+    return [_hash_of(node, what) for what in node.filters.poll(name)]
 
 
 def filter_logs(node: Devnet, name: bytes) -> Any:
@@ -135,7 +135,7 @@ def filter_logs(node: Devnet, name: bytes) -> Any:
         raise RpcError("filter not found")
     if kind != LOGS:
         raise RpcError("wrong filter type")
-    return node.filters.take(name)
+    return node.filters.poll(name)
 
 
 def _hash_of(node: Devnet, what: Tipset | SignedMessage) -> str:

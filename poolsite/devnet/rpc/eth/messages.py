@@ -29,8 +29,8 @@ ZERO_HASH: Final = "0x" + "00" * 32
 NATIVE_SELECTOR: Final = bytes.fromhex("868e10c4")
 """First bytes of the input of a message that is no contract's call."""
 CBOR_CODEC: Final = 0x51
-WORD: Final = 32
-GONE_NAME: Final = "0xff" + "00" * 11 + "ff" * 8
+WORD_BYTES: Final = 32
+UNKNOWN_ADDRESS: Final = "0xff" + "00" * 11 + "ff" * 8
 """Stands for a receiver that has no actor: the message failed."""
 EMPTY_BLOOM: Final = "0x" + "00" * 256
 
@@ -42,9 +42,9 @@ def hash_text(cid: Cid) -> str:
 
 def name_text(state: State, address: Address) -> str | None:
     """How Ethereum tools name an address: its f410 name, else its actor's number; None without an actor."""
-    own = eth_name(address) if address.eth_address is not None else None
-    if own is not None:
-        return "0x" + own.hex()
+    name = eth_name(address) if address.eth_address is not None else None
+    if name is not None:
+        return "0x" + name.hex()
     actor_id = resolve(state, address)
     if actor_id is None:
         return None
@@ -132,7 +132,7 @@ def _prices(transaction: Transaction) -> dict[str, str]:
 
 def _called(state: State, message: Message) -> tuple[str | None, bytes]:
     """Receiver and input of a native message: of a contract's call or deployment, if it is one."""
-    to = name_text(state, message.to) or GONE_NAME
+    to = name_text(state, message.to) or UNKNOWN_ADDRESS
     is_deployment = message.to == EAM_ACTOR and message.method == METHOD_CREATE_EXTERNAL
     if message.method == METHOD_INVOKE_EVM or is_deployment:
         try:
@@ -146,9 +146,9 @@ def _called(state: State, message: Message) -> tuple[str | None, bytes]:
 def _native_input(message: Message) -> bytes:
     """Return method, codec and params as Solidity would pass them."""
     params = message.params
-    numbers = (message.method, CBOR_CODEC if params else 0, 3 * WORD, len(params))
-    head = b"".join(number.to_bytes(WORD, "big") for number in numbers)
-    return NATIVE_SELECTOR + head + params + bytes(-len(params) % WORD)
+    numbers = (message.method, CBOR_CODEC if params else 0, 3 * WORD_BYTES, len(params))
+    head = b"".join(number.to_bytes(WORD_BYTES, "big") for number in numbers)
+    return NATIVE_SELECTOR + head + params + bytes(-len(params) % WORD_BYTES)
 
 
 def receipt_json(transaction: dict[str, Any], receipt: Receipt, *, base_fee: int) -> dict[str, Any]:

@@ -105,6 +105,6 @@ FILECOIN: Final = (
 
 def ethereum_name(name: str) -> str:
     """`EthChainId` is also `eth_chainId`, `NetVersion` also `net_version`, `Web3ClientVersion` likewise."""
-    prefix = next(word for word in ("Eth", "Net", "Web3") if name.startswith(word))
-    rest = name.removeprefix(prefix)
-    return f"{prefix.lower()}_{rest[0].lower()}{rest[1:]}"
+    prefix = next(namespace for namespace in ("Eth", "Net", "Web3") if name.startswith(namespace))
+    method = name.removeprefix(prefix)
+    return f"{prefix.lower()}_{method[0].lower()}{method[1:]}"

@@ -91,8 +91,8 @@ def by_transaction_hash_limited(node: Devnet, name: bytes | None, limit: int) ->
         return None
     if signed.signature.type != SIG_DELEGATED:
         kind = signed.signature.type
-        words = f"signature is not delegated type, is type: {kind}"
-        raise RpcError(f"could not convert Filecoin message into tx: {words}")
+        reason = f"signature is not delegated type, is type: {kind}"
+        raise RpcError(f"could not convert Filecoin message into tx: {reason}")
     return ethereum_json(signed, chain_id=node.network.eth_chain_id)
 
 

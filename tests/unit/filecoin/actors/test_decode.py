@@ -14,12 +14,12 @@ from poolsite.filecoin.actors import miner, multisig, power
 from poolsite.filecoin.actors.decode import (
     ACTOR_METHODS,
     actor_kind,
-    kind_fitting,
+    kind_by_params,
     method_name,
     method_spec,
     params_decode,
+    params_display,
     params_encode,
-    params_shown,
     return_decode,
 )
 from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_name, exit_code_text
@@ -187,7 +187,7 @@ def test_every_methods_parameters_become_fields_and_come_back(
     fields = params_decode(kind, number, params)
 
     assert params_encode(kind, number, json.loads(json.dumps(fields))) == params
-    assert params_shown(kind, number, params) == fields
+    assert params_display(kind, number, params) == fields
     for end in range(1, len(params)):
         with pytest.raises(BadCbor):
             params_decode(kind, number, params[:end])
@@ -197,21 +197,21 @@ def test_what_no_table_knows_is_shown_as_it_is() -> None:
     link = cid_of_cbor(b"\x80")
     data = encode([1, b"\xff", "text", [None, True], link])
 
-    assert params_shown("contract", 5, data) == [1, "ff", "text", [None, True], {"/": str(link)}]
-    assert params_shown("contract", 5, b"\xff\xff") == "ffff"
-    assert params_shown("contract", 5, b"") is None
-    assert params_shown("miner", 5, b"\x80") == []
+    assert params_display("contract", 5, data) == [1, "ff", "text", [None, True], {"/": str(link)}]
+    assert params_display("contract", 5, b"\xff\xff") == "ffff"
+    assert params_display("contract", 5, b"") is None
+    assert params_display("miner", 5, b"\x80") == []
 
 
 def test_an_unknown_receivers_kind_shows_in_what_it_is_sent() -> None:
     withdraw = params_encode("miner", miner.Method.WITHDRAW_BALANCE, {"AmountRequested": "5"})
     propose = to_cbor(multisig.ProposeParams(id_address(1), 0, 0, b""))
 
-    assert kind_fitting(16, withdraw) == "miner"
-    assert kind_fitting(2, propose) == "multisig"
-    assert kind_fitting(3_844_450_837, b"\x41\x00") == "evm"
-    assert kind_fitting(0, b"") == ""
-    assert kind_fitting(22, b"") == "miner", "RepayDebt"
-    assert kind_fitting(3, b"") == "", "a channel's Settle, or a contract's GetBytecode"
-    assert kind_fitting(16, b"\xff") == ""
-    assert kind_fitting(1, b"\x80") == ""
+    assert kind_by_params(16, withdraw) == "miner"
+    assert kind_by_params(2, propose) == "multisig"
+    assert kind_by_params(3_844_450_837, b"\x41\x00") == "evm"
+    assert kind_by_params(0, b"") == ""
+    assert kind_by_params(22, b"") == "miner", "RepayDebt"
+    assert kind_by_params(3, b"") == "", "a channel's Settle, or a contract's GetBytecode"
+    assert kind_by_params(16, b"\xff") == ""
+    assert kind_by_params(1, b"\x80") == ""

@@ -12,7 +12,7 @@ from poolsite.filecoin.jwt import BadToken, Claims, token_sign
 from poolsite.filecoin.keys import key_address, key_from_json
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import signature_from_json, signature_verify
-from poolsite.wire.jsonrpc.server import body_answer
+from poolsite.wire.jsonrpc.server import body_handle
 from tests import people
 from tests.unit.workers.signer.conftest import PASSWORD
 from tests.unit.workers.signer.signing import SENDER, message
@@ -29,7 +29,7 @@ async def call(signer: Any, method: str, *params: Any, perm: str = "admin") -> A
     perms = token_perms(token_new(SECRET, perm), SECRET) if perm else ("read",)
     door = WalletDispatcher(Caller(signer, SECRET, perms, "127.0.0.1:1"))
     body = json.dumps({"id": 1, "method": f"Filecoin.{method}", "params": list(params)})
-    _, text = await body_answer(body.encode(), door)
+    _, text = await body_handle(body.encode(), door)
     return json.loads(text)
 
 
@@ -152,7 +152,7 @@ class Gateway:
 async def told(signer: Any, hubs: list[Gateway], method: str, *params: Any) -> dict[str, Any]:
     caller = Caller(signer, SECRET, ("read", "write", "sign", "admin"), "127.0.0.1:1", hubs=hubs)  # type: ignore[arg-type]  # what it uses of a link
     body = json.dumps({"id": 1, "method": f"Filecoin.{method}", "params": list(params)})
-    _, text = await body_answer(body.encode(), WalletDispatcher(caller))
+    _, text = await body_handle(body.encode(), WalletDispatcher(caller))
     answer: dict[str, Any] = json.loads(text)
     return answer
 

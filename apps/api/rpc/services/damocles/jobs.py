@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.sectors.services.damocles.runs import Updated, rebuild_allocate, snap_up_allocate, snap_up_submit
 from apps.sectors.services.damocles.unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
 from poolsite.filecoin.cids import cid_to_json, commr_cid
-from poolsite.wire.damocles import PIECES_HERE, UNSEALING_NOW
+from poolsite.wire.damocles import LOCAL_PIECE_STORE, UNSEALING_STATE
 from poolsite.wire.jsonrpc.parameters import Param, blob, fields, text
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def allocate_unseal(call: Call, wanted: Wanted) -> Json:
         "Ticket": _ticket(inputs),
         "CommD": [*(inputs.comm_d or b"")],
         "Dest": [],
-        "State": UNSEALING_NOW,
+        "State": UNSEALING_STATE,
         "ErrorInfo": "",
     }
 
@@ -140,7 +140,7 @@ def allocate_unseal(call: Call, wanted: Wanted) -> Json:
 def acquire_unseal_dest(call: Call, name: SectorName, cid: str) -> list[Json]:
     """Return where the bytes go: to `/piecestore` here, or nowhere if they are here already."""
     is_wanted = unseal_is_wanted(call.principal, name=name, cid=cid, now=clock.now())
-    return [f"{PIECES_HERE}{cid}"] if is_wanted else []
+    return [f"{LOCAL_PIECE_STORE}{cid}"] if is_wanted else []
 
 
 def achieve_unseal(call: Call, name: SectorName, cid: str, error: str) -> None:

@@ -75,7 +75,7 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Gateway.Version": RpcMethod("read", version, scope=ANY_SCOPE),
     "Gateway.ListenWalletEvent": RpcMethod("read", listen_wallet, (OBJECT,), scope="signer", channel=True),
     "Gateway.ResponseWalletEvent": RpcMethod(
-        "read", response, (OBJECT,), scope="signer", void=True, is_answer=True
+        "read", response, (OBJECT,), scope="signer", void=True, is_response=True
     ),
     "Gateway.AddNewAddress": RpcMethod("read", add_new_address, (UUID, ADDRESSES), scope="signer", void=True),
     "Gateway.RemoveAddress": RpcMethod("read", remove_address, (UUID, ADDRESSES), scope="signer", void=True),
@@ -88,14 +88,14 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Gateway.ListWalletInfoByWallet": RpcMethod("admin", list_wallet_info_by_wallet, (TEXT,)),
     "Gateway.ListenProofEvent": RpcMethod("read", listen_proof, (OBJECT,), scope="prover", channel=True),
     "Gateway.ResponseProofEvent": RpcMethod(
-        "read", response, (OBJECT,), scope="prover", void=True, is_answer=True
+        "read", response, (OBJECT,), scope="prover", void=True, is_response=True
     ),
     "Gateway.ComputeProof": RpcMethod("admin", compute_proof, (ADDRESS, ANY, BYTES, NUMBER, NUMBER)),
     "Gateway.ListConnectedMiners": RpcMethod("admin", list_connected_miners),
     "Gateway.ListMinerConnection": RpcMethod("admin", list_miner_connection, (ADDRESS,)),
     "Gateway.ListenMarketEvent": RpcMethod("read", listen_market, (OBJECT,), scope="prover", channel=True),
     "Gateway.ResponseMarketEvent": RpcMethod(
-        "read", response, (OBJECT,), scope="prover", void=True, is_answer=True
+        "read", response, (OBJECT,), scope="prover", void=True, is_response=True
     ),
     "Gateway.SectorsUnsealPiece": RpcMethod(
         "admin", sectors_unseal_piece, (ADDRESS, CID, SECTOR_REF, NUMBER, NUMBER, TEXT)
