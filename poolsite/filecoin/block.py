@@ -1,5 +1,9 @@
 """Blocks: headers, the message lists beside them, their CIDs.
 
+A header names its messages by one CID, that of a MsgMeta with the roots of two lists: BLS messages without
+their signatures, which the header's aggregate covers together, and all others with theirs.  State root,
+receipts and base fee in a header are of the parent tipset: a block's own messages are executed by the next.
+
 Source: lotus chain/types/blockheader.go, blockmsg.go, electionproof.go;
 build/buildconstants/params_shared_vals.go (limits); Filecoin spec, section Block.
 """
@@ -116,7 +120,7 @@ class BlockHeader:
 
     @property
     def cid(self) -> Cid:
-        """Return the block's CID; computed once."""
+        """Return the block's CID, its signature included; computed once."""
         if self._cid is None:
             object.__setattr__(self, "_cid", cid_of_cbor(to_cbor(self)))
         assert self._cid is not None
@@ -174,7 +178,11 @@ def messages_root(
     *,
     store: Callable[[Cid, bytes], None] | None = None,
 ) -> Cid:
-    """Return BlockHeader.messages for two lists of message CIDs; `store` receives every object on the way."""
+    """Return BlockHeader.messages for two lists of message CIDs, in the order in which they are executed.
+
+    `store` receives every object on the way, so that what the root names can be served: the blocks of both
+    tries, then the MsgMeta.
+    """
     keep = store if store is not None else _forget
     meta = MsgMeta(amt_root_of_cids(bls_messages, store=keep), amt_root_of_cids(secpk_messages, store=keep))
     data = to_cbor(meta)

@@ -1,5 +1,8 @@
 """The ChaCha block function with 8 rounds for the graph and 20 for synthetic challenges.
 
+The state is 16 words of 32 bits in four rows: constants, the key in two rows, and a tail of counter and
+nonce. After the rounds the state before them is added, so that a block cannot be run backwards.
+
 Source: RFC 8439 section 2.3; rust-random/rand rand_chacha/src/chacha.rs (word order of ChaCha8Rng).
 """
 

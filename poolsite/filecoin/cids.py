@@ -1,5 +1,12 @@
 """Content identifiers: of chain objects (dag-cbor), of actor code (raw), of sectors and pieces (commitments).
 
+Always version 1.  The three forms made here differ in codec and hash only, so that each is a fixed prefix and
+32 bytes:
+
+    chain objects           dag-cbor                   blake2b-256        bafy2bz...
+    comm_r                  fil-commitment-sealed      poseidon           bagboea4b5ab...
+    comm_d, comm_p          fil-commitment-unsealed    sha2-256 trunc254  baga6ea4seaq...
+
 Source: multiformats/cid; go-state-types abi/cid.go; filecoin-project/go-fil-commcid commcid.go.
 """
 

@@ -101,7 +101,10 @@ class Struct(Generic[T]):
         self._head = b"" if bare else cbor.head_write(cbor.ARRAY, len(self.stored))
 
     def encode(self, value: T) -> bytes:
-        """Return the CBOR form."""
+        """Return the CBOR form: the head of an array, then each stored field in order.
+
+        A bare struct has no head: its single field stands for it.
+        """
         parts = [self._head]
         for encoder, item in zip(self._encoders, self._values(value), strict=True):
             parts.append(encoder(item))
@@ -115,7 +118,11 @@ class Struct(Generic[T]):
         return value
 
     def decode_at(self, data: bytes, at: int) -> tuple[T, int]:
-        """Read the object at a position."""
+        """Read the object at a position; return it and the position behind it.
+
+        Raises BadCbor on an array of another length: cbor-gen has no optional fields, so a struct that grew
+        is another struct.
+        """
         if not self.bare:
             if data[at : at + 1] == self._head:
                 at += 1
@@ -241,7 +248,11 @@ def kind_register(cls: Any, kind: Kind) -> None:
 
 
 def cbor_tuple(cls: type[T]) -> type[T]:
-    """Register a dataclass to be written as the array of its fields, as cbor-gen's tuple encoding does."""
+    """Register a dataclass to be written as the array of its fields, as cbor-gen's tuple encoding does.
+
+    The annotations say how each field is written; a class that a field holds must be registered before.  JSON
+    names are the attributes' in Go's casing (`_INITIALS`), or what JsonName says.
+    """
     Struct(cls, *_fields_of(cls))
     return cls
 

@@ -77,7 +77,8 @@ def comm_d_from_pieces(sector_bytes: int, pieces: Sequence[Piece]) -> bytes:
 def piece_alignment(written_bytes: int, piece_bytes: int) -> PieceAlignment:
     """Return the alignment of a piece of `piece_bytes` after `written_bytes` (both unpadded).
 
-    Source: rust-fil-proofs filecoin-proofs/src/pieces.rs get_piece_alignment.
+    The room is what the piece takes once it is padded to a power of two; the piece begins at a multiple of
+    it. Source: rust-fil-proofs filecoin-proofs/src/pieces.rs get_piece_alignment.
     """
     room = RAW_BLOCK_BYTES
     while room < piece_bytes:

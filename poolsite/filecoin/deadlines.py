@@ -109,7 +109,7 @@ class DeadlineInfo:
     def next_not_elapsed(self) -> DeadlineInfo:
         """Return this deadline in the first proving period in which it has not closed yet.
 
-        Source: dline.Info.NextNotElapsed.
+        While it is open that is the present one.  Source: dline.Info.NextNotElapsed.
         """
         if not self.has_elapsed:
             return self
@@ -230,6 +230,9 @@ def is_available_for_compaction(info: DeadlineInfo, *, dispute_window: int) -> b
 
 def is_available_for_dispute(info: DeadlineInfo, *, dispute_window: int) -> bool:
     """Return whether the proofs of its last window can be disputed: for `dispute_window` epochs after it.
+
+    The chain takes most WindowPoSts unverified; who shows within this time that one was wrong is rewarded.
+    Not while the deadline is open, and no longer once the miner may have compacted it.
 
     Source: builtin-actors actors/miner/src/deadlines.rs deadline_available_for_optimistic_post_dispute.
     """

@@ -1,5 +1,9 @@
 """Deals: the terms that the storage market takes, what each side locks, and what is paid when.
 
+The client locks the whole fee and its collateral when the deal is published, the provider its collateral.
+From the start the fee falls to the provider epoch by epoch; SettleDealPayments, which anybody may send, pays
+it, as cron does not any more (FIP-0074).
+
 Source: builtin-actors actors/market/src/{policy,deal,lib,state}.rs, runtime/src/runtime/policy.rs; FIP-0052
 (longest duration).
 """
@@ -22,7 +26,7 @@ MIN_DURATION: Final = 180 * EPOCHS_PER_DAY_MAINNET
 MAX_DURATION: Final = 1278 * EPOCHS_PER_DAY_MAINNET
 """Longest deal in epochs."""
 UPDATE_INTERVAL: Final = 30 * EPOCHS_PER_DAY_MAINNET
-"""Epochs between the market's own looks at a deal."""
+"""Epochs of the grid on which the market's cron processes deals."""
 TERM_BUFFER: Final = 90 * EPOCHS_PER_DAY_MAINNET
 """How much longer than the deal an allocation for it may be stored, in epochs."""
 MIN_PIECE_BYTES: Final = 128
@@ -58,9 +62,11 @@ def deal_cid(proposal: DealProposal) -> Cid:
 
 
 def collateral_least(size: int, *, raw_power: int, baseline: int, circulating: int) -> int:
-    """Return the lowest provider collateral of a piece of `size` padded bytes, attoFIL.
+    """Return the lowest provider collateral of a piece of `size` padded bytes, attoFIL, rounded down.
 
-    `raw_power` and `baseline` are the network's raw power and its target in bytes.
+    `SUPPLY_SHARE` of the circulating supply, times the piece's share of the network: of its raw power, or of
+    the baseline where that is more.  `raw_power` and `baseline` are in bytes.  Source: policy.rs
+    deal_provider_collateral_bounds.
     """
     numerator, denominator = SUPPLY_SHARE
     network_bytes = max(raw_power, baseline, size)
@@ -108,7 +114,11 @@ def payment_refundable(proposal: DealProposal, *, ended: int) -> int:
 
 
 def update_epoch(number: int, earliest: int) -> int:
-    """Return the first epoch from `earliest` on at which the market's cron processes deal `number`."""
+    """Return the first epoch from `earliest` on at which the market's cron processes deal `number`.
+
+    Each deal has its own place in the interval, by its number, so that cron's work is spread evenly over the
+    epochs.  Source: lib.rs next_update_epoch.
+    """
     offset = number % UPDATE_INTERVAL
     if earliest <= offset:
         return offset

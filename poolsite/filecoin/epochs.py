@@ -14,7 +14,11 @@ ChainEpoch = NewType("ChainEpoch", int)
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """A grid of epochs: offset plus multiples of unit."""
+    """A grid of epochs: offset plus multiples of unit.
+
+    Expirations are rounded up to the last epochs of a sector's deadline, one in each proving period, at which
+    cron settles that deadline in any case.
+    """
 
     unit: int
     """Distance of the grid's points in epochs, above 0."""

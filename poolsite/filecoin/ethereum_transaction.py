@@ -1,5 +1,10 @@
 """Ethereum transactions as RLP: what they hold, how they are read and written.
 
+    EIP-1559    0x02, [chain id, nonce, premium, fee cap, gas limit, to, value, data, [], V, R, S]
+    legacy      [nonce, gas price, gas limit, to, value, data, V, R, S]
+
+The first byte tells them apart: a list begins at 0xc0.
+
 Source: lotus chain/types/ethtypes/eth_1559_transactions.go, eth_legacy_155_transactions.go,
 eth_legacy_homestead_transactions.go, whose refusals these are.
 """

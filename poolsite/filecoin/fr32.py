@@ -1,5 +1,8 @@
 """Fr32 padding: 127 raw bytes spread over four scalars of 254 bits, 128 bytes.
 
+Every 254 bits of data, read from the lowest of each byte, become the low 254 bits of 32 bytes; the two bits
+above are zero.  So each 32 bytes are below r, a scalar, and 127 · 8 = 4 · 254.
+
 Source: filecoin-project/rust-fil-proofs fr32/src/{reader,padding}.rs; Filecoin spec, section Fr32.
 """
 

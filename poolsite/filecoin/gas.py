@@ -1,5 +1,10 @@
 """What gas costs: who is paid what for an executed message, the next base fee, gas for inclusion.
 
+A sender offers a fee cap and a premium for each unit of gas.  Of the gas used it burns the base fee, which
+the network sets; the including miner gets what the cap leaves, at most the premium, for the whole gas limit.
+So a limit far above the use costs the sender twice: tips for gas that nobody used, and burn for
+over-estimation.
+
 Source: lotus chain/vm/burn.go, chain/store/basefee.go, node/impl/gasutils/gasutils.go,
 build/buildconstants/params_shared_vals.go; FIP-0115 (base fee by premium); ref-fvm fvm/src/gas/price_list.rs
 (inclusion).

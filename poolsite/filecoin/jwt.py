@@ -1,5 +1,10 @@
 """Tokens of lotus and sophon-auth: HS256 JSON web tokens with their claims.
 
+    lotus          {"Allow": ["read", "write"]}
+    sophon-auth    {"name": "alice", "perm": "write", "ext": ""}
+
+Neither says for how long: a token holds until who issued it refuses it.
+
 Source: lotus node/modules/core.go (JwtPayload), api/permissioned.go; ipfs-force-community/sophon-auth
 auth/jwt.go (JWTPayload).
 """

@@ -1,7 +1,11 @@
 """Keccak-256 as Ethereum uses it (the padding from before SHA-3).
 
-Only Ethereum-style senders need it, a few blocks of 136 bytes per message.
-Source: Keccak reference, "The Keccak SHA-3 submission" version 3, section 1; go-ethereum crypto.Keccak256.
+A sponge over 1600 bits, 25 lanes of 64: 136 bytes at a time are added to the state, which 24 rounds mix; the
+first four lanes then are the digest.  SHA3-256 differs in one byte of padding, 0x06 instead of 0x01, which is
+why hashlib's cannot stand in.
+
+Only Ethereum-style senders need it, a few blocks of 136 bytes per message. Source: Keccak reference, "The
+Keccak SHA-3 submission" version 3, section 1; go-ethereum crypto.Keccak256.
 """
 
 from __future__ import annotations

@@ -95,7 +95,10 @@ def key_address(info: KeyInfo) -> Address:
 def key_sign(info: KeyInfo, payload: bytes) -> Signature:
     """Sign `payload` as WalletSign does; deterministic (RFC 6979 for secp256k1).
 
-    secp256k1 signs blake2b-256 of it, BLS the bytes themselves, delegated keys keccak-256 of it.
+        secp256k1    blake2b-256 of it    65 bytes R, S, V
+        bls          the bytes            96 bytes, a compressed point of G2
+        delegated    keccak-256 of it     65 bytes R, S, V
+
     For messages use `signing.message_sign`.
     """
     if info.type == KEY_BLS:

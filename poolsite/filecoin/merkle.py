@@ -1,5 +1,12 @@
 """Merkle trees of sectors and inclusion proofs: tree_d (SHA-254), tree_c and tree_r_last (Poseidon).
 
+tree_d is binary.  The others have arity 8; of the large sizes they are kept as several base trees, each a
+file of its own, whose roots further rows join:
+
+    2 KiB, 8 MiB, 512 MiB    one base tree
+    32 GiB                   8 base trees under one root
+    64 GiB                   2 rows: 8 base trees each, then 2 of those
+
 Source: filecoin-project/rust-fil-proofs storage-proofs-core/src/merkle/{tree,proof}.rs.
 """
 
@@ -86,9 +93,11 @@ def merkle_proof_check(
 ) -> None:
     """Check that `proof.leaf` is leaf `index` of the tree under `root`.
 
-    `arities` has the children per node of the base, sub and top rows (see `tree_arities`); the proof must
-    have exactly those rows. Raises BadMerkleProof, or BadScalar from a Poseidon `node_hash` on a node that is
-    not canonical.
+    The index, written with the rows' arities as bases, gives each row's own position: a proof must have
+    exactly these, or a leaf could be shown at a place that is not its own.  `arities` has the children per
+    node of the base, sub and top rows (see `tree_arities`); the proof must have exactly those rows.
+
+    Raises BadMerkleProof, or BadScalar from a Poseidon `node_hash` on a node that is not canonical.
     """
     if proof.root != root:
         raise BadMerkleProof("unexpected root")

@@ -1,5 +1,12 @@
 """Inclusion proofs as bytes (bincode) and as JSON, in the field order of rust-fil-proofs.
 
+A proof is a variant's number (u32: 0 Single, 1 Sub, 2 Top), then its fields; a path is a vector of rows, a
+row a vector of the other children and the own position (u64):
+
+    Single      root, leaf, path
+    Sub         base path, sub path, root, leaf
+    Top         base path, sub path, top path, root, leaf
+
 Source: filecoin-project/rust-fil-proofs storage-proofs-core/src/merkle/proof.rs (serde derive).
 """
 

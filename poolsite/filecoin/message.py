@@ -98,14 +98,20 @@ class SignedMessage:
 
     @property
     def cid(self) -> Cid:
-        """Return the CID on chain: the unsigned message's for BLS, that of the whole otherwise."""
+        """Return the CID on chain: the unsigned message's for BLS, that of the whole otherwise.
+
+        A block carries BLS messages without their signatures, so their CIDs cannot cover them.
+        """
         if self.signature.type == SIG_BLS:
             return self.message.cid
         return cid_of_cbor(to_cbor(self))
 
     @property
     def chain_length(self) -> int:
-        """Return the bytes that the message takes on chain and pays gas for."""
+        """Return the bytes that the message takes on chain and pays gas for.
+
+        Without the signature for BLS, as a block aggregates it.
+        """
         if self.signature.type == SIG_BLS:
             return len(to_cbor(self.message))
         return len(to_cbor(self))

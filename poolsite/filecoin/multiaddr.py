@@ -1,5 +1,8 @@
 """libp2p addresses: multiaddresses as text and in binary form, and peer ids in base58.
 
+In binary each protocol is its code as uvarint, then its value: 4 or 16 bytes of an IP address, 2 of a port,
+big-endian; names and peer ids behind their length as uvarint.  A miner's addresses on chain have this form.
+
 Source: multiformats/multiaddr README and protocols.csv; libp2p specs, peer-ids.
 """
 

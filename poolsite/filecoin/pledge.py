@@ -81,9 +81,10 @@ def expected_reward(reward: Estimate, power: Estimate, quality_power: int, *, ep
 
 
 def pre_commit_deposit(reward: Estimate, power: Estimate, quality_power: int) -> AttoFil:
-    """Return the deposit of a pre-commit; `quality_power` is the sector's highest (`quality_power_max`).
+    """Return the deposit of a pre-commit, attoFIL: what the sector can expect to earn in 20 days.
 
-    Source: monies.go PreCommitDepositForPower.
+    `quality_power` is the sector's highest (`quality_power_max`), as the chain does not know its data yet.
+    At least 1 attoFIL.  Source: monies.go PreCommitDepositForPower.
     """
     epochs = PRE_COMMIT_DEPOSIT_DAYS * EPOCHS_IN_DAY
     return AttoFil(max(1, expected_reward(reward, power, quality_power, epochs=epochs)))
@@ -108,7 +109,14 @@ def initial_pledge(
     epochs_since_ramp: int,
     ramp_epochs: int,
 ) -> AttoFil:
-    """Return a sector's pledge: expected reward plus a share of the circulating supply, capped.
+    """Return a sector's pledge, attoFIL: expected reward plus a share of the circulating supply, capped.
+
+        reward of 20 days
+        + gamma · 30 % of supply · power / max(network, baseline, power)
+        + (1 - gamma) · 30 % of supply · power / max(network, power)
+
+    at most 1 FIL for each 32 GiB of quality-adjusted power.  gamma falls from 1 to 0.7 over the ramp of
+    FIP-0081.
 
     Source: monies.go InitialPledgeForPower.
     """
@@ -140,9 +148,10 @@ def with_buffer(amount: int) -> AttoFil:
 
 
 def fault_fee(reward: Estimate, power: Estimate, quality_power: int) -> AttoFil:
-    """Return what power that was faulty already pays at the close of its deadline.
+    """Return what power that was faulty already pays at the close of its deadline, attoFIL.
 
-    Source: monies.go PledgePenaltyForContinuedFault.
+    Once in a proving period, for as long as the fault lasts.  Source: monies.go
+    PledgePenaltyForContinuedFault.
     """
     return expected_reward(reward, power, quality_power, epochs=FAULT_FEE_EPOCHS)
 
@@ -158,7 +167,10 @@ def dispute_penalty(reward: Estimate, power: Estimate, quality_power: int) -> At
 
 
 def termination_fee(pledge: int, *, age: int, sector_fault_fee: int) -> AttoFil:
-    """Return the fee for ending a sector `age` epochs after its activation.
+    """Return the fee for ending a sector `age` epochs after its activation, attoFIL.
+
+    8.5 % of the pledge from 140 days on, linearly less before; but at least 2 % of the pledge, and 105 % of
+    the sector's fault fee, so that ending a sector is never cheaper than a fault.
 
     Source: monies.go PledgePenaltyForTermination (FIP-0098).
     """
@@ -172,9 +184,10 @@ def termination_fee(pledge: int, *, age: int, sector_fault_fee: int) -> AttoFil:
 
 
 def daily_fee(quality_power: int, circulating_supply: int) -> AttoFil:
-    """Return a sector's fee per day, set at activation and extension.
+    """Return a sector's fee per day, attoFIL, set at activation and extension.
 
-    Source: policy.go DailyProofFee; FIP-0100.
+    It follows the circulating supply of that time alone, so that it is known in advance for all of the
+    sector's life.  Source: policy.go DailyProofFee; FIP-0100.
     """
     return AttoFil(DAILY_FEE_NUM * quality_power * circulating_supply // DAILY_FEE_DEN)
 

@@ -1,7 +1,10 @@
 """The table of networks: every protocol time and size, one row per network.
 
 Code asks the row, never a constant; what the chain itself says (StateGetNetworkParams, dline.Info) overrides
-the row.  Source: lotus build/buildconstants (params_mainnet, params_calibnet, params_2k), go-state-types
+the row.  The public networks have the same times; they differ in the minimum power, the chain id and the
+epochs of upgrades.
+
+Source: lotus build/buildconstants (params_mainnet, params_calibnet, params_2k), go-state-types
 builtin/v18/miner/policy.go; the rows `localnet-poolsite-*` are this project's own chain.
 """
 

@@ -63,6 +63,12 @@ class Estimate:
 def cumulative_ratio(epochs: int, *, numerator: Estimate, denominator: Estimate) -> int:
     """Return the sum over the coming `epochs` of numerator / denominator, both on their trends, in 2^-128.
 
+    The integral over t from 0 to T of (p1 + v1 t) / (p2 + v2 t), in closed form:
+
+        (v2 p1 (ln(p2 + v2 T) - ln p2) + v1 (p2 (ln p2 - ln(p2 + v2 T)) + v2 T)) / v2^2
+
+    Where v2 is next to nothing that would divide by 0, and the denominator counts as constant.
+
     Source: alpha_beta_filter.go ExtrapolatedCumSumOfRatio with relative start 0.
     """
     delta = epochs << PRECISION

@@ -2,6 +2,9 @@
 
 A Groth16 proof is checked by the circuit's verifying key.  Who has none, and need not decide, checks its
 form: 192 bytes for each partition, all of them points of the groups.
+
+In both cases the public inputs follow from what the chain knows, never from the proof: commitments, miner,
+sector number and randomness.  So a proof holds for one sector of one miner at one time.
 """
 
 from __future__ import annotations
@@ -133,7 +136,11 @@ class ProofVerifier:
     def porep_aggregate(
         self, proof: bytes, *, seal_proof: int, miner_id: int, sectors: Sequence[ProvenSeal]
     ) -> None:
-        """Check one proof that several sectors were sealed, in their order."""
+        """Check one proof that several sectors were sealed, in their order.
+
+        All have the same seal proof.  A Groth16 aggregate holds the proofs of all partitions of all sectors,
+        and its transcript begins with each sector's seed and comm_r.
+        """
         if self._is_container(proof):
             parts = aggregate_proofs(proof, seal_proof=seal_proof)
             if len(parts) != len(sectors):
@@ -189,7 +196,10 @@ class ProofVerifier:
         miner_id: int,
         sectors: Sequence[tuple[int, bytes]],
     ) -> None:
-        """Check the proof that sectors (number, comm_r) are stored."""
+        """Check the proof that sectors (number, comm_r) are stored.
+
+        Numbers may repeat: the chain lists a good sector in the place of each faulty one.
+        """
         if self._is_container(proof):
             window_post_check(
                 proof, post_proof=post_proof, randomness=randomness, miner_id=miner_id, sectors=sectors

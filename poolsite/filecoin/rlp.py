@@ -1,5 +1,13 @@
 """RLP, the encoding of Ethereum's transactions: byte strings and lists of them.
 
+By its first byte an item is
+
+    0x00 .. 0x7f    this byte itself
+    0x80 .. 0xb7    a string of 0 to 55 bytes
+    0xb8 .. 0xbf    a longer string, behind 1 to 8 bytes of its length
+    0xc0 .. 0xf7    a list whose items take 0 to 55 bytes
+    0xf8 .. 0xff    a longer list, behind 1 to 8 bytes of its length
+
 Source: Ethereum yellow paper appendix B; lotus chain/types/ethtypes/rlp.go, whose refusals these are.
 """
 

@@ -1,5 +1,8 @@
 """Scalars of BLS12-381 (the field Fr) and their 32 little-endian bytes, the form of every Filecoin tree node.
 
+Only values below r have such a form: bytes at or above it are refused, never reduced, as one node must not
+have two forms.
+
 Source: filecoin-project/rust-fil-proofs filecoin-hashers/src/poseidon.rs PoseidonDomain.
 """
 

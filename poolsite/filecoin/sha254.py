@@ -1,5 +1,7 @@
 """SHA-254: SHA-256 with the two top bits cleared, the node hash of tree_d and of pieces.
 
+A cleared digest is below r, so that circuits can hold it as one scalar.
+
 Source: filecoin-project/rust-fil-proofs filecoin-hashers/src/sha256.rs.
 """
 

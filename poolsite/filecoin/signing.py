@@ -1,7 +1,10 @@
 """Signing and checking whole messages: which bytes each signature type covers.
 
-Source: lotus chain/messagesigner/messagesigner.go, lib/sigs/sigs.go,
-chain/consensus/signatures.go AuthenticateMessage.
+secp256k1 and BLS signatures cover the bytes of the unsigned message's CID; delegated ones the unsigned
+Ethereum transaction that the message stands for, so that Ethereum wallets can make them.
+
+Source: lotus chain/messagesigner/messagesigner.go, lib/sigs/sigs.go, chain/consensus/signatures.go
+AuthenticateMessage.
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ def message_sign(info: KeyInfo, message: Message, *, chain_id: int) -> SignedMes
 
 
 def message_verify(signed: SignedMessage, *, chain_id: int, key: Address | None = None) -> None:
-    """Raise BadSignature unless the sender signed; `key` is the sender's key address where From is an ID."""
+    """Raise BadSignature unless the sender signed; `key` is the sender's key address where From is an ID.
+
+    An ID says nothing of a key: who asks resolves it in the state in which the message is to be executed.
+    """
     sender = signed.message.from_ if key is None else key
     if signed.signature.type != SIG_DELEGATED:
         signature_verify(signed.signature, sender, signed.message.cid.data)

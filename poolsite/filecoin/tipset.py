@@ -1,5 +1,8 @@
 """Tipsets: the blocks of one epoch with the same parents, their key and their order.
 
+Blocks are ordered by the hash of their tickets, which nobody can choose; the order decides whose copy of a
+message is executed and whose ticket the chain draws randomness from.  A key lists the CIDs in that order.
+
 Source: lotus chain/types/tipset.go, tipset_key.go; Filecoin spec, section Tipset.
 """
 

@@ -1,4 +1,4 @@
-"""Unsigned variable-length integers: seven bits a byte, low bits first.
+"""Unsigned variable-length integers: seven bits a byte, low bits first, the top bit set in all but the last.
 
 Source: multiformats/unsigned-varint; go-varint refuses longer forms than needed.
 """

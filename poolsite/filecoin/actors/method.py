@@ -1,5 +1,8 @@
 """What is known of an actor's method: its number, name, parameters and return value.
 
+Low numbers are for messages and other actors; a number from 2^24 on is the FRC-42 hash of a name, under which
+contracts may call the method too.  Many methods have both, with the same parameters.
+
 Source: go-state-types builtin/{method_meta,frc_0042}.go; FRC-0042.
 """
 

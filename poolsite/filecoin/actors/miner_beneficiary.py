@@ -1,4 +1,11 @@
-"""Messages of the miner actor about its beneficiary: who gets what is withdrawn, and until when."""
+"""Messages of the miner actor about its beneficiary: who gets what is withdrawn, and until when.
+
+Without another one the owner is the beneficiary, without limits.  Another one has a quota and an expiration,
+once either is reached nothing can be withdrawn until the owner changes the terms.
+
+Source: go-state-types builtin/v18/miner/miner_types.go; builtin-actors
+actors/miner/src/{types,beneficiary}.rs; FIP-0029.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Messages of the miner actor about proven sectors: WindowPoSt, faults, recoveries, terminations, compaction.
 
+Owner, worker and control addresses may send them unless a class says otherwise; other senders fail with
+ErrForbidden.
+
 Source: go-state-types builtin/v18/miner/miner_types.go; builtin-actors actors/miner/src/{types,lib}.rs,
 runtime/src/runtime/policy.rs (limits).
 """
@@ -35,6 +38,8 @@ class SubmitWindowedPoStParams:
     """Submit a WindowPoSt for partitions of the deadline that is open now.
 
     Accepted without verifying the proof unless it recovers faults; a dispute may show later that it is wrong.
+    Fails with ErrIllegalArgument where nothing is left to prove: a partition whose sectors are all faulty or
+    skipped needs no proof; and for a partition that was proven in this window already.
     """
 
     deadline: Uint64
@@ -68,7 +73,9 @@ class PartitionSectors:
 class DeclareFaultsParams:
     """Declare sectors faulty before their deadline opens, so that its WindowPoSt may leave them out.
 
-    Refused from 70 epochs before the opening (the fault cutoff); after the close it counts for the next one.
+    Their power is lost at once, and the fee is due at each close of the deadline until they recover; after 42
+    days they are terminated.  Refused from 70 epochs before the opening (the fault cutoff); after the close
+    it counts for the next one.
     """
 
     faults: tuple[PartitionSectors, ...]
@@ -80,8 +87,9 @@ class DeclareFaultsParams:
 class DeclareFaultsRecoveredParams:
     """Declare faulty sectors recovering; the next WindowPoSt of the deadline must prove them.
 
-    Refused from the fault cutoff on, during a consensus fault's exclusion, and while fee debt exceeds the
-    free balance.
+    Their power comes back with that proof, which the chain verifies at once; without it they are faulty
+    again. Refused from the fault cutoff on, during a consensus fault's exclusion, and while fee debt exceeds
+    the free balance.
     """
 
     recoveries: tuple[PartitionSectors, ...]
@@ -91,7 +99,12 @@ class DeclareFaultsRecoveredParams:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TerminateSectorsParams:
-    """End sectors before their expiration, for a fee, and work off the queue of early terminations."""
+    """End sectors before their expiration, for a fee, and work off the queue of early terminations.
+
+    Power is lost at once; the fee, the release of the pledge and the end of deals follow as the queue is
+    worked off, here or by cron.  Sectors that are only pre-committed cannot be ended: they expire, and the
+    deposit is burnt.
+    """
 
     terminations: tuple[PartitionSectors, ...]
     """One entry per partition, none of the open deadline or the next; empty only works off the queue."""

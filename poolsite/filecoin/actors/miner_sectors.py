@@ -1,7 +1,12 @@
 """Messages of the miner actor that pre-commit, prove-commit, update and extend sectors.
 
-Source: go-state-types builtin/v18/miner/miner_types.go; builtin-actors actors/miner/src/{types,lib}.rs,
-runtime/src/runtime/policy.rs (limits); FIP-0076 (direct data onboarding), FIP-0092 (non-interactive PoRep).
+Owner, worker and control addresses may send them unless a class says otherwise; other senders fail with
+ErrForbidden.  A pre-commit and a non-interactive commitment also pay fee debt, and fail with
+ErrInsufficientFunds where the free balance does not cover it.
+
+Source: go-state-types builtin/v18/miner/miner_types.go; builtin-actors
+actors/miner/src/{types,lib,partition_state}.rs, runtime/src/runtime/policy.rs (limits); FIP-0076 (direct data
+onboarding), FIP-0092 (non-interactive PoRep).
 """
 
 from __future__ import annotations
@@ -47,7 +52,12 @@ class SectorPreCommitInfo:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PreCommitSectorBatch2Params:
-    """Pre-commit sectors: lock a deposit for each, to be prove-committed in time or burnt."""
+    """Pre-commit sectors: lock a deposit for each, to be prove-committed in time or burnt.
+
+    One bad sector fails the whole message.  Refused during a consensus fault's exclusion, for numbers that
+    were used before, and where the free balance is below the deposits.  The first pre-commit of a miner
+    without sectors also starts its cron, which settles its deadlines from then on.
+    """
 
     sectors: tuple[SectorPreCommitInfo, ...]
     """At least one, each number once."""
@@ -107,6 +117,12 @@ class ProveCommitSectors3Params:
     """Prove-commit sectors and activate their data.
 
     Exactly one of `sector_proofs` and `aggregate_proof` is given; all sectors have the same seal proof type.
+
+    In this order: pre-commits are checked (not expired, without deals), then proofs verified, then CommD
+    compared with the pre-commit's and allocations claimed, then the pledge locked and deposits released, then
+    receivers notified.  A sector that fails a step is left out of the next, and fails with its exit code in
+    the returned batch; where none is left the message fails.  An aggregate is one proof: if it is wrong, so
+    are all.
     """
 
     sector_activations: tuple[SectorActivationManifest, ...]
@@ -145,7 +161,8 @@ class SectorUpdateManifest:
 class ProveReplicaUpdates3Params:
     """Prove that replicas were updated with data, and activate the data.
 
-    Exactly one of `sector_proofs` and `aggregate_proof` is given.
+    Exactly one of `sector_proofs` and `aggregate_proof` is given.  Sectors must be active and without data,
+    their deadline neither open nor the next; others fail in the returned batch.
     """
 
     sector_updates: tuple[SectorUpdateManifest, ...]
@@ -186,7 +203,11 @@ class SectorNIActivationInfo:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveCommitSectorsNIParams:
-    """Commit and prove sectors in one message, without pre-commit (non-interactive PoRep)."""
+    """Commit and prove sectors in one message, without pre-commit (non-interactive PoRep).
+
+    Committed capacity only, and no deposit: the pledge is locked at once.  Refused during a consensus fault's
+    exclusion.  All sectors enter into the proof, those that are invalid too.
+    """
 
     sectors: tuple[SectorNIActivationInfo, ...]
     """1 to 65."""
@@ -235,7 +256,11 @@ class ExpirationExtension2:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExtendSectorExpiration2Params:
-    """Extend sectors."""
+    """Extend sectors.
+
+    One sector that cannot be extended fails the whole message: one that is faulty, terminated or expired.  A
+    sector from before FIP-0100 gets its daily fee here.
+    """
 
     extensions: tuple[ExpirationExtension2, ...]
     """One entry per partition and expiration."""

@@ -1,5 +1,8 @@
 """What an actor is called with when tokens arrive.
 
+A token actor calls the receiver's hook within the transfer; one that fails undoes the transfer.  The verified
+registry makes allocations in its hook.
+
 Source: FRC-0046; filecoin-project/actors-utils fvm_actor_utils/src/receiver, frc46_token/src/receiver.rs.
 """
 

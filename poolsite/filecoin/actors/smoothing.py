@@ -1,5 +1,8 @@
 """Smoothed estimates that the reward and power actors hand on.
 
+Each epoch the filter predicts value + trend, and corrects both by parts of the prediction's error; pledge and
+fees follow the smoothed values, so that no single epoch moves them.
+
 Source: go-state-types builtin/v18/util/smoothing/alpha_beta_filter.go.
 """
 

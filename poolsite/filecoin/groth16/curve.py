@@ -1,5 +1,9 @@
 """Points of BLS12-381 as proofs and verifying keys hold them, and sums of multiples of them.
 
+Coordinates are big-endian, of G2 the coefficient of u first.  A compressed point is x alone, with three flags
+in its top bits, which x leaves free: that it is compressed, infinity, and which of the two y it has.  blspy
+reads compressed points only, so uncompressed ones are checked and compressed here.
+
 Source: zkcrypto/pairing src/bls12_381 README (serialization); supranational/blst through blspy, which checks
 that a compressed point is canonical, on the curve and in the subgroup.
 """

@@ -1,7 +1,10 @@
 """The set-up of aggregates: powers of two secrets, in G1 and in G2, in the file of the network.
 
 The file has four lists, each with its length before it (u32, big-endian) and compressed points: powers of
-alpha and of beta in G1, then in G2.  Source: filecoin-project/bellperson src/groth16/aggregate/srs.rs.
+alpha and of beta in G1, then in G2.  Whoever aggregates needs all of them, hundreds of MB; who verifies only
+the first two of each list, which `aggregate_key_read` finds by their places.
+
+Source: filecoin-project/bellperson src/groth16/aggregate/srs.rs.
 """
 
 from __future__ import annotations

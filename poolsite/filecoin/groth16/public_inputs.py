@@ -75,7 +75,8 @@ def post_public_inputs(
 def update_public_inputs(parameters: UpdateParameters, inputs: UpdatePublicInputs) -> tuple[Inputs, ...]:
     """Return the inputs of each partition: its number with h_select above it, then the commitments.
 
-    Raises BadScalar.
+    These are comm_r_old, comm_d_new and comm_r_new.  One scalar holds both numbers, since each input costs
+    the verifier a multiplication.  Raises BadScalar.
     """
     commitments = tuple(map(scalar_from_bytes, (inputs.comm_r_old, inputs.comm_d_new, inputs.comm_r_new)))
     select = parameters.high_bits_select << parameters.partition_bits

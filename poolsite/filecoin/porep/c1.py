@@ -1,5 +1,9 @@
 """The JSON that c1 puts out and c2 takes in, as it crosses the FFI or (untagged) inside filecoin-proofs.
 
+`vanilla_proofs` is a list of partitions, each a list of proofs by challenge; across the FFI it is wrapped in
+an object whose one member is the V1 proof of the size, whatever the seal proof, and `registered_proof` says
+which that is.  32 bytes are lists of 32 numbers.
+
 Source: filecoin-project/rust-filecoin-proofs-api src/seal.rs SealCommitPhase1Output; filecoin-project/
 rust-fil-proofs filecoin-proofs/src/types/mod.rs SealCommitPhase1Output.
 """

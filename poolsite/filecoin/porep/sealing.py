@@ -1,5 +1,9 @@
 """Sealing in plain Python: seconds for 32 KiB, so for test sectors, fixtures and as the oracle of kernels.
 
+The steps, by the names of the stages: tree_d over the data and the labels of all layers (pc1); tree_c over
+the columns of labels, the replica as last label plus data, tree_r_last over that, and comm_r (pc2); vanilla
+proofs of the challenged nodes (c1).
+
 Source: filecoin-project/rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
 transform_and_replicate_layers, prove_layers.
 """

@@ -58,7 +58,19 @@ def porep_verify(
     parameters: SealParameters,
     inputs: PoRepPublicInputs,
 ) -> None:
-    """Raise BadPoRep unless the vanilla proofs of all partitions of one sector are right."""
+    """Raise BadPoRep unless the vanilla proofs of all partitions of one sector are right.
+
+    comm_r must be the hash of comm_c and comm_r_last, which the first proof names and all others must share.
+    Then for each challenged node:
+
+        1. its column and those of its 14 parents are of these nodes, with one label a layer
+        2. each of its labels is the hash of the parents' labels in their columns
+        3. its data is in tree_d, its replica in tree_r_last
+        4. the replica is the last label plus the data
+        5. each column hashes to a leaf of tree_c
+
+    in this order, as hashes of columns cost most.
+    """
     if len(partitions) != parameters.partitions:
         raise BadPoRep(f"{len(partitions)} partitions instead of {parameters.partitions}")
     for number, proofs in enumerate(partitions):

@@ -51,6 +51,9 @@ def window_post_verify(
 ) -> None:
     """Check one proof for each of `sectors`, in their order.
 
+    A proof must be of this sector and its comm_r, show comm_r to be the hash of comm_c and comm_r_last, and
+    open exactly the challenged nodes in tree_r_last.  All sectors are checked, also behind a faulty one.
+
     Raises BadPoSt; where sectors are faulty it names all of them.
     """
     if parameters.kind is not PoStKind.WINDOW:

@@ -18,7 +18,11 @@ DIGEST_BITS = 254
 
 
 def update_challenges(parameters: UpdateParameters, comm_r_new: bytes, *, partition: int) -> tuple[int, ...]:
-    """Return the challenges of one partition, all in its part of the sector.  Raises BadScalar."""
+    """Return the challenges of one partition, all in its part of the sector.  Raises BadScalar.
+
+    Each Poseidon hash of comm_r_new and a counter is cut into as many indexes as its 254 bits hold; the
+    counter goes on over the partitions, and the partition's number is set above each index.
+    """
     random_bits = parameters.node_bits - parameters.partition_bits
     per_digest = DIGEST_BITS // random_bits
     digests = -(-parameters.challenges // per_digest)

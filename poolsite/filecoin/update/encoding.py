@@ -1,5 +1,9 @@
 """Encoding new data into a replica (SnapUp), and taking it out again.
 
+Each node of the new replica is old + data · rho in the field, where rho follows from phi, the hash of the new
+data's and the old replica's commitment, and from the high bits of the node's index.  No label is computed
+anew, which is why an update takes a fraction of the time of sealing.
+
 Source: FIP-0019; filecoin-project/rust-fil-proofs storage-proofs-update/src/vanilla.rs phi, rho, encode_into,
 decode_from, remove_encoded_data.
 """

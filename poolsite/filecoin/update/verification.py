@@ -54,7 +54,13 @@ class UpdatePublicInputs:
 def update_verify(
     partitions: Sequence[VanillaUpdateProof], *, parameters: UpdateParameters, inputs: UpdatePublicInputs
 ) -> None:
-    """Raise BadUpdate unless the vanilla proofs of all partitions of one update are right."""
+    """Raise BadUpdate unless the vanilla proofs of all partitions of one update are right.
+
+    comm_c goes with both roots of tree_r_last to comm_r_old and comm_r_new: the labels stay those of the old
+    replica.  Then for each challenged node: its paths in the old tree_r_last, in the new tree_d and in the
+    new tree_r_last; the path in tree_d crosses the partition's apex leaves; the new node is the old one plus
+    data times rho.
+    """
     if len(partitions) != parameters.partitions:
         raise BadUpdate(f"{len(partitions)} partitions instead of {parameters.partitions}")
     for number, proof in enumerate(partitions):
