@@ -50,7 +50,7 @@ BY_ITSELF: Final[dict[str, str]] = {
     Wait.NODE_AWAY: "it is resubmitted on the first head after the nodes are back",
     Wait.EXPIRED: "nothing: it failed",
 }
-"""What happens without anybody's doing."""
+"""What happens next without any action."""
 
 ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.NEXT_HEAD: ("mark-bad",),
@@ -85,7 +85,7 @@ class Diagnosis:
     evidence: dict[str, Any] = field(default_factory=dict)
     """Figures by name; amounts as text in FIL or attoFIL."""
     next_epoch: int | None = None
-    """When it is looked at again, or may land; None where that depends on somebody."""
+    """When it is tried again, or may land; None where that takes an action."""
 
     @property
     def text(self) -> str:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 EXPLAIN_EXPIRES_S = 60
-"""What failed meanwhile is asked for with what lands next."""
+"""Failures that land meanwhile are explained with the next ones."""
 
 
 @shared_task(name="messages.track")

@@ -80,7 +80,7 @@ class RoleState(models.TextChoices):
     """Where a host's role is."""
 
     STANDBY = "STANDBY", "Standby"
-    """It takes over once the holder's lease runs out, or when somebody fails it over."""
+    """It takes over once the holder's lease runs out, or when a person fails it over."""
     HELD = "HELD", "Held"
     PARKED = "PARKED", "Parked"
     """Set aside while all roles of the miner are combined on one host."""

@@ -68,17 +68,17 @@ class SectorFiles:
     rows: int
     """Those that prove, as of `counted_at`."""
     counted_at: datetime | None
-    """None: nobody has counted them yet."""
+    """None: they were not counted yet."""
     unplaced: BitField
-    """Those that name no store, `MOST` at most."""
+    """Those that name no store, `NUMBERS_MAX` at most."""
     unread: tuple[str, ...]
     """Stores with sectors of it that no prover in charge reads."""
     expected: int
     """Sectors that proofs of now must cover."""
     checked: int
-    """How many of them provers have opened, each deadline's in their fullest look of late."""
+    """How many of them provers have opened, by each deadline's most complete recent check."""
     bad: BitField
-    """Sectors whose files they found missing or damaged in each store where they looked, `MOST` at most."""
+    """Sectors found missing or damaged in each store that was checked, `NUMBERS_MAX` at most."""
 
 
 def to_prove(part: Partition) -> set[int]:

@@ -69,7 +69,7 @@ class PieceBusy(Conflict):
         super().__init__(gettext("another request is working on this piece"))
 
 
-class UploadCut(Conflict):
+class UploadIncomplete(Conflict):
     """The body ended before its announced length, or the caller left."""
 
     code = "upload_cut"
@@ -81,7 +81,7 @@ class PieceInSector(Conflict):
     code = "piece_in_sector"
 
 
-class PieceOver(Conflict):
+class PieceFailed(Conflict):
     """A piece that has failed goes into no sector any more."""
 
     code = "piece_over"

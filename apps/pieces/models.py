@@ -38,7 +38,7 @@ class Piece(Named, Timestamped):
     padded_size = models.BigIntegerField(default=0)
     """Of its place in a sector, a power of two; before RECEIVED as announced, 0 if it was not."""
     payload_size = models.BigIntegerField(null=True)
-    """Raw bytes; None while nobody has said how many."""
+    """Raw bytes; None while their number is not known."""
     received = models.BigIntegerField(default=0)
     """Raw bytes that are on the disk for certain."""
     is_resumable = models.BooleanField(default=False)
@@ -130,9 +130,9 @@ class PieceDelivery(Named, Timestamped):
     not_before = models.DateTimeField(null=True)
     """It is tried again from then on."""
     until = models.DateTimeField()
-    """Given up then, if nobody asks again."""
+    """Fails then, unless it is requested again."""
     told_at = models.DateTimeField(null=True)
-    """When the market was first told how it ended."""
+    """When the market first got the result."""
     error = models.TextField(blank=True)
 
     class Meta:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 POLL_S: Final = 1.0
-"""How often it is looked whether it is to be stopped."""
+"""How often the stop is checked."""
 SOURCE_SLOW: Final = "the source sends too slowly"
 DESTINATION_SLOW: Final = "the destination receives too slowly"
 LOCAL_COPY_SLOW: Final = "the local copy is read too slowly"
@@ -91,7 +91,7 @@ class PutWatch(SocketWatch):
     ) -> None:
         super().__init__(sock, rate=rate, slow_s=slow_s, stop=stop)
         self._is_reading = False
-        """The source is at it; else the one that takes the bytes."""
+        """Whether the source is waited for, or the destination."""
         self._step_began = self.began
         self._source_s = 0.0
         """For how long the source was waited for, but for the present step."""

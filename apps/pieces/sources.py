@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 60.0
-"""A source that sends nothing for so long is given up."""
+"""A source that sends nothing for so long fails."""
 SLOW_S: Final = 60.0
 SLOW_RATE: Final = 256 << 10
-"""Bytes a second, over all, and `SLOW_S` beside: a source that gives fewer is given up."""
+"""Bytes a second, over all, and `SLOW_S` beside: a source that sends fewer fails."""
 REDIRECTS_MAX: Final = 5
 URL_MAX: Final = 2_000
 

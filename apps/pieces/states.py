@@ -28,9 +28,9 @@ class PiecePurpose(models.TextChoices):
     """Into which sectors a piece goes."""
 
     ANY = "any", "New or committed sectors"
-    """A new sector is begun when it is due; where the miner's settings say so, a committed one first."""
+    """A new sector is started when it is due; where the miner's settings say so, a committed one first."""
     SNAP_UP = "snap-up", "Committed sectors only"
-    """It waits for a snap-up, and no new sector is begun for it."""
+    """It waits for a snap-up, and no new sector is started for it."""
 
 
 class PieceState(models.TextChoices):

@@ -17,7 +17,7 @@ class ProvingPolicy:
     """Defaults are those of the embedded pool."""
 
     check_per_s: int = 20
-    """Most sectors that a host looks at in a second, ahead of their window; 0: as fast as it can."""
+    """Most sectors that a host checks in a second, ahead of their window; 0: as fast as it can."""
     declare_max: int = 1_000
     """Most sectors of one deadline that are declared faulty for one window; the proof leaves out the rest."""
     recover_max: int = 5_000
@@ -36,9 +36,9 @@ LIMITS: Final = {
 
 
 AHEAD_WINDOWS: Final = 2
-"""Sectors are looked at so many windows before their faults must be declared."""
+"""Sectors are checked so many windows before their faults must be declared."""
 INTERVAL_SHARE: Final = 10
-"""Two looks are this part of a window apart (6 epochs on mainnet), 2 epochs at least."""
+"""Two checks are this part of a window apart (6 epochs on mainnet), 2 epochs at least."""
 
 
 def ahead_epochs(params: ProvingParams) -> int:

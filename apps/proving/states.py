@@ -50,7 +50,7 @@ POST_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "CLOSE": PostState.MISSED,
     },
 }
-"""From a state and an event to the next.  BETTER makes a proof anew with sectors that are readable again;
+"""From a state and an event to the next.  BETTER proves again with sectors that are readable again;
 without it in time FALLBACK takes the one that was there.  LAND without a message of ours: the chain has the
 proof already, sent by whomever."""
 
@@ -180,9 +180,9 @@ class CheckKind(models.TextChoices):
     AGAIN = "AGAIN", "Second look"
     """Those that were bad, shortly before the cut-off."""
     TEST = "TEST", "Test of a sector"
-    """Asked for by somebody: one challenged leaf of one sector."""
+    """Requested by a person: one challenged leaf of one sector."""
     DRY_RUN = "DRY_RUN", "Dry run"
-    """Asked for by somebody: the whole proof of a deadline, which is not sent."""
+    """Requested by a person: the complete proof of a deadline, which is not sent."""
 
 
 class CheckState(models.TextChoices):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 CHECKED: Final = "audit:checked"
 """Where Redis keeps how far the chain was checked."""
 STEP: Final = 2_000
-"""Lines that one look checks: some ten milliseconds."""
+"""Lines that one step checks: some ten milliseconds."""
 LINES_SEARCHED: Final = 20_000
-"""Lines that one page of a search looks at: some ten milliseconds, however long the log is."""
+"""Lines that one page of a search reads: some ten milliseconds, however long the log is."""
 YEARS: Final = (1970, 9998)
 """First and last year that a search may name: a day more must still be a date."""
 SET_BACK: Final = timedelta(hours=1)
@@ -36,7 +36,7 @@ SET_BACK: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class AuditQuestion:
+class AuditFilter:
     """What to look for; empty fields ask for all."""
 
     who: str = ""
@@ -63,7 +63,7 @@ class AuditPage:
 
     rows: list[AuditEntry]
     stopped_at: AuditEntry | None
-    """The line at which a search stopped before it had looked at all; None if there is no older one."""
+    """The line at which a search stopped before it had read all; None if there is no older one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +71,23 @@ class ChainCheck:
     """How far the chain of hashes was checked."""
 
     to: int = 0
-    """Number of the last line that holds; 0: none was looked at."""
+    """Number of the last valid line; 0: none was checked."""
     to_hash: str = ""
     at: datetime | None = None
     """When the chain was last checked from its start."""
     broken: int | None = None
     """Number of the first line that was changed."""
-    is_whole: bool = False
+    is_complete: bool = False
     """The check has reached the newest line."""
 
 
-def audit_find(viewer: Principal, wanted: AuditQuestion) -> QuerySet[AuditEntry]:
+def audit_find(viewer: Principal, wanted: AuditFilter) -> QuerySet[AuditEntry]:
     """Return all lines that the caller may read and asked for, newest first."""
     return _fitting(audit_visible(viewer), wanted)
 
 
-def audit_page(viewer: Principal, wanted: AuditQuestion, *, before: int = 0, limit: int) -> AuditPage:
-    """Return up to `limit` of them, older than the line `before`; a search looks at `LOOKED` lines."""
+def audit_page(viewer: Principal, wanted: AuditFilter, *, before: int = 0, limit: int) -> AuditPage:
+    """Return up to `limit` of them, older than the line `before`; a search reads `LINES_SEARCHED` lines."""
     rows = audit_visible(viewer)
     if before:
         rows = rows.filter(pk__lt=before)
@@ -99,7 +99,7 @@ def audit_page(viewer: Principal, wanted: AuditQuestion, *, before: int = 0, lim
     return AuditPage(found, stop if len(found) < limit else None)
 
 
-def _numbered(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[AuditEntry]:
+def _numbered(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditEntry]:
     """Bound the lines of some days by their numbers: what lies between is not looked at."""
     first, last = wanted.since, wanted.until
     newer = AuditEntry.objects.filter(at__gte=last + SET_BACK).order_by("at").first() if last else None
@@ -111,7 +111,7 @@ def _numbered(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[Aud
     return rows
 
 
-def _fitting(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[AuditEntry]:
+def _fitting(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditEntry]:
     if wanted.who:
         rows = rows.filter(actor__icontains=wanted.who)
     if wanted.what:
@@ -154,7 +154,7 @@ def _walk(before: ChainCheck, *, limit: int | None) -> ChainCheck:
         if entry.previous_hash != to_hash or entry.entry_hash != audit_hash(entry):
             return ChainCheck(to, to_hash, at, broken=entry.pk)
         to, to_hash = entry.pk, entry.entry_hash
-    return ChainCheck(to, to_hash, at, is_whole=True)
+    return ChainCheck(to, to_hash, at, is_complete=True)
 
 
 def _remembered() -> ChainCheck:

@@ -50,8 +50,8 @@ class Wallet(models.Model):
 
         What `wallets_visible` read of its connection counts too: it needs no head to be fresh.
         """
-        sights = (self.seen_at, getattr(self, "signer_seen_at", None))
-        return any(seen is not None and at - seen < SERVED_S for seen in sights)
+        times = (self.seen_at, getattr(self, "signer_seen_at", None))
+        return any(seen is not None and at - seen < SERVED_S for seen in times)
 
 
 class SignRecord(models.Model):
@@ -70,7 +70,7 @@ class SignRecord(models.Model):
     error = models.CharField(max_length=500, blank=True)
     """Why not; empty if it signed."""
     rule = models.CharField(max_length=100, blank=True)
-    """Rule of the signer's policy that allowed it, where the signer tells."""
+    """Rule of the signer's policy that allowed it, where the signer reports it."""
 
     class Meta:
         indexes = [models.Index(fields=["-at"]), models.Index(fields=["tenant", "-at"])]

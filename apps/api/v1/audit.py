@@ -16,7 +16,7 @@ from apps.api.v1.pagination import Pages, number
 from apps.api.v1.serializers import QuerySerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
-from apps.users.audit_search import YEARS, AuditQuestion, audit_page, chain_check_latest
+from apps.users.audit_search import YEARS, AuditFilter, audit_page, chain_check_latest
 
 
 class AuditQuery(QuerySerializer):
@@ -86,7 +86,7 @@ class AuditView(PoolView):
         )
 
 
-def audit_question(data: dict[str, Any]) -> AuditQuestion:
+def audit_question(data: dict[str, Any]) -> AuditFilter:
     """Read a checked query.  Raises BadValue for a time before or after all that can have been written."""
     for name in ("after", "before"):
         if name in data and not YEARS[0] <= data[name].year <= YEARS[1]:
@@ -94,7 +94,7 @@ def audit_question(data: dict[str, Any]) -> AuditQuestion:
                 gettext("must be between the years {first} and {last}").format(first=YEARS[0], last=YEARS[1]),
                 field=name,
             )
-    return AuditQuestion(
+    return AuditFilter(
         who=data.get("actor", ""),
         what=data.get("action", ""),
         target=data.get("target", ""),
@@ -118,7 +118,7 @@ class AuditStateView(PoolView):
                 "intact": found.broken is None,
                 "first_broken": found.broken,
                 "checked_to": found.to,
-                "whole": found.is_whole,
+                "whole": found.is_complete,
             }
         )
 

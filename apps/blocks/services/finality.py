@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 F3_CHANGE: Final = "f3"
 """Kind of a change of leases, and of what nodes say of F3."""
 TICKET_RETENTION: Final = timedelta(days=1)
-"""How long the ticket of a miner stays for which no lease is asked any more; by then its lease has ended."""
+"""How long the ticket of a miner is stored after its last lease request; by then its lease has ended."""
 
 
 def f3_participate(miners: Sequence[Miner], *, links: Sequence[NodeLink], now: datetime) -> bool:

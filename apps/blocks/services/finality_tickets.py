@@ -11,7 +11,7 @@ from apps.chain.errors import NodeRefused
 from poolsite.filecoin.cbor import BadCbor, decode
 
 TERM: Final = 5
-"""Instances that a lease is asked for, as lotus-miner and sophon-miner do."""
+"""Instances that a lease is requested for, as by lotus-miner and sophon-miner do."""
 RENEW_WITHIN: Final = 2
 """Instances before its end from which on it is renewed."""
 
@@ -27,7 +27,7 @@ REFUSAL_TEXTS: Final[dict[str, int]] = {
     "f3 isn't yet ready": NOT_READY,
 }
 RENEWABLE: Final = (TICKET_EXPIRED, STARTS_BEFORE)
-"""Refusals of a ticket after which a new one is asked for at once."""
+"""Refusals of a ticket after which a new one is requested at once."""
 
 
 class TicketTaken(Exception):

@@ -34,7 +34,7 @@ class HeadStepResult:
     """What following one head changed."""
 
     place: Follower
-    """Where the follower stands since, and which steps it has enqueued."""
+    """Where the follower is now, and which steps it has enqueued."""
     head: Head
     applied: tuple[str, ...]
     """Keys of tipsets that joined the chain, oldest first."""

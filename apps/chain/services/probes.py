@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from apps.chain.node.tipsets import TipsetFacts
 
 LAG_EPOCHS_MAX: Final = 2
-"""A node further behind than this is asked after the others."""
+"""A node further behind than this is read after the others."""
 
 PROBE_TIMEOUT_S: Final = 1.5
 """A node that does not give its head within this time is taken for away."""

@@ -34,7 +34,7 @@ REPEATS_S: Final = (900, 3600, 6 * 3600, 24 * 3600)
 """What can be chosen as the least time between two notifications of a check."""
 TARGET_MAX: Final = 2000
 CLAIM: Final = timedelta(seconds=60)
-"""Whoever sends a notification claims it for so long: longer than one attempt takes; a process that
+"""A sender claims a notification for so long: longer than one attempt takes; a process that
 dies in one leaves it to the next after that."""
 TEST_TEXT: Final = "This is a test. Notifications reach this channel."
 

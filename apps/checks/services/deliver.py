@@ -22,7 +22,7 @@ BACKOFF: Final = timedelta(seconds=30)
 """Before the second attempt; doubled with each up to `BACKOFF_MAX`."""
 BACKOFF_MAX: Final = timedelta(hours=1)
 DELIVERY_WINDOW: Final = timedelta(hours=24)
-"""After that nobody wants to know any more; the page and a check name what was not delivered."""
+"""A notification that is older is not sent; the page and a check name what was not delivered."""
 
 
 def notifications_deliver(*, now: Callable[[], datetime]) -> int:

@@ -96,7 +96,7 @@ class Message(Timestamped):
     error = models.CharField(max_length=2000, blank=True, default="")
     attempts = models.PositiveIntegerField(default=0)
     retry_height = models.BigIntegerField(default=0)
-    """After a failed attempt it is not tried before this height, so that it holds up nobody."""
+    """After a failed attempt it is not tried before this height, so that it holds up no other."""
     fee_bumped_height = models.BigIntegerField(default=0)
     """Head at which its fees were last raised because its deadline is near."""
 

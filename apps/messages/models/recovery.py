@@ -61,7 +61,7 @@ class Recovery(models.Model):
     read_height = models.BigIntegerField(null=True)
     """Head up to which the chain was read back."""
     matched = models.PositiveIntegerField(default=0)
-    """Messages on chain or in the node's pool that were given to their rows."""
+    """Messages on chain or in the node's pool that were matched with their rows."""
     sectors_since = models.DateTimeField(null=True)
     """Sectors are read back since then; None: those of all miners and hosts were."""
     sectors_recovered = models.PositiveIntegerField(default=0)

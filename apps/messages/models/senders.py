@@ -70,9 +70,9 @@ class Sender(FeeRules, Timestamped):
     version = models.BigIntegerField(default=0)
     """Grows with every change of nonces: what was computed from an older one is thrown away."""
     chain_nonce = models.BigIntegerField(null=True)
-    """Nonce of the actor at the last look, moved on by each landing since and back by what was reverted."""
+    """Nonce of the actor when last read, advanced by each landing since and set back by each revert."""
     balance = AttoFilField(null=True)
-    """At the last look; `selectors.balances` knows better where the address is a wallet of ours."""
+    """When last read; `selectors.balances` knows better where the address is a wallet of ours."""
     checked_height = models.BigIntegerField(null=True)
     gap_nonce = models.BigIntegerField(null=True)
     """Lowest nonce in flight that no message of ours and none in the node's pool has."""

@@ -43,7 +43,7 @@ class CheapWindow:
     mean: int
     """attoFIL."""
     day_mean: int
-    """attoFIL over the whole history that was looked at."""
+    """attoFIL, over all of the history that was read."""
 
     def next_start_s(self, at_s: float) -> int:
         """Return when the same hours come again, or `start_s` of today's if they are running."""

@@ -31,7 +31,7 @@ SHOWN: Final = (
     "error",
     "created_at",
 )
-"""What is told of a failed message; parameters and signatures are long."""
+"""What is shown of a failed message; parameters and signatures are long."""
 
 
 def is_failed(message: Message, *, now: datetime) -> bool:

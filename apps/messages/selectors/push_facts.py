@@ -29,9 +29,9 @@ class PushFacts:
     senders: dict[str, str]
     """Senders that have a row, with their states."""
     balances: dict[str, int]
-    """What senders have as far as that is known: at the newest head, else at the last look."""
+    """What senders have as far as that is known: at the newest head, else when last read."""
     receivers: dict[str, str]
-    """Receivers whose kind of actor was learnt."""
+    """Receivers whose kind of actor is stored."""
 
     def is_granted(self, tenant_id: int | None, address: str) -> bool:
         """Return whether a tenant may send from an address; None is the pool itself: any that it knows."""

@@ -68,11 +68,11 @@ def queue_costs(viewer: Principal, *, now: datetime) -> list[QueueCost]:
         in_flight=Count("pk", filter=Q(state=MessageState.FILLED)),
         premium=Avg("gas_premium", filter=Q(state=MessageState.FILLED)),
     )
-    learnt = _gas_averages(viewer, now=now)
+    averages = _gas_averages(viewer, now=now)
     costs = []
     for row in found:
         key = (row["kind"], row["method"])
-        gas_each = learnt.get(key)
+        gas_each = averages.get(key)
         many = row["waiting"] + row["in_flight"]
         gas = (gas_each or GAS_UNKNOWN) * many
         premium = int(row["premium"] or PREMIUM_USUAL)

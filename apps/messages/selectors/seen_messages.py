@@ -41,7 +41,7 @@ def _seen_text(condition: str) -> str:
 
 SEEN_ONE: Final = Prepared("message_seen", _seen_text("= $1"), ["text"])
 SEEN: Final = Prepared("messages_seen", _seen_text("= ANY($1)"), ["text[]"])
-"""For several; of a list the planner thinks that it is long, and plans anew each time."""
+"""For several; the planner takes a list for long, and plans anew each time."""
 
 
 def messages_seen(requests: Sequence[tuple[Principal, str]]) -> list[tuple[Message, int] | DomainError]:

@@ -30,7 +30,7 @@ class Waiting:
     queued: int
     """Without a nonce yet."""
     stuck: int
-    """Of both: those that somebody has to look at."""
+    """Of both: those that need attention."""
 
 
 STUCK: Final = (
@@ -41,7 +41,7 @@ STUCK: Final = (
     Wait.FEE_LIMIT,
     Wait.GAS_CAP,
 )
-"""Waits without a nonce that rarely end by themselves."""
+"""Waits without a nonce that rarely end without an action."""
 STUCK_TRIES: Final = 3
 """What failed once or twice may still pass."""
 STUCK_IN_FLIGHT: Final = (Wait.FEE_CAP, Wait.NODE_REFUSES)

@@ -45,8 +45,8 @@ PRICED: Final = ("replace", "cancel")
 
 
 @dataclass(slots=True)
-class BulkDone:
-    """What became of each message."""
+class BulkResult:
+    """The messages that were changed, and those that were refused."""
 
     done: list[Message] = field(default_factory=list)
     refused: list[tuple[Message, str]] = field(default_factory=list)
@@ -61,14 +61,14 @@ def messages_bulk(
     head: Head,
     now: datetime,
     by: Principal | None = None,
-) -> BulkDone:
+) -> BulkResult:
     """Do one thing to each message, in the order given; one refusal does not stop the others.
 
     Raises BadValue for an unknown action; what was done before a node went away stays done.
     """
     if action not in BULK_STATES:
         raise BadValue(gettext("must be one of {names}").format(names=", ".join(BULK_STATES)), field="action")
-    found = BulkDone()
+    found = BulkResult()
     fresh: dict[str, Message] = {}
     """Keys of what is to be published, with the message for which."""
     for row in rows:

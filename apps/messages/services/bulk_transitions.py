@@ -32,7 +32,7 @@ NOT_LANDED: Final[dict[str, object]] = {
 """Columns of a message that is in flight again, as if it had never landed or lost its nonce."""
 
 PUSHED_ONE_BY_ONE: Final = 40
-"""More changes of one tenant at once are told to its pages as one: they fetch their lists again."""
+"""More changes of one tenant at once are published to its pages as one: they fetch their lists again."""
 
 
 def messages_advance(

@@ -25,7 +25,7 @@ ATTEMPTS_MAX: Final = 8
 """Attempts with such a refusal, some 120 epochs: no fork is as long, so the chain's state makes it so."""
 
 OUTSIDE_KINDS: Final = ("", "create_miner")
-"""Purposes whose messages nobody else looks after: sealing and proving judge their own."""
+"""Purposes whose messages no app of the pool retries: sealing and proving judge their own."""
 
 CODE: Final = re.compile(r"(?:exit=\[|exit )(?P<name>\w*)\((?P<code>\d+)\)")
 

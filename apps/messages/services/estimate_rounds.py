@@ -26,7 +26,7 @@ ESTIMATES_AT_MOST: Final = 4
 """Estimates of one batch; what is still unsettled after the last waits for the next round."""
 
 NO_FAILURE: Final = (Wait.QUOTA, Wait.DAILY_BUDGET)
-"""Waits without back-off: such a message is looked at again on each head."""
+"""Waits without back-off: such a message is tried again on each head."""
 
 Signatures = dict[str, tuple["Ready", "SignedMessage"]]
 """By id, in the order of their nonces."""
@@ -50,13 +50,13 @@ def messages_choose(
             else []
         )
         left = {one.id for one in verdicts if one.has_left}
-        firm = _firm(verdicts, left)
-        if firm == len(verdicts) or count == ESTIMATES_AT_MOST - 1:
-            ready = [one.ready for one in verdicts[:firm] if one.ready is not None]
+        settled_count = _settled_count(verdicts, left)
+        if settled_count == len(verdicts) or count == ESTIMATES_AT_MOST - 1:
+            ready = [one.ready for one in verdicts[:settled_count] if one.ready is not None]
             refused = selection_sign(selection, ready=ready, signed=signed, client=client)
             left |= refused
-            firm = min(firm, _first(verdicts, refused))
-        candidates = _settled(selection, verdicts, left, firm)
+            settled_count = min(settled_count, _first(verdicts, refused))
+        candidates = _settled(selection, verdicts, left, settled_count)
         if len(candidates) == len(signed):
             break
     _unsettled(selection, verdicts, signed)
@@ -68,20 +68,22 @@ def _first(verdicts: Sequence[Verdict], ids: set[str]) -> int:
     return next((at for at, one in enumerate(verdicts) if one.id in ids), len(verdicts))
 
 
-def _firm(verdicts: Sequence[Verdict], left: set[str]) -> int:
+def _settled_count(verdicts: Sequence[Verdict], left: set[str]) -> int:
     """Return how many of the first verdicts hold although those of `left` are not sent."""
     first = _first(verdicts, left)
-    rests_on_it = any(one.ready is not None or one.wait == Wait.ESTIMATE for one in verdicts[first:])
-    return first if rests_on_it else len(verdicts)
+    are_dependent = any(one.ready is not None or one.wait == Wait.ESTIMATE for one in verdicts[first:])
+    return first if are_dependent else len(verdicts)
 
 
-def _settled(selection: Selection, verdicts: Sequence[Verdict], left: set[str], firm: int) -> list[Candidate]:
+def _settled(
+    selection: Selection, verdicts: Sequence[Verdict], left: set[str], settled_count: int
+) -> list[Candidate]:
     """Leave what is decided, and return what is signed or has to be estimated again."""
     again: list[Candidate] = []
     for at, verdict in enumerate(verdicts):
         if verdict.ready is not None and verdict.id in left:
             continue  # refused by the signer, which has said why
-        if verdict.id not in left and (verdict.ready is not None or at >= firm):
+        if verdict.id not in left and (verdict.ready is not None or at >= settled_count):
             again.append(verdict.candidate)
         else:
             row = verdict.candidate.row

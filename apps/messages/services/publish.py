@@ -193,10 +193,10 @@ def _result_store(
         message_changes_publish(published)
     refused = {pk: text for pk, text in result.refused.items() if pk not in result.taken}
     waits_record([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
-    healed = Message.objects.filter(
+    recovered = Message.objects.filter(
         pk__in=result.taken, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
     )
-    waits_record([(pk, Wait.IN_POOL, "") for pk in healed.values_list("pk", flat=True)], now=now)
+    waits_record([(pk, Wait.IN_POOL, "") for pk in recovered.values_list("pk", flat=True)], now=now)
     if len(result.away) == nodes:
         reason = gettext("no node answers: {away}").format(away=", ".join(result.away))
         lost = Message.objects.filter(Q(pk__in=[item.id for item in outgoing]), state=MessageState.FILLED)

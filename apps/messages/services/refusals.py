@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LATELY: Final = timedelta(minutes=10)
-"""A node that does not tell is asked no longer than this after the landing."""
+"""A node that gives no reason is asked no longer than this after the landing."""
 NEWEST: Final = 1_000
-"""So many of the newest changes are looked through."""
+"""Newest changes that are searched."""
 REPLAYS_MAX: Final = 20
 """Messages asked for at once."""
 ERROR_MAX: Final = 2_000

@@ -52,13 +52,13 @@ def funded_messages_retry(*, head: Head) -> int:
     Returns how many.
     """
     rows = _messages_backing_off().filter(wait=Wait.FUNDS, retry_height__gt=head.height)
-    poor = set(rows.values_list("from_addr", flat=True).distinct())
-    if not poor:  # the usual case
+    unfunded = set(rows.values_list("from_addr", flat=True).distinct())
+    if not unfunded:  # the usual case
         return 0
     held = Subquery(Wallet.objects.filter(address=OuterRef("address")).values("balance")[:1])
-    senders = Sender.objects.filter(address__in=poor).annotate(held=held)
-    richer = list(senders.filter(held__gt=F("balance")).values_list("address", flat=True))
-    return _retry_now(rows.filter(from_addr__in=richer))
+    senders = Sender.objects.filter(address__in=unfunded).annotate(held=held)
+    funded = list(senders.filter(held__gt=F("balance")).values_list("address", flat=True))
+    return _retry_now(rows.filter(from_addr__in=funded))
 
 
 def _retry_now(rows: QuerySet[Message]) -> int:

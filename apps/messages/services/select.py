@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
 
 SENDER_LOCK: Final = 0x4D53
-"""Lock class of senders: they save double work; `Sender.version` keeps a nonce from being given twice."""
+"""Lock class of senders: they save double work; `Sender.version` keeps a nonce from being assigned twice."""
 
 EXTRA_CANDIDATES: Final = 20
 """Read beyond the quota, so that refused messages do not take the places of good ones."""

@@ -45,7 +45,7 @@ PATIENCE_EPOCHS: Final = 60
 that was built from a snapshot has none of before."""
 
 CHANGES_SEARCHED: Final = 20_000
-"""Newest changes among which those epochs' landings are looked for after a long absence."""
+"""Newest changes that are searched for those epochs' landings after a long absence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Miner(Named, Timestamped):
     works_from = models.BigIntegerField(null=True)
     """The pool proves its windows that open at this height or later, and makes its blocks from there on."""
     works_until = models.BigIntegerField(null=True)
-    """From this height on another program does both; 0: it has it, and nobody has set yet until when."""
+    """From this height on another program does both; 0: another program proves it, without an end yet."""
 
     class Meta:
         ordering = ["pk"]

@@ -34,7 +34,7 @@ class Role(Named, Timestamped):
     note = models.CharField(max_length=200, blank=True)
     """Why it is in its state, in words."""
     group = models.CharField(max_length=100, blank=True)
-    """The label by which the host has it; empty: it was given to the host itself."""
+    """The label by which the host has it; empty: it was assigned to the host itself."""
     before_combine = models.CharField(max_length=16, blank=True)
     """The state to which it goes back when combined roles are separated; empty: they are not combined."""
     test_pledge = models.UUIDField(null=True)

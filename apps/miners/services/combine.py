@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NOTHING: Final = "NONE"
 """In `Role.before_combine`: the host had no such role."""
 COMBINED: Final = (RoleKind.SEAL, RoleKind.DEAL, RoleKind.WINDOW, RoleKind.WINNING, RoleKind.ALLOCATOR)
-"""What a single host does; there is nobody whose backup it could be."""
+"""What a single host does; there is no other host that it could back up."""
 
 
 @transaction.atomic

@@ -47,7 +47,7 @@ class TransferRequest:
     miner: Miner
     to_tenant: Tenant
     from_tenant: str = ""
-    """Name of the tenant that has it as the caller saw it; empty: whoever has it."""
+    """Name of the tenant that owned it when the caller read it; empty: any."""
     key: str = ""
     """The same key again is the same transfer."""
 

@@ -104,7 +104,7 @@ def _rows_text(files: SectorFiles, live: int) -> str:
 
 
 def _at_most(numbers: BitField) -> str:
-    """Return how many numbers these are, where no more than `MOST` are read."""
+    """Return how many numbers these are, where no more than `NUMBERS_MAX` are read."""
     count = len(numbers)
     return whole(count) if count < NUMBERS_MAX else gettext("{count} or more").format(count=whole(count))
 

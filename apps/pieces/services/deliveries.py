@@ -50,9 +50,9 @@ ATTEMPTS_MAX: Final = 6
 PAUSE_FIRST: Final = timedelta(seconds=10)
 """After the first failure; twice as long after each further one."""
 RESULT_REPEATED: Final = timedelta(minutes=1)
-"""So long the end is told again, should the first answer have been lost; who asks later wants it anew."""
+"""How long the result is repeated, in case the first answer was lost; a later request starts anew."""
 FAILURE_RETENTION: Final = timedelta(minutes=10)
-"""So long a failure is answered before it is tried again."""
+"""How long a failure is reported before it is tried again."""
 RETENTION: Final = timedelta(days=30)
 AT_ONCE: Final = 4
 """Deliveries side by side."""
@@ -61,7 +61,7 @@ AT_ONCE_PER_MARKET: Final = 2
 DELIVERIES_READ: Final = 16
 """Deliveries that are read at a time, of those that are due."""
 POLL_S: Final = 2.0
-"""Pause before it is looked for further ones beside those that are being sent."""
+"""Pause before further ones are read while others are being sent."""
 ZEROS: Final = bytes(1 << 18)
 SCOPE: Final = "market"
 """Of the token that the registered market gets with the bytes: good for none of our own methods."""
@@ -154,7 +154,7 @@ class _Sendings:
         self.began = began
         self.in_progress: dict[Future[None], _Sending] = {}
         self.passed_over: set[int] = set()
-        """Rows that went wrong in a way that nobody has foreseen: for another pass."""
+        """Rows that failed unexpectedly: left to another pass."""
         self.stopped = threading.Event()
         self._began_s = time.monotonic()
 

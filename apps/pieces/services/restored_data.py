@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.pieces.commitments import commitment_of
-from apps.pieces.errors import PieceMismatch, UploadCut
+from apps.pieces.errors import PieceMismatch, UploadIncomplete
 from apps.pieces.files import bytes_write, file_locked, piece_path, piece_unlink
 from apps.pieces.models import Piece
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def data_restore(piece: Piece, *, source: Source) -> None:
     """Take the raw bytes of a piece back, if they have its commitment.  Nothing stays of others.
 
-    Raises UploadCut, PieceBusy, PieceMismatch, CommitmentFailed.
+    Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed.
     """
     if piece.has_data:
         return
@@ -32,7 +32,7 @@ def data_restore(piece: Piece, *, source: Source) -> None:
         try:
             is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
             if not is_all or file.tell() != size:
-                raise UploadCut(
+                raise UploadIncomplete(
                     gettext("only {received} of {size} bytes were received").format(
                         received=file.tell(), size=size
                     )
@@ -42,7 +42,7 @@ def data_restore(piece: Piece, *, source: Source) -> None:
                 raise PieceMismatch(announced=piece.piece_cid, computed=str(computed.cid))
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise UploadCut(
+            raise UploadIncomplete(
                 gettext("the upload was cut off: {error}").format(error=type(error).__name__)
             ) from error
         except BaseException:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 UNCHECKED: Final = timedelta(seconds=5)
-"""After which nobody else is about to compute a commitment: a kill came between."""
+"""After this no other process is about to compute a commitment: it was killed."""
 SINGLE_RETENTION: Final = timedelta(minutes=10)
 """An upload in one request that a kill has ended."""
 RESUMABLE_RETENTION: Final = timedelta(days=1)

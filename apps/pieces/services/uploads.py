@@ -23,11 +23,11 @@ from apps.miners.states import MinerState
 from apps.pieces.errors import (
     BadOffset,
     PieceEmpty,
+    PieceFailed,
     PieceInSector,
-    PieceOver,
     PieceTooLarge,
     PieceUnknown,
-    UploadCut,
+    UploadIncomplete,
 )
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.models import Piece
@@ -135,13 +135,13 @@ def upload_begin(
 def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal) -> tuple[Piece, bool]:
     """Take a piece in one go; returns it and whether it is new.  Of a refused or cut one nothing stays.
 
-    Raises what `spec_check` and `piece_check` do, UploadCut.
+    Raises what `spec_check` and `piece_check` do, UploadIncomplete.
     """
     piece = upload_begin(miner, spec=spec, by=by)
     try:
         received = _part_write(piece, source, offset=0)
         if spec.payload_size is not None and received != spec.payload_size:
-            raise UploadCut(
+            raise UploadIncomplete(
                 gettext("only {received} of {payload_size} bytes were received").format(
                     received=received, payload_size=spec.payload_size
                 )
@@ -153,10 +153,10 @@ def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal
 
 
 def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> tuple[Piece, bool]:
-    """Take the next part of a resumable upload; returns the piece and whether it is whole now.
+    """Take the next part of a resumable upload; returns the piece and whether it is complete now.
 
-    What came before the sender left stays and counts.  Raises BadOffset, PieceBusy, PieceTooLarge, UploadCut,
-    and with the last part what `piece_check` does.
+    Bytes that came before the sender left stay and count.  Raises BadOffset, PieceBusy, PieceTooLarge,
+    UploadIncomplete, and with the last part what `piece_check` does.
     """
     if piece.state != PieceState.UPLOADING:
         raise BadOffset(piece.received)
@@ -182,7 +182,7 @@ def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
 def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
     """Write what comes from `offset` on; returns how many bytes there are.
 
-    Raises BadOffset, PieceBusy, PieceTooLarge, UploadCut; PieceUnknown if somebody removed it this moment.
+    Raises BadOffset, PieceBusy, PieceTooLarge, UploadIncomplete; PieceUnknown if it was removed this moment.
     """
     most = piece.room if piece.payload_size is None else piece.payload_size
     with piece_opened(piece) as file:
@@ -195,7 +195,7 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
         try:
             fits = bytes_write(file, source, at=offset, most=most, note=partial(_received_note, piece))
         except OSError as error:
-            raise UploadCut(
+            raise UploadIncomplete(
                 gettext("the upload was cut off after {received} bytes: {error}").format(
                     received=piece.received, error=type(error).__name__
                 )
@@ -241,7 +241,7 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
 
 
 def piece_purpose_set(piece: Piece, *, purpose: str, by: Principal) -> Piece:
-    """Set into which sectors a piece goes while it is in none.  Raises BadValue, PieceInSector, PieceOver."""
+    """Set which sectors an unplaced piece may go into.  Raises BadValue, PieceInSector, PieceFailed."""
     if purpose not in PiecePurpose.values:
         raise BadValue(
             gettext("must be one of {values}").format(values=", ".join(PiecePurpose.values)), field="purpose"
@@ -253,7 +253,7 @@ def piece_purpose_set(piece: Piece, *, purpose: str, by: Principal) -> Piece:
                 gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
             )
         if fresh.state not in UNPLACED:
-            raise PieceOver(gettext("it has failed: {error}").format(error=fresh.error))
+            raise PieceFailed(gettext("it has failed: {error}").format(error=fresh.error))
         if fresh.purpose != purpose:
             Piece.objects.filter(pk=piece.pk).update(purpose=purpose, updated_at=clock.now())
             audit_record(

@@ -59,20 +59,20 @@ class SectorCheck(models.Model):
     deadline_index = models.IntegerField()
     store = models.CharField(max_length=110, blank=True)
     host = models.CharField(max_length=100, blank=True)
-    """Who looked."""
+    """Name of the worker that checked."""
     is_good = models.BooleanField()
     path = models.CharField(max_length=300, blank=True)
     """Of the sealed file, where it is bad."""
     reason = models.CharField(max_length=300, blank=True)
     good_in = models.CharField(max_length=110, blank=True)
-    """Another store, of which a proof reads it; only a look into this one says that it is good again."""
+    """Another store, from which a proof read it; only a check of this one can say that it is good again."""
     checked_at = models.DateTimeField()
     height = models.BigIntegerField()
-    """The head's when it was found; of several looks close together, at the first."""
+    """The head's when it was found; of several checks close together, at the first."""
     bad_since = models.BigIntegerField(null=True)
     """The head's height when it was first found bad, while it is."""
     bad_times = models.IntegerField(default=0)
-    """Looks in a row that found it bad, each a while after the one before."""
+    """Checks in a row that found it bad, at least `interval_epochs` apart."""
 
     class Meta:
         ordering = ["miner_id", "number"]

@@ -34,7 +34,7 @@ class Deadline(models.Model):
     """What named its state when its partitions were read: while it stays, so do they."""
     refreshed_height = models.BigIntegerField(default=-1)
     checked_open = models.BigIntegerField(null=True)
-    """The opening of the last window for which the sectors' files were looked at ahead."""
+    """The opening of the last window for which the sectors' files were checked ahead."""
     stores = models.JSONField(default=list)
     """Names of the stores in which its sectors lay then."""
     lacks = models.JSONField(default=dict)

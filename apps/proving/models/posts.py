@@ -91,7 +91,7 @@ class ProofAttempt(Timestamped):
     job = models.OneToOneField(Job, null=True, on_delete=models.CASCADE, related_name="proof_attempt")
     """None for a fallback, which is a proof already."""
     host = models.CharField(max_length=100, blank=True)
-    """Name of the worker that was at it when the state was written; empty: nobody."""
+    """Name of the worker that held the job when the state was written; empty: none."""
     reason = models.CharField(max_length=300, blank=True)
     """Why it is in its state, in words; of a stalled one also who was asked beside it."""
     proof = models.BinaryField(null=True)

@@ -45,7 +45,7 @@ def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastCo
     if states <= {PostState.LANDED, PostState.NOTHING}:
         return Forecast.AT_RISK, "no sector can be proved: files are missing or damaged"
     for post in posts:
-        risk = _risk_of(post, deadline, context) or _foreseen(deadline)
+        risk = _risk_of(post, deadline, context) or _forecast_risk(deadline)
         if risk:
             return Forecast.AT_RISK, risk
     return Forecast.WILL_LAND, _progress_of(posts, deadline, context)
@@ -54,7 +54,7 @@ def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastCo
 def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[str, str]:
     if context.height >= deadline.challenge_epoch:
         return Forecast.WILL_LAND, "about to be proved"
-    risk = _foreseen(deadline) if context.provers else "no prover is connected"
+    risk = _forecast_risk(deadline) if context.provers else "no prover is connected"
     if risk:
         return Forecast.AT_RISK, risk
     return Forecast.LATER, gettext("challenged at epoch {challenge_epoch}").format(
@@ -62,7 +62,7 @@ def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[st
     )
 
 
-def _foreseen(deadline: Deadline) -> str:
+def _forecast_risk(deadline: Deadline) -> str:
     """Return what the last look ahead found: what is lacking, or that measured times are too long."""
     if deadline.lacks:
         return "; ".join(deadline.lacks.values())[:200]

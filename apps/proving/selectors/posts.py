@@ -49,8 +49,8 @@ def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[
     The proofs themselves and what their jobs work on, which are long, are left in the database.
     """
     is_open = Q(close_epoch__gt=open_after)
-    had_trouble = Q(close_epoch__gt=since_epoch) & Exists(PostNote.objects.filter(post=OuterRef("pk")))
-    posts = WindowPost.objects.filter(is_open | had_trouble, miner=miner)
+    has_notes = Q(close_epoch__gt=since_epoch) & Exists(PostNote.objects.filter(post=OuterRef("pk")))
+    posts = WindowPost.objects.filter(is_open | has_notes, miner=miner)
     attempts = attempts_open("job__worker").defer("proof", "job__inputs", "job__proof")
     return posts.defer("proof").prefetch_related(attempts_prefetch(attempts)).order_by("-open_epoch", "part")
 

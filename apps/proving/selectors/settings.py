@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def proving_policy(miner_id: int | None = None) -> ProvingPolicy:
     """Return what is in force for a miner; without one, for the pool."""
     rows = ProvingSettings.objects.filter(Q(miner=None) | Q(miner=miner_id))
-    return _laid_over(rows.order_by(F("miner").asc(nulls_first=True)))
+    return _merged(rows.order_by(F("miner").asc(nulls_first=True)))
 
 
 def recover_limits(miner_ids: Collection[int]) -> dict[int, int]:
@@ -31,7 +31,7 @@ def recover_limits(miner_ids: Collection[int]) -> dict[int, int]:
 
 def pool_policy_default() -> ProvingPolicy:
     """Return what is in force where nobody has set anything."""
-    return _laid_over(())
+    return _merged(())
 
 
 def proving_settings_own(miner_id: int | None) -> dict[str, int]:
@@ -40,7 +40,7 @@ def proving_settings_own(miner_id: int | None) -> dict[str, int]:
     return {name: value for name in LIMITS if (value := getattr(row, name, None)) is not None}
 
 
-def _laid_over(rows: Iterable[ProvingSettings]) -> ProvingPolicy:
+def _merged(rows: Iterable[ProvingSettings]) -> ProvingPolicy:
     policy = dataclasses.replace(ProvingPolicy(), **getattr(settings, "PROVING", {}))
     for row in rows:
         own = {name: value for name in LIMITS if (value := getattr(row, name)) is not None}

@@ -102,11 +102,12 @@ def _head_read(head: Head, miners: dict[str, Miner], context: ProvingContext) ->
     receipts = context.client.chain_get_parent_receipts(head.cids[0])
     with transaction.atomic():
         return sum(
-            _keep(head, cid, message, miner, receipts[at].exit_code) for at, cid, message, miner in found
+            _dispute_store(head, cid, message, miner, receipts[at].exit_code)
+            for at, cid, message, miner in found
         )
 
 
-def _keep(head: Head, cid: Cid, message: Message, miner: Miner, exit_code: int) -> bool:
+def _dispute_store(head: Head, cid: Cid, message: Message, miner: Miner, exit_code: int) -> bool:
     try:
         params = from_cbor(DisputeWindowedPoStParams, message.params)
         index, post_index = params.deadline, params.post_index

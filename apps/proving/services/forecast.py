@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 MEASURED_SHARE: Final = 12
-"""The look ahead is made once in this part of a window: every 5 epochs on mainnet."""
+"""Forecasts are measured once in this part of a window: every 5 epochs on mainnet."""
 MEASURED_EPOCHS: Final = 4
 """Not more often than this: the embedded chain's windows have eight epochs of two seconds."""
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from apps.proving.services.proving_context import ProvingContext
 
 SAMPLES_MAX: Final = 100
-"""Proofs and landings that are looked at, the newest."""
+"""Newest proofs and landings that are read."""
 AT_ONCE: Final = 2
 """Proofs that a prover makes at a time: workers/prover/loop.py."""
 

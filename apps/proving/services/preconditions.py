@@ -38,7 +38,7 @@ class Readiness:
     """What a miner has for its next proofs."""
 
     provers: Sequence[Worker]
-    """In charge of its WindowPoSt, and heard of lately."""
+    """In charge of its WindowPoSt, with a recent heartbeat."""
     lacks: dict[str, str]
     """By the precondition's name, why it does not hold."""
 

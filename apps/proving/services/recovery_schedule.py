@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.proving.services.proving_context import ProvingContext
 
 TRY_AGAIN_S: Final = 30
-"""Pause after files were found bad, before they are looked at again."""
+"""Pause after files were found bad, before they are checked again."""
 
 
 def recoveries_begin(miner: Miner, *, context: ProvingContext) -> int:

@@ -24,7 +24,7 @@ LONGEST_SHARE: Final = 10
 WAITING_SHARE: Final = 4
 """A proof that leaves out sectors is not sent in the first of so many parts of a window."""
 LAST_SHARE: Final = 20
-"""In the last of so many parts of a window, and in its last 2 epochs, nothing is begun any more."""
+"""In the last of so many parts of a window, and in its last 2 epochs, nothing is started any more."""
 NOTES_MAX: Final = 200
 """Lines kept of one proof; a window has fewer epochs on every network."""
 

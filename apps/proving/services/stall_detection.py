@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from apps.sectors.models import Job
 
 QUIET_MIN: Final = 2
-"""Epochs: what a host tells may be late by one."""
+"""Epochs: what a host reports may be late by one."""
 COUNTED_SHARE: Final = 4
 """A host that counts its sectors counts as stalled after silence for this part of the time it had left."""
 SILENT_SHARE: Final = 2
 """One that counts nothing, or has read them all and computes: for this part."""
 SINGLE_SHARE: Final = 3
-"""In the last of so many parts of the time since the claim nobody is waited for alone, whatever it tells."""
+"""In the last of so many parts of the time since the claim no host proves without a backup."""
 HICCUP_S: Final = 60
 """A shorter silence is no reason to throw away what a host has done, but in the last half of its time."""
 
@@ -38,7 +38,7 @@ class StallReason:
 
     text: str
     is_stalled: bool = False
-    """It counts its sectors and stands still: nothing is lost if it is made to begin anew."""
+    """It reports sectors and makes no progress: nothing is lost if it has to start over."""
 
 
 def stall_detect(job: Job, *, context: ProvingContext, last: int) -> StallReason | None:

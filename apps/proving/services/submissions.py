@@ -47,7 +47,7 @@ ESTIMATES_MAX: Final = 3
 OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.STOPPED, Wait.POLICY, Wait.DAILY_BUDGET)
 """What another sender may not lack."""
 NO_PROOF: Final[dict[str, Any]] = {"proof": None, "skipped": {}}
-"""Columns of a proof that is made from the beginning: every sector is looked at again."""
+"""Columns of a proof that is made from the beginning: every sector is read again."""
 
 
 def post_submit(post: WindowPost, *, context: ProvingContext) -> None:

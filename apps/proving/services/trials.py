@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 TEST_S = 120
-"""Nobody waits longer for the look at one sector."""
+"""Longest wait for the check of one sector."""
 
 
-class CannotLook(Conflict):
-    """There is no host that could look, or one looks already."""
+class CheckUnavailable(Conflict):
+    """No host can check these sectors now, or one is checking them already."""
 
     code = "cannot_look"
 
@@ -37,7 +37,7 @@ class CannotLook(Conflict):
 def sector_test(miner: Miner, *, number: int, principal: Principal, context: ProvingContext) -> CheckRun:
     """Have a host in charge look at one sector's files and open one random leaf.
 
-    Raises NotAllowed, NotFound for a sector that is in no deadline, CannotLook.
+    Raises NotAllowed, NotFound for a sector that is in no deadline, CheckUnavailable.
     """
     _require_write(principal)
     parts = Partition.objects.filter(deadline__miner=miner, live__contains=[number])
@@ -50,7 +50,7 @@ def sector_test(miner: Miner, *, number: int, principal: Principal, context: Pro
     [stores] = sector_stores_find(miner, numbers=[number], provers=provers).values()
     places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
     if not places:
-        raise CannotLook(gettext("no online host that checks sectors has its store"))
+        raise CheckUnavailable(gettext("no online host that checks sectors has its store"))
     onchain = onchain_sectors_read(context.client, miner=miner, numbers=[number], key=context.head.key)
     if number not in onchain:
         raise NotFound(
@@ -86,7 +86,7 @@ def deadline_dry_run(
 
     With `only` that of one partition.
 
-    Raises NotAllowed, NotFound for a deadline without sectors, CannotLook while a window is being proved.
+    Raises NotAllowed, NotFound for a deadline without sectors, CheckUnavailable while a window is proved.
     """
     _require_write(principal)
     deadline = Deadline.objects.filter(miner=miner, index=index, live__gt=0).first()
@@ -94,7 +94,7 @@ def deadline_dry_run(
         raise NotFound(gettext("{miner} has no sectors in deadline {index}").format(miner=miner, index=index))
     busy = WindowPost.objects.filter(miner__tenant_id=miner.tenant_id, state=PostState.PROVING)
     if busy.exists():
-        raise CannotLook(
+        raise CheckUnavailable(
             gettext("a window is being proved and needs the hosts: try again once it has landed")
         )
     facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
@@ -153,7 +153,7 @@ def _require_none(deadline: Deadline, kind: CheckKind, sectors: list[int] | None
         miner=deadline.miner_id, deadline_index=deadline.index, kind=kind, state=CheckState.RUNNING
     )
     if (running if sectors is None else running.filter(sectors=sectors)).exists():
-        raise CannotLook(gettext("one is already running"))
+        raise CheckUnavailable(gettext("one is already running"))
 
 
 def _run(deadline: Deadline, kind: CheckKind, principal: Principal, **fields: Any) -> CheckRun:

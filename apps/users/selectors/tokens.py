@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
-"""How exact a token's last use is; a write per request would cost more than it tells."""
+"""How exact a token's last use is; a write per request would cost more than it is worth."""
 
 
 def token_digest(token: str) -> str:

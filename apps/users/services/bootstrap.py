@@ -69,9 +69,9 @@ def _program_token_ensure(
         return text
     label = f"bootstrap {name}"
     with transaction.atomic():
-        for stray in Token.objects.filter(tenant=tenant, name=label, revoked_at=None):
-            token_revoke(stray)  # the token's text was lost between the row and the file
-            audit_record(principal=SYSTEM, action="token.revoke", target=str(stray))
+        for lost in Token.objects.filter(tenant=tenant, name=label, revoked_at=None):
+            token_revoke(lost)  # the token's text was lost between the row and the file
+            audit_record(principal=SYSTEM, action="token.revoke", target=str(lost))
         text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
         after = {"perm": perm, "scopes": list(scopes), "operator": is_operator}
         audit_record(principal=SYSTEM, action="token.create", target=f"{tenant.name}/{label}", after=after)

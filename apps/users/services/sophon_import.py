@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Taken:
-    """What an import did."""
+class ImportResult:
+    """Rows that an import created and skipped."""
 
     made: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
@@ -36,12 +36,12 @@ class Taken:
 
 
 @transaction.atomic
-def sophon_import(lines: Iterable[str]) -> Taken:
+def sophon_import(lines: Iterable[str]) -> ImportResult:
     """Import everything, or nothing; safe to repeat.  Raises BadValue that names the line."""
     rows: dict[str, list[Row]] = {name: [] for name in MYSQL_COLUMNS}
     for table, row in rows_read(lines):
         rows[table].append({key.lower().replace("_", ""): value for key, value in row.items()})
-    taken = Taken()
+    taken = ImportResult()
     for row in rows["users"]:
         user_import(row, taken=taken)
     for table, import_row in (
@@ -55,7 +55,7 @@ def sophon_import(lines: Iterable[str]) -> Taken:
     return taken
 
 
-def user_import(row: Row, *, taken: Taken) -> None:
+def user_import(row: Row, *, taken: ImportResult) -> None:
     """Import a user as a tenant; one of this name that is here stays as it is."""
     made_at = time_read(row.get("createtime")) or datetime.now(UTC)
     fields = {
@@ -69,7 +69,7 @@ def user_import(row: Row, *, taken: Taken) -> None:
     taken.made["tenants"] += made
 
 
-def _owner_find(name: str, *, what: str, taken: Taken) -> Tenant | None:
+def _owner_find(name: str, *, what: str, taken: ImportResult) -> Tenant | None:
     """Find whose a row is."""
     tenant = Tenant.objects.filter(name=name).first()
     if tenant is None:
@@ -79,7 +79,7 @@ def _owner_find(name: str, *, what: str, taken: Taken) -> Tenant | None:
     return tenant
 
 
-def token_import(row: Row, *, taken: Taken) -> None:
+def token_import(row: Row, *, taken: ImportResult) -> None:
     """Import a token: its text stays good, its secret is not needed."""
     if row["perm"] not in PERMS:
         taken.skipped.append(
@@ -106,7 +106,7 @@ def token_import(row: Row, *, taken: Taken) -> None:
     taken.made["tokens"] += 1
 
 
-def miner_import(row: Row, *, taken: Taken) -> None:
+def miner_import(row: Row, *, taken: ImportResult) -> None:
     """Import a miner; the store keeps addresses without the network's letter."""
     tenant = _owner_find(row["user"], what=gettext("miner {miner}").format(miner=row["miner"]), taken=taken)
     address = _address_read(row["miner"], taken=taken)
@@ -121,7 +121,7 @@ def miner_import(row: Row, *, taken: Taken) -> None:
     taken.made["miners"] += made
 
 
-def signer_import(row: Row, *, taken: Taken) -> None:
+def signer_import(row: Row, *, taken: ImportResult) -> None:
     """Import a signer."""
     tenant = _owner_find(
         row["user"], what=gettext("signer {signer}").format(signer=row["signer"]), taken=taken
@@ -134,7 +134,7 @@ def signer_import(row: Row, *, taken: Taken) -> None:
     taken.made["signers"] += made
 
 
-def _address_read(text: str, *, taken: Taken) -> str | None:
+def _address_read(text: str, *, taken: ImportResult) -> str | None:
     """Read an address with or without its letter."""
     try:
         return str(address_parse(text if text[:1] in ("f", "t") else f"f{text}"))
@@ -143,7 +143,7 @@ def _address_read(text: str, *, taken: Taken) -> str | None:
         return None
 
 
-def rate_limit_import(row: Row, *, taken: Taken) -> None:
+def rate_limit_import(row: Row, *, taken: ImportResult) -> None:
     """Import a rate limit."""
     tenant = _owner_find(row["name"], what=gettext("a rate limit"), taken=taken)
     if tenant is None:

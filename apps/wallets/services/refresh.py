@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TURN_MIN: Final = 100
 """Wallets that are asked for in turn; a pool of no more has all balances of its last turn."""
 TURN_HEADS: Final = 60
-"""A larger pool's wallets are all asked for within so many heads, moved or not."""
+"""All wallets of a larger pool are read within so many heads, moved or not."""
 MOVED_MAX: Final = 1_000
 """Most of those that moved at one head; the others come with the next ones."""
 CALLS_MAX: Final = 50

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.dashboard.csv_export import CHUNK, CSV_MAX
-from apps.users.audit_search import YEARS, AuditQuestion, audit_find
+from apps.users.audit_search import YEARS, AuditFilter, audit_find
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -35,9 +35,9 @@ def asked(request: HttpRequest) -> dict[str, str]:
     return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
 
 
-def question_of(query: dict[str, str]) -> AuditQuestion:
+def question_of(query: dict[str, str]) -> AuditFilter:
     """Read the filter."""
-    return AuditQuestion(
+    return AuditFilter(
         who=query["who"],
         what=query["what"],
         target=query["object"],

@@ -20,7 +20,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import head_needed, signer_only
 from apps.dashboard.pages.messages.selection import BulkSelection, selection_read
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, bulk_price, messages_bulk
+from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkResult, bulk_price, messages_bulk
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -122,7 +122,7 @@ def price_text(action: str, rows: list[Message]) -> str:
     )
 
 
-def done_text(done: BulkDone) -> str:
+def done_text(done: BulkResult) -> str:
     """Return what came of it in one sentence."""
     words = say("{messages} done").format(messages=plural(len(done.done), "message"))
     return (

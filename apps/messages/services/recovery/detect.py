@@ -73,18 +73,18 @@ def database_identity_read() -> Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredIdentity:
     """What the row says of the database that it was written in."""
 
     pool: str
     fingerprint: dict[str, Any]
 
 
-def restore_is_noticed(row: Remembered, *, seen: Identity, marker: dict[str, Any]) -> bool:
+def restore_is_noticed(row: StoredIdentity, *, seen: Identity, marker: dict[str, Any]) -> bool:
     """Return whether this database seems to be another one than it was, or is not known yet.
 
-    For who has asked for what the row says and the identity besides other things, after he has read the
-    marker, which is written here if all is well; otherwise `restore_check` says what is to be done.
+    For a caller that has read the row and the identity together with other things, and the marker before
+    them; the marker is written here if nothing differs, otherwise `restore_check` decides.
     """
     if _difference(row, seen, marker) or row.fingerprint != seen.fingerprint:
         return True
@@ -136,7 +136,7 @@ def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | 
     return row
 
 
-def _difference(row: Recovery | Remembered, seen: Identity, marker: dict[str, Any]) -> str:
+def _difference(row: Recovery | StoredIdentity, seen: Identity, marker: dict[str, Any]) -> str:
     """Return how this database differs from the one that was used last; empty if it does not."""
     if row.fingerprint and row.fingerprint != seen.fingerprint:
         names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
@@ -169,7 +169,7 @@ def marker_read() -> dict[str, Any]:
     return {}
 
 
-def _marker_write(row: Recovery | Remembered, seen: Identity, before: dict[str, Any]) -> None:
+def _marker_write(row: Recovery | StoredIdentity, seen: Identity, before: dict[str, Any]) -> None:
     """Keep the newest position; a folder that cannot be written leaves the other signs."""
     path = _marker_path()
     text = {"pool": str(row.pool), **seen.fingerprint, "position": seen.position}

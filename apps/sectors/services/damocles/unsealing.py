@@ -76,7 +76,7 @@ def _uploading(one: JobHeld) -> None:
 def unsealed_from_worker(principal: Principal, *, cid: str, source: Source) -> None:
     """Store the bytes of a piece from the worker that was told to upload them; a repeat changes nothing.
 
-    Raises JobUnknown, LeaseLost, UploadCut, PieceBusy, PieceMismatch.
+    Raises JobUnknown, LeaseLost, UploadIncomplete, PieceBusy, PieceMismatch.
     """
     rows = damocles_jobs_in_hand().filter(job__kind=JobKind.UNSEAL, sector__tenant_id=principal.own_id)
     waiting = rows.filter(job__stage=UnsealStage.UPLOAD, worker__host=principal.source[:100])

@@ -10,7 +10,7 @@ from apps.core.disk import DiskLevel, disk_space
 from apps.messages.selectors.recovery import token_floor
 from apps.messages.services.recovery.detect import (
     Identity,
-    Remembered,
+    StoredIdentity,
     marker_read,
     restore_check,
     restore_is_noticed,
@@ -118,7 +118,7 @@ class ClaimSearch:
         if pk is None or not makes_proofs_at(network, worker.hardware):
             return None
         if restore_is_noticed(
-            Remembered(pool, json.loads(fingerprint)), seen=Identity(*identity), marker=marker
+            StoredIdentity(pool, json.loads(fingerprint)), seen=Identity(*identity), marker=marker
         ):
             self.is_plain = False  # the longer way begins the recovery, and gives what it may
             return None

@@ -34,4 +34,4 @@ def test_fifty_acts_cost_as_many_questions_as_one() -> None:
         counts.append(len(seen))
 
     assert counts == [3, 3], "the lock, the line before, the new lines"
-    assert chain_check().is_whole
+    assert chain_check().is_complete

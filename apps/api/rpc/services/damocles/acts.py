@@ -115,7 +115,7 @@ def simulate_wd_post(
 ) -> None:
     """Have a partition's proof made and not sent, of the sectors that the chain has there.
 
-    Raises NotFound, CannotLook.
+    Raises NotFound, CheckUnavailable.
     """
     context = proving_context()
     if context is None:
