@@ -1,6 +1,6 @@
 """Why a message waits: one reason out of the closed list, with the figures that show it and what can be done.
 
-It reads rows only: what the node said at the sender's last look is in them, so a page costs no network.
+It reads rows only: what the node said when the sender was last read is in them, so a page costs no network.
 """
 
 from __future__ import annotations

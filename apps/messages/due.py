@@ -1,4 +1,4 @@
-"""Questions by which the follower tells whether a messager step finds work: apps/chain/heads/steps.py."""
+"""Queries by which the follower decides whether a messager step has work: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on their way that change a miner's addresses, whoever pushed them.
+"""Messages in flight that change a miner's addresses, whether the pool or another program pushed them.
 
 The command lines of lotus-miner, damocles and venus-tool have no methods for these changes: they push the
 miner's message, which comes here as any other.

@@ -1,7 +1,7 @@
 """Whether clients can reach the node that takes a miner's deals at the addresses that the chain announces.
 
 Looked at from this console's machine, by opening a connection as a libp2p client does.  A tenant writes what
-the chain has: only public addresses are tried, so that nobody looks into the console's own network.
+the chain has: only public addresses are tried, so that nobody scans the console's own network.
 Source: libp2p specs, connections; multiformats/multistream-select.
 """
 
@@ -38,7 +38,7 @@ HOSTS: Final = ("ip4", "ip6", "dns", "dns4", "dns6")
 
 
 class ReachState(StrEnum):
-    """What came of a look."""
+    """Result of a connection attempt."""
 
     REACHED = "reached"
     """A libp2p node answers."""
@@ -128,7 +128,7 @@ def _places(host: Part) -> list[str]:
 
 
 def _try(place: str, port: int, *, is_libp2p: bool) -> tuple[ReachState, str]:
-    """Return what is found at one place; with `speaks` libp2p's first words are exchanged."""
+    """Return what answers at one place; with `is_libp2p` its first message is exchanged."""
     try:
         with socket.create_connection((place, port), timeout=CONNECT_S) as line:
             if not is_libp2p:

@@ -1,4 +1,4 @@
-"""Questions by which a head tells whether anything is due for miners: apps/chain/heads/steps.py."""
+"""Queries by which a head decides whether anything is due for miners: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Actor:
 
 
 def estimates_read(client: ChainClient, key: str) -> dict[str, int]:
-    """Return the estimates of reward and power as `RewardEstimate` has them; empty if the node tells none.
+    """Return the estimates of reward and power as `RewardEstimate` has them; empty if the node reports none.
 
     Raises NodeUnavailable.
     """
@@ -74,7 +74,7 @@ def available_read(client: ChainClient, address: str, key: str) -> int:
 
 
 def deposits_locked(client: ChainClient, address: str, key: str) -> int | None:
-    """Return what all pre-commits of a miner have locked, in attoFIL; None where the node does not tell.
+    """Return what all pre-commits of a miner have locked, in attoFIL; None where the node does not report it.
 
     Source: builtin-actors miner state, whose invariant is that it is the sum over `pre_committed_sectors`.
     """

@@ -209,7 +209,7 @@ class MoveReadings:
         )
 
     def _checked(self) -> tuple[int, int]:
-        """Return how many sectors the next proofs must cover, and how many of them were looked at."""
+        """Return how many sectors the next proofs must cover, and how many of them were checked."""
         runs = CheckRun.objects.filter(miner=self.miner, kind=CheckKind.AHEAD, state=CheckState.DONE)
         sums = runs.order_by().values("deadline_index", "open_epoch").annotate(sectors=Sum("count"))
         most: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Where a market wants unsealed bytes: its words for it, and the PUT that brings them there.
+"""Where a market wants unsealed bytes: its notation for it, and the PUT that brings them there.
 
 Source: ipfs-force-community/droplet piecestorage/, damocles-manager's unseal destinations.
 """

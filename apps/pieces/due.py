@@ -1,4 +1,4 @@
-"""Question by which the follower tells whether pieces have something to do: apps/chain/heads/steps.py."""
+"""Query by which the follower decides whether pieces have work: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 

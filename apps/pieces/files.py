@@ -70,7 +70,7 @@ def file_locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def bytes_write(file: BinaryIO, source: Source, *, at: int, most: int, note: Callable[[int], None]) -> bool:
-    """Write what comes at `at`, and tell `note` how many bytes are on the disk; whatever lay there is gone.
+    """Write what comes at `at`, and report to `note` how many bytes are on the disk; it overwrites.
 
     Returns whether it was all; False if it goes beyond `most`.  Raises OSError when the sender left.
     """

@@ -109,7 +109,7 @@ class Piece(Named, Timestamped):
 
 
 class PieceDelivery(Named, Timestamped):
-    """Bytes of a piece that a market wants to have; asked for again in the same words it is the same."""
+    """Bytes of a piece that a market wants to have; an equal request again is the same one."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = DELIVERY_TRANSITIONS
 

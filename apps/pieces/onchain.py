@@ -46,7 +46,7 @@ def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> 
 def terms_epochs_note(client: ChainClient, pieces: Sequence[Piece], *, key: str) -> None:
     """Note until when the chain takes pieces whose terms were not read yet; once for each.
 
-    What the node does not tell now is asked for at the next head.
+    What the node does not report now is read at the next head.
     """
     for piece in pieces:
         if piece.terms_epoch is None and (piece.allocation is not None or piece.deal is not None):

@@ -67,7 +67,7 @@ class SocketWatch:
         self._count += count
         self._end = min(time.monotonic(), self.began + self._count / self.rate) + self.slow_s
 
-    def slow_text(self, now: float) -> str:  # noqa: ARG002  # another watch tells by it
+    def slow_text(self, now: float) -> str:  # noqa: ARG002  # another watch reads it
         """Return who was too slow."""
         return SOURCE_SLOW
 
@@ -116,7 +116,7 @@ class PutWatch(SocketWatch):
         self.extend(0)
 
     def slow_text(self, now: float) -> str:
-        """Return who was too slow: who is at it for so long, else who took more of the time in all."""
+        """Return who was too slow: the side waited for now, else the one that took more time in all."""
         step_s = now - self._step_began
         source_s = self._source_s + (step_s if self._is_reading else 0.0)
         is_source = self._is_reading if step_s >= self.slow_s else source_s > (now - self.began) / 2

@@ -1,4 +1,4 @@
-"""Raw bytes from a URL: only from public hosts, and from the very address that was looked at."""
+"""Raw bytes from a URL: only from public hosts, and from the very address that was checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions by which a head tells whether a step of proving finds work: apps/chain/heads/steps.py."""
+"""Queries by which a head decides whether a step of proving has work: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CHECKS: Final = """
         WHERE NOT seen.is_good AND deadline.cutoff_epoch > $1
             AND deadline.cutoff_epoch - (deadline.close_epoch - deadline.open_epoch) <= $1
 """
-"""A look at sectors runs or is due, a declaration is on its way, a window is near,
+"""A check of sectors runs or is due, a declaration is on its way, a window is near,
 or a bad sector's cut-off is.  The
 spans are those of apps/proving/policy.py, the last one a little longer."""
 

@@ -42,15 +42,15 @@ INTERVAL_SHARE: Final = 10
 
 
 def ahead_epochs(params: ProvingParams) -> int:
-    """Return how long before the cut-off the sectors of a window are looked at."""
+    """Return how long before the cut-off the sectors of a window are checked."""
     return AHEAD_WINDOWS * params.window
 
 
 def again_epochs(params: ProvingParams) -> int:
-    """Return how long before it those that were bad are looked at again: 40 epochs on mainnet."""
+    """Return how long before it those that were bad are checked again: 40 epochs on mainnet."""
     return 2 * params.window // 3
 
 
 def interval_epochs(params: ProvingParams) -> int:
-    """Return how far apart two looks are that both count."""
+    """Return how far apart two checks are that both count."""
     return max(2, params.window // INTERVAL_SHARE)

@@ -77,7 +77,7 @@ def _stored(sector: Sector, *, viewer: Principal, now: datetime) -> Iterator[Sec
 
 
 def _found(copy: SectorCopy | None, check: SectorCheck | None) -> dict[str, Any]:
-    """Return what is known of the files in a store: by a check of all of them, or a later look before a proof
+    """Return what is known of the files in a store: by a check of all of them, or a later one before a proof
     that found them bad.
     """
     is_later = check is not None and (

@@ -173,7 +173,7 @@ OPEN_DECLARATIONS: Final = (DeclarationState.DECIDED, DeclarationState.SENT, Dec
 
 
 class CheckKind(models.TextChoices):
-    """What sectors' files are looked at for."""
+    """Why sectors' files are checked."""
 
     AHEAD = "AHEAD", "Ahead of the window"
     """Every sector of a deadline, two deadlines before its faults must be declared."""

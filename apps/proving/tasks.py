@@ -58,7 +58,7 @@ def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
 def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Begin the proofs of windows that are challenged, take finished ones, send them, watch their messages.
 
-    The follower sends it when there is a window or a proof to look at: apps/proving/due.py.
+    The follower sends it when there is a window or a proof to follow: apps/proving/due.py.
     """
     context = proving_context()
     if context is None:
@@ -79,7 +79,7 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 def proving_check(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Look at sectors ahead of their windows, declare bad ones faulty, forecast, watch disputes.
 
-    The follower sends it when there is something to look at or to declare: apps/proving/due.py.
+    The follower sends it when there is something to check or to declare: apps/proving/due.py.
     """
     context = proving_context()
     if context is None:

@@ -1,6 +1,6 @@
-"""The audit log, looked through and checked: who did what to which object, and whether its chain holds.
+"""The audit log, searched and checked: who did what to which object, and whether its chain holds.
 
-A whole check reads every line, so what was checked is remembered in Redis and the next look goes on from
+A whole check reads every line, so what was checked is stored in Redis and the next check goes on from
 there; the check from the start is asked for.  The database itself refuses to change or remove a line.
 """
 
@@ -37,7 +37,7 @@ SET_BACK: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What to look for; empty fields ask for all."""
+    """What to search for; empty fields match all."""
 
     who: str = ""
     """Part of the name of a person, token or process."""
@@ -59,7 +59,7 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """What one look at the log found."""
+    """What one check of the log found."""
 
     rows: list[AuditEntry]
     stopped_at: AuditEntry | None
@@ -100,7 +100,7 @@ def audit_page(viewer: Principal, wanted: AuditFilter, *, before: int = 0, limit
 
 
 def _numbered(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditEntry]:
-    """Bound the lines of some days by their numbers: what lies between is not looked at."""
+    """Bound the lines of some days by their numbers: what lies between is not read."""
     first, last = wanted.since, wanted.until
     newer = AuditEntry.objects.filter(at__gte=last + SET_BACK).order_by("at").first() if last else None
     older = AuditEntry.objects.filter(at__lt=first - SET_BACK).order_by("-at").first() if first else None
@@ -126,7 +126,7 @@ def _fitting(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditE
 
 
 def chain_check_latest() -> ChainCheck:
-    """Check the lines that are new since the last look, some at a time."""
+    """Check the lines that are new since the last check, some at a time."""
     before = _remembered()
     if before.broken is not None:
         return before

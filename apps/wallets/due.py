@@ -1,4 +1,4 @@
-"""Question by which a head tells whether wallets are asked for: apps/chain/heads/steps.py."""
+"""Query by which a head decides whether wallets are read: apps/chain/heads/steps.py."""
 
 from __future__ import annotations
 

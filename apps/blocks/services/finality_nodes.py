@@ -52,7 +52,7 @@ def nodes_query(links: Iterable[NodeLink], *, request: Callable[[NodeLink], Answ
 
 
 def voters_read(nodes: Sequence[F3Node]) -> dict[int, set[str]]:
-    """Return by which nodes each actor is voted for; empty where one of them does not tell."""
+    """Return by which nodes each actor is voted for; empty where one of them does not report it."""
     found: dict[int, set[str]] = {}
     for node, actors in zip(
         nodes, nodes_query([node.link for node in nodes], request=_participants), strict=True

@@ -60,7 +60,7 @@ def restored_mark(
 
 
 def _write(lease: F3Lease, **facts: datetime | int | str | None) -> None:
-    """Write it, unless another process asked for a lease meanwhile: the next pass looks again."""
+    """Write it, unless another process requested a lease meanwhile: the next pass reads again."""
     if F3Lease.objects.filter(pk=lease.pk, ticket=lease.ticket).update(**facts):
         for name, value in facts.items():
             setattr(lease, name, value)

@@ -16,7 +16,7 @@ RENEW_WITHIN: Final = 2
 """Instances before its end from which on it is renewed."""
 
 DISABLED, TICKET_INVALID, TICKET_EXPIRED, ISSUER_MISMATCH, STARTS_BEFORE, NOT_READY = 4, 5, 6, 7, 9, 10
-"""Codes of lotus; nodes of other makes are known by the words below."""
+"""Codes of lotus; other implementations are recognised by their texts below."""
 REFUSAL_TEXTS: Final[dict[str, int]] = {
     "f3 is disabled": DISABLED,
     "ticket is not valid": TICKET_INVALID,
@@ -93,6 +93,6 @@ def ticket_end(ticket: str, *, instance: int) -> int:
 
 
 def refusal_code_read(refusal: NodeRefused) -> int:
-    """Return lotus' code of a refusal, by its words where the node is of another make."""
+    """Return lotus' code of a refusal, by its text where the node is another implementation."""
     by_text = (code for text, code in REFUSAL_TEXTS.items() if text in refusal.reason.lower())
     return refusal.rpc_code if refusal.rpc_code in REFUSAL_TEXTS.values() else next(by_text, refusal.rpc_code)

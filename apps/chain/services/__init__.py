@@ -1,1 +1,1 @@
-"""Writing what the chain told: nodes and heads."""
+"""Writing what nodes report: nodes and heads."""

@@ -75,7 +75,7 @@ ACTIONS: Final[dict[str, DevnetAction]] = {
 def faults_set(*, principal: Principal, node: Node, faults: Mapping[str, FaultValue]) -> dict[str, Any]:
     """Set some faults; return those that changed with their new values.
 
-    Raises NoDevnet, BadValue for an unknown fault, NodeRefused with the node's words, NodeUnavailable.
+    Raises NoDevnet, BadValue for an unknown fault, NodeRefused with the node's reason, NodeUnavailable.
     """
     _devnet_require(node)
     unknown = sorted(set(faults) - set(FAULT_DEFAULTS))

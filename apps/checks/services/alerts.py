@@ -1,4 +1,4 @@
-"""What an evaluation means for alerts: which checks began to fail or pass again, and who is told."""
+"""What an evaluation means for alerts: which checks began to fail or pass again, and who is notified."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAY_MAX: Final = 1000
 
 @transaction.atomic
 def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notification]:
-    """Open and end alerts by an evaluation of all checks, and write what each channel is told.
+    """Open and end alerts by an evaluation of all checks, and write each channel's notifications.
 
     Run twice with the same report it writes nothing more.  `pool` names the network in notifications.
     """
@@ -78,7 +78,7 @@ def _alert_record(result: Result, row: Alert | None, *, now: datetime) -> Alert:
 def _events(
     channel: AlertChannel, *, failing: list[Alert], ended: list[Alert], now: datetime
 ) -> Iterator[tuple[Alert, AlertEvent]]:
-    """Yield what a channel is told: a check that fails at most once in `repeat_s`, even one that flaps."""
+    """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps."""
     names = {row.check_name for row in (*failing, *ended)}
     sent = Notification.objects.filter(
         channel=channel,

@@ -166,7 +166,7 @@ class Message(Timestamped):
             models.Index(F("updated_at").desc(), name="message_updated"),
         ]
         constraints = [
-            # The id comes first: operators look for it in all tenants.
+            # The id comes first: operators search for it in all tenants.
             models.UniqueConstraint(
                 fields=["push_id", "tenant"], nulls_distinct=False, name="message_push_id_once"
             ),

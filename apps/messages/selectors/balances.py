@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:
     """Return balances in attoFIL by address: the wallet's, refreshed at each head, else the last selection's.
 
-    A sender that has nothing to choose is not looked at, whatever it is paid meanwhile.
+    A sender that has nothing to choose is not read, whatever it is paid meanwhile.
     """
     addresses = [sender.address for sender in senders]
     held = dict(Wallet.objects.filter(address__in=addresses).values_list("address", "balance"))

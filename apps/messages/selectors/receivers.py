@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def kind_from_address(address: str) -> str:
-    """Return the kind that an address tells by itself; empty for most."""
+    """Return the kind that follows from an address alone; empty for most."""
     return actor_kind(address_parse(address)) if address else ""
 
 

@@ -1,4 +1,4 @@
-"""Which open messages somebody has to look at: the one definition that pages, checks and figures share."""
+"""Which open messages need attention: the one definition that pages, checks and figures share."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ LATE_EPOCHS: Final = 20
 
 
 def is_stuck(head: Head | None, network: Network | None) -> Q:
-    """Return which open messages somebody has to look at; ages are counted to the newest head."""
+    """Return which open messages need attention; ages are counted to the newest head."""
     found = Q(state=MessageState.UNFILLED, wait__in=STUCK, attempts__gte=STUCK_TRIES)
     if head is None or network is None:
         return found
@@ -68,7 +68,7 @@ def is_stuck(head: Head | None, network: Network | None) -> Q:
 
 
 def stuck_marked(rows: QuerySet[Message], *, head: Head | None, network: Network | None) -> QuerySet[Message]:
-    """Have each row say in `is_stuck` whether somebody has to look at it."""
+    """Have each row say in `is_stuck` whether it needs attention."""
     is_open = Q(state__in=[MessageState.UNFILLED, MessageState.FILLED])
     found = ExpressionWrapper(is_open & is_stuck(head, network), output_field=BooleanField())
     return rows.annotate(is_stuck=found)
@@ -86,7 +86,7 @@ def stuck_mark(messages: Iterable[Message], *, head: Head | None, network: Netwo
 
 
 def messages_stuck(viewer: Principal, *, head: Head | None, network: Network | None) -> QuerySet[Message]:
-    """Return the open messages that somebody has to look at, those with a deadline on chain first."""
+    """Return the open messages that need attention, those with a deadline on chain first."""
     return messages_open(viewer).filter(is_stuck(head, network)).order_by("priority", "created_at")
 
 

@@ -30,7 +30,7 @@ class DryRun:
 
     exit_code: int
     error: str
-    """The node's words if it fails."""
+    """The node's text if it fails."""
     gas_used: int
     gas_limit: int
     """What would be signed; 0 if it fails."""

@@ -22,7 +22,7 @@ GAP_PATIENCE_EPOCHS: Final = 5
 
 
 def _senders_with_flight(*, head: Head) -> list[str]:
-    """Return the senders whose gaps are looked for: with messages in flight, and none that could take a gap.
+    """Return the senders to search for gaps: with messages in flight, and none that could take a gap.
 
     A message that backs off takes none, nor one that is held up for some epochs.  Where a gap filler waits
     already another one would be too many.

@@ -67,7 +67,7 @@ class PublishResult:
     taken: set[str] = field(default_factory=set)
     """Ids that at least one node has."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Ids that some node refuses, with its words."""
+    """Ids that some node refuses, with its reason."""
     away: list[str] = field(default_factory=list)
     """Nodes that did not answer."""
 
@@ -153,7 +153,7 @@ def _publish(outgoing: Sequence[OutgoingMessage], *, now: datetime) -> PublishRe
 
 
 def _send(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> dict[str, str] | NodeUnavailable:
-    """Publish to one node what it lacks: id to the words of its refusal, empty if it has the message.
+    """Publish to one node what it lacks: id to the reason of its refusal, empty if it has the message.
 
     Runs in a thread without a database.
     """

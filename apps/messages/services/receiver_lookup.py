@@ -31,7 +31,7 @@ CHANGING: Final = frozenset({"placeholder", "ethaccount"})
 def receiver_kinds_resolve(addresses: Collection[str], *, known: Mapping[str, str]) -> dict[str, str]:
     """Return the kinds of receivers, asking a node for those that are not known yet.
 
-    `known` is what rows say.  What no node tells stays empty: the trial of the message will say what is
+    `known` is what rows say.  What no node knows stays empty: the trial of the message will say what is
     wrong with it.
     """
     kinds = {address: known.get(address) or kind_from_address(address) for address in addresses}

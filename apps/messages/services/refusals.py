@@ -1,4 +1,4 @@
-"""What actors said of messages that landed and failed: the receipt has an exit code and no words.
+"""What actors said of messages that landed and failed: the receipt has an exit code and no reason.
 
 The node executes the tipset again for it (StateReplay), so it is asked once a message, and only for
 what landed lately.

@@ -24,7 +24,7 @@ RBF_PERCENT_MIN: Final = 110
 ReplaceByFeePercentageMinimum."""
 
 RBF_RATIO_DEFAULT: Final = 1.25
-"""Used where the node does not tell its own."""
+"""Used where the node does not report its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def message_retry(*, message: Message, now: datetime, by: Principal | None = Non
             ),
             field="state",
         )
-    if row.wait == Wait.EXPIRED:  # whoever pushed it may push another in its place
+    if row.wait == Wait.EXPIRED:  # its caller may push another in its place
         raise BadMessage(
             gettext("epoch {expire_epoch} has passed: push it again").format(expire_epoch=row.expire_epoch),
             field="state",

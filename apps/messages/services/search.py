@@ -82,7 +82,7 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
 def _never_seen(refusal: NodeRefused) -> bool:
     """Return whether the node means that it does not have the message; any other word says nothing of it.
 
-    A node that lacks a tipset on the way back has not looked everywhere.
+    A node that lacks a tipset on the way back has not searched everything.
     """
     reason = refusal.reason
     return ("could not find" in reason or "not found" in reason) and not (

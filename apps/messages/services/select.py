@@ -2,7 +2,7 @@
 
 Everything that needs the network happens before the transaction; that then checks that the sender is
 still as it was read.  So a crash anywhere burns no nonce and gives none twice: what was signed but not
-stored is thrown away unseen, what was stored is published by whoever comes next.
+stored is thrown away unseen, what was stored is published by the next pass.
 Source: spec of sophon-messager service/message_selector.go, without its faults (newest first, one bad
 message stopping a round, at most 100 a head, expiry not enforced).
 """

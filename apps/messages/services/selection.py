@@ -79,7 +79,7 @@ class Selection:
     """Those of them that are not tried again at once."""
 
     refused: dict[str, str] = field(default_factory=dict)
-    """Those of them that an actor refuses, with its words."""
+    """Those of them that an actor refuses, with its reason."""
 
     def leave(self, row: Message, wait: Wait, text: str = "", *, is_failure: bool = False) -> None:
         """Leave a message for later and say why."""
@@ -142,7 +142,7 @@ def sender_chain_state_read(address: str, *, client: ChainClient, key: str) -> S
 def chain_nonces_advance(places: Iterable[tuple[str, int]]) -> None:
     """Note that the chain has executed these, sender and nonce: it wants the ones after them.
 
-    A sender with nothing to choose is not looked at, so its row would say for ever what was so at its last
+    A sender with nothing to choose is not read, so its row would say for ever what was so at its last
     choice.
     """
     after: dict[str, int] = {}

@@ -32,7 +32,7 @@ METHOD_MAX: Final = (1 << 63) - 1
 
 
 def message_validate(item: PushItem, *, principal: Principal) -> Message:
-    """Return the row that stores `item`; what takes a look at rows is not asked here.
+    """Return the row that stores `item`; what needs rows is not checked here.
 
     Raises BadMessage naming the field; NodeUnavailable only where an ID address has to be resolved.
     """

@@ -17,9 +17,9 @@ class ChainRoots(models.Model):
     state = CidField(blank=True, default="")
     """Of the actor."""
     deadlines = CidField(blank=True, default="")
-    """Of all deadlines with their partitions; the actor's own where the node does not tell it."""
+    """Of all deadlines with their partitions; the actor's own where the node does not report it."""
     each = models.JSONField(default=list)
-    """CIDs of the deadlines by index; empty where the node does not tell them."""
+    """CIDs of the deadlines by index; empty where the node does not report them."""
     read_height = models.BigIntegerField(default=-1)
     """The head at which everything about the miner was last read."""
 

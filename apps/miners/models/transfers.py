@@ -10,7 +10,7 @@ from apps.users.models import Tenant
 
 
 class MinerTransfer(Named):
-    """A miner went from one tenant to another; the row repeats the answer to whoever asks again."""
+    """A miner went from one tenant to another; the row repeats the answer to a repeated request."""
 
     miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="transfers")
     from_tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")

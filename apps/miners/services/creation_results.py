@@ -29,7 +29,7 @@ CREATIONS_DUE: Final = Prepared("creations_due", CREATIONS, ["text", "text"])
 def creations_follow() -> None:
     """Look at the CreateMiner messages that are on the way, and back at the ones that landed.
 
-    The second look finds a miner whose message left the chain in a reorganisation.
+    The second query finds a miner whose message left the chain in a reorganisation.
     """
     if not CREATIONS_DUE.rows([MinerState.ACTIVE, MessageState.LANDED]):
         return

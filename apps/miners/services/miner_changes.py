@@ -28,7 +28,7 @@ class MinerReading:
 
     facts: MinerFacts
     each: tuple[str, ...] | None
-    """CIDs of its deadlines, by index; empty if the node does not tell, None if they stayed."""
+    """CIDs of its deadlines, by index; empty if the node does not report them, None if they stayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def miner_change(
 
 
 def miner_store(change: MinerChange, *, height: int) -> None:
-    """Store what the chain says about a miner at a head, and tell of it."""
+    """Store what the chain says about a miner at a head, and publish it."""
     miner = change.miner
     with transaction.atomic():
         # An answer for an older head must not overwrite a newer one's: two tasks may run at once.

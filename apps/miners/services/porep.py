@@ -40,7 +40,7 @@ def porep_rules_list(miner: Miner, *, network: Network) -> dict[ChallengeRule, i
 
 
 def porep_set(miner: Miner, *, rule: str, network: Network, by: Principal) -> Miner:
-    """Seal the miner's sectors by another rule from now on; those that are begun keep theirs.
+    """Seal the miner's sectors by another rule from now on; those that are started keep theirs.
 
     Raises BadValue, NotAllowed.
     """

@@ -98,7 +98,7 @@ def _read(miner: Miner, known: ChainRoots | None, *, client: ChainClient, key: s
 def reward_estimate_refresh(*, client: ChainClient, height: int, key: str) -> None:
     """Store the chain's estimates of reward and power, by which costs per day are computed, if they are old.
 
-    A node that does not tell them leaves the row as it is.  Raises NodeUnavailable.
+    A node that does not report them leaves the row as it is.  Raises NodeUnavailable.
     """
     if RewardEstimate.objects.filter(height__gt=height - ESTIMATE_EPOCHS, height__lte=height).exists():
         return

@@ -128,7 +128,7 @@ def role_take(row: Role, *, now: datetime, note: str) -> bool:
 
 
 def role_lose(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> None:
-    """End a host's hold on a role; its token stays, so that its next words are known to be old."""
+    """End a host's hold on a role; its token stays, so that its next reports are known to be old."""
     advance(row, event, lease_until=None, since=now, note=note[:200], updated_at=now)
 
 
@@ -178,5 +178,5 @@ def roles_forget(miner: Miner) -> None:
 
 
 def roles_publish(miner: Miner) -> None:
-    """Have the pages of a miner look at its roles again."""
+    """Have the pages of a miner read its roles again."""
     publish(Change("role", miner.pk, miner.tenant_id))

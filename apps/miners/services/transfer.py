@@ -175,7 +175,7 @@ def waiting_messages_count(miner: Miner) -> int:
 def ownership_move(
     request: TransferRequest, *, miner: Miner, principal: Principal, sectors: int, now: datetime
 ) -> MinerTransfer:
-    """Write the new tenant into row and right, take the miner from the old one's tokens, and tell.
+    """Write the new tenant into row and right, take the miner from the old one's tokens, and publish it.
 
     The caller still holds the locks of `transfer_lock`.  That the pool makes blocks for it stays.
     """
@@ -219,6 +219,6 @@ def transfer_audit(row: MinerTransfer, *, principal: Principal) -> None:
 
 
 def transfer_publish(miner: Miner, *, tenants: Sequence[Tenant]) -> None:
-    """Have the pages of these tenants, and the operator's, look at everything again."""
+    """Have the pages of these tenants, and the operator's, read everything again."""
     for tenant in tenants:
         publish(Change(MOVED, miner.pk, tenant.pk))

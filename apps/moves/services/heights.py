@@ -64,7 +64,7 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
 def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Let another program prove a miner's windows from a height on, and make its blocks.
 
-    Refused where a proof of such a window has begun here.  Asked again with the same height nothing changes.
+    Refused where a proof of such a window has started here.  The same height again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
     head = _height_check(height, by=by)

@@ -13,7 +13,7 @@ from apps.sectors.models import Job
 
 
 class CheckRun(Named, Timestamped):
-    """One look of one host at the files of some sectors of a deadline."""
+    """One check by one host of the files of some sectors of a deadline."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = CHECK_TRANSITIONS
 

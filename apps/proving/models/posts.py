@@ -93,7 +93,7 @@ class ProofAttempt(Timestamped):
     host = models.CharField(max_length=100, blank=True)
     """Name of the worker that held the job when the state was written; empty: none."""
     reason = models.CharField(max_length=300, blank=True)
-    """Why it is in its state, in words; of a stalled one also who was asked beside it."""
+    """Why it is in its state, in words; of a stalled one also which host it was offered to."""
     proof = models.BinaryField(null=True)
     partitions = models.JSONField(default=list)
     skipped = models.JSONField(default=dict)

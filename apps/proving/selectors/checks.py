@@ -1,4 +1,4 @@
-"""Reading the looks at sectors' files and what they found."""
+"""Reading the checks of sectors' files and what they found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def checks_latest(miners: Iterable[Miner], *, index: int | None = None) -> QuerySet[CheckRun]:
-    """Return the looks at sectors of these miners, newest first; those of one deadline."""
+    """Return the checks of sectors of these miners, newest first; those of one deadline."""
     rows = CheckRun.objects.filter(miner__in=miners).select_related("miner").order_by("-pk")
     return rows if index is None else rows.filter(deadline_index=index)
 

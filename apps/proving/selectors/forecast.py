@@ -63,7 +63,7 @@ def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[st
 
 
 def _forecast_risk(deadline: Deadline) -> str:
-    """Return what the last look ahead found: what is lacking, or that measured times are too long."""
+    """Return what the last forecast found: what is lacking, or that measured times are too long."""
     if deadline.lacks:
         return "; ".join(deadline.lacks.values())[:200]
     if deadline.miss is not None and deadline.miss >= AMBER:

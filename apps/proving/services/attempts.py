@@ -1,7 +1,7 @@
-"""Attempts at a window's proof: begun, ended, and put in the place of one that came to nothing.
+"""Attempts at a window's proof: started, ended, and put in the place of one that failed.
 
 Everything that reads an attempt's state to write the next one holds the row of its proof, and the proof moves
-before its attempts do: so two tasks never wait for each other, and nothing is begun twice.
+before its attempts do: so two tasks never wait for each other, and nothing is started twice.
 """
 
 from __future__ import annotations

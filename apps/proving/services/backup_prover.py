@@ -95,7 +95,7 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
 
 
 def _backup_hosts(post: WindowPost, *, context: ProvingContext) -> list[Worker]:
-    """Return the provers that can make this proof and are not at it."""
+    """Return the provers that can make this proof and hold no attempt at it."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     jobs = [one.work for one in running_attempts_list(post)]
     holder = jobs[0].worker if jobs else None
@@ -208,7 +208,7 @@ def _backup_request(
 def _stalled_cancel(
     post: WindowPost, attempts: list[ProofAttempt], reasons: list[StallReason | None], context: ProvingContext
 ) -> None:
-    """Cancel the attempt that stands still: its host is told with its next heartbeat, and may begin anew."""
+    """Cancel the attempt without progress: its host learns it with its next heartbeat, and may start over."""
     pairs = zip(attempts, reasons, strict=True)
     attempt, stall = next((one, stall) for one, stall in pairs if stall is not None and stall.is_stalled)
     log.warning("proof_given_up", post=str(post.uuid), reason=stall.text)

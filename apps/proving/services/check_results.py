@@ -1,4 +1,4 @@
-"""What looks at sectors' files have found, kept by sector and store."""
+"""What checks of sectors' files have found, stored by sector and store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def checks_collect(context: ProvingContext) -> None:
-    """End every look whose job has ended."""
+    """End every check whose job has ended."""
     for_each_isolated(
         RUNNING.rows(), lambda run: check_collect(run, context=context), event="check_not_taken"
     )
@@ -44,7 +44,7 @@ RUNNING: Final[Compiled[CheckRun]] = Compiled(
 
 
 def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
-    """End a look if its job has ended: what was found is kept, a failure says nothing about the files."""
+    """End a check if its job has ended: what was found is stored, a failure says nothing about the files."""
     job = run.job
     if job is None:
         _fail(run, "its job no longer exists", context)
@@ -131,7 +131,7 @@ def _proof_error(job: Job) -> str:
 def results_store(
     run: CheckRun, *, bad: Sequence[dict[str, Any]], numbers: Collection[int], context: ProvingContext
 ) -> None:
-    """Keep what a look has found of each sector in its store."""
+    """Store what a check has found of each sector in its store."""
     height = context.head.height
     in_store = SectorCheck.objects.filter(miner=run.miner, store=run.store)
     known = {row.number: row for row in in_store.filter(is_good=False)}

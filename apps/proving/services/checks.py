@@ -1,7 +1,7 @@
-"""Sectors' files are looked at two deadlines before their faults must be declared, and once more if bad.
+"""Sectors' files are checked two deadlines before their faults must be declared, and once more if bad.
 
-A look is a job like a proof: hosts in charge of the store read the files and open one random leaf of each
-sector, at a set pace.  What was found is kept by store and sector.
+A check is a job like a proof: hosts in charge of the store read the files and open one random leaf of each
+sector, at a set pace.  What was found is stored by store and sector.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from apps.sectors.models import Worker
 
 RETENTION_DAYS: Final = 30
-"""Looks that are older are forgotten with the next one at the same deadline."""
+"""Checks that are older are deleted with the next one at the same deadline."""
 
 
 def checks_begin(context: ProvingContext) -> None:
-    """Begin the looks that are due at this head; a deadline that cannot be read holds up no other."""
+    """Begin the checks that are due at this head; a deadline that cannot be read holds up no other."""
     height, params = context.head.height, context.network.proving
     due = DUE.rows(height=height, ahead=height + ahead_epochs(params))
     for_each_isolated(due, lambda row: _checks_begin_ahead(row, context=context), event="check_not_begun")
@@ -81,7 +81,7 @@ CHECKS_BAD: Final[Compiled[int]] = Compiled(
 
 
 def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
-    """Have every sector looked at that the next window must prove; returns how many jobs that makes.
+    """Have every sector checked that the next window must prove; returns how many jobs that makes.
 
     Without a host in charge nothing begins: the next head tries again, until the cut-off.
     """
@@ -104,7 +104,7 @@ def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
 
 
 def _checks_repeat(deadline: Deadline, *, context: ProvingContext) -> int:
-    """Have the sectors looked at again that were bad, once before the cut-off and a while after the first."""
+    """Have the sectors checked again that were bad, once before the cut-off and a while after the first."""
     provers = checkers_list(deadline.miner, context=context)
     rows = SectorCheck.objects.filter(
         miner=deadline.miner,
@@ -125,14 +125,14 @@ def _checks_repeat(deadline: Deadline, *, context: ProvingContext) -> int:
 
 
 def _is_recent(deadline: Deadline, context: ProvingContext) -> bool:
-    """Return whether the last second look began just now, whatever became of it."""
+    """Return whether the last second check began just now, whatever became of it."""
     pause = timedelta(seconds=interval_epochs(context.network.proving) * context.network.epoch_s)
     same = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index, kind=CheckKind.AGAIN)
     return same.filter(created_at__gt=context.now - pause).exists()
 
 
 def checkers_list(miner: Miner, *, context: ProvingContext) -> list[Worker]:
-    """Return the hosts of the miner's tenant that look at sectors, and were heard of lately."""
+    """Return the hosts of the miner's tenant that check sectors, and sent a heartbeat lately."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     return provers_online(tenant_id=miner.tenant_id, since=since, kind=JobKind.SECTOR_CHECK)
 
@@ -140,7 +140,7 @@ def checkers_list(miner: Miner, *, context: ProvingContext) -> list[Worker]:
 def _runs(
     deadline: Deadline, wanted: dict[int, list[int]], *, kind: CheckKind, stores: dict[int, tuple[str, ...]]
 ) -> list[CheckRun]:
-    """Return the looks at these sectors, one for each partition and store."""
+    """Return the checks of these sectors, one for each partition and store."""
     runs: dict[tuple[int, str], CheckRun] = {}
     for index, numbers in wanted.items():
         for number in numbers:
@@ -180,7 +180,7 @@ def store_uids_read(miner: Miner, *, names: Collection[str]) -> dict[str, str]:
 def _begin(
     deadline: Deadline, runs: Sequence[CheckRun], provers: list[Worker], context: ProvingContext
 ) -> int:
-    """Write looks and their jobs; a store that no host in charge has is left until one has."""
+    """Write checks and their jobs; a store that no host in charge has is left until one has."""
     known = {store for prover in provers for store in prover.stores}
     able = [run for run in runs if run.store in known]
     numbers = sorted({number for run in able for number in run.sectors})

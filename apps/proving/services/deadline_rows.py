@@ -68,7 +68,7 @@ def _faults_since(
     """Return at which head each faulty sector of a deadline was first seen so, whatever partition it is in.
 
     One whose head nobody has written down counts from the deadline's oldest fault, `unknown`: the chain ends
-    a sector that is faulty for too long, and may do so earlier than told, never later.
+    a sector that is faulty for too long, and may do so earlier than stated, never later.
     """
     before = {
         number: part.faulty_since.get(str(number), height if unknown is None else unknown)

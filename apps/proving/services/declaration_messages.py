@@ -59,7 +59,7 @@ def declaration_push(
 def declaration_outcome_resolve(
     row: Recovery | FaultDeclaration, *, message: Message, context: ProvingContext
 ) -> tuple[str, str]:
-    """Return the event that a message's end makes, and why; two empty words while it has none."""
+    """Return the event that a message's end makes, and why; two empty texts while it has none."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         return "LAND", ""
     if message.state not in ENDED or context.head.height >= row.cutoff_epoch:

@@ -1,8 +1,8 @@
 """Sectors whose files are known bad are declared faulty before the cut-off of their window.
 
-Known bad is a sector that two looks in a row, a while apart, found missing or damaged in a store that was
+Known bad is a sector that two checks in a row, a while apart, found missing or damaged in a store that was
 there both times, the second one shortly before the cut-off, and that no other store has good.  One that a
-single look ahead of this window found bad in another store waits for that store's second look while there is
+single check ahead of this window found bad in another store waits for that store's second one while there is
 time for it.  What is faulty already, on its way back or declared for this window is left alone.
 """
 
@@ -168,7 +168,7 @@ def declaration_move(row: FaultDeclaration, *, message: Message | None, context:
 
 
 def _may_have_landed(row: FaultDeclaration, message: Message | None, context: ProvingContext) -> bool:
-    """Return whether the message is in flight, and blocks before the cut-off may still tell of it."""
+    """Return whether the message is in flight, and blocks before the cut-off may still include it."""
     if message is None or row.state != DeclarationState.SENT or message.state != MessageState.FILLED:
         return False
     return context.head.height < row.cutoff_epoch + context.network.confidences.message

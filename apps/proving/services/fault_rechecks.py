@@ -1,6 +1,6 @@
-"""Sectors that a proof leaves out are looked at again for as long as it has not been sent.
+"""Sectors that a proof leaves out are checked again for as long as it has not been sent.
 
-The look is a proof over these sectors alone.  Those that can be read again get into a new proof of the whole
+The check is a proof over these sectors alone.  Those that can be read again get into a new proof of the whole
 partition; the one in hand is kept as a fallback, and is sent when the better one is not there in time.
 """
 
@@ -56,7 +56,7 @@ def faults_recheck(post: WindowPost, *, context: ProvingContext) -> None:
 
 
 def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
-    """See what the look has found, if it has ended."""
+    """Take up what the check has found, if it has ended."""
     job = attempt.work
     if job.state not in ENDED and not job_is_lapsed(job, now=context.now):
         return
@@ -141,7 +141,7 @@ def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
 
 
 def _readable(post: WindowPost, job: Job) -> set[int]:
-    """Return the sectors that a finished look could read."""
+    """Return the sectors that a finished check could read."""
     if job.state != JobState.DONE:
         return set()
     faults = {int(number) for number in job.result.get("faults", ())}

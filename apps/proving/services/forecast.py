@@ -48,7 +48,7 @@ MEASURED_EPOCHS: Final = 4
 def forecasts_follow(miners: Sequence[Miner], *, context: ProvingContext, written: Collection[int]) -> None:
     """Judge the deadlines whose forecast may have changed: `written` ones, challenged ones, and odd ones.
 
-    A window that is not challenged waits for its prover, and is told from the row alone.
+    A window that is not challenged waits for its prover, and is judged from the row alone.
     """
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     provers = {

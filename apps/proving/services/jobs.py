@@ -93,7 +93,7 @@ def job_create(
         sectors=tuple(sectors),
         deadline=window.deadline,
         close_epoch=window.close_epoch,
-        # a host that is told how long is left may choose the quicker form, which not every chain takes
+        # a host that knows how long is left may choose the quicker form, which not every chain takes
         seconds_left=max(window.seconds_left, 0) if takes_containers_here() else 0,
     )
     return Job.objects.create(
@@ -119,7 +119,7 @@ def check_job_create(
     offered_to: Sequence[int] | None,
     store: str = "",
 ) -> Job:
-    """Write a job that looks at sectors' files; proofs and their re-checks go first."""
+    """Write a job that checks sectors' files; proofs and their re-checks go first."""
     inputs = SectorCheckInputs(
         miner_id=miner.actor_id or 0,
         post_proof=miner.post_proof,

@@ -1,4 +1,4 @@
-"""How likely a window is missed, told from what reading, proving and landing took lately on the same hosts.
+"""How likely a window is missed, estimated from how long reading, proving and landing took on its hosts.
 
 With measured times of n proofs (r_i to read, p_i to prove) and m landings (l_j epochs), a proof that is begun
 at epoch b misses its window with the share of the n*m pairs for which

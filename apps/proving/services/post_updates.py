@@ -17,6 +17,6 @@ def post_publish(post: WindowPost) -> None:
 
 
 def post_update(post: WindowPost, **data: Any) -> None:
-    """Store what changes without a step, and tell of it."""
+    """Store what changes without a step, and publish it."""
     update_returning(post, WindowPost.objects.filter(pk=post.pk), **data)
     post_publish(post)

@@ -78,7 +78,7 @@ def posts_advance(context: ProvingContext) -> None:
     """Move every proof whose window has not closed, one after the other; a failing one stops no other.
 
     Two passes meet: that of a head, and that of a prover that has just ended.  Each proof is moved by one of
-    them at a time; the other goes on with the rest, and looks at it anew afterwards.
+    them at a time; the other goes on with the rest, and reads it again afterwards.
     """
     rows, messages = _posts_to_move(context)
     at_work: list[WindowPost] = []
@@ -201,7 +201,7 @@ def _close(post: WindowPost, context: ProvingContext) -> None:
 
 
 def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
-    """Return whether the message is in flight and nobody has yet looked at the window's last blocks."""
+    """Return whether the message is in flight and the window's last blocks are not read yet."""
     is_out = post.state == PostState.SENT and message is not None and message.state == MessageState.FILLED
     return is_out and tracked_height() < post.close_epoch
 

@@ -117,7 +117,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
 
 
 def _empty(post: WindowPost, context: ProvingContext) -> None:
-    """Leave partitions of which no sector can be read, until the files are looked at again."""
+    """Leave partitions of which no sector can be read, until the files are checked again."""
     if post.attempt(AttemptKind.FALLBACK):
         fallback_use(post, context=context, why="no sectors can be read now")
         return

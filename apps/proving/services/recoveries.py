@@ -31,7 +31,7 @@ def recoveries_advance(context: ProvingContext) -> None:
     """Move every recovery that is under way.
 
     Two passes meet here, as in `posts_advance`.  A miner's recoveries are moved by one of them at a time,
-    since only one of its declarations brings the miner's debt; the other pass looks at them anew afterwards.
+    since only one of its declarations brings the miner's debt; the other pass reads them again afterwards.
     """
     rows = IN_PROGRESS.rows()
     at_work: list[Recovery] = []

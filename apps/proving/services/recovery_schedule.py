@@ -32,7 +32,7 @@ def recoveries_begin(miner: Miner, *, context: ProvingContext) -> int:
     rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=context.head.height + 1)
     for deadline in rows.prefetch_related("partitions"):
         if not miner.works_at(deadline.open_epoch):
-            continue  # whoever proves the window declares what it recovers
+            continue  # the program that proves the window declares what it recovers
         waiting = {part.index: set(part.faulty) - set(part.recovering) for part in deadline.partitions.all()}
         if any(_choose(deadline, waiting, context)):
             count += _begin(miner, deadline, waiting, context)
@@ -42,10 +42,10 @@ def recoveries_begin(miner: Miner, *, context: ProvingContext) -> int:
 def _choose(
     deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext
 ) -> list[tuple[int, list[int]]]:
-    """Return what is begun now: a partition and some of its sectors for each message.
+    """Return what is started now: a partition and some of its sectors for each message.
 
-    Left alone is what is under way or was just looked at; what failed for this window goes last, so that
-    sectors whose files are gone do not take the others' room.
+    Left alone is what is in progress or was just checked; what failed for this window goes last, so that
+    sectors whose files are missing do not take the others' room.
     """
     policy = proving_policy(deadline.miner_id)
     same = Recovery.objects.filter(

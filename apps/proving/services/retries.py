@@ -38,7 +38,7 @@ def retry_pause_compute(tries: int, *, window: int) -> int:
 
 
 def last_try_epoch_compute(post: WindowPost, *, network: Network) -> int:
-    """Return the last epoch in which a proof may be begun: its message takes an epoch to land at least."""
+    """Return the last epoch in which a proof may be started: its message takes an epoch to land at least."""
     return post.close_epoch - max(2, network.proving.window // LAST_SHARE)
 
 

@@ -1,7 +1,7 @@
 """When a proof job counts as stalled although its host sends heartbeats.
 
 A host renews its lease from a thread of its own, while its kernel, its disk or a foreign program may hang.
-It is judged by the console's heads and by what it has told, never by its clock, and against the time that
+It is judged by the console's heads and by what it has reported, never by its clock, and against the time that
 its window leaves: what takes minutes on one network takes seconds on another.
 """
 
@@ -42,7 +42,7 @@ class StallReason:
 
 
 def stall_detect(job: Job, *, context: ProvingContext, last: int) -> StallReason | None:
-    """Judge a leased job of which the result must be begun anew by epoch `last`; None while it does well."""
+    """Judge a leased job whose work must be started anew by epoch `last`; None while it makes progress."""
     if job.state != JobState.LEASED or job.claimed_height is None or job.moved_height is None:
         return None
     if is_unheard(job, now=context.now):

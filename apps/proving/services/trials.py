@@ -35,7 +35,7 @@ class CheckUnavailable(Conflict):
 
 
 def sector_test(miner: Miner, *, number: int, principal: Principal, context: ProvingContext) -> CheckRun:
-    """Have a host in charge look at one sector's files and open one random leaf.
+    """Have a host in charge check one sector's files and open one random leaf.
 
     Raises NotAllowed, NotFound for a sector that is in no deadline, CheckUnavailable.
     """

@@ -1,4 +1,4 @@
-"""Which windows are challenged, and the proofs that are begun for them."""
+"""Which windows are challenged, and the proofs that are started for them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _posts_begin(
     """
     try:
         with transaction.atomic():
-            # Whoever says from which height on another program proves waits for this, or comes first.
+            # Setting the height from which another program proves waits for this lock, or comes first.
             row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
             if not row.works_at(window.open):
                 return 0

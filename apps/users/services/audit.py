@@ -49,7 +49,7 @@ def audit_entries_record(acts: Sequence[AuditEvent]) -> list[AuditEntry]:
     if not acts:
         return []
     with connection.cursor() as cursor:
-        # Two statements: one would have looked for the last line before it waited for the lock.
+        # Two statements: one would have read the last line before it waited for the lock.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AUDIT_LOCK])
         cursor.execute(AUDIT_LAST)
         last = cursor.fetchone()

@@ -1,6 +1,6 @@
 """What a fresh pool needs to be used: its tenant, an operator, and a token for each of its programs.
 
-Every step looks first, so that it can be killed anywhere and run again.
+Every step reads first, so that it can be killed anywhere and run again.
 """
 
 from __future__ import annotations

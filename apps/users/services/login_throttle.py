@@ -1,4 +1,4 @@
-"""Slowing down whoever fails to sign in, by name and by address, and reading who failed lately."""
+"""Slowing down failing sign-ins, by name and by address, and reading who failed lately."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Logging in, slower after each failure: per name and place, per name, and per place.
 
 An attempt that comes too early is refused without looking at password or code, so guessing gains nothing.
-Each try is written down as a failure before it is looked at: a hundred at one moment are a hundred failures.
+Each try is recorded as a failure before it is checked: a hundred at one moment are a hundred failures.
 A right password does not forgive the failures of a person who has a second factor; only the second step does.
 """
 
@@ -61,7 +61,7 @@ def person_login(
 def second_step_verify(person: User, *, code: str, source: str, now: datetime) -> str:
     """Verify the code that follows a right password; returns which factor it was.
 
-    Raises LoginThrottled without looking at the code, WrongCode.
+    Raises LoginThrottled without checking the code, WrongCode.
     """
     attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     factor = code_accept(person, code=code.replace("\0", ""), now=now)

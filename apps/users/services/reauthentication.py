@@ -37,7 +37,7 @@ def is_reauthenticated(session: MutableMapping[str, Any], *, now: datetime) -> b
 
 
 def password_reauthenticate(person: User, *, password: str, source: str, now: datetime) -> bool:
-    """Check the password of somebody who is in.  Raises LoginThrottled without looking at it."""
+    """Check the password of somebody who is in.  Raises LoginThrottled without checking it."""
     attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     is_right = person.check_password(password)
     if is_right:
@@ -59,7 +59,7 @@ def passkey_reauthenticate(
 ) -> None:
     """Verify the answer of one of their passkeys, which must have verified its owner.
 
-    Raises LoginThrottled without looking at it, PasskeyRefused.
+    Raises LoginThrottled without checking it, PasskeyRefused.
     """
     attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person, must_verify=True)

@@ -54,7 +54,7 @@ def _wallets_due() -> list[Wallet]:
 def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
     """Refresh balance, nonce and number of the wallets that are due; returns how many changed.
 
-    Whether any is, apps/wallets/due.py tells.  Raises NodeUnavailable if no node answers.
+    Whether any is, apps/wallets/due.py decides.  Raises NodeUnavailable if no node answers.
     """
     served_wallets_sync(now=now)
     wallets = _wallets_due()
@@ -91,7 +91,7 @@ def _answers(client: ChainClient, calls: Sequence[tuple[str, Sequence[Any]]]) ->
 def wallet_update(
     wallet: Wallet, *, balance: int | None, nonce: int | None, actor_id: int | None, now: datetime
 ) -> None:
-    """Store what the chain said, and tell the pages."""
+    """Store what the chain said, and publish it to the pages."""
     Wallet.objects.filter(pk=wallet.pk).update(
         balance=balance, nonce=nonce, actor_id=actor_id, checked_at=now
     )

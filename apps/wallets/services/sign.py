@@ -77,7 +77,7 @@ def messages_sign(
 
 
 def _rule_of(answer: Signature | DomainError) -> str:
-    """Name the rule of the signer's policy that allowed a signature, where the signer told."""
+    """Name the rule of the signer's policy that allowed a signature, where the signer reports it."""
     return answer.rule if isinstance(answer, RuledSignature) else ""
 
 

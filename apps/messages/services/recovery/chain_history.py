@@ -69,7 +69,7 @@ class History:
     def landed(self, nonces: Collection[int], *, low: int = 0) -> dict[int, Landed]:
         """Return the messages that used these nonces; those that nobody has used yet are missing.
 
-        Nothing is looked for below the height `low`.  Raises NodeUnavailable, NodeRefused.
+        Nothing is searched below the height `low`.  Raises NodeUnavailable, NodeRefused.
         """
         found: dict[int, Landed] = {}
         wanted = set(nonces)
