@@ -9,7 +9,7 @@ import pytest
 from apps.blocks.models import F3Lease
 from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import f3_participate
-from apps.blocks.services.finality_status import f3_ask
+from apps.blocks.services.finality_status import f3_status_read
 from apps.blocks.services.finality_tickets import TERM
 from apps.core import clock
 from tests.acceptance.chain import NodeRefused
@@ -44,9 +44,9 @@ def test_the_node_votes_under_our_lease_and_finality_goes_on(mining: tuple[RealN
         pytest.skip("the node runs without F3")
     [link] = f3_links()
     ours = [miner.row]
-    wait_until(lambda: f3_ask(link).is_running, within_s=STEP_S, what="the node's F3")
-    assert miner.row.actor_id not in f3_ask(link).miners
-    begun = f3_ask(link)
+    wait_until(lambda: f3_status_read(link).is_running, within_s=STEP_S, what="the node's F3")
+    assert miner.row.actor_id not in f3_status_read(link).miners
+    begun = f3_status_read(link)
 
     seen: set[int] = set()
 
@@ -57,20 +57,24 @@ def test_the_node_votes_under_our_lease_and_finality_goes_on(mining: tuple[RealN
             seen.add(lease.from_instance)
         return len(seen) >= LEASES
 
-    wait_until(is_renewed, within_s=STEP_S, what=lambda: f"{F3Lease.objects.values()}\n{f3_ask(link)}")
+    wait_until(
+        is_renewed, within_s=STEP_S, what=lambda: f"{F3Lease.objects.values()}\n{f3_status_read(link)}"
+    )
 
     lease = F3Lease.objects.get(miner=miner.row)
-    said = f3_ask(link)
+    said = f3_status_read(link)
     assert said.miners == (miner.row.actor_id,)
     assert lease.network == node.call("F3GetManifest")["NetworkName"]
     assert max(seen) <= lease.ends <= max(seen) + TERM
     wait_until(
-        lambda: _finalized(link) > (begun.finalized or 0), within_s=STEP_S, what=lambda: str(f3_ask(link))
+        lambda: _finalized(link) > (begun.finalized or 0),
+        within_s=STEP_S,
+        what=lambda: str(f3_status_read(link)),
     )
     certificate: dict[str, Any] = node.call("F3GetLatestCertificate")
     assert certificate["Signers"] not in ([], [0]), "somebody's power is behind it"
-    print(f"F3: instance {f3_ask(link).instance}, {_finalized(link)} epochs are final")
+    print(f"F3: instance {f3_status_read(link).instance}, {_finalized(link)} epochs are final")
 
 
 def _finalized(link: Any) -> int:
-    return f3_ask(link).finalized or 0
+    return f3_status_read(link).finalized or 0

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.selectors.nodes import block_links, f3_links
 from apps.blocks.services.finality import f3_participate, f3_stop
-from apps.blocks.services.finality_status import f3_share
+from apps.blocks.services.finality_status import f3_statuses_store
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.rounds import rounds_interrupt
@@ -67,7 +67,7 @@ def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
     if sums_up:
         if miners_mining():
             links = {str(node): link_to(node.url, node.token) for node in nodes_for_reading()}
-            f3_share(links, height=head.height)
+            f3_statuses_store(links, height=head.height)
         kept = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
         rounds_sum_up(before=clock.now() - kept)
     return head.key

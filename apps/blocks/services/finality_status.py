@@ -29,8 +29,8 @@ STORED_S: Final = 300
 ANSWER_S: Final = 5.0
 
 
-def f3_ask(link: NodeLink, *, height: int | None = None) -> F3Participation:
-    """Ask one node, while the head has this height."""
+def f3_status_read(link: NodeLink, *, height: int | None = None) -> F3Participation:
+    """Return what one node reports of F3, while the head has this height."""
 
     def ask(method: str) -> object:
         return link.call(method, [], timeout_s=ANSWER_S)
@@ -68,9 +68,9 @@ def _finalized(link: NodeLink) -> int | None:
     return int(chain[-1]["Epoch"]) if chain else None
 
 
-def f3_share(links: Mapping[str, NodeLink], *, height: int) -> None:
-    """Ask the nodes and store their answers for the pages; the head has this height."""
-    answers = nodes_query(links.values(), request=partial(f3_ask, height=height))
+def f3_statuses_store(links: Mapping[str, NodeLink], *, height: int) -> None:
+    """Read what the nodes report of F3, and store it for the pages; the head has this height."""
+    answers = nodes_query(links.values(), request=partial(f3_status_read, height=height))
     with suppress(RedisError, OSError):
         cache.set(F3_STATUS_KEY, dict(zip(links, answers, strict=True)), STORED_S)
     publish(Change(F3_CHANGE, "nodes", OPERATOR))

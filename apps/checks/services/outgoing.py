@@ -45,10 +45,10 @@ def notification_send(row: Notification) -> None:
     if row.channel.kind == ChannelKind.EMAIL:
         mail_send(row, address=target)
     else:
-        webhook_post(row, url=target, secret=secret)
+        webhook_send(row, url=target, secret=secret)
 
 
-def webhook_post(row: Notification, *, url: str, secret: str) -> None:
+def webhook_send(row: Notification, *, url: str, secret: str) -> None:
     """Post the body as JSON; any answer from 200 to 299 is good.  Raises NotDelivered."""
     body = json.dumps(row.body).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "Poolsite", "Connection": "close"}
@@ -65,7 +65,7 @@ def webhook_post(row: Notification, *, url: str, secret: str) -> None:
         raise NotDelivered(say("HTTP status {status}").format(status=status))
 
 
-def mail_text(row: Notification) -> str:
+def _mail_text(row: Notification) -> str:
     """Return what an e-mail says below its subject: each finding once, what it costs, and where to look."""
     body, findings = row.body, row.body.get("findings", ())
     lines = (
@@ -73,7 +73,7 @@ def mail_text(row: Notification) -> str:
         if not findings
         else [
             say("Check failing since {since}: {title}").format(
-                title=body["title"], since=moment(body["since"])
+                title=body["title"], since=_time_text(body["since"])
             ),
             "",
         ]
@@ -89,7 +89,7 @@ def mail_text(row: Notification) -> str:
     return "\n".join(lines)
 
 
-def moment(text: str) -> str:
+def _time_text(text: str) -> str:
     """Return a moment of a body as people read it."""
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
 
@@ -98,7 +98,7 @@ def mail_send(row: Notification, *, address: str) -> None:
     """Send an e-mail through the server of `EMAIL_URL`.  Raises NotDelivered."""
     message = EmailMessage(
         subject=" ".join(row.text.split())[:SUBJECT_MAX],
-        body=mail_text(row),
+        body=_mail_text(row),
         to=[address],
         headers={"Message-ID": f"<{row.uuid}@poolsite>"},
     )

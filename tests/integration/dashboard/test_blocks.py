@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from apps.blocks.models import Block, F3Lease, MiningDay, Round
 from apps.blocks.selectors.finality import F3_STATUS_KEY, F3Participation
-from apps.blocks.services.finality_status import f3_ask
+from apps.blocks.services.finality_status import f3_status_read
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Node
@@ -199,7 +199,7 @@ class Link:
     ],
 )
 def test_a_nodes_part_in_f3_is_read(answers, said):
-    assert f3_ask(Link(**answers)) == said  # type: ignore[arg-type]
+    assert f3_status_read(Link(**answers)) == said  # type: ignore[arg-type]
 
 
 def test_a_wins_timeline_names_each_step_with_its_milliseconds(won):
