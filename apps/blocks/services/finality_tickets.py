@@ -60,7 +60,7 @@ def _voted(lease: F3Lease, node: F3Node, ticket: str) -> dict[str, Any]:
         participation: dict[str, Any] = node.link.call("F3Participate", [ticket], timeout_s=ANSWER_S)
     except NodeRefused as refusal:
         if refusal_code_read(refusal) in REFUSAL_TEXTS.values():
-            _reserve(lease, *before)  # the node says that it does not vote by this one
+            _reserve(lease, *before)  # the node says that it does not vote by this ticket
         raise
     return participation
 

@@ -55,7 +55,7 @@ def _resolve(addresses: list[str], *, client: ChainClient) -> dict[str, str]:
         for address in addresses:
             try:
                 code = str(client.call("StateGetActor", address, [], timeout_s=LOOKUP_S)["Code"]["/"])
-            except NodeRefused:  # no such actor yet
+            except NodeRefused:  # the chain has no such actor yet
                 continue
             if code in names and names[code] not in CHANGING:
                 found[address] = (actor_kind(UNDEF, code_name=names[code]), code)

@@ -68,10 +68,10 @@ def attempt_fail(post: WindowPost, *, attempt: ProofAttempt, context: ProvingCon
     with transaction.atomic():
         failed_try_record(post, context=context, reason=reason)
         attempt_end(attempt, event="FAIL", context=context, reason=reason)
-        attempt_succeed(post, context=context)
+        attempt_promote(post, context=context)
 
 
-def attempt_succeed(post: WindowPost, *, context: ProvingContext) -> None:
+def attempt_promote(post: WindowPost, *, context: ProvingContext) -> None:
     """Make the attempt that is left the first one, waited for as if it had been alone all the time."""
     for attempt in running_attempts_list(post)[:1]:
         if attempt.state == AttemptState.STALLED:
@@ -94,7 +94,7 @@ def attempt_drop(post: WindowPost, *, attempt: ProofAttempt, context: ProvingCon
         if attempt.work.state != JobState.FAILED:
             return False
         attempt_end(attempt, event="CANCEL", context=context, reason=reason)
-        attempt_succeed(row, context=context)
+        attempt_promote(row, context=context)
         left = row.attempt(AttemptKind.FIRST)
         if left is not None:
             Job.objects.filter(pk=left.work.pk, state=JobState.READY).update(offered_to=None)

@@ -106,7 +106,7 @@ def compaction_plan(
     )
     (trial,) = messages_try(context.client, [message], context.head.key)
     info = deadline_info(row.period_start, index, context.head.height, context.network.proving)
-    # A window before the next opening its sectors must stand still.
+    # From one window before its next opening a deadline's sectors must not move.
     last = info.next_not_elapsed().open - context.network.proving.window - 1
     return CompactionPlan(
         deadline=index,
@@ -146,7 +146,7 @@ def compaction_send(
     if plan.refusal:
         raise CannotCompact(gettext("the chain would refuse it: {refusal}").format(refusal=plan.refusal))
     with transaction.atomic():
-        Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)  # two clicks come one after the other
+        Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)  # a second click waits for the first
         _none_open_require(miner, of_deadline)
         message = message_push(
             principal=miner_principal(miner),

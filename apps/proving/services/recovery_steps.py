@@ -63,7 +63,7 @@ def recovery_move(row: Recovery, *, message: Message | None, context: ProvingCon
         if message is not None and message.state == MessageState.FILLED:
             _step(row, "REVERT", context)
         elif context.head.height >= row.open_epoch + context.network.proving.window:
-            # The window is over: if the proof has landed they are good, else they are faulty again.
+            # The window is over: if its proof has landed the sectors are good, else they are faulty again.
             if _is_recovered(row):
                 _step(row, "DONE", context, error="")
             else:

@@ -212,7 +212,7 @@ def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext)
         data |= {"landed_height": message.height, "exit_code": 0, "error": ""}
         event = "LAND"
     elif is_outdated(post, message=message, context=context):
-        event = "RESEND"  # the branch is another one: the proof itself was not at fault
+        event = "RESEND"  # the chain took another branch: the proof itself was not at fault
     else:
         event, data = "AGAIN", data | NO_PROOF | retry_schedule(post, context=context)
     note_record(post, context=context, text=reason)
