@@ -179,7 +179,7 @@ def unseal_answer(job: Job) -> EventAnswer:
 def unsealed_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
     """Take the bytes that a host unsealed, if they are the piece's; the same again is fine.
 
-    Raises JobUnknown, LeaseLost, UploadCut, PieceBusy, PieceMismatch.
+    Raises JobUnknown, LeaseLost, UploadIncomplete, PieceBusy, PieceMismatch.
     """
     jobs = Job.objects.filter(kind=JobKind.UNSEAL, miner__tenant_id=tenant_id)
     job = jobs.filter(uuid=job_id).select_related("miner").first() if is_uuid(job_id) else None
