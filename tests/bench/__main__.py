@@ -13,6 +13,7 @@ import importlib
 import os
 import pkgutil
 import platform
+import shlex
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -122,7 +123,7 @@ def main(names: list[str], *, keeps: bool = False) -> int:
     """Measure and print; 1 if a limit was missed or a figure has regressed, 2 if ratios had no baselines."""
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # a line for each request would be measured too
     sys.stdout.write(f"{machine()}\n")
-    command = f"`python -m tests.bench --keep {' '.join(names)}`".replace(" `", "`")
+    command = f"`{shlex.join(['python', '-m', 'tests.bench', '--keep', *names])}`"
     missed, baselines = 0, Baselines(BASELINES, command=command, keeps=keeps)
     for module in modules_named(names):
         sys.stdout.write(f"{module.__name__.rpartition('.')[2]}\n")
