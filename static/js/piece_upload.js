@@ -8,14 +8,13 @@
   const token = JSON.parse(document.body.getAttribute("hx-headers"))["x-csrftoken"];
   const say = (text, tone = "") => { says.hidden = !text; says.textContent = text; says.dataset.tone = tone; };
   const ask = async (path, options) => {
-    const headers = { Accept: "application/json", "X-CSRFToken": token, "Content-Type": "application/octet-stream", ...options.headers };
+    const kind = "application/octet-stream";
+    const headers = { Accept: "application/json", "X-CSRFToken": token, "Content-Type": kind, ...options.headers };
     const answer = await fetch(form.dataset.pieceUpload + path, { ...options, headers });
     const body = await answer.json();
     if (!answer.ok) throw Object.assign(new Error(body.message), { status: answer.status });
     return body;
   };
-  const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
-
   const TERMS = ["client", "allocation", "deal", "start_epoch", "purpose"];
   const typed = (name) => form.elements[name].value.trim();
   const terms = () => Object.fromEntries(TERMS.map((name) => [name, typed(name)]).filter(([, text]) => text));
@@ -40,7 +39,7 @@
       } catch (error) {
         if (error.status && error.status < 500 && error.status !== 409) throw error;
         if (++failures > TRIES) throw error;
-        await wait(Math.min(2 ** failures, 30));
+        await new Promise((done) => setTimeout(done, 1000 * Math.min(2 ** failures, 30)));
         piece = await ask(path, { method: "GET" }).catch((again) => { if (again.status === 404) throw again; return piece; });
       }
     }
@@ -61,7 +60,7 @@
       say(`Not uploaded: ${error.message}`, "bad");
     } finally {
       button.disabled = false;
-      document.body.dispatchEvent(new Event("piece-sent"));
+      document.body.dispatchEvent(new Event("resync"));
     }
   });
 })();

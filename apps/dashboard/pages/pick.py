@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import path
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_safe
 
+from apps.dashboard.fragments import fragment
 from apps.dashboard.pickers import SOURCES, suggested
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get, miner_principal
@@ -39,11 +40,8 @@ def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> H
     chosen = next((choice.label for choice in choices if choice.value == text), "")
     if text and not choices:
         chosen = say("No results for “{text}”.").format(text=text)
-    return render(
-        request,
-        "core/_picker_options.html",
-        {"choices": choices, "id": field, "chosen": chosen, "live": True},
-    )
+    options = render_to_string("core/_picker_options.html", {"choices": choices, "id": field})
+    return HttpResponse(options + fragment("core/_picker_chosen.html", chosen=chosen, id=field))
 
 
 urlpatterns: Final = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django import template
 from django.urls import reverse
@@ -13,8 +13,11 @@ from apps.core import formatting
 from apps.dashboard.html_time import time_html
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from django.template.context import Context
 
+    from apps.dashboard.cards import Action
     from apps.dashboard.pickers import Picker
 
 Shown = dict[str, Any]
@@ -138,6 +141,13 @@ def field(context: Context, name: str, label: str, **options: Any) -> Shown:
     return {"id": name, "value": bound.shown, "error": bound.error, "name": name, "label": label} | options
 
 
+@register.inclusion_tag("core/_choose.html", takes_context=True)
+def choose(context: Context, name: str, label: str, options: Iterable[Any], **more: Any) -> Shown:
+    """Return a line of the page's form whose value is one of a few: texts, or pairs of value and text."""
+    pairs = [(option, option) if isinstance(option, str) else option for option in options]
+    return field(context, name, label, options=pairs, **more)
+
+
 @register.inclusion_tag("core/_picker.html", takes_context=True)
 def picker(context: Context, name: str, label: str, picker: Picker, **options: Any) -> Shown:
     """Return a line of the page's form whose value is one of many."""
@@ -148,3 +158,26 @@ def picker(context: Context, name: str, label: str, picker: Picker, **options: A
 def picker_several(context: Context, name: str, label: str, picker: Picker, **options: Any) -> Shown:
     """Return a line of the page's form whose values are some of many."""
     return field(context, name, label, picker=picker, **options)
+
+
+@register.inclusion_tag("core/_row_acts.html")
+def row_acts(actions: Sequence[Action], key: object, target: str, end: str = "") -> Shown:
+    """Return what can be done to a row; `target`, its key and `end` are the id of what answers."""
+    return {"actions": actions, "key": key, "target": target, "end": end}
+
+
+@register.inclusion_tag("users/_passkey_form.html", takes_context=True)
+def passkey_form(context: Context, label: str, action: str, options: str, **more: Any) -> Shown:
+    """Return a form that a passkey answers; it sends along what the page keeps for the next one."""
+    sent = {"next": context.get("next", ""), "kept": context.get("kept", ())}
+    return {"label": label, "action": action, "options": options, "kind": "get"} | sent | more
+
+
+TOPBAR: Final = ("chain_status", "bell", "person", "themes")
+"""What the bar at the top of each page needs of the layout."""
+
+
+@register.inclusion_tag("_topbar.html", takes_context=True)
+def topbar(context: Context) -> Shown:
+    """Return what the bar at the top shows, and where to come back to when the theme is changed."""
+    return {name: context[name] for name in TOPBAR} | {"here": context["request"].get_full_path()}

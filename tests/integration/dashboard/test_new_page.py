@@ -65,11 +65,15 @@ def height(context):
 
 LIVE: Final = {"tides": LivePage({"head": (height,)})}
 """
-PAGE = '{% extends "base.html" %}{% block main %}<h1>Tides</h1><p>At height {{ height }}.</p>{% endblock %}'
+PAGE = '{% extends "page.html" %}{% block page %}<p>At height {{ height }}.</p>{% endblock %}'
 PAGE_WITH_FRAGMENT = (
-    '{% extends "base.html" %}{% block main %}{% include "tides/_height.html" %}{% endblock %}'
+    '{% extends "live_page.html" %}{% block page %}'
+    '{% include "tides/_height.html" with height=height live=False only %}{% endblock %}'
 )
-FRAGMENT = '<p id="f-tides"{% if live %} hx-swap-oob="true"{% endif %}>At height {{ height }}.</p>'
+FRAGMENT = (
+    "{# height; live: bool #}"
+    '<p id="f-tides"{% if live %} hx-swap-oob="true"{% endif %}>At height {{ height }}.</p>'
+)
 
 READ_ONLY = {"pages/tides.py": VIEW, "templates/tides/page.html": PAGE}
 WITH_FRAGMENT = {

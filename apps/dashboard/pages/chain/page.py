@@ -78,7 +78,7 @@ def chain_context() -> dict[str, Any]:
             fees, label=say("base fee of the newest {tipsets}").format(tipsets=plural(len(fees), "tipset"))
         ),
         "fee_now": formatting.fee_text(int(heads[0].base_fee)) if heads else formatting.NOTHING,
-        "fee_span": say("{lowest} to {highest}").format(lowest=lowest, highest=highest) if fees else "",
+        "span": say("{lowest} to {highest}").format(lowest=lowest, highest=highest) if fees else "",
         "reorgs": heads_taken_back(REORGS_SHOWN),
     }
 

@@ -106,7 +106,9 @@ def page(
         data=PageData(viewer),
         status=status,
         nodes=devnet_nodes(viewer),
-        **context,
+        node=context["node"],
+        verdict=context["verdict"],
+        panel=context,
     )
 
 
@@ -157,7 +159,7 @@ def answered(
     status = 422 if is_refused else 200
     if not getattr(request, "htmx", False):
         return page(request, viewer, context, status=status)
-    return render(request, "fault_injection/_panel.html", context, status=status)
+    return render(request, "fault_injection/_panel.html", {"panel": context}, status=status)
 
 
 @require_POST

@@ -54,7 +54,7 @@ def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageD
 def approvals_context(data: PageData) -> dict[str, Any]:
     """Return the wishes to serve an account, the open ones first, and whether the viewer decides."""
     rows = sorted(approvals_visible(data.viewer), key=lambda row: (row.approved_at is not None, row.pk))
-    return {"approvals": rows, "may_approve": data.viewer.may("admin")}
+    return {"approvals": rows, "may_act": data.viewer.may("admin")}
 
 
 def table(context: FragmentContext) -> Iterable[str]:

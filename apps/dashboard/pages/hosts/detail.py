@@ -44,6 +44,19 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
+CARDS: Final = (
+    "hosts/_head.html",
+    "hosts/_slots.html",
+    "hosts/_settings.html",
+    "hosts/_stores.html",
+    "hosts/_disks.html",
+    "hosts/_leftovers.html",
+    "hosts/_failures.html",
+    "hosts/_log.html",
+)
+"""What a change of a host renders anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlotRow:
     """A stage with its slots, and what runs in them."""
@@ -194,8 +207,8 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         return
     log_watch(worker)
     host = host_detail(worker, context.data)
-    for part in ("head", "slots", "settings", "stores", "disks", "leftovers", "failures", "log"):
-        yield fragment(f"hosts/_{part}.html", host=host)
+    for template in CARDS:
+        yield fragment(template, host=host)
     yield fragment(
         "messages/_facts.html", facts=host.facts, title=_("Hardware and version"), key="host-facts"
     )

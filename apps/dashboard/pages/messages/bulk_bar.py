@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
@@ -10,6 +9,7 @@ from django.utils.translation import gettext as say
 
 from apps.core import formatting
 from apps.core.clock import now
+from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.pages.messages.selection import counted
 
 if TYPE_CHECKING:
@@ -31,21 +31,6 @@ BULK_LABELS: Final = (
 """What can be done to a whole queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class BulkBar:
-    """What stands below a list for the rows that were picked."""
-
-    actions: tuple[tuple[str, str], ...]
-    """Label and address of what can be done; empty for who may only read, or where nothing waits."""
-    csv: str
-    count: str
-    """How many messages fit the filter."""
-    until: str
-    """When they were counted."""
-    state: str
-    """The filter that all of them fit."""
-
-
 def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pager: Pager) -> BulkBar:
     """Return what can be done to selected rows, and how many the whole filter has.
 
@@ -60,10 +45,21 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pag
     elif wanted in OPEN_STATES and not is_whole:
         count, is_more = counted(rows)
     actions = BULK_LABELS if viewer.may("sign") and (not state or state in OPEN_STATES) else ()
+    number = say("{count}+").format(count=formatting.whole(count)) if is_more else formatting.whole(count)
+    if state or q:
+        select_all = say("Select all matching ({number})")
+        all_selected = say("All matching selected ({number})")
+    else:
+        select_all = say("Select all in progress ({number})")
+        all_selected = say("All in progress selected ({number})")
     return BulkBar(
-        actions=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
-        csv=reverse("messages-csv"),
-        count=say("{count}+").format(count=formatting.whole(count)) if is_more else formatting.whole(count),
-        until=now().isoformat(),
-        state=wanted,
+        label=say("Selected messages"),
+        one=say("message selected"),
+        many=say("messages selected"),
+        select_all=select_all.format(number=number),
+        all_selected=all_selected.format(number=number),
+        action=reverse("messages-csv"),
+        acts=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
+        filter=(("state", wanted), ("q", q), ("until", now().isoformat())),
+        is_csv=True,
     )

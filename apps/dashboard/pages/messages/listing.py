@@ -120,7 +120,7 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         here=here,
         csv=reverse("messages-csv") + "?" + urlencode({"state": state, "q": q}),
         can_send=viewer.may("sign"),
-        selection=bulk_bar(data, fitting, state=state, q=q, pager=pager),
+        bulk=bulk_bar(data, fitting, state=state, q=q, pager=pager),
     )
 
 

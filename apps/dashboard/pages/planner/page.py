@@ -92,7 +92,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
     plan, values, wrong = plan_typed(given, present)
     outcome = simulate(plan)
     costs, why = costs_of(miner, outcome, data)
-    size = miner.sector_size if miner is not None else 0
+    address, size = ("", 0) if miner is None else (miner.address, miner.sector_size)
     per_day_size = " ".join(formatting.size(int(size * outcome.per_day))) if size else ""
     return page_render(
         request,
@@ -101,24 +101,28 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="planner",
         data=data,
         wrong=next(iter(wrong.values()), None),
-        miners=[(one.address, one.name or one.address) for one in data.miners if one.address],
-        miner="" if miner is None else miner.address,
-        values={key: int(values[key].value) for key in ("hosts", "rooms")},
-        sources={key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
-        rows=step_rows(values, outcome, wrong),
         per_day=tenths(outcome.per_day),
         per_day_size=per_day_size,
         limit=limit_text(plan, outcome),
         sector_time=formatting.time_left(outcome.sector_s)
         if outcome.sector_s >= 60
         else formatting.duration(outcome.sector_s),
-        rooms_use=outcome.use.get(DISK),
         gains=gain_rows(plan, outcome),
-        costs=cost_rows(costs, outcome.per_day) if costs is not None else [],
-        payers=payer_rows(costs, data) if costs is not None else [],
-        costs_error=why,
-        gas_is_guess=costs is not None and costs.price.is_guess,
-        fresh=f"{reverse('planner')}?{urlencode({'miner': '' if miner is None else miner.address})}",
+        farm={
+            "miners": [(one.address, one.name or one.address) for one in data.miners if one.address],
+            "miner": address,
+            "values": {key: int(values[key].value) for key in ("hosts", "rooms")},
+            "sources": {key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
+            "rows": step_rows(values, outcome, wrong),
+            "rooms_use": outcome.use.get(DISK),
+            "fresh": f"{reverse('planner')}?{urlencode({'miner': address})}",
+        },
+        money={
+            "costs": cost_rows(costs, outcome.per_day) if costs is not None else [],
+            "payers": payer_rows(costs, data) if costs is not None else [],
+            "error": why,
+            "gas_is_guess": costs is not None and costs.price.is_guess,
+        },
     )
 
 

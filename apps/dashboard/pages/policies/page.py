@@ -48,6 +48,8 @@ class MinersProposal:
     """Whether the rule names no receiver, so that it signs for anybody's miner."""
     editors: tuple[str, ...]
     """Whose code approves the change here."""
+    shown_by: str = ""
+    """The miner whose page shows it; empty on the signer's own."""
 
     @property
     def names(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from django.shortcuts import redirect, render
@@ -102,7 +103,8 @@ def signing_of(viewer: Principal, miner: Miner) -> dict[str, Any]:
         state = policy_read(viewer, address=wallet.address)
     except DomainError as refusal:
         return {**found, "unknown": refusal.reason}
-    return {**found, "wallet": wallet, "proposal": miners_proposal(wallet, state, [miner.address])}
+    proposal = miners_proposal(wallet, state, [miner.address])
+    return {**found, "wallet": wallet, "proposal": proposal and replace(proposal, shown_by=miner.address)}
 
 
 urlpatterns: Final = [

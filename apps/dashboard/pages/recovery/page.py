@@ -35,21 +35,15 @@ def context_of() -> dict[str, Any]:
     """Return what the page's parts need."""
     row = recovery_row()
     found = list(unmatched_open()[:SHOWN])
-    return {
-        "recovery": row,
-        "is_on": is_on(row),
-        "verdict": verdict_of(row, undecided=len(found)),
-        "facts": facts_of(row),
-        "questions": questions_of(row),
-        **choices_of(found),
-    }
+    parts = {"is_on": is_on(row), "facts": facts_of(row), "questions": questions_of(row), **choices_of(found)}
+    return {"verdict": verdict_of(row, undecided=len(found)), "recovery": parts}
 
 
 def all_parts(context: FragmentContext) -> Iterable[str]:
     """Render the sentence, the facts and the messages anew, for the operator alone."""
     if not context.viewer.is_operator:
         return
-    shown = {**context_of(), "may_decide": context.viewer.may("admin")}
+    shown = {**context_of(), "may_act": context.viewer.may("admin")}
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
     yield fragment("recovery/_state.html", **shown)
     yield fragment("recovery/_messages.html", **shown)
@@ -91,7 +85,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Recovery"),
         section="messages",
         page_key="recovery",
-        may_decide=viewer.may("admin"),
+        may_act=viewer.may("admin"),
         error=form.why,
         **context_of(),
     )

@@ -64,6 +64,11 @@ class ListFilter:
         """Return what stands beside state and search."""
         return {"miner": self.miner, "host": self.host, "store": self.store}
 
+    @property
+    def is_placed(self) -> bool:
+        """Return whether anything beside state and search is narrowed."""
+        return any(self.places.values())
+
 
 def narrowed(viewer: Principal, wanted: ListFilter, *, data: PageData) -> QuerySet[Sector]:
     """Return the viewer's sectors that fit."""

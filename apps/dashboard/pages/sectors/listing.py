@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
 from apps.core.formatting import plural
+from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import STAGES
@@ -90,6 +91,21 @@ def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
     return tuple(acts)
 
 
+def bulk_bar(wanted: ListFilter) -> BulkBar:
+    """Return what can be done to picked rows of the filter."""
+    return BulkBar(
+        label=gettext("Selected sectors"),
+        one=gettext("sector selected"),
+        many=gettext("sectors selected"),
+        select_all=gettext("Select all matching, up to 1,000"),
+        all_selected=gettext("All matching selected"),
+        action=reverse("sectors-change", args=["extend"]),
+        acts=bulk_acts(wanted.state),
+        filter=(("state", wanted.state), ("q", wanted.q), *(one for one in wanted.places.items() if one[1])),
+        is_hidden=True,
+    )
+
+
 @require_safe
 @sign_in_required
 def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -120,18 +136,14 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         verdict=list_verdict_of(data),
         facets=facets_of(here, STATES, state=state, q=q, **wanted.places),
         filtered=bool(wanted.kept),
-        state=state,
-        q=q,
-        others=[one for one in wanted.places.items() if one[1]],
+        wanted=wanted,
         places=[(name, label, getattr(wanted, name)) for name, label in PLACES],
-        is_placed=any(wanted.places.values()),
         here=here,
         csv=reverse("sectors-csv") + "?" + urlencode(wanted.kept),
         can_pledge=viewer.may("write"),
         may_pick=viewer.may("sign"),
-        bulk=bulk_acts(state) if viewer.may("sign") else (),
+        bulk=bulk_bar(wanted) if viewer.may("sign") and bulk_acts(state) else None,
         pledge_label="Pledge…" if viewer.may("write") else "",
-        pledge_href=reverse("pledge"),
     )
 
 

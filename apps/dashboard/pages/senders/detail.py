@@ -103,7 +103,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
 
 def head_context(detail: SenderDetail) -> dict[str, Any]:
     """Return what the head of the page needs."""
-    return {"sender": detail.row, "found": detail.found, "actions": detail.actions}
+    return {"sender": detail.row, "found": detail.found, "acts": detail.actions}
 
 
 OPS: Final = {"pause": SenderState.FORBIDDEN, "resume": SenderState.ALIVE}

@@ -39,6 +39,16 @@ if TYPE_CHECKING:
 
 EVENTS_SHOWN: Final = 30
 MOVES_SHOWN: Final = 20
+CARDS: Final = (
+    "storage/_head.html",
+    "storage/_attachments.html",
+    "storage/_sectors.html",
+    "storage/_checks.html",
+    "storage/_found.html",
+    "storage/_moves.html",
+    "storage/_events.html",
+)
+"""What a change of a store renders anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +150,8 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         store = store_detail(store_get(context.viewer, context.key, now=context.data.at), context.data)
     except StoreUnknown:
         return
-    for part in ("head", "attachments", "sectors", "checks", "found", "moves", "events"):
-        yield fragment(f"storage/_{part}.html", store=store)
+    for template in CARDS:
+        yield fragment(template, store=store)
     yield fragment("messages/_facts.html", facts=store.facts, title=_("Settings"), key="store-facts")
 
 

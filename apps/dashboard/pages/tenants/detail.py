@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.tenants.listing import SHOWN, tenant_label
-from apps.dashboard.pages.tenants.rates import rate_row
+from apps.dashboard.pages.tenants.rates import RateRow, rate_row
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
@@ -34,7 +35,8 @@ from apps.users.services.tenant_management import can_manage_tenants, tenant_edi
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.users.models import Tenant
+    from apps.dashboard.pickers import Picker
+    from apps.users.models import MinerGrant, SignerGrant, Tenant
     from apps.users.principals import Principal
 
 
@@ -56,6 +58,20 @@ TEXTS: Final = {
     ),
 }
 """What is asked first: title, what it means, button."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPage:
+    """What the cards of a tenant's page show."""
+
+    tenant: Tenant
+    miners: list[MinerGrant]
+    signers: list[SignerGrant]
+    rates: list[RateRow]
+    services: tuple[str, ...]
+    give_miner: Picker
+    give_wallet: Picker
+    may_manage: bool
 
 
 class TenantForm(PageForm):
@@ -91,17 +107,19 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
         form,
         title=row.name,
         section="tenants",
-        tenant=row,
         state=tenant_label(row),
-        miners=miners[:SHOWN],
-        signers=signers[:SHOWN],
         shown=SHOWN,
         has_more=len(miners) > SHOWN or len(signers) > SHOWN,
-        rates=[rate_row(used) for used in rates_used(row)],
-        services=SERVICES,
-        can_manage_tenants=can_manage_tenants(viewer),
-        give_miner=picker(viewer, "miner", value=form.typed["miner"]),
-        give_wallet=picker(viewer, "wallet", value=form.typed["address"]),
+        page=TenantPage(
+            tenant=row,
+            miners=list(miners[:SHOWN]),
+            signers=list(signers[:SHOWN]),
+            rates=[rate_row(used) for used in rates_used(row)],
+            services=SERVICES,
+            give_miner=picker(viewer, "miner", value=form.typed["miner"]),
+            give_wallet=picker(viewer, "wallet", value=form.typed["address"]),
+            may_manage=can_manage_tenants(viewer),
+        ),
     )
 
 

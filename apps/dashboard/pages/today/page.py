@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -78,28 +78,23 @@ def sectors_context(data: PageData) -> dict[str, Any]:
     rows = [sector_row(sector, data=data) for sector in recent_sectors(data.viewer)]
     can_pledge = data.viewer.may("write") and any(miner.address for miner in data.miners)
     return {
-        "today_sectors": rows,
-        "sector_counts": "in progress first",
+        "sectors": rows,
         "pledge_label": "Pledge…" if can_pledge else "",
-        "pledge_href": reverse("pledge"),
     }
 
 
 def messages_context(data: PageData) -> dict[str, Any]:
     rows = stuck_marked(messages_visible(data.viewer), head=data.head, network=data.network)[:SHOWN]
-    return {
-        "today_messages": [message_row(row, data.names) for row in rows],
-        "message_counts": "newest first",
-    }
+    return {"messages": [message_row(row, data.names) for row in rows]}
 
 
 def wallets_context(data: PageData) -> dict[str, Any]:
     rows = sorted(data.wallets, key=lambda wallet: wallet.balance or 0)[:SHOWN]
-    return {"today_wallets": [wallet_row(row, data=data) for row in rows]}
+    return {"wallets": [wallet_row(row, data=data) for row in rows]}
 
 
 def hosts_context(data: PageData) -> dict[str, Any]:
-    return {"today_hosts": [host_row(row, data=data, may_act=False) for row in data.workers[:SHOWN]]}
+    return {"hosts": [host_row(row, data=data, may_act=False) for row in data.workers[:SHOWN]]}
 
 
 def page_context(data: PageData) -> dict[str, Any]:
