@@ -1,8 +1,10 @@
 // What htmx and its ws extension leave open: focus, the live mark, close codes, rows that are not on this page.
 (() => {
   "use strict";
+  const find = (id) => document.getElementById(id);
+  const on = (names, act, node = document) => { for (const name of names.split(" ")) node.addEventListener(name, act); };
   const mark = (tone, word) => {
-    const live = document.getElementById("f-live");
+    const live = find("f-live");
     if (live) { live.dataset.tone = tone; live.textContent = live.dataset[word]; }
   };
 
@@ -12,12 +14,12 @@
     const frame = document.createElement("template");
     frame.innerHTML = text;
     for (const part of [...frame.content.children]) {
-      if (document.getElementById(part.id)) continue;
-      if (part.dataset.list && document.getElementById(part.dataset.list)) unseen.add(part.id);
+      if (find(part.id)) continue;
+      if (part.dataset.list && find(part.dataset.list)) unseen.add(part.id);
       part.remove();
     }
-    for (const id of unseen) if (document.getElementById(id)) unseen.delete(id); // the page was fetched since
-    const pill = document.getElementById("new-rows");
+    for (const id of unseen) if (find(id)) unseen.delete(id); // the page was fetched since
+    const pill = find("new-rows");
     if (pill && unseen.size) { pill.hidden = false; pill.querySelector("b").textContent = unseen.size; }
     return frame.innerHTML;
   };
@@ -31,40 +33,36 @@
   });
 
   // "/" goes to the search of the top bar, from wherever nobody is writing.
-  document.addEventListener("keydown", (event) => {
-    const field = document.getElementById("q");
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !field?.offsetParent) return;
+  on("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !find("q")?.offsetParent) return;
     if (event.target.closest("input, textarea, select, [contenteditable]")) return;
     event.preventDefault();
-    field.focus();
+    find("q").focus();
   });
 
-  // What is shown once is copied with one click; without a script it is selected by hand.
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.hidden = !navigator.clipboard;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
-      button.textContent = "Copied";
-    });
-  }
+  // What is shown once is selected and copied with one click; the newer way needs a page with a certificate.
+  on("click", ({ target: { id, dataset } }) => {
+    if (id === "stale-retry") resync();
+    if (dataset.copy) { find(dataset.copy).select(); document.execCommand("copy"); }
+  });
 
   // A form that was pushed has no token of its own: it goes with the page's.
-  document.addEventListener("submit", ({ target: form }) => {
+  on("submit", ({ target: form }) => {
     if (form.method !== "post" || form.elements.csrfmiddlewaretoken || form.hasAttribute("hx-post")) return;
     const token = JSON.parse(document.body.getAttribute("hx-headers"))["x-csrftoken"];
     form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "csrfmiddlewaretoken", value: token }));
   });
 
   let held = null;
-  document.addEventListener("htmx:wsBeforeMessage", () => { held = document.activeElement; });
-  document.addEventListener("htmx:wsAfterMessage", () => {
+  on("htmx:wsBeforeMessage", () => { held = document.activeElement; });
+  on("htmx:wsAfterMessage", () => {
     // A pushed row is a new element: give its focus back, without scrolling.
-    if (held?.id && !held.isConnected) document.getElementById(held.id)?.focus({ preventScroll: true });
+    if (held?.id && !held.isConnected) find(held.id)?.focus({ preventScroll: true });
     held = null;
   });
 
   let ofMain = null; // of forms that answer with all of main, the one sent last is shown, whichever is answered last
-  document.addEventListener("htmx:beforeRequest", ({ detail: { target, xhr } }) => {
+  on("htmx:beforeRequest", ({ detail: { target, xhr } }) => {
     if (target.matches("main")) ofMain = xhr;
     const answered = (swap) => {
       if (swap.detail.xhr !== xhr) return;
@@ -72,113 +70,111 @@
       if (target.matches("main") && xhr !== ofMain) { swap.detail.shouldSwap = false; return; }
       // A push may replace the row while its request is under way; htmx would swap the answer into the removed row, unseen.
       if (target.isConnected) return;
-      swap.detail.target = document.getElementById(target.id) ?? target;
+      swap.detail.target = find(target.id) ?? target;
       if (!ofPage(swap)) return;
       // The answer to a form replaced all of main meanwhile: it is newer than what the page asked for before.
       swap.detail.shouldSwap = false;
-      fetching = document.getElementById("f-page")?.classList.contains("htmx-request") ?? false;
+      fetching = find("f-page")?.classList.contains("htmx-request") ?? false;
     };
     target.addEventListener("htmx:beforeSwap", answered);
   });
 
   // Chromium scrolls to a focused hx-preserve input while it waits outside the swapped region: stay where the reader was.
   let y = 0;
-  document.addEventListener("htmx:beforeSwap", () => { y = scrollY; });
-  document.addEventListener("htmx:afterSwap", () => scrollTo(0, y));
+  on("htmx:beforeSwap", () => { y = scrollY; });
+  on("htmx:afterSwap", () => scrollTo(0, y));
 
   // Countdowns run between frames; the server's time of the page is the reference, so a wrong clock here does not matter.
   const skew = Date.now() - Number(document.documentElement.dataset.now || Date.now());
-  const words = (left) => left < 60 ? `${left} s` : left < 600 ? `${Math.floor(left / 60)} min ${String(left % 60).padStart(2, "0")} s`
-    : left < 3600 ? `${Math.floor(left / 60)} min` : left < 86400 ? `${Math.floor(left / 3600)} h ${String(Math.floor(left % 3600 / 60)).padStart(2, "0")}`
-    : `${Math.floor(left / 86400)} d ${String(Math.floor(left % 86400 / 3600)).padStart(2, "0")} h`;
+  const now = () => (Date.now() - skew) / 1000;
+  const two = (count) => String(Math.floor(count)).padStart(2, "0");
+  const words = (left) => left < 60 ? `${left} s` : left < 600 ? `${Math.floor(left / 60)} min ${two(left % 60)} s`
+    : left < 3600 ? `${Math.floor(left / 60)} min` : left < 86400 ? `${Math.floor(left / 3600)} h ${two(left % 3600 / 60)}`
+    : `${Math.floor(left / 86400)} d ${two(left % 86400 / 3600)} h`;
   let asked = 0;
-  setInterval(() => {
+  const countdowns = () => {
     let over = false;
     for (const at of document.querySelectorAll("[data-until]")) {
-      const left = Math.round(Number(at.dataset.until) - (Date.now() - skew) / 1000);
+      const left = Math.round(Number(at.dataset.until) - now());
       at.textContent = words(Math.max(left, 0));
       over ||= left < -2;
     }
     // A countdown that ended without a push: what it stood for has happened, so fetch what comes next.
-    if (over && Date.now() - asked > 10000) { asked = Date.now(); document.body.dispatchEvent(new Event("resync")); }
-  }, 1000);
+    if (over && Date.now() - asked > 10000) { asked = Date.now(); resync(); }
+  };
 
   // Nothing is pushed when no head comes: the bar finds out by itself, in the words of pulse.py.
-  setInterval(() => {
-    const say = document.querySelector("#f-head .say[data-late]"), time = (Date.now() - skew) / 1000;
-    if (!say || time < say.dataset.late) return;
-    const [tone, word] = time < say.dataset.gone ? ["warn", "no new head"] : ["bad", "chain stalled"];
+  const pulse = () => {
+    const say = document.querySelector("#f-head .say[data-late]");
+    if (!say || now() < say.dataset.late) return;
+    const [tone, word] = now() < say.dataset.gone ? ["warn", "no new head"] : ["bad", "chain stalled"];
     if (say.dataset.tone === tone || say.dataset.tone === "bad") return;
     say.dataset.tone = tone;
     say.querySelector("use").setAttribute("href", `#i-${tone}`);
     say.lastChild.textContent = word;
-  }, 1000);
+  };
 
   // One polite line for who cannot see the page: its verdict, when that has changed, at most every 10 s.
   let said = "", spoken = 0;
-  setInterval(() => {
-    const verdict = document.getElementById("f-verdict")?.textContent.trim() ?? "";
-    if (!said) said = verdict;
+  const announce = () => {
+    const verdict = find("f-verdict")?.textContent.trim() ?? "";
+    said ||= verdict;
     if (verdict === said || Date.now() - spoken < 10000) return;
-    document.getElementById("announce").textContent = said = verdict;
+    find("announce").textContent = said = verdict;
     spoken = Date.now();
-  }, 1000);
+  };
 
-  document.addEventListener("htmx:wsOpen", () => mark("ok", "live"));
-  document.addEventListener("htmx:wsClose", (event) => {
-    const { code } = event.detail.event;
-    mark("bad", "offline");
-    if (code === 4401) { location.reload(); return; } // the server sends the page to the login
-    // The extension dials again after 1006, 1011, 1012 and 1013 only; proxies and servers also say 1000, 1001, 1005.
-    if (code <= 1005) setTimeout(() => event.detail.socketWrapper.reconnect(), 500 + 4500 * Math.random());
-  });
-
-  // No socket: the page fetches itself now and then, so that it goes on telling the truth.
+  // Without a socket the page fetches itself now and then, so that it goes on telling the truth.
   const resync = () => document.body.dispatchEvent(new Event("resync"));
-  const offline = () => document.getElementById("f-live")?.dataset.tone !== "ok";
+  const offline = () => find("f-live")?.dataset.tone !== "ok";
   setInterval(() => { if (offline() || failed) resync(); }, 15000);
+  on("htmx:wsOpen", () => mark("ok", "live"));
+  on("htmx:wsClose", ({ detail: { event: { code }, socketWrapper } }) => {
+    mark("bad", "offline");
+    // The server sends the page to the login: nothing else here, as a second way there has crashed Chromium.
+    if (code === 4401) { location.reload(); return; }
+    resync();
+    // The extension dials again after 1006, 1011, 1012 and 1013 only; proxies and servers also say 1000, 1001, 1005.
+    if (code <= 1005) setTimeout(() => socketWrapper.reconnect(), 500 + 4500 * Math.random());
+  });
 
   // It cannot be fetched either: keep the last good content, in grey, and say since when it is old.
   let fresh = Date.now(), failed = false;
-  const banner = document.getElementById("stale");
   const told = (reason) => {
+    const banner = find("stale");
     failed = reason !== null;
     if (!failed) fresh = Date.now();
     if (!banner) return;
     banner.hidden = !failed;
     banner.parentElement.classList.toggle("is-stale", failed);
-    document.getElementById("stale-since").textContent = `${new Date(fresh).toISOString().slice(11, 19)} UTC`;
-    document.getElementById("stale-id").textContent = reason ?? "";
+    find("stale-since").textContent = `${new Date(fresh).toISOString().slice(11, 19)} UTC`;
+    find("stale-id").textContent = reason ?? "";
   };
+  setInterval(() => { countdowns(); pulse(); announce(); }, 1000);
+
   let fetching = false, again = false;
   const ofPage = ({ detail }) => (detail.requestConfig ?? detail).elt.id === "f-page"; // the swap took it out of the event
   // A listening socket outlives its process, so a dead server answers with silence.
-  document.addEventListener("htmx:configRequest", (event) => { if (ofPage(event)) event.detail.timeout = 8000; });
-  const failure = (event) => { if (ofPage(event)) told(event.detail.xhr?.getResponseHeader("x-request-id") ?? ""); };
-  for (const name of ["sendError", "timeout", "responseError"]) document.addEventListener(`htmx:${name}`, failure);
-  document.addEventListener("htmx:afterRequest", (event) => { if (ofPage(event) && event.detail.successful) told(null); });
+  on("htmx:configRequest", (event) => { if (ofPage(event)) event.detail.timeout = 8000; });
+  on("htmx:sendError htmx:timeout htmx:responseError", (event) => {
+    if (ofPage(event)) told(event.detail.xhr?.getResponseHeader("x-request-id") ?? "");
+  });
   // A fetched page may be older than what was pushed while it was under way: that goes on top of it, before it is painted.
-  document.addEventListener("htmx:beforeRequest", (event) => { if (ofPage(event)) { fetching = true; came.length = 0; } });
-  document.addEventListener("htmx:afterRequest", (event) => {
+  on("htmx:beforeRequest", (event) => { if (ofPage(event)) { fetching = true; came.length = 0; } });
+  on("htmx:afterRequest", (event) => {
     if (!ofPage(event)) return;
     if (!event.detail.successful) { fetching = again = false; return; } // htmx has kept whatever asked meanwhile
+    told(null);
     for (const text of came.splice(0)) {
       if (!text.includes('id="f-resync"')) htmx.swap("#main", shown(text), { swapStyle: "none", swapDelay: 0, settleDelay: 0 });
     }
   });
   // Asked for while it was under way, it is fetched once more: htmx drops that wish with the element that made it.
-  for (const name of ["htmx:wsOpen", "resync"]) document.body.addEventListener(name, () => { again ||= fetching; });
-  document.addEventListener("htmx:afterSettle", (event) => {
+  on("htmx:wsOpen resync", () => { again ||= fetching; }, document.body);
+  on("htmx:afterSettle", (event) => {
     if (!fetching || event.target.id !== "f-page") return;
     fetching = false;
     if (again) { again = false; resync(); }
   });
-  document.addEventListener("htmx:wsAfterMessage", () => { if (!failed) fresh = Date.now(); });
-  // Not where the page is being left: a second way to the login beside the first has crashed Chromium.
-  document.addEventListener("htmx:wsClose", ({ detail }) => { if (detail.event.code !== 4401) resync(); });
-  document.getElementById("stale-retry")?.addEventListener("click", resync);
-  setInterval(() => {
-    const live = document.getElementById("f-live");
-    if (live && failed && offline()) live.textContent = `Stale ${words(Math.round((Date.now() - fresh) / 1000))}`;
-  }, 1000);
+  on("htmx:wsAfterMessage", () => { if (!failed) fresh = Date.now(); });
 })();
