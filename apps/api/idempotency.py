@@ -11,14 +11,21 @@ from django.db import transaction
 from django.http import HttpResponse, JsonResponse
 
 from apps.api.errors import IdempotencyKeyReused, error_body, http_status
-from apps.api.models import IdempotentAnswer
 from apps.core.errors import BadValue, Conflict, DomainError
-from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.encryption import DecryptionFailed, text_decrypt
+from apps.users.selectors.idempotency import idempotent_answer_exists
+from apps.users.services.idempotency import (
+    idempotent_answer_claim,
+    idempotent_answer_complete,
+    idempotent_answer_store,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest
+
+    from apps.users.models import IdempotentAnswer
 
 KEY: Final = re.compile(r"[\x21-\x7e]{1,100}")
 """What a key may look like: up to 100 visible ASCII characters."""
@@ -36,46 +43,42 @@ def answered_once(
 
     `refusal` checks a caller whose request is only repeated: their token may have been revoked since.
 
-    The answer is kept in the transaction that did the work, so a kill between the two keeps neither.
-    A second request that comes meanwhile waits.  Only answers below 400 are kept.
+    The answer is stored in the transaction that did the work, so a kill between the two leaves neither.
+    A second request that comes meanwhile waits.  Only answers below 400 are stored.
 
-    Work that `asks_network` may be in no transaction while it waits for the answer.  Its answer is kept right
-    after it, so such work must be refused by itself where it was done before.
+    Work that `asks_network` may be in no transaction while it waits for the answer.  Its answer is stored
+    right after it, so such work must be refused by itself where it was done before.
     """
     try:
         if not KEY.fullmatch(key):
             raise BadValue("must be 1 to 100 visible ASCII characters", field="Idempotency-Key")
-        mine = {"caller": caller_digest(request), "key": key}
-        if asks_network and not IdempotentAnswer.objects.filter(**mine).exists():
+        caller, digest = caller_digest(request), request_digest(request)
+        if asks_network and not idempotent_answer_exists(caller=caller, key=key):
             response = answer()
             response.render()
             if response.status_code < 400:
-                row = IdempotentAnswer(**mine, request=request_digest(request), **_kept(response))
-                IdempotentAnswer.objects.bulk_create([row], ignore_conflicts=True)
+                body = response.content.decode()
+                idempotent_answer_store(
+                    caller=caller, key=key, request=digest, status=response.status_code, body=body
+                )
             return response
         with transaction.atomic():
-            row, made = IdempotentAnswer.objects.select_for_update().get_or_create(
-                **mine, defaults={"request": request_digest(request)}
-            )
-            if not made:
-                return refusal() or repeated(row, request_digest(request))
+            row, is_new = idempotent_answer_claim(caller=caller, key=key, request=digest)
+            if not is_new:
+                return refusal() or repeated(row, digest)
             response = answer()
             response.render()
             if response.status_code >= 400:
                 transaction.set_rollback(True)  # a refusal changed nothing and may be asked again
             else:
-                IdempotentAnswer.objects.filter(pk=row.pk).update(**_kept(response))
+                idempotent_answer_complete(row, status=response.status_code, body=response.content.decode())
             return response
     except DomainError as error:
         return JsonResponse(error_body(error), status=http_status(error))
 
 
-def _kept(response: HttpResponse) -> dict[str, Any]:
-    return {"status": response.status_code, "body": text_encrypt(response.content.decode())}
-
-
 def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
-    """Return the kept answer, which may hold a new token and is therefore encrypted.
+    """Return the stored answer, which may hold a new token and is therefore encrypted.
 
     Raises IdempotencyKeyReused if it belongs to another request, Conflict if the site has another key since.
     """

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.tipsets import key_to_json
-from apps.pieces.models import Piece
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.chain.node.client import ChainClient
+    from apps.pieces.models import Piece
 
 
 def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
@@ -43,19 +40,8 @@ def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> 
     return "" if piece.deal is None else _deal_refusal(client, piece, height=height, key=key)
 
 
-def terms_epochs_note(client: ChainClient, pieces: Sequence[Piece], *, key: str) -> None:
-    """Note until when the chain takes pieces whose terms were not read yet; once for each.
-
-    What the node does not report now is read at the next head.
-    """
-    for piece in pieces:
-        if piece.terms_epoch is None and (piece.allocation is not None or piece.deal is not None):
-            with suppress(NodeRefused):
-                piece.terms_epoch = _terms_epoch(client, piece, key=key)
-                Piece.objects.filter(pk=piece.pk).update(terms_epoch=piece.terms_epoch)
-
-
-def _terms_epoch(client: ChainClient, piece: Piece, *, key: str) -> int | None:
+def terms_epoch(client: ChainClient, piece: Piece, *, key: str) -> int | None:
+    """Return until when the chain takes a piece under its terms; None if it has none.  Raises NodeRefused."""
     epochs = []
     if piece.allocation is not None and piece.client is not None:
         row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))

@@ -74,9 +74,3 @@ class Recovery(models.Model):
 
     def __str__(self) -> str:
         return f"pool {self.pool}"
-
-    @classmethod
-    def pool_name(cls) -> str:
-        """Return the pool's name at its signers."""
-        known = cls.objects.filter(pk=1).values_list("pool", flat=True).first()
-        return str(known or cls.objects.get_or_create(pk=1)[0].pool)

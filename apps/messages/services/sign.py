@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.gateway.errors import SignedBefore, SignerAway
-from apps.messages.models import Message, Recovery
+from apps.messages.models import Message
 from apps.messages.services.recovery.chain_history import History
+from apps.messages.services.recovery.pool_name import pool_name_get
 from apps.messages.services.selection import Ready, nonces_allocate
 from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import messages_sign
@@ -58,7 +59,7 @@ def origin_build(
 ) -> Origin:
     """Return what tells a signer which message this is."""
     return Origin(
-        pool=Recovery.pool_name(),
+        pool=pool_name_get(),
         id=row.push_id,
         account="" if row.tenant is None else row.tenant.name,
         kind=row.kind,

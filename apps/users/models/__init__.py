@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apps.users.models.audit import AuditEntry
 from apps.users.models.grants import AccountApproval, MinerGrant, SignerGrant
+from apps.users.models.idempotency import IdempotentAnswer
 from apps.users.models.people import LoginAttempt, Passkey, PersonSession, RecoveryCode, TotpDevice, User
 from apps.users.models.tenants import RateLimit, Tenant
 from apps.users.models.tokens import Token
@@ -11,6 +12,7 @@ from apps.users.models.tokens import Token
 __all__ = [
     "AccountApproval",
     "AuditEntry",
+    "IdempotentAnswer",
     "LoginAttempt",
     "MinerGrant",
     "Passkey",

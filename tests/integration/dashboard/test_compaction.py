@@ -10,12 +10,11 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from apps.api.models import IdempotentAnswer
 from apps.messages.models import Message
 from apps.proving.models import Partition
 from apps.proving.services import compaction
 from apps.sectors.onchain import TrialRun
-from apps.users.models import AuditEntry
+from apps.users.models import AuditEntry, IdempotentAnswer
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.codec import from_cbor

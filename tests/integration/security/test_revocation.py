@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.api.models import IdempotentAnswer
-from apps.users.models import Token
+from apps.users.models import IdempotentAnswer, Token
 from apps.users.selectors.tokens import token_digest
 from apps.users.services.tokens import TokenLimits, token_revoke
 from tests import people

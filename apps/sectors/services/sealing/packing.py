@@ -24,7 +24,8 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_epochs_note, terms_refusal
+from apps.pieces.onchain import terms_refusal
+from apps.pieces.services.terms import terms_epochs_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.models import BatchSettings
@@ -101,7 +102,7 @@ def pieces_pack(work: SealingContext) -> None:
 def _miner_pack(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
     pieces, asked_at = pieces_waiting(miner), packing_asked_at(miner)
-    terms_epochs_note(work.client, pieces, key=work.head.key)
+    terms_epochs_note(work.client, pieces=pieces, key=work.head.key)
     for packed in pieces_plan(pieces, sector_size=miner.sector_size):
         if not is_due(packed, work=work, asked_at=asked_at):
             continue

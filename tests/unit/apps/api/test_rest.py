@@ -11,12 +11,11 @@ from django.urls import path
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from apps.api.models import IdempotentAnswer
 from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import Conflict, NotFound, NotReachable
-from apps.users.models import Tenant, Token
+from apps.users.models import IdempotentAnswer, Tenant, Token
 from apps.users.services.tenants import tenant_create, tenant_update
 from apps.users.services.tokens import token_revoke
 from tests import people

@@ -1,4 +1,4 @@
-"""What the machine interfaces themselves remember."""
+"""Answers to requests that are carried out once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class IdempotentAnswer(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        db_table = "api_idempotentanswer"
         constraints = [
             models.UniqueConstraint(fields=["caller", "key"], name="one_answer_per_caller_and_key")
         ]
