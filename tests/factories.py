@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from apps.chain.models import Follower, Head, Network, Node
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core.clock import now
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message, Sender
@@ -457,5 +457,5 @@ def node_served(answering: MinerNode | None = None) -> Iterator[MinerNode]:
     """A node that answers the console while the block lasts."""
     answering = answering or MinerNode()
     with served(answering) as url:
-        Node.objects.create(url=url, name="tiny", state=NodeState.HEALTHY)
+        Node.objects.create(url=url, name="tiny", condition=NodeCondition.HEALTHY)
         yield answering

@@ -19,7 +19,7 @@ from apps.chain.node.link import NodeLink
 from apps.chain.selectors.heads import head_current
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.services.signatures import signature_read
 from apps.messages.models import Message
@@ -113,7 +113,7 @@ class Follows:
         self.client = ChainClient([self.link])
         self.keyring = Keyring()
         self.ticks = 0
-        Node.objects.create(url=url, state=NodeState.HEALTHY)
+        Node.objects.create(url=url, condition=NodeCondition.HEALTHY)
         network_bind(self.client)
         self.follow()
 

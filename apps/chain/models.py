@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from apps.chain.states import NodeRole, NodeState
+from apps.chain.states import NodeCondition, NodeRole
 from apps.core.models import Timestamped
 
 
 class Node(Timestamped):
     """One JSON-RPC node of the pool, and how it does."""
 
-    States = NodeState
+    Conditions = NodeCondition
     Roles = NodeRole
 
     url = models.CharField(max_length=500, unique=True)
@@ -26,7 +26,8 @@ class Node(Timestamped):
     is_enabled = models.BooleanField(default=True)
     is_configured = models.BooleanField(default=True)
     """True if CHAIN_URLS names it, false if an operator added it."""
-    state = models.CharField(max_length=20, choices=NodeState.choices, default=NodeState.UNKNOWN)
+    condition = models.CharField(max_length=20, choices=NodeCondition.choices, default=NodeCondition.UNKNOWN)
+    """What the last probe measured: no step of a table, so each probe writes what it found."""
     error = models.CharField(max_length=500, blank=True, default="")
     version = models.CharField(max_length=100, blank=True, default="")
     head_height = models.BigIntegerField(null=True)

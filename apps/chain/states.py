@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 
-class NodeState(models.TextChoices):
+class NodeCondition(models.TextChoices):
     """What the last probe of a node found."""
 
     UNKNOWN = "UNKNOWN", "not probed yet"
@@ -28,11 +28,16 @@ class NodeRole(models.TextChoices):
 READ_RANKS = {NodeRole.MAIN: 0, NodeRole.BACKUP: 1, NodeRole.WINNING: 2}
 """Order in which roles are read from; a winning node is spared for blocks, a push-only one never read."""
 
-STATE_RANKS = {NodeState.HEALTHY: 0, NodeState.UNKNOWN: 1, NodeState.LAGGING: 2, NodeState.AWAY: 3}
-"""Order in which states are read from; a node of another network never is."""
+CONDITION_RANKS = {
+    NodeCondition.HEALTHY: 0,
+    NodeCondition.UNKNOWN: 1,
+    NodeCondition.LAGGING: 2,
+    NodeCondition.AWAY: 3,
+}
+"""Order in which nodes are read from; a node of another network never is."""
 
-STATES_SERVING = frozenset(STATE_RANKS) - {NodeState.AWAY}
-"""States of a node whose answers the pool goes by."""
+CONDITIONS_SERVING = frozenset(CONDITION_RANKS) - {NodeCondition.AWAY}
+"""Conditions of a node whose answers the pool goes by."""
 
-STATES_FOREIGN = frozenset({NodeState.WRONG_NETWORK, NodeState.RULES_MISSING})
-"""States of a node that answers, and that the pool neither reads nor sends to."""
+CONDITIONS_FOREIGN = frozenset({NodeCondition.WRONG_NETWORK, NodeCondition.RULES_MISSING})
+"""Conditions of a node that answers, and that the pool neither reads nor sends to."""

@@ -234,7 +234,7 @@ SPECTACULAR_SETTINGS = {
         "FailureKind": "apps.sectors.selectors.failures.KINDS",
         "MessageState": "apps.messages.states.MessageState.values",
         "MinerState": "apps.miners.states.MinerState.values",
-        "NodeState": "apps.chain.states.NodeState.values",
+        "NodeState": "apps.chain.states.NodeCondition.values",
         "PiecePurpose": "apps.pieces.states.PiecePurpose.values",
         "PieceState": "apps.pieces.states.PieceState.values",
         "PlanSource": "apps.sectors.services.plans.SOURCES",

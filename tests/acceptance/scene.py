@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.models import Node
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core.clock import now
 from apps.users.models import Token
 from apps.users.services.tenants import tenant_update
@@ -112,5 +112,5 @@ def names_make() -> dict[str, Any]:
 
 def main(node: str) -> None:
     """Make all of it in a pool's database, with a node to ask; prints names and tokens."""
-    Node.objects.create(url=node, name="tiny", state=NodeState.HEALTHY)
+    Node.objects.create(url=node, name="tiny", condition=NodeCondition.HEALTHY)
     sys.stdout.write(json.dumps({"names": names_make(), "tokens": tokens_make()}))

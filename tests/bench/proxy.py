@@ -91,7 +91,7 @@ def site() -> Iterator[Site]:
     node, process = tiny.FakeNode(), hub.WebProcess()
     node.mine()
     with tiny.served(node) as url:
-        models.Node.objects.create(url=url, state=states.NodeState.HEALTHY)
+        models.Node.objects.create(url=url, condition=states.NodeCondition.HEALTHY)
         importlib.import_module("apps.api.rpc.services.node.proxy").NODES.clear()
         process.start()
         try:

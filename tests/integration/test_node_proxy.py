@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection, connect
 from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
@@ -38,7 +38,7 @@ def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[
     process = WebProcess()
     with Service(devnet, mining="paused") as service:
         nodes_sync([service.url])
-        Node.objects.update(state=NodeState.HEALTHY)
+        Node.objects.update(condition=NodeCondition.HEALTHY)
         process.start()
         headers = people.bearer(people.token("read"))
         try:

@@ -15,7 +15,7 @@ from apps.chain.heads.follow import ChainFollower
 from apps.chain.heads.steps import Steps
 from apps.chain.models import Head, Network, Node
 from apps.chain.selectors.network import network_current
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
@@ -59,10 +59,10 @@ def test_an_unlisted_chain_is_followed_and_another_at_its_address_is_not(setting
             turn_until(follower, lambda: Head.objects.filter(height=3).exists())
             assert (network_current().name, network_current().proof_form) == (LOCAL, ProofForm.GROTH16)
             assert LOCAL in text_of(Client().get(reverse("login")))
-        turn_until(follower, lambda: Node.objects.get().state == NodeState.AWAY)
+        turn_until(follower, lambda: Node.objects.get().condition == NodeCondition.AWAY)
         assert "no node can be read" in text_of(signed_in("olga").get("/"))
         with Service(other, port=port, mining="paused"):
-            turn_until(follower, lambda: Node.objects.get().state == NodeState.WRONG_NETWORK)
+            turn_until(follower, lambda: Node.objects.get().condition == NodeCondition.WRONG_NETWORK)
             for _ in range(8):
                 follower.turn()
             assert "is on another network" in text_of(signed_in("olga").get("/"))

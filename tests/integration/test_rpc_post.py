@@ -18,7 +18,7 @@ from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
 from apps.chain.node.link import link_to
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.users.models import Tenant, Token
 from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import token_revoke
@@ -48,7 +48,7 @@ def node(transactional_db: None) -> Iterator[FakeNode]:
     node = WaitingNode()
     with served(node) as url:
         nodes_sync([url])
-        Node.objects.update(state=NodeState.HEALTHY)
+        Node.objects.update(condition=NodeCondition.HEALTHY)
         yield node
     proxy.NODES.clear()
 

@@ -16,7 +16,7 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.selectors.nodes import node_get, nodes_pool
 from apps.chain.selectors.upgrades import Upgrade, readiness, upgrade_next
 from apps.chain.services.nodes import node_add, node_promote, node_remove, node_set, node_test
-from apps.chain.states import NodeRole, NodeState
+from apps.chain.states import NodeCondition, NodeRole
 from apps.core import clock
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class NodeOutput(serializers.Serializer[Any]):
     weight = serializers.IntegerField()
     is_enabled = serializers.BooleanField()
     is_configured = serializers.BooleanField()
-    state = serializers.ChoiceField(choices=NodeState.values)
+    state = serializers.ChoiceField(choices=NodeCondition.values, source="condition")
     error = serializers.CharField()
     version = serializers.CharField()
     network_name = serializers.CharField()

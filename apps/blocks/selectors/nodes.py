@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from apps.blocks.models import F3Lease
 from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_enabled, nodes_for_reading
-from apps.chain.states import STATES_FOREIGN, NodeRole
+from apps.chain.states import CONDITIONS_FOREIGN, NodeRole
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,7 @@ def block_links() -> tuple[list[NodeLink], list[NodeLink]]:
     """Return the nodes that blocks are made with, those kept for it first, and all that get them."""
     nodes = nodes_enabled()
     reading = sorted(nodes_for_reading(nodes), key=lambda node: node.role != NodeRole.WINNING)
-    submit = [node for node in nodes if node.state not in STATES_FOREIGN]
+    submit = [node for node in nodes if node.condition not in CONDITIONS_FOREIGN]
     return [link_to(node.url, node.token) for node in reading], [
         link_to(node.url, node.token) for node in submit
     ]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 
 from apps.blocks.models import F3Lease
 from apps.chain.selectors.nodes import nodes_all
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.messages.services.recovery.detect import restore_check
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _write(lease: F3Lease, **facts: datetime | int | str | None) -> None:
 
 def _has_synced(urls: Collection[str], *, since: datetime) -> bool:
     """Return whether one of these nodes was found in sync since then: what the backup says of it is old."""
-    return nodes_all().filter(url__in=urls, state=NodeState.HEALTHY, checked_at__gte=since).exists()
+    return nodes_all().filter(url__in=urls, condition=NodeCondition.HEALTHY, checked_at__gte=since).exists()
 
 
 def lease_holders_find(lease: F3Lease, *, voters: Collection[str]) -> set[str]:

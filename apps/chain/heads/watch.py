@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from apps.chain.node.addresses import NodeAddress
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.chain.services.probes import nodes_probe
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core import clock
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class NodeWatch:
         addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
         with self._lock:
             self._addresses = addresses
-        healthy = {node.url for node in nodes if node.state == NodeState.HEALTHY}
+        healthy = {node.url for node in nodes if node.condition == NodeCondition.HEALTHY}
         self._follow(healthy or {node.url for node in nodes})
 
     def _run(self) -> None:

@@ -11,7 +11,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Network
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.read_cache import read_once
-from apps.chain.states import STATES_FOREIGN
+from apps.chain.states import CONDITIONS_FOREIGN
 from apps.core.compiled import Compiled
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
@@ -77,5 +77,5 @@ def network_state() -> NetworkState:
     nodes = list(nodes_all())
     if not nodes:
         return NetworkState("", gettext("the pool has no node: set CHAIN_URLS or add one on the Chain page"))
-    told = next((node for node in nodes if node.state in STATES_FOREIGN), None)
+    told = next((node for node in nodes if node.condition in CONDITIONS_FOREIGN), None)
     return NetworkState("", gettext("no node of the pool has answered yet") if told is None else told.error)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.chain.models import Node
 from apps.chain.selectors.read_cache import read_once
-from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_SERVING, NodeRole, NodeState
+from apps.chain.states import CONDITION_RANKS, CONDITIONS_SERVING, READ_RANKS, NodeCondition, NodeRole
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NODES_ENABLED: Final[Compiled[Node]] = Compiled(
     "nodes_enabled",
-    lambda: nodes_all().only("url", "token", "name", "position", "role", "weight", "is_enabled", "state"),
+    lambda: nodes_all().only("url", "token", "name", "position", "role", "weight", "is_enabled", "condition"),
 )
 """Without what probes write down, which is most of a row; other columns are read when they are asked for."""
 
@@ -55,13 +55,14 @@ def nodes_for_reading(nodes: Iterable[Node] | None = None) -> list[Node]:
     """
     rows = nodes_enabled() if nodes is None else nodes
     return sorted(
-        (node for node in rows if node.state in STATE_RANKS and node.role in READ_RANKS), key=_read_order
+        (node for node in rows if node.condition in CONDITION_RANKS and node.role in READ_RANKS),
+        key=_read_order,
     )
 
 
 def nodes_serve(nodes: Iterable[Node]) -> bool:
     """Return whether one of these nodes can be read now, or was not asked yet."""
-    return any(node.role in READ_RANKS and node.state in STATES_SERVING for node in nodes)
+    return any(node.role in READ_RANKS and node.condition in CONDITIONS_SERVING for node in nodes)
 
 
 def nodes_devnet() -> QuerySet[Node]:
@@ -71,7 +72,7 @@ def nodes_devnet() -> QuerySet[Node]:
 
 def _read_order(node: Node) -> tuple[int, int, int, int]:
     return (
-        STATE_RANKS[NodeState(node.state)],
+        CONDITION_RANKS[NodeCondition(node.condition)],
         READ_RANKS[NodeRole(node.role)],
         -node.weight,
         node.position,

@@ -9,7 +9,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_serve
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def unreadable_text(nodes: Sequence[Node]) -> str:
     """Return why none of the pool's nodes can be read; empty if one can."""
     if not nodes or nodes_serve(nodes):
         return ""
-    return AWAY_WORD if all(node.state == NodeState.AWAY for node in nodes) else FOREIGN_WORD
+    return AWAY_WORD if all(node.condition == NodeCondition.AWAY for node in nodes) else FOREIGN_WORD
 
 
 def chain_status_of(

@@ -12,7 +12,7 @@ from apps.chain.errors import NetworkUnknown, NodeRefused
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.selectors.network import network_bound
 from apps.chain.selectors.read_cache import read_again
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core.errors import Conflict
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
@@ -118,4 +118,4 @@ def network_forget() -> None:
     Follower.objects.update(head=None, steps_key="", steps_epoch=-1)
     Head.objects.all().delete()
     Network.objects.all().delete()
-    Node.objects.update(state=NodeState.UNKNOWN, error="")
+    Node.objects.update(condition=NodeCondition.UNKNOWN, error="")

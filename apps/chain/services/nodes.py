@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.chain.models import Node
 from apps.chain.node.addresses import node_address
 from apps.chain.services.probes import node_probe, probe_store
-from apps.chain.states import NodeRole, NodeState
+from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
 from apps.users.services.audit import audit_record
@@ -56,7 +56,7 @@ def node_test(text: str, *, now: datetime) -> Node:
     node = Node(url=address.http_url, token=address.token, is_configured=False)
     finding = node_probe(node, now=now)
     probe_store(node, finding=finding, now=now)
-    if node.state != NodeState.HEALTHY:
+    if node.condition != NodeCondition.HEALTHY:
         raise NodeNotServing(node.error or gettext("the node cannot serve this pool"), field="url")
     return node
 

@@ -17,7 +17,7 @@ from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.upgrades import heights_of
 from apps.chain.services.networks import WrongNetwork, network_bind, network_check
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
@@ -51,6 +51,7 @@ SYNC_STAGES: Final = (
 
 HEALTH_FIELDS: Final = (
     "checked_at",
+    "condition",
     "detailed_at",
     "error",
     "head_height",
@@ -63,7 +64,6 @@ HEALTH_FIELDS: Final = (
     "network_version",
     "peers",
     "probes",
-    "state",
     "sync",
     "upgrades",
     "version",
@@ -102,16 +102,16 @@ def nodes_probe(*, now: datetime) -> list[Node]:
         # No save(): a node that an operator has removed meanwhile is no error.
         found = {name: getattr(node, name) for name in HEALTH_FIELDS}
         changed = {name: found[name] for name in found if found[name] != stored[node.pk][name]}
-        Node.objects.filter(pk=node.pk).update(**changed | {"state": node.state}, updated_at=now)
+        Node.objects.filter(pk=node.pk).update(**changed | {"condition": node.condition}, updated_at=now)
         if before[node.pk] != _probe(node):
             publish(Change("node", node.pk, None))
-        if before[node.pk][0] != node.state:
+        if before[node.pk][0] != node.condition:
             publish(Change("node_state", node.pk, None))
     return nodes
 
 
 def _probe(node: Node) -> tuple[Any, ...]:
-    return (node.state, node.head_height, node.error, node.peers, node.version, node.upgrades)
+    return (node.condition, node.head_height, node.error, node.peers, node.version, node.upgrades)
 
 
 def node_probe(node: Node, *, now: datetime) -> Finding:
@@ -123,7 +123,7 @@ def node_probe(node: Node, *, now: datetime) -> Finding:
         finding.latency_ms = (time.perf_counter() - began) * 1000
         finding.network = name, genesis
         if (
-            node.state != NodeState.HEALTHY
+            node.condition != NodeCondition.HEALTHY
             or node.detailed_at is None
             or now - node.detailed_at > DETAIL_EVERY
         ):
@@ -168,22 +168,22 @@ def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
     node.probes = [*node.probes, None if finding.error else finding.latency_ms][-PROBES_STORED:]
     node.network_name = finding.network[0][:100] or node.network_name
     if finding.error or finding.head is None:
-        node.state, node.error = NodeState.AWAY, finding.error
+        node.condition, node.error = NodeCondition.AWAY, finding.error
         return
     try:
         network = network_check(finding.network[0], genesis=finding.network[1])
         if network is None or finding.details.get("network_version", network.version) != network.version:
             network_bind(ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S))
     except WrongNetwork as error:
-        node.state, node.error = NodeState.WRONG_NETWORK, error.reason[:500]
+        node.condition, node.error = NodeCondition.WRONG_NETWORK, error.reason[:500]
         return
     except NetworkUnknown as error:
-        node.state, node.error = NodeState.RULES_MISSING, error.reason[:500]
+        node.condition, node.error = NodeCondition.RULES_MISSING, error.reason[:500]
         return
     except (NodeUnavailable, NodeRefused) as error:
-        node.state, node.error = NodeState.AWAY, error.reason[:500]
+        node.condition, node.error = NodeCondition.AWAY, error.reason[:500]
         return
-    node.state, node.error, node.latency_ms = NodeState.HEALTHY, "", finding.latency_ms
+    node.condition, node.error, node.latency_ms = NodeCondition.HEALTHY, "", finding.latency_ms
     node.head_height, node.head_key = finding.head.height, finding.head.key
     if finding.details:
         node.detailed_at = now
@@ -200,7 +200,7 @@ def node_require_own(url: str, *, client: ChainClient) -> None:
         name, genesis, _ = client.chain_known()
         network_check(name, genesis=genesis)
     except WrongNetwork as error:
-        Node.objects.filter(url=url).update(state=NodeState.WRONG_NETWORK, error=error.reason[:500])
+        Node.objects.filter(url=url).update(condition=NodeCondition.WRONG_NETWORK, error=error.reason[:500])
         publish(Change("node_state", url, None))
         raise
 
@@ -210,7 +210,7 @@ def _compare(nodes: list[Node], findings: list[Finding]) -> None:
     heads = [
         finding.head
         for node, finding in zip(nodes, findings, strict=True)
-        if node.state == NodeState.HEALTHY and finding.head is not None
+        if node.condition == NodeCondition.HEALTHY and finding.head is not None
     ]
     top = max(heads, key=lambda head: head.height, default=None)
     for node, finding in zip(nodes, findings, strict=True):
@@ -220,8 +220,8 @@ def _compare(nodes: list[Node], findings: list[Finding]) -> None:
         node.lag_epochs = max(top.height - node.head_height, 0)
         if finding.head is not None:
             node.lag_s = min(max(top.timestamp - finding.head.timestamp, 0), 2**31 - 1)
-        if node.state == NodeState.HEALTHY and node.lag_epochs > LAG_EPOCHS_MAX:
-            node.state, node.error = (
-                NodeState.LAGGING,
+        if node.condition == NodeCondition.HEALTHY and node.lag_epochs > LAG_EPOCHS_MAX:
+            node.condition, node.error = (
+                NodeCondition.LAGGING,
                 gettext("{lag_epochs} epochs behind the newest head").format(lag_epochs=node.lag_epochs),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from apps.chain.states import STATES_FOREIGN
+from apps.chain.states import CONDITIONS_FOREIGN
 from apps.checks.findings.results import Act, Link
 from apps.core.formatting import shortened
 from apps.messages.diagnosis import message_diagnose
@@ -149,7 +149,7 @@ def miner_warm_up(miner: Miner) -> Act:
 
 def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
     """Leave a node of another chain: disable it, or unbind a pool that was bound by mistake."""
-    if any(one.state not in STATES_FOREIGN for one in nodes):
+    if any(one.condition not in CONDITIONS_FOREIGN for one in nodes):
         act = Act(Link("chain-node-act", (str(node.pk), "disable")), "Disable", str(node), perm=Perm.ADMIN)
         return (act,)
     if network_may_unbind():

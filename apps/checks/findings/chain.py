@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.chain.selectors.status import BEHIND_WORD, GONE_WORD, LATE_WORD, unreadable_text
-from apps.chain.states import STATES_FOREIGN, NodeState
+from apps.chain.states import CONDITIONS_FOREIGN, NodeCondition
 from apps.checks.findings.acts import nodes_leave
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, named
@@ -69,14 +69,14 @@ def head_late(data: CheckData) -> Iterator[Finding]:
 def nodes_foreign(data: CheckData) -> Iterator[Finding]:
     """Nodes of another chain, or of a network whose rules nobody has told."""
     for node in data.nodes:
-        if node.state == NodeState.RULES_MISSING:
+        if node.condition == NodeCondition.RULES_MISSING:
             say = gettext("the network parameters of node {node} are unknown").format(node=node)
             yield Finding(
                 f"rules-{node.pk}",
                 say,
                 gettext("the pool is not bound to its network: {error}").format(error=node.error),
             )
-    foreign = [node for node in data.nodes if node.state == NodeState.WRONG_NETWORK]
+    foreign = [node for node in data.nodes if node.condition == NodeCondition.WRONG_NETWORK]
     for number, group in enumerate(grouped(foreign)):
         say = gettext("node {group} is on another network").format(group=group[0])
         yield Finding(
@@ -92,7 +92,7 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
 
 def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     """No node of the pool can be read; the operator is told which chain they are of by `nodes_foreign`."""
-    is_told = data.viewer.is_operator and any(node.state in STATES_FOREIGN for node in data.nodes)
+    is_told = data.viewer.is_operator and any(node.condition in CONDITIONS_FOREIGN for node in data.nodes)
     if unreadable_text(data.nodes) and not is_told:
         away = data.nodes[0]
         told = away.error if str(away) in away.error else f"{away}: {away.error}"
@@ -107,11 +107,11 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
 
 def nodes_away(data: CheckData) -> Iterator[Finding]:
     """Some nodes do not answer or are behind."""
-    away = [node for node in data.nodes if node.state in (NodeState.AWAY, NodeState.LAGGING)]
+    away = [node for node in data.nodes if node.condition in (NodeCondition.AWAY, NodeCondition.LAGGING)]
     if not away or unreadable_text(data.nodes):
         return
-    words = [f"{node} {NodeState(node.state).label}" for node in away]
-    well = sum(node.state == NodeState.HEALTHY for node in data.nodes)
+    words = [f"{node} {NodeCondition(node.condition).label}" for node in away]
+    well = sum(node.condition == NodeCondition.HEALTHY for node in data.nodes)
     reason = gettext("{words}; {well} of {nodes} healthy").format(
         words=named(words), well=well, nodes=plural(len(data.nodes), "node")
     )

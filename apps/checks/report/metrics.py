@@ -74,7 +74,7 @@ def chain_figures(data: CheckData) -> Iterator[Metric]:
         yield gauge("head_height", "Height of the newest head.", data.head.height)
         yield gauge("head_age_seconds", "Seconds since the newest head arrived.", age_s)
         yield gauge("base_fee_attofil", "Base fee of the newest head.", float(data.head.base_fee))
-    nodes = Counter(str(node.state).lower() for node in data.nodes)
+    nodes = Counter(str(node.condition).lower() for node in data.nodes)
     yield gauges("nodes", "Enabled nodes by health.", "state", nodes)
 
 

@@ -20,7 +20,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.addresses import node_address
 from apps.chain.node.link import NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_all
-from apps.chain.states import STATES_FOREIGN
+from apps.chain.states import CONDITIONS_FOREIGN
 from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services.audit import message_audit
@@ -113,7 +113,7 @@ def fee_caps_update(*, head: Head, now: datetime) -> None:
 
 def publishing_nodes_list() -> list[NodeLink]:
     """Return a link to every node that messages go to: the pool's own and the messager's extra ones."""
-    own = nodes_all().exclude(state__in=STATES_FOREIGN)
+    own = nodes_all().exclude(condition__in=CONDITIONS_FOREIGN)
     places = {node.url: node.token for node in own}
     for extra in ExtraNode.objects.all():
         address = node_address(f"{extra.token}:{extra.url}" if extra.token else extra.url)

@@ -11,7 +11,7 @@ from apps.blocks.selectors.finality import F3Participation
 from apps.blocks.states import RoundState
 from apps.chain.models import Node
 from apps.chain.selectors.status import network_known
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.checks.models import AlertChannel, Notification
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
@@ -41,16 +41,18 @@ def head_late(_: Any) -> None:
 
 
 def nodes_unreadable(_: Any) -> None:
-    Node.objects.create(url="http://one", name="one", state=NodeState.AWAY, error="refused")
+    Node.objects.create(url="http://one", name="one", condition=NodeCondition.AWAY, error="refused")
 
 
 def nodes_foreign(_: Any) -> None:
-    Node.objects.create(url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="another genesis")
+    Node.objects.create(
+        url="http://one", name="one", condition=NodeCondition.WRONG_NETWORK, error="another genesis"
+    )
 
 
 def nodes_unhealthy(_: Any) -> None:
-    Node.objects.create(url="http://two", name="two", state=NodeState.HEALTHY)
-    Node.objects.create(url="http://one", name="one", state=NodeState.AWAY)
+    Node.objects.create(url="http://two", name="two", condition=NodeCondition.HEALTHY)
+    Node.objects.create(url="http://one", name="one", condition=NodeCondition.AWAY)
 
 
 def network_is_public(monkeypatch: Any) -> None:
@@ -75,8 +77,8 @@ def pool_clock_skew(monkeypatch: Any) -> None:
 def upgrade_unready(_: Any) -> None:
     for name in ("one", "two"):
         upgrades = {"FireHorse": 5000}
-        Node.objects.create(url=f"http://{name}", name=name, state="HEALTHY", upgrades=upgrades)
-    Node.objects.create(url="http://old", name="old", state="HEALTHY", upgrades={"Dragon": 1})
+        Node.objects.create(url=f"http://{name}", name=name, condition="HEALTHY", upgrades=upgrades)
+    Node.objects.create(url="http://old", name="old", condition="HEALTHY", upgrades={"Dragon": 1})
 
 
 def sectors_faulty(_: Any) -> None:

@@ -16,7 +16,7 @@ from apps.blocks.services.finality_status import f3_status_read
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Node
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
 from apps.users.models import MinerGrant
@@ -93,7 +93,7 @@ def test_a_pool_without_rounds_says_when_its_charts_start():
 
 
 def test_the_operator_sees_what_each_node_does_for_f3(won):
-    node = Node.objects.create(url="http://one", name="one", state=NodeState.HEALTHY)
+    node = Node.objects.create(url="http://one", name="one", condition=NodeCondition.HEALTHY)
     said = {
         str(node): F3Participation(is_running=True, instance=77, miners=(2001, 5)),
         "old": F3Participation(is_running=False, reason="this node does not run F3"),

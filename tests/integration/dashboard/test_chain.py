@@ -11,7 +11,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.node.link import link_to
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
-from apps.chain.states import NodeRole, NodeState
+from apps.chain.states import NodeCondition, NodeRole
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
 from apps.users.principals import SYSTEM
@@ -121,7 +121,12 @@ def test_a_node_is_tested_then_added(operator, url):
         assert operator.post("/chain/nodes/add/", form).status_code == 302
 
     row = Node.objects.get(url=spare)
-    assert (row.name, row.role, row.weight, row.state) == ("spare", NodeRole.BACKUP, 3, NodeState.HEALTHY)
+    assert (row.name, row.role, row.weight, row.condition) == (
+        "spare",
+        NodeRole.BACKUP,
+        3,
+        NodeCondition.HEALTHY,
+    )
 
 
 @pytest.mark.parametrize(

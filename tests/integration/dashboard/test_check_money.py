@@ -277,8 +277,8 @@ def test_nothing_is_proved_in_recovery_or_after_an_upgrade_without_a_node():
 
     for name in ("one", "two"):
         upgrades = {"Dragon": 1, "FireHorse": 5000}
-        Node.objects.create(url=f"http://{name}", name=name, state="HEALTHY", upgrades=upgrades)
-    Node.objects.create(url="http://old", name="old", state="HEALTHY", upgrades={"Dragon": 1})
+        Node.objects.create(url=f"http://{name}", name=name, condition="HEALTHY", upgrades=upgrades)
+    Node.objects.create(url="http://old", name="old", condition="HEALTHY", upgrades={"Dragon": 1})
     assert only("upgrade_unready").per_day == 0, "two go on"
     Node.objects.exclude(name="old").update(is_enabled=False)
     params = Network.objects.get().params | {"ForkUpgradeParams": {"UpgradeFireHorseHeight": 5000}}

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from apps.chain.models import Node
 from apps.chain.selectors.network import network_current
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core import clock
 from apps.dashboard.live_fragments import fragments_render
 from apps.messages.models import Message
@@ -305,7 +305,9 @@ def test_the_overview_counts_down_to_the_next_deadline():
 
 def test_a_dead_node_is_said_at_once_not_after_ten_epochs():
     factories.head(1000)
-    node = Node.objects.create(url="http://10.9.8.7/rpc/v1", state=NodeState.AWAY, error="connection refused")
+    node = Node.objects.create(
+        url="http://10.9.8.7/rpc/v1", condition=NodeCondition.AWAY, error="connection refused"
+    )
     operator_person()
     person()
 
@@ -325,7 +327,9 @@ def test_a_dead_node_is_said_at_once_not_after_ten_epochs():
 def test_a_node_of_another_chain_is_said_with_what_to_do():
     factories.head(1000)
     Node.objects.create(
-        url="http://10.9.8.7/rpc/v1", state=NodeState.WRONG_NETWORK, error="another genesis block of x"
+        url="http://10.9.8.7/rpc/v1",
+        condition=NodeCondition.WRONG_NETWORK,
+        error="another genesis block of x",
     )
     operator_person()
 

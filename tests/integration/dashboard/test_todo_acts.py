@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.chain.models import Node
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.report.cache import report_read, report_write
 from apps.checks.report.evaluate import evaluate, evaluate_some
@@ -240,11 +240,11 @@ def test_one_message_below_the_base_fee_is_raised_after_its_review(monkeypatch):
 
 def test_a_node_of_another_chain_is_disabled_beside_others(quiet):
     bad = Node.objects.create(
-        url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="other genesis"
+        url="http://one", name="one", condition=NodeCondition.WRONG_NETWORK, error="other genesis"
     )
     factories.miner()
     assert acts_of("nodes_foreign") == []
-    Node.objects.create(url="http://two", name="two", state=NodeState.HEALTHY)
+    Node.objects.create(url="http://two", name="two", condition=NodeCondition.HEALTHY)
     [act] = acts_of("nodes_foreign")
 
     assert clicked(browser(), act).status_code == 302
@@ -256,8 +256,10 @@ def test_a_node_of_another_chain_is_disabled_beside_others(quiet):
 
 
 def test_whoever_proved_nothing_lately_is_asked_by_the_route(quiet):
-    Node.objects.create(url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="other genesis")
-    Node.objects.create(url="http://two", name="two", state=NodeState.HEALTHY)
+    Node.objects.create(
+        url="http://one", name="one", condition=NodeCondition.WRONG_NETWORK, error="other genesis"
+    )
+    Node.objects.create(url="http://two", name="two", condition=NodeCondition.HEALTHY)
     [act] = acts_of("nodes_foreign")
     client = Client(enforce_csrf_checks=True)
     assert client.login(username="olga", password=PASSWORD)
@@ -266,7 +268,9 @@ def test_whoever_proved_nothing_lately_is_asked_by_the_route(quiet):
 
 
 def test_a_pool_that_is_bound_by_mistake_is_unbound_after_a_question(quiet):
-    Node.objects.create(url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="other genesis")
+    Node.objects.create(
+        url="http://one", name="one", condition=NodeCondition.WRONG_NETWORK, error="other genesis"
+    )
     [act] = acts_of("nodes_foreign")
 
     assert act.asks

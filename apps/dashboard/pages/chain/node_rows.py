@@ -10,7 +10,7 @@ from django.utils.translation import gettext as say
 
 from apps.chain.selectors.nodes import nodes_pool
 from apps.chain.selectors.upgrades import readiness, upgrade_next
-from apps.chain.states import NodeRole, NodeState
+from apps.chain.states import NodeCondition, NodeRole
 from apps.core import formatting
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 TONES: Final = {
-    NodeState.HEALTHY: "ok",
-    NodeState.UNKNOWN: "idle",
-    NodeState.LAGGING: "warn",
-    NodeState.AWAY: "bad",
-    NodeState.WRONG_NETWORK: "bad",
-    NodeState.RULES_MISSING: "bad",
+    NodeCondition.HEALTHY: "ok",
+    NodeCondition.UNKNOWN: "idle",
+    NodeCondition.LAGGING: "warn",
+    NodeCondition.AWAY: "bad",
+    NodeCondition.WRONG_NETWORK: "bad",
+    NodeCondition.RULES_MISSING: "bad",
 }
 READY_TONES: Final = {True: "ok", False: "bad", None: "idle"}
 
@@ -58,8 +58,8 @@ class NodeRow:
 def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
     """Lay out a node; `upgrade`: the next one of the network."""
     ready = None if upgrade is None or not node.is_enabled else readiness(node, upgrade)
-    state = NodeState(node.state)
-    word = str(state.label) if node.is_enabled else "disabled"
+    condition = NodeCondition(node.condition)
+    word = str(condition.label) if node.is_enabled else "disabled"
     p95 = node.latency_quantile(0.95)
     times = [value for value in node.probes if value is not None]
     behind = f"{node.lag_epochs} ep" + (f", {formatting.time_left(node.lag_s)}" if node.lag_epochs else "")
@@ -67,7 +67,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         pk=node.pk,
         name=node.name or node.url.partition("//")[2].partition("/")[0],
         url=node.url,
-        tone=TONES[state] if node.is_enabled else "idle",
+        tone=TONES[condition] if node.is_enabled else "idle",
         word=word,
         error=node.error if node.is_enabled else "",
         role=say("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),

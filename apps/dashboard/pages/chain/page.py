@@ -15,7 +15,7 @@ from apps.chain.selectors.heads import head_at, heads_recent, heads_taken_back
 from apps.chain.selectors.network import network_state, network_version
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.upgrades import nodes_readiness, upgrades_after
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.errors import DomainError
@@ -50,7 +50,7 @@ def verdict_of(context: FragmentContext) -> Verdict:
     """Return in one sentence how the nodes do."""
     report = context.data.report_of(Topic.CHAIN)
     nodes = list(nodes_all())
-    well = [node for node in nodes if node.state == NodeState.HEALTHY]
+    well = [node for node in nodes if node.condition == NodeCondition.HEALTHY]
     if not nodes:
         return verdict_by(report, Verdict(_("The pool has no node."), _("Set CHAIN_URLS or add one.")))
     head = context.data.head

@@ -12,7 +12,7 @@ from apps.api.rpc.services.node.ethereum import ALIASES
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.chain.models import Node
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.rpc.eth.table import ALIASED, ethereum_name
@@ -33,7 +33,7 @@ def devnets() -> Iterator[list[Devnet]]:
     nodes = [Devnet(":memory:", network="test", clock=ManualClock()) for _ in range(2)]
     with Service(nodes[0], mining="paused") as one, Service(nodes[1], mining="paused") as two:
         nodes_sync([one.url, two.url])
-        Node.objects.update(state=NodeState.HEALTHY)
+        Node.objects.update(condition=NodeCondition.HEALTHY)
         yield nodes
     proxy.NODES.clear()
     for node in nodes:

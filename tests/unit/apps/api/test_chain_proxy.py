@@ -12,7 +12,7 @@ from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.proxy import ObjectCache
 from apps.chain.models import Node
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from tests import people
 from tests.fake_node import FakeNode, served
 
@@ -37,7 +37,7 @@ def node() -> Iterator[FakeNode]:
     node.mine()
     with served(node, token="secret") as url:
         nodes_sync([url])
-        Node.objects.update(state=NodeState.HEALTHY, token="secret")
+        Node.objects.update(condition=NodeCondition.HEALTHY, token="secret")
         yield node
 
 
@@ -113,7 +113,7 @@ def test_a_batch_is_answered_in_order(client, node):
 
 def test_the_next_node_answers_within_the_call(client, node):
     nodes_sync(["http://127.0.0.1:9/rpc/v1", *Node.objects.values_list("url", flat=True)])
-    Node.objects.update(state=NodeState.HEALTHY, token="secret")
+    Node.objects.update(condition=NodeCondition.HEALTHY, token="secret")
 
     assert call(client, "Filecoin.ChainHead").json()["result"]["Height"] == 1
 

@@ -11,7 +11,7 @@ import pytest
 from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.users.services.grants import miner_grant, signer_grant
 from apps.users.services.tokens import TokenLimits
 from apps.wallets.models import SignRecord
@@ -52,7 +52,7 @@ def node() -> Iterator[FakeNode]:
     node = NodeWithWallet()
     with served(node) as url:
         nodes_sync([url])
-        Node.objects.update(state=NodeState.HEALTHY)
+        Node.objects.update(condition=NodeCondition.HEALTHY)
         yield node
     proxy.NODES.clear()
 

@@ -183,7 +183,7 @@ def test_after_a_restore_the_node_that_votes_is_gone_on_with(world: World) -> No
     lease = F3Lease.objects.get()
     assert (lease.ticket, lease.reason) == ("", IN_DOUBT), "what the backup says of the node is old"
 
-    Node.objects.update(state="HEALTHY", checked_at=clock.now())
+    Node.objects.update(condition="HEALTHY", checked_at=clock.now())
     world.devnet.mine(1)
     leases_renew()
     lease = F3Lease.objects.get()
@@ -194,7 +194,7 @@ def test_after_a_restore_the_node_that_votes_is_gone_on_with(world: World) -> No
 def test_after_a_restore_a_miner_that_no_node_votes_for_waits(world: World) -> None:
     assert leases_renew()
     recovery_begin("restored", now=clock.now())
-    Node.objects.update(state="HEALTHY", checked_at=clock.now())
+    Node.objects.update(condition="HEALTHY", checked_at=clock.now())
     world.devnet.finality_start()  # it began anew, and may yet be one of several
 
     leases_renew()

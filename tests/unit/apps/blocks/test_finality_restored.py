@@ -32,7 +32,7 @@ BOTH = ([2001], [2001])
 def nodes() -> tuple[Node, Node]:
     found = Node("http://a"), Node("http://b")
     for node in found:
-        NodeRow.objects.create(url=node.url, state="HEALTHY", checked_at=clock.now())
+        NodeRow.objects.create(url=node.url, condition="HEALTHY", checked_at=clock.now())
     return found
 
 
@@ -123,7 +123,7 @@ def test_while_a_node_does_not_tell_for_whom_it_votes_none_is_asked(nodes: tuple
 def test_which_instance_runs_only_a_node_in_sync_can_tell(nodes: tuple[Node, Node]) -> None:
     old, _newer = backup_with_a_newer_ticket(nodes)
     restored(old)
-    NodeRow.objects.update(state="LAGGING")
+    NodeRow.objects.update(condition="LAGGING")
     nodes[1].fails = away()
     nodes[0].instance = 90
 
@@ -133,7 +133,7 @@ def test_which_instance_runs_only_a_node_in_sync_can_tell(nodes: tuple[Node, Nod
     nodes[0].instance = 500
     assert participate(old.miner, *nodes).is_in_doubt, "however far it is"
 
-    NodeRow.objects.filter(url="http://a").update(state="HEALTHY")
+    NodeRow.objects.filter(url="http://a").update(condition="HEALTHY")
     nodes[0].instance = 108
     assert participate(old.miner, *nodes).restored_until == 115
 

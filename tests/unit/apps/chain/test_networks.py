@@ -21,7 +21,7 @@ from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.core.liveness import heartbeat_send
@@ -112,7 +112,7 @@ def test_what_nobody_tells_is_refused_before_anything_is_bound(
         call_command("network")
 
     assert not Network.objects.exists()
-    assert Node.objects.get().state == NodeState.RULES_MISSING
+    assert Node.objects.get().condition == NodeCondition.RULES_MISSING
     assert nodes_for_reading() == []
     assert publishing_nodes_list() == []
     today = text_of(signed_in("olga").get("/"))

@@ -20,7 +20,7 @@ from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.services.nodes import NodeNotServing, node_add, node_set, node_test, nodes_sync
 from apps.chain.services.probes import node_probe, nodes_probe
-from apps.chain.states import NodeRole, NodeState
+from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
@@ -77,7 +77,7 @@ def good() -> Iterator[str]:
 def healthy(*urls: str) -> None:
     """Make the pool of these nodes, all of them well so far."""
     nodes_sync(urls)
-    Node.objects.update(state=NodeState.HEALTHY)
+    Node.objects.update(condition=NodeCondition.HEALTHY)
 
 
 def read_within_time() -> int:
@@ -89,9 +89,9 @@ def read_within_time() -> int:
     return height
 
 
-def state_of(url: str) -> tuple[str, str]:
+def condition_of(url: str) -> tuple[str, str]:
     node = Node.objects.get(url=url)
-    return node.state, node.error
+    return node.condition, node.error
 
 
 def test_reads_go_on_when_a_node_dies_and_the_row_says_so(good: str) -> None:
@@ -102,8 +102,8 @@ def test_reads_go_on_when_a_node_dies_and_the_row_says_so(good: str) -> None:
 
     assert read_within_time() == 0
     nodes_probe(now=NOW)
-    state, error = state_of(url)
-    assert state == NodeState.AWAY
+    condition, error = condition_of(url)
+    assert condition == NodeCondition.AWAY
     assert url in error
     assert [node.url for node in nodes_for_reading()] == [good, url]
 
@@ -136,7 +136,7 @@ def test_reads_go_on_when_a_node_answers_garbage(good: str, body: bytes) -> None
         assert read_within_time() == 0
         nodes_probe(now=NOW)
 
-    assert state_of(url)[0] == NodeState.AWAY
+    assert condition_of(url)[0] == NodeCondition.AWAY
 
 
 def test_garbage_alone_is_said(good: str) -> None:
@@ -155,8 +155,8 @@ def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
         nodes_probe(now=NOW)
 
         assert read_within_time() == 5
-        state, error = state_of(good)
-        assert (state, error) == (NodeState.LAGGING, "5 epochs behind the newest head")
+        condition, error = condition_of(good)
+        assert (condition, error) == (NodeCondition.LAGGING, "5 epochs behind the newest head")
         assert Node.objects.get(url=good).lag_s == 5
 
 
@@ -165,13 +165,13 @@ def test_a_node_that_moves_to_another_network_is_not_read_any_more(good: str) ->
     with served(node) as url:
         nodes_sync([url, good])
         nodes_probe(now=NOW)
-        assert {row.state for row in Node.objects.all()} == {NodeState.HEALTHY}
+        assert {row.condition for row in Node.objects.all()} == {NodeCondition.HEALTHY}
 
         node.network = "calibrationnet"
         nodes_probe(now=NOW + timedelta(seconds=1))
 
-    state, error = state_of(url)
-    assert state == NodeState.WRONG_NETWORK
+    condition, error = condition_of(url)
+    assert condition == NodeCondition.WRONG_NETWORK
     assert "calibrationnet" in error
     assert [row.url for row in nodes_for_reading()] == [good]
 
@@ -217,7 +217,7 @@ def test_a_node_is_asked_before_it_is_added(good: str) -> None:
 
     nodes_sync([good])
     row = Node.objects.get(url=url)
-    assert (row.is_enabled, row.role, row.state) == (True, NodeRole.BACKUP, NodeState.HEALTHY)
+    assert (row.is_enabled, row.role, row.condition) == (True, NodeRole.BACKUP, NodeCondition.HEALTHY)
     assert AuditEntry.objects.filter(action="node.add").count() == 1
 
 
@@ -247,7 +247,7 @@ def test_a_node_that_is_removed_while_it_is_probed_stops_nothing(monkeypatch: py
         monkeypatch.setattr("apps.chain.services.probes.ThreadPoolExecutor", InOneThread)
         nodes_probe(now=NOW)
 
-    assert [node.state for node in Node.objects.all()] == [NodeState.HEALTHY]
+    assert [node.condition for node in Node.objects.all()] == [NodeCondition.HEALTHY]
 
 
 class InOneThread:

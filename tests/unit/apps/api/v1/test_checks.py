@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.chain.models import Node
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from apps.checks.table.checks import CHECKS
 from apps.core.clock import now
 from apps.users.services.tokens import TokenLimits
@@ -58,7 +58,9 @@ def test_tenant_sees_findings_of_its_own_objects_alone(client: Client) -> None:
     factories.worker("gone", of="bob", seen_at=now() - timedelta(hours=1))
     factories.miner(3001, of="bob", fee_debt=10**18)
     factories.miner(3002, fee_debt=10**18)
-    Node.objects.create(url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="secret place")
+    Node.objects.create(
+        url="http://one", name="one", condition=NodeCondition.WRONG_NETWORK, error="secret place"
+    )
 
     body = checks_of(client, token())
 

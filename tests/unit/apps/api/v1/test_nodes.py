@@ -116,7 +116,7 @@ def test_a_change_is_noted_once_however_often_it_is_asked_for(send, url):
 
 
 def test_a_promoted_node_is_read_first(send, url):
-    other = Node.objects.create(url="http://other/rpc/v1", role=NodeRole.BACKUP, state="HEALTHY")
+    other = Node.objects.create(url="http://other/rpc/v1", role=NodeRole.BACKUP, condition="HEALTHY")
     for _ in range(2):
         assert send("POST", f"nodes/{other.pk}/promote").status_code == 200
 

@@ -19,7 +19,7 @@ from apps.chain.selectors.network import network_current
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from tests.fake_node import NETWORK, FakeNode, served
 
 if TYPE_CHECKING:
@@ -226,8 +226,8 @@ def test_another_chain_is_refused_and_marked(site: Site, other: FakeNode) -> Non
         nodes_sync([site.url, url])
         nodes_probe(now=NOW)
 
-    states = dict(Node.objects.values_list("url", "state"))
-    assert states == {site.url: NodeState.HEALTHY, url: NodeState.WRONG_NETWORK}
+    conditions = dict(Node.objects.values_list("url", "condition"))
+    assert conditions == {site.url: NodeCondition.HEALTHY, url: NodeCondition.WRONG_NETWORK}
 
 
 def test_a_probe_measures_height_lag_and_absence(site: Site) -> None:
@@ -240,8 +240,8 @@ def test_a_probe_measures_height_lag_and_absence(site: Site) -> None:
 
     rows = {node.url: node for node in Node.objects.all()}
     assert (rows[site.url].head_height, rows[site.url].version) == (6, "tiny")
-    assert (rows[url].state, rows[url].lag_epochs) == (NodeState.LAGGING, 6)
-    assert rows["http://127.0.0.1:9/rpc/v1"].state == NodeState.AWAY
+    assert (rows[url].condition, rows[url].lag_epochs) == (NodeCondition.LAGGING, 6)
+    assert rows["http://127.0.0.1:9/rpc/v1"].condition == NodeCondition.AWAY
 
 
 def test_a_node_that_left_the_settings_is_not_asked(site: Site) -> None:

@@ -11,7 +11,7 @@ import pytest
 from apps.chain.heads.follow import ChainFollower
 from apps.chain.heads.steps import Steps
 from apps.chain.models import Head, Node
-from apps.chain.states import NodeState
+from apps.chain.states import NodeCondition
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_heads_go_on_from_another_node_when_the_followed_one_lies_behind(
         finally:
             follower.rest()
 
-    assert Node.objects.get(url=first).state == NodeState.LAGGING
+    assert Node.objects.get(url=first).condition == NodeCondition.LAGGING
     assert sent
 
 
@@ -67,7 +67,7 @@ def test_another_chain_at_the_same_address_is_not_followed(
         turn_until(follower, lambda: Head.objects.filter(height=3).exists())
     try:
         with served(other, port=urlsplit(url).port or 0):
-            turn_until(follower, lambda: Node.objects.get().state == NodeState.WRONG_NETWORK)
+            turn_until(follower, lambda: Node.objects.get().condition == NodeCondition.WRONG_NETWORK)
             for _ in range(5):
                 follower.turn()
             assert follower._listener is not None
@@ -95,7 +95,7 @@ def test_a_head_of_another_chain_is_refused_before_any_probe_saw_it(
             settings.CHAIN_URLS = [url]
             turn_until(follower, lambda: Head.objects.filter(height=0).exists())
         with served(other, port=urlsplit(url).port or 0):
-            turn_until(follower, lambda: Node.objects.get().state == NodeState.WRONG_NETWORK)
+            turn_until(follower, lambda: Node.objects.get().condition == NodeCondition.WRONG_NETWORK)
         assert Head.objects.get().key == ours.head.cid
     finally:
         follower.rest()
