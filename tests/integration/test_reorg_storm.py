@@ -41,7 +41,7 @@ class View:
         self.box = LatestHead()
         address = NodeAddress.of(url=url, token="")
         self.listener = HeadListener(
-            addresses=lambda: [address], client=lambda _address: self.client, heard=self.box.put
+            addresses=lambda: [address], client=lambda _address: self.client, on_head=self.box.put
         )
         self.keys: list[str] = []
         self.changes = 0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 
-def look() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], list[NodeLink]]]:
+def mining_read() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], list[NodeLink]]]:
     """Return who mines, on which network and by which nodes; nothing more is read where nobody mines."""
     miners = miners_mining()
     return (miners, network_current(), block_links()) if miners else ([], None, ([], []))
@@ -68,6 +68,6 @@ def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
         if miners_mining():
             links = {str(node): link_to(node.url, node.token) for node in nodes_for_reading()}
             f3_statuses_store(links, height=head.height)
-        kept = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
-        rounds_sum_up(before=clock.now() - kept)
+        stored_for = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
+        rounds_sum_up(before=clock.now() - stored_for)
     return head.key

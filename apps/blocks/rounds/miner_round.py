@@ -136,13 +136,11 @@ class MinerRound:
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[None]:
         """Note when a step begins and how long it takes, also one that fails."""
-        began = time.time()
+        started = time.time()
         try:
             yield
         finally:
-            self.timer.add(name, began=began, ended=time.time())
-
-    # The election
+            self.timer.add(name, started=started, ended=time.time())
 
     async def _draw(self) -> tuple[BaseInfo, ElectionProof] | None:
         """Return base info and election proof of a win; None without one, which the row then says."""
@@ -194,8 +192,6 @@ class MinerRound:
             meta_type=meta_type,
             until=self.context.times.sign_until,
         )
-
-    # The block
 
     async def _make(self, info: BaseInfo, election: ElectionProof) -> None:
         """Make the block of a win and submit it."""

@@ -116,8 +116,8 @@ class BlockNodes:
         except NodeRefused as refusal:
             if not refusal.is_unknown_method:
                 raise
-            asked = (self.ask(_list, "MpoolSelect", parent, one, until=until) for one in qualities)
-            lists = list(await asyncio.gather(*asked))
+            calls = (self.ask(_list, "MpoolSelect", parent, one, until=until) for one in qualities)
+            lists = list(await asyncio.gather(*calls))
         lists += [[] for _ in qualities[len(lists) :]]
         return messages_disjoint(lists)
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext
 
-from apps.blocks.rounds.chores import chores_do, leases_renew, look
+from apps.blocks.rounds.chores import chores_do, leases_renew, mining_read
 from apps.blocks.rounds.context import RoundContext, blocks_database
 from apps.blocks.rounds.miner_round import MinerRound
 from apps.blocks.rounds.nodes import BlockNodes
@@ -92,13 +92,13 @@ class BlockProducer:
         self.providers = self.providers or BlockProviders(hub)
         with Leadership(BLOCKS_LOCK) as leadership:
             try:
-                leads, asked_at = False, 0.0
+                leads, checked_at = False, 0.0
                 while not asked_to_stop():
-                    if not leads or time.monotonic() - asked_at > RETRY_S:
+                    if not leads or time.monotonic() - checked_at > RETRY_S:
                         leads = await asyncio.to_thread(
                             lambda: leadership.still_leads() or leadership.try_lead()
                         )
-                        asked_at = time.monotonic()
+                        checked_at = time.monotonic()
                     self._beat("leads" if leads else "standby")
                     await (self.turn() if leads else asyncio.sleep(RETRY_S))
                 await self.finish()
@@ -186,7 +186,7 @@ class BlockProducer:
 
     async def _look(self) -> None:
         """Read who mines on which network, and the pool's nodes as they are now."""
-        miners, network, links = await blocks_database(look)
+        miners, network, links = await blocks_database(mining_read)
         if miners and not self.miners:
             self._leases_due = 0.0
         self.miners = miners
@@ -213,8 +213,8 @@ class BlockProducer:
         assert self.providers is not None
         base, epoch = self.base, self.base.height + nulls + 1
         # No base below the height from which the pool has a miner: another program may have built on it.
-        ours = (base.height + 1, epoch)
-        miners = [one for one in self.miners if all(map(one.row.works_at, ours))]
+        heights = (base.height + 1, epoch)
+        miners = [one for one in self.miners if all(map(one.row.works_at, heights))]
         times = clock_.times(self.origin, nulls)
         found = await blocks_database(rounds_read, [one.row for one in miners], epoch=epoch)
         context = RoundContext(
@@ -238,8 +238,6 @@ class BlockProducer:
                 log.error("miner_round_failed", epoch=epoch, exc_info=result)
         lost = [row for row in results if row is not None and not isinstance(row, BaseException)]
         await blocks_database(rounds_record, lost)
-
-    # What is done beside
 
     def _chores_begin(self) -> None:
         """Look after blocks and old rounds, in a thread of its own, one at a time."""

@@ -59,12 +59,12 @@ class BlockProviders:
     ) -> Signature:
         """Have the worker's key sign.  Raises SignerAway, SignerRefused."""
         request = WalletSignRequest(str(worker), (account,), to_sign, meta_type)
-        asked = HubRequest(
+        hub_request = HubRequest(
             wallet_route(str(worker)), (account,), "WalletSign", request.payload(), is_repeatable=True
         )
         answer: Json
         try:
-            answer = await self.hub.request(asked, deadline=Deadline(until - time.time()))
+            answer = await self.hub.request(hub_request, deadline=Deadline(until - time.time()))
         except (NoProvider, NoAnswer, ProviderRefused) as error:
             answer = error
         read = signature_read(str(worker), answer=answer)
@@ -76,9 +76,11 @@ class BlockProviders:
         self, actor_id: int, request: Json, *, account: str, until: float
     ) -> tuple[PoStProof, ...]:
         """Have a WinningPoSt computed.  Raises ProofTimeout, ProofRefused."""
-        asked = HubRequest(proof_route(actor_id), (account,), "ComputeProof", request, is_repeatable=True)
+        hub_request = HubRequest(
+            proof_route(actor_id), (account,), "ComputeProof", request, is_repeatable=True
+        )
         try:
-            answer = await self.hub.request(asked, deadline=Deadline(until - time.time()))
+            answer = await self.hub.request(hub_request, deadline=Deadline(until - time.time()))
             return tuple(
                 PoStProof(int(one["PoStProof"]), base64.b64decode(one["ProofBytes"], validate=True))
                 for one in answer

@@ -86,6 +86,6 @@ class StepTimer:
         self.origin = origin
         self.steps: list[list[str | int]] = []
 
-    def add(self, name: str, *, began: float, ended: float) -> None:
+    def add(self, name: str, *, started: float, ended: float) -> None:
         """Note a step that ran between two moments."""
-        self.steps.append([name, int((began - self.origin) * 1000), int((ended - began) * 1000)])
+        self.steps.append([name, int((started - self.origin) * 1000), int((ended - started) * 1000)])

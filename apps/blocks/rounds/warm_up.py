@@ -64,13 +64,13 @@ class WarmUp:
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:
         """Do one step.  Raises WarmUpFailed."""
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             result = work()
         except DomainError as error:
             self.failed, self.reason = name, error.reason
             raise WarmUpFailed(f"{name}: {error.reason}") from None
-        self.steps.append((name, int((time.monotonic() - began) * 1000)))
+        self.steps.append((name, int((time.monotonic() - started) * 1000)))
         return result
 
 

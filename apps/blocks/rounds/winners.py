@@ -70,10 +70,10 @@ def winners_count(miner: Miner, *, first: int, last: int) -> Winner:
     found = Winner(str(address))
     tipsets = client.call_many([("ChainGetTipSetByHeight", (epoch, [])) for epoch in epochs])
     keys = [_key(tipset) for tipset in tipsets]
-    asked = [
+    calls = [
         ("MinerGetBaseInfo", (str(address), epoch + 1, key)) for epoch, key in zip(epochs, keys, strict=True)
     ]
-    infos = [_info(answer) for answer in client.call_many(asked)]
+    infos = [_info(answer) for answer in client.call_many(calls)]
     drawn: list[tuple[int, BaseInfo]] = []
     for epoch, info in zip(epochs, infos, strict=True):
         if isinstance(info, str):

@@ -25,7 +25,7 @@ class F3Participation:
     reason: str = ""
     finalized: int | None = None
     """Height of the newest tipset with a certificate; None where the node has none yet."""
-    asked_height: int | None = None
+    head_height: int | None = None
     """Height of the head when it was asked."""
 
 

@@ -57,16 +57,18 @@ def mining_status_of(
         expected = latest.expected
     elif miner.has_min_power and reward is not None and reward.power.value:
         expected = BLOCKS_PER_EPOCH * miner.qa_power / reward.power.value
-    is_ours = height is None or miner.works_at(height)
-    why = _why_not(miner, is_on=is_on, is_ours=is_ours, latest=latest, is_unbegun=is_unbegun)
+    is_drawn_here = height is None or miner.works_at(height)
+    why = _why_not(miner, is_on=is_on, is_drawn_here=is_drawn_here, latest=latest, is_unbegun=is_unbegun)
     mean = None if why else epochs_to_win(expected)
     return MiningStatus(is_on, why, expected, None if mean is None else mean * epoch_s)
 
 
-def _why_not(miner: Miner, *, is_on: bool, is_ours: bool, latest: Round | None, is_unbegun: bool) -> str:
+def _why_not(
+    miner: Miner, *, is_on: bool, is_drawn_here: bool, latest: Round | None, is_unbegun: bool
+) -> str:
     found = (
         (miner.actor_id is None or miner.state != MinerState.ACTIVE, NotDrawn.NOT_ACTIVE),
-        (not is_ours, NotDrawn.ELSEWHERE),
+        (not is_drawn_here, NotDrawn.ELSEWHERE),
         (not is_on, NotDrawn.MINING_OFF),
         (not miner.qa_power, NotDrawn.NO_POWER),
         (not miner.has_min_power, NotDrawn.BELOW_MINIMUM),

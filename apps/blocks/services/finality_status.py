@@ -46,7 +46,7 @@ def f3_status_read(link: NodeLink, *, height: int | None = None) -> F3Participat
             instance=int(progress["ID"]),
             miners=tuple(int(one["MinerID"]) for one in participants),
             finalized=_finalized(link),
-            asked_height=height,
+            head_height=height,
         )
     except NodeRefused as refusal:
         is_without = refusal.is_unknown_method or refusal_code_read(refusal) == DISABLED

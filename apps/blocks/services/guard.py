@@ -68,7 +68,7 @@ def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exceptio
         for one in reservations
     ]
     new = [row for row in results if isinstance(row, Block)]
-    # In one order: a service beside us that writes the same waits, and none for the other.
+    # Rows are locked in one order: a service beside us that writes the same waits, and none for the other.
     Block.objects.bulk_create(sorted(new, key=lambda row: row.actor_id), ignore_conflicts=True)
     found = of_miners.filter(height__in={row.height for row in new})
     reserved = {(row.actor_id, row.height): row for row in found}

@@ -37,7 +37,7 @@ def rounds_record(rounds: Sequence[Round]) -> None:
 @transaction.atomic
 def wins_record(rows: Sequence[Round]) -> list[Round]:
     """Write that rounds were won, before their blocks are made; return the rows that others wrote first."""
-    # In one order: a service beside us that writes the same waits, and none for the other.
+    # Rows are locked in one order: a service beside us that writes the same waits, and none for the other.
     Round.objects.bulk_create(sorted(rows, key=lambda row: row.miner_id), ignore_conflicts=True)
     miners = {row.miner_id: row.miner for row in rows}
     found = Round.objects.filter(miner__in=miners, epoch__in={row.epoch for row in rows})

@@ -113,15 +113,15 @@ class ChainFollower:
     def _turn(self) -> None:
         if self._listener is None:
             self._begin()
-        heard = self.box.take(WAIT_S)
-        if heard is None and self._is_quiet():
+        received = self.box.take(WAIT_S)
+        if received is None and self._is_quiet():
             return
         if not self.is_bound:
             network_bind(chain_client())
             self.is_bound = True
         with chain_read_once():
             network = network_current()
-            place = None if heard is None else self._follow(*heard, finality=network.chain_finality)
+            place = None if received is None else self._follow(*received, finality=network.chain_finality)
             self.steps_due(place, epoch_s=network.epoch_s, finality=network.chain_finality)
 
     def _follow(self, facts: TipsetFacts, address: NodeAddress, *, finality: int) -> Follower | None:
@@ -154,7 +154,7 @@ class ChainFollower:
         """Probe every node once, then keep probing and listening beside the turns."""
         nodes_sync(settings.CHAIN_URLS)
         nodes_probe(now=clock.now())
-        listener = HeadListener(addresses=lambda: watch.addresses(), client=client_of, heard=self.box.put)
+        listener = HeadListener(addresses=lambda: watch.addresses(), client=client_of, on_head=self.box.put)
         watch = NodeWatch(order=nodes_for_reading, follow=listener.restrict_to)
         watch.start()
         listener.start()
@@ -182,7 +182,7 @@ class ChainFollower:
         self.steps.enqueue(
             height=epoch, key=head.key, expires_s=expires_s, before=row.steps_epoch, finality=finality
         )
-        # Noted after sending: a kill between the two sends them twice, which every step bears.
+        # The head is noted after sending: a kill between sends its steps twice, which each bears.
         enqueued_steps_record(row, key=head.key, epoch=epoch)
         self._enqueued = head, epoch, epoch_s
         return True

@@ -41,18 +41,18 @@ POLL_S: Final = 1.0
 
 
 class HeadListener:
-    """Listens in a thread of its own and calls `heard` with each new head and its node, on that thread."""
+    """Listens in a thread of its own and calls `on_head` with each new head and its node, on that thread."""
 
     def __init__(
         self,
         *,
         addresses: Callable[[], list[NodeAddress]],
         client: Callable[[NodeAddress], ChainClient],
-        heard: Callable[[TipsetFacts, NodeAddress], None],
+        on_head: Callable[[TipsetFacts, NodeAddress], None],
     ) -> None:
         self._addresses = addresses
         self._client = client
-        self._heard = heard
+        self._on_head = on_head
         self._stop = threading.Event()
         self._socket: ClientConnection | None = None
         self._thread = threading.Thread(target=self._run, name="heads", daemon=True)
@@ -122,7 +122,7 @@ class HeadListener:
             try:
                 text = socket.recv(timeout=SILENCE_S)
             except TimeoutError:
-                self._heard(self._client(address).chain_head(), address)
+                self._on_head(self._client(address).chain_head(), address)
                 continue
             frame = json.loads(text)
             try:
@@ -133,7 +133,7 @@ class HeadListener:
             if not is_open:
                 return
             for changes in values:
-                self._heard(self._newest(changes, address), address)
+                self._on_head(self._newest(changes, address), address)
 
     def _newest(self, changes: list[dict[str, Any]], address: NodeAddress) -> TipsetFacts:
         """Return the head after a list of changes; one of reverts alone does not name it."""
@@ -150,7 +150,7 @@ class HeadListener:
             self.connected_to = address.http_url
             if head.key != key:
                 key = head.key
-                self._heard(head, address)
+                self._on_head(head, address)
             self._stop.wait(POLL_S)
 
 
@@ -159,20 +159,20 @@ class LatestHead:
 
     def __init__(self) -> None:
         self._filled = threading.Condition()
-        self._heard: tuple[TipsetFacts, NodeAddress] | None = None
+        self._received: tuple[TipsetFacts, NodeAddress] | None = None
         self.heard_at = 0.0
         """Monotonic time of the last head that the follower took from a node of our chain."""
 
     def put(self, facts: TipsetFacts, address: NodeAddress) -> None:
         """Replace what is in the box: only the newest head matters."""
         with self._filled:
-            self._heard = facts, address
+            self._received = facts, address
             self._filled.notify_all()
 
     def take(self, timeout_s: float) -> tuple[TipsetFacts, NodeAddress] | None:
         """Empty the box, waiting for something in it; None when the time is over."""
         with self._filled:
-            if self._heard is None:
+            if self._received is None:
                 self._filled.wait(timeout_s)
-            heard, self._heard = self._heard, None
-            return heard
+            received, self._received = self._received, None
+            return received

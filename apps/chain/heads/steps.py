@@ -71,8 +71,8 @@ def facts_due(*, height: int, since: int | None = None) -> set[str]:
 @cache
 def _fact_questions() -> Prepared:
     """Return the statement whose columns say, in the table's order, which facts find work."""
-    asked = [import_string(fact.due) for fact in import_string(settings.HEAD_FACTS) if fact.due]
-    columns = ", ".join(f"EXISTS ({text})" for text in asked)
+    questions = [import_string(fact.due) for fact in import_string(settings.HEAD_FACTS) if fact.due]
+    columns = ", ".join(f"EXISTS ({text})" for text in questions)
     # $1: height of the head; $2: now; $3: epochs of a proving period.
     return Prepared("head_facts_due", f"SELECT {columns}", ["bigint", "timestamptz", "bigint"])
 
@@ -80,8 +80,8 @@ def _fact_questions() -> Prepared:
 @cache
 def _questions() -> Prepared:
     """Return the statement whose columns say, in the table's order, which steps find work."""
-    asked = [step.due and import_string(step.due) for step in head_steps()]
-    columns = [f"EXISTS ({text})" if text else "true" for text in asked]
+    questions = [step.due and import_string(step.due) for step in head_steps()]
+    columns = [f"EXISTS ({text})" if text else "true" for text in questions]
     # $1: height of the head; $2: now; $3: how many epochs a reorganisation may take back.
     return Prepared("head_steps_due", f"SELECT {', '.join(columns)}", ["bigint", "timestamptz", "bigint"])
 

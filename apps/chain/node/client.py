@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 class ChainClient(FailoverCalls):
     """The pool's nodes as one, with a method for each RPC."""
 
-    # The chain itself
-
     def chain_head(self) -> TipsetFacts:
         """Return the node's head."""
         return self.ask(tipset_from_json, "ChainHead")
@@ -107,8 +105,6 @@ class ChainClient(FailoverCalls):
         """Return a message by its CID.  Raises NodeRefused if the node does not have it."""
         return self.ask(message_from_json, "ChainGetMessage", cid_to_json(cid))
 
-    # State
-
     def state_network_name(self) -> str:
         """Return the network's name."""
         return self.ask(text_read, "StateNetworkName")
@@ -154,10 +150,8 @@ class ChainClient(FailoverCalls):
         return self._randomness("StateGetRandomnessFromBeacon", tag, epoch, entropy=entropy, key=key)
 
     def _randomness(self, method: str, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
-        words = base64.b64encode(entropy).decode()
-        return self.ask(base64.b64decode, method, tag, epoch, words, key_to_json(key))
-
-    # Miners: the node's JSON, read by the apps that own the matter
+        encoded = base64.b64encode(entropy).decode()
+        return self.ask(base64.b64decode, method, tag, epoch, encoded, key_to_json(key))
 
     def state_miner_info(self, miner: str, key: str | None = None) -> dict[str, Any]:
         """Return owner, worker, control addresses, proof type and sizes."""
@@ -176,8 +170,6 @@ class ChainClient(FailoverCalls):
     ) -> list[dict[str, Any]]:
         """Return sectors; `numbers` is a bit field in JSON form, None means all."""
         return self.ask(objects_read, "StateMinerSectors", miner, numbers, key_to_json(key))
-
-    # Messages
 
     def mpool_get_nonce(self, address: str) -> int:
         """Return the first nonce after the node's contiguous run, chain and pool together."""

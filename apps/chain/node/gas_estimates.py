@@ -1,4 +1,4 @@
-"""An estimation of gas: what is wished of it, and what a node answers."""
+"""An estimation of gas: what a caller may ask for, and what a node answers."""
 
 from __future__ import annotations
 

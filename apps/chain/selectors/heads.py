@@ -9,7 +9,7 @@ from typing import Final
 from apps.chain.models import Follower, Head
 from apps.core.compiled import Compiled
 
-REPLACED_LOOKED: Final = 400
+REPLACED_MAX: Final = 400
 """Newest tipsets no more on our chain, among which those are found that a reorganisation took back."""
 
 
@@ -61,12 +61,12 @@ def heads_taken_back(count: int) -> list[Head]:
 
     A head that further blocks of its height joined was replaced by a tipset with all its blocks.
     """
-    gone = Head.objects.filter(is_canonical=False).order_by("-height", "-arrived_at")[:REPLACED_LOOKED]
+    replaced = Head.objects.filter(is_canonical=False).order_by("-height", "-arrived_at")[:REPLACED_MAX]
     blocks: defaultdict[int, list[set[str]]] = defaultdict(list)
-    same = Head.objects.filter(height__in={head.height for head in gone})
+    same = Head.objects.filter(height__in={head.height for head in replaced})
     for height, cids in same.values_list("height", "cids"):
         blocks[height].append(set(cids))
-    lost = (head for head in gone if not any(set(head.cids) < other for other in blocks[head.height]))
+    lost = (head for head in replaced if not any(set(head.cids) < other for other in blocks[head.height]))
     return list(islice(lost, count))
 
 

@@ -77,5 +77,7 @@ def network_state() -> NetworkState:
     nodes = list(nodes_all())
     if not nodes:
         return NetworkState("", gettext("the pool has no node: set CHAIN_URLS or add one on the Chain page"))
-    told = next((node for node in nodes if node.condition in CONDITIONS_FOREIGN), None)
-    return NetworkState("", gettext("no node of the pool has answered yet") if told is None else told.error)
+    foreign = next((node for node in nodes if node.condition in CONDITIONS_FOREIGN), None)
+    return NetworkState(
+        "", gettext("no node of the pool has answered yet") if foreign is None else foreign.error
+    )

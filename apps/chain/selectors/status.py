@@ -67,10 +67,10 @@ def chain_status_of(
     old_s = age_s if network.is_devnet else max(at.timestamp() - head.timestamp, age_s)
     tone, word = "ok", "in sync"
     if old_s >= LATE_EPOCHS * network.epoch_s:
-        is_gone = old_s >= GONE_EPOCHS * network.epoch_s
+        is_stalled = old_s >= GONE_EPOCHS * network.epoch_s
         is_coming = age_s < LATE_EPOCHS * network.epoch_s  # a node that catches up has old heads come quickly
-        tone = "bad" if is_gone else "warn"
-        word = BEHIND_WORD if is_coming else GONE_WORD if is_gone else LATE_WORD
+        tone = "bad" if is_stalled else "warn"
+        word = BEHIND_WORD if is_coming else GONE_WORD if is_stalled else LATE_WORD
     if unread := unreadable_text(nodes):
         tone, word = "bad", unread
     came = round(head.arrived_at.timestamp())

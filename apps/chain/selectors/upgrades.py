@@ -101,14 +101,14 @@ def upgrades_after(height: int) -> list[Upgrade]:
     without a date; such ones are left out.
     """
     row = Network.objects.first()
-    told = list(Node.objects.filter(is_enabled=True).values_list("upgrades", flat=True))
-    return upgrades_among([*told, heights_of(row.params) if row is not None else {}], height)
+    reported = list(Node.objects.filter(is_enabled=True).values_list("upgrades", flat=True))
+    return upgrades_among([*reported, heights_of(row.params) if row is not None else {}], height)
 
 
-def upgrades_among(told: Iterable[Mapping[str, int]], height: int) -> list[Upgrade]:
+def upgrades_among(reported: Iterable[Mapping[str, int]], height: int) -> list[Upgrade]:
     """Return the coming upgrades of several nodes' lists."""
     votes: dict[str, Counter[int]] = {}
-    for heights in told:
+    for heights in reported:
         for name, at in heights.items():
             if is_coming(at, height):
                 votes.setdefault(name, Counter())[at] += 1

@@ -117,10 +117,10 @@ def _probe(node: Node) -> tuple[Any, ...]:
 def node_probe(node: Node, *, now: datetime) -> Finding:
     """Probe one node; what fails is in the finding's error."""
     finding, client = Finding(), ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S)
-    began = time.perf_counter()
+    started = time.perf_counter()
     try:
         name, genesis, finding.head = client.chain_known(with_head=True)
-        finding.latency_ms = (time.perf_counter() - began) * 1000
+        finding.latency_ms = (time.perf_counter() - started) * 1000
         finding.network = name, genesis
         if (
             node.condition != NodeCondition.HEALTHY

@@ -58,9 +58,9 @@ def _lost_reason(last: Round, missing: int) -> str:
     words = say("epoch {epoch}, sector {sector}: {outcome}").format(
         epoch=last.epoch, sector=last.sector, outcome=outcome
     )
-    told = last.reason or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
+    cause = last.reason or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
     cost = say("; {missing} FIL lost in 24 h").format(missing=fil(missing)) if missing else ""
-    return f"{words}: {told}{cost}" if told else f"{words}{cost}"
+    return f"{words}: {cause}{cost}" if cause else f"{words}{cost}"
 
 
 def _acts(miners: Sequence[Miner], last: Round) -> tuple[Act, ...]:

@@ -92,11 +92,11 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
 
 def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     """No node of the pool can be read; the operator is told which chain they are of by `nodes_foreign`."""
-    is_told = data.viewer.is_operator and any(node.condition in CONDITIONS_FOREIGN for node in data.nodes)
-    if unreadable_text(data.nodes) and not is_told:
+    is_named = data.viewer.is_operator and any(node.condition in CONDITIONS_FOREIGN for node in data.nodes)
+    if unreadable_text(data.nodes) and not is_named:
         away = data.nodes[0]
-        told = away.error if str(away) in away.error else f"{away}: {away.error}"
-        why = f"; {told}" if data.viewer.is_operator else "; the operator has to fix this"
+        cause = away.error if str(away) in away.error else f"{away}: {away.error}"
+        why = f"; {cause}" if data.viewer.is_operator else "; the operator has to fix this"
         yield Finding(
             "nodes",
             "no node can be read",
@@ -110,10 +110,10 @@ def nodes_away(data: CheckData) -> Iterator[Finding]:
     away = [node for node in data.nodes if node.condition in (NodeCondition.AWAY, NodeCondition.LAGGING)]
     if not away or unreadable_text(data.nodes):
         return
-    words = [f"{node} {NodeCondition(node.condition).label}" for node in away]
+    texts = [f"{node} {NodeCondition(node.condition).label}" for node in away]
     well = sum(node.condition == NodeCondition.HEALTHY for node in data.nodes)
     reason = gettext("{words}; {well} of {nodes} healthy").format(
-        words=named(words), well=well, nodes=plural(len(data.nodes), "node")
+        words=named(texts), well=well, nodes=plural(len(data.nodes), "node")
     )
     yield Finding(
         "nodes-away",
@@ -152,9 +152,9 @@ def f3_stalled(data: CheckData) -> Iterator[Finding]:
         return
     # What the nodes said is minutes old: it is compared with the head of that moment.
     said = [
-        (one.asked_height, one.finalized)
+        (one.head_height, one.finalized)
         for one in data.f3.values()
-        if one.is_running and one.asked_height is not None and one.finalized is not None
+        if one.is_running and one.head_height is not None and one.finalized is not None
     ]
     newest = max((final for _, final in said), default=0)
     lag = min((asked - final for asked, final in said), default=0)

@@ -60,11 +60,11 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
     """Processes of the console that are down or send no heartbeats."""
     ill = [process for process in data.processes if process.state != "running"]
     if ill:
-        words = [f"{process.name} {process.state}" for process in ill]
+        texts = [f"{process.name} {process.state}" for process in ill]
         say = gettext("{ill} of {processes} not running").format(
             ill=len(ill), processes=plural(len(data.processes), "process", "processes")
         )
-        yield Finding("processes", say, named(words), count=len(ill))
+        yield Finding("processes", say, named(texts), count=len(ill))
 
 
 def notifications_undelivered(data: CheckData) -> Iterator[Finding]:

@@ -130,15 +130,15 @@ def _recoveries_missed(rows: list[Deadline], data: CheckData) -> Counter[tuple[i
 
 def _missed_text(row: Deadline, *, recoveries: int, faults: int, data: CheckData) -> str:
     """Return what was not declared of a deadline, and when it can be again."""
-    words = []
+    texts = []
     if recoveries:
-        words.append(
+        texts.append(
             gettext("{sectors} stay faulty for one more proving period").format(
                 sectors=plural(recoveries, "sector")
             )
         )
     if faults:
-        words.append(
+        texts.append(
             gettext("{sectors} with bad files not declared faulty, left out of the proof").format(
                 sectors=plural(faults, "sector")
             )
@@ -146,7 +146,7 @@ def _missed_text(row: Deadline, *, recoveries: int, faults: int, data: CheckData
     assert data.clock is not None
     left = time_left(data.clock.left_s(row.close_epoch))
     return gettext("deadline {index}: {words}; can be declared once it closes, in {left}").format(
-        index=row.index, words=", ".join(words), left=left
+        index=row.index, words=", ".join(texts), left=left
     )
 
 

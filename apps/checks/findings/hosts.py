@@ -110,9 +110,9 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
         if (worker.is_paused or worker.is_draining) and not worker_is_away(worker, now=data.at)
     ]
     if idle:
-        words = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in idle]
+        texts = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in idle]
         why = "no new work is claimed until resumed"
-        yield Finding("hosts-paused", named(words), why, count=len(idle), acts=hosts_resume(idle))
+        yield Finding("hosts-paused", named(texts), why, count=len(idle), acts=hosts_resume(idle))
 
 
 def hosts_slow(data: CheckData) -> Iterator[Finding]:

@@ -162,7 +162,7 @@ def _recovery_cutoff(rows: Sequence[Deadline], data: CheckData) -> int | None:
 def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
     """Return since when, how many are declared recovered, and when the chain ends the sectors."""
     declared = sum(row.recovering for row in rows)
-    words = [
+    texts = [
         gettext("{declared} declared recovered").format(declared=declared)
         if declared
         else "files are checked before recovery is declared"
@@ -171,6 +171,6 @@ def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
     if seen and data.clock is not None and data.network is not None:
         first = min(seen)
         ended = time_left(data.clock.left_s(first + data.network.fault_max_age))
-        words.insert(0, gettext("faulty since epoch {first}").format(first=first))
-        words.append(gettext("the chain terminates them in {ended}").format(ended=ended))
-    return ", ".join(words)
+        texts.insert(0, gettext("faulty since epoch {first}").format(first=first))
+        texts.append(gettext("the chain terminates them in {ended}").format(ended=ended))
+    return ", ".join(texts)

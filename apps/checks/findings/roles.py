@@ -63,9 +63,11 @@ def moves_restored(data: CheckData) -> Iterator[Finding]:
 def _reason(roles: Sequence[UnheldRole], data: CheckData) -> str:
     """Return which hosts have the roles, and since when none of them was heard of."""
     hosts = list(dict.fromkeys(host for role in roles for host in role.hosts))
-    heard = max((role.heard_at for role in roles if role.heard_at is not None), default=None)
+    heard_last = max((role.heard_at for role in roles if role.heard_at is not None), default=None)
     silent = (
-        "" if heard is None else say(" for {time}").format(time=time_left((data.at - heard).total_seconds()))
+        ""
+        if heard_last is None
+        else say(" for {time}").format(time=time_left((data.at - heard_last).total_seconds()))
     )
     return say(
         "assigned to {hosts}, no heartbeat{silent}: start its program there, or assign it to another host"

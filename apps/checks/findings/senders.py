@@ -31,12 +31,12 @@ def _senders(
     *,
     what: str,
     why: str,
-    words: Sequence[str] = (),
+    texts: Sequence[str] = (),
     acts: tuple[Act, ...] = (),
 ) -> Iterator[Finding]:
     """Yield one finding for all these senders; it leads to the sender if there is one alone."""
     if rows:
-        names = words or [shortened(row.address) for row in rows]
+        names = texts or [shortened(row.address) for row in rows]
         link = Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
         say = f"{plural(len(rows), 'sender')} {what}"
         yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows), acts=acts)
@@ -45,14 +45,14 @@ def _senders(
 def nonce_gaps(data: CheckData) -> Iterator[Finding]:
     """Senders with a nonce in flight that nobody has: nothing behind it can land."""
     rows = [row for row in data.odd_senders if row.gap_nonce is not None]
-    words = [
+    texts = [
         gettext("{shortened} is missing nonce {gap_nonce}").format(
             shortened=shortened(row.address), gap_nonce=row.gap_nonce
         )
         for row in rows
     ]
     why = "; an empty message fills it within a few heads"
-    yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, words=words)
+    yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, texts=texts)
 
 
 def senders_paused(data: CheckData) -> Iterator[Finding]:

@@ -39,24 +39,24 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
     away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
     here = {name for worker in data.workers if worker not in away for name in worker.stores}
     known = {name for worker in away for name in worker.stores} | {store.name for store in data.stores}
-    gone = sorted(known - here)
-    if not gone:
+    missing = sorted(known - here)
+    if not missing:
         return
-    rows = data.sectors.select_related(None).filter(state=SectorState.PROVING, store__in=gone)
+    rows = data.sectors.select_related(None).filter(state=SectorState.PROVING, store__in=missing)
     rows = rows.order_by("store", "tenant", "state")  # by the index: without an order all sectors may be read
     counts = Counter(rows.values_list("miner_id", flat=True)[: LOST_COUNTED_MAX + 1])
     if counts:
-        many = _sectors_lost(data, gone, counts.total())
+        many = _sectors_lost(data, missing, counts.total())
         fees = (
             data.fault_fee_per_day(miner, counts[miner.pk] * many // counts.total()) for miner in data.miners
         )
         yield Finding(
             "stores",
             say("{stores} with {many} unreachable").format(
-                stores=plural(len(gone), "store"), many=_sectors_text(many)
+                stores=plural(len(missing), "store"), many=_sectors_text(many)
             ),
-            _out_of_reach_text(data, gone, away),
-            count=len(gone),
+            _out_of_reach_text(data, missing, away),
+            count=len(missing),
             per_day=sum(fees),
         )
 
@@ -68,29 +68,29 @@ def _sectors_text(many: int) -> str:
     return plural(many, "sector")
 
 
-def _sectors_lost(data: CheckData, gone: Sequence[str], counted: int) -> int:
+def _sectors_lost(data: CheckData, missing: Sequence[str], counted: int) -> int:
     """Return how many sectors lie in stores: those counted, or what hosts told where that is only a part."""
-    told = sum(store.sectors for store in data.stores if store.name in gone)
-    return counted if counted <= LOST_COUNTED_MAX else max(counted, told)
+    reported = sum(store.sectors for store in data.stores if store.name in missing)
+    return counted if counted <= LOST_COUNTED_MAX else max(counted, reported)
 
 
-def _out_of_reach_text(data: CheckData, gone: Sequence[str], away: Sequence[Worker]) -> str:
+def _out_of_reach_text(data: CheckData, missing: Sequence[str], away: Sequence[Worker]) -> str:
     """Return what brings stores back: hosts that are silent, and what the others say of theirs."""
-    told = [
+    reported = [
         f"{row.worker.name}: {row.reason}"
         for store in data.stores
-        if store.name in gone
+        if store.name in missing
         for row in attachments_of(store)
         if row.worker not in away and row.reason
     ]
     silent = [worker.name for worker in away]
     if silent:
-        told.append(
+        reported.append(
             say("restart {silent}, or start another host that reads the same files").format(
                 silent=named(silent)
             )
         )
-    return "; ".join(told) or "reattach them to a host"
+    return "; ".join(reported) or "reattach them to a host"
 
 
 def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
@@ -99,18 +99,18 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
         if worker_is_away(worker, now=data.at):
             continue
         for disk in worker.hardware.get("disks", ()):
-            told = disk.get("sealing")
+            reported = disk.get("sealing")
             # its size is not known; one that is full or read-only has told it
-            if not told or not told.get("reason") or told.get("total_bytes"):
+            if not reported or not reported.get("reason") or reported.get("total_bytes"):
                 continue
-            waiting = plural(told.get("sectors", 0), "unfinished sector")
+            waiting = plural(reported.get("sectors", 0), "unfinished sector")
             yield Finding(
                 f"sealing-{worker.pk}-{disk['folder']}",
                 say("sealing store {folder} of {worker} is unavailable").format(
                     folder=disk["folder"], worker=worker.name
                 ),
                 say("{reason}; {sectors} there, and none starts").format(
-                    reason=told["reason"], sectors=waiting
+                    reason=reported["reason"], sectors=waiting
                 ),
                 link=Link("host", (str(worker.uuid),)),
             )

@@ -87,8 +87,8 @@ def _begins_none(data: CheckData, host: Worker, *, room: int) -> str:
         return gettext("is offline")
     if host.is_paused or host.is_draining:
         return gettext("is paused or draining")
-    if told := hardware.get("parameters_error"):
-        return gettext("cannot make valid proofs: {reason}").format(reason=told)
+    if error := hardware.get("parameters_error"):
+        return gettext("cannot make valid proofs: {reason}").format(reason=error)
     if free < room and not seals_elsewhere:
         return gettext("has {free} of disk space free, a new sector needs {room}").format(
             free=" ".join(size(free)), room=" ".join(size(room))

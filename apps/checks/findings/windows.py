@@ -60,7 +60,7 @@ def _deadlines_findings(
             gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
             for pk, index in keys
         ]
-        told = next((reasons[one] for one in keys if reasons[one]), "")
+        cause = next((reasons[one] for one in keys if reasons[one]), "")
         closes = [
             row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
         ]
@@ -68,7 +68,7 @@ def _deadlines_findings(
         yield Finding(
             f"deadlines-{key}-{miners[group[0]].address or group[0]}",
             f"{plural(len(keys), 'deadline')} {say}",
-            f"{named(names)}: {told}" if told else named(names),
+            f"{named(names)}: {cause}" if cause else named(names),
             link=miner_link([miners[pk] for pk in group]),
             count=len(keys),
             per_day=sum(_window_cost(row, miners, data) for row in rows),

@@ -98,8 +98,8 @@ class Report:
 
     def of(self, *topics: Topic) -> Report:
         """Return the part of the report that concerns these topics."""
-        kept = tuple(result for result in self.results if set(result.check.topics) & set(topics))
-        return replace(self, results=kept)
+        chosen = tuple(result for result in self.results if set(result.check.topics) & set(topics))
+        return replace(self, results=chosen)
 
     def result(self, name: str) -> Result | None:
         """Return the result of one check; None if the viewer does not see it."""

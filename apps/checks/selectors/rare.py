@@ -87,7 +87,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
     sectors, messages = Sector.objects.order_by(), Message.objects.order_by()
     failed = messages.filter(created_at__gte=day)
     unseals = Job.objects.filter(kind=JobKind.UNSEAL, state=JobState.FAILED, updated_at__gte=day)
-    asked = {
+    parts = {
         "sectors_open": Exists(sectors.exclude(state__in=SECTORS_OVER)),
         "sectors_bad": Exists(SectorCheck.objects.filter(is_good=False)),
         "disputes": Exists(Dispute.objects.all()),
@@ -113,7 +113,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         ),
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True)),
     }
-    return Network.objects.order_by("pk").values_list(*(asked[name] for name in Rare._fields))[:1]
+    return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]
 
 
 RARE: Final[Compiled[tuple[bool, ...]]] = Compiled(

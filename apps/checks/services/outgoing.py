@@ -80,8 +80,8 @@ def _mail_text(row: Notification) -> str:
     )
     lines += [f"- {one}" for one in findings]
     costs = [
-        f"{fil(int(body[name]))} FIL {words}"
-        for name, words in (("at_risk", "at risk"), ("per_day", "lost per day"))
+        f"{fil(int(body[name]))} FIL {label}"
+        for name, label in (("at_risk", "at risk"), ("per_day", "lost per day"))
         if int(body.get(name, 0))
     ]
     lines += ["", ", ".join(costs)] if costs else []

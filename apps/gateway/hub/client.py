@@ -122,8 +122,6 @@ class HubClient:
         """Deliver an answer."""
         self.pending.resolve(item["id"], item)
 
-    # One request
-
     async def request(
         self,
         request: HubRequest,
@@ -139,20 +137,20 @@ class HubClient:
         Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer when nobody answered.
         """
         self.start()
-        asked = sent[0].connection if sent else ""
+        requested = sent[0].connection if sent else ""
         first: list[Attempt] = []
         if sent:
             first = [Attempt(partial(self.answer, sent[1], sent[0], deadline), sent[0].process)]
         patience = Deadline(min(RECONNECT_WAIT_S, deadline.left_s()))
         failure: DomainError = NoProvider(NOT_CONNECTED)
         while True:
-            tried = {asked}
+            tried = {requested}
             here = self.local_attempts(request, deadline)
             there = [] if here else await self.remote_attempts(request, deadline, tried)
             attempts = [*first, *here, *there]
             try:
                 if attempts:
-                    began = time.monotonic()
+                    started = time.monotonic()
                     hedge_s = 0.0 if first else self.latency.pause_s(request.method)
                     answer = await first_answer(
                         attempts,
@@ -160,13 +158,13 @@ class HubClient:
                         more=partial(self.remote_attempts, request, deadline, tried),
                         is_refusal_final=is_refusal_final(request.method),
                     )
-                    self.latency.note(request.method, time.monotonic() - began)
+                    self.latency.note(request.method, time.monotonic() - started)
                     return answer
             except NoAnswer as error:
                 failure = NoAnswer(f"all request failed: {request.method} {error.reason}")
             if patience.left_s() < 0 or not (here or await self.is_expected(request.route)):
                 raise failure
-            first, asked = [], ""
+            first, requested = [], ""
             await asyncio.sleep(PAUSE_S)
 
     def local_attempts(
@@ -254,8 +252,6 @@ class HubClient:
 
     async def _is_alive(self, process: str) -> bool:
         return bool(await self.redis.exists(process_name(process)))
-
-    # Many at once
 
     async def request_many(
         self, requests: Sequence[HubRequest], *, deadline: Deadline

@@ -157,14 +157,14 @@ class _Race:
 
 
 async def _in_turn(attempts: Sequence[Attempt]) -> Json:
-    failure, gone = NoAnswer("channel closed"), set()
+    failure, ended = NoAnswer("channel closed"), set()
     for attempt in attempts:
-        if attempt.process in gone:
+        if attempt.process in ended:
             continue
         try:
             return await attempt.ask()
         except ProcessGone as error:
-            gone.add(attempt.process)
+            ended.add(attempt.process)
             failure = error
         except NoAnswer as error:
             failure = error

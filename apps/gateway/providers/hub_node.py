@@ -124,9 +124,11 @@ class HubNode(HubClient):
                 pipe.hset(route_name(route), connection.id, entry)
             await pipe.execute()
 
-    async def remove(self, connection: Connection, routes: Collection[str], *, gone: bool = False) -> None:
-        """Route no more requests on these routes; `gone` removes the connection altogether."""
-        if gone:
+    async def remove(
+        self, connection: Connection, routes: Collection[str], *, is_closed: bool = False
+    ) -> None:
+        """Route no more requests on these routes; `is_closed` removes the connection altogether."""
+        if is_closed:
             self.connections_here.pop(connection.id, None)
         try:
             async with self.redis.pipeline(transaction=False) as pipe:

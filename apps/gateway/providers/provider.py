@@ -71,7 +71,7 @@ class Provider:
         """Fail the requests that wait and remove the channel."""
         self.is_open = False
         self.pending.fail_all()
-        await self.hub.remove(self, self.routes, gone=True)
+        await self.hub.remove(self, self.routes, is_closed=True)
         await hub_database(
             connection_close, uuid=self.id, tenant_id=self.principal.own_id, activity=self.activity_read()
         )
@@ -104,18 +104,18 @@ class Provider:
             del self.pending.futures[key]
         self.meter.answered(time.monotonic() - start)
         if response.get("error"):
-            words = sanitize_text(str(response["error"])[:REASON_MAX])
-            self.meter.failed(words)
-            raise ProviderRefused(words)
+            reason = sanitize_text(str(response["error"])[:REASON_MAX])
+            self.meter.failed(reason)
+            raise ProviderRefused(reason)
         try:
             return unpack(response.get("payload"))
         except AnswerTooLarge as error:
             self.meter.failed(error.reason)
-            words = gettext("connection {id} of {tenant_name}: {error}").format(
+            reason = gettext("connection {id} of {tenant_name}: {error}").format(
                 id=self.id, tenant_name=self.principal.tenant_name, error=error.reason
             )
             log.warning("provider_answer_too_large", account=self.principal.tenant_name, channel=self.id)
-            raise AnswerTooLarge(words) from None
+            raise AnswerTooLarge(reason) from None
 
     async def handle(self, method: str, payload: Json, until: float) -> Json:
         """Do what somebody of the pool wants of this connection: mostly to ask the other side."""

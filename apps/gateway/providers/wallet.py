@@ -134,12 +134,12 @@ class WalletProvider(Provider):
 
     async def addresses_remove(self, addresses: Sequence[str]) -> None:
         """Route no more requests to these keys."""
-        gone = {address for address in addresses if address in self.addresses}
-        self.addresses -= gone
-        routes = {wallet_route(address) for address in gone}
+        removed = {address for address in addresses if address in self.addresses}
+        self.addresses -= removed
+        routes = {wallet_route(address) for address in removed}
         self.routes -= routes
         await self.hub.remove(self, routes)
-        await hub_database(keys_remove, connection_id=self.id, addresses=sorted(gone))
+        await hub_database(keys_remove, connection_id=self.id, addresses=sorted(removed))
 
     async def account_support(self, account: str) -> None:
         """Serve one more account, if it agreed.  Raises ProviderRefused if it did not."""

@@ -65,7 +65,7 @@ def network_is_public(monkeypatch: Any) -> None:
 
 def f3_stalled(monkeypatch: Any) -> None:
     network_is_public(monkeypatch)
-    said = F3Participation(is_running=True, instance=7, finalized=960, asked_height=1000)
+    said = F3Participation(is_running=True, instance=7, finalized=960, head_height=1000)
     monkeypatch.setattr("apps.checks.selectors.data.f3_read", lambda: {"one": said})
 
 

@@ -314,7 +314,7 @@ def test_sum_at_risk_counts_no_deposit_twice(quiet, on_chain, counted):
     ("finalized", "asked_height", "lag"), [(960, 1000, "40 epochs"), (960, 985, ""), (960, None, "")]
 )
 def test_f3_is_late_by_what_it_lacked_when_asked(quiet, monkeypatch, finalized, asked_height, lag):
-    said = F3Participation(is_running=True, finalized=finalized, asked_height=asked_height)
+    said = F3Participation(is_running=True, finalized=finalized, head_height=asked_height)
     monkeypatch.setattr("apps.checks.selectors.data.f3_read", lambda: {"one": said})
     assert not [*f3_stalled(CheckData(SYSTEM))], "a devnet"
 

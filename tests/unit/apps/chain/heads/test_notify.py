@@ -63,7 +63,7 @@ def listening(address: NodeAddress) -> Iterator[tuple[HeadListener, queue.Queue[
     listener = HeadListener(
         addresses=lambda: [address],
         client=lambda one: ChainClient([link_to(one.http_url, one.token)]),
-        heard=lambda facts, _address: heard.put(facts),
+        on_head=lambda facts, _address: heard.put(facts),
     )
     listener.start()
     try:
