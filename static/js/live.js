@@ -115,7 +115,7 @@
   };
 
   // One polite line for who cannot see the page: its verdict, when that has changed, at most every 10 s.
-  let said = "", spoken = 0;
+  let said = find("f-verdict")?.textContent.trim() ?? "", spoken = 0;
   const announce = () => {
     const verdict = find("f-verdict")?.textContent.trim() ?? "";
     said ||= verdict;

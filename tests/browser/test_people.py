@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from apps.core.clock import now
 from apps.sectors.models import Sector
+from apps.sectors.services.sealing.steps import sector_stop
+from poolsite.wire.pipeline import SectorState
 from tests import demo_data, factories
+from tests.browser.live import elsewhere
 from tests.people import PASSWORD
 
 if TYPE_CHECKING:
@@ -74,6 +78,22 @@ def test_the_keyboard_alone_leads_from_the_login_to_a_sector(visit: Visit, alice
         expect(page.see("h1")).to_have_text("f02001 / 0")
 
     assert Sector.objects.get().number == 0
+
+
+def test_a_failed_job_is_retried_by_keyboard_and_the_result_is_announced(visit: Visit, alice: User) -> None:
+    factories.head(1000)
+    sector = factories.sector(factories.miner(2001), number=7, state=SectorState.PC1_DONE)
+    elsewhere(lambda: sector_stop(sector, actor="a test", now=now()))
+    page = visit(alice).go("/sectors/")
+    verdict = page.see("#f-verdict strong")
+    paused = verdict.inner_text()
+
+    page.tab_to("Retry")
+    page.page.keyboard.press("Enter")
+
+    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("waiting for PC2")
+    expect(verdict).not_to_have_text(paused)
+    expect(page.see("#announce[role=status]")).to_contain_text(verdict.inner_text())
 
 
 def test_focus_is_always_seen(visit: Visit, alice: User) -> None:
