@@ -52,9 +52,9 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         ),
         Hop("apps.sectors.services.jobs.claims:jobs_claim", "workers.agent.loop:Agent", "claim"),
         Hop("workers.agent.loop:Agent", "workers.agent.stages:StageRunner", "Celery of the host"),
-        Hop("workers.agent.loop:Agent", "apps.sectors.services.jobs.stage_events:job_event", "report"),
+        Hop("workers.agent.loop:Agent", "apps.sectors.services.jobs.stage_events:job_event_record", "report"),
         Hop(
-            "apps.sectors.services.jobs.stage_events:job_event",
+            "apps.sectors.services.jobs.stage_events:job_event_record",
             "apps.sectors.services.sealing.steps:sector_step",
         ),
         Hop(

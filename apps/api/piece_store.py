@@ -19,7 +19,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core.streams import STREAM_MAX_BYTES
-from apps.sectors.services.damocles.unsealing import unsealed_from_worker
+from apps.sectors.services.damocles.unsealing import unsealed_piece_store
 from poolsite.filecoin.cids import BadCid, cid_parse
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class PieceBrought(PoolView):
 
     def put(self, request: Request, cid: str) -> Response:
         """Store the bytes, if they are those that were asked for."""
-        unsealed_from_worker(self.principal, cid=cid, source=request._request)
+        unsealed_piece_store(self.principal, cid=cid, source=request._request)
         return Response(status=204)
 
 

@@ -23,7 +23,7 @@ from apps.sectors.selectors.targets import targets_due
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.batches.closing import batches_close
-from apps.sectors.services.batches.context import sealing_context
+from apps.sectors.services.batches.context import sealing_context_make
 from apps.sectors.services.batches.messages import batches_watch
 from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.claims_ending import claims_ending_follow
@@ -64,7 +64,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     head = head_current()
     if head is None:
         return
-    work = sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    work = sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
     sectors_recover(work)
     batches_watch(work)
     changes_advance(work)
@@ -111,7 +111,7 @@ def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
     head = head_current()
     if head is None:
         return
-    work = sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    work = sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
     active_follow(roots, work=work)
     claims_ending_follow(work)
 
@@ -125,7 +125,7 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     if head is None:
         return
     batches_close(
-        sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+        sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
     )
 
 
@@ -146,7 +146,7 @@ def sectors_adopt(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     head = head_current()
     if head is not None:
         adoptions_follow(
-            sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+            sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
         )
 
 
@@ -159,5 +159,5 @@ def sectors_sweep(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     head = head_current()
     if head is not None and targets_due(now=clock.now()):
         targets_follow(
-            sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+            sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
         )

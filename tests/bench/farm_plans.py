@@ -56,7 +56,7 @@ def hosts_call(share: Any) -> None:
         tenant = {"tenant_id": host.tenant_id, "now": now}
         done, failed, given_back = sealing.claim(host, at=now, new_sectors=3, max=3)
         progress = wire.Progress(token=done.token, stage=stage, done=1, total=2)
-        reports.job_progress(done.id, progress=progress, **tenant)
+        reports.job_progress_record(done.id, progress=progress, **tenant)
         sealing.report(done, "ADD_PIECE", state=first, at=now)
         told = wire.Fail(token=failed.token, level=wire.Level.TEMPORARY, stage=stage, error="none")
         reports.job_fail(failed.id, fail=told, **tenant)
@@ -75,7 +75,7 @@ def figures(share: Any, *, leased: int) -> Iterator[Figure]:
     stages, others = list(share.slots), ["unseal", "snap_up", "rebuild"]
     first = [look.now, worker.tenant_id, worker.pk, others, stages, True, True]
     later = [*first[:6], [], None, [], [], [], [], True, None, None]
-    held = [(one.id, *share.hosts.progress_values(one.progress)) for one in share.held[worker.pk]]
+    held = [(one.id, *share.hosts.progress_encode(one.progress)) for one in share.held[worker.pk]]
     renewed = [look.now, worker.pk, *map(list, zip(*held, strict=True))]
     question = prepared("due_sweep", f"SELECT EXISTS ({due.SWEEP})", ["bigint", "timestamptz", "bigint"])
     for name, statement, values, limit in (

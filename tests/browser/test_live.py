@@ -16,7 +16,7 @@ from apps.chain.selectors.network import network_current
 from apps.chain.selectors.status import GONE_EPOCHS
 from apps.core.clock import now
 from apps.core.live import Change, publish
-from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.sealing.steps import sector_retry, sector_stop
 from apps.users.services.tenants import tenant_update
 from poolsite.wire.commands import Operation
@@ -323,7 +323,7 @@ def test_a_change_is_on_the_page_about_as_soon_as_a_page_loads(
     visit: Visit, operator: User, sector: Sector
 ) -> None:
     page = visit(operator).go("/sectors/")
-    worker_command(factories.worker("warm"), op=Operation.PAUSE, args={}, actor="a test")
+    worker_command_enqueue(factories.worker("warm"), op=Operation.PAUSE, args={}, actor="a test")
     row = f"#f-sector-{sector.uuid} .c-state"
     for word, act in (("paused in PC2", stop), ("waiting for PC2", _retry)) * 3:
         page.note_when(row, word)

@@ -9,14 +9,18 @@ from django.core.management.base import CommandError
 from apps.api.management.words import confirm
 from apps.core.formatting import plural, size
 from apps.sectors.selectors.store_scans import findings_waiting
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
-    sealing_leftovers,
+    sealing_leftovers_list,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
-from apps.sectors.services.stores.findings import findings_picked
-from apps.sectors.services.stores.leftover_removals import leftovers_next, leftovers_plan, leftovers_remove
+from apps.sectors.services.stores.findings import findings_select
+from apps.sectors.services.stores.leftover_removals import (
+    leftovers_plan,
+    leftovers_remove,
+    removable_leftovers_list,
+)
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
 def host_lines(worker: Worker) -> Iterator[str]:
     """Return a line for each leftover that a host has told of, the largest first."""
-    for one in sealing_leftovers(worker):
+    for one in sealing_leftovers_list(worker):
         row = "not in the database" if one.sector is None else f"{one.sector.miner} / {one.sector.number}"
         state = "being removed" if one.is_ordered else f"not removed: {one.error}" if one.error else "found"
         yield f"{one.id}: {_size(one.size)}, {row}, {state}"
@@ -39,10 +43,10 @@ def host_leftovers_remove(
     worker: Worker, names: Sequence[str], *, write: Callable[[str], Any], options: dict[str, Any]
 ) -> None:
     """Remove leftovers from a host's sealing folders after they are listed and confirmed; no names: all."""
-    found = {one.id: one.name for one in sealing_leftovers(worker)}
+    found = {one.id: one.name for one in sealing_leftovers_list(worker)}
     ids = [one for one in found if one in names or found[one] in names] if names else [*found]
     _missing_refuse([name for name in names if name not in (*ids, *(found[one] for one in ids))], worker.name)
-    work = sealing_context_now()
+    work = sealing_context_read()
     plan = sealing_leftovers_plan(worker, ids=ids, work=work)
     gone = {one.leftover.id: one.leftover.size for one in plan if not one.refusal}
     if _is_sure([_line(one.leftover.id, one.leftover.size, one) for one in plan], gone, write, options):
@@ -56,14 +60,14 @@ def store_leftovers_remove(
     store: Store, names: Sequence[str], *, write: Callable[[str], Any], options: dict[str, Any]
 ) -> None:
     """Remove leftovers of a store's last scan after they are listed and confirmed; no names: all."""
-    work = sealing_context_now()
+    work = sealing_context_read()
     rows = dict(findings_waiting(store).filter(name__in=names).values_list("name", "uuid"))
     _missing_refuse([name for name in names if name not in rows], store.name)
     uuids = [str(uuid) for uuid in rows.values()]
     plan = (
-        leftovers_plan(findings_picked(store, uuids=uuids), work=work)
+        leftovers_plan(findings_select(store, uuids=uuids), work=work)
         if names
-        else leftovers_next(store, work=work)
+        else removable_leftovers_list(store, work=work)
     )
     gone = {str(one.finding.uuid): one.finding.size for one in plan if not one.refusal}
     if _is_sure([_line(one.finding.name, one.finding.size, one) for one in plan], gone, write, options):

@@ -18,8 +18,8 @@ from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
-from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.reservations import numbers_parse, numbers_text
+from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.states import AdoptionState
 from poolsite.filecoin.bitfield import bitfield_of_runs
 
@@ -79,7 +79,7 @@ def adoption_body(row: SectorAdoption) -> dict[str, Any]:
     return {
         "uuid": str(row.uuid),
         "miner": row.miner.address,
-        "numbers": numbers_text(bitfield_of_runs(row.runs)),
+        "numbers": numbers_format(bitfield_of_runs(row.runs)),
         "by": row.actor,
         **{name: getattr(row, name) for name in plain},
     }
@@ -89,9 +89,9 @@ def plan_body(plan: AdoptionPlan) -> dict[str, Any]:
     """Write what an adoption would do."""
     return {
         "count": len(plan.numbers),
-        "numbers": numbers_text(plan.numbers),
+        "numbers": numbers_format(plan.numbers),
         "listed": plan.listed,
-        "absent": numbers_text(plan.absent),
+        "absent": numbers_format(plan.absent),
     }
 
 
@@ -125,7 +125,7 @@ class MinerAdoptionsView(PoolView):
         """Start an adoption; it proceeds with each head.  While one is running, it is returned instead."""
         body = AdoptionInput(data=request.data)
         body.is_valid(raise_exception=True)
-        miner, work = miner_get(self.principal, address), sealing_context_now()
+        miner, work = miner_get(self.principal, address), sealing_context_read()
         text = body.validated_data.get("numbers")
         wanted = None if text is None else numbers_parse(text)
         if is_dry_run(request):

@@ -14,7 +14,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.hosts import worker_get
-from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from poolsite.wire.commands import STORE_OPERATIONS, Operation
 
@@ -55,7 +55,9 @@ class CommandsView(PoolView):
             command = worker_retire_drained(worker, actor=actor, now=clock.now(), by=self.principal)
         else:
             args = body.validated_data["args"]
-            command = worker_command(worker, op=Operation(op), args=args, actor=actor, by=self.principal)
+            command = worker_command_enqueue(
+                worker, op=Operation(op), args=args, actor=actor, by=self.principal
+            )
         return created(
             {
                 "id": str(command.uuid),

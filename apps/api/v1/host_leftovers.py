@@ -14,9 +14,9 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.hosts import worker_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
-    sealing_leftovers,
+    sealing_leftovers_list,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
@@ -88,7 +88,7 @@ class HostLeftoversView(PoolView):
     @extend_schema(operation_id="v1_workers_leftovers_list", responses=LeftoverList)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List it."""
-        found = sealing_leftovers(worker_get(self.principal, uuid))
+        found = sealing_leftovers_list(worker_get(self.principal, uuid))
         return Response({"results": [leftover_body(one) for one in found]})
 
 
@@ -107,7 +107,7 @@ class HostLeftoversRemoveView(PoolView):
         body = LeftoverRemoveInput(data=request.data)
         body.is_valid(raise_exception=True)
         given, worker = body.validated_data, worker_get(self.principal, uuid)
-        ids, work = given["leftovers"], sealing_context_now()
+        ids, work = given["leftovers"], sealing_context_read()
         if is_dry_run(request):
             plan = sealing_leftovers_plan(worker, ids=ids, work=work)
         else:

@@ -10,7 +10,7 @@ from apps.core import clock
 from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
 from apps.sectors.selectors.host_record import host_record
 from apps.sectors.selectors.hosts import host_report, worker_is_away
-from apps.sectors.services.hosts.settings import settings_wanted
+from apps.sectors.services.hosts.settings import worker_settings_resolve
 
 if TYPE_CHECKING:
     from apps.sectors.models import HostReport, Worker
@@ -133,7 +133,7 @@ def detail_body(worker: Worker) -> dict[str, Any]:
     return {
         **worker_body(worker),
         "settings": [] if report is None else report.settings,
-        "wanted": settings_wanted(worker),
+        "wanted": worker_settings_resolve(worker),
         "parallel": parallel_body(worker, report),
         "sectors_per_day": round(record.per_day, 2),
         "failures": failures,

@@ -16,10 +16,10 @@ from apps.api.v1.views import PoolView
 from apps.core.errors import NotAllowed
 from apps.sectors.selectors.hosts import shared_settings_visible, worker_get
 from apps.sectors.services.hosts.settings import (
-    settings_wanted,
     shared_settings_set,
     values_read,
     worker_group_set,
+    worker_settings_resolve,
     worker_settings_set,
 )
 from apps.users.selectors.tenants import tenant_by_name
@@ -88,7 +88,7 @@ class WorkerSettingsView(PoolView):
         worker = worker_get(self.principal, uuid)
         values = values_read(body.validated_data["values"], is_shared=False)
         worker_settings_set(worker, values=values, actor=self.principal.actor, by=self.principal)
-        return Response({"wanted": settings_wanted(worker_get(self.principal, uuid))})
+        return Response({"wanted": worker_settings_resolve(worker_get(self.principal, uuid))})
 
 
 class WorkerGroupView(PoolView):
@@ -105,7 +105,7 @@ class WorkerGroupView(PoolView):
         worker = worker_get(self.principal, uuid)
         group = body.validated_data["group"]
         worker_group_set(worker, group=group, actor=self.principal.actor, by=self.principal)
-        return Response({"wanted": settings_wanted(worker_get(self.principal, uuid))})
+        return Response({"wanted": worker_settings_resolve(worker_get(self.principal, uuid))})
 
 
 class SharedSettingsView(PoolView):

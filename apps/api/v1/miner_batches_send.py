@@ -15,7 +15,7 @@ from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.batches.asks import batches_ask, batches_waiting
+from apps.sectors.services.batches.asks import batches_request, waiting_sectors_group
 
 if TYPE_CHECKING:
     pass
@@ -40,7 +40,7 @@ class MinerBatchesSendView(PoolView):
     @extend_schema(responses=BatchesWaitingOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show the sectors waiting for a batch."""
-        return Response(batches_waiting(miner_get(self.principal, address)))
+        return Response(waiting_sectors_group(miner_get(self.principal, address)))
 
     @extend_schema(request=None, responses=BatchesWaitingOutput)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
@@ -48,8 +48,8 @@ class MinerBatchesSendView(PoolView):
         miner, head = miner_get(self.principal, address), head_current()
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
-        batches_ask(miner, head=head, by=self.principal)
-        return Response(batches_waiting(miner))
+        batches_request(miner, head=head, by=self.principal)
+        return Response(waiting_sectors_group(miner))
 
 
 urlpatterns = [

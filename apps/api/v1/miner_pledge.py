@@ -26,7 +26,7 @@ from apps.sectors.errors.pledges import BadCount
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.sealing.pledge import pledge_create
-from apps.sectors.services.sealing.prices import Paying, PledgePrice, paying_of, pledge_price
+from apps.sectors.services.sealing.prices import Paying, PledgePrice, payment_plan_make, pledge_price
 
 
 class PledgeInput(InputSerializer):
@@ -138,7 +138,7 @@ class MinerPledgePriceView(PoolView):
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
         price = pledge_price(miner, client=chain_client(), head=head, network=network)
-        return Response(price_body(price, paying_of(miner, price=price), count=count))
+        return Response(price_body(price, payment_plan_make(miner, price=price), count=count))
 
 
 urlpatterns = [

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.sealing.packing import packing_ask, packing_plan
+from apps.sectors.services.sealing.packing import packing_plan, packing_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class MinerPiecesSealView(PoolView):
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Start these sectors with the next head, even if part-filled; 409 if no piece is waiting."""
         miner = miner_get(self.principal, address)
-        return Response(packing_body(packing_ask(miner, now=clock.now(), by=self.principal)))
+        return Response(packing_body(packing_request(miner, now=clock.now(), by=self.principal)))
 
 
 urlpatterns = [

@@ -19,7 +19,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.planner import gains, simulate
-from apps.sectors.services.plans import KEYS, SOURCES, plan_costs, plan_read, plan_values
+from apps.sectors.services.plans import KEYS, SOURCES, plan_costs_estimate, plan_read, plan_values_collect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,13 +109,13 @@ def planner_body(viewer: Principal, address: str, given: Mapping[str, str]) -> d
     miner = miner_get(viewer, address) if address else None
     head = head_current()
     network = None if head is None else network_current()
-    present = plan_values(viewer, miner=miner, network=network, now=clock.now())
+    present = plan_values_collect(viewer, miner=miner, network=network, now=clock.now())
     plan, values = plan_read({key: given.get(key) or "" for key in KEYS}, values=present)
     outcome = simulate(plan)
     costs, why = None, "no miner is given" if miner is None else "no node has answered yet"
     if miner is not None and head is not None and network is not None:
         try:
-            found = plan_costs(
+            found = plan_costs_estimate(
                 miner, per_day=outcome.per_day, client=chain_client(), head=head, network=network
             )
             costs, why = costs_body(found), ""

@@ -31,7 +31,7 @@ from apps.sectors.selectors.sector_changes import change_get, changes_visible
 from apps.sectors.selectors.sectors import sector_get, sectors_picked
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.changes.prices import ChangeRequest
-from apps.sectors.services.changes.signing import signers_refusal
+from apps.sectors.services.changes.signing import signers_refusal_find
 from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, changes_request
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
@@ -92,7 +92,7 @@ class ChangingView(PoolView):
         head, network, client = head_needed(), network_current(), chain_client()
         if is_dry_run(self.request):
             plan = changes_plan(sectors, request=wanted, client=client, head=head, network=network)
-            return Response(plan_body(plan) | {"signer": signers_refusal(plan, by=self.principal)})
+            return Response(plan_body(plan) | {"signer": signers_refusal_find(plan, by=self.principal)})
         plan, made = changes_request(
             sectors,
             request=wanted,

@@ -19,7 +19,7 @@ from apps.core import clock
 from apps.proving.services.failures import failures_retry, retried_key_read
 from apps.sectors.selectors.failures import CHANGES, KINDS, failures_grouped
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.sealing.failures import failure_get, sector_state_set
+from apps.sectors.services.sealing.failures import failure_find, sector_state_set
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import SectorState
 
@@ -128,7 +128,7 @@ class SectorFailuresRetryView(PoolView):
         """
         body = RetryInput(data=request.data)
         body.is_valid(raise_exception=True)
-        if failure_get(fingerprint, viewer=self.principal).kind in CHANGES and not is_proved(request):
+        if failure_find(fingerprint, viewer=self.principal).kind in CHANGES and not is_proved(request):
             raise NotConfirmed
         done, refused = failures_retry(
             fingerprint, by=self.principal, now=clock.now(), state=body.validated_data.get("state")

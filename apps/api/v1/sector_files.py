@@ -14,7 +14,7 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sector_get, sectors_picked
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class RemovingView(PoolView):
 
     def remove(self, sectors: Sequence[Sector], *, reason: str) -> Response:
         """Answer with the plan, after telling the hosts unless it is a dry run."""
-        work = sealing_context_now()
+        work = sealing_context_read()
         if is_dry_run(self.request):
             plan = removals_plan(sectors, work=work)
         else:

@@ -24,9 +24,9 @@ from apps.sectors.services.reservations import (
     TTL_MAX_S,
     TTL_S,
     NumberRequest,
+    numbers_format,
     numbers_parse,
     numbers_reserve,
-    numbers_text,
     reservation_end,
 )
 from apps.sectors.states import ReservationState
@@ -95,7 +95,7 @@ def reservation_body(row: NumberReservation) -> dict[str, Any]:
         "name": row.name,
         "state": row.state,
         "is_lease": row.is_lease,
-        "numbers": numbers_text(bitfield_of_runs(row.runs)),
+        "numbers": numbers_format(bitfield_of_runs(row.runs)),
         "count": row.count,
         "expires_at": row.expires_at,
         "by": row.actor,

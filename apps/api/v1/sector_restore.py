@@ -14,7 +14,7 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class SectorRestoreView(PoolView):
         """Return it to proving if it is live on chain; reseal it if its number was never used on chain."""
         body = RestoreInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given, sector, work = body.validated_data, sector_get(self.principal, uuid), sealing_context_now()
+        given, sector, work = body.validated_data, sector_get(self.principal, uuid), sealing_context_read()
         if is_dry_run(request):
             return Response(restoration_body(restoration_plan(sector, force=given["force"], work=work)))
         plan = sector_restore(

@@ -15,7 +15,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import SnapUpPrice, snap_up_price
@@ -142,7 +142,7 @@ class SectorSnapUpView(PoolView):
         body = SnapUpInput(data=request.data)
         body.is_valid(raise_exception=True)
         sector, wanted = sector_get(self.principal, uuid), body.validated_data["pieces"]
-        work = sealing_context_now()
+        work = sealing_context_read()
         if is_dry_run(request):
             return Response(price_body(snap_up_price(sector, piece_cids=wanted, work=work)))
         key = request.headers.get("Idempotency-Key")

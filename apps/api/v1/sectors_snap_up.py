@@ -15,7 +15,7 @@ from apps.api.v1.sector_runs import KEY
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sectors_picked
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, snap_ups_begin, snap_ups_plan
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SectorsSnapUpView(PoolView):
         body = SnapUpsInput(data=request.data)
         body.is_valid(raise_exception=True)
         sectors = sectors_picked(self.principal, body.validated_data["sectors"])
-        work = sealing_context_now()
+        work = sealing_context_read()
         if is_dry_run(request):
             plan = snap_ups_plan(sectors, work=work)
         else:

@@ -19,9 +19,9 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.sectors.selectors.store_scans import findings_page
 from apps.sectors.selectors.stores import store_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
-from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE, findings_picked
+from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE, findings_select
 from apps.sectors.services.stores.leftover_removals import leftovers_plan, leftovers_remove
 from apps.sectors.states import FindingKind, FindingState
 
@@ -184,9 +184,9 @@ class StoreLeftoversRemoveView(PoolView):
             store_get(self.principal, uuid, now=clock.now()),
             [str(one) for one in given["findings"]],
         )
-        work = sealing_context_now()
+        work = sealing_context_read()
         if is_dry_run(request):
-            plan = leftovers_plan(findings_picked(store, uuids=uuids), work=work)
+            plan = leftovers_plan(findings_select(store, uuids=uuids), work=work)
         else:
             plan = leftovers_remove(store, uuids=uuids, by=self.principal, work=work, reason=given["reason"])
         return Response(planned_body(plan))

@@ -23,8 +23,8 @@ from apps.core import clock
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
 from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take, is_sealing
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress, job_release
-from apps.sectors.services.jobs.stage_events import job_event
+from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress_record, job_release
+from apps.sectors.services.jobs.stage_events import job_event_record
 from apps.sectors.services.runs.unsealing import unsealed_take
 from poolsite.wire.job_reports import Complete, Event, EventAnswer, Fail, Progress, Release
 from poolsite.wire.jobs import Claim, Claimed
@@ -68,7 +68,7 @@ class EventView(WorkerView):
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record the end of a stage; repeating the same number returns the same response."""
         event = self.read(Event)
-        return answer_of(job_event(uuid, event=event, tenant_id=self.tenant_id, now=clock.now()))
+        return answer_of(job_event_record(uuid, event=event, tenant_id=self.tenant_id, now=clock.now()))
 
 
 class ProgressView(WorkerView):
@@ -77,7 +77,7 @@ class ProgressView(WorkerView):
     @extend_schema(request={"application/json": document_schema(Progress)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record the progress of a stage, and extend the lease."""
-        job_progress(uuid, progress=self.read(Progress), tenant_id=self.tenant_id, now=clock.now())
+        job_progress_record(uuid, progress=self.read(Progress), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
 

@@ -14,7 +14,7 @@ from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import rare_rows
 from apps.core.formatting import plural, time_left
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
-from apps.sectors.services.sealing.tickets import ticket_life
+from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.filecoin.noninteractive import LOOKBACK
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
@@ -92,7 +92,9 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     rows = data.sectors.filter(old, state__in=UNCOMMITTED).order_by("ticket_epoch")
     late = rare_rows(rows)
     if late:
-        ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, network=data.network) for row in late}
+        ends = {
+            row.pk: (row.ticket_epoch or 0) + ticket_lifetime_read(row, network=data.network) for row in late
+        }
         first = min(late, key=lambda row: ends[row.pk])
         say = gettext("{tickets} about to expire").format(tickets=plural(len(late), "ticket"))
         yield Finding(

@@ -10,7 +10,7 @@ from apps.checks.findings.results import Link
 from apps.core.formatting import plural, whole
 from apps.moves.readings import NUMBERS_MAX
 from apps.moves.steps import Step
-from apps.sectors.services.reservations import numbers_text
+from apps.sectors.services.reservations import numbers_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
 def _unplaced_text(files: SectorFiles) -> str:
     if files.unplaced:
         return gettext("{count} without a store: {numbers}").format(
-            count=_at_most(files.unplaced), numbers=numbers_text(files.unplaced)
+            count=_at_most(files.unplaced), numbers=numbers_format(files.unplaced)
         )
     return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
 
@@ -91,7 +91,7 @@ def _checked_text(files: SectorFiles) -> str:
     if not files.bad:
         return text
     return text + gettext("; {count} missing or damaged: {numbers}").format(
-        count=_at_most(files.bad), numbers=numbers_text(files.bad)
+        count=_at_most(files.bad), numbers=numbers_format(files.bad)
     )
 
 

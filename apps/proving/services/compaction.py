@@ -23,7 +23,7 @@ from apps.miners.states import Use
 from apps.proving.selectors.deadlines import deadline_of
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.selectors.stopped_work import COMPACT
-from apps.sectors.services.sealing.prices import gas_cost
+from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
@@ -113,7 +113,7 @@ def compaction_plan(
         partitions=chosen,
         removed=sum(_dead_count(known[one]) for one in chosen),
         moved=sum(len(known[one].live) for one in chosen),
-        gas=gas_cost(trial.gas_used, base_fee=int(context.head.base_fee)),
+        gas=gas_cost_estimate(trial.gas_used, base_fee=int(context.head.base_fee)),
         last_epoch=last if is_mutable(info) else context.head.height,
         refusal="" if trial.is_good else trial.error,
     )

@@ -13,9 +13,9 @@ from apps.proving.services.compaction import compacted_partitions_read, compacti
 from apps.proving.services.proving_context import ProvingContext
 from apps.sectors.models import Sector
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.sealing import failures
-from apps.sectors.services.sealing.failures import NO_EARLIER_STATE, failure_get
+from apps.sectors.services.sealing.failures import NO_EARLIER_STATE, failure_find
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,7 +48,7 @@ def failures_retry(
     Each by itself: returns what goes on, and what does not with the reason.  Raises FailureUnknown, BadValue,
     NotAllowed, NodeUnavailable, NetworkUnknown.
     """
-    group = failure_get(key, viewer=by)
+    group = failure_find(key, viewer=by)
     if group.kind == COMPACT:
         if state not in (None, group.state):
             raise BadValue(str(NO_EARLIER_STATE), field="state")
@@ -60,7 +60,7 @@ def failures_retry(
 def _compactions_again(
     group: FailureGroup, *, by: Principal
 ) -> tuple[list[Retried], list[tuple[Retried, str]]]:
-    work = sealing_context_now()
+    work = sealing_context_read()
     context = ProvingContext(client=work.client, network=work.network, head=work.head, now=work.now)
     done: list[Retried] = []
     refused: list[tuple[Retried, str]] = []

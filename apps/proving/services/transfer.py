@@ -32,7 +32,7 @@ from apps.proving.selectors.provers import prover_stores
 from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.sealing.targets import target_transfer
-from apps.sectors.services.transfer import jobs_lock, sectors_transfer, stores_used, unfinished_check
+from apps.sectors.services.transfer import jobs_lock, sectors_transfer, unfinished_check, used_stores_list
 from apps.users.services.token_scope import miner_tokens_list
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def provers_check(request: TransferRequest, *, miner: Miner, now: datetime) -> N
             ),
             field="prover",
         )
-    missing = sorted(stores_used(miner) - readable)
+    missing = sorted(used_stores_list(miner) - readable)
     if missing:
         raise TransferRefused(
             gettext("no connected prover of {name} has the store {missing}, which holds its sectors").format(

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Sector, note: str = "") -> None:
     """Write down what somebody did to a sector."""
     if by is not None:
-        words = sector_state_fields(after)
+        words = _state_fields(after)
         audit_record(
             principal=by,
             action=action,
             target=f"{after.miner} / {after.number}",
-            before=sector_state_fields(before),
+            before=_state_fields(before),
             after={**words, "reason": note} if note else words,
         )
 
 
-def sector_state_fields(sector: Sector) -> dict[str, Any]:
+def _state_fields(sector: Sector) -> dict[str, Any]:
     """Return where a sector is."""
     return {"state": sector.state, "paused": sector.paused_at is not None}
 

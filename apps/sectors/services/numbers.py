@@ -37,7 +37,7 @@ RESTORE_SKIP: Final = 10_000
 the chain does not know those numbers yet."""
 
 
-def numbers_first(miner: Miner) -> dict[str, Any]:
+def counter_defaults_make(miner: Miner) -> dict[str, Any]:
     """Return how a miner's counter begins: given away, where another program had the miner at its import."""
     return {"exported_at": miner.created_at} if miner.is_held else {}
 
@@ -47,7 +47,7 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
 
     Raises NumbersElsewhere while another program gives the numbers out.
     """
-    SectorNumbers.objects.get_or_create(miner=miner, defaults=numbers_first(miner))
+    SectorNumbers.objects.get_or_create(miner=miner, defaults=counter_defaults_make(miner))
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     if row.exported_at is not None:
         when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"
@@ -64,7 +64,7 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
     return row
 
 
-def numbers_barred(row: SectorNumbers, *, taken: Sequence[range]) -> BitField:
+def barred_numbers_collect(row: SectorNumbers, *, taken: Sequence[range]) -> BitField:
     """Return the numbers from a counter on that it must not give: taken, on a host, of a sector, reserved."""
     reserved = NumberReservation.objects.filter(miner=row.miner, last__gte=row.next_number)
     return bitfield_union(
@@ -91,7 +91,7 @@ def numbers_allocate(miner: Miner, *, count: int, taken: Sequence[range]) -> lis
     row = numbers_lock(miner)
     numbers: list[int] = []
     number = row.next_number
-    spans, at = numbers_barred(row, taken=taken).ranges, 0
+    spans, at = barred_numbers_collect(row, taken=taken).ranges, 0
     while len(numbers) < count:
         while at < len(spans) and spans[at][1] <= number:
             at += 1

@@ -15,7 +15,7 @@ from apps.sectors.selectors.hosts import worker_is_away, workers_visible
 from apps.sectors.selectors.percentiles import percentile
 from apps.sectors.selectors.sealing_report import HOSTS_MAX
 from apps.sectors.selectors.stage_runs import stage_runs, stage_spans
-from apps.sectors.services.sealing.prices import payers_of, pledge_price
+from apps.sectors.services.sealing.prices import payers_list, pledge_price
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SEALING, Owner, Stage
 
@@ -99,7 +99,7 @@ class PlanCosts:
     payers: tuple[PayerPlan, ...]
 
 
-def plan_values(
+def plan_values_collect(
     viewer: Principal, *, miner: Miner | None, network: Network | None, now: datetime
 ) -> dict[str, PlanValue]:
     """Return the numbers of the viewer's present farm, with where each comes from.
@@ -208,13 +208,13 @@ def _seconds(text: str, key: str) -> float:
     return number
 
 
-def plan_costs(
+def plan_costs_estimate(
     miner: Miner, *, per_day: float, client: ChainClient, head: Head, network: Network
 ) -> PlanCosts:
     """Return what so many sectors a day cost.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
     price = pledge_price(miner, client=client, head=head, network=network)
     payers = []
-    for payer in payers_of(miner, price=replace(price, available=0), count=1):  # soon used up
+    for payer in payers_list(miner, price=replace(price, available=0), count=1):  # soon used up
         daily, left = round(payer.needs * per_day), payer.balance - payer.promised
         payers.append(PayerPlan(payer.address, left, daily, max(left, 0) / daily if daily else None))
     if not price.is_sent:

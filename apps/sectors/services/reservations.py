@@ -26,9 +26,9 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.numbers import (
     NUMBER_MAX,
     RESTORE_SKIP,
+    barred_numbers_collect,
+    counter_defaults_make,
     numbers_allocate,
-    numbers_barred,
-    numbers_first,
     numbers_lock,
 )
 from apps.sectors.states import ReservationState
@@ -122,7 +122,7 @@ def numbers_reserve(
     )
     after = {
         "name": made.name,
-        "numbers": numbers_text(field),
+        "numbers": numbers_format(field),
         **values_with_units({"lease_s": request.ttl_s}),
     }
     audit_record(principal=principal, action="sector.numbers-reserve", target=miner.address, after=after)
@@ -158,11 +158,11 @@ def _named(row: SectorNumbers, numbers: BitField, *, taken: Sequence[range]) -> 
             "must be at most {limit}: after a restore, only that many numbers are skipped"
         ).format(limit=most)
         raise BadValue(reason, field="numbers")
-    both = numbers & numbers_barred(row, taken=taken)
+    both = numbers & barred_numbers_collect(row, taken=taken)
     if both:
         raise NumbersTaken(
             gettext("already taken (reserved, on a host or on chain): {numbers}").format(
-                numbers=numbers_text(both)
+                numbers=numbers_format(both)
             ),
             field="numbers",
         )
@@ -214,7 +214,7 @@ def sectorid_export(miner: Miner, *, principal: Principal, now: datetime, taken:
     if gone is not None:
         return gone.next_number
     row = numbers_lock(miner)
-    barred = numbers_barred(row, taken=taken).ranges
+    barred = barred_numbers_collect(row, taken=taken).ranges
     number = max(row.next_number, barred[-1][1] if barred else 0)
     row.next_number, row.exported_at = number, now
     row.save(update_fields=["next_number", "skipped_at", "exported_at"])
@@ -234,7 +234,7 @@ def sectorid_import(miner: Miner, *, number: int, principal: Principal) -> int:
     _require_allowed(principal)
     if not 0 <= number < NUMBER_MAX:
         raise BadValue(gettext("must be a sector number"), field="sectorid")
-    SectorNumbers.objects.get_or_create(miner=miner, defaults=numbers_first(miner))
+    SectorNumbers.objects.get_or_create(miner=miner, defaults=counter_defaults_make(miner))
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     row.next_number, row.exported_at = max(row.next_number, number + 1), None
     row.save(update_fields=["next_number", "exported_at"])
@@ -244,7 +244,7 @@ def sectorid_import(miner: Miner, *, number: int, principal: Principal) -> int:
     return row.next_number
 
 
-def numbers_text(field: BitField) -> str:
+def numbers_format(field: BitField) -> str:
     """Write numbers as lotus-miner does: 5-9,12."""
     parts = [f"{start}-{end - 1}" if end - start > 1 else str(start) for start, end in field.ranges[:20]]
     return ",".join(parts) + (",…" if len(field.ranges) > 20 else "")

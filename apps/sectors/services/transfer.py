@@ -70,7 +70,7 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
         )
 
 
-def stores_used(miner: Miner) -> set[str]:
+def used_stores_list(miner: Miner) -> set[str]:
     """Return the stores that hold what must be proved for a miner."""
     rows = Sector.objects.filter(miner=miner).exclude(state__in=ENDED_SECTORS).exclude(store="")
     return set(rows.order_by().values_list("store", flat=True).distinct())

@@ -19,7 +19,7 @@ from apps.sectors.models import (
     StoreMove,
 )
 from apps.sectors.services.runs.rebuild import rebuild_begin
-from apps.sectors.services.runs.steps import run_failed
+from apps.sectors.services.runs.steps import run_fail
 from apps.sectors.services.stores.reported import stores_note
 from apps.sectors.states import JobState, MoveState
 from apps.users.principals import SYSTEM
@@ -67,7 +67,7 @@ def proven(**data: Any) -> Sector:
 
 def runs_stopped(_: Any) -> None:
     run = rebuild_begin(proven(), by=SYSTEM, now=now())
-    run_failed(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
+    run_fail(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
 
 
 def sectors_unlisted(_: Any) -> None:

@@ -18,10 +18,10 @@ from apps.miners.models import Miner
 from apps.sectors.models import BatchSettings
 from apps.sectors.policy import BASE_FEES, SealingPolicy
 from apps.sectors.selectors.batch_settings import batch_policy, batch_settings_own
-from apps.sectors.services.batches.asks import asked_height
+from apps.sectors.services.batches.asks import requested_height_read
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import PRE_COMMIT, SealingContext
-from apps.sectors.services.sealing.packing import is_due, packing_asked_at, pieces_plan
+from apps.sectors.services.sealing.packing import is_due, packing_request_read, pieces_plan
 from apps.users.models import AuditEntry
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
@@ -130,7 +130,7 @@ def test_what_waits_goes_at_once_when_a_person_asks(ann: None) -> None:
         now=datetime(2026, 1, 1, tzinfo=UTC),
         policy=SealingPolicy(precommit_base_fee_max=1),
     )
-    asked = asked_height(Miner.objects.get(pk=miner.pk))
+    asked = requested_height_read(Miner.objects.get(pk=miner.pk))
     assert batch_choose([new, old], kind=PRE_COMMIT, work=work, asked=asked) == ([old, new], "asked")
     assert batch_choose([new], kind=PRE_COMMIT, work=work, asked=asked) == ([], ""), "it came later"
 
@@ -172,7 +172,7 @@ def test_pieces_are_sealed_part_filled_when_a_person_asks(ann: None) -> None:
     after: Any = AuditEntry.objects.get(action="miner.pieces-seal").after
     assert len(after["sectors"]) == 2
 
-    asked = packing_asked_at(Miner.objects.get(pk=miner.pk))
+    asked = packing_request_read(Miner.objects.get(pk=miner.pk))
     assert asked is not None
     work = SealingContext(
         client=None,  # type: ignore[arg-type]  # nobody is asked

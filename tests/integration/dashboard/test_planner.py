@@ -15,7 +15,7 @@ from apps.core.formatting import whole
 from apps.dashboard.pages.planner.rows import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
 from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
-from apps.sectors.services.plans import plan_costs, plan_values
+from apps.sectors.services.plans import plan_costs_estimate, plan_values_collect
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories
@@ -55,7 +55,7 @@ def test_present_numbers_come_from_hosts_history_and_network():
 
     network = network_by_name(factories.NETWORK)
     operator = principal(is_operator=True)
-    values = plan_values(operator, miner=miner, network=network, now=sector.created_at)
+    values = plan_values_collect(operator, miner=miner, network=network, now=sector.created_at)
 
     got: dict[str, Any] = {key: (one.value, one.source) for key, one in values.items()}
     assert got["hosts"] == (2, "host")
@@ -118,7 +118,7 @@ def test_money_is_counted_by_the_day_until_it_is_gone(node: MinerNode) -> None:
     miner, head = miner_with_balance(10 * FIL), factories.head(1000)
     network = network_by_name(factories.NETWORK)
 
-    costs = plan_costs(miner, per_day=2.5, client=chain_client(), head=head, network=network)
+    costs = plan_costs_estimate(miner, per_day=2.5, client=chain_client(), head=head, network=network)
 
     price: PledgePrice = costs.price
     assert price.deposit == pytest.approx(DEPOSIT, rel=0.2)

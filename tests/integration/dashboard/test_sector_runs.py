@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.sectors.models import Job, PipelineRun, Sector
-from apps.sectors.services.runs.steps import run_failed
+from apps.sectors.services.runs.steps import run_fail
 from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED
@@ -52,7 +52,7 @@ def test_a_rebuild_is_asked_about_begun_retried_and_aborted(sector):
     again = client.post(address, {"sure": "yes"})
     assert (again.status_code, "already in progress" in text_of(again)) == (422, True)
 
-    run_failed(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
+    run_fail(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
     assert "Rebuild stopped at Add piece: the disk is full." in page(sector)
     retried = client.post(reverse("sector-run-retry", args=[sector.uuid, "rebuild"]))
     assert retried.status_code == 302

@@ -55,7 +55,7 @@ def miner(monkeypatch: pytest.MonkeyPatch) -> Miner:
     host = factories.worker("sealer-1", kinds=[JobKind.SEAL, JobKind.SNAP_UP])
     factories.store(host, "store")
     for module in WHERE:
-        monkeypatch.setattr(f"{module}.sealing_context_now", context)
+        monkeypatch.setattr(f"{module}.sealing_context_read", context)
     return of
 
 

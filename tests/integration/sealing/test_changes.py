@@ -163,7 +163,7 @@ def test_a_termination_that_was_not_sent_can_be_cancelled(
 WRITES = [
     (sending, "change_step"),
     (push, "message_push"),
-    (following, "batch_sent"),
+    (following, "batch_mark_sent"),
     (following, "change_step"),
     (following, "advance"),
 ]

@@ -13,7 +13,7 @@ from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import ClaimsEnding, Sector
-from apps.sectors.services.batches.context import sealing_context
+from apps.sectors.services.batches.context import sealing_context_make
 from apps.sectors.services.changes.claims_ending import ENDING_S, claims_ending_follow
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry
@@ -70,7 +70,7 @@ def test_pieces_are_packed_sealed_and_claimed_and_come_back(world: World) -> Non
 
 def claims_that_end_are_known(miner: Miner, sector: Sector, claim: dict[str, Any]) -> None:
     """A claim is named in its last 30 days, as long as its sector counts."""
-    work = sealing_context(
+    work = sealing_context_make(
         client=chain_client(), network=network_current(), head=Head.objects.latest("height"), now=clock.now()
     )
     ends = claim["TermStart"] + claim["TermMax"]

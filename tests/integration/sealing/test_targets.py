@@ -23,10 +23,10 @@ from apps.miners.onchain import numbers_allocated
 from apps.sectors.models import Pledge, SealTarget, Sector, Worker
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.selectors.targets import missing
-from apps.sectors.services.batches.context import SealingContext, sealing_context
+from apps.sectors.services.batches.context import SealingContext, sealing_context_make
 from apps.sectors.services.sealing import targets
 from apps.sectors.services.sealing.pledge import pledge_create
-from apps.sectors.services.sealing.prices import payers_of, pledge_price
+from apps.sectors.services.sealing.prices import payers_list, pledge_price
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.sectors.services.sealing.targets import target_follow, target_set, targets_follow
 from apps.users.models import AuditEntry
@@ -52,7 +52,7 @@ def work(later: timedelta = timedelta()) -> SealingContext:
     head = head_current()
     assert head is not None
     now = clock.now() + later
-    return sealing_context(client=chain_client(), network=network_current(), head=head, now=now)
+    return sealing_context_make(client=chain_client(), network=network_current(), head=head, now=now)
 
 
 def put(world: World, miner: Miner, body: dict[str, Any], *, status: int = 200) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def test_two_looks_at_once_pledge_what_can_be_paid(
 ) -> None:
     now = work()
     price = pledge_price(miner, client=now.client, head=now.head, network=now.network)
-    [payer] = payers_of(miner, price=price, count=2)
+    [payer] = payers_list(miner, price=price, count=2)
     put(world, miner, {"in_work": 4, "balance_min": str(payer.left)})
     row, same = target_read(), target_read()
     plain = numbers_allocated
@@ -177,7 +177,7 @@ def test_two_miners_do_not_count_the_same_funds(
     other = world.miner_create("another-miner")
     now = work()
     price = pledge_price(miner, client=now.client, head=now.head, network=now.network)
-    [payer] = payers_of(miner, price=price, count=2)
+    [payer] = payers_list(miner, price=price, count=2)
     for one in (miner, other):
         put(world, one, {"in_work": 4, "balance_min": str(payer.left)})
     first, second = SealTarget.objects.select_related("miner__tenant").order_by("pk")

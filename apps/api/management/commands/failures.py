@@ -13,9 +13,9 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.proving.services.failures import failures_retry, retried_describe
 from apps.sectors.selectors.failures import CHANGES, failures_grouped
 from apps.sectors.selectors.stopped_work import COMPACT
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.plans import changes_plan
-from apps.sectors.services.sealing.failures import change_of, failure_get
+from apps.sectors.services.sealing.failures import change_request_read, failure_find
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Command(AnyOrderCommand):
         if not options["fingerprint"]:
             raise CommandError("name the group by its fingerprint")
         with refusals_told():
-            group = failure_get(options["fingerprint"], viewer=SYSTEM)
+            group = failure_find(options["fingerprint"], viewer=SYSTEM)
             if group.kind in (*CHANGES, COMPACT):
                 self._ask(group, is_asked=not options["yes"])
             done, refused = failures_retry(group.key, by=SYSTEM, now=clock.now(), state=options["state"])
@@ -63,10 +63,10 @@ class Command(AnyOrderCommand):
         if group.kind == COMPACT:
             lines, count = [f"{miner} / deadline {index}" for miner, index in group.deadlines], group.count
         else:
-            work = sealing_context_now()
+            work = sealing_context_read()
             plan = changes_plan(
                 group.sectors,
-                request=change_of(group),
+                request=change_request_read(group),
                 client=work.client,
                 head=work.head,
                 network=work.network,

@@ -14,13 +14,13 @@ from apps.core import clock
 from apps.core.formatting import plural
 from apps.core.management.any_order import AnyOrderCommand
 from apps.sectors.selectors.hosts import host_report, worker_is_away, workers_visible
-from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
 from apps.sectors.services.hosts.settings import (
-    settings_wanted,
     shared_settings_set,
     values_read,
     worker_group_set,
+    worker_settings_resolve,
     worker_settings_set,
 )
 from apps.users.principals import SYSTEM
@@ -102,7 +102,7 @@ class Command(AnyOrderCommand):
             self.stdout.write(line)
 
     def _order(self, worker: Worker, op: Operation) -> None:
-        order = worker_command(worker, op=op, args={}, actor=SYSTEM.actor, by=SYSTEM)
+        order = worker_command_enqueue(worker, op=op, args={}, actor=SYSTEM.actor, by=SYSTEM)
         self.stdout.write(f"ordered: {worker.name} {op}, order {order.uuid}")
 
     def _retire(self, worker: Worker, options: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Command(AnyOrderCommand):
 
     def _wanted(self, worker: Worker) -> None:
         """Write what it is told now, by level."""
-        for key, value in settings_wanted(host_named(str(worker.uuid))).items():
+        for key, value in worker_settings_resolve(host_named(str(worker.uuid))).items():
             self.stdout.write(f"{key}: {value}")
 
     def _set_shared(self, words: list[str], options: dict[str, Any]) -> None:

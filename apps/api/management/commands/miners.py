@@ -24,7 +24,7 @@ from apps.moves.selectors import direction_of, move_of
 from apps.moves.services.heights import move_cancel
 from apps.moves.steps import Direction, StepState
 from apps.sectors.selectors.targets import target_get
-from apps.sectors.services.batches.asks import batches_ask, batches_waiting
+from apps.sectors.services.batches.asks import batches_request, waiting_sectors_group
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.targets import target_remove, target_set
 from apps.users.principals import SYSTEM
@@ -93,10 +93,10 @@ class Command(AnyOrderCommand):
     def _waiting(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         head = head_current()
         if words == ["send"] and head is not None:
-            return batches_ask(miner, head=head, by=SYSTEM)
+            return batches_request(miner, head=head, by=SYSTEM)
         if words:
             raise CommandError("use `send`, once a head is known, or nothing")
-        return batches_waiting(miner)
+        return waiting_sectors_group(miner)
 
     def _senders(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words:

@@ -17,7 +17,7 @@ from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_p
 from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload
 from apps.pieces.states import PiecePurpose
 from apps.sectors.services.runs.unsealing import unseal_request
-from apps.sectors.services.sealing.packing import packing_ask, packing_plan
+from apps.sectors.services.sealing.packing import packing_plan, packing_request
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Command(AnyOrderCommand):
 
     def _seal(self, miner: Miner, *, is_dry_run: bool) -> None:
         """Have sectors of waiting pieces begin, or only show them: a line for each."""
-        plan = packing_plan(miner) if is_dry_run else packing_ask(miner, now=clock.now(), by=SYSTEM)
+        plan = packing_plan(miner) if is_dry_run else packing_request(miner, now=clock.now(), by=SYSTEM)
         for packed in plan:
             names = ", ".join(str(one.piece_cid) for one in packed.pieces)
             self.stdout.write(f"{packed.used} of {packed.size} bytes: {names}")

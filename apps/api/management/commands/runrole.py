@@ -20,7 +20,12 @@ from apps.miners.selectors.roles import role_groups_of, roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.roles.assignments import host_role_give, host_role_remove, host_roles_renew
-from apps.sectors.services.roles.groups import GroupGrant, group_hosts, group_role_give, group_role_remove
+from apps.sectors.services.roles.groups import (
+    GroupGrant,
+    group_hosts_list,
+    group_role_give,
+    group_role_remove,
+)
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -131,7 +136,7 @@ class Command(BaseCommand):
     def _group_set(self, miner: Miner, options: dict[str, Any]) -> None:
         """Assign and remove the roles of this host's group as the flags say.  Raises CommandError."""
         host, group, now = options["host"], options["group"], clock.now()
-        if host not in group_hosts(miner.tenant_id, group=group):
+        if host not in group_hosts_list(miner.tenant_id, group=group):
             raise CommandError(
                 f"no worker on {host} is in the group {group}: set its group on the host's page"
             )

@@ -12,7 +12,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sectors import sectors_by_numbers
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
 from apps.sectors.services.runs.snap_up import snap_up_begin
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 return plan_body(rebuild_plan(sector))
             return run_body(rebuild_begin(sector, by=SYSTEM, now=clock.now()))
-        work = sealing_context_now()
+        work = sealing_context_read()
         if options["dry_run"]:
             return price_body(snap_up_price(sector, piece_cids=options["piece"], work=work))
         return run_body(snap_up_begin(sector, piece_cids=options["piece"], by=SYSTEM, work=work))

@@ -26,14 +26,14 @@ from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sectors import sector_get, sectors_by_numbers
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
 from apps.sectors.services.adoptions.rows import adoption_follow
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
-from apps.sectors.services.reservations import numbers_parse, numbers_text
+from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.services.sealing.failures import sector_state_set
 from apps.sectors.services.sealing.pledge import pledge_create
-from apps.sectors.services.sealing.prices import paying_of, pledge_price
+from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.services.stores.file_removals import removals_plan, removals_request
@@ -202,9 +202,9 @@ class Command(AnyOrderCommand):
 
     def _pledge(self, options: dict[str, Any]) -> None:
         miner, count = miner_get(SYSTEM, options["miner"]), options["count"]
-        work = sealing_context_now()
+        work = sealing_context_read()
         price = pledge_price(miner, client=work.client, head=work.head, network=work.network)
-        paying = paying_of(miner, price=price)
+        paying = payment_plan_make(miner, price=price)
         funds = paying.funds(count)
         own = f"{fil(funds.from_balance)} of the miner's balance"
         self.stdout.write(f"locked: {fil(funds.needed)} FIL, {own}, {fil(funds.sent)} sent with the messages")
@@ -220,24 +220,24 @@ class Command(AnyOrderCommand):
     def _adopt(self, options: dict[str, Any]) -> None:
         """Write the rows of sectors that the chain has; their files follow with the heads."""
         miner, words = miner_get(SYSTEM, options["miner"]), options["numbers"]
-        work, wanted = sealing_context_now(), numbers_parse(",".join(words)) if words else None
+        work, wanted = sealing_context_read(), numbers_parse(",".join(words)) if words else None
         plan = adoption_plan(miner, wanted=wanted, work=work)
         self.stdout.write(
-            f"to adopt: {plural(len(plan.numbers), 'sector')} {numbers_text(plan.numbers)}".rstrip()
+            f"to adopt: {plural(len(plan.numbers), 'sector')} {numbers_format(plan.numbers)}".rstrip()
         )
         if plan.absent:
-            self.stdout.write(f"left out, not live on the chain: {numbers_text(plan.absent)}")
+            self.stdout.write(f"left out, not live on the chain: {numbers_format(plan.absent)}")
         if options["dry_run"]:
             return
         row = adoption_begin(miner, wanted=wanted, work=work, by=SYSTEM)
         while row.state == AdoptionState.ROWS:
-            adoption_follow(row, work=sealing_context_now())
+            adoption_follow(row, work=sealing_context_read())
             row = adoption_get(miner, str(row.uuid))
             self.stdout.write(f"{row.written} of {row.total} in the database")
 
     def _restore(self, sectors: list[Sector], options: dict[str, Any]) -> None:
         """Print where each would go, ask, bring those back that can be."""
-        work, force, chosen = sealing_context_now(), options["force"], []
+        work, force, chosen = sealing_context_read(), options["force"], []
         for row in sectors:
             plan = restoration_plan(row, force=force, work=work)
             files = "" if plan.refusal or plan.has_files else " without files"
@@ -285,7 +285,7 @@ class Command(AnyOrderCommand):
     def _remove(self, options: dict[str, Any]) -> None:
         """Print what gets free, ask, have it removed."""
         try:
-            sectors, work = sectors_of(options["miner"], options["numbers"]), sealing_context_now()
+            sectors, work = sectors_of(options["miner"], options["numbers"]), sealing_context_read()
             plan = removals_plan(sectors, work=work)
             for one in plan:
                 name = f"{one.sector.miner} / {one.sector.number}"

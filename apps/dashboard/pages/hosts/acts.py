@@ -21,8 +21,8 @@ from apps.dashboard.pages.hosts.detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, worker_is_away
-from apps.sectors.services.hosts.commands import worker_command
-from apps.sectors.services.hosts.retirement import unfinished_jobs, worker_retire, worker_retire_drained
+from apps.sectors.services.hosts.commands import worker_command_enqueue
+from apps.sectors.services.hosts.retirement import unfinished_jobs_count, worker_retire, worker_retire_drained
 from apps.sectors.services.hosts.settings import values_read, worker_group_set, worker_settings_set
 from poolsite.wire.commands import Operation
 
@@ -46,7 +46,7 @@ def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Http
     worker = worker_get(viewer, str(key))
     error = ""
     try:
-        worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
+        worker_command_enqueue(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
         if not getattr(request, "htmx", False):
             return host_page(request, viewer, key, error=refusal.reason)
@@ -141,7 +141,7 @@ def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             section="hosts",
             kept=(("away", "1"),) if is_away else (),
             facts=(
-                (say("Sectors in progress"), formatting.whole(unfinished_jobs(worker))),
+                (say("Sectors in progress"), formatting.whole(unfinished_jobs_count(worker))),
                 (
                     "Sealed sectors in stores attached only here",
                     formatting.whole(alone)

@@ -28,8 +28,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.selectors.host_record import host_record, log_watch
 from apps.sectors.selectors.hosts import host_report, worker_get, worker_is_away
-from apps.sectors.services.hosts.retirement import unfinished_jobs
-from apps.sectors.services.hosts.versions import versions_text
+from apps.sectors.services.hosts.retirement import unfinished_jobs_count
+from apps.sectors.services.hosts.versions import versions_compare
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -120,13 +120,13 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
     """Return the sentence below a host's name."""
     parts = [row.does, row.asked]
     if worker.retire_asked_at is not None:
-        left = unfinished_jobs(worker)
+        left = unfinished_jobs_count(worker)
         parts.append(
             say("retires once {sectors} in progress {word} done").format(
                 sectors=plural(left, "sector"), word="is" if left == 1 else "are"
             )
         )
-    if (remedy := versions_text(worker.version)) not in row.does:
+    if (remedy := versions_compare(worker.version)) not in row.does:
         parts.append(remedy)
     text = "; ".join(part for part in parts if part)
     is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # an address: it has no capital

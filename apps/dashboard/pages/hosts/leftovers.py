@@ -18,10 +18,10 @@ from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.hosts import worker_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
     PlannedLeftover,
-    sealing_leftovers,
+    sealing_leftovers_list,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
@@ -59,7 +59,7 @@ def leftover_row(one: Leftover, *, refusal: str = "") -> dict[str, object]:
 
 def leftovers_card(worker: Worker) -> dict[str, object]:
     """Lay out what a host has told of."""
-    found = sealing_leftovers(worker)
+    found = sealing_leftovers_list(worker)
     return {
         "rows": [leftover_row(one) for one in found],
         "bytes": bytes_text(sum(one.size for one in found)),
@@ -79,7 +79,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
     wrong = "" if form.is_valid() else str(form.why)
     try:
         if not wrong:
-            given, work = form.cleaned_data, sealing_context_now()
+            given, work = form.cleaned_data, sealing_context_read()
             if is_confirm_submitted(request):
                 form.confirm_require()
                 sealing_leftovers_remove(

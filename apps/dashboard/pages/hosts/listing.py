@@ -26,7 +26,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.selectors.hosts import is_uuid, worker_get, worker_is_away, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
-from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.users.services.people import can_manage_people
 from poolsite.wire.commands import Operation
 
@@ -106,7 +106,7 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
     if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("write"):
         raise Http404
     worker = worker_get(viewer, str(key))
-    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
+    worker_command_enqueue(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     if not getattr(request, "htmx", False):
         return redirect("hosts")
     [row] = host_rows([worker_get(viewer, str(key))], PageData(viewer))

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.dashboard.labels import STAGES
 from apps.sectors.selectors.hosts import host_report
-from apps.sectors.services.hosts.settings import SETTABLE, settings_wanted
+from apps.sectors.services.hosts.settings import SETTABLE, worker_settings_resolve
 from poolsite.wire.host_settings import CONSOLE_LEVELS, LEVELS
 from poolsite.wire.sealing_rule_values import ALL
 from poolsite.wire.sealing_rules import LOCATION, PLAN, RULES, SEALING, THREADS, rule_key, thread_key
@@ -66,7 +66,7 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
     told = {} if report is None else {one["key"]: one for one in report.settings}
     has_rules = any(key.startswith(SEALING) for key in told)
     wanted: dict[str, tuple[str, str]] = {}
-    for name, value in settings_wanted(worker).items():
+    for name, value in worker_settings_resolve(worker).items():
         level, _dot, key = name.partition(".")
         wanted[key] = (level, value)
     rows = []

@@ -26,8 +26,8 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
-from apps.sectors.services.batches.context import sealing_context_now
-from apps.sectors.services.reservations import numbers_parse, numbers_text
+from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def adopt(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse
                 adoption_cancel(miner, row=adoption_get(miner, key), by=viewer, now=now())
                 return redirect("miner-adopt", address)
             text = form.cleaned_data["numbers"]
-            wanted, work = numbers_parse(text) if text else None, sealing_context_now()
+            wanted, work = numbers_parse(text) if text else None, sealing_context_read()
             if is_confirm_submitted(request):
                 adoption_begin(miner, wanted=wanted, work=work, by=viewer)
                 return redirect("miner-adopt", address)
@@ -159,11 +159,11 @@ def review(
 ) -> HttpResponse:
     """Show what an adoption would write; the second click orders it."""
     facts = [(gettext("Sectors"), formatting.whole(len(plan.numbers)))]
-    facts.append((gettext("Numbers"), numbers_text(plan.numbers)))
+    facts.append((gettext("Numbers"), numbers_format(plan.numbers)))
     if plan.listed:
         facts.append((gettext("Already in the database"), formatting.whole(plan.listed)))
     if plan.absent:
-        facts.append((gettext("Not live on chain"), numbers_text(plan.absent)))
+        facts.append((gettext("Not live on chain"), numbers_format(plan.absent)))
     ask = ConfirmPage(
         title=gettext("Adopt {sectors} of {miner}").format(
             sectors=plural(len(plan.numbers), "sector"), miner=miner.address

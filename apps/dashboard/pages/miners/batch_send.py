@@ -18,8 +18,8 @@ from apps.core.formatting import plural, size
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.batches.asks import batches_ask, batches_waiting
-from apps.sectors.services.sealing.packing import packing_ask, packing_plan
+from apps.sectors.services.batches.asks import batches_request, waiting_sectors_group
+from apps.sectors.services.sealing.packing import packing_plan, packing_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def send(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
         raise Http404
     if is_confirm_submitted(request):
         try:
-            batches_ask(miner, head=head, by=viewer)
+            batches_request(miner, head=head, by=viewer)
         except DomainError as refusal:
             return confirm_page_render(request, viewer, _question(miner, refusal.reason), status=409)
         return redirect("miner-batches", address)
@@ -82,7 +82,7 @@ def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
         back=reverse("miner-batches", args=[miner.address]),
         page=_("Batches"),
         section="miners",
-        facts=tuple((str(name), value) for name, value in waiting_facts(batches_waiting(miner))),
+        facts=tuple((str(name), value) for name, value in waiting_facts(waiting_sectors_group(miner))),
     )
 
 
@@ -107,7 +107,7 @@ def seal(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
         raise Http404
     if is_confirm_submitted(request):
         try:
-            packing_ask(miner, now=clock.now(), by=viewer)
+            packing_request(miner, now=clock.now(), by=viewer)
         except DomainError as refusal:
             return confirm_page_render(request, viewer, _seal_question(miner, refusal.reason), status=409)
         return redirect("miner-batches", address)

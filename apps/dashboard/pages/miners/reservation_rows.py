@@ -14,7 +14,7 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Action
 from apps.dashboard.html_time import time_html
 from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
-from apps.sectors.services.reservations import numbers_text
+from apps.sectors.services.reservations import numbers_format
 from apps.sectors.states import ReservationState
 from poolsite.filecoin.bitfield import bitfield_of_runs
 
@@ -58,7 +58,7 @@ def reservation_row(row: NumberReservation) -> ReservationRow:
     tone = {"RESERVED": "run", "USED": "ok"}.get(row.state, "idle")
     return ReservationRow(
         name=row.name,
-        numbers=numbers_text(bitfield_of_runs(row.runs)),
+        numbers=numbers_format(bitfield_of_runs(row.runs)),
         count=formatting.whole(row.count),
         tone=tone,
         word=str(ReservationState(row.state).label).lower(),

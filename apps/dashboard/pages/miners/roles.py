@@ -34,9 +34,9 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.roles import role_groups_of, role_is_in_force, roles_of
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.selectors.numbers import numbers_of, reservations_of
-from apps.sectors.services.roles.assignments import hosts_of, may_assign
-from apps.sectors.services.roles.groups import groups_of
-from apps.sectors.services.roles.trial import role_tests
+from apps.sectors.services.roles.assignments import assignable_hosts_list, may_assign
+from apps.sectors.services.roles.groups import groups_list
+from apps.sectors.services.roles.trial import role_tests_load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,7 +87,7 @@ def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | N
 def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
     """Lay out one miner's roles."""
     now, restored_at, roles = clock.now(), recovery_row().restored_at, list(roles_of(miner))
-    tests, numbers = role_tests(roles), numbers_of(miner)
+    tests, numbers = role_tests_load(roles), numbers_of(miner)
     may_act = may_assign(viewer)
     held = [row for row in roles if row.before_combine and row.state == RoleState.HELD]
     exported = None if numbers is None else numbers.exported_at
@@ -101,8 +101,8 @@ def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
             for row in roles
         ),
         groups=tuple(group_row(row, roles) for row in role_groups_of(miner)),
-        labels=tuple(groups_of(miner)),
-        hosts=tuple(sorted({*hosts_of(miner), *(row.host for row in roles)})),
+        labels=tuple(groups_list(miner)),
+        hosts=tuple(sorted({*assignable_hosts_list(miner), *(row.host for row in roles)})),
         combined_on=held[0].host if held else "",
         may_act=may_act,
         next_number=formatting.whole(0 if numbers is None else numbers.next_number),

@@ -28,7 +28,7 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.planner import DISK, simulate
-from apps.sectors.services.plans import KEYS, plan_costs, plan_read, plan_values
+from apps.sectors.services.plans import KEYS, plan_costs_estimate, plan_read, plan_values_collect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[Pla
     if data.head is None or data.network is None:
         return None, "no node has answered yet"
     try:
-        costs = plan_costs(
+        costs = plan_costs_estimate(
             miner, per_day=outcome.per_day, client=chain_client(), head=data.head, network=data.network
         )
     except DomainError as refusal:
@@ -88,7 +88,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
     data = PageData(viewer)
     given = {key: request.GET.get(key, "")[:20] for key in KEYS}
     miner = miner_chosen(viewer, data, request.GET.get("miner", "")[:40])
-    present = plan_values(viewer, miner=miner, network=data.network, now=data.at)
+    present = plan_values_collect(viewer, miner=miner, network=data.network, now=data.at)
     plan, values, wrong = plan_typed(given, present)
     outcome = simulate(plan)
     costs, why = costs_of(miner, outcome, data)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as say
 from apps.checks.findings.sealing_clocks import DEPOSIT_S, ticket_needed
 from apps.core import formatting
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
-from apps.sectors.services.sealing.tickets import ticket_life
+from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.wire.pipeline import ChainClock, SectorState, states_on_clock
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def sealing_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
         yield from _still(sector)
         return
     if ticket is not None and state in BEFORE_PRECOMMIT:
-        life = ticket_life(sector, network=network)
+        life = ticket_lifetime_read(sector, network=network)
         amber = ticket_needed(data, network, proof=sector.seal_proof, state=state, life=life)
         yield _expiring("ticket", "Ticket expires in", ticket, life, amber=amber, clock=clock)
     else:

@@ -23,7 +23,7 @@ from apps.proving.services.failures import failures_retry
 from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.steps import CHANGES_MAX
-from apps.sectors.services.sealing.failures import change_of
+from apps.sectors.services.sealing.failures import change_request_read
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT
 from poolsite.wire.pipeline.changes import ChangeKind
@@ -113,7 +113,7 @@ def again_of(group: FailureGroup) -> list[dict[str, object]]:
 
 def change_again(group: FailureGroup) -> dict[str, object]:
     """Return the form that leads to the price of a change that failed, for as many as one request takes."""
-    wanted, sectors = change_of(group), group.sectors[:CHANGES_MAX]
+    wanted, sectors = change_request_read(group), group.sectors[:CHANGES_MAX]
     fields = [("id", str(one.uuid)) for one in sectors] + [("reason", wanted.reason)]
     if wanted.expiration is not None:
         fields.append(("expiration", str(wanted.expiration)))

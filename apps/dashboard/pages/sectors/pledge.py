@@ -29,7 +29,7 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.sealing.pledge import pledge_create
-from apps.sectors.services.sealing.prices import paying_of, pledge_price
+from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +109,7 @@ def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
         return PriceCard(error=refusal.reason)
     return price_card(
         price,
-        paying_of(miner, price=price),
+        payment_plan_make(miner, price=price),
         count=count,
         miner=miner,
         names=data.names,

@@ -23,7 +23,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Ticks
 from apps.sectors.selectors.sectors import sectors_picked
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def remove_files(request: HttpRequest, viewer: Principal) -> HttpResponse:
     wrong = ""
     try:
         sectors = picked(form, viewer, data)
-        work = sealing_context_now()
+        work = sealing_context_read()
         if is_confirm_submitted(request):
             given = form.cleaned_data
             if given["confirm"].strip().lower() != phrase_of(given["count"]):

@@ -16,7 +16,7 @@ from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 from poolsite.wire.pipeline import SectorState
 
@@ -45,11 +45,11 @@ def restore(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
     if form.is_valid() and form.cleaned_data["sure"] == "yes":
         with form.refusals():
             reason = form.cleaned_data["reason"][:500]
-            sector_restore(row, force=is_forced, reason=reason, by=viewer, work=sealing_context_now())
+            sector_restore(row, force=is_forced, reason=reason, by=viewer, work=sealing_context_read())
             return redirect("sector", key)
     plan, wrong = None, ""
     try:
-        plan = restoration_plan(row, force=True, work=sealing_context_now())
+        plan = restoration_plan(row, force=True, work=sealing_context_read())
         wrong = plan.refusal
     except DomainError as refusal:
         wrong = refusal.reason

@@ -20,7 +20,7 @@ from apps.dashboard.labels import RUNS
 from apps.dashboard.pages.sectors.detail import sector_page
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
 from apps.sectors.services.runs.snap_up import snap_up_begin
@@ -61,7 +61,7 @@ def _page(row: Sector) -> dict[str, Any]:
 
 def snap_up_question(row: Sector) -> ConfirmPage:
     """Return what a snap-up takes and costs.  Raises DomainError."""
-    price = snap_up_price(row, work=sealing_context_now())
+    price = snap_up_price(row, work=sealing_context_read())
     pieces = price.packed.pieces
     return ConfirmPage(
         title=say("Snap up sector {number}").format(number=row.number),
@@ -91,7 +91,7 @@ def snap_up(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
         viewer,
         key,
         ask=snap_up_question,
-        action=lambda row: snap_up_begin(row, by=viewer, work=sealing_context_now()),
+        action=lambda row: snap_up_begin(row, by=viewer, work=sealing_context_read()),
     )
 
 

@@ -19,7 +19,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, SnapUp, snap_ups_begin, snap_ups_plan
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
     try:
         sectors = [] if wrong else _sectors(form, viewer, data)
         if sectors and is_confirm_submitted(request):
-            done = snap_ups_begin(sectors, by=viewer, work=sealing_context_now())
+            done = snap_ups_begin(sectors, by=viewer, work=sealing_context_read())
             refused = [one for one in done if one.refusal]
             if not refused:
                 one_alone = sectors[0].uuid if len(sectors) == 1 else None
@@ -49,7 +49,7 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 sectors=plural(len(done) - len(refused), "sector")
             )
         elif sectors:
-            plan = snap_ups_plan(sectors, work=sealing_context_now())
+            plan = snap_ups_plan(sectors, work=sealing_context_read())
     except DomainError as refusal:
         wrong = refusal.reason
     return _review(request, plan, data, wrong=wrong)

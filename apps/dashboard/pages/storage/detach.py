@@ -17,7 +17,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.stores import attachment_get, store_get
-from apps.sectors.services.stores.orders import detach_refusal, store_detach
+from apps.sectors.services.stores.orders import detach_refusal_explain, store_detach
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -32,7 +32,7 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
     if not viewer.may("sign"):
         raise Http404
     attachment, back = attachment_get(row, str(host)), reverse("store", args=[key])
-    refusal = detach_refusal(attachment, now=now())
+    refusal = detach_refusal_explain(attachment, now=now())
     if is_confirm_submitted(request):
         try:
             store_detach(attachment, now=now(), by=viewer)

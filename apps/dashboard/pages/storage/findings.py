@@ -22,10 +22,14 @@ from apps.dashboard.pages.storage.scans import REASONS_SHOWN, REFUSED_SHOWN, fin
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.stores import store_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
-from apps.sectors.services.stores.findings import findings_picked
-from apps.sectors.services.stores.leftover_removals import leftovers_next, leftovers_plan, leftovers_remove
+from apps.sectors.services.stores.findings import findings_select
+from apps.sectors.services.stores.leftover_removals import (
+    leftovers_plan,
+    leftovers_remove,
+    removable_leftovers_list,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -90,7 +94,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
     wrong = "" if form.is_valid() else str(form.why)
     try:
         if not wrong:
-            ids, work = list(form.cleaned_data["id"]), sealing_context_now()
+            ids, work = list(form.cleaned_data["id"]), sealing_context_read()
             if is_confirm_submitted(request):
                 given = form.cleaned_data
                 form.confirm_require()
@@ -99,9 +103,9 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
                 )
                 return redirect("store", key)
             plan = (
-                leftovers_next(store, work=work)
+                removable_leftovers_list(store, work=work)
                 if not ids
-                else leftovers_plan(findings_picked(store, uuids=ids), work=work)
+                else leftovers_plan(findings_select(store, uuids=ids), work=work)
             )
     except DomainError as refusal:
         wrong = refusal.reason

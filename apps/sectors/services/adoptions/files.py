@@ -13,8 +13,8 @@ from apps.core.transitions import advance
 from apps.sectors.errors.stores import ScanUnknown, StoreRefused
 from apps.sectors.models import Sector, SectorAdoption, Store
 from apps.sectors.selectors.store_scans import scan_get
-from apps.sectors.services.stores.checks import reader
-from apps.sectors.services.stores.finding_adoptions import adoptable_next, findings_adopt
+from apps.sectors.services.stores.checks import reader_choose
+from apps.sectors.services.stores.finding_adoptions import adoptable_findings_list, findings_adopt
 from apps.sectors.services.stores.scan_comparison import FINDINGS_MAX
 from apps.sectors.services.stores.scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
@@ -81,11 +81,11 @@ def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, by: Prin
     if scan.state == ScanState.RUNNING:
         return ""
     try:
-        reader(store, now=now)
+        reader_choose(store, now=now)
     except StoreRefused:
         return UNREAD
     mine = store.findings.filter(kind=FindingKind.ELSEWHERE, sector__miner=miner)
-    if next_ones := adoptable_next(mine.filter(sector__store=""), now=now):
+    if next_ones := adoptable_findings_list(mine.filter(sector__store=""), now=now):
         # Refused while its host is told of as many as it may be: the next head asks again.
         with suppress(StoreRefused):
             findings_adopt(store, uuids=[str(one.uuid) for one in next_ones], now=now, by=by)

@@ -20,7 +20,7 @@ from apps.sectors.errors.adoptions import AdoptionRefused
 from apps.sectors.models import SectorAdoption
 from apps.sectors.selectors.numbers import numbers_in_use
 from apps.sectors.selectors.restored import read_back_require
-from apps.sectors.services.reservations import numbers_text
+from apps.sectors.services.reservations import numbers_format
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.bitfield import EMPTY, bitfield_of_runs, runs_of
@@ -97,7 +97,7 @@ def adoption_begin(
         made = SectorAdoption.objects.create(
             miner=miner, runs=runs_of(plan.numbers), total=len(plan.numbers), actor=by.actor[:200]
         )
-        after = {"count": made.total, "numbers": numbers_text(plan.numbers)}
+        after = {"count": made.total, "numbers": numbers_format(plan.numbers)}
         audit_record(principal=by, action="sector.adopt", target=miner.address, after=after)
         publish(Change("miner", miner.pk, miner.tenant_id))
     return made

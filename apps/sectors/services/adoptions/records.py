@@ -16,7 +16,7 @@ from apps.sectors.params import comm_d_of, has_data, pieces_column
 from apps.sectors.sector_records import RecordPiece, SectorRecord, record_read, zeros_of
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.services.sealing.placements import pieces_recover
-from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.sealing.steps import job_lock
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner_sectors import (
     DataActivationNotification,
@@ -95,7 +95,7 @@ def _import(record: SectorRecord, *, by: Principal, now: datetime, is_trial: boo
         )
     try:
         with transaction.atomic():
-            _job, sector = job_locked(found.pk)
+            _job, sector = job_lock(found.pk)
             filled = _fill(sector, record, now=now)
             if is_trial:
                 transaction.set_rollback(True)

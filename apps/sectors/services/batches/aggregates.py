@@ -57,7 +57,7 @@ class Aggregated:
     """Why the host that was asked gave none."""
 
 
-def aggregates_held(miner: Miner, *, due: Sequence[Sector]) -> dict[int, tuple[list[Sector], str]]:
+def aggregates_collect(miner: Miner, *, due: Sequence[Sector]) -> dict[int, tuple[list[Sector], str]]:
     """Return the sectors whose aggregates are being made and their batches' reasons, by seal proof.
 
     Should one of them not wait any more, its aggregate is of no use.

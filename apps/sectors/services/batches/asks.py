@@ -32,7 +32,7 @@ WAITING_STATES: Final[dict[str, str]] = {
 """Where sectors wait for a message, and for which."""
 
 
-def batches_waiting(miner: Miner) -> dict[str, list[int]]:
+def waiting_sectors_group(miner: Miner) -> dict[str, list[int]]:
     """Return the numbers of a miner's sectors that wait for each kind of message; paused ones do not."""
     states = list(WAITING_STATES)
     mine = {"sector__miner": miner, "state__in": states}
@@ -47,14 +47,14 @@ def batches_waiting(miner: Miner) -> dict[str, list[int]]:
     return found
 
 
-def batches_ask(miner: Miner, *, head: Head, by: Principal) -> dict[str, list[int]]:
+def batches_request(miner: Miner, *, head: Head, by: Principal) -> dict[str, list[int]]:
     """Have all that waits go with the next head, whatever the base fee is; return what waits.
 
     Raises NotAllowed, NothingWaits.
     """
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
-    waiting = {kind: numbers for kind, numbers in batches_waiting(miner).items() if numbers}
+    waiting = {kind: numbers for kind, numbers in waiting_sectors_group(miner).items() if numbers}
     if not waiting:
         raise NothingWaits(gettext("no sector of {miner} is waiting for a message").format(miner=miner))
     with transaction.atomic():
@@ -66,7 +66,7 @@ def batches_ask(miner: Miner, *, head: Head, by: Principal) -> dict[str, list[in
     return waiting
 
 
-def asked_height(miner: Miner) -> int:
+def requested_height_read(miner: Miner) -> int:
     """Return up to which head what began to wait is to go at once; -1: nobody asked for it."""
     found: int | None = getattr(getattr(miner, "batch_settings", None), "send_asked_height", None)
     return -1 if found is None else found

@@ -10,8 +10,8 @@ from django.db.models import Q
 from apps.sectors.models import Sector
 from apps.sectors.services.batches.asks import ASKED
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
-from apps.sectors.services.sealing.placements import starts_of
-from apps.sectors.services.sealing.tickets import ticket_life
+from apps.sectors.services.sealing.placements import sector_start_epochs_read
+from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.filecoin.noninteractive import MAX_SECTORS
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
@@ -66,14 +66,17 @@ def _starting_soon(sectors: Sequence[Sector], *, kind: BatchRules, work: Sealing
     slack = work.policy.precommit_slack_epochs
     if kind is PRE_COMMIT:
         slack += work.network.pre_commit_challenge_delay + work.network.confidences.seed
-    starts, latest = starts_of(sectors), work.head.height + slack
+    starts, latest = sector_start_epochs_read(sectors), work.head.height + slack
     return {sector.pk for sector in sectors if starts.get(sector.number, latest + 1) <= latest}
 
 
 def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> bool:
     slack = work.policy.precommit_slack_epochs
     if kind is PRE_COMMIT or not sectors[0].is_interactive:
-        ends = [(sector.ticket_epoch or 0) + ticket_life(sector, network=work.network) for sector in sectors]
+        ends = [
+            (sector.ticket_epoch or 0) + ticket_lifetime_read(sector, network=work.network)
+            for sector in sectors
+        ]
     else:
         life = work.network.max_prove_commit_duration
         ends = [(sector.precommit_epoch or 0) + life for sector in sectors]

@@ -25,8 +25,8 @@ from apps.sectors.params import expiration_choose, precommit_info, precommit_jso
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_held
-from apps.sectors.services.batches.asks import asked_height
+from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
+from apps.sectors.services.batches.asks import requested_height_read
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import (
     COMMIT,
@@ -34,23 +34,33 @@ from apps.sectors.services.batches.context import (
     PRE_COMMIT,
     BatchRules,
     SealingContext,
-    sector_refused,
+    sector_refuse,
     sectors_requeue,
 )
-from apps.sectors.services.batches.forms import BatchEntry, BatchForm, batch_params, commit_form, pledge_value
+from apps.sectors.services.batches.forms import (
+    BatchEntry,
+    BatchForm,
+    batch_params_encode,
+    commit_form_choose,
+    pledge_value_compute,
+)
 from apps.sectors.services.batches.messages import batch_push
 from apps.sectors.services.batches.miner_funds import (
     balance_free,
     balance_lock,
     balance_read,
     balance_take,
-    funds_text,
+    funds_describe,
 )
-from apps.sectors.services.batches.noninteractive import noninteractive_form
-from apps.sectors.services.sealing.console_steps import SectorsInProgress, by_miner, step_console
-from apps.sectors.services.sealing.placements import manifests_of
+from apps.sectors.services.batches.noninteractive import noninteractive_form_make
+from apps.sectors.services.sealing.console_steps import (
+    SectorsInProgress,
+    sector_console_step,
+    sectors_group_by_miner,
+)
+from apps.sectors.services.sealing.placements import manifests_read
 from apps.sectors.services.sealing.reconcile import landed_reconcile
-from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_step
 from poolsite.wire.pipeline import SectorEvent
 
 if TYPE_CHECKING:
@@ -75,16 +85,18 @@ def batches_close(work: SealingContext) -> int:
 def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator[bool]:
     """Close one miner's batches that are due."""
     for kind in (PRE_COMMIT, COMMIT):
-        for miner, sectors in by_miner(in_progress.sectors_in(kind.waits_in)).items():
+        for miner, sectors in sectors_group_by_miner(in_progress.sectors_in(kind.waits_in)).items():
             own = replace(work, policy=batch_policy(miner, work.policy))
             _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
-            held = aggregates_held(miner, due=due) if kind is COMMIT else {}
+            held = aggregates_collect(miner, due=due) if kind is COMMIT else {}
             for alike in _by_proof(due, kind=kind):
                 # one batch of a proof type at a time: an aggregate holds its place
                 chosen, reason = held.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
                 if not chosen:
-                    chosen, reason = batch_choose(alike, kind=kind, work=own, asked=asked_height(miner))
+                    chosen, reason = batch_choose(
+                        alike, kind=kind, work=own, asked=requested_height_read(miner)
+                    )
                 chosen = landed_reconcile(
                     miner, sectors=chosen, client=work.client, key=work.head.key, now=work.now
                 )
@@ -124,7 +136,7 @@ def _close(
     sender = sender_choose(miner, kind.use).address
     try:
         if not sectors[0].is_interactive:
-            form = noninteractive_form(miner, sectors=sectors, sender=sender, reason=reason, work=work)
+            form = noninteractive_form_make(miner, sectors=sectors, sender=sender, reason=reason, work=work)
             return form is not None and _write(
                 miner, form, kind=COMMIT_NI, sender=sender, reason=reason, work=work
             )
@@ -141,7 +153,7 @@ def _close(
             from_=sender,
             value=work.sent(part.value),
             method=kind.method,
-            params=batch_params(kind, form=BatchForm([part]), all_or_none=True),
+            params=batch_params_encode(kind, form=BatchForm([part]), all_or_none=True),
         )
         for part in parts
     ]
@@ -149,12 +161,12 @@ def _close(
     good = [part for part, trial in zip(parts, trials, strict=True) if trial.is_good]
     for part, trial in zip(parts, trials, strict=True):
         if not trial.is_good:
-            sector_refused(part.sector, trial=trial, kind=kind, work=work)
+            sector_refuse(part.sector, trial=trial, kind=kind, work=work)
     if not good:
         return False
     if kind is PRE_COMMIT:
         return _write(miner, BatchForm(good), kind=kind, sender=sender, reason=reason, work=work)
-    form = commit_form(miner, parts=good, sender=sender, reason=reason, work=work)
+    form = commit_form_choose(miner, parts=good, sender=sender, reason=reason, work=work)
     return form is not None and _write(miner, form, kind=kind, sender=sender, reason=reason, work=work)
 
 
@@ -175,7 +187,7 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
 
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
-    placed = manifests_of(miner, numbers=[sector.number for sector in sectors])
+    placed = manifests_read(miner, numbers=[sector.number for sector in sectors])
     expiration = expiration_choose(
         height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
     )
@@ -187,7 +199,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
         if there is None:  # the watch of pre-commits sets the sector back, or finds it proven
             continue
         if sector.final_proof.seed_epoch != sector.seed_epoch:
-            step_console(
+            sector_console_step(
                 sector,
                 event=SectorEvent.RESEED,
                 now=work.now,
@@ -196,7 +208,9 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
             continue
         value = 0
         if work.policy.send_funds:
-            value = pledge_value(sector.sector_size, deposit=there.deposit, expiration=expiration, work=work)
+            value = pledge_value_compute(
+                sector.sector_size, deposit=there.deposit, expiration=expiration, work=work
+            )
         proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
         parts.append(BatchEntry(sector=sector, value=value, proof=proof, pieces=pieces))
     return parts
@@ -221,7 +235,7 @@ def _write(
         kept: list[tuple[BatchEntry, Sector]] = []
         locked = []
         for part in sorted(form.parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
-            job, fresh = job_locked(part.sector.pk)
+            job, fresh = job_lock(part.sector.pk)
             is_same = fresh.comm_r == part.sector.comm_r  # a damocles-worker may have submitted another
             if fresh.state == kind.waits_in and fresh.paused_at is None and is_same:
                 kept.append((part, fresh))
@@ -240,7 +254,7 @@ def _write(
             reason=reason,
             sender=sender,
             method=kind.method,
-            params=batch_params(kind, form=replace(form, parts=chosen), all_or_none=len(chosen) == 1),
+            params=batch_params_encode(kind, form=replace(form, parts=chosen), all_or_none=len(chosen) == 1),
             value=needed - own,
             from_balance=own,
             is_aggregate=bool(form.aggregate),
@@ -249,7 +263,7 @@ def _write(
         if kind is not PRE_COMMIT:
             aggregate_end(miner, seal_proof=chosen[0].sector.seal_proof, why=gettext("its batch was created"))
         reference: dict[str, Any] = {kind.column: batch}
-        note = "; ".join(filter(None, (form.text, funds_text(value=needed - own, from_balance=own))))
+        note = "; ".join(filter(None, (form.text, funds_describe(value=needed - own, from_balance=own))))
         for (_, sector), job in zip(kept, locked, strict=True):
             sector_step(
                 sector, event=kind.send, job=job, now=work.now, actor="console", note=note, **reference

@@ -16,7 +16,7 @@ from apps.core import clock
 from apps.miners.states import Use
 from apps.sectors.onchain import NO_RECEIPT
 from apps.sectors.policy import SealingPolicy, sealing_policy
-from apps.sectors.services.sealing.steps import console_failure
+from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors import miner as miner_params
 from poolsite.filecoin.actors.exitcodes import ExitCode
@@ -110,17 +110,19 @@ nonce or too little money for gas (the second) concerns the sender, not the batc
 """
 
 
-def sealing_context(*, client: ChainClient, network: Network, head: Head, now: datetime) -> SealingContext:
+def sealing_context_make(
+    *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> SealingContext:
     """Return what a pass works with, under the policy in force."""
     return SealingContext(client=client, network=network, head=head, now=now, policy=sealing_policy())
 
 
-def sealing_context_now() -> SealingContext:
+def sealing_context_read() -> SealingContext:
     """Return what a person's act works with: the newest head.  Raises NetworkUnknown, NodeUnavailable."""
     head = head_current()
     if head is None:
         raise NodeUnavailable(gettext("no chain head has been read yet"))
-    return sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    return sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
 
 
 def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:
@@ -128,10 +130,10 @@ def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingConte
     for sector in sectors:
         pause_s = work.policy.retries(sector.step).pause_after(sector.attempts + 1)
         not_before = work.now + timedelta(seconds=pause_s)
-        console_failure(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)
+        sector_console_fail(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)
 
 
-def sector_refused(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: SealingContext) -> None:
+def sector_refuse(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: SealingContext) -> None:
     """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
     error = gettext("the chain would refuse the {message}: {error}").format(
         message=kind.kind.label.lower(), error=trial.error
@@ -142,4 +144,4 @@ def sector_refused(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: S
         # A state that is one epoch old may be to blame: "too early", a reorganisation.
         sectors_requeue([sector], error=error, work=work)
     else:
-        console_failure(sector, error=error, level=Level.PERMANENT, now=work.now)
+        sector_console_fail(sector, error=error, level=Level.PERMANENT, now=work.now)

@@ -61,7 +61,7 @@ class BatchForm:
         )
 
 
-def commit_form(
+def commit_form_choose(
     miner: Miner, *, parts: list[BatchEntry], sender: str, reason: str, work: SealingContext
 ) -> BatchForm | None:
     """Return how sectors are committed: with one proof or with one each, whichever costs less gas.
@@ -78,7 +78,7 @@ def commit_form(
     )
     if made.waits:
         return None
-    single = BatchForm(fitting(parts, policy=work.policy))
+    single = BatchForm(batch_entries_fit(parts, policy=work.policy))
     if not made.proof:
         return single
     forms = (single, BatchForm(parts, aggregate=made.proof))
@@ -88,7 +88,7 @@ def commit_form(
             from_=sender,
             value=work.sent(sum(part.value for part in form.parts)),
             method=COMMIT.method,
-            params=batch_params(COMMIT, form=form, all_or_none=True),
+            params=batch_params_encode(COMMIT, form=form, all_or_none=True),
         )
         for form in forms
     ]
@@ -103,7 +103,7 @@ def commit_form(
     return replace(forms[1], gas_saved=saved)
 
 
-def batch_params(kind: BatchRules, *, form: BatchForm, all_or_none: bool) -> bytes:
+def batch_params_encode(kind: BatchRules, *, form: BatchForm, all_or_none: bool) -> bytes:
     """Return the parameters of a batch's message."""
     parts = form.parts
     if kind is PRE_COMMIT:
@@ -120,14 +120,14 @@ def batch_params(kind: BatchRules, *, form: BatchForm, all_or_none: bool) -> byt
     return commit_params(proven, all_or_none=all_or_none, aggregate=form.aggregate)
 
 
-def pledge_value(sector_size: int, *, deposit: int, expiration: int, work: SealingContext) -> int:
+def pledge_value_compute(sector_size: int, *, deposit: int, expiration: int, work: SealingContext) -> int:
     """Return what the pledge asks above the deposit, with a margin: it grows until the message lands."""
     life = expiration - work.head.height
     pledge = pledge_read(work.client, duration=life, sector_size=sector_size, key=work.head.key)
     return max(pledge * (100 + work.policy.funds_margin_percent) // 100 - deposit, 0)
 
 
-def fitting(parts: list[BatchEntry], *, policy: SealingPolicy) -> list[BatchEntry]:
+def batch_entries_fit(parts: list[BatchEntry], *, policy: SealingPolicy) -> list[BatchEntry]:
     """Return as many as one message holds with a proof each; the others go with the next."""
     kept: list[BatchEntry] = []
     total = 0

@@ -32,11 +32,11 @@ from apps.sectors.services.batches.context import (
     SealingContext,
     sectors_requeue,
 )
-from apps.sectors.services.batches.miner_funds import BALANCE_GONE, balance_gone
-from apps.sectors.services.sealing.console_steps import step_console
-from apps.sectors.services.sealing.landings import commit_landed, precommit_landed
+from apps.sectors.services.batches.miner_funds import BALANCE_GONE, is_balance_short
+from apps.sectors.services.sealing.console_steps import sector_console_step
+from apps.sectors.services.sealing.landings import commits_land, precommits_land
 from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
-from apps.sectors.services.sealing.steps import console_failure
+from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def last_epoch(batch: Batch, *, network: Network) -> int:
+def batch_last_epoch_compute(batch: Batch, *, network: Network) -> int:
     """Return the last epoch at which the chain takes a batch's message; 0 if it has no sectors any more."""
     if batch.method == COMMIT_NI.method:
         return _last_mutable(batch, network) if batch.commits.exists() else 0
@@ -93,17 +93,17 @@ def batch_push(batch: Batch, *, network: Network) -> bool:
             method=batch.method,
             params=bytes(batch.params),
             kind=batch.kind,
-            expire_epoch=last_epoch(batch, network=network),
+            expire_epoch=batch_last_epoch_compute(batch, network=network),
         )
     except DomainError as error:
         log.warning("batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
         Batch.objects.filter(pk=batch.pk).update(error=error.reason)
         return False
-    batch_sent(batch)
+    batch_mark_sent(batch)
     return True
 
 
-def batch_sent(batch: Batch) -> None:
+def batch_mark_sent(batch: Batch) -> None:
     """Note that the messager has a batch's message."""
     try:
         advance(batch, "SEND", error="")
@@ -144,8 +144,8 @@ def _waited_for() -> set[int | None]:
 def _push_closed(batch: Batch, work: SealingContext) -> None:
     """Push a closed batch; what has become too old before anybody pushed it fails instead."""
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
-        batch_sent(batch)
-    elif last_epoch(batch, network=work.network) < work.head.height:
+        batch_mark_sent(batch)
+    elif batch_last_epoch_compute(batch, network=work.network) < work.head.height:
         batch_fail(batch, error=gettext("expired before it was sent"), exit_code=None, work=work)
     else:
         batch_push(batch, network=work.network)
@@ -163,7 +163,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         batch_fail(batch, error=words, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
-    if is_waiting and balance_gone(batch.miner, own=int(batch.from_balance), work=work):
+    if is_waiting and is_balance_short(batch.miner, own=int(batch.from_balance), work=work):
         _withdraw(batch, message, work)
         return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
@@ -190,7 +190,7 @@ def _withdraw(batch: Batch, message: Message, work: SealingContext) -> None:
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
     kind = KINDS[BatchKind(batch.kind)]
     sectors = _sectors_of(batch, state=kind.sent_in)
-    look: Callable[..., list[Sector]] = precommit_landed if kind is PRE_COMMIT else commit_landed
+    look: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
     absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
     for sector in absent:
         _sector_failed(
@@ -208,7 +208,7 @@ def _returned_move(batch: Batch, work: SealingContext) -> None:
     kind = KINDS[BatchKind(batch.kind)]
     sectors = _sectors_of(batch, state=kind.sent_in)
     if sectors:
-        look: Callable[..., list[Sector]] = precommit_landed if kind is PRE_COMMIT else commit_landed
+        look: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
         absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
         if kind is PRE_COMMIT:
             life = work.network.max_prove_commit_duration
@@ -236,14 +236,14 @@ def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: Sealing
 def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: SealingContext) -> None:
     """Send a sector back to wait for another batch, after a pause that grows with its failures."""
     attempts = sector.attempts + 1
-    if not step_console(sector, event=kind.fail, now=work.now, note=error):
+    if not sector_console_step(sector, event=kind.fail, now=work.now, note=error):
         return
     fresh = Sector.objects.select_related("miner").get(pk=sector.pk)
     fresh.attempts = attempts - 1
     Sector.objects.filter(pk=sector.pk).update(attempts=attempts - 1)
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
     if attempts >= work.policy.retries(fresh.step).attempts_max:
-        console_failure(fresh, error=error, level=Level.PERMANENT, now=work.now)
+        sector_console_fail(fresh, error=error, level=Level.PERMANENT, now=work.now)
     else:
         sectors_requeue([fresh], error=error, work=work)
 
@@ -254,7 +254,7 @@ def _reverted(batch: Batch, work: SealingContext) -> None:
     event = SectorEvent.REVERT_PRECOMMIT if kind is PRE_COMMIT else SectorEvent.REVERT_COMMIT
     for sector in Sector.objects.select_related("miner__tenant").filter(**{kind.column: batch}):
         if str(event) in Sector.TRANSITIONS[sector.state]:
-            step_console(
+            sector_console_step(
                 sector,
                 event=event,
                 now=work.now,

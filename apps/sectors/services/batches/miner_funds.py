@@ -50,7 +50,7 @@ def balance_free(miner: Miner, *, available: int, height: int) -> int:
     return max(available - int(sum(taken)), 0)
 
 
-def balance_gone(miner: Miner, *, own: int, work: SealingContext) -> bool:
+def is_balance_short(miner: Miner, *, own: int, work: SealingContext) -> bool:
     """Return whether the balance does not hold any more what a message counts on; no where nobody tells."""
     if not own:
         return False
@@ -74,7 +74,7 @@ class Funds:
         return self.needed - self.from_balance
 
 
-def funds_of(miner: Miner, *, needed: int, work: SealingContext) -> Funds:
+def funds_split(miner: Miner, *, needed: int, work: SealingContext) -> Funds:
     """Return who would pay so much at this head; all of it the balance where messages carry nothing."""
     if not work.policy.send_funds:
         return Funds(needed, needed)
@@ -97,7 +97,7 @@ def balance_take(miner: Miner, *, needed: int, work: SealingContext) -> int:
     return min(needed, balance_free(miner, available=work.available, height=work.head.height))
 
 
-def funds_text(*, value: int, from_balance: int) -> str:
+def funds_describe(*, value: int, from_balance: int) -> str:
     """Return what the timeline says of a batch that the balance helps to pay; empty if it does not."""
     if not from_balance:
         return ""

@@ -15,10 +15,16 @@ from apps.sectors.models import Sector
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.params import expiration_choose
 from apps.sectors.services.batches.aggregates import aggregate_make
-from apps.sectors.services.batches.context import COMMIT_NI, SealingContext, sector_refused, sectors_requeue
-from apps.sectors.services.batches.forms import BatchEntry, BatchForm, batch_params, fitting, pledge_value
-from apps.sectors.services.runs.update_windows import last_mutable
-from apps.sectors.services.sealing.console_steps import step_console
+from apps.sectors.services.batches.context import COMMIT_NI, SealingContext, sector_refuse, sectors_requeue
+from apps.sectors.services.batches.forms import (
+    BatchEntry,
+    BatchForm,
+    batch_entries_fit,
+    batch_params_encode,
+    pledge_value_compute,
+)
+from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
+from apps.sectors.services.sealing.console_steps import sector_console_step
 from poolsite.filecoin.deadlines import deadline_from_json
 from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.proof_verifier import is_container
@@ -38,7 +44,7 @@ NOBODY: Final = (
 )
 
 
-def noninteractive_form(
+def noninteractive_form_make(
     miner: Miner, *, sectors: Sequence[Sector], sender: str, reason: str, work: SealingContext
 ) -> BatchForm | None:
     """Return what the message of these sectors holds; None while there is none that the chain would take.
@@ -56,7 +62,9 @@ def noninteractive_form(
     if is_container(parts[0].proof):
         each = [_contained(replace(form, parts=[part])) for part in parts]
         good = [one for one in each if _is_taken(miner, one, sender=sender, work=work)]
-        small = fitting([replace(one.parts[0], proof=one.aggregate) for one in good], policy=work.policy)
+        small = batch_entries_fit(
+            [replace(one.parts[0], proof=one.aggregate) for one in good], policy=work.policy
+        )
         kept = {part.sector.pk for part in small}
         parts = [part for part in parts if part.sector.pk in kept]
         return _contained(replace(form, parts=parts)) if parts else None
@@ -84,13 +92,13 @@ def _parts(
     parts: list[BatchEntry] = []
     value = 0
     if work.policy.send_funds:
-        value = pledge_value(miner.sector_size, deposit=0, expiration=expiration, work=work)
+        value = pledge_value_compute(miner.sector_size, deposit=0, expiration=expiration, work=work)
     rows = Sector.objects.select_related("miner", "final_proof").filter(
         pk__in=[sector.pk for sector in sectors]
     )
     for sector in rows.order_by("number"):
         if sector.final_proof.seed_epoch != sector.seed_epoch:
-            step_console(
+            sector_console_step(
                 sector,
                 event=SectorEvent.RESEED,
                 now=work.now,
@@ -116,12 +124,12 @@ def _is_taken(miner: Miner, form: BatchForm, *, sender: str, work: SealingContex
         from_=sender,
         value=work.sent(sum(part.value for part in form.parts)),
         method=COMMIT_NI.method,
-        params=batch_params(COMMIT_NI, form=form, all_or_none=True),
+        params=batch_params_encode(COMMIT_NI, form=form, all_or_none=True),
     )
     (trial,) = messages_try(work.client, [message], work.head.key)
     if not trial.is_good:
         for part in form.parts:
-            sector_refused(part.sector, trial=trial, kind=COMMIT_NI, work=work)
+            sector_refuse(part.sector, trial=trial, kind=COMMIT_NI, work=work)
     return trial.is_good
 
 
@@ -135,6 +143,10 @@ def _deadline_choose(miner: Miner, work: SealingContext) -> int | None:
     ahead = [
         (current.index + by) % deadlines for by in range(min(DEADLINES_AHEAD, deadlines // 2), deadlines)
     ]
-    free = [at for at in ahead if last_mutable(current, index=at, height=work.head.height) is not None]
+    free = [
+        at
+        for at in ahead
+        if last_mutable_epoch_compute(current, index=at, height=work.head.height) is not None
+    ]
     whole = max(miner.partition_sectors, 1)
     return min(free, key=lambda at: held.get(at, 0) // whole, default=None)

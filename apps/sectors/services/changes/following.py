@@ -16,9 +16,9 @@ from apps.messages.states import MessageState, Wait
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Batch
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.messages import batch_sent
+from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
-from apps.sectors.services.changes.push import batch_last_epoch, change_batch_push
+from apps.sectors.services.changes.push import change_batch_push, change_last_epoch_compute
 from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -56,9 +56,9 @@ def changes_follow(batches: QuerySet[Batch], *, work: SealingContext) -> None:
 
 
 def _push_closed(batch: Batch, work: SealingContext) -> None:
-    last = batch_last_epoch(batch, work=work)
+    last = change_last_epoch_compute(batch, work=work)
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
-        batch_sent(batch)
+        batch_mark_sent(batch)
     elif last is not None and last < work.head.height:
         _requeue(batch, error=gettext("its deadline stopped accepting changes before it was sent"), work=work)
     else:

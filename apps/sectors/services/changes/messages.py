@@ -37,13 +37,13 @@ MESSAGE_KINDS: Final = {
 }
 
 
-def batch_max(miner: Miner, *, kind: str) -> int:
+def batch_max_read(miner: Miner, *, kind: str) -> int:
     """Return the most sectors of one message of a miner."""
     policy = batch_policy(miner)
     return policy.terminate_batch_max if kind == ChangeKind.TERMINATE else policy.extend_batch_max
 
 
-def change_params(kind: str, *, prices: Sequence[SectorPrice]) -> bytes:
+def change_params_encode(kind: str, *, prices: Sequence[SectorPrice]) -> bytes:
     """Return the parameters of the message that changes these sectors."""
     if kind == ChangeKind.TERMINATE:
         return terminate_params(one.live for one in prices if one.live is not None)
@@ -59,7 +59,7 @@ def change_run(
         to=miner.address,
         from_=sender_choose(miner, USES[kind]).address,
         method=METHODS[kind],
-        params=change_params(kind, prices=prices),
+        params=change_params_encode(kind, prices=prices),
         kind=MESSAGE_KINDS[kind],
     )
     return message_dry_run(item, principal=miner_principal(miner), client=client, head=head)

@@ -14,9 +14,9 @@ from django.utils.translation import gettext
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import SectorChange
-from apps.sectors.services.changes.messages import batch_max, change_run
-from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_priced
-from apps.sectors.services.sealing.console_steps import by_miner
+from apps.sectors.services.changes.messages import batch_max_read, change_run
+from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_price
+from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
 
@@ -100,7 +100,7 @@ def changes_plan(
     under_way = dict(
         SectorChange.objects.filter(sector__in=sectors, state__in=OPEN_CHANGES).values_list("sector", "kind")
     )
-    for miner, theirs in by_miner(sectors).items():
+    for miner, theirs in sectors_group_by_miner(sectors).items():
         known = [one for one in theirs if one.state == SectorState.PROVING and one.pk not in under_way]
         plan.sectors += [
             SectorPrice(sector=one, refusal=_state_refusal(one, under_way.get(one.pk)))
@@ -109,7 +109,7 @@ def changes_plan(
         ]
         if miner.state != MinerState.ACTIVE or not known:
             continue
-        prices = changes_priced(
+        prices = changes_price(
             miner, sectors=known, request=request, client=client, head=head, network=network
         )
         plan.sectors += prices
@@ -135,7 +135,7 @@ def _gas_add(
     """Add the gas of one miner's messages: one of them is simulated, the others cost as much per sector."""
     if not prices:
         return
-    most = batch_max(miner, kind=plan.request.kind)
+    most = batch_max_read(miner, kind=plan.request.kind)
     plan.messages += -(-len(prices) // most)
     now = [one for one in prices if one.sends_at <= head.height][:most]
     if not now or plan.gas_expected is None or plan.gas_max is None:
@@ -150,7 +150,7 @@ def _gas_add(
     plan.gas_max += run.cost_max * len(prices) // len(now)
 
 
-def accepted_required(plan: ChangePlan) -> None:
+def accepted_require(plan: ChangePlan) -> None:
     """Raise ChangeRefused if a change can be done for none of the sectors, or the chain would refuse it."""
     if plan.trial_error:
         why = gettext("the chain would refuse it: {error}").format(error=plan.trial_error)

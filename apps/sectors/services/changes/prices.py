@@ -60,7 +60,7 @@ class SectorPrice:
     """Of an extension."""
 
 
-def changes_priced(
+def changes_price(
     miner: Miner,
     *,
     sectors: Sequence[Sector],

@@ -11,7 +11,7 @@ from apps.messages.services.push import message_push
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.deadline_windows import Windows
 from apps.sectors.models import Batch
-from apps.sectors.services.batches.messages import batch_sent
+from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -35,16 +35,16 @@ def change_batch_push(batch: Batch, *, work: SealingContext) -> None:
             method=batch.method,
             params=bytes(batch.params),
             kind=batch.kind,
-            expire_epoch=batch_last_epoch(batch, work=work),
+            expire_epoch=change_last_epoch_compute(batch, work=work),
         )
     except DomainError as error:
         log.warning("change_batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
         Batch.objects.filter(pk=batch.pk).update(error=error.reason)
         return
-    batch_sent(batch)
+    batch_mark_sent(batch)
 
 
-def batch_last_epoch(batch: Batch, *, work: SealingContext) -> int | None:
+def change_last_epoch_compute(batch: Batch, *, work: SealingContext) -> int | None:
     """Return the last epoch at which the chain takes a batch's message; None: any.
 
     An extension's is that of the sector that ends first.  What has ended already sets none: the chain

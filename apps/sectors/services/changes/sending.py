@@ -17,10 +17,16 @@ from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.asks import asked_height
+from apps.sectors.services.batches.asks import requested_height_read
 from apps.sectors.services.batches.context import RETRYABLE_EXITS
-from apps.sectors.services.changes.messages import MESSAGE_KINDS, METHODS, USES, batch_max, change_params
-from apps.sectors.services.changes.prices import GONE, ChangeRequest, changes_priced
+from apps.sectors.services.changes.messages import (
+    MESSAGE_KINDS,
+    METHODS,
+    USES,
+    batch_max_read,
+    change_params_encode,
+)
+from apps.sectors.services.changes.prices import GONE, ChangeRequest, changes_price
 from apps.sectors.services.changes.push import change_batch_push
 from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
@@ -43,8 +49,8 @@ def changes_send_due(
     """Send one miner's changes of a kind that are due, in as many messages as they need."""
     policy = batch_policy(miner, work.policy)
     wait = policy.terminate_wait_epochs if kind is ChangeKind.TERMINATE else policy.extend_wait_epochs
-    most = batch_max(miner, kind=kind)
-    asked = changes[0].queued_height <= asked_height(miner)
+    most = batch_max_read(miner, kind=kind)
+    asked = changes[0].queued_height <= requested_height_read(miner)
     asked = asked or (kind is ChangeKind.EXTEND and _end_soon(changes, policy=policy, work=work))
     if not asked and len(changes) < most and work.head.height - changes[0].queued_height < wait:
         return
@@ -109,7 +115,7 @@ def _priced(
         by_wish.setdefault((change.expiration, change.drops_claims), []).append(change)
     for (expiration, drops), theirs in by_wish.items():
         request = ChangeRequest(kind=kind, expiration=expiration, drops_claims=drops)
-        prices = changes_priced(
+        prices = changes_price(
             miner,
             sectors=[change.sector for change in theirs],
             request=request,
@@ -137,7 +143,7 @@ def _accepted(
                 from_=sender,
                 value=0,
                 method=METHODS[kind],
-                params=change_params(kind, prices=[price for _, price in part]),
+                params=change_params_encode(kind, prices=[price for _, price in part]),
             )
             for part in parts
         ]
@@ -173,10 +179,10 @@ def _write(
             kind=MESSAGE_KINDS[kind],
             message_id=f"{MESSAGE_KINDS[kind]}:{name}",
             closed_height=work.head.height,
-            reason="timeout" if len(part) < batch_max(miner, kind=kind) else "full",
+            reason="timeout" if len(part) < batch_max_read(miner, kind=kind) else "full",
             sender=sender_choose(miner, USES[kind]).address,
             method=METHODS[kind],
-            params=change_params(kind, prices=[price for _, price in part]),
+            params=change_params_encode(kind, prices=[price for _, price in part]),
         )
         ordered = sorted(part, key=lambda one: one[0].sector_id)  # one order for all: no deadlock
         moved = [

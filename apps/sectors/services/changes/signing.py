@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from apps.core.errors import DomainError
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.onchain import trial_message
-from apps.sectors.services.changes.messages import METHODS, USES, batch_max, change_params
-from apps.sectors.services.sealing.console_steps import by_miner
+from apps.sectors.services.changes.messages import METHODS, USES, batch_max_read, change_params_encode
+from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.wallets.services.policies import policy_try
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -25,22 +25,22 @@ METHOD_NAMES: Final = {
 """As a policy's rules name them."""
 
 
-def signers_refusal(plan: ChangePlan, *, by: Principal) -> str:
+def signers_refusal_find(plan: ChangePlan, *, by: Principal) -> str:
     """Return why a signer would not sign the messages of a plan; empty if each would.
 
     A signer that cannot be asked is named too: what is queued waits for it.
     """
     kind = plan.request.kind
     prices = {one.sector.pk: one for one in plan.accepted}
-    for miner, sectors in by_miner([one.sector for one in plan.accepted]).items():
-        chosen = [prices[sector.pk] for sector in sectors][: batch_max(miner, kind=kind)]
+    for miner, sectors in sectors_group_by_miner([one.sector for one in plan.accepted]).items():
+        chosen = [prices[sector.pk] for sector in sectors][: batch_max_read(miner, kind=kind)]
         sender = sender_choose(miner, USES[kind]).address
         message = trial_message(
             to=miner.address,
             from_=sender,
             value=0,
             method=METHODS[kind],
-            params=change_params(kind, prices=chosen),
+            params=change_params_encode(kind, prices=chosen),
         )
         try:
             refused = policy_try(by, address=sender, message=message).error

@@ -13,9 +13,9 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.changes import ChangeRefused, ChangeSent
 from apps.sectors.models import JobEvent, Sector, SectorChange
-from apps.sectors.services.changes.plans import accepted_required, changes_plan
-from apps.sectors.services.sealing.console_steps import by_miner
-from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.sectors.services.changes.plans import accepted_require, changes_plan
+from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
+from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import fil_format
 from poolsite.wire.pipeline import SectorEvent, SectorState
@@ -60,7 +60,7 @@ def changes_request(
     if len(sectors) > CHANGES_MAX:
         raise ChangeRefused(gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX))
     plan = changes_plan(sectors, request=request, client=client, head=head, network=network)
-    accepted_required(plan)
+    accepted_require(plan)
     if count is not None and len(plan.accepted) != count:
         raise ChangeRefused(
             gettext("this now applies to {sectors}, not {count}: review it and confirm again").format(
@@ -84,7 +84,7 @@ def _change_write(
 ) -> SectorChange | None:
     """Write one sector's change; None if the sector has moved or has another one by now."""
     request = plan.request
-    job, fresh = job_locked(price.sector.pk)
+    job, fresh = job_lock(price.sector.pk)
     if fresh.state != SectorState.PROVING or fresh.changes.filter(state__in=OPEN_CHANGES).exists():
         return None
     change = SectorChange.objects.create(
@@ -108,7 +108,7 @@ def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Princi
     """Write one line for each miner."""
     request, written = plan.request, {change.sector_id for change in made}
     prices = {price.sector: price for price in plan.accepted if price.sector.pk in written}
-    for miner, theirs in by_miner(prices).items():
+    for miner, theirs in sectors_group_by_miner(prices).items():
         mine = [prices[sector] for sector in theirs]
         after: dict[str, Any] = {"sectors": sorted(one.sector.number for one in mine)}
         if request.kind is ChangeKind.TERMINATE:
@@ -129,7 +129,7 @@ def change_recover(
 
     One that the backup has as waiting is this one, or was cancelled before this one was asked for.
     """
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     waits = fresh.changes.filter(state__in=OPEN_CHANGES).first()
     if waits is not None and waits.kind == kind:
         if waits.state in QUEUED:
@@ -161,7 +161,7 @@ def change_step(
     Row, sector and timeline are written in one transaction.
     """
     with transaction.atomic():
-        job, sector = job_locked(change.sector_id)
+        job, sector = job_lock(change.sector_id)
         fresh = SectorChange.objects.select_for_update().get(pk=change.pk)
         if fresh.state != change.state or event not in SectorChange.TRANSITIONS[fresh.state]:
             return False

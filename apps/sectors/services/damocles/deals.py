@@ -29,7 +29,7 @@ BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})
 """Steps of a worker in which it may yet ask for the sector's pieces."""
 
 
-def deals_of(sector: Sector) -> list[PlacedPiece]:
+def deals_list(sector: Sector) -> list[PlacedPiece]:
     """Return all that a sector is made of; none of a sector of zeros."""
     placed = pieces_of_sector(sector.miner, sector.number)
     return pieces_placed(sector.pieces, placed) if has_data(sector) else []
@@ -44,7 +44,7 @@ def deals_note(job: Job, *, told: DamoclesSector, now: datetime) -> None:
         Worker.objects.filter(pk=worker.pk).update(refuses_data=False)
 
 
-def seals_zeros(sector: Sector, *, told: DamoclesSector, step: str) -> bool:
+def is_sealing_zeros(sector: Sector, *, told: DamoclesSector, step: str) -> bool:
     """Return whether a worker goes on with a sector of clients' data without having asked for its pieces."""
     is_bare = sector.state == SectorState.ALLOCATED and told.deals_at is None
     return is_bare and step not in BEFORE_PIECES and has_data(sector)

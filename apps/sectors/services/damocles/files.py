@@ -17,7 +17,7 @@ from apps.core.errors import LostRace
 from apps.core.transitions import advance
 from apps.sectors.models import Job, Store
 from apps.sectors.selectors.stores import provers_of_store
-from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_retry
+from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_retry
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.job_inputs import DIGEST_BYTES, ProvenSector, SectorCheckInputs
@@ -105,7 +105,7 @@ def look_read(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> str 
     return reason
 
 
-def seen_text(told: DamoclesTold, *, store: str) -> str:
+def files_check_describe(told: DamoclesTold, *, store: str) -> str:
     """Return who has seen the files, for a timeline."""
     result = {} if told.look is None else told.look.result
     return gettext("in store {store} by {worker}").format(
@@ -113,17 +113,17 @@ def seen_text(told: DamoclesTold, *, store: str) -> str:
     )
 
 
-def unseen_text(store: str) -> str:
+def missing_check_describe(store: str) -> str:
     """Return that nobody has looked yet."""
     return gettext("no prover has checked its files in store {store} yet").format(store=store)
 
 
 def is_unseen(error: str) -> bool:
     """Return whether a thread failed on our answer that nobody has looked yet, after which it asks again."""
-    return unseen_text("\0").partition("\0")[0] in error
+    return missing_check_describe("\0").partition("\0")[0] in error
 
 
-def stored_of(sector: Sector) -> StoredFiles:
+def stored_files_read(sector: Sector) -> StoredFiles:
     """Return a sealed sector's files where they are."""
     return StoredFiles(sector=sector, store=sector.store, comm_r=bytes(sector.comm_r or b""))
 
@@ -140,16 +140,16 @@ def files_wait(one: Held) -> str:
         return ""
     if sector.paused_at is not None:
         return sector.error
-    reason = look_read(one.told, stored=stored_of(sector), now=one.now)
+    reason = look_read(one.told, stored=stored_files_read(sector), now=one.now)
     if reason is None:
-        return unseen_text(sector.store)
+        return missing_check_describe(sector.store)
     if not reason:
-        one.note("FILES_SEEN", seen_text(one.told, store=sector.store))
+        one.note("FILES_SEEN", files_check_describe(one.told, store=sector.store))
         return ""
     error = BAD_FILES.format(store=sector.store) + reason
     one.note("FAIL", error, is_error=True)
     sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now)
-    one.job, one.sector = job_locked(sector.pk)
+    one.job, one.sector = job_lock(sector.pk)
     return error
 
 
@@ -161,11 +161,11 @@ def _bad(look: Job, sector: Sector) -> str:
     return told.get(sector.number) or gettext("they cannot be read")
 
 
-def files_mended(one: Held) -> None:
+def sector_resume_stored(one: Held) -> None:
     """Go on with a sector that waits for its files, as its worker says that it has stored them again."""
     if one.sector.paused_at is not None and one.sector.error.startswith(
         BAD_FILES.format(store=one.sector.store)
     ):
         worker = one.job.sticky_worker
         sector_retry(one.sector, actor="" if worker is None else worker.name, now=one.now)
-        one.job, one.sector = job_locked(one.sector.pk)
+        one.job, one.sector = job_lock(one.sector.pk)

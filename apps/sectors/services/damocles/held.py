@@ -16,9 +16,9 @@ from apps.sectors.errors.damocles import NotDamocles, SectorGone
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, JobEvent, Sector
 from apps.sectors.params import comm_d_of
 from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
-from apps.sectors.services.damocles.deals import deals_refuse, seals_zeros
-from apps.sectors.services.damocles.hosts import damocles_host
-from apps.sectors.services.sealing.steps import job_locked, sector_retry, sector_step
+from apps.sectors.services.damocles.deals import deals_refuse, is_sealing_zeros
+from apps.sectors.services.damocles.hosts import damocles_host_register
+from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.states import ENDED_SECTORS, PAUSED_BY, JobState
 from poolsite.wire.job_reports import TEXT_MAX
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage, stage_rank
@@ -70,14 +70,14 @@ class Held:
         if self.sector.paused_at is not None and not self.sector.error.startswith(PAUSED_BY):
             worker = self.job.sticky_worker
             sector_retry(self.sector, actor="" if worker is None else worker.name, now=self.now)
-            self.job, self.sector = job_locked(self.sector.pk)
+            self.job, self.sector = job_lock(self.sector.pk)
 
     def lease(self) -> None:
         """Have the worker hold the job while the next step is its own."""
         self.told.begun_at = self.told.begun_at or self.now
         self.told.save()
         if self.job.sticky_worker is None:  # it was given out, and is named for the first time
-            self.bind(self.job.worker or damocles_host(self.principal, now=self.now))
+            self.bind(self.job.worker or damocles_host_register(self.principal, now=self.now))
         until = self.now + timedelta(seconds=self.job.lease_s)
         is_its = NEXT_STAGE[self.sector.state].owner is Owner.WORKER
         if self.job.state == JobState.READY and is_its:
@@ -111,7 +111,7 @@ class Held:
 
     def data_refusal(self, step: str) -> str:
         """Release a sector of clients' data whose worker goes on with zeros; return why, empty for others."""
-        if not seals_zeros(self.sector, told=self.told, step=step):
+        if not is_sealing_zeros(self.sector, told=self.told, step=step):
             return ""
         return deals_refuse(self.sector, job=self.job, told=self.told, now=self.now)
 
@@ -181,11 +181,11 @@ def sector_find(principal: Principal, *, name: SectorName) -> Sector:
 
 
 @contextmanager
-def held(principal: Principal, *, name: SectorName, now: datetime) -> Iterator[Held]:
+def damocles_sector_lock(principal: Principal, *, name: SectorName, now: datetime) -> Iterator[Held]:
     """Lock a sector that a damocles-worker seals.  Raises NotDamocles."""
     found = sector_find(principal, name=name)
     with transaction.atomic():
-        job, sector = job_locked(found.pk)
+        job, sector = job_lock(found.pk)
         if _is_forgotten(job, sector):
             DamoclesSector.objects.get_or_create(sector=sector)
         told = DamoclesSector.objects.select_for_update().filter(sector=sector).first()
@@ -196,7 +196,9 @@ def held(principal: Principal, *, name: SectorName, now: datetime) -> Iterator[H
         yield Held(sector, job, told, principal, now)
 
 
-def damocles_told(principal: Principal, *, name: SectorName, now: datetime) -> tuple[Sector, DamoclesSector]:
+def damocles_sector_read(
+    principal: Principal, *, name: SectorName, now: datetime
+) -> tuple[Sector, DamoclesSector]:
     """Return a sector that a damocles-worker seals, as it is, for a worker that only asks.
 
     Raises NotDamocles.
@@ -205,7 +207,7 @@ def damocles_told(principal: Principal, *, name: SectorName, now: datetime) -> t
     rows = DamoclesSector.objects.filter(sector=sector).exclude(begun_at=None)
     told = rows.select_related("sector__job__sticky_worker").first()
     if told is None:  # after a restore a thread that waits for the chain names its sector by this alone
-        with held(principal, name=name, now=now) as one:
+        with damocles_sector_lock(principal, name=name, now=now) as one:
             if one.sector.state not in ENDED_SECTORS:
                 one.lease()
             return one.sector, one.told

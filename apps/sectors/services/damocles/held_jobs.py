@@ -25,7 +25,7 @@ from apps.sectors.services.damocles.files import look_end
 from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.reports import run_report
-from apps.sectors.services.runs.steps import run_locked, run_move, run_pause
+from apps.sectors.services.runs.steps import run_lock, run_move, run_pause
 from apps.sectors.services.runs.unsealing import unseal_step
 from apps.sectors.states import ENDED_SECTORS, JobState
 from poolsite.wire.job_reports import TEXT_MAX, Event, StageOutputs
@@ -160,7 +160,7 @@ class JobHeld:
             unseal_step(self.job, event=said, digest="", now=self.now)
             return
         run_report(self.job, event=said, digest="", now=self.now)
-        self.job, self.run = run_locked(self.run.pk)
+        self.job, self.run = run_lock(self.run.pk)
 
     def _next(self) -> tuple[str, str]:
         if self.run is None:
@@ -260,7 +260,7 @@ def job_is_named(principal: Principal, *, name: SectorName) -> bool:
 
 
 @contextmanager
-def job_held(
+def damocles_job_lock(
     principal: Principal, *, name: SectorName, kinds: tuple[JobKind, ...] = tuple(FIRST_STAGES), now: datetime
 ) -> Iterator[JobHeld]:
     """Lock the job over a sector that a damocles-worker was given last.  Raises NotDamocles."""

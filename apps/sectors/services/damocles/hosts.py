@@ -23,7 +23,7 @@ from apps.sectors.models import DAMOCLES, NAMELESS, HostInventory, Job, Worker
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register, sectors_recovery
 from apps.sectors.services.audit import worker_audit
-from apps.sectors.services.hosts.retirement import retire_when_drained, retirement_lock
+from apps.sectors.services.hosts.retirement import retirement_lock, worker_retire_if_drained
 from apps.sectors.states import JobState
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.commands import Operation
@@ -59,7 +59,7 @@ class Ping:
     """Where it answers itself, as it says."""
 
 
-def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Worker:
+def damocles_host_register(principal: Principal, *, name: str = "", now: datetime) -> Worker:
     """Return the row of a damocles-worker, which its first word makes.  Raises WorkerRetired."""
     source = principal.source[:100]
     uid = (f"{NAMED}{name}" if name else f"{NAMELESS}{source}")[:100]
@@ -82,7 +82,7 @@ def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Wor
     return row
 
 
-def damocles_taker(principal: Principal, *, now: datetime) -> Worker | None:
+def damocles_host_choose(principal: Principal, *, now: datetime) -> Worker | None:
     """Return the host that takes sectors for whoever asks from an address without a name.
 
     Of those that told their names from there, however long ago, the one heard last of those that take any;
@@ -92,12 +92,12 @@ def damocles_taker(principal: Principal, *, now: datetime) -> Worker | None:
     own = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES])
     near = list(own.filter(host=principal.source[:100], uid__startswith=NAMED).order_by("-seen_at", "pk"))
     if near:
-        return next((worker for worker in near if takes_work(worker)), None)
-    nameless = damocles_host(principal, now=now)
-    return nameless if takes_work(nameless) else None
+        return next((worker for worker in near if may_take_work(worker)), None)
+    nameless = damocles_host_register(principal, now=now)
+    return nameless if may_take_work(nameless) else None
 
 
-def takes_work(worker: Worker) -> bool:
+def may_take_work(worker: Worker) -> bool:
     """Return whether a host is to get new sectors and proofs."""
     is_leaving = worker.retired_at is not None or worker.retire_asked_at is not None
     return not (worker.is_paused or worker.is_draining or is_leaving)
@@ -121,7 +121,7 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
 
     Raises WorkerRetired.
     """
-    host = damocles_host(principal, name=ping.name, now=now)
+    host = damocles_host_register(principal, name=ping.name, now=now)
     if host.retire_asked_at is not None:
         retirement_lock(host, is_draining=True, is_busy=False)  # what was ordered is obeyed below
     # Reports hold a job while its new event refers to this row: no lock on its key, or both wait for ever.
@@ -141,7 +141,7 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
     is_busy = _leases_renew(worker, busy=busy, now=now)
     _disk_note(worker, busy=busy, now=now)
     if host.retire_asked_at is not None:
-        retire_when_drained(worker, is_busy=is_busy or _is_proving(worker), now=now)
+        worker_retire_if_drained(worker, is_busy=is_busy or _is_proving(worker), now=now)
     nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
     nameless.filter(jobs=None, sticky_jobs=None, damocles_jobs=None).delete()  # it has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))

@@ -12,7 +12,7 @@ from apps.sectors.models import DamoclesJob, DamoclesSector, Job, Sector
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.damocles.held_jobs import FIRST_STAGES
-from apps.sectors.services.damocles.hosts import damocles_plan_note, damocles_taker
+from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_plan_note
 from apps.sectors.services.damocles.sectors import INTERACTIVE
 from apps.sectors.services.jobs.claim_rules import URGENCY
 from apps.sectors.services.jobs.claims import jobs_claim
@@ -47,7 +47,7 @@ def job_allocate(principal: Principal, *, wanted: Wanted, kind: JobKind, now: da
     An updated sector is unsealed by the pool's own hosts: a worker reads the replica before the update.
     If the answer was lost the job is free for any host once the lease is over.  Raises WorkerRetired.
     """
-    worker = damocles_taker(principal, now=now)
+    worker = damocles_host_choose(principal, now=now)
     if worker is None or must_register(worker):
         return None
     damocles_plan_note(worker, kind=kind, now=now)

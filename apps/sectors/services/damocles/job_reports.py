@@ -8,8 +8,8 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.services.damocles.files import is_unseen
-from apps.sectors.services.damocles.held_jobs import JobHeld, job_held
-from apps.sectors.services.damocles.hosts import damocles_host
+from apps.sectors.services.damocles.held_jobs import JobHeld, damocles_job_lock
+from apps.sectors.services.damocles.hosts import damocles_host_register
 from poolsite.wire.damocles import REBUILT_UNTIL
 from poolsite.wire.job_reports import TEXT_MAX, Level, StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -31,8 +31,8 @@ def job_report(
 
     Raises NotDamocles, WorkerRetired.
     """
-    worker = damocles_host(principal, name=reported.instance, now=now)
-    with job_held(principal, name=name, now=now) as one:
+    worker = damocles_host_register(principal, name=reported.instance, now=now)
+    with damocles_job_lock(principal, name=name, now=now) as one:
         if one.told.finished_at is not None:
             return True, "" if one.is_accepted else one.loss
         if one.loss or _is_anothers(one.told, worker, reported, source=principal.source):
@@ -72,7 +72,7 @@ def _rebuild_follow(one: JobHeld, until: str) -> None:
 
 def job_finish(principal: Principal, *, name: SectorName, now: datetime) -> None:
     """Note that a thread is done with its job.  Raises NotDamocles, NotThatFar."""
-    with job_held(principal, name=name, now=now) as one:
+    with damocles_job_lock(principal, name=name, now=now) as one:
         if not one.is_of_caller:
             return
         if one.told.finished_at is None and not one.loss and not one.is_accepted:
@@ -89,7 +89,7 @@ def job_abort(principal: Principal, *, name: SectorName, reason: str, now: datet
 
     Raises NotDamocles.
     """
-    with job_held(principal, name=name, now=now) as one:
+    with damocles_job_lock(principal, name=name, now=now) as one:
         if not one.is_of_caller:
             return
         if one.told.finished_at is None and not one.loss and not one.is_accepted:

@@ -12,9 +12,9 @@ from apps.chain.selectors.network import network_current
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector
 from apps.sectors.params import comm_d_of
-from apps.sectors.services.damocles.held import Held, damocles_told, held
+from apps.sectors.services.damocles.held import Held, damocles_sector_lock, damocles_sector_read
 from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
-from apps.sectors.services.sealing.tickets import ticket_life
+from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.damocles import OnChainState, SubmitResult
 from poolsite.wire.pipeline import SectorState
@@ -37,14 +37,14 @@ class PreCommitted:
     ticket_epoch: int
 
 
-def damocles_precommit(
+def damocles_precommit_submit(
     principal: Principal, *, name: SectorName, made: PreCommitted, anew: bool, now: datetime
 ) -> Submitted:
     """Store the commitments of a sector's replica; the same ones again are accepted again.
 
     `anew` replaces those that were stored, as long as no message has them.  Raises NotDamocles.
     """
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS:
             return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
@@ -105,16 +105,16 @@ def _precommit_refusal(one: Held, made: PreCommitted) -> Submitted | None:
 def _is_stale(sector: Sector, epoch: int) -> bool:
     """Return whether the chain takes no pre-commit with a ticket of an epoch any more."""
     head = head_current()
-    return head is not None and epoch <= head.height - ticket_life(sector, network=network_current())
+    return head is not None and epoch <= head.height - ticket_lifetime_read(sector, network=network_current())
 
 
-def precommit_status(principal: Principal, *, name: SectorName, now: datetime) -> OnChainStatus:
+def precommit_status_read(principal: Principal, *, name: SectorName, now: datetime) -> OnChainStatus:
     """Return where a sector's pre-commit is.  Raises NotDamocles.
 
     One that went back behind its submission is to be submitted again: only then what the worker has is
     compared with what the sector is now, and it gives up only what the chain takes no more.
     """
-    sector, _ = damocles_told(principal, name=name, now=now)
+    sector, _ = damocles_sector_read(principal, name=name, now=now)
     if sector.state in ENDED_SECTORS:
         return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
     if not is_before(sector, state=SectorState.PRECOMMIT_LANDED):

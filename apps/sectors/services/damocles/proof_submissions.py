@@ -11,7 +11,7 @@ from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Sector, SectorProof
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.damocles.files import files_wait
-from apps.sectors.services.damocles.held import Held, damocles_told, held
+from apps.sectors.services.damocles.held import Held, damocles_sector_lock, damocles_sector_read
 from apps.sectors.services.damocles.seeds import SEED_AGAIN
 from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
 from apps.sectors.services.jobs.stage_events import proof_check
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def damocles_proof(
+def damocles_proof_submit(
     principal: Principal, *, name: SectorName, proof: bytes, anew: bool, now: datetime
 ) -> Submitted:
     """Store a sector's proof of replication; the same one again is accepted again.
@@ -35,7 +35,7 @@ def damocles_proof(
     """
     if not 0 < len(proof) <= sealing_policy().proof_max_bytes:
         return SubmitResult.MISMATCHED, "the proof is empty or too long"
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS:
             return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
@@ -91,9 +91,9 @@ def _proof_take(sector: Sector, proof: bytes) -> Submitted:
     return SubmitResult.ACCEPTED, ""
 
 
-def proof_status(principal: Principal, *, name: SectorName, now: datetime) -> OnChainStatus:
+def proof_status_read(principal: Principal, *, name: SectorName, now: datetime) -> OnChainStatus:
     """Return where a sector's commit is.  Raises NotDamocles."""
-    sector, told = damocles_told(principal, name=name, now=now)
+    sector, told = damocles_sector_read(principal, name=name, now=now)
     if sector.state in ENDED_SECTORS:
         return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
     if not is_before(sector, state=SectorState.COMMIT_LANDED):

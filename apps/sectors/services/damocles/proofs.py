@@ -21,7 +21,7 @@ from apps.sectors.errors.jobs import JobUnknown, LeaseLost
 from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import lease_token_next
-from apps.sectors.services.damocles.hosts import damocles_host, damocles_plan_note, takes_work
+from apps.sectors.services.damocles.hosts import damocles_host_register, damocles_plan_note, may_take_work
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
@@ -79,10 +79,10 @@ def proofs_claim(
     principal: Principal, *, wanted: ProofsWanted, count: int, name: str, now: datetime
 ) -> list[ProofJob]:
     """Lease proofs to a worker, the most urgent first.  Raises WorkerRetired."""
-    worker = damocles_host(principal, name=name, now=now)
+    worker = damocles_host_register(principal, name=name, now=now)
     damocles_plan_note(worker, kind=JobKind.WINDOW_POST, now=now)
     count = min(count, AT_ONCE)
-    if count < 1 or not takes_work(worker):
+    if count < 1 or not may_take_work(worker):
         return []
     among = Q(kind=JobKind.WINDOW_POST)
     if wanted.post_proofs:
@@ -142,7 +142,7 @@ def proofs_heartbeat(principal: Principal, *, names: Sequence[str], name: str, n
     Raises WorkerRetired, JobUnknown.
     """
     told = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # before a host's row is made
-    worker = damocles_host(principal, name=name, now=now)
+    worker = damocles_host_register(principal, name=name, now=now)
     # Not with the jobs: some lock a host's jobs before its row, others its row before them.
     Worker.objects.filter(pk=worker.pk).update(seen_at=now)
     renewed = 0
@@ -181,7 +181,7 @@ def proof_finish(
     return True
 
 
-def proofs_listed(principal: Principal) -> list[ProofJob]:
+def proof_jobs_list(principal: Principal) -> list[ProofJob]:
     """Return the jobs of WindowPoSts, whoever proves them, the newest first."""
     rows = Job.objects.filter(kind=JobKind.WINDOW_POST, miner__tenant_id=principal.own_id)
     if principal.miners:

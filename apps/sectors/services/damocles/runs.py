@@ -19,16 +19,16 @@ from apps.sectors.models import Job, Store
 from apps.sectors.policy import sealing_policy
 from apps.sectors.sector_records import pieces_placed
 from apps.sectors.selectors.stores import provers_of_store
-from apps.sectors.services.damocles.deals import deals_of
+from apps.sectors.services.damocles.deals import deals_list
 from apps.sectors.services.damocles.files import (
     BAD_FILES,
     StoredFiles,
+    files_check_describe,
     look_begin,
     look_read,
-    seen_text,
-    unseen_text,
+    missing_check_describe,
 )
-from apps.sectors.services.damocles.held_jobs import job_held
+from apps.sectors.services.damocles.held_jobs import damocles_job_lock
 from apps.sectors.services.damocles.job_allocation import job_allocate
 from poolsite.wire.damocles import SubmitResult
 from poolsite.wire.job_reports import StageOutputs
@@ -82,7 +82,7 @@ def _pieces_of(run: PipelineRun) -> list[PlacedPiece]:
 def rebuild_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> GivenRun | None:
     """Lease a rebuild that waits; None while there is none.  Raises WorkerRetired."""
     given = job_allocate(principal, wanted=wanted, kind=JobKind.REBUILD, now=now)
-    return None if given is None else GivenRun(given=given, pieces=deals_of(given.sector))
+    return None if given is None else GivenRun(given=given, pieces=deals_list(given.sector))
 
 
 def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now: datetime) -> Submitted:
@@ -95,7 +95,7 @@ def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now
     if len(made.proof) > sealing_policy().proof_max_bytes:
         return SubmitResult.REJECTED, "the proof is too long"
     try:
-        with job_held(principal, name=name, kinds=(JobKind.SNAP_UP,), now=now) as one:
+        with damocles_job_lock(principal, name=name, kinds=(JobKind.SNAP_UP,), now=now) as one:
             taken = _update_take(one, name, made)
     except BadReport as bad:
         return SubmitResult.REJECTED, bad.reason
@@ -128,11 +128,11 @@ def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | s
     stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
     reason = "" if one.told.looked_at is not None else look_read(one.told, stored=stored, now=one.now)
     if reason is None:
-        return f"{name}: {unseen_text(made.store)}"
+        return f"{name}: {missing_check_describe(made.store)}"
     if reason:
         one.fail(BAD_FILES.format(store=made.store) + reason, is_paused=False)
         return SubmitResult.FILES_MISSED, reason
-    one.note("FILES_SEEN", seen_text(one.told, store=made.store))
+    one.note("FILES_SEEN", files_check_describe(one.told, store=made.store))
     one.forward(SnapState.SNAP_STORED, outputs)
     # What is left to do in the store is done by a host of ours, which is chosen when it is due.
     Job.objects.filter(pk=one.job.pk).update(offered_to=[])
@@ -151,7 +151,7 @@ def rebuild_submit(
     store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
     if store is None:
         return False
-    with job_held(principal, name=name, kinds=(JobKind.REBUILD,), now=now) as one:
+    with damocles_job_lock(principal, name=name, kinds=(JobKind.REBUILD,), now=now) as one:
         if one.is_accepted:
             return True
         one.require(name)
@@ -170,7 +170,7 @@ def rebuild_submit(
         elif reason is not None:
             _rebuilt_take(one, store)
     if reason is None:  # after the transaction: that a look was begun stays
-        raise NotThatFar(f"{name}: {unseen_text(store_name)}")
+        raise NotThatFar(f"{name}: {missing_check_describe(store_name)}")
     return not reason
 
 
@@ -186,7 +186,7 @@ def _rebuilt_look(one: JobHeld, store: Store) -> str | None:
 
 def _rebuilt_take(one: JobHeld, store: Store) -> None:
     """Bring a rebuild to its end by what a prover has seen."""
-    one.note("FILES_SEEN", seen_text(one.told, store=store.name))
+    one.note("FILES_SEEN", files_check_describe(one.told, store=store.name))
     sector = one.sector
     made = StageOutputs(
         comm_d=bytes(sector.comm_d or b""),

@@ -16,11 +16,11 @@ from django.utils.translation import gettext
 from apps.sectors.errors.damocles import NotThatFar, SectorGone
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
 from apps.sectors.selectors.restored import must_register
-from apps.sectors.services.damocles.deals import deals_note, deals_of
-from apps.sectors.services.damocles.held import Held, SectorName, held, living_require
-from apps.sectors.services.damocles.hosts import damocles_host, damocles_taker
+from apps.sectors.services.damocles.deals import deals_list, deals_note
+from apps.sectors.services.damocles.held import Held, SectorName, damocles_sector_lock, living_require
+from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_host_register
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.services.sealing.console_steps import SectorsInProgress, step_console
+from apps.sectors.services.sealing.console_steps import SectorsInProgress, sector_console_step
 from apps.sectors.services.sealing.steps import sector_abort, sector_pause
 from apps.sectors.services.sealing.tickets import tickets_assign
 from apps.sectors.states import ENDED_SECTORS
@@ -75,7 +75,7 @@ def damocles_allocate(principal: Principal, *, wanted: Wanted, now: datetime) ->
     any host, once the lease is over.  After a restore a worker gets none before all that it has is known.
     Raises WorkerRetired.
     """
-    worker = damocles_taker(principal, now=now)
+    worker = damocles_host_choose(principal, now=now)
     if worker is None or must_register(worker):
         return []
     among = Q(sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
@@ -103,25 +103,25 @@ def damocles_allocate(principal: Principal, *, wanted: Wanted, now: datetime) ->
     return sectors
 
 
-def damocles_deals(principal: Principal, *, name: SectorName, now: datetime) -> list[PlacedPiece]:
+def damocles_deals_assign(principal: Principal, *, name: SectorName, now: datetime) -> list[PlacedPiece]:
     """Return the pieces of a sector that a worker begins with; none where it is of zeros.
 
     Raises SectorGone, NotDamocles.
     """
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         living_require(one, name=name)
         one.holder_require(name)
         one.lease()
         deals_note(one.job, told=one.told, now=now)
-        return deals_of(one.sector)
+        return deals_list(one.sector)
 
 
-def damocles_ticket(principal: Principal, *, name: SectorName, work: SealingContext) -> Sector:
+def damocles_ticket_assign(principal: Principal, *, name: SectorName, work: SealingContext) -> Sector:
     """Return a sector with its ticket; asked again, the same.
 
     Raises SectorGone, NotDamocles, NotThatFar.
     """
-    with held(principal, name=name, now=work.now) as one:
+    with damocles_sector_lock(principal, name=name, now=work.now) as one:
         living_require(one, name=name)
         one.holder_require(name)
         refusal = one.data_refusal("TicketAssigned")
@@ -147,7 +147,7 @@ def damocles_ticket(principal: Principal, *, name: SectorName, work: SealingCont
                 name=name, error=sector.error or sector.state
             )
         )
-    with held(principal, name=name, now=work.now) as one:
+    with damocles_sector_lock(principal, name=name, now=work.now) as one:
         one.lease()
     return sector
 
@@ -159,8 +159,8 @@ def damocles_report(
 
     Raises NotDamocles, WorkerRetired.
     """
-    worker = damocles_host(principal, name=reported.instance, now=now)
-    with held(principal, name=name, now=now) as one:
+    worker = damocles_host_register(principal, name=reported.instance, now=now)
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS or one.told.finished_at is not None:
             if sector.state not in ENDED_SECTORS:
@@ -223,7 +223,7 @@ def damocles_finish(principal: Principal, *, name: SectorName, now: datetime) ->
 
     Raises NotDamocles, NotThatFar.
     """
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         if one.sector.state in ENDED_SECTORS:
             return
         if one.is_before(SectorState.C2_DONE):
@@ -240,12 +240,12 @@ def damocles_finish(principal: Principal, *, name: SectorName, now: datetime) ->
             one.forward(SectorState.PROVING)
 
 
-def damocles_finalize(principal: Principal, *, name: SectorName, now: datetime) -> None:
+def damocles_sector_finalize(principal: Principal, *, name: SectorName, now: datetime) -> None:
     """Declare a worker's proving sector finished: the worker wipes its folder at its next report.
 
     Raises NotDamocles, and NotThatFar for one that the chain does not have yet.
     """
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         if one.sector.state != SectorState.PROVING:
             raise NotThatFar(
                 gettext("{name} is {state}: it can be finalized once it is proving").format(
@@ -267,7 +267,8 @@ def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
     begun = DamoclesSector.objects.exclude(begun_at=None)
     theirs = begun.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
     return sum(
-        step_console(landed[row.sector_id], event="FINALIZE", now=now) for row in (theirs if landed else ())
+        sector_console_step(landed[row.sector_id], event="FINALIZE", now=now)
+        for row in (theirs if landed else ())
     )
 
 
@@ -276,7 +277,7 @@ def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: 
 
     Raises NotDamocles, CommitOnItsWay.
     """
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         if one.sector.state in ENDED_SECTORS:
             return
         if not one.is_before(SectorState.COMMIT_LANDED):

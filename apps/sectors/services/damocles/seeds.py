@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.services.damocles.files import files_wait
-from apps.sectors.services.damocles.held import held
+from apps.sectors.services.damocles.held import damocles_sector_lock
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.seeds import seeds_assign
 from apps.sectors.states import ENDED_SECTORS
@@ -32,12 +32,12 @@ class SeedAnswer:
     wait_epochs: int = 0
 
 
-def damocles_seed(principal: Principal, *, name: SectorName, work: SealingContext) -> SeedAnswer:
+def damocles_seed_assign(principal: Principal, *, name: SectorName, work: SealingContext) -> SeedAnswer:
     """Return a sector's seed, or how long it takes; none before a prover has seen the sector's files.
 
     Raises NotDamocles, NotThatFar.
     """
-    with held(principal, name=name, now=work.now) as one:
+    with damocles_sector_lock(principal, name=name, now=work.now) as one:
         one.go_on()
         sector = one.sector
         if sector.state in ENDED_SECTORS or one.is_before(SectorState.PRECOMMIT_LANDED):
@@ -54,7 +54,7 @@ def damocles_seed(principal: Principal, *, name: SectorName, work: SealingContex
             head=work.head,
             now=work.now,
         )
-    with held(principal, name=name, now=work.now) as one:
+    with damocles_sector_lock(principal, name=name, now=work.now) as one:
         if one.sector.store and files_wait(one):
             return SeedAnswer(wait_epochs=1)
         sector = one.sector

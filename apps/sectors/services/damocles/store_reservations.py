@@ -11,8 +11,8 @@ from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import DAMOCLES, DamoclesSector, Store
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.stores import provers_of_store, store_status, stores_visible
-from apps.sectors.services.damocles.held import held, living_require
-from apps.sectors.services.damocles.held_jobs import job_held, job_is_named
+from apps.sectors.services.damocles.held import damocles_sector_lock, living_require
+from apps.sectors.services.damocles.held_jobs import damocles_job_lock, job_is_named
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import FINAL_STATES
 from poolsite.wire.stores import StoreCondition
@@ -35,7 +35,7 @@ def damocles_reserve(
 
     None while no store takes it.  Raises NotDamocles, SectorGone.
     """
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         living_require(one, name=name)
         one.go_on()
         one.lease()
@@ -49,7 +49,7 @@ def damocles_job_reserve(
 
     None while no store takes it.  Raises NotDamocles, SectorGone, NotThatFar.
     """
-    with job_held(principal, name=name, kinds=RUN_KINDS, now=now) as one:
+    with damocles_job_lock(principal, name=name, kinds=RUN_KINDS, now=now) as one:
         one.require(name)
         one.begin()
         own = one.sector.store
@@ -90,7 +90,7 @@ def _reserve(
 
 def damocles_release(principal: Principal, *, name: SectorName, now: datetime) -> bool:
     """Release what is kept free for a sector; return whether anything was.  Raises NotDamocles."""
-    holding = job_held if job_is_named(principal, name=name) else held
+    holding = damocles_job_lock if job_is_named(principal, name=name) else damocles_sector_lock
     with holding(principal, name=name, now=now) as one:
         had = bool(one.told.reserved_store)
         one.told.reserved_store, one.told.reserved_bytes = "", 0
@@ -117,25 +117,25 @@ def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
     its = Q(sector__number=name.number, sector__miner__actor_id=name.miner_id)
     taken = sum(
         rows.exclude(its).aggregate(sum=Sum("reserved_bytes"))["sum"] or 0
-        for rows in (reserved_in(store), jobs_reserved_in(store))
+        for rows in (_reserved_sectors(store), _reserved_jobs(store))
     )
     return store.free_bytes - taken >= size and bool(provers_of_store(store, now=now))
 
 
-def reservations_listed(store: Store) -> list[DamoclesTold]:
+def store_reservations_list(store: Store) -> list[DamoclesTold]:
     """Return the sectors for which room is kept in a store, the oldest first."""
-    kinds = (reserved_in(store), jobs_reserved_in(store))
+    kinds = (_reserved_sectors(store), _reserved_jobs(store))
     found = [one for rows in kinds for one in rows.select_related("sector__miner")]
     return sorted(found, key=lambda one: one.created_at)
 
 
-def jobs_reserved_in(store: Store) -> QuerySet[DamoclesJob]:
+def _reserved_jobs(store: Store) -> QuerySet[DamoclesJob]:
     """Return the jobs over proven sectors whose files are still to come into a store."""
     rows = damocles_jobs_in_hand().filter(worker__retired_at=None)
     return rows.filter(reserved_store=store.name, sector__tenant_id=store.tenant_id)
 
 
-def reserved_in(store: Store) -> QuerySet[DamoclesSector]:
+def _reserved_sectors(store: Store) -> QuerySet[DamoclesSector]:
     """Return the sectors whose files are still to come into a store.
 
     Not those that are over, however they ended, nor those that lie there: its host counts them as used; nor

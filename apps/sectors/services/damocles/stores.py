@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector, Store
 from apps.sectors.selectors.stores import attachments_of, provers_of_store, stores_visible
-from apps.sectors.services.damocles.files import files_mended, look_begin, stored_of
-from apps.sectors.services.damocles.held import held
+from apps.sectors.services.damocles.files import look_begin, sector_resume_stored, stored_files_read
+from apps.sectors.services.damocles.held import damocles_sector_lock
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ def damocles_store(principal: Principal, *, name: str, now: datetime) -> Store |
     return stores_visible(principal, now=now).filter(tenant_id=principal.own_id, name=name).first()
 
 
-def store_path(store: Store) -> str:
+def store_path_find(store: Store) -> str:
     """Return where a host has a store."""
     return next((row.path for row in attachments_of(store)), "")
 
 
-def damocles_stored(principal: Principal, *, name: SectorName, store_name: str, now: datetime) -> bool:
+def damocles_persisted_submit(
+    principal: Principal, *, name: SectorName, store_name: str, now: datetime
+) -> bool:
     """Note in which store a worker has put a sector's files; False for a store that is not known.
 
     A prover looks at them there: until it has found them whole nothing is committed.
@@ -39,9 +41,9 @@ def damocles_stored(principal: Principal, *, name: SectorName, store_name: str, 
     store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
     if store is None:
         return False
-    with held(principal, name=name, now=now) as one:
+    with damocles_sector_lock(principal, name=name, now=now) as one:
         one.go_on()
-        files_mended(one)
+        sector_resume_stored(one)
         sector = one.sector
         if one.is_before(SectorState.PERSISTED):
             raise NotThatFar(
@@ -67,5 +69,5 @@ def damocles_stored(principal: Principal, *, name: SectorName, store_name: str, 
         sector.store = store.name
         one.told.reserved_store, one.told.reserved_bytes = "", 0
         one.note("STORED", gettext("in store {store}").format(store=store.name))
-        look_begin(one.told, stored=stored_of(sector), now=now)
+        look_begin(one.told, stored=stored_files_read(sector), now=now)
     return True

@@ -11,7 +11,7 @@ from apps.pieces.models import Piece
 from apps.sectors.errors.damocles import NotDamocles, NotThatFar
 from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
-from apps.sectors.services.damocles.held_jobs import job_held
+from apps.sectors.services.damocles.held_jobs import damocles_job_lock
 from apps.sectors.services.damocles.job_allocation import job_allocate
 from apps.sectors.services.runs.unsealing import unsealed_take
 from poolsite.wire.job_reports import TEXT_MAX, StageOutputs
@@ -57,7 +57,7 @@ def unseal_is_wanted(principal: Principal, *, name: SectorName, cid: str, now: d
 
     Raises NotDamocles, SectorGone.
     """
-    with job_held(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
+    with damocles_job_lock(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
         piece = _piece_named(one, name, cid)
         one.require(name)
         if one.is_accepted:
@@ -73,7 +73,7 @@ def _uploading(one: JobHeld) -> None:
         one.step(StageOutputs())
 
 
-def unsealed_from_worker(principal: Principal, *, cid: str, source: Source) -> None:
+def unsealed_piece_store(principal: Principal, *, cid: str, source: Source) -> None:
     """Store the bytes of a piece from the worker that was told to upload them; a repeat changes nothing.
 
     Raises JobUnknown, LeaseLost, UploadIncomplete, PieceBusy, PieceMismatch.
@@ -95,7 +95,7 @@ def unseal_achieve(principal: Principal, *, name: SectorName, cid: str, error: s
 
     Raises NotDamocles, SectorGone, NotThatFar while its bytes have not come.
     """
-    with job_held(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
+    with damocles_job_lock(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
         piece = _piece_named(one, name, cid)
         if one.is_accepted:
             return

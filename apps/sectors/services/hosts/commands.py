@@ -28,7 +28,7 @@ def upgrades_end(worker: Worker, *, now: datetime) -> None:
     worker.commands.filter(op=Operation.UPGRADE, done_at=None).update(done_at=now)
 
 
-def orders_again(worker: Worker) -> None:
+def orders_repeat(worker: Worker) -> None:
     """Order again what a start has forgotten: that the host is paused or drained, unless it is to go on."""
     ops = (Operation.PAUSE, Operation.DRAIN, Operation.RESUME)
     asked = set(worker.commands.filter(op__in=ops, done_at=None).values_list("op", flat=True))
@@ -57,7 +57,7 @@ ORDERED: Final[dict[str, dict[str, bool]]] = {
 
 
 @transaction.atomic
-def worker_command(
+def worker_command_enqueue(
     worker: Worker, *, op: Operation, args: dict[str, str], actor: str, by: Principal | None = None
 ) -> WorkerCommand:
     """Queue a command for a host; it hears of it with its next heartbeat.

@@ -20,8 +20,8 @@ from apps.sectors.services.hosts.commands import commands_open
 from apps.sectors.services.hosts.heartbeat_statements import FACTS, HEARD
 from apps.sectors.services.hosts.lease_renewals import leases_renew
 from apps.sectors.services.hosts.leftovers import leftovers_note, sealing_orders_note
-from apps.sectors.services.hosts.removals import jobs_over, removals_note, unknown_jobs
-from apps.sectors.services.hosts.retirement import retire_when_drained, retirement_lock
+from apps.sectors.services.hosts.removals import ended_jobs_find, removals_note, unknown_jobs_find
+from apps.sectors.services.hosts.retirement import retirement_lock, worker_retire_if_drained
 from apps.sectors.services.hosts.settings import settings_note
 from apps.sectors.services.roles.assignments import worker_roles_renew
 from apps.sectors.services.stores.check_results import checks_note
@@ -88,7 +88,7 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     renewed = leases_renew(worker, held=heartbeat.held, now=now)
     ours = {one.id for one in renewed}
     lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in ours]
-    is_retired = retire_when_drained(worker, is_busy=bool(heartbeat.held), now=now)
+    is_retired = worker_retire_if_drained(worker, is_busy=bool(heartbeat.held), now=now)
     may_have_commands = has_commands or bool(done) or heartbeat.attached is not None
     publish(Change("worker", worker.pk, worker.tenant_id))
     return HeartbeatAnswer(
@@ -98,8 +98,8 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
         takes_containers=takes_containers_at(network),
         epoch_s=epoch_s_at(network),
         is_retired=is_retired,
-        over=jobs_over(worker, job_ids=heartbeat.parked),
-        unknown_jobs=unknown_jobs(worker, job_ids=heartbeat.parked),
+        over=ended_jobs_find(worker, job_ids=heartbeat.parked),
+        unknown_jobs=unknown_jobs_find(worker, job_ids=heartbeat.parked),
     )
 
 

@@ -34,7 +34,7 @@ def leases_renew(worker: Worker, *, held: Sequence[HeldJob], now: datetime) -> l
     told = {UUID(one.id): one for one in held if is_uuid(one.id)}
     if not told:
         return []
-    fields = [(str(uuid), *progress_values(one.progress)) for uuid, one in told.items()]
+    fields = [(str(uuid), *progress_encode(one.progress)) for uuid, one in told.items()]
     rows = RENEW.rows([now, worker.pk, *map(list, zip(*fields, strict=True))])
     publish_all([Change("sector", sector, worker.tenant_id) for *_, sector in rows if sector is not None])
     proofs = [uuid for uuid, _, is_told_proof, _ in rows if is_told_proof]
@@ -51,7 +51,7 @@ def leases_renew(worker: Worker, *, held: Sequence[HeldJob], now: datetime) -> l
     ]
 
 
-def progress_values(progress: Progress) -> tuple[int, str, int, int, str]:
+def progress_encode(progress: Progress) -> tuple[int, str, int, int, str]:
     """Return token, stage, done, total and unit."""
     return progress.token, progress.stage, progress.done, progress.total, progress.unit
 

@@ -19,7 +19,7 @@ from apps.sectors.selectors.hosts import host_report
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.audit import worker_audit
-from apps.sectors.services.stores.leftover_removals import numbers_on_chain
+from apps.sectors.services.stores.leftover_removals import chain_numbers_read
 from apps.sectors.services.stores.moves import changes_open
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
@@ -90,7 +90,7 @@ def sealing_orders_note(worker: Worker, *, done: Collection[str], errors: Mappin
         command.save(update_fields=["error"])
 
 
-def sealing_leftovers(worker: Worker) -> list[Leftover]:
+def sealing_leftovers_list(worker: Worker) -> list[Leftover]:
     """Return what a host has told last, with the rows of the pool; the largest first."""
     report = host_report(worker)
     told = [] if report is None else report.leftovers
@@ -131,7 +131,7 @@ def sealing_leftovers_plan(
 
     Raises BadLeftovers, NodeRefused, NodeUnavailable.
     """
-    found = [one for one in sealing_leftovers(worker) if ids is None or one.id in ids]
+    found = [one for one in sealing_leftovers_list(worker) if ids is None or one.id in ids]
     if not found:
         raise BadLeftovers(gettext("the host reports none of them"))
     plan = {one.id: PlannedLeftover(one, why) for one, why in _refusals(worker, found, now=work.now)}
@@ -142,7 +142,7 @@ def sealing_leftovers_plan(
         if not planned.refusal and not is_proven:  # of those their own files were checked
             by_miner[one.miner_id].append(one)
     for miner_id, theirs in by_miner.items():
-        known = numbers_on_chain(miner_id, numbers=[one.number for one in theirs], work=work)
+        known = chain_numbers_read(miner_id, numbers=[one.number for one in theirs], work=work)
         for one in theirs:
             if one.number in known:
                 plan[one.id] = PlannedLeftover(one, gettext("the sector is on chain"))
@@ -168,7 +168,7 @@ def sealing_leftovers_remove(
         pks = [one.leftover.sector.pk for one in plan if one.leftover.sector is not None]
         list(Sector.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk"))
         may = {one.leftover.id for one in plan if not one.refusal}
-        fresh = [one for one in sealing_leftovers(worker) if one.id in may]
+        fresh = [one for one in sealing_leftovers_list(worker) if one.id in may]
         again = {one.id: why for one, why in _refusals(worker, fresh, now=work.now)}
         plan = [
             one

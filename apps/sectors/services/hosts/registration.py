@@ -17,7 +17,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_machine
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.audit import worker_audit
-from apps.sectors.services.hosts.commands import commands_open, orders_again, upgrades_end
+from apps.sectors.services.hosts.commands import commands_open, orders_repeat, upgrades_end
 from apps.sectors.services.hosts.removals import leftovers_remove
 from apps.sectors.services.hosts.settings import settings_note, settings_resend
 from apps.sectors.services.jobs.leases import leases_end
@@ -66,7 +66,7 @@ def worker_register(
         worker.restarts += 1
         worker.registered_at = now
         upgrades_end(worker, now=now)
-        orders_again(worker)
+        orders_repeat(worker)
     for name, value in facts.items():
         setattr(worker, name, value)
     settings_resend(worker, configured=dict(register.configured))

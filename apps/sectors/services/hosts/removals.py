@@ -30,10 +30,10 @@ FILES_REMOVED = "FILES_REMOVED"
 
 def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
     """Order the hosts that may have a sector's files to remove them."""
-    return [_removal(host, job=job, sector=sector, actor=actor) for host in hosts_with_files(sector, job=job)]
+    return [_removal(host, job=job, sector=sector, actor=actor) for host in file_hosts_find(sector, job=job)]
 
 
-def hosts_with_files(sector: Sector, *, job: Job) -> QuerySet[Worker]:
+def file_hosts_find(sector: Sector, *, job: Job) -> QuerySet[Worker]:
     """Return the hosts that may have a sector's files: its own, and its store's, which may be away now."""
     theirs = Q(pk=job.sticky_worker_id) & ~Q(kinds__contains=[DAMOCLES])  # that wipes its own folders
     if sector.store:
@@ -59,7 +59,7 @@ def store_leftovers_remove(worker: Worker, *, store: Store) -> None:
             _removal(worker, job=job, sector=job.sector, actor="console")
 
 
-def store_left(worker: Worker, *, store: Store) -> None:
+def removals_drop_store(worker: Worker, *, store: Store) -> None:
     """Note that removals which a host has not done yet no longer see to a store that it has detached."""
     for command in worker.commands.filter(op=Operation.REMOVE, done_at=None, args__store=store.name):
         command.args = {name: value for name, value in command.args.items() if name != "store"}
@@ -91,7 +91,7 @@ def leftovers_remove(worker: Worker, *, job_ids: Collection[str]) -> None:
             _removal(worker, job=job, sector=job.sector, actor="console")
 
 
-def jobs_over(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, ...]:
+def ended_jobs_find(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, ...]:
     """Return which of the jobs that a host has parked it will never have again.
 
     They ended where a copy of its disk ran, or before the state that its disk has come back to.  Those whose
@@ -109,7 +109,7 @@ def jobs_over(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, ...]:
     return tuple(map(str, rows.order_by("pk").values_list("uuid", flat=True)))
 
 
-def unknown_jobs(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, ...]:
+def unknown_jobs_find(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, ...]:
     """Return which of the jobs that a host has parked its tenant never had: their files are nobody's here.
 
     The host keeps their records, in case that it only asked the wrong console.

@@ -81,7 +81,7 @@ def retirement_cancel(worker: Worker) -> None:
     Worker.objects.filter(pk=worker.pk).update(retire_asked_at=None)
 
 
-def unfinished_jobs(worker: Worker) -> int:
+def unfinished_jobs_count(worker: Worker) -> int:
     """Count the sectors under way whose files lie on this host alone, and a damocles-worker's other jobs."""
     sealing = Job.objects.filter(sticky_worker=worker).exclude(sector__state__in=FINAL_STATES)
     return sealing.count() + damocles_jobs_in_hand().filter(worker=worker).count()
@@ -93,9 +93,9 @@ def retirement_lock(worker: Worker, *, is_draining: bool, is_busy: bool) -> None
         worker_labels_lock(worker, group="")
 
 
-def retire_when_drained(worker: Worker, *, is_busy: bool, now: datetime) -> bool:
+def worker_retire_if_drained(worker: Worker, *, is_busy: bool, now: datetime) -> bool:
     """Retire a worker that is drained, has nothing left, and is to be retired; gives whether it was."""
-    if worker.retire_asked_at is None or not worker.is_draining or is_busy or unfinished_jobs(worker):
+    if worker.retire_asked_at is None or not worker.is_draining or is_busy or unfinished_jobs_count(worker):
         return False
     worker_retire(worker, now=now)
     return True

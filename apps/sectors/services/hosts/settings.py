@@ -80,7 +80,7 @@ def _rule_value(key: str, name: str, value: Any) -> str | None:
         ) from None
 
 
-def overlaid(kept: dict[str, int | str], *, values: Values) -> dict[str, int | str]:
+def _merged(kept: dict[str, int | str], *, values: Values) -> dict[str, int | str]:
     """Return settings with others laid over them."""
     merged = {**kept, **values}
     return {key: value for key, value in merged.items() if value is not None}
@@ -93,7 +93,7 @@ def worker_settings_set(
     """Set or take away settings of one host.  Raises BadSettings."""
     threads_check(worker, values=values)
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
-    before, row.settings = row.settings, overlaid(row.settings, values=values)
+    before, row.settings = row.settings, _merged(row.settings, values=values)
     row.save(update_fields=["settings", "updated_at"])
     was, now = values_with_units(before), values_with_units(row.settings)
     worker_audit(by, action="worker.settings", worker=row, before=was, after=now)
@@ -135,7 +135,7 @@ def shared_settings_set(
 ) -> SharedSettings:
     """Set or take away settings of the pool, a tenant or a group, and tell every host that has them."""
     row, _ = SharedSettings.objects.select_for_update(of=("self",)).get_or_create(tenant=tenant, group=group)
-    before, row.values = row.values, overlaid(row.values, values=values)
+    before, row.values = row.values, _merged(row.values, values=values)
     row.save(update_fields=["values"])
     settings_audit(by, row=row, before=before)
     hosts = Worker.objects.filter(retired_at=None)
@@ -148,7 +148,7 @@ def shared_settings_set(
     return row
 
 
-def settings_wanted(worker: Worker) -> dict[str, str]:
+def worker_settings_resolve(worker: Worker) -> dict[str, str]:
     """Return what a host is to obey, by level and key, as SET_PLAN brings it."""
     levels = {level: row.values for level, row in shared_settings_of(worker).items()}
     levels["host"] = {key: value for key, value in worker.settings.items() if not key.startswith(THREADS)}
@@ -165,13 +165,13 @@ def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
     worker.commands.filter(op=Operation.SET_PLAN, done_at=None).delete()
     publish(Change("worker", worker.pk, worker.tenant_id))
     return WorkerCommand.objects.create(
-        worker=worker, op=Operation.SET_PLAN, args=settings_wanted(worker), actor=actor
+        worker=worker, op=Operation.SET_PLAN, args=worker_settings_resolve(worker), actor=actor
     )
 
 
 def settings_resend(worker: Worker, *, configured: dict[str, str]) -> None:
     """Send a host that registers its settings, where it has others."""
-    wanted = settings_wanted(worker)
+    wanted = worker_settings_resolve(worker)
     asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
     if configured != wanted and (asked is None or asked.args != wanted):
         settings_send(worker, actor="console")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OURS: Final = re.compile(r"poolsite/\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
 
 
-def versions_text(host: str) -> str:
+def versions_compare(host: str) -> str:
     """Return which of a host and this console is to be upgraded first; empty: they run the same.
 
     Of the version of a program that is not ours nothing is known: empty, too.
@@ -49,7 +49,7 @@ def unknown_field_note(told: object, *, field: str, uuid: str, tenant_id: int, n
     rows = rows.filter(uid=uid) if uid else rows.filter(uuid=uuid) if is_uuid(uuid) else rows.none()
     worker = rows.first()
     version = version or ("" if worker is None else worker.version)
-    text = versions_text(version) or gettext(
+    text = versions_compare(version) or gettext(
         "this host is newer than the console ({console}): upgrade the console first"
     ).format(console=VERSION)
     if worker is not None:

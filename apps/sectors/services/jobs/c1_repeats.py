@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.sectors.models import Job, JobEvent
-from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
 from apps.sectors.states import JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, SectorState, Stage
@@ -42,7 +42,7 @@ def c1_repeat(in_progress: SectorsInProgress, *, now: datetime) -> int:
 @transaction.atomic
 def _set_back(sector: Sector, *, now: datetime) -> bool:
     """Set one sector back, if it still waits as it was seen."""
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     is_waiting = fresh.state == SectorState.C1_DONE and fresh.paused_at is None
     if not is_waiting or not _stranded().filter(pk=job.pk).exists():
         return False

@@ -40,7 +40,7 @@ class Deals(Func):
 DEAL_BYTES: Final = "coalesce(sum((piece->>'size')::bigint), 0)"
 
 
-def new_sectors_taken(takes: NewSectors) -> Q:
+def new_sectors_filter(takes: NewSectors) -> Q:
     """Return which jobs are new sectors that a host's rules let begin there."""
     taken = Q(kind=JobKind.SEAL, sticky_worker=None)
     if takes.miners:
@@ -58,7 +58,7 @@ def new_sectors_taken(takes: NewSectors) -> Q:
     return taken
 
 
-def jobs_chosen(worker: Worker, *, among: Q, claim: Claim, now: datetime) -> list[int]:
+def jobs_choose(worker: Worker, *, among: Q, claim: Claim, now: datetime) -> list[int]:
     """Return the keys of the jobs, the most urgent of what the worker may have, that a claim is for."""
     is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
     is_its = Q(sticky_worker=None) | Q(sticky_worker=worker)

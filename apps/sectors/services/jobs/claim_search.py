@@ -27,7 +27,7 @@ from apps.sectors.selectors.restored import (
     sectors_recovery,
 )
 from apps.sectors.services.hosts.boot_ids import boot_check, boot_require
-from apps.sectors.services.jobs.claim_rules import jobs_chosen, new_sectors_taken
+from apps.sectors.services.jobs.claim_rules import jobs_choose, new_sectors_filter
 from apps.sectors.services.jobs.claim_statements import KINDS, LAPSED, NEXT, PLAIN
 from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.sealing_rules import EVERY
@@ -135,10 +135,10 @@ class ClaimSearch:
         self.floor = token_floor()
         roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=self.now, lock=True)
         if self.among is not None:
-            self.chosen = jobs_chosen(worker, among=self.among, claim=self.claim, now=self.now)
+            self.chosen = jobs_choose(worker, among=self.among, claim=self.claim, now=self.now)
         if self.claim.takes != EVERY and self.rooms > 0:
-            self.new = jobs_chosen(
-                worker, among=new_sectors_taken(self.claim.takes), claim=self.claim, now=self.now
+            self.new = jobs_choose(
+                worker, among=new_sectors_filter(self.claim.takes), claim=self.claim, now=self.now
             )
         return roles
 

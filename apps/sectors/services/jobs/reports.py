@@ -20,7 +20,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.hosts.lease_renewals import progress_store
 from apps.sectors.services.jobs.report_leases import job_for_report, lease_check
-from apps.sectors.services.runs.steps import run_failed
+from apps.sectors.services.runs.steps import run_fail
 from apps.sectors.services.sealing.steps import sector_pause
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def job_progress(job_id: str, *, progress: Progress, tenant_id: int, now: datetime) -> int:
+def job_progress_record(job_id: str, *, progress: Progress, tenant_id: int, now: datetime) -> int:
     """Note how far a stage is and prolong the lease; returns its new length in seconds.
 
     Raises JobUnknown, LeaseLost.
@@ -147,7 +147,7 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
         advance(job, "FREE", attempts=attempts, **freed)
         sector_pause(job.sector, job=job, error=fail.error, level=fail.level, now=now)
     elif job.kind in RUN_KINDS:
-        run_failed(job, error=fail.error, attempts=attempts, now=now)
+        run_fail(job, error=fail.error, attempts=attempts, now=now)
     else:
         advance(job, "FAIL", attempts=attempts, **freed)
     publish(Change("job", job.pk, job.miner.tenant_id))

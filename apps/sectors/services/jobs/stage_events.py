@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def job_event(job_id: str, *, event: Event, tenant_id: int, now: datetime) -> EventAnswer:
+def job_event_record(job_id: str, *, event: Event, tenant_id: int, now: datetime) -> EventAnswer:
     """Record the end of a stage; return the inputs of the next one if the same host runs it.
 
     Raises JobUnknown, LeaseLost, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.

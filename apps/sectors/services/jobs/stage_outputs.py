@@ -29,7 +29,7 @@ def outputs_check(
             gettext("must have at most {limit} bytes").format(limit=policy.proof_max_bytes),
             field="outputs.proof",
         )
-    columns = outputs_columns(stage, outputs=outputs)
+    columns = outputs_map_columns(stage, outputs=outputs)
     if stage.stage == Stage.FINALIZE and outputs.store:  # its store was lost: it was stored anew
         columns["store"] = outputs.store
     if "store" in columns and outputs.store_uid:
@@ -38,7 +38,7 @@ def outputs_check(
     return columns
 
 
-def outputs_columns(stage: StageSpec, *, outputs: StageOutputs) -> dict[str, Any]:
+def outputs_map_columns(stage: StageSpec, *, outputs: StageOutputs) -> dict[str, Any]:
     """Return the sector's columns that a stage's outputs fill; a proof has a row of its own."""
     columns = {name: getattr(outputs, name) for name in stage.outputs if name != "proof"}
     if "pieces" in columns:

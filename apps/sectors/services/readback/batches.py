@@ -17,7 +17,7 @@ from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.batches.context import COMMIT_NI, KINDS, PRE_COMMIT
 from apps.sectors.services.batches.messages import batch_fail
-from apps.sectors.services.readback.imports import ORDER, row_move, row_without_files
+from apps.sectors.services.readback.imports import ORDER, row_move, row_write_without_files
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.states import READ_BACK, BatchKind, BatchState
 from poolsite.filecoin.actors.miner_sectors import (
@@ -47,7 +47,7 @@ NO_SEED: Final = -1
 
 def batches_import(miner: Miner, *, kind: BatchRules, work: SealingContext) -> None:
     """Write the batches whose messages were made again from the signer's record, and move their sectors."""
-    for message in messages_unbatched(miner, kind=kind.kind):
+    for message in unbatched_messages_find(miner, kind=kind.kind):
         _batch_import(miner, kind, message, work)
 
 
@@ -56,7 +56,7 @@ def messages_read_back(miner: Miner, *, kind: str) -> QuerySet[Message]:
     return Message.objects.filter(pushed_by="recovered", kind=kind, to=miner.address).order_by("nonce")
 
 
-def messages_unbatched(miner: Miner, *, kind: str) -> QuerySet[Message]:
+def unbatched_messages_find(miner: Miner, *, kind: str) -> QuerySet[Message]:
     """Return those of which the database has no batch."""
     known = Batch.objects.filter(miner=miner, kind=kind).values("message_id")
     return messages_read_back(miner, kind=kind).exclude(pk__in=known)
@@ -108,7 +108,7 @@ def _precommits_move(batch: Batch, work: SealingContext) -> None:
         elif row is not None and bytes(row.comm_r or b"") == comm_r and row.job.sticky_worker_id is not None:
             row_move(row, state=SectorState.PRECOMMIT_SENT, now=work.now, **sent)
         else:
-            row_without_files(
+            row_write_without_files(
                 batch.miner,
                 number=info.sector_number,
                 sector=row,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.miners.onchain import deposits_locked, numbers_allocated
 from apps.miners.partition_facts import live_field
 from apps.sectors.onchain import precommits_read, sectors_proven_read
-from apps.sectors.services.readback.imports import ORDER, proven_create, row_move, row_without_files
+from apps.sectors.services.readback.imports import ORDER, proven_create, row_move, row_write_without_files
 from apps.sectors.services.readback.proven_compare import ASKED_MAX
 from poolsite.filecoin.bitfield import BitField, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
@@ -107,7 +107,7 @@ def _precommitted_import(job: MinerImport, found: dict[int, OnPreCommit | None])
             job.count += row_move(row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts)
             continue
         facts |= {"comm_r": comm_r, "ticket_epoch": there.seal_rand_epoch, "seal_proof": there.seal_proof}
-        row_without_files(
+        row_write_without_files(
             job.miner, number=number, sector=row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts
         )
         job.count += 1

@@ -10,7 +10,7 @@ from apps.sectors.models import Batch, Sector
 from apps.sectors.services.changes.following import changes_follow
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.steps import change_recover
-from apps.sectors.services.readback.batches import batch_recover, messages_unbatched
+from apps.sectors.services.readback.batches import batch_recover, unbatched_messages_find
 from apps.sectors.services.readback.imports import NOTE
 from poolsite.filecoin.actors.miner_proving import TerminateSectorsParams
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
@@ -32,7 +32,7 @@ def changes_import(miner: Miner, *, work: SealingContext) -> None:
     own = Batch.objects.filter(miner=miner, kind__in=MESSAGE_KINDS.values()).select_related("miner__tenant")
     changes_follow(own, work=work)
     for kind in ChangeKind:
-        for message in messages_unbatched(miner, kind=MESSAGE_KINDS[kind]):
+        for message in unbatched_messages_find(miner, kind=MESSAGE_KINDS[kind]):
             _changes_import(miner, kind, message, work)
 
 

@@ -13,8 +13,8 @@ from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import pieces_column
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
-from apps.sectors.services.jobs.stage_outputs import outputs_columns
-from apps.sectors.services.sealing.steps import job_locked, sector_pause, sector_step
+from apps.sectors.services.jobs.stage_outputs import outputs_map_columns
+from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
 from apps.sectors.states import JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
@@ -52,7 +52,7 @@ class FoundSector:
         return self.columns["comm_r"] if ORDER[self.state] >= ORDER[SectorState.PC2_DONE] else None
 
 
-def found_on_host(host: Worker, *, told: SectorOnHost) -> FoundSector | None:
+def host_sector_read(host: Worker, *, told: SectorOnHost) -> FoundSector | None:
     """Return how far a host is with a sector; None where it names a state that does not exist."""
     inputs = told.inputs
     if inputs.state not in ORDER or inputs.state == SectorState.ABORTED:
@@ -69,7 +69,7 @@ def found_on_host(host: Worker, *, told: SectorOnHost) -> FoundSector | None:
     stage = NEXT_STAGE[state]
     if told.outputs is not None and stage.report:
         state = state_after(state, stage.report) or state
-        columns |= outputs_columns(stage, outputs=told.outputs)
+        columns |= outputs_map_columns(stage, outputs=told.outputs)
     if ORDER[state] >= ORDER[SectorState.PERSISTED]:
         state = SectorState.PERSISTED
         columns.setdefault("store", host.stores[0] if len(host.stores) == 1 else "")
@@ -150,7 +150,7 @@ def row_move(
 ) -> bool:
     """Set a row to where the chain or its host has the sector; False if it moved meanwhile."""
     with transaction.atomic():
-        job, fresh = job_locked(sector.pk)
+        job, fresh = job_lock(sector.pk)
         if fresh.state != sector.state:
             return False
         if found is not None:
@@ -182,7 +182,7 @@ def host_bind(job: Job, *, found: FoundSector) -> None:
 
 
 @transaction.atomic
-def row_without_files(
+def row_write_without_files(
     miner: Miner, *, number: int, sector: Sector | None, state: str, now: datetime, **columns: Any
 ) -> None:
     """Write or move the row of a sector with a pre-commit whose files nobody has reported, and pause it."""
@@ -190,6 +190,6 @@ def row_without_files(
         sector = row_create(miner, number=number, state=state, now=now, **columns)
     elif not row_move(sector, state=state, now=now, ticket=None, **columns):
         return
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     Job.objects.filter(pk=job.pk).update(sticky_worker=None)
     sector_pause(fresh, job=job, error=NO_FILES, level=Level.PERMANENT, now=now)

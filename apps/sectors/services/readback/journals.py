@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.sectors.models import HostInventory, Sector, Store
-from apps.sectors.services.readback.imports import ORDER, FoundSector, found_on_host, row_create, row_move
-from apps.sectors.services.sealing.placements import pieces_found
+from apps.sectors.services.readback.imports import ORDER, FoundSector, host_sector_read, row_create, row_move
+from apps.sectors.services.sealing.placements import waiting_pieces_place
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, bitfield_union
 from poolsite.wire.codec import document_decode
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
@@ -27,7 +27,7 @@ def inventories_read(job: MinerImport) -> BitField:
     for inventory in reported.select_related("worker").order_by("told_at"):
         for item in inventory.sectors:
             told = document_decode(SectorOnHost, item)
-            found = found_on_host(inventory.worker, told=told)
+            found = host_sector_read(inventory.worker, told=told)
             if found is not None and told.inputs.miner_id == job.miner.actor_id:
                 other = job.found.get(told.inputs.number)
                 if other is None or ORDER[other.state] < ORDER[found.state]:
@@ -62,7 +62,7 @@ def hosts_import(job: MinerImport) -> None:
         elif number not in all_numbers:
             row_create(job.miner, number=number, state=found.state, now=now, found=found, **found.columns)
             job.count += 1
-        pieces_found(job.miner, number=number, column=found.columns["pieces"], now=now)
+        waiting_pieces_place(job.miner, number=number, column=found.columns["pieces"], now=now)
 
 
 def _host_import(row: Sector, found: FoundSector, job: MinerImport) -> bool:

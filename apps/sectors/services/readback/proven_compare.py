@@ -12,8 +12,8 @@ from apps.core.live import Change, publish
 from apps.sectors.models import JobEvent, Sector, Store
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services.readback.imports import NOTE, row_move
-from apps.sectors.services.runs.steps import run_locked, run_pause
-from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.runs.steps import run_lock, run_pause
+from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.reported import mark_name
 from apps.sectors.states import MoveState
 from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
@@ -68,7 +68,7 @@ def places_compare(
     is not found in one of those has left it.  Sectors moved since the restore are newer than both.  Unless
     hosts tell identities, they tell the names of marks: a shared one says nothing of where files lie.
     """
-    shared = set() if has_uids else names_shared(miner.tenant_id)
+    shared = set() if has_uids else _shared_names(miner.tenant_id)
     stored = {name: numbers for name, numbers in stored.items() if name not in shared}
     read_stores = set(read_stores) - shared
     rows = Sector.objects.filter(miner=miner, state=SectorState.PROVING).exclude(store="")
@@ -87,7 +87,7 @@ def places_compare(
     return count
 
 
-def names_shared(tenant_id: int) -> set[str]:
+def _shared_names(tenant_id: int) -> set[str]:
     """Return the names, of marks and of rows, of a tenant's stores whose marks carry the same name."""
     by_mark: dict[str, list[str]] = defaultdict(list)
     for name, uid in Store.objects.filter(tenant_id=tenant_id).values_list("name", "uid"):
@@ -97,7 +97,7 @@ def names_shared(tenant_id: int) -> set[str]:
 
 def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
     with transaction.atomic():
-        job, fresh = job_locked(row.pk)
+        job, fresh = job_lock(row.pk)
         if (fresh.state, fresh.store) != (row.state, row.store):
             return False
         Sector.objects.filter(pk=row.pk).update(store=store, updated_at=work.now)
@@ -125,7 +125,7 @@ def _row_compare(row: Sector, there: OnSector, work: SealingContext) -> bool:
     if all(getattr(row, name) == value for name, value in facts.items()):
         return False
     with transaction.atomic():
-        job, _ = job_locked(row.pk)
+        job, _ = job_lock(row.pk)
         Sector.objects.filter(pk=row.pk).update(**facts, updated_at=work.now)
         if "comm_r" in facts:
             _run_stop(row, work)
@@ -150,7 +150,7 @@ def _is_followed(row: Sector, sealed: bytes) -> bool:
 def _run_stop(row: Sector, work: SealingContext) -> None:
     """Pause what was begun for a sector that was updated by something else."""
     for run in row.runs.filter(state__in=UNSENT, paused_at=None):
-        job, fresh = run_locked(run.pk)
+        job, fresh = run_lock(run.pk)
         run_pause(fresh, job=job, error=UPDATED, now=work.now)
 
 

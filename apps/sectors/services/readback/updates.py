@@ -14,7 +14,7 @@ from apps.sectors.params import comm_d_of, pieces_column, pieces_filled
 from apps.sectors.services.readback.batches import messages_read_back
 from apps.sectors.services.readback.imports import NOTE
 from apps.sectors.services.runs.hosts import hosts_of_run
-from apps.sectors.services.runs.steps import run_begin, run_locked, run_move
+from apps.sectors.services.runs.steps import run_begin, run_lock, run_move
 from apps.sectors.services.runs.update_batches import KIND
 from apps.sectors.services.sealing.placements import pieces_recover
 from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params
@@ -83,7 +83,7 @@ def _update_import(
     if run is None:
         _run_recreate(row, facts, work)
         return
-    job, fresh = run_locked(run.pk)
+    job, fresh = run_lock(run.pk)
     if fresh.state == SnapState.UPDATE_SENT:
         PipelineRun.objects.filter(pk=fresh.pk).update(**facts, updated_at=work.now)
     else:
@@ -92,7 +92,7 @@ def _update_import(
 
 
 def _rebuild_end(run: PipelineRun, work: SealingContext) -> None:
-    job, fresh = run_locked(run.pk)
+    job, fresh = run_lock(run.pk)
     run_move(fresh, event="ABORT", job=job, now=work.now, actor="console", note=NOTE)
 
 

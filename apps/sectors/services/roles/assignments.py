@@ -21,7 +21,7 @@ from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
 from apps.sectors.services.roles.labels import labels_lock, role_hand_to, role_of_label
-from apps.sectors.services.roles.leases import ROLES_OF_JOBS, role_heard_at, role_jobs_end
+from apps.sectors.services.roles.leases import ROLES_OF_JOBS, role_heartbeat_find, role_jobs_end
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
@@ -66,7 +66,7 @@ def host_role_give(miner: Miner, *, grant: RoleGrant, principal: Principal, now:
     """Assign a role to a host.  Raises NotAllowed, MinerNotReady."""
     roles_begin(miner, principal=principal, now=now)
     role = role_give(
-        miner, grant=grant, heard_at=role_heard_at(miner, host=grant.host, kind=grant.kind), now=now
+        miner, grant=grant, heard_at=role_heartbeat_find(miner, host=grant.host, kind=grant.kind), now=now
     )
     role.group = ""  # from now on its own, whatever its label says
     role.save(update_fields=["group"])
@@ -116,7 +116,7 @@ def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: da
     """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
     roles_begin(miner, principal=principal, now=now)
     _idle_require(miner, besides=host, now=now)
-    heard = {kind: role_heard_at(miner, host=host, kind=kind) for kind in RoleKind.values}
+    heard = {kind: role_heartbeat_find(miner, host=host, kind=kind) for kind in RoleKind.values}
     rows = roles_combine(miner, host=host, heard=heard, now=now)
     audit_record(
         principal=principal, action="miner.roles-combine", target=miner.address, after={"host": host}
@@ -137,7 +137,7 @@ def host_roles_separate(miner: Miner, *, principal: Principal, now: datetime) ->
     return rows
 
 
-def role_tasks(miner: Miner, *, besides: str = "", now: datetime) -> dict[str, int]:
+def _role_tasks_count(miner: Miner, *, besides: str = "", now: datetime) -> dict[str, int]:
     """Count what hosts have in hand for a miner: proofs that are leased, and sectors that they began."""
     others = Q(worker__in=workers_of_host(miner.tenant_id, besides)) if besides else Q(pk=None)
     proofs = Job.objects.filter(
@@ -157,7 +157,7 @@ def role_tasks(miner: Miner, *, besides: str = "", now: datetime) -> dict[str, i
 
 def _idle_require(miner: Miner, *, besides: str, now: datetime) -> None:
     """Refuse while hosts other than `besides` are at work for a miner.  Raises RoleBusy."""
-    tasks = role_tasks(miner, besides=besides, now=now)
+    tasks = _role_tasks_count(miner, besides=besides, now=now)
     if tasks:
         kind = next(iter(tasks))
         raise RoleBusy(
@@ -183,7 +183,7 @@ def _audit(principal: Principal, action: str, role: Role, *, before: str = "") -
     )
 
 
-def hosts_of(miner: Miner) -> Collection[str]:
+def assignable_hosts_list(miner: Miner) -> Collection[str]:
     """Return the names of a tenant's machines that may be given roles."""
     workers = Worker.objects.filter(tenant_id=miner.tenant_id, retired_at=None)
     return sorted({worker_machine(worker) for worker in workers})

@@ -20,7 +20,7 @@ from apps.miners.states import MinerState, RoleKind
 from apps.sectors.models import Worker
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.services.roles.assignments import host_roles_separate, roles_begin
-from apps.sectors.services.roles.labels import is_combined, labels_by_host, labels_lock, miner_labels_sync
+from apps.sectors.services.roles.labels import host_labels_read, is_combined, labels_lock, miner_labels_sync
 from apps.users.services.audit import AuditEvent, audit_entries_record
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ class GroupGrant:
             )
 
 
-def group_hosts(tenant_id: int, *, group: str) -> list[str]:
+def group_hosts_list(tenant_id: int, *, group: str) -> list[str]:
     """Return the machines of a tenant with a worker that has this label."""
     workers = Worker.objects.filter(tenant_id=tenant_id, group=group, retired_at=None)
     return sorted({worker_machine(worker) for worker in workers})
 
 
-def groups_of(miner: Miner) -> list[str]:
+def groups_list(miner: Miner) -> list[str]:
     """Return the labels that a tenant's workers have."""
     rows = Worker.objects.filter(tenant_id=miner.tenant_id, retired_at=None).exclude(group="")
     return sorted(set(rows.values_list("group", flat=True)))
@@ -79,7 +79,7 @@ def group_role_give(miner: Miner, *, grant: GroupGrant, principal: Principal, no
     row, _ = RoleGroup.objects.update_or_create(
         miner=miner, group=grant.group, kind=grant.kind, defaults={"priority": grant.priority}
     )
-    labels = labels_by_host(miner.tenant_id)
+    labels = host_labels_read(miner.tenant_id)
     theirs = {host: of_host for host, of_host in labels.items() if grant.group in of_host}
     roles = miner_labels_sync(miner, labels=theirs, by=principal, now=now)
     audit_entries_record([_event(principal, miner, before, row), *roles])
@@ -101,7 +101,7 @@ def group_role_remove(
     if row is None:
         raise RoleUnknown(kind, group)
     row.delete()
-    labels = labels_by_host(miner.tenant_id)
+    labels = host_labels_read(miner.tenant_id)
     theirs = {role.host: labels.get(role.host, set()) for role in rows if role.group == group}
     roles = miner_labels_sync(miner, labels=theirs, by=principal, now=now)
     audit_entries_record([_event(principal, miner, row, None), *roles])
@@ -116,7 +116,7 @@ def group_roles_separate(miner: Miner, *, principal: Principal, now: datetime) -
     """
     labels_lock(miner.tenant_id)
     host_roles_separate(miner, principal=principal, now=now)
-    labels = labels_by_host(miner.tenant_id)
+    labels = host_labels_read(miner.tenant_id)
     for role in Role.objects.filter(miner=miner).exclude(group=""):
         labels.setdefault(role.host, set())
     audit_entries_record(miner_labels_sync(miner, labels=labels, by=principal, now=now))

@@ -14,7 +14,7 @@ from apps.miners.services.roles import RoleGrant, role_give, role_remove, roles_
 from apps.miners.states import RoleState
 from apps.sectors.models import Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
-from apps.sectors.services.roles.leases import role_heard_at, role_jobs_end
+from apps.sectors.services.roles.leases import role_heartbeat_find, role_jobs_end
 from apps.users.services.audit import AuditEvent
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def labels_lock(tenant_id: int) -> None:
     transaction_lock(LABELS_LOCK, [str(tenant_id)])
 
 
-def labels_by_host(tenant_id: int) -> dict[str, set[str]]:
+def host_labels_read(tenant_id: int) -> dict[str, set[str]]:
     """Return the labels of a tenant's machines; those without any are left out."""
     found: dict[str, set[str]] = {}
     for worker in Worker.objects.filter(tenant_id=tenant_id, retired_at=None).exclude(group=""):
@@ -125,13 +125,15 @@ def miner_labels_sync(
         if (role.host, role.kind) not in wanted:
             role_jobs_end(role_remove(miner, host=role.host, kind=role.kind, now=now), now=now)
     roles_publish(miner)
-    return [] if by is None else role_changes(miner, before=rows, by=by)
+    return [] if by is None else _role_changes(miner, before=rows, by=by)
 
 
 def role_join(miner: Miner, *, row: RoleGroup, host: str, now: datetime) -> None:
     """Assign a host the role of its group."""
     grant = RoleGrant(host=host, kind=row.kind, priority=row.priority)
-    role = role_give(miner, grant=grant, heard_at=role_heard_at(miner, host=host, kind=row.kind), now=now)
+    role = role_give(
+        miner, grant=grant, heard_at=role_heartbeat_find(miner, host=host, kind=row.kind), now=now
+    )
     Role.objects.filter(pk=role.pk).update(group=row.group)
 
 
@@ -141,12 +143,12 @@ def role_hand_to(role: Role, *, row: RoleGroup, now: datetime) -> None:
         Role.objects.filter(pk=role.pk).update(group=row.group, priority=row.priority, updated_at=now)
 
 
-def role_changes(miner: Miner, *, before: Iterable[Role], by: Principal) -> list[AuditEvent]:
+def _role_changes(miner: Miner, *, before: Iterable[Role], by: Principal) -> list[AuditEvent]:
     """Return a line of the audit log for each role of a miner that is not as it was."""
-    earlier = {role.pk: role_facts(role) for role in before}
+    earlier = {role.pk: _role_fields(role) for role in before}
     events = []
     for role in Role.objects.filter(miner=miner).order_by("pk"):
-        was, facts = earlier.get(role.pk), role_facts(role)
+        was, facts = earlier.get(role.pk), _role_fields(role)
         if was == facts:
             continue
         action = "miner.role-change"
@@ -159,7 +161,7 @@ def role_changes(miner: Miner, *, before: Iterable[Role], by: Principal) -> list
     return events
 
 
-def role_facts(role: Role) -> dict[str, Any]:
+def _role_fields(role: Role) -> dict[str, Any]:
     """Return how a role stands, for the audit log."""
     return {
         "host": role.host,

@@ -58,7 +58,7 @@ def role_jobs_end(role: Role, *, now: datetime) -> int:
     return len(ended)
 
 
-def role_heard_at(miner: Miner, *, host: str, kind: str) -> datetime | None:
+def role_heartbeat_find(miner: Miner, *, host: str, kind: str) -> datetime | None:
     """Return when a worker of the host that can do this kind was last heard of."""
     jobs = [job for job, kinds in ROLES_OF_JOBS.items() if kind in kinds]
     workers = workers_of_host(miner.tenant_id, host).order_by("-seen_at")

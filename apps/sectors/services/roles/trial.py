@@ -80,7 +80,7 @@ def role_test(
     return sector
 
 
-def role_tests(roles: Sequence[Role]) -> dict[int, RoleTest]:
+def role_tests_load(roles: Sequence[Role]) -> dict[int, RoleTest]:
     """Return the last trial of each role by the role's key."""
     tried = {role.test_pledge: role for role in roles if role.test_pledge is not None}
     sectors = Sector.objects.filter(pledge__uuid__in=tried).select_related("pledge", "job__worker")

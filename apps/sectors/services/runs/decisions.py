@@ -14,7 +14,7 @@ from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.services.hosts.removals import sealing_folder_clear
 from apps.sectors.services.runs.events import run_event_write, run_publish
 from apps.sectors.services.runs.hosts import hosts_of_run
-from apps.sectors.services.runs.steps import run_locked, run_move
+from apps.sectors.services.runs.steps import run_lock, run_move
 from apps.sectors.services.sealing.placements import pieces_unplace
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
@@ -36,7 +36,7 @@ def run_retry(run: PipelineRun, *, by: Principal, now: datetime, state: str | No
 
     From the first stage on another host may take it.  Raises NotPaused, WrongState, NoHost.
     """
-    job, fresh = run_locked(run.pk)
+    job, fresh = run_lock(run.pk)
     if fresh.paused_at is None:
         raise NotPaused(gettext("it is not paused"))
     before = fresh.state
@@ -64,7 +64,7 @@ def run_retry(run: PipelineRun, *, by: Principal, now: datetime, state: str | No
 @transaction.atomic
 def run_abort(run: PipelineRun, *, reason: str, by: Principal, now: datetime) -> PipelineRun:
     """End a run; its host clears its sealing folder of it.  Raises WrongState once the message is sent."""
-    job, fresh = run_locked(run.pk)
+    job, fresh = run_lock(run.pk)
     before = fresh.state
     run_move(fresh, event="ABORT", job=job, now=now, actor=by.actor, note=reason)
     sealing_folder_clear(fresh.sector, job=job, actor=by.actor)

@@ -15,8 +15,8 @@ from apps.sectors.errors.runs import NoHost, NotUnsealed
 from apps.sectors.models import Job, PipelineRun, Worker
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.runs.hosts import hosts_of_run
-from apps.sectors.services.runs.steps import run_locked, run_move
-from apps.sectors.services.runs.unsealing import hosts_of_unsealing
+from apps.sectors.services.runs.steps import run_lock, run_move
+from apps.sectors.services.runs.unsealing import unsealing_hosts_find
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import BACK_TO, RUN_TRANSITIONS, UNSEAL_NEXT, RebuildState, SnapState, UnsealState
@@ -61,7 +61,7 @@ def _named_anew(job: Job, hosts: list[int]) -> None:
 @transaction.atomic
 def _run_again(job_id: int, *, now: datetime) -> bool:
     """Begin a run again; what is left to clear goes on with another host."""
-    job, run = run_locked(PipelineRun.objects.values_list("pk", flat=True).get(job=job_id))
+    job, run = run_lock(PipelineRun.objects.values_list("pk", flat=True).get(job=job_id))
     if job.state != JobState.READY or run.paused_at is not None:
         return False
     try:
@@ -84,7 +84,7 @@ def _unseal_again(job_id: int, *, now: datetime, since: datetime) -> bool:
         return False
     publish(Change("job", job.pk, job.miner.tenant_id))
     try:
-        hosts = hosts_of_unsealing(job)
+        hosts = unsealing_hosts_find(job)
     except NotUnsealed as refusal:
         advance(job, "FAIL", error=refusal.reason, worker=None, lease_until=None, updated_at=now)
         return True

@@ -19,11 +19,11 @@ from apps.miners.states import MinerState
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.miner_funds import BALANCE_GONE, balance_gone
+from apps.sectors.services.batches.miner_funds import BALANCE_GONE, is_balance_short
 from apps.sectors.services.runs.hosts import hosts_of_run
-from apps.sectors.services.runs.steps import run_console_failure, run_console_step, run_locked, run_move
-from apps.sectors.services.runs.update_batches import update_failed, update_push_again, updates_send
-from apps.sectors.services.runs.update_choice import is_updated, on_chain
+from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
+from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
+from apps.sectors.services.runs.update_choice import chain_sector_read, is_updated
 from apps.sectors.services.stores.copies import copies_forget
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.jobs import JobKind
@@ -83,7 +83,7 @@ def _advance(run: PipelineRun, message: Message | None, work: SealingContext) ->
 
 def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
     if message is None:  # a kill kept it from the messager, unless the chain has the update all the same
-        there = on_chain(run, work=work)
+        there = chain_sector_read(run, work=work)
         if is_updated(run, there=there):
             _land(run, there, height=work.head.height, work=work)
         elif words := update_push_again(run, work=work):
@@ -112,7 +112,7 @@ def _balance_gone(run: PipelineRun, work: SealingContext) -> bool:
     """Return whether the balance no longer holds what a run's message counts on."""
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     own = int(shared.aggregate(sum=Sum("from_balance"))["sum"] or 0)
-    return balance_gone(run.sector.miner, own=own, work=work)
+    return is_balance_short(run.sector.miner, own=own, work=work)
 
 
 def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
@@ -125,7 +125,7 @@ def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
 
 
 def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingContext) -> None:
-    there = on_chain(run, work=work)
+    there = chain_sector_read(run, work=work)
     if is_updated(run, there=there):
         _land(run, there, height=height, work=work)
     else:
@@ -136,13 +136,13 @@ def _failed_back(run: PipelineRun, words: str, work: SealingContext) -> None:
     """Send it again after a pause that grows with its failures, or wait for somebody."""
     if run_console_step(run, event="FAIL_UPDATE", now=work.now, note=words):
         run.refresh_from_db()
-        update_failed(run, error=words, work=work)
+        update_fail(run, error=words, work=work)
 
 
 @transaction.atomic
 def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: SealingContext) -> None:
     """Note that the chain has the update: the sector holds the data now."""
-    job, fresh = run_locked(run.pk)
+    job, fresh = run_lock(run.pk)
     if fresh.state != run.state or there is None:
         return
     sector = fresh.sector
@@ -168,7 +168,7 @@ def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: Sealin
 
 def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
     """Revert an update that left the chain; clear the old replica once nothing can do that any more."""
-    there = on_chain(run, work=work)
+    there = chain_sector_read(run, work=work)
     if there is not None and not is_updated(run, there=there):
         _revert(run, work)
     elif message is not None and message.state == MessageState.LANDED and message.height != run.landed_height:
@@ -191,12 +191,12 @@ def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
     if run.error == error:
         PipelineRun.objects.filter(pk=run.pk).update(not_before=again)
     else:
-        run_console_failure(run, error=error, now=work.now, not_before=again)
+        run_console_fail(run, error=error, now=work.now, not_before=again)
 
 
 @transaction.atomic
 def _revert(run: PipelineRun, work: SealingContext) -> None:
-    job, fresh = run_locked(run.pk)
+    job, fresh = run_lock(run.pk)
     if fresh.state != run.state:
         return
     old = fresh.old

@@ -16,7 +16,7 @@ from apps.sectors.params import has_data
 from apps.sectors.selectors.restored import read_back_require
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_begin
-from apps.sectors.services.sealing.prices import gas_cost
+from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.sectors.services.stores.moves import unchanged_lock, unchanged_require
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.gas_model import declare_recovered_gas
@@ -82,7 +82,7 @@ def _recovery_gas(sector: Sector) -> int:
     head = head_current()
     if sector.active or head is None:
         return 0
-    return gas_cost(declare_recovered_gas(1), base_fee=int(head.base_fee))
+    return gas_cost_estimate(declare_recovered_gas(1), base_fee=int(head.base_fee))
 
 
 def rebuild_begin(sector: Sector, *, by: Principal, now: datetime, key: str | None = None) -> PipelineRun:

@@ -82,7 +82,7 @@ def _update_proof_check(run: PipelineRun, proof: bytes) -> None:
     try:
         proof_verifier().update(
             proof,
-            update_proof=update_proof_of(run.sector),
+            update_proof=update_proof_choose(run.sector),
             comm_r_old=_bytes(run.sector.comm_r) or b"",
             comm_r_new=_bytes(run.comm_r) or b"",
             comm_d_new=_bytes(run.comm_d) or b"",
@@ -93,7 +93,7 @@ def _update_proof_check(run: PipelineRun, proof: bytes) -> None:
         ) from None
 
 
-def update_proof_of(sector: Sector) -> int:
+def update_proof_choose(sector: Sector) -> int:
     """Return the RegisteredUpdateProof of a sector, which goes by its size."""
     return SECTOR_SIZES.index(sector.sector_size)
 

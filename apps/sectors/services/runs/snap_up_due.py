@@ -20,11 +20,11 @@ from apps.sectors.proof_forms import can_prove
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.runs.snap_up import snap_up_begin
-from apps.sectors.services.runs.update_windows import snap_candidates
+from apps.sectors.services.runs.update_windows import snap_candidates_find
 from apps.sectors.services.sealing.packing import (
     PackedSector,
     is_due,
-    packing_asked_at,
+    packing_request_read,
     piece_refuse,
     pieces_plan,
 )
@@ -66,7 +66,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     if not work.policy.snap_up_first:
         return
     due = _due(miner, [piece for piece in pieces if piece.pk not in ended], work)
-    candidates = snap_candidates(miner, work=work, limit=len(due)) if due else []
+    candidates = snap_candidates_find(miner, work=work, limit=len(due)) if due else []
     for packed, sector in zip(due, candidates, strict=False):
         try:  # unnamed: what this very sector cannot hold stays behind
             snap_up_begin(sector, among=packed.pieces, by=None, work=work)
@@ -76,7 +76,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
 
 def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[PackedSector]:
     plan = pieces_plan(pieces, sector_size=miner.sector_size)
-    asked_at = packing_asked_at(miner)
+    asked_at = packing_request_read(miner)
     return [packed for packed in plan if is_due(packed, work=work, asked_at=asked_at)]
 
 

@@ -18,8 +18,8 @@ from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.batches.miner_funds import Funds, balance_spare
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require, snap_up_begin
-from apps.sectors.services.runs.snap_up_prices import pledge_missing, with_margin
-from apps.sectors.services.sealing.prices import gas_cost
+from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, pledge_margin_add
+from apps.sectors.services.sealing.prices import gas_cost_estimate
 from poolsite.filecoin.gas_model import replica_update_gas
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
     _count_check(sectors)
     left: dict[int, dict[int, Piece]] = {}
     balances: dict[int, int] = {}
-    gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
+    gas = gas_cost_estimate(replica_update_gas(1), base_fee=int(work.head.base_fee))
     plan = []
     for sector in sectors:
         mine = left.setdefault(sector.miner_id, _waiting(sector))
@@ -68,7 +68,7 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
             sector_require(sector, work=work)
             packed = _packed(sector, list(mine.values()), work)
             verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
-            pledge = pledge_missing(sector, verified=verified, work=work)
+            pledge = pledge_growth_compute(sector, verified=verified, work=work)
             funds = _funds(sector, pledge, balances, work)
         except DomainError as refusal:
             plan.append(SnapUp(sector=sector, refusal=refusal.reason))
@@ -82,7 +82,7 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
 def _funds(sector: Sector, pledge: int, balances: dict[int, int], work: SealingContext) -> Funds:
     """Return who pays a sector's pledge out of what is left of its miner's balance."""
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
-    needed = with_margin(pledge, work=work)
+    needed = pledge_margin_add(pledge, work=work)
     if not work.policy.send_funds:
         return Funds(needed, needed)
     if sector.miner_id not in balances:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from apps.sectors.onchain import pledge_with_data_read
 from apps.sectors.proof_forms import proof_form_for
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.services.batches.miner_funds import Funds, funds_of
+from apps.sectors.services.batches.miner_funds import Funds, funds_split
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require
-from apps.sectors.services.sealing.prices import gas_cost
+from apps.sectors.services.sealing.prices import gas_cost_estimate
 from poolsite.filecoin.gas_model import replica_update_gas
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: Seali
     sector_require(sector, work=work)
     packed = pieces_choose(sector, piece_cids=piece_cids, work=work)
     verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
-    gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
+    gas = gas_cost_estimate(replica_update_gas(1), base_fee=int(work.head.base_fee))
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
-    more = pledge_missing(sector, verified=verified, work=work)
-    funds = funds_of(sector.miner, needed=with_margin(more, work=work), work=work)
+    more = pledge_growth_compute(sector, verified=verified, work=work)
+    funds = funds_split(sector.miner, needed=pledge_margin_add(more, work=work), work=work)
     return SnapUpPrice(packed=packed, verified=verified, pledge=more, funds=funds, gas=gas)
 
 
-def with_margin(pledge: int, *, work: SealingContext) -> int:
+def pledge_margin_add(pledge: int, *, work: SealingContext) -> int:
     """Return what is found or sent for a pledge: it may grow before the message lands."""
     return pledge * (100 + work.policy.funds_margin_percent) // 100
 
 
-def pledge_missing(sector: Sector, *, verified: int, work: SealingContext) -> int:
+def pledge_growth_compute(sector: Sector, *, verified: int, work: SealingContext) -> int:
     """Return what the pledge grows by; what is locked stays locked where the chain asks for less."""
     pledge = pledge_with_data_read(
         work.client,

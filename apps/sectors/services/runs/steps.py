@@ -104,7 +104,7 @@ def _job_follow(job: Job, run: PipelineRun, *, now: datetime, is_report: bool) -
         advance(job, "FREE" if job.state in (JobState.LEASED, JobState.READY) else "OFFER", **data, **over)
 
 
-def run_locked(pk: int) -> tuple[Job, PipelineRun]:
+def run_lock(pk: int) -> tuple[Job, PipelineRun]:
     """Lock a run's job and give both, fresh; every step of a run holds this lock."""
     jobs = Job.objects.select_for_update(of=("self",)).select_related("miner", "worker")
     job = jobs.get(run__pk=pk)
@@ -114,7 +114,7 @@ def run_locked(pk: int) -> tuple[Job, PipelineRun]:
 def run_console_step(run: PipelineRun, *, event: str, now: datetime, note: str = "", **data: Any) -> bool:
     """Advance a run by a step of the console, if it still is where we saw it; return whether it was."""
     with transaction.atomic():
-        job, fresh = run_locked(run.pk)
+        job, fresh = run_lock(run.pk)
         if fresh.state != run.state or fresh.paused_at is not None:
             return False
         run_move(fresh, event=event, job=job, now=now, actor="console", note=note, **data)
@@ -128,7 +128,7 @@ def run_pause(run: PipelineRun, *, job: Job, error: str, now: datetime) -> None:
     run_publish(run)
 
 
-def run_failed(job: Job, *, error: str, attempts: int, now: datetime) -> None:
+def run_fail(job: Job, *, error: str, attempts: int, now: datetime) -> None:
     """Stop a run whose stage failed on its host for good; the job is locked."""
     run = PipelineRun.objects.select_related("sector__miner").get(job=job)
     Job.objects.filter(pk=job.pk).update(attempts=attempts)
@@ -136,11 +136,11 @@ def run_failed(job: Job, *, error: str, attempts: int, now: datetime) -> None:
 
 
 @transaction.atomic
-def run_console_failure(
+def run_console_fail(
     run: PipelineRun, *, error: str, now: datetime, not_before: datetime | None = None
 ) -> None:
     """Note that a chain step failed: tried again from `not_before` on, otherwise it waits for somebody."""
-    job, fresh = run_locked(run.pk)
+    job, fresh = run_lock(run.pk)
     if fresh.state != run.state or fresh.paused_at is not None:
         return
     run_event_write(

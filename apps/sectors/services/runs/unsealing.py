@@ -97,7 +97,7 @@ def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
     return made
 
 
-def hosts_of_unsealing(job: Job) -> list[int]:
+def unsealing_hosts_find(job: Job) -> list[int]:
     """Return the keys of the hosts that may do a job of unsealing.  Raises NotUnsealed."""
     sector = Sector.objects.filter(uuid=job.inputs["sector"]).select_related("miner").first()
     if sector is None or not sector.store:

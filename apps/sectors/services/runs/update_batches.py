@@ -32,20 +32,20 @@ from apps.sectors.services.batches.miner_funds import (
     balance_lock,
     balance_read,
     balance_take,
-    funds_text,
+    funds_describe,
 )
-from apps.sectors.services.runs.reports import update_proof_of
-from apps.sectors.services.runs.snap_up_prices import pledge_missing, with_margin
-from apps.sectors.services.runs.steps import run_console_failure, run_console_step
+from apps.sectors.services.runs.reports import update_proof_choose
+from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, pledge_margin_add
+from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.runs.update_choice import (
     Placed,
     Tried,
+    unlanded_updates_select,
     updates_choose,
-    updates_placed,
-    updates_shared,
-    updates_unlanded,
+    updates_group,
+    updates_place,
 )
-from apps.sectors.services.sealing.placements import manifests_of
+from apps.sectors.services.sealing.placements import manifests_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.pipeline import SnapState
@@ -69,13 +69,13 @@ def updates_send(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingCont
     work = replace(
         work, available=available, free=balance_free(miner, available=available, height=work.head.height)
     )
-    ready = updates_unlanded(miner, runs=runs, work=work)
-    chosen, reason = updates_choose(miner, placed=updates_placed(miner, runs=ready, work=work), work=work)
+    ready = unlanded_updates_select(miner, runs=runs, work=work)
+    chosen, reason = updates_choose(miner, placed=updates_place(miner, runs=ready, work=work), work=work)
     good = _accepted(miner, chosen, work)
     restore_check(now=work.now)
     if miner.pk in miners_unrecovered():
         return
-    for shared in updates_shared(
+    for shared in updates_group(
         good, most=work.policy.update_batch_max, most_bytes=work.policy.commit_batch_bytes
     ):
         _write(miner, shared, work, reason=reason)
@@ -88,7 +88,7 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
         try:
             needed = _needed(miner, one[0], work)
         except NodeRefused as refusal:  # of its pledge: the others go all the same
-            update_failed(
+            update_fail(
                 one[0], error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
             )
             continue
@@ -102,13 +102,13 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
             good.append(Tried(one, len(message.params), needed, is_notifying))
         else:
             words = gettext("the chain would refuse the update: {error}").format(error=trial.error)
-            update_failed(one[0], error=words, work=work)
+            update_fail(one[0], error=words, work=work)
     return good
 
 
 def _notifying(miner: Miner, placed: Sequence[Placed]) -> set[int]:
     """Return the numbers of the sectors with a deal of which a market is told."""
-    pieces = manifests_of(miner, numbers=[run.sector.number for run, _, _ in placed])
+    pieces = manifests_read(miner, numbers=[run.sector.number for run, _, _ in placed])
     return {number for number, own in pieces.items() if any(piece.notify for piece in own)}
 
 
@@ -116,14 +116,14 @@ def _needed(miner: Miner, run: PipelineRun, work: SealingContext) -> int:
     """Return what the pledge of a run's sector grows by, with the margin; 0 where nothing is sent."""
     if not work.policy.send_funds:
         return 0
-    own = manifests_of(miner, numbers=[run.sector.number]).get(run.sector.number, ())
+    own = manifests_read(miner, numbers=[run.sector.number]).get(run.sector.number, ())
     verified = sum(piece.size for piece in own if piece.verified_allocation_key is not None)
-    return with_margin(pledge_missing(run.sector, verified=verified, work=work), work=work)
+    return pledge_margin_add(pledge_growth_compute(run.sector, verified=verified, work=work), work=work)
 
 
 def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:
     """Return the message for these sectors."""
-    pieces = manifests_of(miner, numbers=[run.sector.number for run, _, _ in placed])
+    pieces = manifests_read(miner, numbers=[run.sector.number for run, _, _ in placed])
     updates = []
     for run, place, _ in placed:
         sealed, own = commr_cid(bytes(run.comm_r or b"")), pieces.get(run.sector.number, ())
@@ -133,7 +133,7 @@ def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:
         from_=sender_choose(miner, Use.COMMIT).address,
         value=value,
         method=Method.PROVE_REPLICA_UPDATES3,
-        params=update_params(updates, update_proof=update_proof_of(placed[0][0].sector)),
+        params=update_params(updates, update_proof=update_proof_choose(placed[0][0].sector)),
     )
 
 
@@ -144,7 +144,7 @@ def _write(miner: Miner, tried: Sequence[Tried], work: SealingContext, *, reason
         balance_lock(miner, work=work)
         needed = sum(one.needed for one in tried)
         left = own = balance_take(miner, needed=needed, work=work)
-        note = "; ".join(filter(None, (reason, funds_text(value=needed - own, from_balance=own))))
+        note = "; ".join(filter(None, (reason, funds_describe(value=needed - own, from_balance=own))))
         ordered = sorted(tried, key=lambda one: one.placed[0].pk)  # one order: no deadlock
         step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}
         moved = []
@@ -195,7 +195,7 @@ def update_push_again(run: PipelineRun, *, work: SealingContext) -> str:
     work = replace(work, policy=batch_policy(miner, work.policy))
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
-    placed = updates_placed(miner, runs=runs, work=work)
+    placed = updates_place(miner, runs=runs, work=work)
     if len(placed) != len(runs):
         return gettext("its deadline cannot be changed now")
     needed = sum(_needed(miner, each, work) for each in runs)
@@ -204,11 +204,11 @@ def update_push_again(run: PipelineRun, *, work: SealingContext) -> str:
     return _push(miner, _message(miner, placed, value), name=run.message_id, last=last)
 
 
-def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None:
+def update_fail(run: PipelineRun, *, error: str, work: SealingContext) -> None:
     """Send it again after a pause that grows with its failures, or wait for somebody."""
     retries = batch_policy(run.sector.miner, work.policy).retries(run.step)
     attempts = run.attempts + 1
     again = None
     if attempts < retries.attempts_max:
         again = work.now + timedelta(seconds=retries.pause_after(attempts))
-    run_console_failure(run, error=error, now=work.now, not_before=again)
+    run_console_fail(run, error=error, now=work.now, not_before=again)

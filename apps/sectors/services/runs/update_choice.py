@@ -9,10 +9,10 @@ from django.utils.translation import gettext
 
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain import partitions_of, sectors_read
-from apps.sectors.services.batches.asks import ASKED, asked_height
-from apps.sectors.services.runs.steps import run_console_failure, run_console_step
-from apps.sectors.services.runs.update_windows import last_mutable
-from apps.sectors.services.sealing.placements import last_epochs
+from apps.sectors.services.batches.asks import ASKED, requested_height_read
+from apps.sectors.services.runs.steps import run_console_fail, run_console_step
+from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
+from apps.sectors.services.sealing.placements import piece_start_epochs_read
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.deadlines import deadline_from_json
 
@@ -39,10 +39,10 @@ def updates_choose(
     if not first:
         return [], ""
     numbers = [run.sector.number for run, _, _ in placed]
-    first_end = min(last_epochs(miner, numbers=numbers).values(), default=None)
+    first_end = min(piece_start_epochs_read(miner, numbers=numbers).values(), default=None)
     if first_end is not None and first_end - height <= work.policy.precommit_slack_epochs:
         return first, "deadline"
-    if (first[0][0].ready_height or height) <= asked_height(miner):
+    if (first[0][0].ready_height or height) <= requested_height_read(miner):
         return first, ASKED
     if work.policy.is_held("update", int(work.head.base_fee)):
         return [], ""
@@ -51,7 +51,9 @@ def updates_choose(
     return first[: len(first) // most * most], "full"
 
 
-def updates_unlanded(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext) -> list[PipelineRun]:
+def unlanded_updates_select(
+    miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext
+) -> list[PipelineRun]:
     """Return the runs whose update the chain does not have; those of sectors that ended have failed.
 
     Those of faulty sectors wait.
@@ -62,11 +64,11 @@ def updates_unlanded(miner: Miner, *, runs: Sequence[PipelineRun], work: Sealing
     for run in runs:
         there = found[run.sector.number]
         if there is None:
-            run_console_failure(run, error=gettext("the sector is no longer on chain"), now=work.now)
+            run_console_fail(run, error=gettext("the sector is no longer on chain"), now=work.now)
         elif is_updated(run, there=there):  # by a message that was given up and landed all the same
             run_console_step(run, event="SEND_UPDATE", now=work.now, note=gettext("it is already on chain"))
         elif there.expiration <= work.head.height:
-            run_console_failure(run, error=gettext("it has expired"), now=work.now)
+            run_console_fail(run, error=gettext("it has expired"), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
             if run.error != FAULTY:
                 PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)
@@ -79,7 +81,7 @@ Placed = tuple[PipelineRun, tuple[int, int], int]
 """A run, its sector's deadline and partition, and until when that deadline may be changed."""
 
 
-def updates_placed(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext) -> list[Placed]:
+def updates_place(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext) -> list[Placed]:
     """Return the runs whose deadline may be changed now."""
     if not runs:
         return []
@@ -89,7 +91,11 @@ def updates_placed(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingCo
     found: list[Placed] = []
     for run in runs:
         place = places.get(run.sector.number)
-        last = None if place is None else last_mutable(current, index=place[0], height=work.head.height)
+        last = (
+            None
+            if place is None
+            else last_mutable_epoch_compute(current, index=place[0], height=work.head.height)
+        )
         if place is not None and last is not None:
             found.append((run, place, last))
     return found
@@ -108,7 +114,7 @@ class Tried:
     """Whether a market is told, whose refusal ends the whole message."""
 
 
-def updates_shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Tried]]:
+def updates_group(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Tried]]:
     """Return which updates share a message, each as full as its limits allow; one at least is in each."""
     batches: list[list[Tried]] = [[one] for one in tried if one.is_notifying]
     batch: list[Tried] = []
@@ -124,7 +130,7 @@ def updates_shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> lis
     return [*batches, batch] if batch else batches
 
 
-def on_chain(run: PipelineRun, *, work: SealingContext) -> OnSector | None:
+def chain_sector_read(run: PipelineRun, *, work: SealingContext) -> OnSector | None:
     """Return a run's sector as the chain has it."""
     number = run.sector.number
     return sectors_read(work.client, run.sector.miner.address, [number], work.head.key)[number]

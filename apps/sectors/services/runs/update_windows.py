@@ -21,7 +21,7 @@ LIFE_PERIODS: Final = 2
 """Proving periods that a sector must still live to be worth the message."""
 
 
-def snap_candidates(miner: Miner, *, work: SealingContext, limit: int) -> list[Sector]:
+def snap_candidates_find(miner: Miner, *, work: SealingContext, limit: int) -> list[Sector]:
     """Return committed sectors into which data can go now, those that live longest first."""
     least = work.head.height + LIFE_PERIODS * work.network.proving.period
     rows = Sector.objects.filter(
@@ -34,12 +34,13 @@ def snap_candidates(miner: Miner, *, work: SealingContext, limit: int) -> list[S
     found = [
         sector
         for sector in rows.select_related("miner__tenant").order_by("-expiration", "pk")[: 10 * limit]
-        if not has_data(sector) and last_mutable(current, index=sector.deadline, height=height) is not None
+        if not has_data(sector)
+        and last_mutable_epoch_compute(current, index=sector.deadline, height=height) is not None
     ]
     return found[:limit]
 
 
-def last_mutable(current: DeadlineInfo, *, index: int | None, height: int) -> int | None:
+def last_mutable_epoch_compute(current: DeadlineInfo, *, index: int | None, height: int) -> int | None:
     """Return until when the sectors of a deadline may be updated; None while they may not.
 
     Source: builtin-actors actors/miner/src/lib.rs validate_replica_updates (deadline_is_mutable).

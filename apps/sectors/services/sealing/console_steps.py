@@ -12,7 +12,7 @@ from apps.core.errors import Conflict
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_step
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ class SectorsInProgress:
 
     def each_miner(self) -> list[SectorsInProgress]:
         """Return each miner's own, so that what goes wrong with one of them stops no other."""
-        return [SectorsInProgress(sectors) for sectors in by_miner(self.sectors_in(*self.by_state)).values()]
+        return [
+            SectorsInProgress(sectors)
+            for sectors in sectors_group_by_miner(self.sectors_in(*self.by_state)).values()
+        ]
 
     def __str__(self) -> str:
         sectors = self.sectors_in(*self.by_state)
@@ -55,7 +58,7 @@ class SectorsInProgress:
         return [sector for state in states for sector in self.by_state[state]]
 
 
-def by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector]]:
+def sectors_group_by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector]]:
     """Group sectors by their miner."""
     groups: dict[Miner, list[Sector]] = defaultdict(list)
     for sector in sectors:
@@ -63,10 +66,10 @@ def by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector]]:
     return groups
 
 
-def step_console(sector: Sector, *, event: str, now: datetime, note: str = "", **data: Any) -> bool:
+def sector_console_step(sector: Sector, *, event: str, now: datetime, note: str = "", **data: Any) -> bool:
     """Step a sector unless it moved or was paused since it was read; return whether it was stepped."""
     with transaction.atomic():
-        job, fresh = job_locked(sector.pk)
+        job, fresh = job_lock(sector.pk)
         if fresh.state != sector.state or fresh.paused_at is not None:
             return False
         try:

@@ -15,12 +15,12 @@ from apps.sectors.errors.sectors import FailureUnknown
 from apps.sectors.models import Job, PipelineRun, Sector, StoreMove
 from apps.sectors.selectors.failures import CHANGES, failures_grouped
 from apps.sectors.services.audit import sector_audit
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import CHANGES_MAX, changes_request
 from apps.sectors.services.runs.decisions import run_retry
 from apps.sectors.services.runs.unsealing import unseal_retry
-from apps.sectors.services.sealing.steps import job_locked, sector_retry, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.services.stores.moves import moves_begin
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.pipeline import RECOVER_TO, SectorState
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NO_EARLIER_STATE: Final = _("it has no earlier state to go back to")
 
 
-def failure_get(key: str, *, viewer: Principal) -> FailureGroup:
+def failure_find(key: str, *, viewer: Principal) -> FailureGroup:
     """Return a group by its fingerprint.  Raises FailureUnknown."""
     group = next((one for one in failures_grouped(viewer) if one.key == key), None)
     if group is None:
@@ -53,7 +53,7 @@ def failures_retry(
     extensions are asked for again as they were, at their price of now.  Raises FailureUnknown, BadValue,
     NotAllowed, NodeUnavailable, NetworkUnknown.
     """
-    group = failure_get(key, viewer=by)
+    group = failure_find(key, viewer=by)
     if group.kind in CHANGES:
         if state not in (None, group.state):
             raise BadValue(str(NO_EARLIER_STATE), field="state")
@@ -82,7 +82,7 @@ def _retry(row: Failed, *, by: Principal, now: datetime, state: str | None) -> N
         moves_begin(row.from_store, target=row.to_store, numbers=[str(row.sector.uuid)], now=now, by=by)
 
 
-def change_of(group: FailureGroup) -> ChangeRequest:
+def change_request_read(group: FailureGroup) -> ChangeRequest:
     """Return what was asked for of all sectors of a group of failed changes."""
     first = cast("SectorChange", group.rows[0])
     return ChangeRequest(
@@ -96,7 +96,7 @@ def change_of(group: FailureGroup) -> ChangeRequest:
 def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Sector], list[tuple[Sector, str]]]:
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
-    request, work = change_of(group), sealing_context_now()
+    request, work = change_request_read(group), sealing_context_read()
     chosen, beyond = group.sectors[:CHANGES_MAX], group.sectors[CHANGES_MAX:]
     late = gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX)
     left = [(one, late) for one in beyond]
@@ -133,7 +133,7 @@ def sector_state_set(sector: Sector, *, state: str, reason: str, by: Principal, 
         raise BadValue(gettext("give a reason: it is kept in the history"), field="reason")
     if state not in list(SectorState) or state in ENDED_SECTORS:
         raise BadValue(gettext("unknown state, or one that cannot be set manually"), field="state")
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     if fresh.state in ENDED_SECTORS:
         raise Conflict(
             gettext("sector {number} is {state}, which is final").format(

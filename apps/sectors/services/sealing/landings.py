@@ -8,7 +8,11 @@ from django.utils.translation import gettext
 
 from apps.sectors.models import Sector
 from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
-from apps.sectors.services.sealing.console_steps import SectorsInProgress, by_miner, step_console
+from apps.sectors.services.sealing.console_steps import (
+    SectorsInProgress,
+    sector_console_step,
+    sectors_group_by_miner,
+)
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
@@ -33,17 +37,17 @@ def precommits_check(
     )
     count = 0
     landed = (sector for sector in in_progress.sectors_in(*states) if sector.is_interactive)
-    for miner, sectors in by_miner(landed).items():
+    for miner, sectors in sectors_group_by_miner(landed).items():
         found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
         gone = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
-        proven = sectors_proven(miner, sectors=gone, client=client, key=head.key)
+        proven = proven_sectors_read(miner, sectors=gone, client=client, key=head.key)
         for sector in sectors:
             there = found[sector.number]
             if sector.pk in proven:
                 continue  # by a commit that was given up: the next batch finds it
             if there is None:
                 note = gettext("the pre-commit is no longer on chain")
-                count += step_console(sector, event=SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
+                count += sector_console_step(sector, event=SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
             elif there.epoch != sector.precommit_epoch:
                 count += _precommit_moved(sector, epoch=there.epoch, now=now)
     return count
@@ -59,7 +63,7 @@ def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
                 precommit_epoch=epoch, updated_at=now
             )
         )
-    return step_console(
+    return sector_console_step(
         sector,
         event=SectorEvent.RESEED,
         now=now,
@@ -70,7 +74,7 @@ def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
     )
 
 
-def precommit_landed(
+def precommits_land(
     sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
     """Move sectors whose pre-commit is on the chain; returns those for which there is none."""
@@ -82,11 +86,13 @@ def precommit_landed(
         if there is None:
             absent.append(sector)
         else:
-            step_console(sector, event=SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=there.epoch)
+            sector_console_step(
+                sector, event=SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=there.epoch
+            )
     return absent
 
 
-def commit_landed(
+def commits_land(
     sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
     """Move sectors that the chain knows as proven; returns those that it does not."""
@@ -96,11 +102,11 @@ def commit_landed(
     absent = []
     for sector in sectors:
         there = found[sector.number]
-        if there is None or not is_ours(sector, sealed_cid=there.sealed_cid):
+        if there is None or not is_own_replica(sector, sealed_cid=there.sealed_cid):
             absent.append(sector)
             continue
         deadline, partition = places.get(sector.number, (None, None))
-        step_console(
+        sector_console_step(
             sector,
             event=SectorEvent.LAND_COMMIT,
             now=now,
@@ -113,17 +119,21 @@ def commit_landed(
     return absent
 
 
-def precommits_ours(miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str) -> set[int]:
+def own_precommits_read(
+    miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str
+) -> set[int]:
     """Return those of which the chain has the pre-commit of this very replica."""
     found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
     return {
         sector.pk
         for sector in sectors
-        if (there := found[sector.number]) is not None and is_ours(sector, sealed_cid=there.sealed_cid)
+        if (there := found[sector.number]) is not None and is_own_replica(sector, sealed_cid=there.sealed_cid)
     }
 
 
-def sectors_proven(miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str) -> set[int]:
+def proven_sectors_read(
+    miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str
+) -> set[int]:
     """Return the row ids of those that the chain has proven, with this very replica."""
     if not sectors:
         return set()
@@ -131,10 +141,10 @@ def sectors_proven(miner: Miner, *, sectors: Sequence[Sector], client: ChainClie
     return {
         sector.pk
         for sector in sectors
-        if (there := found[sector.number]) is not None and is_ours(sector, sealed_cid=there.sealed_cid)
+        if (there := found[sector.number]) is not None and is_own_replica(sector, sealed_cid=there.sealed_cid)
     }
 
 
-def is_ours(sector: Sector, *, sealed_cid: str) -> bool:
+def is_own_replica(sector: Sector, *, sealed_cid: str) -> bool:
     """Return whether the chain speaks of this sector's replica."""
     return sector.comm_r is not None and sealed_cid == str(commr_cid(bytes(sector.comm_r)))

@@ -101,7 +101,7 @@ def pieces_pack(work: SealingContext) -> None:
 
 def _miner_pack(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
-    pieces, asked_at = pieces_waiting(miner), packing_asked_at(miner)
+    pieces, asked_at = _waiting_pieces(miner), packing_request_read(miner)
     terms_epochs_note(work.client, pieces=pieces, key=work.head.key)
     for packed in pieces_plan(pieces, sector_size=miner.sector_size):
         if not is_due(packed, work=work, asked_at=asked_at):
@@ -119,7 +119,7 @@ def _miner_pack(miner: Miner, work: SealingContext) -> None:
         sector_pack(miner, packed=packed, work=work, taken=taken)
 
 
-def pieces_waiting(miner: Miner) -> list[Piece]:
+def _waiting_pieces(miner: Miner) -> list[Piece]:
     """Return a miner's pieces that wait for a new sector."""
     rows = Piece.objects.filter(miner=miner, state=PieceState.READY, purpose=PiecePurpose.ANY, has_data=True)
     return list(rows.select_related("miner").order_by("pk"))
@@ -143,10 +143,10 @@ def is_due(packed: PackedSector, *, work: SealingContext, asked_at: datetime | N
 
 def packing_plan(miner: Miner) -> list[PackedSector]:
     """Return the sectors that a miner's waiting pieces would begin now."""
-    return pieces_plan(pieces_waiting(miner), sector_size=miner.sector_size)
+    return pieces_plan(_waiting_pieces(miner), sector_size=miner.sector_size)
 
 
-def packing_ask(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:
+def packing_request(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:
     """Have the sectors of all pieces that wait begin with the next head, filled up with zeros; return them.
 
     Raises NotAllowed, NothingWaits.
@@ -166,7 +166,7 @@ def packing_ask(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSec
     return plan
 
 
-def packing_asked_at(miner: Miner) -> datetime | None:
+def packing_request_read(miner: Miner) -> datetime | None:
     """Return when somebody asked last that pieces wait no longer; None: nobody did."""
     found: datetime | None = getattr(getattr(miner, "batch_settings", None), "pack_asked_at", None)
     return found

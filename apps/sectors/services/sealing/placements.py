@@ -34,7 +34,7 @@ UNLANDED: Final = (*UNSENT, SnapState.UPDATE_SENT)
 """States of a snap-up in which the chain does not have its data yet."""
 
 
-def manifests_of(miner: Miner, *, numbers: Sequence[int]) -> dict[int, tuple[PieceActivationManifest, ...]]:
+def manifests_read(miner: Miner, *, numbers: Sequence[int]) -> dict[int, tuple[PieceActivationManifest, ...]]:
     """Return what the commit says of the pieces of sectors, by number, in order of place."""
     found: dict[int, list[PieceActivationManifest]] = defaultdict(list)
     for piece in Piece.objects.filter(miner=miner, sector_number__in=numbers).order_by("offset"):
@@ -42,13 +42,13 @@ def manifests_of(miner: Miner, *, numbers: Sequence[int]) -> dict[int, tuple[Pie
     return {number: tuple(manifests) for number, manifests in found.items()}
 
 
-def starts_of(sectors: Sequence[Sector]) -> dict[int, int]:
+def sector_start_epochs_read(sectors: Sequence[Sector]) -> dict[int, int]:
     """Return the epoch before which the data of a miner's sectors must be active, by number, where one is."""
     numbers = [sector.number for sector in sectors if has_data(sector)]
-    return last_epochs(sectors[0].miner, numbers=numbers) if numbers else {}
+    return piece_start_epochs_read(sectors[0].miner, numbers=numbers) if numbers else {}
 
 
-def last_epochs(miner: Miner, *, numbers: Sequence[int]) -> dict[int, int]:
+def piece_start_epochs_read(miner: Miner, *, numbers: Sequence[int]) -> dict[int, int]:
     """Return the epoch before which the pieces placed in sectors must be active, by number, where one is."""
     rows = Piece.objects.filter(miner=miner, sector_number__in=numbers)
     rows = rows.exclude(start_epoch=None, terms_epoch=None)
@@ -115,7 +115,7 @@ def pieces_recover(
     found = []
     for manifest in manifests:
         at = -(-at // manifest.size) * manifest.size
-        terms = terms_of(manifest)
+        terms = _activation_terms(manifest)
         rows = Piece.objects.filter(miner=miner, piece_cid=str(manifest.cid), **terms)
         rows = rows.exclude(state__in=UNCOMMITTED)
         piece = rows.first() or _recreated(miner, manifest, terms, now=now)
@@ -126,7 +126,9 @@ def pieces_recover(
     return found
 
 
-def pieces_found(miner: Miner, *, number: int, column: Sequence[dict[str, Any]], now: datetime) -> None:
+def waiting_pieces_place(
+    miner: Miner, *, number: int, column: Sequence[dict[str, Any]], now: datetime
+) -> None:
     """Note that a sector which a host has begun holds pieces that the backup has as waiting."""
     at = 0
     for part in pieces_of(column):
@@ -139,7 +141,7 @@ def pieces_found(miner: Miner, *, number: int, column: Sequence[dict[str, Any]],
         at += part.size
 
 
-def terms_of(manifest: PieceActivationManifest) -> dict[str, int | None]:
+def _activation_terms(manifest: PieceActivationManifest) -> dict[str, int | None]:
     """Return under what a message activates a piece."""
     key = manifest.verified_allocation_key
     deals = [decode(told.payload) for told in manifest.notify]

@@ -165,10 +165,10 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
     pledge = pledge_read(client, duration=life, sector_size=size, key=head.key)
     info = precommit_json(price_info(seal_proof=miner.seal_proof, expiration=expiration))
     is_interactive = RegisteredSealProof(miner.seal_proof).is_interactive
-    gas = {kind: gas_averages(miner, kind=kind) for kind in KINDS}
+    gas = {kind: gas_average_compute(miner, kind=kind) for kind in KINDS}
     base_fee = int(head.base_fee)
     costs = {
-        kind: gas_cost(GAS_FIRST[kind] if found is None else found, base_fee=base_fee)
+        kind: gas_cost_estimate(GAS_FIRST[kind] if found is None else found, base_fee=base_fee)
         for kind, found in gas.items()
     }
     return PledgePrice(
@@ -184,7 +184,7 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
     )
 
 
-def gas_averages(miner: Miner, *, kind: str) -> int | None:
+def gas_average_compute(miner: Miner, *, kind: str) -> int | None:
     """Return the gas per sector of the newest landed batches; None before the first."""
     landed = miner.batches.filter(kind=kind, state=BatchState.LANDED, exit_code=0).order_by("-pk")
     ids = dict(landed.values_list("pk", "message_id")[:LEARN_BATCHES])
@@ -196,17 +196,17 @@ def gas_averages(miner: Miner, *, kind: str) -> int | None:
     return sum(row.gas_used for row in messages) // sectors if sectors else None
 
 
-def gas_cost(gas: int, *, base_fee: int) -> int:
+def gas_cost_estimate(gas: int, *, base_fee: int) -> int:
     """Return attoFIL for so much gas, at the usual premium."""
     return gas * base_fee + gas * LIMIT_PERCENT // 100 * PREMIUM_USUAL
 
 
-def payers_of(miner: Miner, *, price: PledgePrice, count: int) -> list[Payer]:
+def payers_list(miner: Miner, *, price: PledgePrice, count: int) -> list[Payer]:
     """Return who pays for `count` more sectors, beside what is under way from the same addresses."""
-    return paying_of(miner, price=price).payers(count)
+    return payment_plan_make(miner, price=price).payers(count)
 
 
-def paying_of(miner: Miner, *, price: PledgePrice) -> Paying:
+def payment_plan_make(miner: Miner, *, price: PledgePrice) -> Paying:
     """Return who pays for more sectors of a miner, once what is under way is paid."""
     costs = tuple((sender_choose(miner, cost.use).address, cost) for cost in _costs(price))
     addresses = dict.fromkeys(address for address, _ in costs)

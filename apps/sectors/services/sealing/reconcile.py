@@ -14,14 +14,14 @@ from django.utils.translation import gettext
 
 from apps.sectors.models import Sector
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.sealing.console_steps import by_miner, step_console
+from apps.sectors.services.sealing.console_steps import sector_console_step, sectors_group_by_miner
 from apps.sectors.services.sealing.landings import (
-    commit_landed,
-    precommit_landed,
-    precommits_ours,
-    sectors_proven,
+    commits_land,
+    own_precommits_read,
+    precommits_land,
+    proven_sectors_read,
 )
-from apps.sectors.services.sealing.steps import console_failure
+from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
@@ -44,13 +44,13 @@ def landed_reconcile(
     """Take along those that the chain has already, of sectors that wait for a batch; returns the others."""
     waits = [sector for sector in sectors if sector.state == SectorState.PERSISTED]
     done = [sector for sector in sectors if sector.state == SectorState.C2_DONE]
-    there = precommits_ours(miner, sectors=waits, client=client, key=key)
-    there |= sectors_proven(miner, sectors=done, client=client, key=key)
+    there = own_precommits_read(miner, sectors=waits, client=client, key=key)
+    there |= proven_sectors_read(miner, sectors=done, client=client, key=key)
     for sector in sectors:
         if sector.pk in there:
             is_first = sector.state == SectorState.PERSISTED
             event = SectorEvent.SEND_PRECOMMIT if is_first else SectorEvent.SEND_COMMIT
-            step_console(sector, event=event, now=now, note=ON_CHAIN)
+            sector_console_step(sector, event=event, now=now, note=ON_CHAIN)
     if there:
         sectors_reconcile(Sector.objects.filter(pk__in=there), client=client, key=key, now=now)
     return [sector for sector in sectors if sector.pk not in there]
@@ -74,15 +74,15 @@ def stranded_reconcile(*, client: ChainClient, key: str, now: datetime) -> None:
 
 def sectors_reconcile(rows: QuerySet[Sector], *, client: ChainClient, key: str, now: datetime) -> None:
     """Land the sectors that the chain has, and let the others wait for a batch again."""
-    for miner, sectors in by_miner(rows.select_related("miner__tenant").order_by("pk")).items():
+    for miner, sectors in sectors_group_by_miner(rows.select_related("miner__tenant").order_by("pk")).items():
         for state, look, event in (
-            (SectorState.PRECOMMIT_SENT, precommit_landed, SectorEvent.FAIL_PRECOMMIT),
-            (SectorState.COMMIT_SENT, commit_landed, SectorEvent.FAIL_COMMIT),
+            (SectorState.PRECOMMIT_SENT, precommits_land, SectorEvent.FAIL_PRECOMMIT),
+            (SectorState.COMMIT_SENT, commits_land, SectorEvent.FAIL_COMMIT),
         ):
             here = [sector for sector in sectors if sector.state == state]
             if here:
                 for absent in look(here, miner=miner, client=client, key=key, now=now):
-                    step_console(absent, event=event, now=now, note=gettext("its batch has failed"))
+                    sector_console_step(absent, event=event, now=now, note=gettext("its batch has failed"))
 
 
 def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: datetime) -> None:
@@ -92,4 +92,4 @@ def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: dat
             error = gettext(
                 "the chain accepted its proof only until epoch {precommit_epoch}: abort it"
             ).format(precommit_epoch=sector.precommit_epoch + life)
-            console_failure(sector, error=error, level=Level.PERMANENT, now=now)
+            sector_console_fail(sector, error=error, level=Level.PERMANENT, now=now)

@@ -20,7 +20,7 @@ from apps.sectors.models import DAMOCLES, Job, JobEvent
 from apps.sectors.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.hosts.removals import sealing_folder_leave
-from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import BACK_TO, SectorEvent, SectorState
@@ -78,7 +78,7 @@ def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
 @transaction.atomic
 def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> bool:
     """Begin one sector again, if it still is where it was seen."""
-    job, fresh = job_locked(sector_id)
+    job, fresh = job_lock(sector_id)
     if fresh.state not in BOUND or fresh.paused_at is not None:
         return False
     stranded = _stranded(silent_since).filter(pk=job.pk).select_related("sticky_worker").first()

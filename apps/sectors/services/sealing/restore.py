@@ -26,8 +26,8 @@ from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.selectors.restored import lease_token_next, miners_unrecovered
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import FILES_REMOVED
-from apps.sectors.services.sealing.placements import pieces_found
-from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.sectors.services.sealing.placements import waiting_pieces_place
+from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.commands import Operation
@@ -175,7 +175,7 @@ def sector_restore(
     if plan.refusal:
         raise RestoreRefused(plan.refusal, field="sector")
     with transaction.atomic():
-        job, fresh = job_locked(sector.pk)
+        job, fresh = job_lock(sector.pk)
         Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=fresh.pk)  # as a scan that adopts it
         if refusal := _leftover_refusal(fresh):
             raise RestoreRefused(refusal, field="sector")
@@ -204,7 +204,7 @@ def _prove(
         fresh, event=SectorEvent.RESTORE_PROVEN, job=job, now=work.now, actor=by.actor, note=reason, **facts
     )
     _removals(job).filter(done_at=None).delete()
-    pieces_found(fresh.miner, number=fresh.number, column=pieces, now=work.now)
+    waiting_pieces_place(fresh.miner, number=fresh.number, column=pieces, now=work.now)
     # Whether it is active is compared at the next head.
     ActiveSectors.objects.filter(miner_id=fresh.miner_id).update(compared_height=None)
     return Restoration(fresh, state=plan.state, has_files=has_files, facts=plan.facts)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.sectors.onchain import precommits_read
-from apps.sectors.services.sealing.console_steps import SectorsInProgress, by_miner, step_console
-from apps.sectors.services.sealing.tickets import entropy_of
+from apps.sectors.services.sealing.console_steps import (
+    SectorsInProgress,
+    sector_console_step,
+    sectors_group_by_miner,
+)
+from apps.sectors.services.sealing.tickets import miner_entropy_encode
 from poolsite.filecoin.noninteractive import SEED
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.pipeline import SectorEvent, SectorState
@@ -26,7 +30,9 @@ def seeds_skip(in_progress: SectorsInProgress, *, now: datetime) -> int:
         if not sector.is_interactive:
             is_stored = sector.state == SectorState.PERSISTED
             event = SectorEvent.SKIP_PRECOMMIT if is_stored else SectorEvent.ASSIGN_SEED
-            count += step_console(sector, event=event, now=now, seed=SEED, seed_epoch=sector.ticket_epoch)
+            count += sector_console_step(
+                sector, event=event, now=now, seed=SEED, seed_epoch=sector.ticket_epoch
+            )
     return count
 
 
@@ -46,7 +52,7 @@ def seeds_assign(
         and sector.precommit_epoch is not None
         and head.height >= sector.precommit_epoch + wait
     ]
-    for miner, sectors in by_miner(due).items():
+    for miner, sectors in sectors_group_by_miner(due).items():
         numbers = [sector.number for sector in sectors]
         found = precommits_read(client, miner.address, numbers, head.key)
         for sector in sectors:
@@ -55,7 +61,9 @@ def seeds_assign(
                 continue  # the watch of its message sets this right
             epoch = there.epoch + network.pre_commit_challenge_delay
             seed = client.state_get_randomness_from_beacon(
-                Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, epoch, entropy=entropy_of(miner), key=head.key
+                Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, epoch, entropy=miner_entropy_encode(miner), key=head.key
             )
-            count += step_console(sector, event=SectorEvent.ASSIGN_SEED, now=now, seed=seed, seed_epoch=epoch)
+            count += sector_console_step(
+                sector, event=SectorEvent.ASSIGN_SEED, now=now, seed=seed, seed_epoch=epoch
+            )
     return count

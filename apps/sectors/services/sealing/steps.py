@@ -42,7 +42,7 @@ def sector_step(
 ) -> None:
     """Move a sector, write the event, and offer, hold back or end its job as the new state asks.
 
-    Call it in a transaction that holds the job's row lock (`job_locked`).  Raises WrongState, LostRace.
+    Call it in a transaction that holds the job's row lock (`job_lock`).  Raises WrongState, LostRace.
     """
     before, stage = sector.state, sector.stage
     if before in (SectorState.SEED_ASSIGNED, SectorState.C1_DONE) and event != SectorEvent.C1:
@@ -105,7 +105,7 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
         advance(job, "RESTORE" if job.state == JobState.FAILED else "OFFER", **data, **over)
 
 
-def job_locked(sector_id: int) -> tuple[Job, Sector]:
+def job_lock(sector_id: int) -> tuple[Job, Sector]:
     """Lock a sector's job and give both, fresh; every step of a sector holds this lock."""
     job = (
         Job.objects.select_for_update(of=("self",)).select_related("miner", "worker").get(sector_id=sector_id)
@@ -123,12 +123,12 @@ def sector_pause(sector: Sector, *, job: Job, error: str, level: str, now: datet
     publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
 
 
-def console_failure(
+def sector_console_fail(
     sector: Sector, *, error: str, level: str, now: datetime, not_before: datetime | None = None
 ) -> None:
     """Note that a chain step failed: paused if it is permanent, else tried again from `not_before` on."""
     with transaction.atomic():
-        job, fresh = job_locked(sector.pk)
+        job, fresh = job_lock(sector.pk)
         if fresh.state != sector.state or fresh.paused_at is not None:
             return
         JobEvent.objects.create(
@@ -163,7 +163,7 @@ def sector_retry(
 
     `by` goes into the audit log.  Raises NotPaused, WrongState.
     """
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     if fresh.paused_at is None:
         raise NotPaused(gettext("sector {number} is not paused").format(number=fresh.number))
     if state is not None and state != fresh.state:
@@ -197,7 +197,7 @@ def sector_retry(
 @transaction.atomic
 def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | None = None) -> Sector:
     """Pause a sector on a person's wish."""
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     if fresh.paused_at is None:
         before = copy(fresh)
         sector_pause(fresh, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
@@ -227,7 +227,7 @@ def sector_abort(
 
     Raises WrongState once the chain knows the sector as proven, CommitOnItsWay while it soon may.
     """
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     if _may_land(fresh):
         raise CommitOnItsWay(
             gettext("the commit of sector {number} may still land: wait for its message").format(

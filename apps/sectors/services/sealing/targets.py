@@ -30,7 +30,7 @@ from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.targets import missing, power_room
 from apps.sectors.services.sealing.pledge import miner_lock, pledge_create
-from apps.sectors.services.sealing.prices import payers_of, paying_of, pledge_price
+from apps.sectors.services.sealing.prices import payers_list, payment_plan_make, pledge_price
 from apps.sectors.states import Hold
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
@@ -212,7 +212,7 @@ def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str,
 
 def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str, int]:
     """Return for how many sectors there are funds that nothing under way will take, and why for none."""
-    paying, keep = paying_of(row.miner, price=price), int(row.balance_min)
+    paying, keep = payment_plan_make(row.miner, price=price), int(row.balance_min)
     if can_pay := paying.most(count, keep=keep):
         return Hold.NONE, "", can_pay
     for payer in paying.payers(1) if count else ():
@@ -264,7 +264,7 @@ def _pledge(
     kept = fresh.filter(pk=row.pk, updated_at=row.updated_at, look_at=row.look_at).first()
     if kept is None:  # somebody has changed or ended it meanwhile, or a later look has begun
         return Hold.NONE, ""
-    transaction_lock(FUNDS_LOCK, [payer.address for payer in payers_of(kept.miner, price=price, count=1)])
+    transaction_lock(FUNDS_LOCK, [payer.address for payer in payers_list(kept.miner, price=price, count=1)])
     held, reason, count = _payable(kept, min(count, missing(kept, now=now)), price)
     if count:
         pledge_create(kept.miner, count=count, actor=ACTOR, now=now, taken=taken)

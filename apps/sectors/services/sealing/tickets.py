@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
-from apps.sectors.services.sealing.console_steps import SectorsInProgress, by_miner, step_console
-from apps.sectors.services.sealing.landings import precommits_ours
+from apps.sectors.services.sealing.console_steps import (
+    SectorsInProgress,
+    sector_console_step,
+    sectors_group_by_miner,
+)
+from apps.sectors.services.sealing.landings import own_precommits_read
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.noninteractive import LOOKBACK
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -30,18 +34,18 @@ def tickets_assign(
     """Draw the ticket for sectors whose data is complete: old enough that no reorganisation changes it."""
     epoch = max(head.height - network.ticket_lookback, 0)
     count = 0
-    for miner, sectors in by_miner(in_progress.sectors_in(SectorState.TREE_D_BUILT)).items():
+    for miner, sectors in sectors_group_by_miner(in_progress.sectors_in(SectorState.TREE_D_BUILT)).items():
         ticket = client.state_get_randomness_from_tickets(
-            Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=head.key
+            Tag.SEAL_RANDOMNESS, epoch, entropy=miner_entropy_encode(miner), key=head.key
         )
-        kept = tickets_kept(miner, sectors=sectors, client=client, key=head.key)
+        kept = _kept_tickets(miner, sectors=sectors, client=client, key=head.key)
         for sector in sectors:
             drawn: dict[str, Any] = {} if sector.pk in kept else {"ticket": ticket, "ticket_epoch": epoch}
-            count += step_console(sector, event=SectorEvent.ASSIGN_TICKET, now=now, **drawn)
+            count += sector_console_step(sector, event=SectorEvent.ASSIGN_TICKET, now=now, **drawn)
     return count
 
 
-def entropy_of(miner: Miner) -> bytes:
+def miner_entropy_encode(miner: Miner) -> bytes:
     """Return what makes a miner's randomness its own."""
     return miner_entropy(address_parse(miner.address))
 
@@ -54,27 +58,27 @@ def tickets_check(
     old = [
         sector
         for sector in in_progress.sectors_in(*states_with(SectorEvent.RETICKET))
-        if (sector.ticket_epoch or 0) <= head.height - ticket_life(sector, network=network)
+        if (sector.ticket_epoch or 0) <= head.height - ticket_lifetime_read(sector, network=network)
     ]
-    for miner, sectors in by_miner(old).items():
-        kept = tickets_kept(miner, sectors=sectors, client=client, key=head.key)
+    for miner, sectors in sectors_group_by_miner(old).items():
+        kept = _kept_tickets(miner, sectors=sectors, client=client, key=head.key)
         for sector in sectors:
             if sector.pk in kept:
                 continue
-            life = ticket_life(sector, network=network)
+            life = ticket_lifetime_read(sector, network=network)
             note = gettext("the ticket is older than {epochs} epochs").format(epochs=life)
-            count += step_console(
+            count += sector_console_step(
                 sector, event=SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
             )
     return count
 
 
-def ticket_life(sector: Sector, *, network: Network) -> int:
+def ticket_lifetime_read(sector: Sector, *, network: Network) -> int:
     """Return how many epochs the chain takes a sector's ticket for."""
     return network.max_precommit_randomness_lookback if sector.is_interactive else LOOKBACK
 
 
-def tickets_kept(miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str) -> set[int]:
+def _kept_tickets(miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str) -> set[int]:
     """Return those sealed again whose pre-commit the chain has: another ticket would be another replica."""
     again = [one for one in sectors if one.precommit_epoch is not None and one.ticket is not None]
-    return precommits_ours(miner, sectors=again, client=client, key=key) if again else set()
+    return own_precommits_read(miner, sectors=again, client=client, key=key) if again else set()

@@ -9,7 +9,12 @@ from apps.core.live import Change, publish
 from apps.sectors.models import Sector, StoreCheck, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import moved_meanwhile
-from apps.sectors.services.stores.copies import condition_of, copies_forget, copy_note, copy_unread
+from apps.sectors.services.stores.copies import (
+    copies_forget,
+    copy_condition_compute,
+    copy_mark_unread,
+    copy_note,
+)
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from poolsite.wire.commands import Operation
 from poolsite.wire.store_checks import FileState
@@ -75,7 +80,7 @@ def _sector_of(order: WorkerCommand) -> Sector | None:
 def _note(
     check: StoreCheck, order: WorkerCommand, sector: Sector, files: Collection[CheckedFile], *, now: datetime
 ) -> None:
-    if condition_of(files) == CopyCondition.BAD and moved_meanwhile(sector, check.store, order):
+    if copy_condition_compute(files) == CopyCondition.BAD and moved_meanwhile(sector, check.store, order):
         _fail(check, order, sector, error=MOVES_HERE, now=now)
         return
     check.done += 1
@@ -102,4 +107,4 @@ def _fail(check: StoreCheck, order: WorkerCommand, sector: Sector, *, error: str
     check.done += 1
     check.unread += 1
     if sector.tenant_id == check.store.tenant_id:
-        copy_unread(sector, store=check.store, reason=error[:1_000], now=now)
+        copy_mark_unread(sector, store=check.store, reason=error[:1_000], now=now)

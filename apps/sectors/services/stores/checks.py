@@ -74,7 +74,7 @@ def check_begin(
     same = running.filter(state=StoreCheckState.RUNNING, sector=sector).first()
     if same is not None and not worker_is_away(same.worker, now=now):
         return same
-    host = reader(locked, now=now)
+    host = reader_choose(locked, now=now)
     if sector is not None and sector.comm_r is None:
         raise StoreRefused(gettext("the sector has no sealed files yet"))
     # What waits for a store that is away holds up nobody else.
@@ -114,7 +114,7 @@ def _single(host: Worker) -> QuerySet[StoreCheck]:
     return StoreCheck.objects.filter(worker=host, state=StoreCheckState.RUNNING, sector__isnull=False)
 
 
-def reader(store: Store, *, now: datetime) -> Worker:
+def reader_choose(store: Store, *, now: datetime) -> Worker:
     """Return the host that reads a store for a check, rather one without proofs.  Raises StoreRefused."""
     hosts = hosts_of_store(store, READABLE, now=now)
     if not hosts:
@@ -237,7 +237,7 @@ def _refill(check: StoreCheck) -> None:
 
 
 def _order(check: StoreCheck, sector: Sector, *, tries: int) -> None:
-    args = order_args(sector, store=check.store) | {
+    args = check_order_encode(sector, store=check.store) | {
         "check": str(check.uuid),
         "bytes_s": str(check.bytes_s),
         "tries": str(tries),
@@ -247,7 +247,7 @@ def _order(check: StoreCheck, sector: Sector, *, tries: int) -> None:
     )
 
 
-def order_args(sector: Sector, *, store: Store) -> dict[str, str]:
+def check_order_encode(sector: Sector, *, store: Store) -> dict[str, str]:
     """Return what an order to check a sector names."""
     return {
         "uid": store.uid,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def copy_note(sector: Sector, *, store: Store, files: Collection[CheckedFile], now: datetime) -> bool:
     """Save what was found of a sector's files in a store; return whether any is bad."""
-    condition = condition_of(files)
+    condition = copy_condition_compute(files)
     plain = (FileState.GOOD, FileState.NOTED, FileState.NOT_READ)
     facts: dict[str, Any] = {
         "condition": condition,
@@ -34,7 +34,7 @@ def copy_note(sector: Sector, *, store: Store, files: Collection[CheckedFile], n
     return condition == CopyCondition.BAD
 
 
-def copy_unread(sector: Sector, *, store: Store, reason: str, now: datetime) -> None:
+def copy_mark_unread(sector: Sector, *, store: Store, reason: str, now: datetime) -> None:
     """Save that a host could not look at a sector's files; what was found bad before stays so."""
     bad = SectorCopy.objects.filter(sector=sector, store=store, condition=CopyCondition.BAD)
     if not bad.update(reason=reason, checked_at=now):
@@ -50,7 +50,7 @@ def _save(sector: Sector, store: Store, facts: dict[str, Any], *, now: datetime)
     publish(Change("sector", str(sector.uuid), sector.tenant_id))
 
 
-def condition_of(files: Collection[CheckedFile]) -> CopyCondition:
+def copy_condition_compute(files: Collection[CheckedFile]) -> CopyCondition:
     """Return what a sector's files are as a whole."""
     states = {one.state for one in files}
     if states & BAD_FILES or not states:

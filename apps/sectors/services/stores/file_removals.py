@@ -15,9 +15,9 @@ from apps.sectors.errors.stores import FilesKept
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.selectors.ended_sectors import landed_termination
-from apps.sectors.services.hosts.removals import files_remove, hosts_with_files
-from apps.sectors.services.sealing.console_steps import by_miner
-from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.hosts.removals import file_hosts_find, files_remove
+from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
+from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.states import OPEN_MOVES
 from apps.users.services.audit import audit_record
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
@@ -56,7 +56,7 @@ def removals_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Fi
     Raises NodeRefused, NodeUnavailable.
     """
     plan: list[FileRemoval] = []
-    for miner, theirs in by_miner(sectors).items():
+    for miner, theirs in sectors_group_by_miner(sectors).items():
         numbers = [sector.number for sector in theirs]
         live = live_sectors_read(
             work.client, miner.address, numbers, size=miner.sector_size, key=work.head.key
@@ -67,7 +67,7 @@ def removals_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Fi
 
 def _planned(sector: Sector, work: SealingContext, *, is_live: bool) -> FileRemoval:
     refusal = gettext("it is still live on chain") if is_live else _refusal(sector, work)
-    hosts = () if refusal else tuple(hosts_with_files(sector, job=sector.job))
+    hosts = () if refusal else tuple(file_hosts_find(sector, job=sector.job))
     if not refusal and not hosts:
         refusal = gettext("no sealing host has its store {store}").format(store=sector.store).rstrip()
     return FileRemoval(sector, refusal=refusal, hosts=tuple(host.name for host in hosts))
@@ -159,7 +159,7 @@ def removals_request(
 
 def _order(sector: Sector, *, by: Principal, work: SealingContext, reason: str) -> bool:
     """Order the removal from the hosts of one sector; return False if that was done already."""
-    job, fresh = job_locked(sector.pk)
+    job, fresh = job_lock(sector.pk)
     Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=sector.pk)  # as a move does that begins
     is_moving = fresh.moves.filter(state__in=OPEN_MOVES).exists()
     if fresh.removal_asked_at is not None or fresh.state != sector.state or is_moving:

@@ -11,13 +11,13 @@ from apps.sectors.errors.stores import HostTold, StoreRefused
 from apps.sectors.models import Store, StoreFinding
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.checks import order_args, reader
+from apps.sectors.services.stores.checks import check_order_encode, reader_choose
 from apps.sectors.services.stores.findings import (
     FINDINGS_AT_ONCE,
     Planned,
     finding_order,
-    findings_picked,
-    orders_full_text,
+    findings_select,
+    full_orders_describe,
     orders_open,
     store_publish,
 )
@@ -73,12 +73,14 @@ def findings_adopt(
     Without `uuids`, of as many as a host is told of at a time.  Raises StoreRefused if none can be adopted.
     """
     locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
-    plan = adoptions_plan(findings_picked(locked, uuids=uuids, kind=FindingKind.ELSEWHERE), now=now)
+    plan = adoptions_plan(findings_select(locked, uuids=uuids, kind=FindingKind.ELSEWHERE), now=now)
     chosen = [one.finding for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
     host, later = findings_check(locked, chosen=chosen, action="store.adopt", by=by, now=now)
-    return [Planned(one.finding, orders_full_text(host)) if one.finding.pk in later else one for one in plan]
+    return [
+        Planned(one.finding, full_orders_describe(host)) if one.finding.pk in later else one for one in plan
+    ]
 
 
 def findings_check(
@@ -88,13 +90,16 @@ def findings_check(
 
     Call it in a transaction that has locked the store.  Raises StoreRefused.
     """
-    host = reader(store, now=now)
+    host = reader_choose(store, now=now)
     room = FINDINGS_AT_ONCE - orders_open(host)
     if room <= 0:
-        raise HostTold(orders_full_text(host))
+        raise HostTold(full_orders_describe(host))
     for finding in chosen[:room]:
         if finding.sector is not None:
-            args = order_args(finding.sector, store=store) | {"store": finding.sector.store, "quick": "yes"}
+            args = check_order_encode(finding.sector, store=store) | {
+                "store": finding.sector.store,
+                "quick": "yes",
+            }
             finding_order(
                 finding,
                 host=host,
@@ -110,7 +115,7 @@ def findings_check(
     return host, {one.pk for one in chosen[room:]}
 
 
-def adoptable_next(rows: QuerySet[StoreFinding], *, now: datetime) -> list[StoreFinding]:
+def adoptable_findings_list(rows: QuerySet[StoreFinding], *, now: datetime) -> list[StoreFinding]:
     """Return the next of these findings that may be adopted, as many as a host is told of at a time."""
     rows = rows.filter(kind=FindingKind.ELSEWHERE, state=FindingState.FOUND)
     rows, after = rows.select_related("sector__miner", "store__tenant").order_by("pk"), 0

@@ -11,11 +11,11 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.models import JobEvent, Sector, StoreFinding
 from apps.sectors.selectors.hosts import is_uuid
-from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.check_results import NOTHING_TOLD
-from apps.sectors.services.stores.copies import condition_of, copies_forget
+from apps.sectors.services.stores.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.stores.events import event_write
-from apps.sectors.services.stores.findings import findings_locked
+from apps.sectors.services.stores.findings import findings_lock
 from apps.sectors.services.stores.missing_files import missing_drop
 from apps.sectors.services.stores.moves import unchanged_lock
 from apps.sectors.states import CopyCondition, FindingKind, FindingState
@@ -51,7 +51,7 @@ def findings_note(
         return
     told = {one.command: one.files for one in checked}
     rows = StoreFinding.objects.filter(uuid__in=[*filter(is_uuid, known)], store__tenant_id=worker.tenant_id)
-    for finding in findings_locked(rows.values_list("pk", flat=True)):
+    for finding in findings_lock(rows.values_list("pk", flat=True)):
         order = known[str(finding.uuid)]
         error = errors.get(str(order.uuid), "")[:1_000]
         if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
@@ -74,14 +74,16 @@ def _files_refusal(files: Collection[CheckedFile] | None) -> str:
     bad = [
         f"{one.name}: {str(one.state).replace('_', ' ').lower()}" for one in files if one.state in BAD_FILES
     ]
-    return "; ".join(bad)[:1_000] or (gettext("no files") if condition_of(files) == CopyCondition.BAD else "")
+    return "; ".join(bad)[:1_000] or (
+        gettext("no files") if copy_condition_compute(files) == CopyCondition.BAD else ""
+    )
 
 
 def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str:
     """Record the store in the sector's row; return why not, or an empty text."""
     if finding.sector is None:
         return gettext("its record no longer exists")
-    job, sector = job_locked(finding.sector.pk)
+    job, sector = job_lock(finding.sector.pk)
     try:
         unchanged_lock(sector)
     except DomainError as error:
@@ -127,7 +129,7 @@ def findings_end(worker: Worker, *, now: datetime) -> None:
     """Withdraw what a host was told to do with findings, as it is retired; call it in a transaction."""
     orders = worker.commands.filter(done_at=None, args__has_key="finding")
     uuids = [str(one.args["finding"]) for one in orders]
-    for finding in findings_locked(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
+    for finding in findings_lock(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
         if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
             event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
             advance(finding, event, error=gettext("its host was retired"), updated_at=now)

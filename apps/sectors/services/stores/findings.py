@@ -37,7 +37,7 @@ class Planned:
     refusal: str = ""
 
 
-def findings_picked(store: Store, *, uuids: Collection[str] | None, kind: str = "") -> list[StoreFinding]:
+def findings_select(store: Store, *, uuids: Collection[str] | None, kind: str = "") -> list[StoreFinding]:
     """Return what waits for somebody of a store's last scan: of these uuids, or all of a kind.
 
     Raises StoreRefused.
@@ -57,14 +57,14 @@ def orders_open(host: Worker) -> int:
     return host.commands.filter(done_at=None, args__has_key="finding").count()
 
 
-def orders_full_text(host: Worker) -> str:
+def full_orders_describe(host: Worker) -> str:
     """Return that a host is told of as many findings as it may be."""
     return gettext("{host} handles {limit} findings at a time: try again once these are done").format(
         host=host.name, limit=FINDINGS_AT_ONCE
     )
 
 
-def findings_locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:
+def findings_lock(pks: Iterable[int]) -> QuerySet[StoreFinding]:
     """Lock findings, in the order in which all do.  Run it in a transaction."""
     rows = StoreFinding.objects.select_for_update(of=("self",)).filter(pk__in=list(pks))
     return rows.select_related("sector__miner", "store__tenant").order_by("pk")

@@ -20,15 +20,15 @@ from apps.sectors.onchain import precommits_read
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.selectors.store_scans import ACTABLE, findings_waiting
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.checks import reader
+from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.services.stores.findings import (
     FINDINGS_AT_ONCE,
     NONE_WAITS,
     Planned,
     finding_order,
-    findings_locked,
-    findings_picked,
-    orders_full_text,
+    findings_lock,
+    findings_select,
+    full_orders_describe,
     orders_open,
     store_publish,
 )
@@ -61,14 +61,14 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
             by_miner[one.finding.miner_id].append(one.finding)
     for miner_id, theirs in by_miner.items():
         numbers = [one.number for one in theirs if one.number is not None]
-        known = numbers_on_chain(miner_id, numbers=numbers, work=work)
+        known = chain_numbers_read(miner_id, numbers=numbers, work=work)
         for finding in theirs:
             if finding.number in known:
                 plan[finding.pk] = Planned(finding, "the sector is on chain")
     return list(plan.values())
 
 
-def numbers_on_chain(miner_id: int, *, numbers: Sequence[int], work: SealingContext) -> set[int]:
+def chain_numbers_read(miner_id: int, *, numbers: Sequence[int], work: SealingContext) -> set[int]:
     """Return which sectors of a miner the chain has, proven or pre-committed.
 
     Raises NodeRefused, NodeUnavailable.
@@ -79,7 +79,7 @@ def numbers_on_chain(miner_id: int, *, numbers: Sequence[int], work: SealingCont
     return {*live, *(number for number, one in promised.items() if one is not None)}
 
 
-def leftovers_next(store: Store, *, work: SealingContext) -> list[Planned]:
+def removable_leftovers_list(store: Store, *, work: SealingContext) -> list[Planned]:
     """Return the next leftovers that can be removed, as many as a host is told of at a time, and what stays.
 
     Raises NodeRefused, NodeUnavailable.
@@ -157,13 +157,13 @@ def leftovers_remove(
     Raises StoreRefused if none is left, or not the `count` that somebody has confirmed; NodeRefused,
     NodeUnavailable.
     """
-    plan = leftovers_plan(findings_picked(store, uuids=uuids), work=work)
+    plan = leftovers_plan(findings_select(store, uuids=uuids), work=work)
     chosen = [one.finding.pk for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
     with transaction.atomic():
-        host = reader(store, now=work.now)
-        rows = _with_sectors_locked(findings_locked(chosen))
+        host = reader_choose(store, now=work.now)
+        rows = _with_sectors_locked(findings_lock(chosen))
         refusals = _removal_refusals(rows, now=work.now)
         changed = {one.pk: FASTER for one in rows if one.state not in ACTABLE}
         told = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
@@ -176,7 +176,7 @@ def leftovers_remove(
                 )
             )
         if orders_open(host) + len(told) > FINDINGS_AT_ONCE:
-            raise HostTold(orders_full_text(host))
+            raise HostTold(full_orders_describe(host))
         for finding in told:
             args = {"uid": store.uid, "miner_id": str(finding.miner_id), "number": str(finding.number)}
             args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}
@@ -211,7 +211,7 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
     if not by_finding:
         return set()
     rows = StoreFinding.objects.filter(uuid__in=[*by_finding], state=FindingState.REMOVING)
-    copies = [one for one in findings_locked(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
+    copies = [one for one in findings_lock(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
     own, withdrawn = OwnStores([one.sector for one in copies], now=now), set()
     for finding in copies:
         if finding.sector is None or not (fault := own.fault(finding.sector)):

@@ -21,7 +21,7 @@ from apps.sectors.models import Sector, Store, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
-from apps.sectors.services.stores.moves import moves_locked, moves_lose
+from apps.sectors.services.stores.moves import moves_lock, moves_lose
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
@@ -137,7 +137,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
 
     Its open moves end.  Raises BadValue for another name, StoreRefused while a host reads it or has lately.
     """
-    moves = moves_locked(store)
+    moves = moves_lock(store)
     locked = Store.objects.select_for_update().get(pk=store.pk)
     if confirm.strip() != locked.name:
         raise BadValue(gettext("type {store} to confirm").format(store=locked.name), field="confirm")

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services.sealing.steps import job_locked
+from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.check_results import NOTHING_TOLD
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.events import event_write
@@ -59,7 +59,7 @@ def missing_drop(
         return gettext("its files are there: scan again")
     if finding.sector is None:
         return gettext("its record no longer exists")
-    job, sector = job_locked(finding.sector.pk)
+    job, sector = job_lock(finding.sector.pk)
     try:
         unchanged_lock(sector)
     except DomainError as error:

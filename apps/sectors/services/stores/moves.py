@@ -48,7 +48,7 @@ def moves_begin(
 
     Raises StoreRefused.
     """
-    worker = mover(source, target=target, now=now)
+    worker = mover_choose(source, target=target, now=now)
     rows = Sector.objects.select_for_update(of=("self",)).filter(
         tenant_id=source.tenant_id,
         store=source.name,
@@ -110,7 +110,7 @@ def unchanged_lock(sector: Sector) -> None:
     unchanged_require(sector)
 
 
-def mover(source: Store, *, target: Store, now: datetime) -> Worker:
+def mover_choose(source: Store, *, target: Store, now: datetime) -> Worker:
     """Return the host that copies: it reads the one store and writes the other.  Raises StoreRefused.
 
     Refused, too, where no prover reads the new one: windows would be missed.
@@ -162,7 +162,7 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
         _end(row, why=gettext("its host was retired"), now=now, comes_back=False)
 
 
-def moves_locked(store: Store) -> list[StoreMove]:
+def moves_lock(store: Store) -> list[StoreMove]:
     """Lock the open moves out of a store and into it; call it before the store's row is locked."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(state__in=OPEN_MOVES)
     rows = rows.filter(Q(from_store=store) | Q(to_store=store)).order_by("pk")

@@ -83,13 +83,13 @@ def store_attach(worker: Worker, *, path: str, is_new: bool, by: Principal) -> W
 def store_detach(attachment: StoreAttachment, *, now: datetime, by: Principal) -> WorkerCommand:
     """Order a host to detach a store; its files stay.  Raises StoreRefused."""
     store = Store.objects.select_for_update(no_key=True).get(pk=attachment.store_id)
-    if reason := detach_refusal(attachment, now=now):
+    if reason := detach_refusal_explain(attachment, now=now):
         raise StoreRefused(reason)
     target = gettext("{store} of {worker}").format(store=store.name, worker=attachment.worker.name)
     return _order(attachment.worker, Operation.DETACH, {"uid": store.uid}, by=by, target=target)
 
 
-def detach_refusal(attachment: StoreAttachment, *, now: datetime) -> str:
+def detach_refusal_explain(attachment: StoreAttachment, *, now: datetime) -> str:
     """Return why a host must keep a store; empty: it need not.
 
     A prover must while sectors in it, or on their way there, are to be proven and no other prover that is

@@ -19,8 +19,12 @@ from apps.core.live import Change, publish
 from apps.sectors.errors.stores import HostTold, StoreRefused
 from apps.sectors.models import Sector, Store, StoreScan
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.checks import reader
-from apps.sectors.services.stores.finding_adoptions import adoptable_next, findings_adopt, findings_check
+from apps.sectors.services.stores.checks import reader_choose
+from apps.sectors.services.stores.finding_adoptions import (
+    adoptable_findings_list,
+    findings_adopt,
+    findings_check,
+)
 from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE
 from apps.sectors.services.stores.missing_files import missing_plan
 from apps.sectors.services.stores.scan_comparison import FINDINGS_MAX
@@ -66,7 +70,7 @@ def redeclaration_plan(store: Store, *, now: datetime, most: int | None = None) 
     last = store.scans.filter(state=ScanState.DONE).order_by("-pk").first()
     known = None if last is None else last.counts
     return RedeclarationPlan(
-        host=reader(store, now=now).name,
+        host=reader_choose(store, now=now).name,
         sectors=(rows if most is None else rows[: most + 1]).count(),
         missing=None if known is None else known.get(FindingKind.MISSING, 0),
         elsewhere=None if known is None else known.get(FindingKind.ELSEWHERE, 0),
@@ -130,8 +134,8 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
     if drops and not scan.known:
         drops, error = False, NOTHING_THERE
     try:
-        reader(store, now=now)
-        if found := adoptable_next(store.findings.all(), now=now):
+        reader_choose(store, now=now)
+        if found := adoptable_findings_list(store.findings.all(), now=now):
             findings_adopt(store, uuids=[str(one.uuid) for one in found], now=now, by=by)
             return None
         if drops and (lost := _missing_next(store)):

@@ -14,7 +14,7 @@ from apps.sectors.models import Store, StoreScan, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.check_results import NOTHING_TOLD
-from apps.sectors.services.stores.checks import reader
+from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.states import ScanState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.commands import Operation
@@ -43,7 +43,7 @@ def scan_begin(
     same = running.select_related("worker", "store").first()
     if same is not None and (same.told is not None or not worker_is_away(same.worker, now=now)):
         return same
-    host = reader(locked, now=now)
+    host = reader_choose(locked, now=now)
     if same is not None:
         scan_fail(same, error=gettext("{host} is offline").format(host=same.worker.name), now=now)
     asked = {"redeclares": redeclares, "drops_missing": drops_missing}

@@ -27,7 +27,7 @@ from apps.sectors.services.jobs import reports, stage_events
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.steps import (
-    job_locked,
+    job_lock,
     sector_abort,
     sector_retry,
     sector_step,
@@ -294,7 +294,9 @@ class World:
             return ""
         may = self.is_newest(one) and self.known(one).holder is not None
         try:
-            reports.job_progress(one.job.id, progress=one.progress, tenant_id=tenant().pk, now=self.seen.now)
+            reports.job_progress_record(
+                one.job.id, progress=one.progress, tenant_id=tenant().pk, now=self.seen.now
+            )
         except LeaseLost:
             assert not may, "a holder could not renew"
         else:
@@ -304,7 +306,9 @@ class World:
 
     def said(self, one: Held, event: Event, *, of: str = "alice") -> EventAnswer | None:
         try:
-            return stage_events.job_event(one.job.id, event=event, tenant_id=tenant(of).pk, now=self.seen.now)
+            return stage_events.job_event_record(
+                one.job.id, event=event, tenant_id=tenant(of).pk, now=self.seen.now
+            )
         except REFUSED:
             return None
 
@@ -432,7 +436,7 @@ class World:
         """Assign the tickets that sectors wait for."""
         waiting = [one for one in self.open() if one.state == TICKET and not one.is_paused]
         for known in waiting:
-            job, sector = job_locked(known.sector_id)
+            job, sector = job_lock(known.sector_id)
             sector_step(
                 sector, event="ASSIGN_TICKET", job=job, now=self.seen.now, ticket=DIGEST, ticket_epoch=1
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.sectors.services.hosts.registration import worker_register
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.services.jobs.stage_events import job_event
+from apps.sectors.services.jobs.stage_events import job_event_record
 from poolsite.wire.hosts import Register
 from poolsite.wire.job_inputs import Piece
 from poolsite.wire.job_reports import Event, EventAnswer, StageOutputs
@@ -57,4 +57,6 @@ def report(
 ) -> EventAnswer:
     """Report the end of a stage, one number after the last that the assignment knows."""
     facts = {"token": job.token, "seq": job.seq + 1, "outputs": OUTPUTS.get(event), **change}
-    return job_event(job.id, event=Event(state=state, event=event, **facts), tenant_id=tenant(of).pk, now=at)
+    return job_event_record(
+        job.id, event=Event(state=state, event=event, **facts), tenant_id=tenant(of).pk, now=at
+    )

@@ -10,7 +10,7 @@ from apps.sectors.params import expiration_choose
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
-from apps.sectors.services.batches.forms import BatchEntry, fitting
+from apps.sectors.services.batches.forms import BatchEntry, batch_entries_fit
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.batches import NETWORK, waiting, work
@@ -180,8 +180,8 @@ def test_a_message_takes_no_more_proofs_than_fit_but_one_always() -> None:
     parts = [BatchEntry(sector=sector, value=0, proof=bytes(30_000)) for sector in sectors]
     policy = SealingPolicy(commit_batch_bytes=60_000)
 
-    assert len(fitting(parts, policy=policy)) == 2
-    assert len(fitting(parts, policy=SealingPolicy(commit_batch_bytes=1))) == 1
+    assert len(batch_entries_fit(parts, policy=policy)) == 2
+    assert len(batch_entries_fit(parts, policy=SealingPolicy(commit_batch_bytes=1))) == 1
 
 
 @pytest.mark.parametrize("wished", [0, 540 * 2880, 10**9])

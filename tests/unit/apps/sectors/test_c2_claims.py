@@ -18,7 +18,7 @@ from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take
 from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
-from apps.sectors.services.sealing.steps import job_locked, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_step
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories
 from tests.people import tenant
@@ -141,7 +141,7 @@ def test_after_c2_the_sector_is_its_own_hosts_again(django_capture_on_commit_cal
     with django_capture_on_commit_callbacks(execute=True):
         report(taken, "C2", state="C1_DONE")
 
-    job, sector = job_locked(Sector.objects.get().pk)
+    job, sector = job_lock(Sector.objects.get().pk)
     assert (sector.state, job.is_portable, c1_is_here(job, sector)) == ("C2_DONE", False, False)
     sector_step(sector, event="SEND_COMMIT", job=job, now=NOON)
     sector_step(sector, event="LAND_COMMIT", job=job, now=NOON)
@@ -154,7 +154,7 @@ def test_another_seed_takes_it_back_from_the_guest(django_capture_on_commit_call
     handed_over(first)
     (taken,) = claim(second, new_sectors=0)
 
-    job, sector = job_locked(Sector.objects.get().pk)
+    job, sector = job_lock(Sector.objects.get().pk)
     with django_capture_on_commit_callbacks(execute=True):
         sector_step(sector, event="RESEED", job=job, now=NOON, seed=None, seed_epoch=None)
         sector_step(sector, event="ASSIGN_SEED", job=job, now=NOON, seed=bytes(32), seed_epoch=12)

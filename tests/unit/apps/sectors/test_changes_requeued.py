@@ -42,7 +42,7 @@ class Changes:
         self.height, self.is_open = 1000, False
         self.policy = SealingPolicy()
         self.sectors: list[Sector] = [factories.sector(self.miner, state="PROVING") for _ in range(2)]
-        of_extensions = push.batch_last_epoch
+        of_extensions = push.change_last_epoch_compute
 
         def last_epoch(batch: Batch, *, work: Any) -> int | None:
             return of_extensions(batch, work=work) if batch.kind == "extend" else self.last_epoch(batch)
@@ -51,14 +51,14 @@ class Changes:
             "_priced": lambda _miner, _kind, changes, _work: [(one, self.price()) for one in changes],
             "messages_try": lambda *_args, **_named: [SimpleNamespace(exit_code=0, error="")],
             "trial_message": lambda **_: None,
-            "change_params": lambda *_args, **_named: b"",
+            "change_params_encode": lambda *_args, **_named: b"",
             "sender_choose": lambda *_args, **_named: SimpleNamespace(address=factories.bls(1)),
             "restore_check": lambda **_: None,
         }.items():
             monkeypatch.setattr(sending, name, act)
         monkeypatch.setattr(push, "message_push", self.push)
         for module in (push, following):
-            monkeypatch.setattr(module, "batch_last_epoch", last_epoch)
+            monkeypatch.setattr(module, "change_last_epoch_compute", last_epoch)
 
     def price(self) -> Any:
         """Return what a change does; while its deadline is open it is not sent."""

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 
 from apps.sectors.models import Job, JobEvent, StoreScan, Worker
-from apps.sectors.services.damocles.hosts import damocles_host
+from apps.sectors.services.damocles.hosts import damocles_host_register
 from apps.sectors.services.damocles.proofs import proofs_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.stores.events import event_write
@@ -36,7 +36,7 @@ def asking() -> Principal:
 
 @pytest.fixture
 def prover(asking: Principal) -> Worker:
-    return damocles_host(asking, name="w1", now=NOON)
+    return damocles_host_register(asking, name="w1", now=NOON)
 
 
 def leased(worker: Worker, *uuids: UUID) -> list[Job]:

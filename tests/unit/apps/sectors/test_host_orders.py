@@ -8,7 +8,7 @@ import pytest
 
 from apps.sectors.errors.hosts import UpgradeUnknown
 from apps.sectors.models import Worker
-from apps.sectors.services.hosts.commands import commands_open, worker_command
+from apps.sectors.services.hosts.commands import commands_open, worker_command_enqueue
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import VERSION
@@ -27,7 +27,7 @@ def ops(worker: Worker) -> list[str]:
 
 
 def order(worker: Worker, op: Operation) -> None:
-    worker_command(worker, op=op, args={}, actor="ann")
+    worker_command_enqueue(worker, op=op, args={}, actor="ann")
 
 
 def heard(worker: Worker, **said: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.sectors.services.runs.update_windows import LEAD_EPOCHS, last_mutable
+from apps.sectors.services.runs.update_windows import LEAD_EPOCHS, last_mutable_epoch_compute
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
 from poolsite.filecoin.policy import TEST
 
@@ -13,7 +13,7 @@ INDEX = 2
 def test_an_update_waits_until_its_deadline_is_closed_in_the_next_epoch() -> None:
     def last(height: int) -> int | None:
         current = deadline_info(0, height // TEST.proving.window, height, TEST.proving)
-        return last_mutable(current, index=INDEX, height=height)
+        return last_mutable_epoch_compute(current, index=INDEX, height=height)
 
     for height in range(60):
         tried = (

@@ -17,7 +17,11 @@ from apps.sectors.selectors.store_scans import counts_text
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.stores import finding_adoptions, findings, leftover_removals
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
-from apps.sectors.services.stores.leftover_removals import leftovers_next, leftovers_plan, leftovers_remove
+from apps.sectors.services.stores.leftover_removals import (
+    leftovers_plan,
+    leftovers_remove,
+    removable_leftovers_list,
+)
 from apps.sectors.services.stores.move_steps import moves_continue
 from apps.sectors.services.stores.moves import moves_begin, unchanged_lock
 from poolsite.wire.commands import Operation
@@ -174,12 +178,12 @@ def test_what_can_go_is_found_behind_what_stays_and_what_has_gone(
 ) -> None:
     monkeypatch.setattr(leftover_removals, "FINDINGS_AT_ONCE", 2)
     store, at_work = scanned(worker), work(monkeypatch, live=[8])
-    plan = leftovers_next(store, work=at_work)
+    plan = removable_leftovers_list(store, work=at_work)
     going = {one.finding.name for one in plan if not one.refusal}
     assert going == {"s-t01000-9", "s-t01000-10"}
     removed(store, at_work, *going, count=2)
     beat(worker)
-    assert not [one for one in leftovers_next(store, work=at_work) if not one.refusal]
+    assert not [one for one in removable_leftovers_list(store, work=at_work) if not one.refusal]
 
     store.findings.all().delete()
     gone = (
@@ -189,7 +193,7 @@ def test_what_can_go_is_found_behind_what_stays_and_what_has_gone(
     assert scan_card(store)["may_remove"] is False
     StoreFinding.objects.create(store=store, kind="HALF", name="s-t01000-700", miner_id=1000, number=700)
     assert scan_card(store)["may_remove"] is True
-    [planned] = leftovers_next(store, work=at_work)
+    [planned] = removable_leftovers_list(store, work=at_work)
     assert (planned.finding.number, planned.refusal) == (700, "")
 
 

@@ -7,14 +7,14 @@ import pytest
 from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.sectors.models import HostReport, Worker, WorkerCommand
-from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.registration import worker_register
 from apps.sectors.services.hosts.settings import (
-    settings_wanted,
     shared_settings_set,
     values_read,
     worker_group_set,
+    worker_settings_resolve,
     worker_settings_set,
 )
 from poolsite.wire.commands import Operation
@@ -45,7 +45,7 @@ def registered(
 
 
 def plan(worker: Worker, **slots: str) -> WorkerCommand:
-    return worker_command(worker, op=Operation.SET_PLAN, args=slots, actor="ann")
+    return worker_command_enqueue(worker, op=Operation.SET_PLAN, args=slots, actor="ann")
 
 
 def test_what_is_shown_is_what_the_host_obeys():
@@ -111,7 +111,7 @@ def test_each_level_reaches_the_hosts_that_it_is_for():
     shared_settings_set({"slots.PC1": 2}, tenant=tenant("alice"), actor="ann")
     shared_settings_set({"slots.PC1": 3}, tenant=tenant("alice"), group="gpu", actor="ann")
 
-    wanted = [settings_wanted(Worker.objects.get(pk=one.pk)) for one in (ours, ours_grouped, theirs)]
+    wanted = [worker_settings_resolve(Worker.objects.get(pk=one.pk)) for one in (ours, ours_grouped, theirs)]
     assert wanted == [
         {"pool.slots.PC1": "1", "tenant.slots.PC1": "2"},
         {"pool.slots.PC1": "1", "tenant.slots.PC1": "2", "group.slots.PC1": "3"},
@@ -170,7 +170,7 @@ def test_a_threads_settings_are_its_hosts_alone():
     worker_settings_set(worker, values=values, actor="ann")
 
     worker.refresh_from_db()
-    assert settings_wanted(worker) == {
+    assert worker_settings_resolve(worker) == {
         "host.sealing.max_retries": "3",
         "thread.threads.2.allowed_miners": "f01000 f01001",
     }
@@ -205,4 +205,4 @@ def test_a_rule_that_is_taken_away_is_no_longer_told():
     worker_settings_set(worker, values=values_read({"sealing.enable_deals": ""}), actor="ann")
 
     worker.refresh_from_db()
-    assert settings_wanted(worker) == {}
+    assert worker_settings_resolve(worker) == {}

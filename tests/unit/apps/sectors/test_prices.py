@@ -15,9 +15,9 @@ from apps.miners.states import Use
 from apps.sectors.services.sealing.prices import (
     GAS_FIRST,
     PledgePrice,
-    gas_averages,
-    payers_of,
-    paying_of,
+    gas_average_compute,
+    payers_list,
+    payment_plan_make,
     pledge_price,
 )
 from apps.sectors.states import BatchKind, BatchState
@@ -87,8 +87,8 @@ def test_gas_is_learnt_from_landed_batches_by_sector():
     landed(miner, BatchKind.PRE_COMMIT, sectors=1, gas_used=14_000)
     landed(factories.miner(), BatchKind.PRE_COMMIT, sectors=1, gas_used=99_000)
 
-    assert gas_averages(miner, kind=BatchKind.PRE_COMMIT) == 11_000
-    assert gas_averages(miner, kind=BatchKind.COMMIT) is None
+    assert gas_average_compute(miner, kind=BatchKind.PRE_COMMIT) == 11_000
+    assert gas_average_compute(miner, kind=BatchKind.COMMIT) is None
 
 
 def test_a_node_that_is_away_gives_no_price():
@@ -100,7 +100,7 @@ def test_one_address_pays_both_messages():
     miner = factories.miner()
     factories.wallet(miner.worker, balance=100)
 
-    [payer] = payers_of(miner, price=PRICE, count=2)
+    [payer] = payers_list(miner, price=PRICE, count=2)
 
     assert payer.address == miner.worker
     assert (payer.needs, payer.promised, payer.left) == (2 * 15, 0, 70)
@@ -110,14 +110,14 @@ def test_the_miners_balance_pays_first():
     miner = factories.miner()
     factories.wallet(miner.worker, balance=100)
 
-    paying = paying_of(miner, price=replace(PRICE, available=8))
+    paying = payment_plan_make(miner, price=replace(PRICE, available=8))
 
     funds = paying.funds(2)
     assert (funds.needed, funds.from_balance, funds.sent) == (2 * 12, 8, 16)
     [payer] = paying.payers(2)
     assert (payer.needs, payer.left) == (2 * 15 - 8, 78)
     assert (paying.most(20), paying.most(20, keep=90)) == (7, 1), "(100 + 8) / 15, and with 90 kept"
-    none_sent = paying_of(miner, price=replace(PRICE, is_sent=False)).funds(2)
+    none_sent = payment_plan_make(miner, price=replace(PRICE, is_sent=False)).funds(2)
     assert (none_sent.from_balance, none_sent.sent) == (24, 0)
 
 
@@ -127,7 +127,7 @@ def test_what_is_under_way_takes_the_miners_balance_first():
     factories.sector(miner, state=SectorState.PC1_DONE)
 
     for available, own, promised in ((8, 0, 6 + 9 - 8), (20, 8, 6 + 9 - 12)):
-        paying = paying_of(miner, price=replace(PRICE, available=available))
+        paying = payment_plan_make(miner, price=replace(PRICE, available=available))
         [payer] = paying.payers(1)
         assert (paying.own, payer.promised) == (own, promised)
 
@@ -140,7 +140,7 @@ def test_sectors_under_way_take_their_part_first():
     factories.sector(miner, state=SectorState.COMMIT_LANDED)
     factories.sector(miner, state=SectorState.PROVING)
 
-    [payer] = payers_of(miner, price=PRICE, count=1)
+    [payer] = payers_list(miner, price=PRICE, count=1)
 
     assert payer.promised == (5 + 1) + 2 * (7 + 2)
     assert payer.left == 100 - payer.promised - 15
@@ -154,7 +154,7 @@ def test_sectors_of_other_miners_take_their_part_of_the_same_address():
     apart = factories.miner(worker=factories.bls(7), owner=factories.bls(7))
     factories.sector(apart, state=SectorState.SEED_ASSIGNED)
 
-    [payer] = payers_of(miner, price=PRICE, count=1)
+    [payer] = payers_list(miner, price=PRICE, count=1)
 
     assert payer.promised == 2 * 7 + 2
 
@@ -168,7 +168,7 @@ def test_messages_that_have_not_landed_take_their_part():
     factories.message(from_addr=miner.worker, value=600, state=MessageState.LANDED)
     factories.message(from_addr=factories.bls(7), value=700)
 
-    [payer] = payers_of(miner, price=PRICE, count=1)
+    [payer] = payers_list(miner, price=PRICE, count=1)
 
     assert payer.promised == 4 + 5 + 30
 
@@ -180,7 +180,7 @@ def test_each_address_pays_for_its_use():
     factories.wallet(control, balance=FIL)
     MinerAddress.objects.create(miner=miner, use=Use.COMMIT, address=control)
 
-    needs = {payer.address: payer.needs for payer in payers_of(miner, price=PRICE, count=1)}
+    needs = {payer.address: payer.needs for payer in payers_list(miner, price=PRICE, count=1)}
 
     assert needs == {miner.worker: 5 + 1, control: 7 + 2}
 
@@ -189,6 +189,6 @@ def test_who_has_too_little_is_seen():
     miner = factories.miner()
     factories.wallet(miner.worker, balance=14)
 
-    [payer] = payers_of(miner, price=PRICE, count=1)
+    [payer] = payers_list(miner, price=PRICE, count=1)
 
     assert payer.left == -1

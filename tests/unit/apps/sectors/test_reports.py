@@ -11,7 +11,7 @@ from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, OtherRepo
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
 from apps.sectors.services.hosts.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
-from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress, job_release
+from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress_record, job_release
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import HeldJob
@@ -164,7 +164,9 @@ def test_a_report_of_a_worker_that_was_started_again_is_fenced() -> None:
 @pytest.mark.parametrize("job_id", ["nonsense", "00000000-0000-0000-0000-000000000000"])
 def test_an_unknown_job_is_not_found(job_id: str) -> None:
     with pytest.raises(JobUnknown):
-        job_progress(job_id, progress=Progress(token=1, stage="PC1", done=0, total=1), tenant_id=1, now=NOON)
+        job_progress_record(
+            job_id, progress=Progress(token=1, stage="PC1", done=0, total=1), tenant_id=1, now=NOON
+        )
 
 
 def test_a_strangers_job_is_not_found() -> None:
@@ -178,7 +180,7 @@ def test_progress_is_shown_and_prolongs_the_lease() -> None:
     sector, job = begun()
     told = Progress(token=job.token, stage="ADD_PIECE", done=3, total=4, unit="pieces")
 
-    job_progress(job.id, progress=told, tenant_id=tenant("alice").pk, now=NOON + timedelta(seconds=60))
+    job_progress_record(job.id, progress=told, tenant_id=tenant("alice").pk, now=NOON + timedelta(seconds=60))
 
     sector.refresh_from_db()
     assert sector.progress == 0.75

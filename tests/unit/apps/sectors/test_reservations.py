@@ -22,9 +22,9 @@ from apps.sectors.services.reservations import (
     AHEAD_MAX,
     NumberRequest,
     leases_expire,
+    numbers_format,
     numbers_parse,
     numbers_reserve,
-    numbers_text,
     reservation_end,
     sectorid_export,
     sectorid_import,
@@ -198,7 +198,7 @@ def test_what_is_no_list_of_numbers_is_refused(text: str) -> None:
 
 
 def test_numbers_are_written_as_they_are_read() -> None:
-    assert numbers_text(numbers_parse("12, 5-9,10")) == "5-10,12"
+    assert numbers_format(numbers_parse("12, 5-9,10")) == "5-10,12"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.clock import now
 from apps.sectors.models import Sector
-from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from apps.users.models import Token
@@ -52,6 +52,6 @@ def test_resume_keeps_a_host_that_was_to_be_retired():
     worker = factories.worker("old")
     worker_retire_drained(worker, actor="ann", now=now())
 
-    worker_command(worker, op=Operation.RESUME, args={}, actor="ann")
+    worker_command_enqueue(worker, op=Operation.RESUME, args={}, actor="ann")
 
     assert not beat(worker, is_draining=True).is_retired

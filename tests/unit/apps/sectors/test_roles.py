@@ -16,7 +16,7 @@ from apps.miners.services.role_leases import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Job, Worker
-from apps.sectors.services.jobs.reports import job_progress
+from apps.sectors.services.jobs.reports import job_progress_record
 from apps.sectors.services.roles.assignments import (
     host_role_remove,
     host_roles_combine,
@@ -182,7 +182,7 @@ def test_fail_over_ends_the_old_hosts_lease_and_says_why() -> None:
     why = f"this lease is over: role window of {miner}: failed over to b"
     progress = Progress(token=got.token, stage="WINDOW_POST", done=1, total=2)
     with pytest.raises(LeaseLost, match=why):
-        job_progress(got.id, progress=progress, tenant_id=miner.tenant_id, now=NOON)
+        job_progress_record(got.id, progress=progress, tenant_id=miner.tenant_id, now=NOON)
     lost = beat(a, at=later(1), held=(HeldJob(id=got.id, progress=progress),)).lost
     assert [one.reason for one in lost] == [why]
     assert prove(a) == 0

@@ -15,7 +15,7 @@ from apps.miners.services.role_leases import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Job
-from apps.sectors.services.jobs.reports import job_progress
+from apps.sectors.services.jobs.reports import job_progress_record
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.job_reports import Progress
 from poolsite.wire.jobs import Assignment, JobKind
@@ -70,7 +70,7 @@ def taken(worker: Worker, *, at: Any = NOON) -> Assignment:
 
 def says(job: Assignment, miner: Miner, *, at: Any) -> None:
     progress = Progress(token=job.token, stage="WINDOW_POST", done=1, total=2)
-    job_progress(job.id, progress=progress, tenant_id=miner.tenant_id, now=at)
+    job_progress_record(job.id, progress=progress, tenant_id=miner.tenant_id, now=at)
 
 
 def held(job: Assignment) -> tuple[HeldJob, ...]:

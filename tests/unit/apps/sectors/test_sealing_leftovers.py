@@ -18,7 +18,7 @@ from apps.sectors.services.hosts.commands import commands_open
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.leftovers import (
     BadLeftovers,
-    sealing_leftovers,
+    sealing_leftovers_list,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
@@ -96,7 +96,7 @@ def test_what_nobody_knows_is_removed_with_approval_and_acknowledged(monkeypatch
     (command,) = commands_open(worker, now=NOON)
     done = Heartbeat(boot_id=worker.boot_id, done_commands=(command.id,), leftovers=())
     assert worker_heartbeat(worker, heartbeat=done, now=NOON).commands == ()
-    assert sealing_leftovers(worker) == []
+    assert sealing_leftovers_list(worker) == []
 
 
 def test_what_a_host_could_not_remove_can_be_asked_for_again(
@@ -112,7 +112,7 @@ def test_what_a_host_could_not_remove_can_be_asked_for_again(
     beat = Heartbeat(boot_id=worker.boot_id, done_commands=(command.id,), command_errors=failed)
     worker_heartbeat(worker, heartbeat=beat, now=NOON)
 
-    (one,) = sealing_leftovers(worker)
+    (one,) = sealing_leftovers_list(worker)
     assert (one.error, one.is_ordered) == ("the disk is read-only", False)
     assert refusals(worker, asked) == {7: ""}
 
@@ -151,7 +151,7 @@ def test_the_command_lists_and_removes_once_the_number_is_typed(monkeypatch: pyt
     factories.miner(actor_id=1000)
     told(worker, 7, 8, 9)
     typed = ["yes", "remove 2", "remove 1"]
-    monkeypatch.setattr("apps.api.management.leftovers.sealing_context_now", lambda: asked)
+    monkeypatch.setattr("apps.api.management.leftovers.sealing_context_read", lambda: asked)
     monkeypatch.setattr("builtins.input", lambda _text: typed.pop(0))
 
     def said(*words: str) -> list[str]:

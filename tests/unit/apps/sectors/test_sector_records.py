@@ -14,7 +14,7 @@ from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.models import Sector
 from apps.sectors.sector_records import record_of
-from apps.sectors.services.damocles.deals import deals_of
+from apps.sectors.services.damocles.deals import deals_list
 from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people
@@ -41,7 +41,7 @@ def test_a_worker_is_told_the_pieces_of_the_record_with_a_number_for_each() -> N
     Piece.objects.filter(deal=44).update(deal=None)
     plain = Piece.objects.get(offset=512)
     written = record_of(sector)["Pieces"]
-    told: Any = [piece_form(one, provider=2001) for one in deals_of(sector)]
+    told: Any = [piece_form(one, provider=2001) for one in deals_list(sector)]
 
     assert told[1]["DealInfo"].pop("AllocationID") == plain.pk
     assert written[1]["DealInfo"].pop("AllocationID") == 0

@@ -17,7 +17,7 @@ from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.steps import run_begin
-from apps.sectors.services.runs.update_batches import update_failed, update_push_again, updates_send
+from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
 from apps.sectors.services.runs.update_choice import FAULTY
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
@@ -265,6 +265,6 @@ def test_a_lost_update_is_pushed_as_its_miner_says() -> None:
 def test_an_update_fails_as_often_as_its_miner_says() -> None:
     _, [run], ends = waiting(1, attempts_max=1)
 
-    update_failed(run, error="refused", work=context(ends))
+    update_fail(run, error="refused", work=context(ends))
 
     assert PipelineRun.objects.get().paused_at is not None

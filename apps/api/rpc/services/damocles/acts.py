@@ -14,12 +14,12 @@ from apps.miners.selectors.miners import miner_get
 from apps.proving.services.trials import deadline_dry_run
 from apps.proving.tasks import proving_context
 from apps.sectors.selectors.damocles import is_terminating, termination_of
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.damocles.hosts import damocles_pings_forget
-from apps.sectors.services.damocles.sectors import damocles_finalize
+from apps.sectors.services.damocles.sectors import damocles_sector_finalize
 from apps.sectors.services.runs.decisions import run_abort, run_open
 from apps.sectors.services.runs.rebuild import rebuild_begin
 from apps.sectors.services.sealing.restore import sector_restore
@@ -43,7 +43,7 @@ REASON: Final = "through damocles' command line"
 
 def restore_sector(call: Call, name: SectorName, is_forced: bool) -> None:
     """Bring an aborted or terminated sector back where the chain allows it.  Raises RestoreRefused."""
-    sector, work = sector_find(call.principal, name=name), sealing_context_now()
+    sector, work = sector_find(call.principal, name=name), sealing_context_read()
     sector_restore(sector, force=is_forced, reason=REASON, by=call.principal, work=work)
 
 
@@ -52,7 +52,7 @@ def terminate_sector(call: Call, name: SectorName) -> Json:
     sector = sector_find(call.principal, name=name)
     if is_terminating(sector):
         return {"Res": int(SubmitResult.DUPLICATE), "Desc": "duplicate submit"}
-    work = sealing_context_now()
+    work = sealing_context_read()
     changes_request(
         [sector],
         request=ChangeRequest(kind=ChangeKind.TERMINATE, reason=REASON),
@@ -77,13 +77,13 @@ def poll_terminate_sector_state(call: Call, name: SectorName) -> Json:
 
 def remove_sector(call: Call, name: SectorName) -> None:
     """Order the hosts of a sector that the chain has ended to remove its files.  Raises FilesKept."""
-    sector, work = sector_find(call.principal, name=name), sealing_context_now()
+    sector, work = sector_find(call.principal, name=name), sealing_context_read()
     removals_request([sector], by=call.principal, work=work, reason=REASON)
 
 
 def finalize_sector(call: Call, name: SectorName) -> None:
     """Have a damocles-worker wipe what it still has of a sector that proves.  Raises NotThatFar."""
-    damocles_finalize(call.principal, name=name, now=clock.now())
+    damocles_sector_finalize(call.principal, name=name, now=clock.now())
 
 
 # Over proven sectors

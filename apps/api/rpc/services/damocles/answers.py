@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from apps.sectors.sector_records import piece_written
 from apps.sectors.services.damocles.held import SectorName
-from apps.sectors.services.damocles.stores import store_path
+from apps.sectors.services.damocles.stores import store_path_find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def store_form(store: Store) -> Json:
     """Write a StoreBasicInfo."""
     return {
         "Name": store.name,
-        "Path": store_path(store),
+        "Path": store_path_find(store),
         "Strict": False,
         "ReadOnly": bool(store.rules.get("is_read_only")),
         "Weight": int(store.rules.get("weight") or 1),

@@ -46,25 +46,28 @@ from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.damocles import SectorGone
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.damocles.held_jobs import job_is_named
 from apps.sectors.services.damocles.hosts import damocles_ping
 from apps.sectors.services.damocles.job_reports import job_abort, job_finish, job_report
-from apps.sectors.services.damocles.precommit_submissions import damocles_precommit, precommit_status
-from apps.sectors.services.damocles.proof_submissions import damocles_proof, proof_status
+from apps.sectors.services.damocles.precommit_submissions import (
+    damocles_precommit_submit,
+    precommit_status_read,
+)
+from apps.sectors.services.damocles.proof_submissions import damocles_proof_submit, proof_status_read
 from apps.sectors.services.damocles.runs import rebuild_submit
 from apps.sectors.services.damocles.sectors import (
     BATCH_MAX,
     damocles_abort,
     damocles_allocate,
-    damocles_deals,
+    damocles_deals_assign,
     damocles_finish,
     damocles_report,
-    damocles_ticket,
+    damocles_ticket_assign,
 )
-from apps.sectors.services.damocles.seeds import damocles_seed
+from apps.sectors.services.damocles.seeds import damocles_seed_assign
 from apps.sectors.services.damocles.store_reservations import damocles_job_reserve, damocles_reserve
-from apps.sectors.services.damocles.stores import damocles_store, damocles_stored
+from apps.sectors.services.damocles.stores import damocles_persisted_submit, damocles_store
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import SECTOR_GONE
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -113,32 +116,34 @@ def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
 
 def acquire_deals(call: Call, name: SectorName, _spec: Json) -> Json:
     """Return the pieces that the console has packed into a sector; null for one of zeros."""
-    placed = damocles_deals(call.principal, name=name, now=clock.now())
+    placed = damocles_deals_assign(call.principal, name=name, now=clock.now())
     return [answers.piece_form(one, provider=name.miner_id) for one in placed] or None
 
 
 def assign_ticket(call: Call, name: SectorName) -> Json:
     """Return the sector's ticket."""
-    sector = damocles_ticket(call.principal, name=name, work=sealing_context_now())
+    sector = damocles_ticket_assign(call.principal, name=name, work=sealing_context_read())
     return {"Ticket": answers.b64(bytes(sector.ticket or b"")), "Epoch": sector.ticket_epoch}
 
 
 def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew: bool) -> Json:
     """Store the commitments of a replica for its pre-commit."""
     made = replace(made, seal_proof=one.seal_proof)
-    result, words = damocles_precommit(call.principal, name=one.name, made=made, anew=anew, now=clock.now())
+    result, words = damocles_precommit_submit(
+        call.principal, name=one.name, made=made, anew=anew, now=clock.now()
+    )
     return {"Res": int(result), "Desc": words or None}
 
 
 def poll_pre_commit_state(call: Call, name: SectorName) -> Json:
     """Return where the pre-commit is."""
-    state, words = precommit_status(call.principal, name=name, now=clock.now())
+    state, words = precommit_status_read(call.principal, name=name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 
 def submit_persisted(call: Call, name: SectorName, store: str) -> bool:
     """Note where the files are."""
-    return damocles_stored(call.principal, name=name, store_name=store, now=clock.now())
+    return damocles_persisted_submit(call.principal, name=name, store_name=store, now=clock.now())
 
 
 def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bool) -> bool:
@@ -154,8 +159,8 @@ def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bo
 
 def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
     """Return the sector's seed, or the seconds until it is there."""
-    work = sealing_context_now()
-    found = damocles_seed(call.principal, name=name, work=work)
+    work = sealing_context_read()
+    found = damocles_seed_assign(call.principal, name=name, work=work)
     if not found.seed:
         delay_s = found.wait_epochs * work.network.epoch_s
         return {"ShouldWait": True, "Delay": max(round(delay_s), 1), "Seed": None}
@@ -165,13 +170,13 @@ def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
 
 def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json:
     """Store the sector's proof for its commit."""
-    result, words = damocles_proof(call.principal, name=name, proof=proof, anew=anew, now=clock.now())
+    result, words = damocles_proof_submit(call.principal, name=name, proof=proof, anew=anew, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
 def poll_proof_state(call: Call, name: SectorName) -> Json:
     """Return where the commit is."""
-    state, words = proof_status(call.principal, name=name, now=clock.now())
+    state, words = proof_status_read(call.principal, name=name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 

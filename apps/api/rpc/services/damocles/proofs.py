@@ -22,11 +22,11 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.services.damocles.proofs import (
     ProofsWanted,
     proof_finish,
+    proof_jobs_list,
     proof_remove,
     proof_reset,
     proofs_claim,
     proofs_heartbeat,
-    proofs_listed,
 )
 from apps.sectors.states import JobState
 from poolsite.filecoin.post.challenges import post_randomness
@@ -114,7 +114,7 @@ def remove(call: Call, name: str) -> None:
 
 def all_jobs(call: Call) -> Json:
     """List the jobs of proofs."""
-    jobs = [job_form(one) for one in proofs_listed(call.principal)]
+    jobs = [job_form(one) for one in proof_jobs_list(call.principal)]
     return {"Jobs": jobs, "MaxTry": sealing_policy().retries(None).attempts_max}
 
 

@@ -11,10 +11,10 @@ from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, whole
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.batches.context import sealing_context_now
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.damocles.held import sector_find
-from apps.sectors.services.damocles.stores import damocles_store, store_path
-from apps.sectors.services.runs.update_windows import snap_candidates
+from apps.sectors.services.damocles.stores import damocles_store, store_path_find
+from apps.sectors.services.runs.update_windows import snap_candidates_find
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import Param, RpcMethod, text
@@ -44,7 +44,7 @@ def proving_sector_info(call: Call, name: SectorName) -> Json:
     if store is None:
         raise RpcError(f"get private sector info: no store has the files of {name}")
     is_updated = found.get("SectorKeyCID") is not None
-    root = store_path(store)
+    root = store_path_find(store)
     cache = f"{root}/{'update-cache' if is_updated else 'cache'}/{name}"
     replica = f"{root}/{'update' if is_updated else 'sealed'}/{name}"
     private = {
@@ -59,9 +59,9 @@ def proving_sector_info(call: Call, name: SectorName) -> Json:
 
 def _candidates(call: Call, miner_id: int) -> list[list[int]]:
     """Return the numbers of the sectors into which data can go now, by deadline."""
-    miner, work = miner_get(call.principal, f"f0{miner_id}"), sealing_context_now()
+    miner, work = miner_get(call.principal, f"f0{miner_id}"), sealing_context_read()
     by_deadline: list[list[int]] = [[] for _ in range(work.network.proving.deadlines)]
-    for sector in snap_candidates(miner, work=work, limit=CANDIDATES_MAX):
+    for sector in snap_candidates_find(miner, work=work, limit=CANDIDATES_MAX):
         if sector.deadline is not None:
             by_deadline[sector.deadline].append(sector.number)
     return by_deadline

@@ -17,8 +17,8 @@ from apps.sectors.selectors.damocles import sector_on_side, sectors_listed, sect
 from apps.sectors.selectors.stores import stores_visible
 from apps.sectors.services.adoptions.records import records_import
 from apps.sectors.services.damocles.held import sector_find
-from apps.sectors.services.damocles.store_reservations import damocles_release, reservations_listed
-from apps.sectors.services.sealing.tickets import entropy_of
+from apps.sectors.services.damocles.store_reservations import damocles_release, store_reservations_list
+from apps.sectors.services.sealing.tickets import miner_entropy_encode
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.damocles import MANAGER_VERSION, SectorSide
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -104,7 +104,9 @@ def sector_indexer_find(call: Call, index: str, name: SectorName) -> Json:
 def store_list(call: Call) -> list[Json]:
     """List the stores with what is kept free in them."""
     rows = stores_visible(call.principal, now=clock.now()).filter(tenant_id=call.principal.own_id)
-    return [answers.store_detail_form(store, reservations_listed(store)) for store in rows.order_by("name")]
+    return [
+        answers.store_detail_form(store, store_reservations_list(store)) for store in rows.order_by("name")
+    ]
 
 
 def store_release_reserved(call: Call, name: SectorName) -> bool:
@@ -119,7 +121,7 @@ def get_ticket(call: Call, key: str, epoch: int, miner_id: int) -> Json:
     """Draw a ticket."""
     miner = miner_get(call.principal, f"f0{miner_id}")
     found = chain_client().state_get_randomness_from_tickets(
-        Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=key
+        Tag.SEAL_RANDOMNESS, epoch, entropy=miner_entropy_encode(miner), key=key
     )
     return {"Ticket": answers.b64(found), "Epoch": epoch}
 
@@ -142,7 +144,7 @@ def get_commit_rand(_call: Call, key: str, epoch: int) -> Json:
 
 
 def _beacon(call: Call, tag: Tag, key: str, epoch: int, miner_id: int) -> str:
-    entropy = entropy_of(miner_get(call.principal, f"f0{miner_id}"))
+    entropy = miner_entropy_encode(miner_get(call.principal, f"f0{miner_id}"))
     return answers.b64(chain_client().state_get_randomness_from_beacon(tag, epoch, entropy=entropy, key=key))
 
 

@@ -38,7 +38,7 @@ def line(client: Client) -> Line:
 def chain(monkeypatch: pytest.MonkeyPatch) -> Known:
     """A chain that has none of the sectors."""
     made = Known()
-    monkeypatch.setattr("apps.api.rpc.services.damocles.acts.sealing_context_now", lambda: at_head(made))
+    monkeypatch.setattr("apps.api.rpc.services.damocles.acts.sealing_context_read", lambda: at_head(made))
     return made
 
 

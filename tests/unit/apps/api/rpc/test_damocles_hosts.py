@@ -18,7 +18,7 @@ from apps.sectors.models import DamoclesSector, Job, Sector, SectorNumbers, Work
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.services.damocles.sectors import damocles_follow
-from apps.sectors.services.hosts.commands import worker_command
+from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from poolsite.wire.commands import Operation
@@ -344,11 +344,11 @@ def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Li
     assert host.name == "w1", "the nameless one is gone"
     assert host.last_error == "1 of 2 threads have an error"
 
-    worker_command(host, op=Operation.DRAIN, args={}, actor="ann")
+    worker_command_enqueue(host, op=Operation.DRAIN, args={}, actor="ann")
     line.call("WorkerPing", info)
     assert line.call("AllocateSector", SPEC) is None
-    worker_command(host, op=Operation.RESUME, args={}, actor="ann")
-    worker_command(host, op=Operation.MEASURE, args={}, actor="ann")
+    worker_command_enqueue(host, op=Operation.RESUME, args={}, actor="ann")
+    worker_command_enqueue(host, op=Operation.MEASURE, args={}, actor="ann")
     line.call("WorkerPing", info)
     assert line.call("AllocateSector", SPEC) is not None
     assert WorkerCommand.objects.filter(done_at=None).count() == 0

@@ -90,7 +90,7 @@ def test_sectors_that_can_take_data_are_listed_by_deadline(
         now=NOON,
         policy=SealingPolicy(),
     )
-    monkeypatch.setattr(f"{PLACE}.sealing_context_now", lambda: work)
+    monkeypatch.setattr(f"{PLACE}.sealing_context_read", lambda: work)
     count = NETWORK.proving.deadlines
     middle = count // 2
     for number in (5, 9):
