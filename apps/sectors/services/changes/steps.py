@@ -122,10 +122,11 @@ def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Princi
         audit_record(principal=by, action=action, target=str(miner), after=after)
 
 
+@transaction.atomic
 def change_recover(
     sector: Sector, *, kind: ChangeKind, expiration: int | None, batch: Batch, note: str, now: datetime
 ) -> None:
-    """Write after a restore that a change of a sector was sent with this batch; call it in a transaction.
+    """Write after a restore that a change of a sector was sent with this batch.
 
     One that the backup has as waiting is this one, or was cancelled before this one was asked for.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.core import clock
 from apps.core.live import Change, publish
@@ -41,7 +41,8 @@ def orders_repeat(worker: Worker) -> None:
 
 
 def commands_open(worker: Worker, *, now: datetime) -> tuple[Command, ...]:
-    """Return what the worker has not done yet and is still to do; call it in a transaction."""
+    """Return what the worker has not done yet and is still to do; the transaction withdraws what is not."""
+    assert connection.in_atomic_block, "an order is withdrawn together with what it was for"
     rows = list(worker.commands.filter(done_at=None).order_by("pk"))
     withdrawn = removals_withdraw(rows, now=now) | sealing_orders_withdraw(worker, orders=rows, now=now)
     told = (row for row in rows if row.pk not in withdrawn)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext
 from msgspec import to_builtins
 
@@ -200,8 +200,9 @@ def sealing_leftovers_remove(
 def sealing_orders_withdraw(worker: Worker, *, orders: Collection[WorkerCommand], now: datetime) -> set[int]:
     """Withdraw orders by which files of a sector would go that are wanted by now; return their keys.
 
-    Between an order and the host's answer lie hours if the host is away.  Call it in a transaction.
+    Between an order and the host's answer lie hours if the host is away.
     """
+    assert connection.in_atomic_block, "the orders are withdrawn before the host is told of any"
     ours = {
         (one.args["folder"], one.args["miner_id"], one.args["number"]): one
         for one in orders

@@ -14,7 +14,7 @@ from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services.readback.imports import NOTE, row_move
 from apps.sectors.services.runs.steps import run_lock, run_pause
 from apps.sectors.services.sealing.steps import job_lock
-from apps.sectors.services.stores.reported import mark_name
+from apps.sectors.services.stores.reported import mark_name_encode
 from apps.sectors.states import MoveState
 from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
@@ -91,7 +91,7 @@ def _shared_names(tenant_id: int) -> set[str]:
     """Return the names, of marks and of rows, of a tenant's stores whose marks carry the same name."""
     by_mark: dict[str, list[str]] = defaultdict(list)
     for name, uid in Store.objects.filter(tenant_id=tenant_id).values_list("name", "uid"):
-        by_mark[mark_name(name, uid=uid)].append(name)
+        by_mark[mark_name_encode(name, uid=uid)].append(name)
     return {name for mark, names in by_mark.items() if len(names) > 1 for name in (mark, *names)}
 
 

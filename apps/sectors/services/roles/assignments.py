@@ -20,7 +20,7 @@ from apps.miners.services.roles import RoleGrant, role_give, role_remove, roles_
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
-from apps.sectors.services.roles.labels import labels_lock, role_hand_to, role_of_label
+from apps.sectors.services.roles.labels import label_role_find, labels_lock, role_hand_to
 from apps.sectors.services.roles.leases import ROLES_OF_JOBS, role_heartbeat_find, role_jobs_end
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
@@ -86,7 +86,7 @@ def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal
     has = roles_of(miner).filter(host=host, kind=kind).first()
     if has is not None and has.group:
         raise RoleOfGroup(host, has.group)
-    label = None if has is None else role_of_label(miner, host=host, kind=kind)
+    label = None if has is None else label_role_find(miner, host=host, kind=kind)
     if has is not None and label is not None:
         role_hand_to(has, row=label, now=now)
         roles_publish(miner)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db import connection
+
 from apps.core.locks import transaction_lock
 from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.services.roles import RoleGrant, role_give, role_remove, roles_lock, roles_publish
@@ -28,7 +30,8 @@ LABELS_LOCK: Final = 0x4C42
 
 
 def labels_lock(tenant_id: int) -> None:
-    """Lock which hosts have which label and what groups do; in a transaction, before anything else."""
+    """Lock which hosts have which label and what groups do, before anything else in a transaction."""
+    assert connection.in_atomic_block, "the lock ends with its transaction"
     transaction_lock(LABELS_LOCK, [str(tenant_id)])
 
 
@@ -40,7 +43,7 @@ def host_labels_read(tenant_id: int) -> dict[str, set[str]]:
     return found
 
 
-def role_of_label(miner: Miner, *, host: str, kind: str) -> RoleGroup | None:
+def label_role_find(miner: Miner, *, host: str, kind: str) -> RoleGroup | None:
     """Return the role that a host would have by a label of its own, the oldest; None while one does all."""
     if is_combined(Role.objects.filter(miner=miner)):
         return None
@@ -58,7 +61,7 @@ def worker_labels_sync(
 ) -> list[AuditEvent]:
     """Move roles to the machine and label that a worker is about to have; None: as they are.
 
-    Returns what to write into the audit log.  Call it in a transaction, before the worker is locked.
+    Returns what to write into the audit log.  It comes before the worker's lock, in the same transaction.
     """
     labels = worker_labels_lock(worker, host=host, group=group)
     events: list[AuditEvent] = []

@@ -6,7 +6,7 @@ from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
@@ -42,8 +42,9 @@ def sector_step(
 ) -> None:
     """Move a sector, write the event, and offer, hold back or end its job as the new state asks.
 
-    Call it in a transaction that holds the job's row lock (`job_lock`).  Raises WrongState, LostRace.
+    The caller's transaction holds the job's row lock (`job_lock`).  Raises WrongState, LostRace.
     """
+    assert connection.in_atomic_block, "the job's row lock ends with its transaction"
     before, stage = sector.state, sector.stage
     if before in (SectorState.SEED_ASSIGNED, SectorState.C1_DONE) and event != SectorEvent.C1:
         c1_forget(job, sector)

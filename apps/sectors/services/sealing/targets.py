@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
@@ -96,8 +96,9 @@ def target_remove(miner: Miner, *, by: Principal) -> None:
 def target_transfer(miner: Miner, *, by: Principal) -> None:
     """End what the tenant that gives a miner away has set: it would spend what the next tenant has.
 
-    Call it in the transaction that has locked the miner, before its tenant is another.
+    The transaction that has locked the miner calls it, before its tenant is another.
     """
+    assert connection.in_atomic_block, "the miner's lock ends with its transaction"
     _remove(miner, by=replace(by, tenant_id=miner.tenant_id, source=""))
 
 

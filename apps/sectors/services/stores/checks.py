@@ -140,8 +140,9 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     _end(row, "CANCEL", now=now)
 
 
+@transaction.atomic
 def checks_end(worker: Worker, *, now: datetime) -> None:
-    """End the checks of a host that is retired; call it in a transaction."""
+    """End the checks of a host that is retired."""
     rows = StoreCheck.objects.select_for_update(of=("self",)).filter(
         worker=worker, state=StoreCheckState.RUNNING
     )

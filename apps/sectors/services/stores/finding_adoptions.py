@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from apps.sectors.errors.stores import HostTold, StoreRefused
@@ -88,8 +88,9 @@ def findings_check(
 ) -> tuple[Worker, set[int]]:
     """Order a host to look at sectors of findings; return it, and what is left as it was told of enough.
 
-    Call it in a transaction that has locked the store.  Raises StoreRefused.
+    The caller's transaction has locked the store.  Raises StoreRefused.
     """
+    assert connection.in_atomic_block, "the store's lock ends with its transaction"
     host = reader_choose(store, now=now)
     room = FINDINGS_AT_ONCE - orders_open(host)
     if room <= 0:

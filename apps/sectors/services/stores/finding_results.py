@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
@@ -125,8 +126,9 @@ def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime
     publish(Change("store", str(finding.store.uuid), worker.tenant_id))
 
 
+@transaction.atomic
 def findings_end(worker: Worker, *, now: datetime) -> None:
-    """Withdraw what a host was told to do with findings, as it is retired; call it in a transaction."""
+    """Withdraw what a host was told to do with findings, as it is retired."""
     orders = worker.commands.filter(done_at=None, args__has_key="finding")
     uuids = [str(one.args["finding"]) for one in orders]
     for finding in findings_lock(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):

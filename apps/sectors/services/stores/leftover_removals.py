@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
@@ -201,8 +201,9 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
     """Withdraw those of a host's orders by which the last good copy of a sector may go; return their keys.
 
     Between an order and its host's answer lie hours, if the host is away or moves come first: the sector's
-    own files may be found bad, or lost, meanwhile.  Call it in a transaction, before the host is told.
+    own files may be found bad, or lost, meanwhile.
     """
+    assert connection.in_atomic_block, "findings and orders change together, before the host is told"
     by_finding = {
         str(one.args["finding"]): one
         for one in orders

@@ -190,10 +190,11 @@ def forgotten_detach(worker: Worker, *, uid: str, now: datetime) -> None:
 
 
 def files_find(store: Store, *, actor: str, now: datetime) -> None:
-    """Link the sectors that lay in a store before it was forgotten; call it in a transaction.
+    """Link the sectors that lay in a store before it was forgotten.
 
     Those that were made again elsewhere meanwhile stay where they are.
     """
+    assert connection.in_atomic_block, "sectors, their timelines and the store change together"
     if not store.uid:
         return
     lost = Sector.objects.filter(tenant_id=store.tenant_id, lost_uid=store.uid)

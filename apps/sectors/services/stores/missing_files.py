@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db import connection
 from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
@@ -49,10 +50,8 @@ def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
 def missing_drop(
     finding: StoreFinding, *, order: WorkerCommand, files: Collection[CheckedFile] | None, now: datetime
 ) -> str:
-    """Take the store out of a sector's row if its host has missed files again; return why not, or nothing.
-
-    Call it in a transaction.
-    """
+    """Take the store out of a sector's row if its host has missed files again; return why not, or nothing."""
+    assert connection.in_atomic_block, "the sector's lock ends with its transaction"
     if files is None:
         return NOTHING_TOLD
     if all(one.state != FileState.MISSING for one in files):

@@ -155,8 +155,9 @@ def _is_orphan(move: StoreMove, *, now: datetime) -> bool:
     return move.worker.retired_at is not None or worker_is_away(move.worker, now=now)
 
 
+@transaction.atomic
 def moves_end(worker: Worker, *, now: datetime) -> None:
-    """End all moves of a host that is retired; call it in a transaction."""
+    """End all moves of a host that is retired."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
     for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
         _end(row, why=gettext("its host was retired"), now=now, comes_back=False)

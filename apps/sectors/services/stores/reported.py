@@ -99,7 +99,7 @@ def _apart(uid: str) -> str:
     return f" {uid[:8]}"
 
 
-def mark_name(name: str, *, uid: str) -> str:
+def mark_name_encode(name: str, *, uid: str) -> str:
     """Return the name that the mark of the store with this row's name has."""
     return name.removesuffix(_apart(uid))
 

@@ -68,8 +68,9 @@ def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
     _end(row, "CANCEL", now=now)
 
 
+@transaction.atomic
 def scans_end(worker: Worker, *, now: datetime) -> None:
-    """End the scans of a host that is retired; call it in a transaction."""
+    """End the scans of a host that is retired."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
     for scan in rows.filter(told__isnull=True).select_related("store").order_by("pk"):
         scan_fail(scan, error="its host was retired", now=now)
