@@ -226,8 +226,8 @@ def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> 
             continue
         receipt = answer.get("MsgRct") or {"ExitCode": NO_RECEIPT}
         code = int(receipt["ExitCode"])
-        words = answer.get("Error") or (exit_code_text(code) if code else "")
-        trials.append(TrialRun(exit_code=code, error=words, gas_used=int(receipt.get("GasUsed") or 0)))
+        text = answer.get("Error") or (exit_code_text(code) if code else "")
+        trials.append(TrialRun(exit_code=code, error=text, gas_used=int(receipt.get("GasUsed") or 0)))
     return trials
 
 

@@ -61,9 +61,9 @@ class ParallelPlan:
 
 def host_parallel_plan(worker: Worker, report: HostReport | None) -> ParallelPlan | None:
     """Return the plan of a host for its tenant's sectors; None where it seals none or has told too little."""
-    told = {} if report is None else {one["key"]: one["value"] for one in report.settings}
+    reported = {} if report is None else {one["key"]: one["value"] for one in report.settings}
     size = sector_bytes_usual(worker.tenant_id) if JobKind.SEAL in worker.kinds else 0
-    bounds = parallel_plan(worker.hardware, told, sector_bytes=size)
+    bounds = parallel_plan(worker.hardware, reported, sector_bytes=size)
     return ParallelPlan(size, bounds) if bounds else None
 
 

@@ -118,9 +118,12 @@ def manifest_of(piece: Piece) -> PieceActivationManifest:
     key = None
     if piece.client is not None and piece.allocation is not None:
         key = VerifiedAllocationKey(client=piece.client, id=piece.allocation)
-    told = () if piece.deal is None else (DataActivationNotification(MARKET, int_write(piece.deal)),)
+    notifications = () if piece.deal is None else (DataActivationNotification(MARKET, int_write(piece.deal)),)
     return PieceActivationManifest(
-        cid=cid_parse(piece.piece_cid), size=piece.padded_size, verified_allocation_key=key, notify=told
+        cid=cid_parse(piece.piece_cid),
+        size=piece.padded_size,
+        verified_allocation_key=key,
+        notify=notifications,
     )
 
 

@@ -33,14 +33,14 @@ from apps.sectors.services.jobs.c1_repeats import c1_repeat
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.readback.sectors import sectors_recover
 from apps.sectors.services.reservations import leases_expire
-from apps.sectors.services.runs.elsewhere import gone_runs_follow
+from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
 from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.snap_up_due import pieces_snap
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.landings import precommits_check
 from apps.sectors.services.sealing.packing import pieces_pack
 from apps.sectors.services.sealing.placements import placements_follow
-from apps.sectors.services.sealing.reseal import gone_hosts_follow
+from apps.sectors.services.sealing.reseal import missing_hosts_follow
 from apps.sectors.services.sealing.seeds import seeds_assign, seeds_skip
 from apps.sectors.services.sealing.targets import targets_follow
 from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check
@@ -77,7 +77,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
         event="sectors_not_advanced",
     )
     runs_advance(work)
-    gone_runs_follow(silent_since=silent_since(work), now=work.now)
+    missing_host_runs_follow(silent_since=silent_since(work), now=work.now)
     deadlines_fill(work)
 
 
@@ -99,7 +99,7 @@ def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
     precommits_check(in_progress, client=client, head=head, now=now)
     seeds_assign(in_progress, client=client, network=network, head=head, now=now)
     c1_repeat(in_progress, now=now)
-    gone_hosts_follow(in_progress, silent_since=silent_since(work), now=now)
+    missing_hosts_follow(in_progress, silent_since=silent_since(work), now=now)
     damocles_follow(in_progress, now=now)
 
 

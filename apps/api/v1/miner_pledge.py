@@ -26,7 +26,7 @@ from apps.sectors.errors.pledges import BadCount
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.sealing.pledge import pledge_create
-from apps.sectors.services.sealing.prices import Paying, PledgePrice, payment_plan_make, pledge_price
+from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice, payment_plan_make, pledge_price
 
 
 class PledgeInput(InputSerializer):
@@ -71,7 +71,7 @@ class PledgePriceOutput(serializers.Serializer[Any]):
     payers = PayerOutput(many=True)
 
 
-def price_body(price: PledgePrice, paying: Paying, *, count: int) -> dict[str, Any]:
+def price_body(price: PledgePrice, paying: PaymentPlan, *, count: int) -> dict[str, Any]:
     """Write a price."""
     funds = paying.funds(count)
     return {

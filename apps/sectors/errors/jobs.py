@@ -22,12 +22,12 @@ class LeaseLost(Conflict):
     code = "fenced"
 
     def __init__(self, reason: str = "") -> None:
-        words = (
+        text = (
             gettext("this lease is over: {reason}").format(reason=reason)
             if reason
             else gettext("this lease is over")
         )
-        super().__init__(words, field="token")
+        super().__init__(text, field="token")
 
 
 class OutOfOrder(Conflict):

@@ -121,7 +121,7 @@ def advice_of(kind: str, error: str) -> str:
     """Return what helps."""
     if kind in ADVICE_OF_ENDED:
         return str(ADVICE_OF_ENDED[kind])
-    fits = (words for pattern, words in ADVICE if re.search(pattern, error, re.IGNORECASE))
+    fits = (text for pattern, text in ADVICE if re.search(pattern, error, re.IGNORECASE))
     return str(next(fits, _("retry; if it fails again, go back to an earlier stage")))
 
 
@@ -214,9 +214,11 @@ def _group_add(
 
 def _hosts_of(jobs: Iterable[int]) -> dict[int, Worker]:
     """Return the host that reported a job's last failure; no row where the console found it."""
-    told = JobEvent.objects.filter(job__in=list(jobs), is_error=True).exclude(worker=None)
+    reported = JobEvent.objects.filter(job__in=list(jobs), is_error=True).exclude(worker=None)
     return {
-        event.job_id: event.worker for event in told.select_related("worker").order_by("pk") if event.worker
+        event.job_id: event.worker
+        for event in reported.select_related("worker").order_by("pk")
+        if event.worker
     }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Sector
 
-BEGUN: Final = (MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
+STARTED: Final = (MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
 OVER: Final = (MoveState.MOVED, MoveState.FAILED)
 SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 """The sector's row names the new store."""
@@ -55,8 +55,8 @@ def moved_meanwhile(sector: Sector, store: Store, order: WorkerCommand) -> bool:
     since = Q(updated_at__gte=order.created_at)
     if sector.store == store.name:
         return sector.moves.filter(since, to_store=store, state__in=SWITCHED).exists()
-    begun = Q(state__in=BEGUN) | since & Q(state__in=OVER)
-    return sector.moves.filter(begun, Q(from_store=store) | Q(to_store=store)).exists()
+    started = Q(state__in=STARTED) | since & Q(state__in=OVER)
+    return sector.moves.filter(started, Q(from_store=store) | Q(to_store=store)).exists()
 
 
 def removals_awaited(moves: Iterable[StoreMove]) -> dict[int, Removal]:

@@ -31,7 +31,7 @@ class SectorWait:
 
 ERROR_MAX: Final = 200
 """Of an error in a wait's words; the sector has the whole."""
-WAIT_WORDS: Final = {
+WAIT_TEXTS: Final = {
     SectorState.TREE_D_BUILT: _("a ticket from the next head"),
     SectorState.PRECOMMIT_SENT: _("the pre-commit to land"),
     SectorState.COMMIT_SENT: _("the commit to land"),
@@ -53,8 +53,8 @@ def sector_wait(
             ),
             is_odd=True,
         )
-    if sector.state in WAIT_WORDS:
-        return SectorWait(str(WAIT_WORDS[SectorState(sector.state)]))
+    if sector.state in WAIT_TEXTS:
+        return SectorWait(str(WAIT_TEXTS[SectorState(sector.state)]))
     if sector.state in (SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED) and not sector.is_interactive:
         return SectorWait(gettext("the next head"))
     if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):

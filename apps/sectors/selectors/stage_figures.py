@@ -113,8 +113,8 @@ def _waited_at(
 ) -> int:
     """Count what had come by then and had not begun."""
     ended = sum(run.arrived is not None and run.arrived <= since < run.start for run in runs)
-    begun = sum(
+    started = sum(
         lane.running is not None and lane.since is not None and lane.running.arrived <= since < lane.since
         for lane in lanes
     )
-    return ended + begun + sum(one.arrived <= since for one in queue)
+    return ended + started + sum(one.arrived <= since for one in queue)

@@ -132,7 +132,7 @@ class InWork:
 
 def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -> StageRuns:
     """Return the newest runs of these hosts; when one came to its host only after `since`."""
-    asked: dict[str, Any] = {
+    requested: dict[str, Any] = {
         "hosts": [host.pk for host in hosts],
         "most": RUNS_OF_HOST,
         "since": since,
@@ -143,12 +143,12 @@ def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -
     read: dict[int, list[datetime]] = defaultdict(list)
     runs: list[StageRun] = []
     with connection.cursor() as cursor:
-        cursor.execute(RUNS, asked)
+        cursor.execute(RUNS, requested)
         for is_visible, worker, stage, at, ms, is_error, *work, arrived in cursor.fetchall():
             read[worker].append(at)
             if is_visible and stage in WORKER_STAGES:
-                begun = at - timedelta(milliseconds=ms or 0)
-                runs.append(StageRun(worker, stage, begun, at, *_work(*work), is_error, arrived))
+                started = at - timedelta(milliseconds=ms or 0)
+                runs.append(StageRun(worker, stage, started, at, *_work(*work), is_error, arrived))
     runs.sort(key=lambda run: (run.end, run.start))
     return StageRuns(runs, {host: min(ends) for host, ends in read.items() if len(ends) >= RUNS_OF_HOST})
 
@@ -232,11 +232,11 @@ def finished_spans(viewer: Principal, *, miner: Miner | None = None) -> list[tup
     rows = sectors_visible(viewer).select_related(None).filter(state=SectorState.PROVING, active=True)
     if miner is not None:
         rows = rows.filter(miner=miner)
-    begun = {
+    started = {
         pk: (seal_proof, made)
         for pk, seal_proof, made in rows.values_list("pk", "seal_proof", "created_at")[:FINISHED]
     }
-    return [(begun[pk][0], taken) for pk, taken in _spans_of(begun).items()]
+    return [(started[pk][0], taken) for pk, taken in _spans_of(started).items()]
 
 
 def _spans_of(begun: dict[int, tuple[int, datetime]]) -> dict[int, dict[str, float]]:

@@ -32,7 +32,7 @@ BAD_COUNTED_MAX: Final = 1_000
 COPIES_SHOWN: Final = 50
 FILES_NAMED: Final = 3
 """Bad files of a sector that are named."""
-FILE_WORDS: Final = {
+FILE_TEXTS: Final = {
     FileState.GOOD: _("matches its recorded checksum"),
     FileState.NOTED: _("has its checksum recorded now"),
     FileState.NOT_KEPT: _("was read, but its checksum cannot be recorded: the store is not writable"),
@@ -190,9 +190,9 @@ def sectors_bad_in(stores: Collection[int]) -> dict[int, list[Sector]]:
     found: dict[int, list[Sector]] = {pk: [] for pk in stores}
     if found:
         rows = SectorCopy.objects.filter(condition=CopyCondition.BAD, store__in=found)
-        under_way = PipelineRun.objects.filter(sector=OuterRef("sector")).exclude(state__in=RUNS_OVER)
+        in_progress = PipelineRun.objects.filter(sector=OuterRef("sector")).exclude(state__in=RUNS_OVER)
         rows = rows.filter(sector__state=SectorState.PROVING, sector__store=F("store__name"))
-        for copy in _shown(_living(rows.exclude(Exists(under_way)))).order_by("-pk")[:BAD_COUNTED_MAX]:
+        for copy in _shown(_living(rows.exclude(Exists(in_progress)))).order_by("-pk")[:BAD_COUNTED_MAX]:
             found[copy.store_id].append(copy.sector)
     return found
 
@@ -216,7 +216,7 @@ def _shown(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
 def bad_files_text(copy: SectorCopy) -> str:
     """Return which of a copy's files are bad, and how."""
     bad = [one for one in copy.files if one["state"] in BAD_FILES]
-    words = [f"{one['name']} {FILE_WORDS[FileState(one['state'])]}" for one in bad[:FILES_NAMED]]
-    return "; ".join(words) + (
+    text = [f"{one['name']} {FILE_TEXTS[FileState(one['state'])]}" for one in bad[:FILES_NAMED]]
+    return "; ".join(text) + (
         gettext("; {count} more").format(count=len(bad) - FILES_NAMED) if len(bad) > FILES_NAMED else ""
     )

@@ -68,5 +68,5 @@ def _count_text(kind: FindingKind, count: int) -> str:
         return plural(count, "other file")
     if kind == FindingKind.ELSEWHERE:
         return say("{count} listed in another store").format(count=whole(count))
-    words = say("{count} missing") if kind == FindingKind.MISSING else say("{count} unknown")
-    return words.format(count=whole(count))
+    text = say("{count} missing") if kind == FindingKind.MISSING else say("{count} unknown")
+    return text.format(count=whole(count))

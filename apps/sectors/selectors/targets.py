@@ -52,8 +52,8 @@ def power_room(row: SealTarget) -> int | None:
     if row.power_max is None:
         return None
     miner = row.miner
-    under_way = Sector.objects.filter(miner=miner).exclude(state__in=FINAL_STATES).count()
-    left = row.power_max - miner.qa_power - under_way * miner.sector_size
+    in_progress = Sector.objects.filter(miner=miner).exclude(state__in=FINAL_STATES).count()
+    left = row.power_max - miner.qa_power - in_progress * miner.sector_size
     return max(-(-left // miner.sector_size), 0)
 
 

@@ -143,10 +143,10 @@ def _slots_each(counts: Sequence[int]) -> int:
 
 def _rooms(hosts: Sequence[Worker], size: int) -> PlanValue:
     """Return for how many sectors the mean disk has room, of the hosts that told of theirs."""
-    told = [disk for host in hosts if (disk := int(host.hardware.get("disk_total_bytes", 0)))]
-    if not told:
+    reported = [disk for host in hosts if (disk := int(host.hardware.get("disk_total_bytes", 0)))]
+    if not reported:
         return PlanValue("rooms", 10, "assumed")
-    disk = sum(told) // len(told)
+    disk = sum(reported) // len(reported)
     return PlanValue("rooms", min(max(10 * disk // (ROOM_TENTHS * size), 1), ROOMS_MAX), "host")
 
 

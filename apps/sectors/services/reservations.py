@@ -210,9 +210,9 @@ def sectorid_export(miner: Miner, *, principal: Principal, now: datetime, taken:
     Again is the same number, for whoever was killed before the file was written.  Raises NotAllowed.
     """
     _require_allowed(principal)
-    gone = SectorNumbers.objects.select_for_update().exclude(exported_at=None).filter(miner=miner).first()
-    if gone is not None:
-        return gone.next_number
+    missing = SectorNumbers.objects.select_for_update().exclude(exported_at=None).filter(miner=miner).first()
+    if missing is not None:
+        return missing.next_number
     row = numbers_lock(miner)
     barred = barred_numbers_collect(row, taken=taken).ranges
     number = max(row.next_number, barred[-1][1] if barred else 0)

@@ -34,23 +34,23 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
 
     A sector of which no host has made anything goes along; so does a proof that nobody is at work on.
     """
-    begun = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False)
-    count = begun.exclude(state__in=[*FINAL_STATES, SectorState.ALLOCATED]).count()
+    started = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False)
+    count = started.exclude(state__in=[*FINAL_STATES, SectorState.ALLOCATED]).count()
     if count:
-        words = ngettext(
+        text = ngettext(
             "{count} sector is half sealed on hosts of {tenant}: let it finish, or abort it",
             "{count} sectors are half sealed on hosts of {tenant}: let them finish, or abort them",
             count,
         )
-        raise TransferRefused(words.format(count=count, tenant=miner.tenant.name), field="sectors")
+        raise TransferRefused(text.format(count=count, tenant=miner.tenant.name), field="sectors")
     moves = StoreMove.objects.filter(sector__miner=miner, state__in=OPEN_MOVES).count()
     if moves:
-        words = ngettext(
+        text = ngettext(
             "{count} sector is being moved to another store of {tenant}: let it finish, or cancel it",
             "{count} sectors are being moved to another store of {tenant}: let them finish, or cancel them",
             moves,
         )
-        raise TransferRefused(words.format(count=moves, tenant=miner.tenant.name), field="sectors")
+        raise TransferRefused(text.format(count=moves, tenant=miner.tenant.name), field="sectors")
     leased = Job.objects.filter(miner=miner, state=JobState.LEASED, lease_until__gte=now)
     job = leased.select_related("worker").order_by("pk").first()
     if job is not None:

@@ -124,7 +124,7 @@ def test_text(test: RoleTest) -> str:
         ).format(number=number, highest=test.highest)
     begun = (
         "sealing has started"
-        if test.has_begun
+        if test.has_started
         else gettext("{host} has not started it yet").format(host=test.host or "the host")
     )
     return gettext("{number} is the highest, {begun}").format(number=number, begun=begun)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import Names
     from apps.miners.models import Miner
     from apps.sectors.services.batches.miner_funds import Funds
-    from apps.sectors.services.sealing.prices import Paying, PledgePrice
+    from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice
 
 GUESSED: Final = "a guess: no batches of this miner have landed yet"
 LEARNT: Final = "based on its latest batches, at the current base fee"
@@ -56,7 +56,7 @@ class PriceCard:
 
 
 def price_card(
-    price: PledgePrice, paying: Paying, *, count: int, miner: Miner, names: Names, say: str
+    price: PledgePrice, paying: PaymentPlan, *, count: int, miner: Miner, names: Names, say: str
 ) -> PriceCard:
     """Lay out the price of `count` sectors."""
     return PriceCard(
@@ -87,7 +87,7 @@ def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
 
 
 def payer_rows(
-    price: PledgePrice, paying: Paying, *, count: int, miner: Miner, names: Names
+    price: PledgePrice, paying: PaymentPlan, *, count: int, miner: Miner, names: Names
 ) -> Iterable[PayerRow]:
     """Return what the miner's own balance pays, which goes first, then what remains of each address."""
     if price.is_sent:

@@ -12,7 +12,7 @@ from apps.core import formatting
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.sectors.selectors.store_checks import (
-    FILE_WORDS,
+    FILE_TEXTS,
     bad_files_text,
     checks_of,
     checks_wait,
@@ -124,7 +124,7 @@ def bad_rows(store: Store) -> tuple[tuple[dict[str, object], ...], str]:
 
 def copy_row(copy: SectorCopy) -> dict[str, object]:
     """Lay out a sector's files in one store."""
-    bad = [f"{one['name']} {FILE_WORDS[FileState(one['state'])]}" for one in copy.files]
+    bad = [f"{one['name']} {FILE_TEXTS[FileState(one['state'])]}" for one in copy.files]
     return {
         "store": copy.store.name,
         "href": reverse("store", args=[copy.store.uuid]),

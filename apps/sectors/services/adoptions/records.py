@@ -80,8 +80,8 @@ def records_import(
 def _named(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return whose sector a bad record names; zeros where it names none."""
     name = body.get("ID") if isinstance(body, dict) else None
-    told = name if isinstance(name, dict) else {}
-    found = {"miner_id": told.get("Miner"), "number": told.get("Number")}
+    reported = name if isinstance(name, dict) else {}
+    found = {"miner_id": reported.get("Miner"), "number": reported.get("Number")}
     return {key: value if type(value) is int else 0 for key, value in found.items()}
 
 

@@ -26,7 +26,7 @@ from apps.sectors.services.adoptions.chain_places import Claims, Places
 from apps.sectors.services.adoptions.files import files_follow
 from apps.sectors.services.numbers import counter_defaults_make
 from apps.sectors.services.readback.imports import proven_create
-from apps.sectors.services.readback.proven_compare import ASKED_MAX
+from apps.sectors.services.readback.proven_compare import READ_MAX
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
 from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
 
 PORTIONS_AT_ONCE: Final = 10
-"""Portions of `ASKED_MAX` sectors that are written with one head."""
+"""Portions of `READ_MAX` sectors that are written with one head."""
 NOTE: Final = "adopted: it was on chain, but not recorded here"
 
 
@@ -68,10 +68,10 @@ def rows_write(row: SectorAdoption, *, work: SealingContext, portions_max: int) 
 
     It goes on behind the last portion that was written, and reads rows of the next ones alone.
     """
-    miner, asked = row.miner, bitfield_of_runs(row.runs)
+    miner, requested = row.miner, bitfield_of_runs(row.runs)
     places, claims = Places.read(miner, work), Claims(work, miner)
-    left = (asked & places.live).since(row.next_number)
-    for at, numbers in enumerate(portions(left, ASKED_MAX)):
+    left = (requested & places.live).since(row.next_number)
+    for at, numbers in enumerate(portions(left, READ_MAX)):
         if at == portions_max:
             return False
         found = sectors_proven_read(work.client, miner.address, numbers, work.head.key)
@@ -143,10 +143,10 @@ def _facts(
         "active": is_active,
         "active_since": now if is_active else None,
     }
-    whole = (
+    complete = (
         [one for one in claims.of(number) if one.size == miner.sector_size] if there.verified_weight else []
     )
-    return facts | (_data(miner, number, whole[0], claims.work) if len(whole) == 1 else {})
+    return facts | (_data(miner, number, complete[0], claims.work) if len(complete) == 1 else {})
 
 
 def _data(miner: Miner, number: int, claim: Claim, work: SealingContext) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
-ASKED: Final = "asked"
+REQUESTED: Final = "asked"
 """Why a batch goes that a person did not want to wait."""
 WAITING_STATES: Final[dict[str, str]] = {
     SectorState.PERSISTED: "precommit",

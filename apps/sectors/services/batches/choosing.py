@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.sectors.models import Sector
-from apps.sectors.services.batches.asks import ASKED
+from apps.sectors.services.batches.asks import REQUESTED
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
 from apps.sectors.services.sealing.placements import sector_start_epochs_read
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
@@ -49,7 +49,7 @@ def batch_choose(
     if soon or _is_due(first, kind=kind, work=work):
         return first, "deadline"
     if oldest <= asked:
-        return first, ASKED
+        return first, REQUESTED
     if policy.is_held(kind.kind, int(work.head.base_fee)):
         return [], ""
     if len(first) == most:

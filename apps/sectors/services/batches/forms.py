@@ -92,12 +92,12 @@ def commit_form_choose(
         )
         for form in forms
     ]
-    plain, whole = messages_try(work.client, messages, work.head.key)
-    if not whole.is_good:
-        log.warning("aggregate_not_taken", miner=str(miner), reason=whole.error)
+    plain, aggregated = messages_try(work.client, messages, work.head.key)
+    if not aggregated.is_good:
+        log.warning("aggregate_not_taken", miner=str(miner), reason=aggregated.error)
         return single
     each = -(-plain.gas_used // len(single.parts)) if plain.is_good else 0
-    saved = each * len(parts) - whole.gas_used if each else 0
+    saved = each * len(parts) - aggregated.gas_used if each else 0
     if saved < 0:
         return single
     return replace(forms[1], gas_saved=saved)

@@ -32,7 +32,7 @@ from apps.sectors.services.batches.context import (
     SealingContext,
     sectors_requeue,
 )
-from apps.sectors.services.batches.miner_funds import BALANCE_GONE, is_balance_short
+from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.sealing.console_steps import sector_console_step
 from apps.sectors.services.sealing.landings import commits_land, precommits_land
 from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
@@ -122,8 +122,8 @@ def batches_watch(work: SealingContext) -> None:
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
     landed = Batch.objects.filter(state=BatchState.LANDED, landed_height__gte=young)
-    gone = messages_not_landed(landed.values_list("message_id", flat=True))
-    again = Q(pk__in=_waited_for()) | Q(message_id__in=gone)
+    missing = messages_not_landed(landed.values_list("message_id", flat=True))
+    again = Q(pk__in=_waited_for()) | Q(message_id__in=missing)
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & again
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
@@ -159,8 +159,8 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
             _returned_move(batch, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        batch_fail(batch, error=words, exit_code=None, work=work)
+        text = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        batch_fail(batch, error=text, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
     if is_waiting and is_balance_short(batch.miner, own=int(batch.from_balance), work=work):
@@ -170,10 +170,10 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if message.state != MessageState.LANDED or not is_deep:
         return
     if message.exit_code != 0:
-        words = gettext("the message ended with {exit_code}").format(
+        text = gettext("the message ended with {exit_code}").format(
             exit_code=exit_code_text(message.exit_code)
         )
-        batch_fail(batch, error=words, exit_code=message.exit_code, work=work)
+        batch_fail(batch, error=text, exit_code=message.exit_code, work=work)
         return
     _landed(batch, message, work)
 
@@ -181,17 +181,17 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
 def _withdraw(batch: Batch, message: Message, work: SealingContext) -> None:
     """End a batch whose message carries too little now: its sectors go with another that carries more."""
     try:
-        message_withdraw(message, reason=BALANCE_GONE, now=work.now)
+        message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
     except Conflict:  # it got a nonce this moment: the chain decides
         return
-    batch_fail(batch, error=BALANCE_GONE, exit_code=None, work=work)
+    batch_fail(batch, error=BALANCE_SHORT, exit_code=None, work=work)
 
 
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
     kind = KINDS[BatchKind(batch.kind)]
     sectors = _sectors_of(batch, state=kind.sent_in)
-    look: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
-    absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+    check: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
+    absent = check(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
     for sector in absent:
         _sector_failed(
             sector,
@@ -208,8 +208,8 @@ def _returned_move(batch: Batch, work: SealingContext) -> None:
     kind = KINDS[BatchKind(batch.kind)]
     sectors = _sectors_of(batch, state=kind.sent_in)
     if sectors:
-        look: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
-        absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+        check: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
+        absent = check(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
         if kind is PRE_COMMIT:
             life = work.network.max_prove_commit_duration
             expired_pause(absent, height=work.head.height, life=life, now=work.now)

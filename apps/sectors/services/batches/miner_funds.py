@@ -19,7 +19,7 @@ from poolsite.wire.pipeline import SnapState
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
 
-BALANCE_GONE: Final = "the miner's balance no longer covers its share"
+BALANCE_SHORT: Final = "the miner's balance no longer covers its share"
 
 
 def balance_read(miner: Miner, *, work: SealingContext) -> int:

@@ -46,7 +46,7 @@ def claims_ending_follow(work: SealingContext) -> int:
 
 
 def _read(miner: Miner, *, work: SealingContext) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     # A node that does not answer is not asked again at the next head.
     ClaimsEnding.objects.update_or_create(miner=miner, defaults={"due_at": work.now + EVERY})
     claims = claims_read(work.client, miner.address, key=work.head.key)
@@ -59,7 +59,7 @@ def _read(miner: Miner, *, work: SealingContext) -> None:
     )
     numbers = set(live.values_list("number", flat=True))
     ending = sorted((one for one in soon if one.sector in numbers), key=lambda one: (one.last, one.id))
-    due_at = work.now + max(EVERY, SHARE * timedelta(seconds=time.monotonic() - begun))
+    due_at = work.now + max(EVERY, SHARE * timedelta(seconds=time.monotonic() - started))
     ClaimsEnding.objects.update_or_create(miner=miner, defaults={**_fields(ending), "due_at": due_at})
 
 

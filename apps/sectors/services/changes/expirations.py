@@ -39,7 +39,7 @@ def expirations_count(*, now: datetime) -> int:
 
 
 def _count(miner: Miner, *, now: datetime) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     rows = Sector.objects.filter(miner=miner, state=SectorState.PROVING).exclude(expiration=None).order_by()
     stretches = rows.annotate(stretch=F("expiration") / EPOCHS_OF_COUNT).values("stretch")
     sums = stretches.annotate(count=Count("pk"), size=Sum("sector_size"), pledge=Sum("initial_pledge"))
@@ -47,6 +47,6 @@ def _count(miner: Miner, *, now: datetime) -> None:
         [row["stretch"], row["count"], int(row["size"]), str(int(row["pledge"]))]
         for row in sums.order_by("stretch")
     ]
-    took_ms = int((time.monotonic() - begun) * 1000)
+    took_ms = int((time.monotonic() - started) * 1000)
     data = {"counts": counts, "counted_at": now, "took_ms": took_ms}
     Expirations.objects.update_or_create(miner=miner, defaults=data)

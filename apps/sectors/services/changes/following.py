@@ -44,9 +44,9 @@ def changes_follow(batches: QuerySet[Batch], *, work: SealingContext) -> None:
     """Follow the messages of those of these batches that can still change something."""
     young = work.head.height - work.network.chain_finality
     landed = batches.filter(state=BatchState.LANDED, landed_height__gte=young)
-    gone = messages_not_landed(landed.values_list("message_id", flat=True))
+    missing = messages_not_landed(landed.values_list("message_id", flat=True))
     given_up = Q(state=BatchState.FAILED, exit_code=None, closed_height__gte=young)
-    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=gone) | given_up
+    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=missing) | given_up
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
     there = [batch for batch in rows if batch.message_id in messages]
@@ -75,20 +75,20 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
         _wait_note(batch, message, work)
     elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
-        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        if batch.error and batch.error != words:
-            words = gettext("{words}; before that: {error}").format(words=words, error=batch.error)
+        text = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        if batch.error and batch.error != text:
+            text = gettext("{words}; before that: {error}").format(words=text, error=batch.error)
         if _was_never_sent(message):
-            _requeue(batch, error=words, work=work)
+            _requeue(batch, error=text, work=work)
         else:
-            _fail(batch, error=words, exit_code=None, work=work)
+            _fail(batch, error=text, exit_code=None, work=work)
     elif is_deep and message.exit_code == 0:
         _landed(batch, message, work)
     elif is_deep and batch.state == BatchState.SENT:
-        words = gettext("the message ended with {exit_code}").format(
+        text = gettext("the message ended with {exit_code}").format(
             exit_code=exit_code_text(message.exit_code)
         )
-        _fail(batch, error=words, exit_code=message.exit_code, work=work)
+        _fail(batch, error=text, exit_code=message.exit_code, work=work)
 
 
 def _wait_note(batch: Batch, message: Message, work: SealingContext) -> None:

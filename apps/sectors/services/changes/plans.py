@@ -97,13 +97,13 @@ def changes_plan(
     Raises NodeRefused, NodeUnavailable, NetworkUnknown.
     """
     plan = ChangePlan(request, head.height)
-    under_way = dict(
+    in_progress = dict(
         SectorChange.objects.filter(sector__in=sectors, state__in=OPEN_CHANGES).values_list("sector", "kind")
     )
     for miner, theirs in sectors_group_by_miner(sectors).items():
-        known = [one for one in theirs if one.state == SectorState.PROVING and one.pk not in under_way]
+        known = [one for one in theirs if one.state == SectorState.PROVING and one.pk not in in_progress]
         plan.sectors += [
-            SectorPrice(sector=one, refusal=_state_refusal(one, under_way.get(one.pk)))
+            SectorPrice(sector=one, refusal=_state_refusal(one, in_progress.get(one.pk)))
             for one in theirs
             if one not in known
         ]

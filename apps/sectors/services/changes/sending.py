@@ -50,11 +50,11 @@ def changes_send_due(
     policy = batch_policy(miner, work.policy)
     wait = policy.terminate_wait_epochs if kind is ChangeKind.TERMINATE else policy.extend_wait_epochs
     most = batch_max_read(miner, kind=kind)
-    asked = changes[0].queued_height <= requested_height_read(miner)
-    asked = asked or (kind is ChangeKind.EXTEND and _end_soon(changes, policy=policy, work=work))
-    if not asked and len(changes) < most and work.head.height - changes[0].queued_height < wait:
+    requested = changes[0].queued_height <= requested_height_read(miner)
+    requested = requested or (kind is ChangeKind.EXTEND and _end_soon(changes, policy=policy, work=work))
+    if not requested and len(changes) < most and work.head.height - changes[0].queued_height < wait:
         return
-    if not asked and policy.is_held(MESSAGE_KINDS[kind], int(work.head.base_fee)):
+    if not requested and policy.is_held(MESSAGE_KINDS[kind], int(work.head.base_fee)):
         return
     if _is_in_flight(miner, kind):
         return

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import DamoclesTold, Sector
-    from apps.sectors.services.damocles.held import Held
+    from apps.sectors.services.damocles.held import LockedSector
 
-LOOK_S: Final = 600
+CHECK_OFFER_S: Final = 600
 """A look that no prover has taken in this time is offered anew, to those that are there then."""
-LOOK_LEASE_S: Final = 15
+CHECK_LEASE_S: Final = 15
 BAD_FILES: Final = "store {store} lacks its files: "
 """How the error of a sector begins whose files a prover found bad."""
 
@@ -46,7 +46,7 @@ class StoredFiles:
     comm_r: bytes
 
 
-def look_begin(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> None:
+def files_check_start(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> None:
     """Have the provers of a store look at a sector's files there; of another store nothing is known yet."""
     sector = stored.sector
     store = Store.objects.filter(tenant_id=sector.tenant_id, name=stored.store).first()
@@ -59,22 +59,22 @@ def look_begin(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> Non
         per_second=0,
         store="" if store is None else store.uid,
     )
-    look_end(told.look, now=now)
+    files_check_end(told.look, now=now)
     told.look = Job.objects.create(
         kind=JobKind.SECTOR_CHECK,
         state=JobState.READY,
         miner=sector.miner,
         stage="SECTOR_CHECK",
         inputs=document_encode(inputs),
-        expires_at=now + timedelta(seconds=LOOK_S),
-        lease_s=LOOK_LEASE_S,
+        expires_at=now + timedelta(seconds=CHECK_OFFER_S),
+        lease_s=CHECK_LEASE_S,
         offered_to=[worker.pk for worker in provers],
     )
     told.looked_at = None
     told.save()
 
 
-def look_end(look: Job | None, *, now: datetime) -> None:
+def files_check_end(look: Job | None, *, now: datetime) -> None:
     """End a look whose answer is of no use any more."""
     if look is None or look.state not in (JobState.READY, JobState.LEASED):
         return
@@ -84,19 +84,19 @@ def look_end(look: Job | None, *, now: datetime) -> None:
         )
 
 
-def look_read(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> str | None:
+def files_check_read(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> str | None:
     """Return what a prover found wrong with files, empty if nothing, None if none has looked yet.
 
     One that nobody took in time is begun anew, as is the next one after files that were bad.
     """
-    look = told.look
-    is_lapsed = look is not None and look.state == JobState.READY and (look.expires_at or now) <= now
-    if look is None or look.state == JobState.FAILED or is_lapsed:
-        look_begin(told, stored=stored, now=now)
+    check = told.look
+    is_lapsed = check is not None and check.state == JobState.READY and (check.expires_at or now) <= now
+    if check is None or check.state == JobState.FAILED or is_lapsed:
+        files_check_start(told, stored=stored, now=now)
         return None
-    if look.state != JobState.DONE:
+    if check.state != JobState.DONE:
         return None
-    reason = _bad(look, stored.sector)
+    reason = _bad(check, stored.sector)
     if reason:
         told.look = None
     else:
@@ -128,7 +128,7 @@ def stored_files_read(sector: Sector) -> StoredFiles:
     return StoredFiles(sector=sector, store=sector.store, comm_r=bytes(sector.comm_r or b""))
 
 
-def files_wait(one: Held) -> str:
+def files_wait(one: LockedSector) -> str:
     """Return why a sector cannot be committed yet, as far as its files go; empty: a prover has seen them.
 
     Files that were found bad pause the sector; once it goes on they are looked at again.
@@ -140,7 +140,7 @@ def files_wait(one: Held) -> str:
         return ""
     if sector.paused_at is not None:
         return sector.error
-    reason = look_read(one.told, stored=stored_files_read(sector), now=one.now)
+    reason = files_check_read(one.told, stored=stored_files_read(sector), now=one.now)
     if reason is None:
         return missing_check_describe(sector.store)
     if not reason:
@@ -157,11 +157,11 @@ def _bad(look: Job, sector: Sector) -> str:
     """Return what a prover found wrong; empty if it found nothing."""
     if sector.number not in map(int, look.result.get("faults", ())):
         return ""
-    told = {int(bad["number"]): str(bad["reason"]) for bad in look.result.get("bad", ())}
-    return told.get(sector.number) or gettext("they cannot be read")
+    reasons = {int(bad["number"]): str(bad["reason"]) for bad in look.result.get("bad", ())}
+    return reasons.get(sector.number) or gettext("they cannot be read")
 
 
-def sector_resume_stored(one: Held) -> None:
+def sector_resume_stored(one: LockedSector) -> None:
     """Go on with a sector that waits for its files, as its worker says that it has stored them again."""
     if one.sector.paused_at is not None and one.sector.error.startswith(
         BAD_FILES.format(store=one.sector.store)

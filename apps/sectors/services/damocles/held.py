@@ -43,7 +43,7 @@ class SectorName:
 
 
 @dataclass(slots=True)
-class Held:
+class LockedSector:
     """A sector with its locks: the job's, and of what its worker told."""
 
     sector: Sector
@@ -181,19 +181,19 @@ def sector_find(principal: Principal, *, name: SectorName) -> Sector:
 
 
 @contextmanager
-def damocles_sector_lock(principal: Principal, *, name: SectorName, now: datetime) -> Iterator[Held]:
+def damocles_sector_lock(principal: Principal, *, name: SectorName, now: datetime) -> Iterator[LockedSector]:
     """Lock a sector that a damocles-worker seals.  Raises NotDamocles."""
     found = sector_find(principal, name=name)
     with transaction.atomic():
         job, sector = job_lock(found.pk)
         if _is_forgotten(job, sector):
             DamoclesSector.objects.get_or_create(sector=sector)
-        told = DamoclesSector.objects.select_for_update().filter(sector=sector).first()
-        if told is None or not _is_theirs(job.sticky_worker):
+        record = DamoclesSector.objects.select_for_update().filter(sector=sector).first()
+        if record is None or not _is_damocles_worker(job.sticky_worker):
             raise NotDamocles(gettext("{name} is not sealed by a damocles-worker").format(name=name))
-        told.named_at = now
-        told.save(update_fields=["named_at"])
-        yield Held(sector, job, told, principal, now)
+        record.named_at = now
+        record.save(update_fields=["named_at"])
+        yield LockedSector(sector, job, record, principal, now)
 
 
 def damocles_sector_read(
@@ -205,19 +205,19 @@ def damocles_sector_read(
     """
     sector = sector_find(principal, name=name)
     rows = DamoclesSector.objects.filter(sector=sector).exclude(begun_at=None)
-    told = rows.select_related("sector__job__sticky_worker").first()
-    if told is None:  # after a restore a thread that waits for the chain names its sector by this alone
+    record = rows.select_related("sector__job__sticky_worker").first()
+    if record is None:  # after a restore a thread that waits for the chain names its sector by this alone
         with damocles_sector_lock(principal, name=name, now=now) as one:
             if one.sector.state not in ENDED_SECTORS:
                 one.lease()
             return one.sector, one.told
-    if not _is_theirs(told.sector.job.sticky_worker):
+    if not _is_damocles_worker(record.sector.job.sticky_worker):
         raise NotDamocles(gettext("{name} is not sealed by a damocles-worker").format(name=name))
-    DamoclesSector.objects.filter(pk=told.pk).update(named_at=now)
-    return sector, told
+    DamoclesSector.objects.filter(pk=record.pk).update(named_at=now)
+    return sector, record
 
 
-def _is_theirs(worker: Worker | None) -> bool:
+def _is_damocles_worker(worker: Worker | None) -> bool:
     """Return whether a sector that is bound to this host, or to none, may be a damocles-worker's."""
     return worker is None or DAMOCLES in worker.kinds
 
@@ -230,7 +230,7 @@ def _is_forgotten(job: Job, sector: Sector) -> bool:
     return is_bare and since is not None and sector.created_at < since
 
 
-def living_require(one: Held, *, name: SectorName) -> None:
+def living_require(one: LockedSector, *, name: SectorName) -> None:
     """Raise SectorGone for a sector that is over."""
     if one.sector.state in ENDED_SECTORS:
         raise SectorGone(f"sector state not found: {name} is {one.sector.state.lower()}")

@@ -21,7 +21,7 @@ from apps.sectors.errors.damocles import NotDamocles, SectorGone
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, JobEvent, PipelineRun, Sector
 from apps.sectors.selectors.restored import lease_token_next
-from apps.sectors.services.damocles.files import look_end
+from apps.sectors.services.damocles.files import files_check_end
 from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.reports import run_report
@@ -71,7 +71,7 @@ ACCEPTED: Final = (
 
 
 @dataclass(slots=True)
-class JobHeld:
+class LockedJob:
     """A job that a damocles-worker has, locked, with what it told of it."""
 
     sector: Sector
@@ -244,7 +244,7 @@ class JobHeld:
 
     def end(self) -> None:
         """Note that its thread is done with the job, or has lost it."""
-        look_end(self.told.look, now=self.now)
+        files_check_end(self.told.look, now=self.now)
         self.told.finished_at = self.told.finished_at or self.now
         self.release()
 
@@ -262,7 +262,7 @@ def job_is_named(principal: Principal, *, name: SectorName) -> bool:
 @contextmanager
 def damocles_job_lock(
     principal: Principal, *, name: SectorName, kinds: tuple[JobKind, ...] = tuple(FIRST_STAGES), now: datetime
-) -> Iterator[JobHeld]:
+) -> Iterator[LockedJob]:
     """Lock the job over a sector that a damocles-worker was given last.  Raises NotDamocles."""
     sector = sector_find(principal, name=name)
     rows = DamoclesJob.objects.filter(sector=sector, job__kind__in=kinds)
@@ -272,8 +272,8 @@ def damocles_job_lock(
     with transaction.atomic():
         jobs = Job.objects.select_for_update(of=("self",)).select_related("miner", "worker")
         job = jobs.get(pk=newest)
-        told = DamoclesJob.objects.select_related("worker", "look").get(job=job)
+        record = DamoclesJob.objects.select_related("worker", "look").get(job=job)
         run = PipelineRun.objects.select_related("sector__miner__tenant").filter(job=job).first()
-        told.named_at = now
-        told.save(update_fields=["named_at"])
-        yield JobHeld(sector, job, told, run, principal.source, now)
+        record.named_at = now
+        record.save(update_fields=["named_at"])
+        yield LockedJob(sector, job, record, run, principal.source, now)

@@ -183,8 +183,8 @@ def _namesakes_note(worker: Worker, ping: Ping, *, source: str, now: datetime) -
         # A worker that was started again elsewhere never pings from its old place once more.
         one["is_beside"] = one.get("is_beside", False) or (before is not None and before < one["at"])
     beside = {name: one for name, one in others.items() if one["is_beside"]}
-    told = {"dest": ping.dest, "threads": ping.threads, "errors": ping.errors}
-    own = {"at": at, "busy": ping.busy, "is_beside": bool(beside), **told}
+    totals = {"dest": ping.dest, "threads": ping.threads, "errors": ping.errors}
+    own = {"at": at, "busy": ping.busy, "is_beside": bool(beside), **totals}
     worker.hardware = {**worker.hardware, PINGS: others | {place: own}}
     if not beside:
         return ping.busy
@@ -225,8 +225,11 @@ def _disk_note(worker: Worker, *, busy: int | None, now: datetime) -> None:
     recovery = sectors_recovery()
     if recovery is None or busy is None or not must_register(worker, recovery):
         return
-    told = {"sector__damocles__named_at__gte": recovery.sectors_since, "sector__damocles__finished_at": None}
-    known = Job.objects.filter(sticky_worker=worker, **told).exclude(sector__state__in=FINAL_STATES)
+    named_since = {
+        "sector__damocles__named_at__gte": recovery.sectors_since,
+        "sector__damocles__finished_at": None,
+    }
+    known = Job.objects.filter(sticky_worker=worker, **named_since).exclude(sector__state__in=FINAL_STATES)
     jobs = damocles_jobs_in_hand().filter(worker=worker, named_at__gte=recovery.sectors_since)
     if known.count() + jobs.count() >= busy:
         HostInventory.objects.update_or_create(

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
     from poolsite.wire.job_inputs import SealInputs
 
-LOOKED_AT_MAX: Final = 1_000
+CONSIDERED_MAX: Final = 1_000
 """Jobs that one call looks at, the most urgent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class AllocatedJob:
     """A job that was leased to a worker, and what it is about."""
 
     job: Job
@@ -41,7 +41,9 @@ class Given:
     inputs: SealInputs
 
 
-def job_allocate(principal: Principal, *, wanted: Wanted, kind: JobKind, now: datetime) -> Given | None:
+def job_allocate(
+    principal: Principal, *, wanted: Wanted, kind: JobKind, now: datetime
+) -> AllocatedJob | None:
     """Lease the most urgent waiting job of a kind to the worker that asks; None while there is none.
 
     An updated sector is unsealed by the pool's own hosts: a worker reads the replica before the update.
@@ -69,8 +71,8 @@ def _waiting(
     rows = Job.objects.filter(is_free, kind=kind, stage=FIRST_STAGES[kind], miner__tenant_id=principal.own_id)
     for miners in filter(None, (wanted.miners, principal.miners)):
         rows = rows.filter(miner__actor_id__in=miners)
-    begun = damocles_jobs_in_hand().exclude(begun_at=None)
-    jobs = list(rows.exclude(damocles__in=begun).order_by(*URGENCY)[:LOOKED_AT_MAX])
+    started = damocles_jobs_in_hand().exclude(begun_at=None)
+    jobs = list(rows.exclude(damocles__in=started).order_by(*URGENCY)[:CONSIDERED_MAX])
     sectors = Sector.objects.select_related("miner__tenant").exclude(ticket=None)
     sectors = sectors.filter(
         uuid__in=[job.inputs["sector"] for job in jobs],
@@ -91,7 +93,7 @@ def _waiting(
 
 
 @transaction.atomic
-def _claim(job: Job, sector: Sector, *, worker: Worker, kind: JobKind, now: datetime) -> Given | None:
+def _claim(job: Job, sector: Sector, *, worker: Worker, kind: JobKind, now: datetime) -> AllocatedJob | None:
     claim = Claim(
         worker_id=str(worker.uuid),
         boot_id=worker.boot_id,
@@ -106,5 +108,5 @@ def _claim(job: Job, sector: Sector, *, worker: Worker, kind: JobKind, now: date
             job=leased, sector=sector, worker=worker, token=assignment.token, named_at=now
         )
         if assignment.seal is not None:
-            return Given(job=leased, sector=sector, inputs=assignment.seal)
+            return AllocatedJob(job=leased, sector=sector, inputs=assignment.seal)
     return None

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.services.damocles.files import is_unseen
-from apps.sectors.services.damocles.held_jobs import JobHeld, damocles_job_lock
+from apps.sectors.services.damocles.held_jobs import LockedJob, damocles_job_lock
 from apps.sectors.services.damocles.hosts import damocles_host_register
 from poolsite.wire.damocles import REBUILT_UNTIL
 from poolsite.wire.job_reports import TEXT_MAX, Level, StageOutputs
@@ -63,7 +63,7 @@ def _is_anothers(told: DamoclesJob, worker: Worker, reported: Reported, *, sourc
     return told.worker_id != worker.pk and told.worker.host != source[:100]
 
 
-def _rebuild_follow(one: JobHeld, until: str) -> None:
+def _rebuild_follow(one: LockedJob, until: str) -> None:
     """Bring a rebuild as far as its thread has come, if it is behind."""
     order = list(RebuildState)
     if one.run is not None and order.index(RebuildState(one.run.state)) < order.index(RebuildState(until)):

@@ -12,7 +12,7 @@ from apps.chain.selectors.network import network_current
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector
 from apps.sectors.params import comm_d_of
-from apps.sectors.services.damocles.held import Held, damocles_sector_lock, damocles_sector_read
+from apps.sectors.services.damocles.held import LockedSector, damocles_sector_lock, damocles_sector_read
 from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from apps.sectors.states import ENDED_SECTORS
@@ -78,7 +78,7 @@ def _is_same(sector: Sector, made: PreCommitted) -> bool:
     return (*(bytes(one or b"") for one in known), sector.ticket_epoch) == given
 
 
-def _precommit_refusal(one: Held, made: PreCommitted) -> Submitted | None:
+def _precommit_refusal(one: LockedSector, made: PreCommitted) -> Submitted | None:
     """Return why commitments are not taken; a sector whose thread had stopped goes on.  Raises NotThatFar."""
     sector = one.sector
     if sector.paused_at is not None and not one.told.is_failed_there:

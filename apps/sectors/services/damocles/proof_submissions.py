@@ -11,7 +11,7 @@ from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Sector, SectorProof
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.damocles.files import files_wait
-from apps.sectors.services.damocles.held import Held, damocles_sector_lock, damocles_sector_read
+from apps.sectors.services.damocles.held import LockedSector, damocles_sector_lock, damocles_sector_read
 from apps.sectors.services.damocles.seeds import SEED_AGAIN
 from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
 from apps.sectors.services.jobs.stage_events import proof_check
@@ -49,7 +49,7 @@ def damocles_proof_submit(
     return taken
 
 
-def _proof_again(one: Held, proof: bytes, *, anew: bool) -> Submitted:
+def _proof_again(one: LockedSector, proof: bytes, *, anew: bool) -> Submitted:
     """Compare a proof with the one that was submitted, or put it in its place."""
     sector = one.sector
     known = SectorProof.objects.filter(sector=sector).first()
@@ -60,7 +60,7 @@ def _proof_again(one: Held, proof: bytes, *, anew: bool) -> Submitted:
     return _proof_take(sector, proof)
 
 
-def _proof_first(one: Held, proof: bytes) -> Submitted | str:
+def _proof_first(one: LockedSector, proof: bytes) -> Submitted | str:
     """Accept the first proof for a seed; return for what it has to wait.  Raises NotThatFar."""
     if one.is_before(SectorState.SEED_ASSIGNED) or one.told.seed_epoch != one.sector.seed_epoch:
         return SubmitResult.MISMATCHED, SEED_AGAIN
@@ -93,16 +93,16 @@ def _proof_take(sector: Sector, proof: bytes) -> Submitted:
 
 def proof_status_read(principal: Principal, *, name: SectorName, now: datetime) -> OnChainStatus:
     """Return where a sector's commit is.  Raises NotDamocles."""
-    sector, told = damocles_sector_read(principal, name=name, now=now)
+    sector, record = damocles_sector_read(principal, name=name, now=now)
     if sector.state in ENDED_SECTORS:
         return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
     if not is_before(sector, state=SectorState.COMMIT_LANDED):
         return OnChainState.LANDED, ""
     if is_before(sector, state=SectorState.C2_DONE):
         known = SectorProof.objects.filter(sector=sector).first()
-        if told.seed_epoch is None or known is None:
+        if record.seed_epoch is None or known is None:
             return OnChainState.NOT_FOUND, "no proof was submitted"
-        if told.seed_epoch != sector.seed_epoch:
+        if record.seed_epoch != sector.seed_epoch:
             return OnChainState.PERM_FAILED, SEED_AGAIN
         if sector.paused_at is not None:
             return OnChainState.PENDING, sector.error

@@ -141,16 +141,16 @@ def proofs_heartbeat(principal: Principal, *, names: Sequence[str], name: str, n
 
     Raises WorkerRetired, JobUnknown.
     """
-    told = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # before a host's row is made
+    reported = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # before a host's row is made
     worker = damocles_host_register(principal, name=name, now=now)
     # Not with the jobs: some lock a host's jobs before its row, others its row before them.
     Worker.objects.filter(pk=worker.pk).update(seen_at=now)
     renewed = 0
     with transaction.atomic():
         held = Job.objects.filter(kind=JobKind.WINDOW_POST, worker=worker, state=JobState.LEASED)
-        named = held.filter(uuid__in={uuid for uuid, _ in told})
+        named = held.filter(uuid__in={uuid for uuid, _ in reported})
         for job in named.select_for_update(of=("self",)).order_by("pk"):
-            if (job.uuid, job.lease_token) in told:
+            if (job.uuid, job.lease_token) in reported:
                 job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
                 job.save(update_fields=["lease_until", "heard_at"])
                 renewed += 1
@@ -169,8 +169,8 @@ def proof_finish(
     job = _own(principal, uuid)
     try:
         if error or not (proof or faults):
-            words = (error or "the worker returned neither a proof nor a reason")[:TEXT_MAX]
-            fail = Fail(token=token, level=Level.TEMPORARY, stage=job.stage, error=words)
+            text = (error or "the worker returned neither a proof nor a reason")[:TEXT_MAX]
+            fail = Fail(token=token, level=Level.TEMPORARY, stage=job.stage, error=text)
             job_fail(uuid, fail=fail, tenant_id=principal.own_id, now=now)
         else:
             took_ms = max(int((now - job.updated_at).total_seconds() * 1000), 1)  # since it was leased
@@ -226,8 +226,8 @@ def proof_remove(principal: Principal, *, name: str, now: datetime) -> None:
     uuid, _ = _named(name)
     job = _open(principal, uuid)
     _audit(principal, "proving.job-remove", job)
-    words = gettext("removed by {actor}").format(actor=principal.actor)
-    advance(job, "FAIL", worker=None, lease_until=None, error=words, updated_at=now)
+    text = gettext("removed by {actor}").format(actor=principal.actor)
+    advance(job, "FAIL", worker=None, lease_until=None, error=text, updated_at=now)
     publish(Change("job", job.pk, job.miner.tenant_id))
 
 

@@ -24,8 +24,8 @@ from apps.sectors.services.damocles.files import (
     BAD_FILES,
     StoredFiles,
     files_check_describe,
-    look_begin,
-    look_read,
+    files_check_read,
+    files_check_start,
     missing_check_describe,
 )
 from apps.sectors.services.damocles.held_jobs import damocles_job_lock
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
     from apps.sectors.models import PipelineRun
     from apps.sectors.sector_records import PlacedPiece
     from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.held_jobs import JobHeld
-    from apps.sectors.services.damocles.job_allocation import Given
+    from apps.sectors.services.damocles.held_jobs import LockedJob
+    from apps.sectors.services.damocles.job_allocation import AllocatedJob
     from apps.sectors.services.damocles.sectors import Wanted
     from apps.sectors.services.damocles.submissions import Submitted
     from apps.users.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenRun:
+class AllocatedRun:
     """A snap-up or rebuild with the pieces that the sector is to hold; none: zeros."""
 
-    given: Given
+    given: AllocatedJob
     pieces: list[PlacedPiece]
 
 
@@ -68,10 +68,10 @@ class Updated:
     proof: bytes
 
 
-def snap_up_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> GivenRun | None:
+def snap_up_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> AllocatedRun | None:
     """Lease a snap-up that waits; None while there is none.  Raises WorkerRetired."""
     given = job_allocate(principal, wanted=wanted, kind=JobKind.SNAP_UP, now=now)
-    return None if given is None else GivenRun(given=given, pieces=_pieces_of(given.job.run))
+    return None if given is None else AllocatedRun(given=given, pieces=_pieces_of(given.job.run))
 
 
 def _pieces_of(run: PipelineRun) -> list[PlacedPiece]:
@@ -79,10 +79,10 @@ def _pieces_of(run: PipelineRun) -> list[PlacedPiece]:
     return pieces_placed(run.pieces, pieces_of_sector(sector.miner, sector.number))
 
 
-def rebuild_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> GivenRun | None:
+def rebuild_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> AllocatedRun | None:
     """Lease a rebuild that waits; None while there is none.  Raises WorkerRetired."""
     given = job_allocate(principal, wanted=wanted, kind=JobKind.REBUILD, now=now)
-    return None if given is None else GivenRun(given=given, pieces=deals_list(given.sector))
+    return None if given is None else AllocatedRun(given=given, pieces=deals_list(given.sector))
 
 
 def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now: datetime) -> Submitted:
@@ -104,7 +104,7 @@ def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now
     return taken
 
 
-def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | str:
+def _update_take(one: LockedJob, name: SectorName, made: Updated) -> Submitted | str:
     """Accept an update, or return for what it waits.  Raises NotDamocles, BadReport."""
     run, sector = one.run, one.sector
     if run is None:
@@ -117,8 +117,8 @@ def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | s
     if made.pieces != tuple(piece.cid for piece in _pieces_of(run)):
         return SubmitResult.REJECTED, "these are not the pieces it was given"
     if made.store != sector.store:
-        words = gettext("its files must go into store {store}, next to the sector's own")
-        return SubmitResult.REJECTED, words.format(store=sector.store)
+        text = gettext("its files must go into store {store}, next to the sector's own")
+        return SubmitResult.REJECTED, text.format(store=sector.store)
     one.begin()
     outputs = StageOutputs(comm_d=made.comm_d, comm_r=made.comm_r, proof=made.proof, store=made.store)
     if run.state != SnapState.SNAP_PROVED:
@@ -126,7 +126,7 @@ def _update_take(one: JobHeld, name: SectorName, made: Updated) -> Submitted | s
     elif bytes(run.comm_r or b"") != made.comm_r:
         return SubmitResult.REJECTED, "a different replica was already submitted for this sector"
     stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
-    reason = "" if one.told.looked_at is not None else look_read(one.told, stored=stored, now=one.now)
+    reason = "" if one.told.looked_at is not None else files_check_read(one.told, stored=stored, now=one.now)
     if reason is None:
         return f"{name}: {missing_check_describe(made.store)}"
     if reason:
@@ -164,7 +164,7 @@ def rebuild_submit(
                 )
             )
         one.begin()
-        reason = _rebuilt_look(one, store)
+        reason = _rebuilt_files_check(one, store)
         if reason:
             one.fail(BAD_FILES.format(store=store.name) + reason, is_paused=True)
         elif reason is not None:
@@ -174,17 +174,17 @@ def rebuild_submit(
     return not reason
 
 
-def _rebuilt_look(one: JobHeld, store: Store) -> str | None:
+def _rebuilt_files_check(one: LockedJob, store: Store) -> str | None:
     """Return what a prover found wrong; None while none has looked at what lies there now."""
     stored = StoredFiles(sector=one.sector, store=store.name, comm_r=bytes(one.sector.comm_r or b""))
     if one.told.store != store.name:
         one.told.store = store.name
-        look_begin(one.told, stored=stored, now=one.now)
+        files_check_start(one.told, stored=stored, now=one.now)
         return None
-    return look_read(one.told, stored=stored, now=one.now)
+    return files_check_read(one.told, stored=stored, now=one.now)
 
 
-def _rebuilt_take(one: JobHeld, store: Store) -> None:
+def _rebuilt_take(one: LockedJob, store: Store) -> None:
     """Bring a rebuild to its end by what a prover has seen."""
     one.note("FILES_SEEN", files_check_describe(one.told, store=store.name))
     sector = one.sector

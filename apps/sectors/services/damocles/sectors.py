@@ -17,7 +17,7 @@ from apps.sectors.errors.damocles import NotThatFar, SectorGone
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.damocles.deals import deals_list, deals_note
-from apps.sectors.services.damocles.held import Held, SectorName, damocles_sector_lock, living_require
+from apps.sectors.services.damocles.held import LockedSector, SectorName, damocles_sector_lock, living_require
 from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_host_register
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.sealing.console_steps import SectorsInProgress, sector_console_step
@@ -182,7 +182,7 @@ def damocles_report(
     return False, ""
 
 
-def _host_note(one: Held, worker: Worker) -> None:
+def _host_note(one: LockedSector, worker: Worker) -> None:
     """Bind a sector to the worker that reports it."""
     before = one.job.sticky_worker
     if before == worker:
@@ -198,7 +198,7 @@ def _host_note(one: Held, worker: Worker) -> None:
         )
 
 
-def _failure_note(one: Held, reported: Reported) -> None:
+def _failure_note(one: LockedSector, reported: Reported) -> None:
     """Note a failure; one that stops the worker's thread pauses the sector until the thread goes on.
 
     Where the console's step is next there is nothing to wait for, and nothing would tell when to go on: a
@@ -264,8 +264,8 @@ def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
     """Finish the sectors whose commit has landed: they prove out of a store, their worker may be away."""
     stored = [sector for sector in in_progress.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
     landed = {sector.pk: sector for sector in stored}
-    begun = DamoclesSector.objects.exclude(begun_at=None)
-    theirs = begun.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
+    started = DamoclesSector.objects.exclude(begun_at=None)
+    theirs = started.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
     return sum(
         sector_console_step(landed[row.sector_id], event="FINALIZE", now=now)
         for row in (theirs if landed else ())

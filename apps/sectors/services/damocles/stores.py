@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector, Store
 from apps.sectors.selectors.stores import attachments_of, provers_of_store, stores_visible
-from apps.sectors.services.damocles.files import look_begin, sector_resume_stored, stored_files_read
+from apps.sectors.services.damocles.files import files_check_start, sector_resume_stored, stored_files_read
 from apps.sectors.services.damocles.held import damocles_sector_lock
 from poolsite.wire.pipeline import SectorState
 
@@ -69,5 +69,5 @@ def damocles_persisted_submit(
         sector.store = store.name
         one.told.reserved_store, one.told.reserved_bytes = "", 0
         one.note("STORED", gettext("in store {store}").format(store=store.name))
-        look_begin(one.told, stored=stored_files_read(sector), now=now)
+        files_check_start(one.told, stored=stored_files_read(sector), now=now)
     return True

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from apps.pieces.files import Source
     from apps.sectors.models import Job
     from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.held_jobs import JobHeld
-    from apps.sectors.services.damocles.job_allocation import Given
+    from apps.sectors.services.damocles.held_jobs import LockedJob
+    from apps.sectors.services.damocles.job_allocation import AllocatedJob
     from apps.sectors.services.damocles.sectors import Wanted
     from apps.users.principals import Principal
 
 
-def unseal_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> tuple[Given, str] | None:
+def unseal_allocate(
+    principal: Principal, *, wanted: Wanted, now: datetime
+) -> tuple[AllocatedJob, str] | None:
     """Lease a piece that is to be unsealed, with its CID; None while there is none.  Raises WorkerRetired."""
     given = job_allocate(principal, wanted=wanted, kind=JobKind.UNSEAL, now=now)
     return None if given is None else (given, str(_piece_of(given.job).piece_cid))
@@ -40,7 +42,7 @@ def _piece_of(job: Job) -> Piece:
     return Piece.objects.select_related("miner__tenant").get(uuid=job.inputs["piece"])
 
 
-def _piece_named(one: JobHeld, name: SectorName, cid: str) -> Piece:
+def _piece_named(one: LockedJob, name: SectorName, cid: str) -> Piece:
     """Return the piece of a job, if it is the one that a worker names.  Raises NotDamocles."""
     piece = _piece_of(one.job)
     if piece.piece_cid != cid:
@@ -66,7 +68,7 @@ def unseal_is_wanted(principal: Principal, *, name: SectorName, cid: str, now: d
         return not piece.has_data
 
 
-def _uploading(one: JobHeld) -> None:
+def _uploading(one: LockedJob) -> None:
     """Have a job wait for the bytes."""
     one.begin()
     if one.job.stage == UnsealStage.UNSEAL:
@@ -80,11 +82,13 @@ def unsealed_piece_store(principal: Principal, *, cid: str, source: Source) -> N
     """
     rows = damocles_jobs_in_hand().filter(job__kind=JobKind.UNSEAL, sector__tenant_id=principal.own_id)
     waiting = rows.filter(job__stage=UnsealStage.UPLOAD, worker__host=principal.source[:100])
-    for told in waiting.select_related("job", "sector__miner").order_by(F("named_at").desc(nulls_last=True)):
-        is_its = principal.may_mine(told.sector.miner.actor_id or 0)
-        if is_its and _piece_of(told.job).piece_cid == cid:
+    for record in waiting.select_related("job", "sector__miner").order_by(
+        F("named_at").desc(nulls_last=True)
+    ):
+        is_its = principal.may_mine(record.sector.miner.actor_id or 0)
+        if is_its and _piece_of(record.job).piece_cid == cid:
             unsealed_take(
-                str(told.job.uuid), source=source, token=told.job.lease_token, tenant_id=principal.own_id
+                str(record.job.uuid), source=source, token=record.job.lease_token, tenant_id=principal.own_id
             )
             return
     raise JobUnknown(cid)

@@ -31,12 +31,12 @@ def upgrades_end(worker: Worker, *, now: datetime) -> None:
 def orders_repeat(worker: Worker) -> None:
     """Order again what a start has forgotten: that the host is paused or drained, unless it is to go on."""
     ops = (Operation.PAUSE, Operation.DRAIN, Operation.RESUME)
-    asked = set(worker.commands.filter(op__in=ops, done_at=None).values_list("op", flat=True))
-    if Operation.RESUME in asked:
+    requested = set(worker.commands.filter(op__in=ops, done_at=None).values_list("op", flat=True))
+    if Operation.RESUME in requested:
         return
     is_draining = worker.is_draining or worker.retire_asked_at is not None
     for op, is_so in ((Operation.PAUSE, worker.is_paused), (Operation.DRAIN, is_draining)):
-        if is_so and op not in asked:
+        if is_so and op not in requested:
             WorkerCommand.objects.create(worker=worker, op=op, actor="console")
 
 
@@ -45,8 +45,8 @@ def commands_open(worker: Worker, *, now: datetime) -> tuple[Command, ...]:
     assert connection.in_atomic_block, "an order is withdrawn together with what it was for"
     rows = list(worker.commands.filter(done_at=None).order_by("pk"))
     withdrawn = removals_withdraw(rows, now=now) | sealing_orders_withdraw(worker, orders=rows, now=now)
-    told = (row for row in rows if row.pk not in withdrawn)
-    return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in told)
+    reported = (row for row in rows if row.pk not in withdrawn)
+    return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in reported)
 
 
 ORDERED: Final[dict[str, dict[str, bool]]] = {

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.hosts import Heartbeat, HeldJob
 
-TOLD_FIELDS = ("hardware", "slots", "stores")
+REPORTED_FIELDS = ("hardware", "slots", "stores")
 """Columns of a worker that a heartbeat may change, and seldom does."""
 
 
@@ -66,7 +66,7 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
         orders_note(worker, done=done, errors=heartbeat.command_errors, now=now)
         sealing_orders_note(worker, done=done, errors=heartbeat.command_errors)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
-    before = {name: getattr(worker, name) for name in TOLD_FIELDS}
+    before = {name: getattr(worker, name) for name in REPORTED_FIELDS}
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
     worker.last_error = heartbeat.last_error
@@ -79,15 +79,15 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
         moves_continue(worker, now=now)
         checks_continue(worker, now=now)
     if heartbeat.log:
-        told = {"log": list(heartbeat.log), "log_at": now}
-        HostReport.objects.update_or_create(worker=worker, defaults=told)
-    changed = [name for name in TOLD_FIELDS if getattr(worker, name) != before[name]]
+        reported = {"log": list(heartbeat.log), "log_at": now}
+        HostReport.objects.update_or_create(worker=worker, defaults=reported)
+    changed = [name for name in REPORTED_FIELDS if getattr(worker, name) != before[name]]
     if changed:
         worker.save(update_fields=changed)
     HEARD.execute([worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error])
     renewed = leases_renew(worker, held=heartbeat.held, now=now)
-    ours = {one.id for one in renewed}
-    lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in ours]
+    own = {one.id for one in renewed}
+    lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in own]
     is_retired = worker_retire_if_drained(worker, is_busy=bool(heartbeat.held), now=now)
     may_have_commands = has_commands or bool(done) or heartbeat.attached is not None
     publish(Change("worker", worker.pk, worker.tenant_id))

@@ -31,22 +31,22 @@ def leases_renew(worker: Worker, *, held: Sequence[HeldJob], now: datetime) -> l
 
     A host holds dozens: a heartbeat takes as many statements for all of them as for one.
     """
-    told = {UUID(one.id): one for one in held if is_uuid(one.id)}
-    if not told:
+    reported = {UUID(one.id): one for one in held if is_uuid(one.id)}
+    if not reported:
         return []
-    fields = [(str(uuid), *progress_encode(one.progress)) for uuid, one in told.items()]
+    fields = [(str(uuid), *progress_encode(one.progress)) for uuid, one in reported.items()]
     rows = RENEW.rows([now, worker.pk, *map(list, zip(*fields, strict=True))])
     publish_all([Change("sector", sector, worker.tenant_id) for *_, sector in rows if sector is not None])
     proofs = [uuid for uuid, _, is_told_proof, _ in rows if is_told_proof]
     for job in Job.objects.filter(uuid__in=proofs) if proofs else ():
-        proof_progress_store(job, progress=told[job.uuid].progress)
+        proof_progress_store(job, progress=reported[job.uuid].progress)
     leases = {UUID(uuid): lease_s for uuid, lease_s, *_ in rows}
-    if len(leases) < len(told):
-        late = [one for uuid, one in told.items() if uuid not in leases]
+    if len(leases) < len(reported):
+        late = [one for uuid, one in reported.items() if uuid not in leases]
         leases |= {job.uuid: job.lease_s for job in _proofs_go_on(worker, late, now=now)}
     return [
         Renewed(id=one.id, token=one.progress.token, lease_s=leases[uuid])
-        for uuid, one in told.items()
+        for uuid, one in reported.items()
         if uuid in leases
     ]
 
@@ -61,17 +61,17 @@ def _proofs_go_on(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> 
 
     The console may have been away for longer than the few seconds of such a lease; the work would be lost.
     """
-    told = {UUID(one.id): one.progress for one in held}
+    reported = {UUID(one.id): one.progress for one in held}
     ran_out = Q(state=JobState.READY, not_before=None, lease_token__gt=0) & ~Q(kind=JobKind.SEAL)
-    rows = Job.objects.filter(ran_out, uuid__in=told, miner__tenant_id=worker.tenant_id)
+    rows = Job.objects.filter(ran_out, uuid__in=reported, miner__tenant_id=worker.tenant_id)
     gone_on: list[Job] = []
     for job in rows.select_for_update(of=("self",)).order_by("pk"):
-        if job.lease_token != told[job.uuid].token:
+        if job.lease_token != reported[job.uuid].token:
             continue
         until = now + timedelta(seconds=job.lease_s)
         advance(job, "GO_ON", worker=worker, updated_at=now, lease_until=until, heard_at=now)
-        if told[job.uuid].stage == job.stage:
-            progress_store(job, progress=told[job.uuid])
+        if reported[job.uuid].stage == job.stage:
+            progress_store(job, progress=reported[job.uuid])
         gone_on.append(job)
     return gone_on
 

@@ -93,11 +93,11 @@ def sealing_orders_note(worker: Worker, *, done: Collection[str], errors: Mappin
 def sealing_leftovers_list(worker: Worker) -> list[Leftover]:
     """Return what a host has told last, with the rows of the pool; the largest first."""
     report = host_report(worker)
-    told = [] if report is None else report.leftovers
-    if not told:
+    reported = [] if report is None else report.leftovers
+    if not reported:
         return []
     numbers: dict[int, set[int]] = defaultdict(set)
-    for one in told:
+    for one in reported:
         numbers[one["miner_id"]].add(one["number"])
     rows = {
         (miner_id, row.number): row
@@ -111,7 +111,7 @@ def sealing_leftovers_list(worker: Worker) -> list[Leftover]:
         for row in worker.commands.filter(op=Operation.REMOVE_SEALING).order_by("pk")
     }
     found = []
-    for one in told:
+    for one in reported:
         order = orders.get((one["folder"], str(one["miner_id"]), str(one["number"])))
         found.append(
             Leftover(
@@ -203,14 +203,14 @@ def sealing_orders_withdraw(worker: Worker, *, orders: Collection[WorkerCommand]
     Between an order and the host's answer lie hours if the host is away.
     """
     assert connection.in_atomic_block, "the orders are withdrawn before the host is told of any"
-    ours = {
+    own = {
         (one.args["folder"], one.args["miner_id"], one.args["number"]): one
         for one in orders
         if one.op == Operation.REMOVE_SEALING
     }
-    if not ours:
+    if not own:
         return set()
-    told = [
+    reported = [
         Leftover(
             miner_id=int(miner_id),
             number=int(number),
@@ -222,10 +222,10 @@ def sealing_orders_withdraw(worker: Worker, *, orders: Collection[WorkerCommand]
             is_ordered=False,
             error="",
         )
-        for folder, miner_id, number in ours
+        for folder, miner_id, number in own
     ]
-    refused = [one for one, why in _refusals(worker, told, now=now, is_ordered=True) if why]
-    withdrawn = {ours[one.folder, str(one.miner_id), str(one.number)].pk for one in refused}
+    refused = [one for one, why in _refusals(worker, reported, now=now, is_ordered=True) if why]
+    withdrawn = {own[one.folder, str(one.miner_id), str(one.number)].pk for one in refused}
     WorkerCommand.objects.filter(pk__in=withdrawn).delete()
     return withdrawn
 

@@ -80,10 +80,10 @@ def sealing_folder_leave(host: Worker, *, job: Job, sector: Sector) -> WorkerCom
 
 def leftovers_remove(worker: Worker, *, job_ids: Collection[str]) -> None:
     """Order a host that registers to remove what it still has of sectors that are over."""
-    asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
+    requested = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
     left = Job.objects.filter(
         Q(sector__state=SectorState.ABORTED) | Q(sector__removal_asked_at__isnull=False),
-        uuid__in=set(job_ids).difference(asked),
+        uuid__in=set(job_ids).difference(requested),
         sector__miner__tenant_id=worker.tenant_id,
     )
     for job in left.select_related("sector__miner"):
@@ -99,11 +99,11 @@ def ended_jobs_find(worker: Worker, *, job_ids: Collection[str]) -> tuple[str, .
     """
     if not job_ids or sectors_recovery() is not None:
         return ()
-    asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
+    requested = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
     has_other_host = Q(sticky_worker__isnull=False) & ~Q(sticky_worker=worker)
     rows = Job.objects.filter(
         Q(state__in=(JobState.DONE, JobState.FAILED)) | has_other_host,
-        uuid__in={job_id for job_id in job_ids if is_uuid(job_id)}.difference(asked),
+        uuid__in={job_id for job_id in job_ids if is_uuid(job_id)}.difference(requested),
         miner__tenant_id=worker.tenant_id,
     )
     return tuple(map(str, rows.order_by("pk").values_list("uuid", flat=True)))

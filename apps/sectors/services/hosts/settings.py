@@ -108,12 +108,12 @@ def threads_check(worker: Worker, *, values: Values) -> None:
     report = HostReport.objects.filter(worker=worker).first() if named else None
     if report is None or not report.settings:
         return
-    told = {one["key"].split(".")[1] for one in report.settings if one["key"].startswith(THREADS)}
-    if unknown := sorted(named - told):
+    reported = {one["key"].split(".")[1] for one in report.settings if one["key"].startswith(THREADS)}
+    if unknown := sorted(named - reported):
         raise BadSettings(
             gettext(
                 "{host} has no sealing thread {number}: its configuration file has {count} [[sealing_thread]]"
-            ).format(host=worker.name, number=unknown[0], count=len(told))
+            ).format(host=worker.name, number=unknown[0], count=len(reported))
         )
 
 
@@ -172,8 +172,8 @@ def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
 def settings_resend(worker: Worker, *, configured: dict[str, str]) -> None:
     """Send a host that registers its settings, where it has others."""
     wanted = worker_settings_resolve(worker)
-    asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
-    if configured != wanted and (asked is None or asked.args != wanted):
+    requested = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
+    if configured != wanted and (requested is None or requested.args != wanted):
         settings_send(worker, actor="console")
 
 
@@ -181,8 +181,8 @@ def settings_note(worker: Worker, *, settings: tuple[Setting, ...]) -> None:
     """Store the settings that a host reports, as it obeys them; none are no news."""
     if not settings:
         return
-    told = [to_builtins(one) for one in settings]
-    HostReport.objects.update_or_create(worker=worker, defaults={"settings": told})
+    reported = [to_builtins(one) for one in settings]
+    HostReport.objects.update_or_create(worker=worker, defaults={"settings": reported})
     slots = {one.key.removeprefix(SLOTS): one.value for one in settings if one.key.startswith(SLOTS)}
     numbers = {stage: int(count) for stage, count in slots.items() if count.isascii() and count.isdigit()}
     worker.slots = {**worker.slots, **numbers}

@@ -17,7 +17,7 @@ from poolsite.wire.jobs import NAME_MAX
 if TYPE_CHECKING:
     from datetime import datetime
 
-OURS: Final = re.compile(r"poolsite/\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
+OWN_VERSION: Final = re.compile(r"poolsite/\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
 
 
 def versions_compare(host: str) -> str:
@@ -25,7 +25,7 @@ def versions_compare(host: str) -> str:
 
     Of the version of a program that is not ours nothing is known: empty, too.
     """
-    if host == VERSION or not OURS.fullmatch(host):
+    if host == VERSION or not OWN_VERSION.fullmatch(host):
         return ""
     text = (
         gettext("this host runs {host}, older than the console ({console}): upgrade the host")

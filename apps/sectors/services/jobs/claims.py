@@ -43,14 +43,14 @@ def jobs_claim(worker: Worker, *, claim: Claim, now: datetime, among: Q | None =
 
     Raises WorkerReplaced, WorkerRetired.
     """
-    asked = ClaimSearch(worker, claim, now=now, among=among)
+    search = ClaimSearch(worker, claim, now=now, among=among)
     taken: list[Assignment] = []
     while len(taken) < claim.max:
-        found = asked.next()
-        assignment = None if found is None else _lease(found, worker=worker, floor=asked.floor, now=now)
+        found = search.next()
+        assignment = None if found is None else _lease(found, worker=worker, floor=search.floor, now=now)
         if found is None or assignment is None:
             break
-        asked.note(found)
+        search.note(found)
         taken.append(assignment)
     return Claimed(jobs=tuple(taken))
 

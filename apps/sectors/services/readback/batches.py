@@ -146,8 +146,8 @@ def _committed(
     """Return a commit's sectors with their pieces, their own proofs, and whether one proof is of them all."""
     data = bytes(batch.params)
     if batch.method == COMMIT_NI.method:
-        whole = from_cbor(ProveCommitSectorsNIParams, data)
-        return {one.sector_number: () for one in whole.sectors}, {}, True
+        message_params = from_cbor(ProveCommitSectorsNIParams, data)
+        return {one.sector_number: () for one in message_params.sectors}, {}, True
     params = from_cbor(ProveCommitSectors3Params, data)
     placed: dict[int, Sequence[PieceActivationManifest]] = {
         one.sector_number: one.pieces for one in params.sector_activations

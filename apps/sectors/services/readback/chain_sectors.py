@@ -9,7 +9,7 @@ from apps.miners.onchain import deposits_locked, numbers_allocated
 from apps.miners.partition_facts import live_field
 from apps.sectors.onchain import precommits_read, sectors_proven_read
 from apps.sectors.services.readback.imports import ORDER, proven_create, row_move, row_write_without_files
-from apps.sectors.services.readback.proven_compare import ASKED_MAX
+from apps.sectors.services.readback.proven_compare import READ_MAX
 from poolsite.filecoin.bitfield import BitField, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -32,7 +32,7 @@ def chain_import(job: MinerImport) -> None:
     ranges = numbers_allocated(client, job.miner.address, key)
     allocated = BitField(tuple((span.start, span.stop) for span in ranges))
     over = job.numbers(SectorState.COMMIT_LANDED, *FINAL_STATES)
-    for numbers in portions(live - over, ASKED_MAX):
+    for numbers in portions(live - over, READ_MAX):
         _proven_import(job, numbers)
     job.live = live
     # Each pre-commit has its deposit locked: when those found have all of it, there is no other.
@@ -55,7 +55,7 @@ def _from_both_ends(numbers: BitField) -> Iterator[list[int]]:
     spans, is_top = deque(numbers.ranges), True
     while spans:
         portion: list[int] = []
-        while spans and (room := ASKED_MAX - len(portion)):
+        while spans and (room := READ_MAX - len(portion)):
             start, end = spans.pop() if is_top else spans.popleft()
             cut = max(start, end - room) if is_top else min(end, start + room)
             portion += range(cut, end) if is_top else range(start, cut)

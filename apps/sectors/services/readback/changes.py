@@ -39,11 +39,11 @@ def changes_import(miner: Miner, *, work: SealingContext) -> None:
 @transaction.atomic
 def _changes_import(miner: Miner, kind: ChangeKind, message: Message, work: SealingContext) -> None:
     """Write one message's batch with its changes, or nothing."""
-    wishes = _terminated(message) if kind is ChangeKind.TERMINATE else _extended(message)
+    requests = _terminated(message) if kind is ChangeKind.TERMINATE else _extended(message)
     batch = batch_recover(miner, message=message, work=work)
-    rows = Sector.objects.filter(miner=miner, number__in=wishes, state=SectorState.PROVING)
+    rows = Sector.objects.filter(miner=miner, number__in=requests, state=SectorState.PROVING)
     for row in rows.order_by("pk"):  # one order for all: no deadlock
-        change_recover(row, kind=kind, expiration=wishes[row.number], batch=batch, note=NOTE, now=work.now)
+        change_recover(row, kind=kind, expiration=requests[row.number], batch=batch, note=NOTE, now=work.now)
 
 
 def _terminated(message: Message) -> dict[int, int | None]:
@@ -54,8 +54,8 @@ def _terminated(message: Message) -> dict[int, int | None]:
 def _extended(message: Message) -> dict[int, int | None]:
     """Return the new end of each sector."""
     params = from_cbor(ExtendSectorExpiration2Params, bytes(message.params))
-    wishes: dict[int, int | None] = {}
+    requests: dict[int, int | None] = {}
     for one in params.extensions:
         claimed = [sector.sector_number for sector in one.sectors_with_claims]
-        wishes |= dict.fromkeys([*one.sectors, *claimed], one.new_expiration)
-    return wishes
+        requests |= dict.fromkeys([*one.sectors, *claimed], one.new_expiration)
+    return requests

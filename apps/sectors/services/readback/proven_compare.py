@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from apps.sectors.onchain import OnSector
     from apps.sectors.services.batches.context import SealingContext
 
-ASKED_MAX: Final = 500
+READ_MAX: Final = 500
 """Proven sectors of one question to the node."""
 SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 """Moves after which the row names the new store."""
@@ -44,12 +44,12 @@ def proven_compare(miner: Miner, *, live: BitField, work: SealingContext) -> int
     rows = Sector.objects.filter(miner=miner, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING])
     known = bitfield_of(rows.values_list("number", flat=True).iterator())
     count = 0
-    for numbers in portions(known & live, ASKED_MAX):
+    for numbers in portions(known & live, READ_MAX):
         found = sectors_proven_read(work.client, miner.address, numbers, work.head.key)
         for row in rows.filter(number__in=found).order_by("pk"):
             count += _row_compare(row, found[row.number], work)
-    for numbers in portions(known - live, ASKED_MAX):
-        count += sum(_gone(row, work) for row in rows.filter(number__in=numbers).order_by("pk"))
+    for numbers in portions(known - live, READ_MAX):
+        count += sum(_terminate(row, work) for row in rows.filter(number__in=numbers).order_by("pk"))
     return count
 
 
@@ -78,12 +78,12 @@ def places_compare(
         if name not in read_stores:
             continue
         there = bitfield_of(rows.filter(store=name).values_list("number", flat=True).iterator())
-        gone = there - stored.get(name, BitField())
+        missing = there - stored.get(name, BitField())
         for other, numbers in sorted(stored.items()):
-            for part in portions(gone & numbers, ASKED_MAX):
+            for part in portions(missing & numbers, READ_MAX):
                 found = rows.filter(store=name, number__in=part).order_by("pk")
                 count += sum(_place_change(row, other, work) for row in found)
-            gone -= numbers
+            missing -= numbers
     return count
 
 
@@ -154,7 +154,7 @@ def _run_stop(row: Sector, work: SealingContext) -> None:
         run_pause(fresh, job=job, error=UPDATED, now=work.now)
 
 
-def _gone(row: Sector, work: SealingContext) -> bool:
+def _terminate(row: Sector, work: SealingContext) -> bool:
     """End a sector that the chain has ended before its time; one with a change under way ends by that."""
     height = work.head.height
     is_over = (row.expiration or 0) <= height or (row.activation or height) >= height

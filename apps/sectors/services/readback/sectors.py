@@ -46,8 +46,8 @@ def sectors_recover(work: SealingContext) -> None:
     recovery = restore_check(now=work.now)
     if recovery.restored_at is None:
         return
-    told = HostInventory.objects.filter(told_at__gte=recovery.restored_at)
-    late = list(told.exclude(imported_at__gte=recovery.restored_at).select_related("worker"))
+    reported = HostInventory.objects.filter(told_at__gte=recovery.restored_at)
+    late = list(reported.exclude(imported_at__gte=recovery.restored_at).select_related("worker"))
     unread = list(miners_unread(recovery))
     tenants = {one.worker.tenant_id for one in late}
     again = miners_active().filter(tenant__in=tenants).exclude(pk__in=[miner.pk for miner in unread])

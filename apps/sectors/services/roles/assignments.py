@@ -143,14 +143,14 @@ def _role_tasks_count(miner: Miner, *, besides: str = "", now: datetime) -> dict
     proofs = Job.objects.filter(
         miner=miner, kind=JobKind.WINDOW_POST, state=JobState.LEASED, lease_until__gte=now
     )
-    begun = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False).exclude(
+    started = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False).exclude(
         state__in=[*FINAL_STATES, SectorState.ALLOCATED]
     )
     if besides:
-        begun = begun.exclude(job__sticky_worker__in=workers_of_host(miner.tenant_id, besides))
+        started = started.exclude(job__sticky_worker__in=workers_of_host(miner.tenant_id, besides))
     counts = {
         RoleKind.WINDOW.value: proofs.exclude(others).count(),
-        RoleKind.SEAL.value: begun.aggregate(count=Count("pk"))["count"],
+        RoleKind.SEAL.value: started.aggregate(count=Count("pk"))["count"],
     }
     return {kind: count for kind, count in counts.items() if count}
 

@@ -116,7 +116,7 @@ def miner_labels_sync(
     for row in RoleGroup.objects.filter(miner=miner).order_by("pk"):
         for host in (host for host, of_host in labels.items() if row.group in of_host):
             wanted.setdefault((host, row.kind), row)
-    given = {(role.host, role.kind): role for role in rows if is_given(role)}
+    given = {(role.host, role.kind): role for role in rows if is_assigned(role)}
     for key, row in sorted(wanted.items()):
         if key not in given:
             role_join(miner, row=row, host=key[0], now=now)
@@ -155,7 +155,7 @@ def _role_changes(miner: Miner, *, before: Iterable[Role], by: Principal) -> lis
         if was == facts:
             continue
         action = "miner.role-change"
-        if not is_given(role):
+        if not is_assigned(role):
             action = "miner.role-remove"
         elif was is None or was["state"] == RoleState.REMOVED:
             action = "miner.role-give"
@@ -176,11 +176,11 @@ def _role_fields(role: Role) -> dict[str, Any]:
     }
 
 
-def is_given(role: Role) -> bool:
+def is_assigned(role: Role) -> bool:
     """Return whether the host has the role."""
     return role.state != RoleState.REMOVED
 
 
 def is_combined(rows: Iterable[Role]) -> bool:
     """Return whether one host does everything for the miner of these roles."""
-    return any(role.before_combine and is_given(role) for role in rows)
+    return any(role.before_combine and is_assigned(role) for role in rows)

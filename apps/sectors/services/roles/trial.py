@@ -48,7 +48,7 @@ class RoleTest:
         return self.sector.number > self.highest
 
     @property
-    def has_begun(self) -> bool:
+    def has_started(self) -> bool:
         """Whether the host has made the first stage."""
         return self.sector.state != SectorState.ALLOCATED
 
@@ -70,8 +70,8 @@ def role_test(
     sealer = next((one for one in workers.order_by("-seen_at") if JobKind.SEAL in one.kinds), None)
     if sealer is None:
         raise NoStandby(gettext("no sealer on {host} is online").format(host=host), field="host")
-    ours = Sector.objects.filter(miner=miner).aggregate(top=Max("number"))["top"]
-    highest = max([-1 if ours is None else ours, *(span.stop - 1 for span in taken)])
+    own = Sector.objects.filter(miner=miner).aggregate(top=Max("number"))["top"]
+    highest = max([-1 if own is None else own, *(span.stop - 1 for span in taken)])
     pledge = pledge_create(miner, count=1, actor=principal.actor, now=now, taken=taken, by=principal)
     sector: Sector = pledge.sectors.get()
     Job.objects.filter(sector=sector).update(sticky_worker=sealer, priority=1)
@@ -88,6 +88,6 @@ def role_tests_load(roles: Sequence[Role]) -> dict[int, RoleTest]:
     for sector in sectors:
         assert sector.pledge is not None, "found by its pledge"
         role, worker = tried[sector.pledge.uuid], sector.job.worker
-        begun = worker.name if worker is not None else ""
-        tests[role.pk] = RoleTest(sector, role.test_highest, begun)
+        started = worker.name if worker is not None else ""
+        tests[role.pk] = RoleTest(sector, role.test_highest, started)
     return tests

@@ -30,7 +30,7 @@ FIRST: Final = {JobKind.SNAP_UP: SnapState.PIECES_ASSIGNED, JobKind.REBUILD: Reb
 NOTE: Final = "its host is no longer available: other hosts with the sector's store start over"
 
 
-def gone_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:
+def missing_host_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:
     """Begin again what only hosts out of service may do, and unsealing of an away one; gives how many.
 
     A host is away that was silent since then; None: no host is.

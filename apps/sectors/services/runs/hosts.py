@@ -45,9 +45,9 @@ def _own_hosts(sector: Sector, *, kind: str) -> list[int]:
         refusals = [update_refusal(host.hardware, sector.sector_size) for host in found]
         able = [host for host, refusal in zip(found, refusals, strict=True) if not refusal]
         if not able:
-            words = gettext("{host} cannot prove the update: {error}").format(
+            text = gettext("{host} cannot prove the update: {error}").format(
                 host=found[0].name, error=refusals[0]
             )
-            raise NoHost(words, field="sector")
+            raise NoHost(text, field="sector")
         found = able
     return [host.pk for host in found]

@@ -19,7 +19,7 @@ from apps.miners.states import MinerState
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.miner_funds import BALANCE_GONE, is_balance_short
+from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
 from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
@@ -78,37 +78,34 @@ def _advance(run: PipelineRun, message: Message | None, work: SealingContext) ->
         _landed_watch(run, message, work)
 
 
-# What became of it
-
-
 def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
     if message is None:  # a kill kept it from the messager, unless the chain has the update all the same
         there = chain_sector_read(run, work=work)
         if is_updated(run, there=there):
             _land(run, there, height=work.head.height, work=work)
-        elif words := update_push_again(run, work=work):
-            _failed_back(run, words, work)
+        elif text := update_push_again(run, work=work):
+            _failed_back(run, text, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
-        _land_or_fail(run, words, height=work.head.height, work=work)
+        text = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        _land_or_fail(run, text, height=work.head.height, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
-    if is_waiting and _balance_gone(run, work):
+    if is_waiting and _is_balance_short(run, work):
         _withdraw(run, message, work)
         return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if message.state != MessageState.LANDED or not is_deep:
         return
-    words = (
+    text = (
         gettext("the message ended with {exit_code}").format(exit_code=exit_code_text(message.exit_code))
         if message.exit_code
         else gettext("the message landed, but the chain does not have the update")
     )
-    _land_or_fail(run, words, height=message.height, work=work)
+    _land_or_fail(run, text, height=message.height, work=work)
 
 
-def _balance_gone(run: PipelineRun, work: SealingContext) -> bool:
+def _is_balance_short(run: PipelineRun, work: SealingContext) -> bool:
     """Return whether the balance no longer holds what a run's message counts on."""
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     own = int(shared.aggregate(sum=Sum("from_balance"))["sum"] or 0)
@@ -118,10 +115,10 @@ def _balance_gone(run: PipelineRun, work: SealingContext) -> bool:
 def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
     """Withdraw a message that carries too little; each of its runs goes with one that carries more."""
     try:
-        message_withdraw(message, reason=BALANCE_GONE, now=work.now)
+        message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
     except Conflict:  # it got a nonce this moment, and the chain decides, or its other run was faster
         return
-    _failed_back(run, BALANCE_GONE, work)
+    _failed_back(run, BALANCE_SHORT, work)
 
 
 def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingContext) -> None:
@@ -213,9 +210,6 @@ def _revert(run: PipelineRun, work: SealingContext) -> None:
     run_move(
         fresh, event="REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None
     )
-
-
-# Rebuilds
 
 
 def _recovered_note(run: PipelineRun, work: SealingContext) -> None:

@@ -113,10 +113,10 @@ def _rebuild_take(
     made = columns["comm_r"]
     if made == wanted:
         return event.event, {}
-    words = gettext("the rebuild produced comm_r {made}, but the chain has {wanted}").format(
+    text = gettext("the rebuild produced comm_r {made}, but the chain has {wanted}").format(
         made=made.hex(), wanted=(wanted or b"").hex()
     )
-    return RebuildState.COMM_R_DIFFERS, {"error": words, "paused_at": now}
+    return RebuildState.COMM_R_DIFFERS, {"error": text, "paused_at": now}
 
 
 def run_answer(job: Job) -> EventAnswer:

@@ -39,7 +39,7 @@ from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, ple
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.runs.update_choice import (
     Placed,
-    Tried,
+    UpdateTrial,
     unlanded_updates_select,
     updates_choose,
     updates_group,
@@ -81,7 +81,7 @@ def updates_send(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingCont
         _write(miner, shared, work, reason=reason)
 
 
-def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[Tried]:
+def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[UpdateTrial]:
     """Return those that the chain takes, each tried alone; the others have failed."""
     made = []
     for one in placed:
@@ -95,14 +95,14 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
         made.append((one, needed, _message(miner, [one], work.sent(needed))))
     trials = messages_try(work.client, [message for *_, message in made], work.head.key)
     good = []
-    told = _notifying(miner, [one for one, *_ in made])
+    reported = _notifying(miner, [one for one, *_ in made])
     for (one, needed, message), trial in zip(made, trials, strict=True):
         if trial.is_good:
-            is_notifying = one[0].sector.number in told
-            good.append(Tried(one, len(message.params), needed, is_notifying))
+            is_notifying = one[0].sector.number in reported
+            good.append(UpdateTrial(one, len(message.params), needed, is_notifying))
         else:
-            words = gettext("the chain would refuse the update: {error}").format(error=trial.error)
-            update_fail(one[0], error=words, work=work)
+            text = gettext("the chain would refuse the update: {error}").format(error=trial.error)
+            update_fail(one[0], error=text, work=work)
     return good
 
 
@@ -137,7 +137,7 @@ def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:
     )
 
 
-def _write(miner: Miner, tried: Sequence[Tried], work: SealingContext, *, reason: str) -> None:
+def _write(miner: Miner, tried: Sequence[UpdateTrial], work: SealingContext, *, reason: str) -> None:
     """Note for all of them that they are in one message, or for none; then push it."""
     name = f"{KIND}:{uuid.uuid4()}"
     with transaction.atomic():

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain import partitions_of, sectors_read
-from apps.sectors.services.batches.asks import ASKED, requested_height_read
+from apps.sectors.services.batches.asks import REQUESTED, requested_height_read
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.placements import piece_start_epochs_read
@@ -43,7 +43,7 @@ def updates_choose(
     if first_end is not None and first_end - height <= work.policy.precommit_slack_epochs:
         return first, "deadline"
     if (first[0][0].ready_height or height) <= requested_height_read(miner):
-        return first, ASKED
+        return first, REQUESTED
     if work.policy.is_held("update", int(work.head.base_fee)):
         return [], ""
     if height - (first[0][0].ready_height or height) >= work.policy.update_wait_epochs:
@@ -102,7 +102,7 @@ def updates_place(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingCon
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class UpdateTrial:
     """An update that the chain would take alone."""
 
     placed: Placed
@@ -114,10 +114,10 @@ class Tried:
     """Whether a market is told, whose refusal ends the whole message."""
 
 
-def updates_group(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Tried]]:
+def updates_group(tried: Sequence[UpdateTrial], *, most: int, most_bytes: int) -> list[list[UpdateTrial]]:
     """Return which updates share a message, each as full as its limits allow; one at least is in each."""
-    batches: list[list[Tried]] = [[one] for one in tried if one.is_notifying]
-    batch: list[Tried] = []
+    batches: list[list[UpdateTrial]] = [[one] for one in tried if one.is_notifying]
+    batch: list[UpdateTrial] = []
     room = most_bytes
     for one in tried:
         if one.is_notifying:

@@ -39,8 +39,8 @@ def precommits_check(
     landed = (sector for sector in in_progress.sectors_in(*states) if sector.is_interactive)
     for miner, sectors in sectors_group_by_miner(landed).items():
         found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
-        gone = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
-        proven = proven_sectors_read(miner, sectors=gone, client=client, key=head.key)
+        missing = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
+        proven = proven_sectors_read(miner, sectors=missing, client=client, key=head.key)
         for sector in sectors:
             there = found[sector.number]
             if sector.pk in proven:

@@ -144,7 +144,7 @@ def waiting_pieces_place(
 def _activation_terms(manifest: PieceActivationManifest) -> dict[str, int | None]:
     """Return under what a message activates a piece."""
     key = manifest.verified_allocation_key
-    deals = [decode(told.payload) for told in manifest.notify]
+    deals = [decode(reported.payload) for reported in manifest.notify]
     return {
         "client": None if key is None else key.client,
         "allocation": None if key is None else key.id,

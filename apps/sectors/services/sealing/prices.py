@@ -114,7 +114,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Paying:
+class PaymentPlan:
     """Who pays for more sectors of a miner, for any number of them."""
 
     costs: tuple[tuple[str, Cost], ...]
@@ -206,14 +206,14 @@ def payers_list(miner: Miner, *, price: PledgePrice, count: int) -> list[Payer]:
     return payment_plan_make(miner, price=price).payers(count)
 
 
-def payment_plan_make(miner: Miner, *, price: PledgePrice) -> Paying:
+def payment_plan_make(miner: Miner, *, price: PledgePrice) -> PaymentPlan:
     """Return who pays for more sectors of a miner, once what is under way is paid."""
     costs = tuple((sender_choose(miner, cost.use).address, cost) for cost in _costs(price))
     addresses = dict.fromkeys(address for address, _ in costs)
     promised, own = _promised(addresses, price, of=miner)
     found = dict(Wallet.objects.filter(address__in=addresses).values_list("address", "balance"))
     balances = {address: int(found.get(address) or 0) for address in addresses}
-    return Paying(
+    return PaymentPlan(
         costs=costs,
         balances=balances,
         promised=promised,
@@ -238,9 +238,9 @@ def _promised(addresses: Collection[str], price: PledgePrice, *, of: Miner) -> t
     messages alone.  Beside it what those of the miner `of` leave of its own balance.
     """
     sums, own = dict.fromkeys(addresses, 0) | spend_open(addresses), price.available
-    under_way = Sector.objects.exclude(state__in=FINAL_STATES).order_by().values_list("miner", "state")
+    in_progress = Sector.objects.exclude(state__in=FINAL_STATES).order_by().values_list("miner", "state")
     states: dict[int, dict[str, int]] = {}
-    for pk, state, many in under_way.annotate(Count("pk")):
+    for pk, state, many in in_progress.annotate(Count("pk")):
         states.setdefault(pk, {})[state] = many
     for miner in Miner.objects.filter(pk__in=states).prefetch_related("uses"):
         if sums.keys().isdisjoint([miner.worker, miner.owner, *miner.control]) and miner.pk != of.pk:

@@ -45,11 +45,13 @@ BEFORE_PRECOMMIT: Final = (
 )
 BOUND: Final = (*EARLY, *BEFORE_PRECOMMIT, *ON_CHAIN, SectorState.COMMIT_LANDED)
 """States in which a sector's next steps need the files of its host."""
-HOST_GONE: Final = "HOST_GONE"
+HOST_MISSING: Final = "HOST_GONE"
 """Event of a job that another host may begin: the one that had it has made nothing of it."""
 
 
-def gone_hosts_follow(in_progress: SectorsInProgress, *, silent_since: datetime | None, now: datetime) -> int:
+def missing_hosts_follow(
+    in_progress: SectorsInProgress, *, silent_since: datetime | None, now: datetime
+) -> int:
     """Begin the sectors again whose host does not go on with them; gives how many.
 
     A host counts as away once it was silent since then, and its lease has been over for as long; None: no
@@ -94,7 +96,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
     if fresh.state == SectorState.ALLOCATED:
         JobEvent.objects.create(
             job=job,
-            event=HOST_GONE,
+            event=HOST_MISSING,
             from_state=fresh.state,
             to_state=fresh.state,
             stage=fresh.stage,

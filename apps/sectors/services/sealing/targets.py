@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 FUNDS_LOCK: Final = 0x464E
 """Lock class of an address that pays for sectors."""
-LOOK_S: Final = 30
+EVALUATE_S: Final = 30
 """Pause between two looks at one target."""
 STEP_MAX: Final = 100
 """Sectors of one look at most: the next one counts again."""
@@ -68,14 +68,18 @@ def target_set(miner: Miner, *, values: dict[str, Any], by: Principal, now: date
     with transaction.atomic():
         miner_lock(miner)
         old = SealTarget.objects.select_for_update().filter(miner=miner).first()
-        before = None if old is None else _shown(old)
+        before = None if old is None else _audit_fields(old)
         fresh = {**given, "held_by": "", "reason": "", "held_since": None, "look_at": now}
         if old is None or old.day_bytes != given["day_bytes"]:
             fresh["since"] = now
         row, _ = SealTarget.objects.update_or_create(miner=miner, defaults=fresh)
-        if before != _shown(row):
+        if before != _audit_fields(row):
             audit_record(
-                principal=by, action="miner.target", target=str(miner), before=before, after=_shown(row)
+                principal=by,
+                action="miner.target",
+                target=str(miner),
+                before=before,
+                after=_audit_fields(row),
             )
         publish(Change("miner", miner.pk, miner.tenant_id))
     return row
@@ -108,7 +112,7 @@ def _remove(miner: Miner, *, by: Principal) -> bool:
     if row is None:
         return False
     audit_record(
-        principal=by, action="miner.target-remove", target=str(miner), before=_shown(row), after=None
+        principal=by, action="miner.target-remove", target=str(miner), before=_audit_fields(row), after=None
     )
     row.delete()
     publish(Change("miner", miner.pk, miner.tenant_id))
@@ -138,13 +142,10 @@ def _values_check(given: dict[str, Any], miner: Miner) -> None:
         raise BadValue(gettext("must be more than 0"), field="power_max")
 
 
-def _shown(row: SealTarget) -> dict[str, str | None]:
+def _audit_fields(row: SealTarget) -> dict[str, str | None]:
     """Return a target as the audit log keeps it."""
     values = {name: getattr(row, name) for name in FIELDS}
     return values_with_units({name: value for name, value in values.items() if value is not None})
-
-
-# Following
 
 
 def targets_follow(work: SealingContext) -> None:
@@ -163,7 +164,7 @@ def target_follow(row: SealTarget, *, work: SealingContext) -> None:
     if over := _over(row, work):
         held, reason, count = Hold.REACHED, over, 0
     elif count:
-        held, reason, count, price = _held(row, min(count, STEP_MAX), work)
+        held, reason, count, price = _hold_find(row, min(count, STEP_MAX), work)
     if price is not None and count:
         taken = numbers_allocated(work.client, row.miner.address)
         restore_check(now=work.now)
@@ -178,7 +179,7 @@ def target_follow(row: SealTarget, *, work: SealingContext) -> None:
 
 def _claim(row: SealTarget, *, now: datetime) -> bool:
     """Claim the look that is due; return whether no other process has claimed it since the row was read."""
-    look_at = now + timedelta(seconds=LOOK_S)
+    look_at = now + timedelta(seconds=EVALUATE_S)
     if not SealTarget.objects.filter(pk=row.pk, look_at=row.look_at).update(look_at=look_at):
         return False
     row.look_at = look_at
@@ -194,16 +195,18 @@ def _over(row: SealTarget, work: SealingContext) -> str:
     return ""
 
 
-def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str, int, PledgePrice | None]:
+def _hold_find(
+    row: SealTarget, count: int, work: SealingContext
+) -> tuple[Hold, str, int, PledgePrice | None]:
     """Return what keeps a target from pledging, how many sectors nothing keeps it from, and their price."""
     base_fee = int(work.head.base_fee)
     if row.base_fee_max is not None and base_fee > row.base_fee_max:
-        words = gettext("the base fee is {fee}, above {most}").format(
+        text = gettext("the base fee is {fee}, above {most}").format(
             fee=fee_text(base_fee), most=fee_text(int(row.base_fee_max))
         )
-        return Hold.PRICE, words, 0, None
-    if words := _hostless(row.miner, now=work.now):
-        return Hold.DISK, words, 0, None
+        return Hold.PRICE, text, 0, None
+    if text := _hostless(row.miner, now=work.now):
+        return Hold.DISK, text, 0, None
     try:
         price = pledge_price(row.miner, client=work.client, head=work.head, network=work.network)
     except DomainError as refusal:

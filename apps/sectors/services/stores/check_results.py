@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TRIES: Final = 3
 AGAIN_AFTER: Final = timedelta(seconds=30)
 """Pause after a sector that could not be read: by then the host has told whether the store is away."""
-NOTHING_TOLD: Final = "the host did not report on it"
+NOTHING_REPORTED: Final = "the host did not report on it"
 MOVES_HERE: Final = "it was moved here during the check"
 
 
@@ -46,7 +46,7 @@ def checks_note(
     known = list(orders.order_by("pk"))
     if not known:
         return
-    told = {one.command: one.files for one in checked}
+    reported = {one.command: one.files for one in checked}
     uuids = {text for order in known if is_uuid(text := str(order.args.get("check", "")))}
     rows = StoreCheck.objects.select_for_update(of=("self",), no_key=True)
     rows = rows.filter(uuid__in=uuids, worker=worker, state=StoreCheckState.RUNNING)
@@ -61,10 +61,10 @@ def checks_note(
         elif sector.store != check.store.name and moved_meanwhile(sector, check.store, order):
             check.done += 1
             copies_forget(sector.pk, store_name=check.store.name)
-        elif (key := str(order.uuid)) in told:
-            _note(check, order, sector, told[key], now=now)
+        elif (key := str(order.uuid)) in reported:
+            _note(check, order, sector, reported[key], now=now)
         else:
-            _fail(check, order, sector, error=errors.get(key, "") or NOTHING_TOLD, now=now)
+            _fail(check, order, sector, error=errors.get(key, "") or NOTHING_REPORTED, now=now)
     orders.delete()
     for check in checks.values():
         facts = ("done", "bad", "unread", "read_bytes", "queue", "waits_until", "error", "updated_at")

@@ -138,15 +138,15 @@ def removals_request(
             )
         )
     with transaction.atomic():
-        told: dict[Miner, list[int]] = defaultdict(list)
+        reported: dict[Miner, list[int]] = defaultdict(list)
         for sector in sorted(accepted, key=lambda one: one.pk):  # one order for all: no deadlock
             if _order(sector, by=by, work=work, reason=reason):
-                told[sector.miner].append(sector.number)
-        if not told:
+                reported[sector.miner].append(sector.number)
+        if not reported:
             raise FilesKept(
                 gettext("the sectors changed in the meantime: reload and try again"), field="sectors"
             )
-        for miner, numbers in told.items():
+        for miner, numbers in reported.items():
             after = {"sectors": sorted(numbers), "bytes": len(numbers) * miner.sector_size}
             audit_record(
                 principal=by,

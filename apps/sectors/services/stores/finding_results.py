@@ -13,7 +13,7 @@ from apps.core.transitions import advance
 from apps.sectors.models import JobEvent, Sector, StoreFinding
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.sealing.steps import job_lock
-from apps.sectors.services.stores.check_results import NOTHING_TOLD
+from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.findings import findings_lock
@@ -50,7 +50,7 @@ def findings_note(
     known = {str(one.args["finding"]): one for one in orders}
     if not known:
         return
-    told = {one.command: one.files for one in checked}
+    reported = {one.command: one.files for one in checked}
     rows = StoreFinding.objects.filter(uuid__in=[*filter(is_uuid, known)], store__tenant_id=worker.tenant_id)
     for finding in findings_lock(rows.values_list("pk", flat=True)):
         order = known[str(finding.uuid)]
@@ -58,11 +58,11 @@ def findings_note(
         if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
             _removed(finding, worker, error=error, now=now)
         elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
-            error = error or missing_drop(finding, order=order, files=told.get(str(order.uuid)), now=now)
+            error = error or missing_drop(finding, order=order, files=reported.get(str(order.uuid)), now=now)
             advance(finding, "REFUSE" if error else "DROP", error=error, updated_at=now)
             publish(Change("store", str(finding.store.uuid), worker.tenant_id))
         elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:
-            error = error or _files_refusal(told.get(str(order.uuid))) or _adopt(finding, order, now=now)
+            error = error or _files_refusal(reported.get(str(order.uuid))) or _adopt(finding, order, now=now)
             advance(finding, "REFUSE" if error else "ADOPT", error=error, updated_at=now)
             publish(Change("store", str(finding.store.uuid), worker.tenant_id))
     orders.delete()
@@ -71,7 +71,7 @@ def findings_note(
 def _files_refusal(files: Collection[CheckedFile] | None) -> str:
     """Return why files that a host has looked at are not a sector's; empty: they are."""
     if files is None:
-        return NOTHING_TOLD
+        return NOTHING_REPORTED
     bad = [
         f"{one.name}: {str(one.state).replace('_', ' ').lower()}" for one in files if one.state in BAD_FILES
     ]

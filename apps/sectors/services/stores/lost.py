@@ -91,21 +91,21 @@ def lost_store(store: Store, *, now: datetime, most: int | None = None) -> LostS
         )
         named = [*proving.select_related("miner").order_by("pk")[:NAMED_MAX]]
         named += others.select_related("miner").order_by("pk")[: NAMED_MAX - len(named)]
-        count, size, pledge, under_way = sums["count"], sums["size"], sums["pledge"], others.count()
+        count, size, pledge, in_progress = sums["count"], sums["size"], sums["pledge"], others.count()
     else:  # as they lie in the index: an order would read them all
         some = list(proving.select_related("miner").order_by()[: most + 1])
         rest = list(others.select_related("miner").order_by()[: most + 1])
         named = [*sorted(some, key=lambda one: one.pk), *sorted(rest, key=lambda one: one.pk)][:NAMED_MAX]
-        count, under_way = len(some), len(rest)
+        count, in_progress = len(some), len(rest)
         size, pledge = sum(one.sector_size for one in some), sum(int(one.initial_pledge) for one in some)
     return LostStore(
         refusal=_refusal(store, now=now),
         proving=count,
-        under_way=under_way,
+        under_way=in_progress,
         size=int(size or 0),
         pledge=int(pledge or 0),
         named=tuple(named),
-        is_more=most is not None and max(count, under_way) > most,
+        is_more=most is not None and max(count, in_progress) > most,
     )
 
 

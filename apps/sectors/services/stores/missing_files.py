@@ -11,7 +11,7 @@ from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.services.sealing.steps import job_lock
-from apps.sectors.services.stores.check_results import NOTHING_TOLD
+from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.moves import changes_open, unchanged_lock
@@ -53,7 +53,7 @@ def missing_drop(
     """Take the store out of a sector's row if its host has missed files again; return why not, or nothing."""
     assert connection.in_atomic_block, "the sector's lock ends with its transaction"
     if files is None:
-        return NOTHING_TOLD
+        return NOTHING_REPORTED
     if all(one.state != FileState.MISSING for one in files):
         return gettext("its files are there: scan again")
     if finding.sector is None:

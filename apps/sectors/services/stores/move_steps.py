@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 2
 """Moves that a host has been told of: it copies one while the next waits."""
-LOOKED_AT: Final = 50
+CONSIDERED_MAX: Final = 50
 AGAIN_AFTER: Final = timedelta(minutes=10)
 """Pause before an old copy that could not be removed is tried again."""
 ROOM_AGAIN: Final = timedelta(minutes=1)
@@ -36,7 +36,7 @@ ROOM_WAIT: Final = timedelta(hours=24)
 """How long it waits for that room, from its first try, before the move fails."""
 PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
 BEING_CHANGED: Final = "a snap-up or rebuild of the sector is in progress"
-TOLD: Final = (MoveState.COPYING, MoveState.CLEARING)
+ORDERED: Final = (MoveState.COPYING, MoveState.CLEARING)
 
 
 def moves_continue(worker: Worker, *, now: datetime) -> None:
@@ -46,26 +46,26 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
     while some host has yet to remove what it had copied of the sector or a leftover of it, or after a removal
     that failed, keeps no other move from going on.
     """
-    ours = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
-    rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - ROOM_AGAIN)
+    own = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
+    rows = own.exclude(state__in=ORDERED).exclude(error__gt="", updated_at__gt=now - ROOM_AGAIN)
     rows = rows.exclude(state=MoveState.COPIED, error__gt="", updated_at__gt=now - AGAIN_AFTER)
     rows = rows.filter(from_store__name__in=worker.stores, to_store__name__in=worker.stores)
     rows = rows.select_related("sector__miner", "from_store", "to_store").order_by("error", "pk")
-    known = list(rows[:LOOKED_AT])
+    known = list(rows[:CONSIDERED_MAX])
     if not known:
         return
-    told = ours.filter(state__in=TOLD).count()
+    reported = own.filter(state__in=ORDERED).count()
     awaited = removals_awaited(known)
     proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
     for row in known:
-        if told >= AT_ONCE:
+        if reported >= AT_ONCE:
             return
         if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=RUNS_OVER).exists():
             advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
         elif row.pk in awaited:
             continue  # a new copy would be removed with what an earlier move left
         elif proven[row.to_store_id] and _is_begun(row, now=now):
-            told += 1
+            reported += 1
 
 
 def _is_begun(row: StoreMove, *, now: datetime) -> bool:

@@ -50,17 +50,17 @@ class StoreChanges:
     def rules(self) -> dict[str, str]:
         """Return what a host writes into the store's mark.  Raises BadValue."""
         most = {"weight": WEIGHT_MAX, "reserve_bytes": NUMBER_MAX, "max_bytes": NUMBER_MAX}
-        told = {}
+        reported = {}
         for name, limit in most.items():
             value = getattr(self, name)
             if value is None:
                 continue
             if not 0 <= value <= limit:
                 raise BadValue(gettext("must be from 0 to {limit}").format(limit=limit), field=name)
-            told[name] = str(value)
+            reported[name] = str(value)
         if self.read_only is not None:
-            told["read_only"] = "yes" if self.read_only else "no"
-        return told
+            reported["read_only"] = "yes" if self.read_only else "no"
+        return reported
 
 
 @transaction.atomic
@@ -96,9 +96,11 @@ def detach_refusal_explain(attachment: StoreAttachment, *, now: datetime) -> str
     there reads the store; a sealing host while it has sectors under way whose files lie there already.
     """
     store, worker = attachment.store, attachment.worker
-    under_way = _lying_in(store).exclude(state=SectorState.PROVING).filter(job__sticky_worker=worker).count()
-    if under_way:
-        many = plural(under_way, "sector")
+    in_progress = (
+        _lying_in(store).exclude(state=SectorState.PROVING).filter(job__sticky_worker=worker).count()
+    )
+    if in_progress:
+        many = plural(in_progress, "sector")
         return gettext("{store} holds {many} in progress on {worker}: let them finish first").format(
             many=many, worker=worker.name, store=store.name
         )
@@ -159,8 +161,8 @@ def store_change(
 
 def _rules_shown(store: Store, changed: Iterable[str]) -> dict[str, str | None]:
     """Return what the store's mark said of these, as a host told it, with units."""
-    told = store.rules | {"read_only": "yes" if store.rules.get("is_read_only") else "no"}
-    return values_with_units({name: told.get(name) for name in changed})
+    reported = store.rules | {"read_only": "yes" if store.rules.get("is_read_only") else "no"}
+    return values_with_units({name: reported.get(name) for name in changed})
 
 
 def _labels_read(labels: list[str]) -> list[str]:

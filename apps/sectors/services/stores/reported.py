@@ -56,8 +56,8 @@ def stores_note(worker: Worker, *, told: Sequence[AttachedStore], now: datetime)
         if one.condition in READABLE:
             _sizes_note(store, one, now=now)
             readable.append(store.name)
-    for gone in rows.values():
-        _detach(gone, worker, now=now)
+    for missing in rows.values():
+        _detach(missing, worker, now=now)
     return list(dict.fromkeys(readable))
 
 
@@ -178,8 +178,10 @@ def _is_listed(one: AttachedStore) -> bool:
 
 
 def _rules(one: AttachedStore) -> dict[str, Any]:
-    told = asdict(one)
-    return {name: list(told[name]) if isinstance(told[name], tuple) else told[name] for name in RULES}
+    reported = asdict(one)
+    return {
+        name: list(reported[name]) if isinstance(reported[name], tuple) else reported[name] for name in RULES
+    }
 
 
 def orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, str], now: datetime) -> None:

@@ -52,9 +52,9 @@ def _compare_told(key: int, *, now: datetime) -> None:
     scan = rows.filter(pk=key, state=ScanState.RUNNING, told__isnull=False).first()
     if scan is None:
         return
-    told: ScannedStore = document_decode(ScannedStore, scan.told)
+    reported: ScannedStore = document_decode(ScannedStore, scan.told)
     StoreScan.objects.filter(pk=key).update(told=None)
-    _compare(scan, told, now=now)
+    _compare(scan, reported, now=now)
 
 
 def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
@@ -71,17 +71,17 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
             now=now,
         )
         return
-    ours = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
+    own = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
     here = {one.miner_id: one for one in told.miners}
-    for miner_id in sorted({*here, *(one for one in ours if one is not None)}):
-        miner, one = ours.get(miner_id), here.get(miner_id)
-        whole = BitField() if one is None else bitfield_from_json(list(one.whole))
+    for miner_id in sorted({*here, *(one for one in own if one is not None)}):
+        miner, one = own.get(miner_id), here.get(miner_id)
+        complete = BitField() if one is None else bitfield_from_json(list(one.whole))
         half = {} if one is None else _half_of(one)
         if miner is None:
-            found.add_numbers(FindingKind.UNKNOWN, miner_id, whole)
+            found.add_numbers(FindingKind.UNKNOWN, miner_id, complete)
             found.add_numbers(FindingKind.HALF, miner_id, bitfield_of(half), sizes=half)
         else:
-            scan.known += _miner_compare(found, miner, whole, half)
+            scan.known += _miner_compare(found, miner, complete, half)
     for other in told.others:
         found.add_other(other.name, other.size)
     found.save()

@@ -13,7 +13,7 @@ from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Store, StoreScan, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.check_results import NOTHING_TOLD
+from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.states import ScanState
 from poolsite.wire.codec import document_encode
@@ -46,8 +46,8 @@ def scan_begin(
     host = reader_choose(locked, now=now)
     if same is not None:
         scan_fail(same, error=gettext("{host} is offline").format(host=same.worker.name), now=now)
-    asked = {"redeclares": redeclares, "drops_missing": drops_missing}
-    scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **asked)
+    requested = {"redeclares": redeclares, "drops_missing": drops_missing}
+    scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **requested)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
     WorkerCommand.objects.create(worker=host, op=Operation.SCAN_STORE, args=args, actor=by.actor)
     after = {"host": host.name} | ({"drop_missing": drops_missing} if redeclares else {})
@@ -105,7 +105,7 @@ def scans_note(
     known = list(orders.order_by("pk"))
     if not known:
         return
-    told = {one.command: one for one in scanned}
+    reported = {one.command: one for one in scanned}
     for order in known:
         uuid, key = str(order.args.get("scan", "")), str(order.uuid)
         rows = StoreScan.objects.select_for_update(of=("self",)).filter(state=ScanState.RUNNING)
@@ -113,8 +113,8 @@ def scans_note(
         scan = rows.filter(uuid=uuid, worker=worker).first() if is_uuid(uuid) else None
         if scan is None:
             continue
-        if key in told:
-            StoreScan.objects.filter(pk=scan.pk).update(told=document_encode(told[key]), updated_at=now)
+        if key in reported:
+            StoreScan.objects.filter(pk=scan.pk).update(told=document_encode(reported[key]), updated_at=now)
         else:
-            scan_fail(scan, error=(errors.get(key, "") or NOTHING_TOLD)[:1_000], now=now)
+            scan_fail(scan, error=(errors.get(key, "") or NOTHING_REPORTED)[:1_000], now=now)
     orders.delete()

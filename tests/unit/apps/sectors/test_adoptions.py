@@ -137,7 +137,7 @@ def test_asked_again_it_is_the_same_and_then_there_is_nothing(miner: Miner) -> N
 
 
 def test_portions_bound_what_one_head_writes(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adoptions, "ASKED_MAX", 4)
+    monkeypatch.setattr(adoptions, "READ_MAX", 4)
     chain = chain_of(*range(10))
     begin(miner, chain)
     row = SectorAdoption.objects.get()
@@ -202,7 +202,7 @@ def test_a_head_reads_no_more_rows_the_more_sectors_there_are(miner: Miner) -> N
 def test_killed_at_any_query_it_goes_on_and_writes_nothing_twice(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adoptions, "ASKED_MAX", 3)
+    monkeypatch.setattr(adoptions, "READ_MAX", 3)
     chain = chain_of(*range(6))
     begin(miner, chain)
     kills = 0

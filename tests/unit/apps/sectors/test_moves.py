@@ -190,7 +190,7 @@ def test_old_copies_that_cannot_go_keep_no_other_move_from_starting(worker: Work
 def test_moves_that_wait_for_an_absent_store_hide_no_others(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.sectors.services.stores.move_steps.LOOKED_AT", 2)
+    monkeypatch.setattr("apps.sectors.services.stores.move_steps.CONSIDERED_MAX", 2)
     miner = factories.miner(1000)
     disks = (told("a"), told("b"), told("c"))
     beat(worker, stores=disks)

@@ -11,7 +11,7 @@ from apps.core.clock import now
 from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.models import DAMOCLES, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
-from apps.sectors.services.sealing.reseal import gone_hosts_follow
+from apps.sectors.services.sealing.reseal import missing_hosts_follow
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
@@ -36,7 +36,7 @@ RETIRED = {
 
 def followed(at: Any = None) -> int:
     at = at or now()
-    return gone_hosts_follow(SectorsInProgress.read(), silent_since=at - timedelta(seconds=AWAY_S), now=at)
+    return missing_hosts_follow(SectorsInProgress.read(), silent_since=at - timedelta(seconds=AWAY_S), now=at)
 
 
 def bound(state: str, **of_host: Any) -> Sector:
@@ -111,7 +111,7 @@ def test_while_the_pool_is_young_no_host_is_away() -> None:
     bound("ALLOCATED")
     bound("PC1_DONE", retired_at=now())
 
-    assert gone_hosts_follow(SectorsInProgress.read(), silent_since=None, now=now()) == 1
+    assert missing_hosts_follow(SectorsInProgress.read(), silent_since=None, now=now()) == 1
 
 
 def test_what_a_person_has_stopped_stays_where_it_is() -> None:

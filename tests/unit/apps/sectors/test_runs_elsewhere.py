@@ -9,7 +9,7 @@ import pytest
 
 from apps.core.clock import now
 from apps.sectors.models import Job, PipelineRun, Sector
-from apps.sectors.services.runs.elsewhere import gone_runs_follow
+from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories
 
@@ -22,7 +22,7 @@ AWAY_S = 60
 
 
 def followed() -> int:
-    return gone_runs_follow(silent_since=now() - timedelta(seconds=AWAY_S), now=now())
+    return missing_host_runs_follow(silent_since=now() - timedelta(seconds=AWAY_S), now=now())
 
 
 def host(name: str, **data: Any) -> Worker:
@@ -118,7 +118,7 @@ def test_while_the_pool_is_young_no_host_is_silent() -> None:
     host("other")
     job(JobKind.UNSEAL, offered=[host("away", seen_at=now() - timedelta(hours=2))], stage="UPLOAD")
 
-    assert gone_runs_follow(silent_since=None, now=now()) == 0
+    assert missing_host_runs_follow(silent_since=None, now=now()) == 0
 
 
 def test_unsealing_waits_where_every_host_is_silent() -> None:

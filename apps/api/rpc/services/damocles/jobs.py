@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from apps.sectors.models import Sector
     from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.runs import GivenRun
+    from apps.sectors.services.damocles.runs import AllocatedRun
     from apps.sectors.services.damocles.sectors import Wanted
     from poolsite.wire.job_inputs import SealInputs
     from poolsite.wire.jsonrpc.messages import Json
@@ -93,7 +93,7 @@ def allocate_rebuild(call: Call, wanted: Wanted) -> Json:
     }
 
 
-def _pieces(found: GivenRun) -> list[Json]:
+def _pieces(found: AllocatedRun) -> list[Json]:
     provider = found.given.inputs.miner_id
     return [answers.piece_form(one, provider=provider) for one in found.pieces]
 

@@ -20,7 +20,7 @@ from apps.sectors.services.damocles import runs as damocles_runs
 from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
 from apps.sectors.services.runs import reports as run_reports
 from apps.sectors.services.runs.decisions import run_abort, run_retry
-from apps.sectors.services.runs.elsewhere import gone_runs_follow
+from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
 from apps.sectors.services.runs.hosts import hosts_of_run
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
@@ -327,7 +327,7 @@ def test_what_a_retired_worker_had_begins_again_elsewhere(
     line.report(given, "PieceAdded")
 
     worker_retire(Worker.objects.get(name="w1"), now=clock.now())
-    assert gone_runs_follow(silent_since=None, now=clock.now()) == 1
+    assert missing_host_runs_follow(silent_since=None, now=clock.now()) == 1
 
     assert claimed(own, JobKind.SNAP_UP, "SNAP_ENCODE") == 1
     assert line.call("SubmitSnapUpProof", given["ID"], made(run))["Res"] == 4
@@ -336,8 +336,8 @@ def test_what_a_retired_worker_had_begins_again_elsewhere(
 WRITES = [
     (held_jobs, "run_report"),
     (held_jobs, "advance"),
-    (damocles_runs, "look_read"),
-    (damocles_files, "look_begin"),
+    (damocles_runs, "files_check_read"),
+    (damocles_files, "files_check_start"),
     (run_reports, "run_move"),
 ]
 
