@@ -40,28 +40,28 @@ class TokenFile:
         return self.token
 
 
-def address_tokens(words: Iterable[str]) -> list[tuple[IPv4Network | IPv6Network, TokenFile]]:
+def address_tokens(entries: Iterable[str]) -> list[tuple[IPv4Network | IPv6Network, TokenFile]]:
     """Read `address=file with a token` words, narrower networks first.  Raises ImproperlyConfigured."""
     found = []
-    for word in words:
-        address, _, path = word.partition("=")
+    for entry in entries:
+        address, _, path = entry.partition("=")
         file = TokenFile(Path(path))
         try:
             network = ip_network(address)
             file.read()
         except (OSError, ValueError) as error:
-            raise ImproperlyConfigured(f"ADDRESS_TOKENS has {word!r}: {error}") from None
+            raise ImproperlyConfigured(f"ADDRESS_TOKENS has {entry!r}: {error}") from None
         found.append((network, file))
     return sorted(found, key=lambda one: -one[0].prefixlen)
 
 
 class AddressTokens:
-    """Give a request without a token that of the address which it is from."""
+    """Add the token configured for the source address to a request without one."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], words: Iterable[str], *, port: int) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], entries: Iterable[str], *, port: int) -> None:
         """`port`: the console's own."""
         self.app, self.port = app, port
-        self.tokens = address_tokens(words)
+        self.tokens = address_tokens(entries)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Pass a request on."""

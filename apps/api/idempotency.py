@@ -69,7 +69,7 @@ def answered_once(
             response = answer()
             response.render()
             if response.status_code >= 400:
-                transaction.set_rollback(True)  # a refusal changed nothing and may be asked again
+                transaction.set_rollback(True)  # a refused request changed nothing, so its key stays free
             else:
                 idempotent_answer_complete(row, status=response.status_code, body=response.content.decode())
             return response
@@ -99,18 +99,18 @@ def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
 
 def caller_digest(request: HttpRequest) -> str:
     """Return the digest of a caller's credentials, so that nobody finds another's answers."""
-    shown = "\0".join(
+    credentials = "\0".join(
         (
             request.headers.get("Authorization", ""),
             request.GET.get("token", ""),
             request.headers.get("Cookie", ""),
         )
     )
-    return hashlib.sha256(shown.encode()).hexdigest()
+    return hashlib.sha256(credentials.encode()).hexdigest()
 
 
 def request_digest(request: HttpRequest) -> str:
     """Return the digest of a request's route, parameters and body: a dry run is not what it prices."""
-    words = sorted((name, text) for name, text in request.GET.items() if name != "token")
-    route = f"{request.method} {request.path}" + (f"?{urlencode(words)}" if words else "")
+    parameters = sorted((name, text) for name, text in request.GET.items() if name != "token")
+    route = f"{request.method} {request.path}" + (f"?{urlencode(parameters)}" if parameters else "")
     return hashlib.sha256(f"{route}\0".encode() + request.body).hexdigest()

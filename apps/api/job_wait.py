@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 PATH: Final = re.compile(r"/api/v1/workers/[^/]+/work/?")
 WAIT_S: Final = 4.0
 """Longest wait.  Each question is a sign of life too: it must be shorter than the patience with those."""
-LOOK_EVERY_S: Final = 0.5
+POLL_S: Final = 0.5
 """How often the database is asked for all who wait, while anybody does."""
 MOST: Final = 2_000
 """Hosts that wait at a time in one process; further ones are answered at once."""
@@ -46,7 +46,7 @@ class Holding:
     """One held answer: what it waits for, as the view has found out, and whether that has come."""
 
     def __init__(self) -> None:
-        self.wanted: frozenset[tuple[int, str]] | None = None
+        self.requested: frozenset[tuple[int, str]] | None = None
         """Tenant and kinds of the jobs; None: the answer is not held."""
         self.is_free = False
         self.over = asyncio.Event()
@@ -70,7 +70,7 @@ class JobWait:
         self.handler = handler
         self.waiting: set[Holding] = set()
         self.is_ending = False
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -80,21 +80,21 @@ class JobWait:
         holding = Holding()
         answer: list[Event] = []
 
-        async def keep(event: Event) -> None:
+        async def collect(event: Event) -> None:
             answer.append(event)
 
-        await self.handler({**scope, KEY: holding}, receive, keep)
+        await self.handler({**scope, KEY: holding}, receive, collect)
         may_wait = len(self.waiting) < MOST and not self.is_ending
-        if answer and holding.wanted is not None and may_wait:
+        if answer and holding.requested is not None and may_wait:
             await self.wait(holding, receive)
-        for event in told_free(answer) if holding.is_free else answer:
+        for event in free_response(answer) if holding.is_free else answer:
             await send(event)
 
     async def wait(self, holding: Holding, receive: Receive) -> None:
         """Wait until a job is free, the time is over, or the caller has left."""
         self.waiting.add(holding)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
         leaving = asyncio.create_task(self._leave(holding, receive))
         try:
             with contextlib.suppress(TimeoutError):
@@ -115,7 +115,7 @@ class JobWait:
             pass
         holding.end(is_free=False)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Query the database while anybody waits; one query serves them all."""
         while self.waiting:
             try:
@@ -124,12 +124,12 @@ class JobWait:
                 log.warning("database_away", reason=str(error).strip()[:200])
                 free = frozenset()
             for holding in self.waiting:
-                if holding.wanted is not None and not holding.wanted.isdisjoint(free):
+                if holding.requested is not None and not holding.requested.isdisjoint(free):
                     holding.end(is_free=True)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_S)
 
 
-def told_free(answer: list[Event]) -> list[Event]:
+def free_response(answer: list[Event]) -> list[Event]:
     """Return the answer that something is free, with the headers of the other one."""
     body = json.dumps(document_encode(Work(is_free=True))).encode()
     start = next(event for event in answer if event["type"] == "http.response.start")

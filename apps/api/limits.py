@@ -22,7 +22,7 @@ from apps.api.rpc import limits
 from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
 from apps.core.database_threads import in_database
-from apps.core.health import database_away_text
+from apps.core.health import database_unavailable_text
 from apps.core.streams import STREAM_MAX_BYTES, STREAMS_MAX, drain, is_streamed
 from apps.users.errors import TokenRefused
 
@@ -102,10 +102,10 @@ class Body:
         self.scope, self.receive, self.owner_of, self.reservation = scope, receive, owner_of, reservation
         self.is_streamed = is_streamed(scope.get("method", ""), scope["path"])
         self.limit = STREAM_MAX_BYTES if self.is_streamed else body_limit(scope["path"])
-        self.is_whole = False
+        self.is_complete = False
         self.refusal: Refused | None = None
         self.owner = ""
-        self.seen = 0
+        self.received = 0
         self.until = asyncio.get_running_loop().time() + limits.ARRIVAL_S
 
     async def require(self, size: int) -> None:
@@ -116,7 +116,9 @@ class Body:
             try:
                 self.owner = await self.owner_of(self.scope)
             except (OperationalError, InterfaceError) as error:
-                raise Refused(503, "unavailable", database_away_text(), **{"retry-after": "2"}) from error
+                raise Refused(
+                    503, "unavailable", database_unavailable_text(), **{"retry-after": "2"}
+                ) from error
             if not self.owner:
                 reason = f"without a valid token or session the body may have at most {FREE_BYTES} bytes"
                 raise Refused(413, "body_too_large", reason)
@@ -132,7 +134,7 @@ class Body:
 
     async def piece(self) -> dict[str, Any]:
         """Return the next piece.  Raises Refused."""
-        if self.is_whole or self.scope["path"].startswith(RPC):
+        if self.is_complete or self.scope["path"].startswith(RPC):
             event = await self.receive()
         else:
             try:
@@ -141,13 +143,13 @@ class Body:
             except TimeoutError as error:
                 reason = f"the body did not arrive within {limits.ARRIVAL_S:.0f} s"
                 raise Refused(408, "body_too_slow", reason) from error
-        if self.is_streamed:  # what stands still is given up, what moves is not
+        if self.is_streamed:  # an upload may take hours: only a pause between two chunks ends it
             self.until = asyncio.get_running_loop().time() + limits.ARRIVAL_S
         size = len(event.get("body", b""))
-        self.seen += size
-        self.is_whole = self.is_whole or not event.get("more_body")
-        await self.require(self.seen)
-        if self.owner and not self.is_streamed:  # which holds a chunk at a time
+        self.received += size
+        self.is_complete = self.is_complete or not event.get("more_body")
+        await self.require(self.received)
+        if self.owner and not self.is_streamed:  # a streamed body never holds more than one chunk in memory
             try:
                 self.reservation.grow(self.owner, size)
             except Overloaded as error:
@@ -186,8 +188,8 @@ class BodyLimit:
             finally:
                 self.streams -= body.is_streamed
             if (refused := body.refusal) is not None:
-                log.warning("body_refused", path=scope["path"], status=refused.status, bytes=body.seen)
-                await refuse(scope["path"], refused, None if body.is_whole else receive, send)
+                log.warning("body_refused", path=scope["path"], status=refused.status, bytes=body.received)
+                await refuse(scope["path"], refused, None if body.is_complete else receive, send)
 
 
 def declared_length(scope: dict[str, Any]) -> int:

@@ -126,7 +126,7 @@ class StorageSession(ClientSession):
             if event.get("Method") != "SectorsUnsealPiece":
                 raise BadParam(f"unexpect market event type {str(event.get('Method'))[:40]}")
             order = order_read(event.get("Payload"), miner=miner)
-            state = await hub_database(order_take, order, gateway=self.gateway.http_url)
+            state = await hub_database(order_accept, order, gateway=self.gateway.http_url)
             answer["Payload"] = base64.b64encode(json.dumps(state).encode()).decode()
         except (DomainError, BadParam) as error:
             log.warning("market_order_refused", miner=miner, reason=str(error)[:REASON_MAX])
@@ -140,22 +140,22 @@ class StorageSession(ClientSession):
 def order_read(payload: Json, *, miner: str) -> UnsealOrder:
     """Read an UnsealRequest; it is the channel's miner that is meant.  Raises BadParam."""
     try:
-        given = fields(json.loads(base64.b64decode(text(payload), validate=True)))
+        query = fields(json.loads(base64.b64decode(text(payload), validate=True)))
     except (ValueError, RecursionError):
         raise BadParam("the request is not base64-encoded JSON") from None
-    if text(given.get("miner")).lstrip("ft") != miner.lstrip("ft"):
+    if text(query.get("miner")).lstrip("ft") != miner.lstrip("ft"):
         raise BadParam(f"this channel is for {miner}")
     return UnsealOrder(
         miner=miner,
-        number=number(given.get("sid")),
-        piece_cid=str(cid(given.get("piececid"))),
-        offset=number(given.get("offset")),
-        size=number(given.get("size")),
-        dest=text(given.get("dest")),
+        number=number(query.get("sid")),
+        piece_cid=str(cid(query.get("piececid"))),
+        offset=number(query.get("offset")),
+        size=number(query.get("size")),
+        dest=text(query.get("dest")),
     )
 
 
-def order_take(order: UnsealOrder, *, gateway: str) -> str:
+def order_accept(order: UnsealOrder, *, gateway: str) -> str:
     """Have it delivered for the miner's tenant.  Raises DomainError."""
     miner = miner_get(SYSTEM, order.miner)
     by = replace(miner_principal(miner), actor=f"market at {gateway}"[:200])

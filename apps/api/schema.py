@@ -40,6 +40,6 @@ def refusals_add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     for operations in result["paths"].values():
         for operation in operations.values():
-            for status, words in REFUSALS.items():
-                operation["responses"].setdefault(status, {"description": words, "content": body})
+            for status, text in REFUSALS.items():
+                operation["responses"].setdefault(status, {"description": text, "content": body})
     return result

@@ -56,8 +56,8 @@ class SectorCounter:
             return 0 if central is None else central.next_number
         if method != "SectorCounter.Next":
             raise NotFound(f"method {method[:60]} not found")
-        wish = params[0] if isinstance(params, list) and params and isinstance(params[0], dict) else {}
-        count, holder = wish.get("count", 1), wish.get("holder", principal.actor)
+        body = params[0] if isinstance(params, list) and params and isinstance(params[0], dict) else {}
+        count, holder = body.get("count", 1), body.get("holder", principal.actor)
         if not isinstance(count, int) or not isinstance(holder, str):
             raise BadValue("count must be a number and holder a name", field="count")
         request = NumberRequest(
@@ -110,7 +110,7 @@ def counter_serve(counter: SectorCounter, *, address: tuple[str, int]) -> Thread
             except DomainError as refusal:
                 answer["error"] = {"code": 1, "message": refusal.reason, "data": {"code": refusal.code}}
             except DatabaseError as error:
-                # Nothing is said of what was reserved: numbers that were, stay with their lease.
+                # The reply names no numbers: a reservation, if one was made, stays with its lease.
                 log.warning("sector_counter_database_away", reason=str(error).strip())
                 answer["error"] = {
                     "code": 1,

@@ -45,9 +45,9 @@ class EqualsAny(Lookup):
     prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        column, given = self.process_lhs(compiler, connection)
+        column, column_params = self.process_lhs(compiler, connection)
         place, value = self.process_rhs(compiler, connection)
-        return f"{column} = ANY({place})", (*given, *value)
+        return f"{column} = ANY({place})", (*column_params, *value)
 
 
 class Compiled(Generic[Row]):
@@ -65,13 +65,13 @@ class Compiled(Generic[Row]):
         self.build = build
         self.types = types
         self._plan: _Plan | None = None
-        self._making = Lock()
+        self._plan_lock = Lock()
 
     def rows(self, **values: Any) -> list[Row]:
         """Carry it out with these values, one for each parameter."""
         plan = self._plan
         if plan is None:
-            with self._making:  # of two, each would prepare the same name in the other's connections
+            with self._plan_lock:  # two plans would prepare the same statement name twice in one connection
                 plan = self._plan = self._plan or _Plan(self.name, self.build, self.types)
         return cast("list[Row]", plan.read([values[name] for name in self.types]))
 

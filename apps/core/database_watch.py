@@ -46,7 +46,7 @@ NEEDS_NONE: Final = ("/static/", "/healthz")
 """Addresses that are answered without the database."""
 RPC: Final = "/rpc/"
 """Who waits for an answer there is not refused: many clients ask again at once, and would push twice."""
-LOOK_MAX_S: Final = 60.0
+CHECK_PAUSE_MAX_S: Final = 60.0
 """Longest pause between two looks for the sake of one request that takes its time."""
 
 
@@ -55,7 +55,7 @@ class WaitingRequest:
 
     def __init__(self, scope: dict[str, Any], send: Send) -> None:
         self.scope, self.send = scope, send
-        self.since = self.look_since = asyncio.get_running_loop().time()
+        self.since = self.check_after = asyncio.get_running_loop().time()
         self.may_be_refused = not scope["path"].startswith(RPC)
         """Once it has begun."""
         self.is_answered = False
@@ -67,10 +67,10 @@ class WaitingRequest:
         if not self.is_refused:
             await self.send(event)
 
-    async def refuse(self, *, is_begun: bool, receive: Receive | None = None) -> None:
+    async def refuse(self, *, is_started: bool, receive: Receive | None = None) -> None:
         """Answer 503; a body that is still to come is read and dropped, as many clients read after that."""
         self.is_answered = self.is_refused = True
-        refusal = ContentSecurityMiddleware(partial(database_hanging, is_begun=is_begun))
+        refusal = ContentSecurityMiddleware(partial(database_hanging, is_started=is_started))
         response = cast("HttpResponse", refusal(ASGIRequest(self.scope, BytesIO())))
         headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
         body = response.content
@@ -83,10 +83,10 @@ class WaitingRequest:
         await drain(receive)
         await self.send({"type": "http.response.body", "body": b""})
 
-    def looked_for(self) -> None:
+    def check_postpone(self) -> None:
         """Note that the database answers: the next look for this request comes later."""
         now = asyncio.get_running_loop().time()
-        self.look_since = now + min(now - self.since, LOOK_MAX_S)
+        self.check_after = now + min(now - self.since, CHECK_PAUSE_MAX_S)
 
 
 class DatabaseWatch:
@@ -96,7 +96,7 @@ class DatabaseWatch:
         self.app, self.patience_s, self.answer_s = app, patience_s, answer_s
         self.waiting: set[WaitingRequest] = set()
         self.is_hanging = False
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-watch")
         """Of its own: the event loop's threads may all wait for something else."""
 
@@ -107,22 +107,22 @@ class DatabaseWatch:
             return
         request = WaitingRequest(scope, send)
         self.waiting.add(request)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check_database())
         try:
             if self.is_hanging:
-                await request.refuse(is_begun=False, receive=receive if has_body(scope) else None)
+                await request.refuse(is_started=False, receive=receive if has_body(scope) else None)
             else:
                 await self.app(scope, receive, request.answer)
         finally:
             self.waiting.discard(request)
 
-    async def _look(self) -> None:
+    async def _check_database(self) -> None:
         """Probe the database when a request has waited for long, and until it answers again."""
         while self.waiting or self.is_hanging:
             await asyncio.sleep(min(AGAIN_S, self.patience_s / 2) if self.is_hanging else self.patience_s / 2)
             before = asyncio.get_running_loop().time() - self.patience_s
-            late = [one for one in self.waiting if not one.is_answered and one.look_since <= before]
+            late = [one for one in self.waiting if not one.is_answered and one.check_after <= before]
             if not late and not self.is_hanging:
                 continue
             was_hanging, self.is_hanging = self.is_hanging, await self._is_silent()
@@ -132,14 +132,14 @@ class DatabaseWatch:
                 callers = [one for one in self.waiting if not one.is_answered and one.may_be_refused]
                 await asyncio.gather(*(self._refuse(one) for one in callers))
             for one in late:
-                one.looked_for()
+                one.check_postpone()
 
     async def _refuse(self, request: WaitingRequest) -> None:
         """Answer one caller 503; one that cannot be answered, or reads nothing, keeps nobody else waiting."""
         try:
             async with asyncio.timeout(self.answer_s):
-                await request.refuse(is_begun=True)
-        except Exception as error:  # noqa: BLE001  # whatever Django cannot read of a request
+                await request.refuse(is_started=True)
+        except Exception as error:  # noqa: BLE001  # Django raises many types for requests that it cannot parse
             log.warning("caller_not_told", path=request.scope["path"], reason=str(error)[:200])
 
     async def _is_silent(self) -> bool:
@@ -171,13 +171,13 @@ def has_body(scope: dict[str, Any]) -> bool:
 
 def session_try(*, timeout_s: float) -> None:
     """Open a session and close it.  Raises OperationalError if it is refused, TimeoutError."""
-    whole_s = max(2, math.ceil(timeout_s))  # libpq knows whole seconds, from two up
-    begun = time.monotonic()
+    rounded_s = max(2, math.ceil(timeout_s))  # libpq rounds to seconds and takes at least two
+    started = time.monotonic()
     try:
         psycopg2.connect(
-            **database_params() | {"connect_timeout": whole_s, "application_name": "watch"}
+            **database_params() | {"connect_timeout": rounded_s, "application_name": "watch"}
         ).close()
     except psycopg2.OperationalError as error:
-        if time.monotonic() - begun >= whole_s:
+        if time.monotonic() - started >= rounded_s:
             raise TimeoutError from error
         raise

@@ -105,9 +105,9 @@ def disk_sample(*, at: float | None = None) -> None:
     samples = _samples()
     if samples and now - samples[-1][0] < SAMPLE_EVERY_S:
         return
-    kept = [sample for sample in samples if now - sample[0] <= SAMPLES_S]
+    recent = [sample for sample in samples if now - sample[0] <= SAMPLES_S]
     try:
-        cache.set(SAMPLES_KEY, [*kept, (now, disk_space().free)], SAMPLES_S)
+        cache.set(SAMPLES_KEY, [*recent, (now, disk_space().free)], SAMPLES_S)
     except (RedisError, OSError):
         return
 

@@ -125,11 +125,11 @@ def duration(seconds: float | None) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), MINUTE_S)
+    minutes, seconds_left = divmod(int(seconds), MINUTE_S)
     hours, minutes = divmod(minutes, MINUTE_S)
     if hours:
-        return f"{hours}:{minutes:02d}:{rest:02d}"
-    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
+        return f"{hours}:{minutes:02d}:{seconds_left:02d}"
+    return f"{minutes}:{seconds_left:02d}" if minutes else f"{seconds_left} s"
 
 
 def percent(part: float, of: float) -> str:

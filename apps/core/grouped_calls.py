@@ -21,10 +21,10 @@ class GroupedCalls(Generic[T, R]):
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def __call__(self, asked: T) -> R:
+    async def __call__(self, argument: T) -> R:
         """Return what comes of one call.  Raises what it raises, or what all of its group do."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((asked, future))
+        self._waiting.append((argument, future))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return await future
@@ -34,8 +34,8 @@ class GroupedCalls(Generic[T, R]):
             while self._waiting:
                 group, self._waiting = self._waiting, []
                 try:
-                    results = await self.carry_out([asked for asked, _ in group])
-                except Exception as error:  # noqa: BLE001  # told to all who wait for it
+                    results = await self.carry_out([argument for argument, _ in group])
+                except Exception as error:  # noqa: BLE001  # every waiting caller gets the error
                     results = [error] * len(group)
                 for (_, future), result in zip(group, results, strict=True):
                     _answer(future, result)

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THREADS_KEPT: Final = 4
+IDLE_THREADS_MAX: Final = 4
 """Threads that stay while nobody asks, each with its connection; more requests at once have passing ones."""
 
-CONNECTION_KEPT_S: Final = 600
+CONNECTION_AGE_MAX_S: Final = 600
 """After this time the next request opens a new connection."""
 
 
@@ -55,8 +55,8 @@ class RequestThread(ThreadPoolExecutor):
 def connection_reuse() -> None:
     """Have this thread's connection outlive the request; `connections` has one object per thread."""
     link = connections["default"]
-    kept = {"CONN_MAX_AGE": CONNECTION_KEPT_S, "CONN_HEALTH_CHECKS": True}
-    link.settings_dict = {**link.settings_dict, **kept}
+    options = {"CONN_MAX_AGE": CONNECTION_AGE_MAX_S, "CONN_HEALTH_CHECKS": True}
+    link.settings_dict = {**link.settings_dict, **options}
 
 
 class RequestHandler(ASGIHandler):
@@ -77,7 +77,7 @@ class RequestHandler(ASGIHandler):
                 handle = self.handle_streamed if is_streamed(scope["method"], scope["path"]) else self.handle
                 await handle(scope, receive, send)
         finally:
-            self._give_back(thread)
+            self._release_thread(thread)
 
     async def carry_out(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, done in one of the threads.  Raises what it raises."""
@@ -88,14 +88,14 @@ class RequestHandler(ASGIHandler):
             thread.submit(connections.close_all)
             raise
         finally:
-            self._give_back(thread)
+            self._release_thread(thread)
 
     async def handle_streamed(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request whose view reads the body as it comes; Django would write it to disk first."""
         body = StreamedBody(receive, asyncio.get_running_loop())
         set_script_prefix(get_script_prefix(scope))
         await request_started.asend(sender=self.__class__, scope=scope)
-        request, refusal = self.create_request(scope, body)  # type: ignore[arg-type]  # nothing but `read` is asked of it
+        request, refusal = self.create_request(scope, body)  # type: ignore[arg-type]  # Django only calls `read`
         if refusal is not None:
             await self.send_response(refusal, send)
         if request is None:
@@ -116,12 +116,12 @@ class RequestHandler(ASGIHandler):
         while self._free:
             self._free.pop().end()
 
-    def _give_back(self, thread: RequestThread) -> None:
+    def _release_thread(self, thread: RequestThread) -> None:
         """Keep a thread for the next request once it is free: that of a caller who left may still work."""
         if thread.last is not None and not thread.last.done():
             loop = asyncio.get_running_loop()
-            thread.last.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back, thread))
-        elif len(self._free) < THREADS_KEPT:
+            thread.last.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release_thread, thread))
+        elif len(self._free) < IDLE_THREADS_MAX:
             self._free.append(thread)
         else:
             thread.end()

@@ -119,23 +119,23 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return sorry(request, 400, gettext("The request could not be parsed."))
 
 
-def database_away(request: HttpRequest) -> HttpResponse:
+def database_unavailable(request: HttpRequest) -> HttpResponse:
     """Answer 503 with a time to come back: the database restarts."""
     log.warning("database_away", path=request.path)
-    return sorry(request, 503, database_away_text())
+    return sorry(request, 503, database_unavailable_text())
 
 
-def database_hanging(request: HttpRequest, *, is_begun: bool) -> HttpResponse:
+def database_hanging(request: HttpRequest, *, is_started: bool) -> HttpResponse:
     """Answer 503 while the database says nothing at all; what was begun may still be carried out."""
     reason = gettext(
         "The database is not responding; the pool continues automatically once it responds again."
     )
-    if is_begun and request.method not in ("GET", "HEAD"):
+    if is_started and request.method not in ("GET", "HEAD"):
         reason += " Your request may still be carried out then: check before resubmitting."
     return sorry(request, 503, reason)
 
 
-def database_away_text() -> str:
+def database_unavailable_text() -> str:
     """Return why the database does not answer, as far as this process can see, and what to do."""
     space = disk_space()
     if space.free < FULL_BYTES:
@@ -149,7 +149,7 @@ def database_away_text() -> str:
 def failure(request: HttpRequest) -> HttpResponse:
     """Answer for an error nobody caught, also one from a middleware; the log has the traceback."""
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        return database_away(request)
+        return database_unavailable(request)
     return sorry(request, 500, gettext("Something went wrong; see the log for details."))
 
 

@@ -58,14 +58,14 @@ class Leadership:
         self.resign()
 
     def try_lead(self) -> bool:
-        """Take the lock if it is free; False if another leads or the database is away."""
+        """Acquire the lock if it is free; False if another leads or the database is unavailable."""
         self.resign()
         try:
             link = psycopg2.connect(
                 **self.params,
                 connect_timeout=3,
                 application_name="leader",
-                # over TCP a cut cable must not leave two leaders: both sides give up within 15 s
+                # A cut cable must not leave two leaders: over TCP both sides drop the session within 15 s.
                 keepalives_idle=5,
                 keepalives_interval=5,
                 keepalives_count=2,
@@ -74,9 +74,9 @@ class Leadership:
         except psycopg2.OperationalError:
             return False
         self.link = link
-        # autocommit: a lock taken inside a transaction that stays open would hold back vacuum
+        # Autocommit, because an open transaction that holds the lock would hold back vacuum.
         link.autocommit = True
-        if not self._asks("select pg_try_advisory_lock(%(key)s)"):
+        if not self._query("select pg_try_advisory_lock(%(key)s)"):
             self.resign()
             return False
         return True
@@ -86,7 +86,7 @@ class Leadership:
 
         Nobody frees it but by `resign` and the session's end.
         """
-        return is_surely_open(self.link) or self._asks(
+        return is_surely_open(self.link) or self._query(
             "select exists (select from pg_locks where locktype = 'advisory' and granted"
             " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"
         )
@@ -97,11 +97,11 @@ class Leadership:
         The server would free it by itself, but only once it has noticed that the session is closed.
         """
         if self.link is not None:
-            self._asks("select pg_advisory_unlock_all() is not null")
+            self._query("select pg_advisory_unlock_all() is not null")
             self.link.close()
             self.link = None
 
-    def _asks(self, question: str) -> bool:
+    def _query(self, question: str) -> bool:
         if self.link is None or self.link.closed:
             return False
         try:

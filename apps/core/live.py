@@ -82,26 +82,26 @@ def publish_all(changes: Sequence[Change]) -> None:
         transaction.on_commit(lambda: _sent(changes))
 
 
-KEPT: Final[ContextVar[list[Change] | None]] = ContextVar("changes_deferred", default=None)
+DEFERRED: Final[ContextVar[list[Change] | None]] = ContextVar("changes_deferred", default=None)
 
 
 @contextmanager
 def changes_deferred() -> Iterator[list[Change]]:
     """Keep what is published here instead of sending it: whoever keeps it sends it later."""
-    kept: list[Change] = []
-    token = KEPT.set(kept)
+    deferred: list[Change] = []
+    token = DEFERRED.set(deferred)
     try:
-        yield kept
+        yield deferred
     finally:
-        KEPT.reset(token)
+        DEFERRED.reset(token)
 
 
 def _sent(changes: Sequence[Change]) -> None:
-    kept = KEPT.get()
-    if kept is None:
+    deferred = DEFERRED.get()
+    if deferred is None:
         changes_send(changes)
     else:
-        kept.extend(changes)
+        deferred.extend(changes)
 
 
 def change_send(change: Change) -> None:
@@ -114,9 +114,13 @@ def changes_send(changes: Sequence[Change]) -> None:
     layer = get_channel_layer()
     if layer is None:
         return
-    told = [(change, {"type": "live.change", "kind": change.kind, "pk": change.pk}) for change in changes]
+    change_events = [
+        (change, {"type": "live.change", "kind": change.kind, "pk": change.pk}) for change in changes
+    ]
     events = [
-        (group, event) for change, event in told for group in dict.fromkeys((POOL, group_of(change.tenant)))
+        (group, event)
+        for change, event in change_events
+        for group in dict.fromkeys((POOL, group_of(change.tenant)))
     ]
     try:
         if isinstance(layer, RedisPubSubChannelLayer):
@@ -137,10 +141,12 @@ def events_publish(layer: RedisPubSubChannelLayer, events: Sequence[tuple[str, d
     prefix = layers["default"]["CONFIG"]["prefix"]
     with redis_client().pipeline(transaction=False) as pipe:
         if any(event["kind"] != CHECKS for _, event in events):
-            pipe.incr(CHANGES_KEY)  # first: who hears of the change must not find what was read before it
+            # Before the events: a page that gets one must not reuse data read before it.
+            pipe.incr(CHANGES_KEY)
         known: dict[str, Any] = {}
         for group, event in events:
-            if event is not known:  # it goes to the pool's pages and to its tenant's
+            # One event goes to the pool's pages and to its tenant's: serialised once for both.
+            if event is not known:
                 known, payload = event, layer.serialize(event)
             pipe.publish(f"{prefix}__group__{group}", payload)
         pipe.execute()

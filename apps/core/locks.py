@@ -19,7 +19,7 @@ from django.db import Error, connection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-Given = ParamSpec("Given")
+Params = ParamSpec("Params")
 
 log = structlog.get_logger(__name__)
 
@@ -33,16 +33,16 @@ WAIT_S: Final = 0.05
 def try_lock(lock_class: int, name: str) -> Iterator[bool]:
     """Try to take the named lock; returns whether it was free.  Another holder is not waited for."""
     number = _number(name)
-    is_mine = _take(lock_class, number)
+    is_held = _try_acquire(lock_class, number)
     try:
-        yield is_mine
+        yield is_held
     finally:
-        if is_mine:
+        if is_held:
             _release(lock_class, number)
 
 
 def transaction_lock(lock_class: int, names: Iterable[str]) -> None:
-    """Take the named locks until the transaction has ended, waiting for each, in one order for all."""
+    """Acquire the named locks until the transaction ends, waiting for each, in one order for all."""
     with connection.cursor() as cursor:
         for number in sorted({_number(name) for name in names}):
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [lock_class, number])
@@ -50,35 +50,35 @@ def transaction_lock(lock_class: int, names: Iterable[str]) -> None:
 
 @contextmanager
 def lock_in_turn(lock_class: int, name: str, *, wait_s: float) -> Iterator[bool]:
-    """Take the named lock, if need be after the one who holds it; returns whether it was taken.
+    """Acquire the named lock, waiting for its holder if need be; returns whether it was acquired.
 
-    One waits at most: it looks at everything when its turn comes, for all who came meanwhile.
+    At most one caller waits: when it gets the lock it handles everything, for later callers too.
     """
     number = _number(name)
-    is_mine = _take(lock_class, number)
-    if not is_mine:
+    is_held = _try_acquire(lock_class, number)
+    if not is_held:
         with try_lock(lock_class, f"{name}, next") as is_next:
             until = time.monotonic() + wait_s
-            while is_next and not is_mine and time.monotonic() < until:
+            while is_next and not is_held and time.monotonic() < until:
                 time.sleep(WAIT_S)
-                is_mine = _take(lock_class, number)
+                is_held = _try_acquire(lock_class, number)
     try:
-        yield is_mine
+        yield is_held
     finally:
-        if is_mine:
+        if is_held:
             _release(lock_class, number)
 
 
-def single_flight(step: Callable[Given, None]) -> Callable[Given, None]:
+def single_flight(step: Callable[Params, None]) -> Callable[Params, None]:
     """Run a step of a head once at a time: where it takes longer than an epoch, further ones end at once.
 
     Otherwise a slow one fills all threads of its worker, and proofs behind it come too late.
     """
 
     @wraps(step)
-    def run(*args: Given.args, **kwargs: Given.kwargs) -> None:
-        with try_lock(STEP_LOCK, step.__qualname__) as is_mine:
-            if is_mine:
+    def run(*args: Params.args, **kwargs: Params.kwargs) -> None:
+        with try_lock(STEP_LOCK, step.__qualname__) as is_held:
+            if is_held:
                 step(*args, **kwargs)
             else:
                 log.info("step_is_at_work", step=step.__qualname__)
@@ -90,7 +90,7 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big", signed=True)
 
 
-def _take(lock_class: int, number: int) -> bool:
+def _try_acquire(lock_class: int, number: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [lock_class, number])
         row = cursor.fetchone()

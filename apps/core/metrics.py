@@ -29,5 +29,5 @@ def exposition(pool: Collector) -> bytes:
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         return generate_latest(REGISTRY) + generate_latest(figures)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types there
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped in the library
     return generate_latest(registry) + generate_latest(figures)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.core.health import database_away
+from apps.core.health import database_unavailable
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class RequestLogMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        header = request.headers.get("X-Request-ID", "")
+        request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         start = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
@@ -104,7 +104,7 @@ class ServerTimingMiddleware:
         return response
 
 
-class DatabaseAwayMiddleware:
+class DatabaseUnavailableMiddleware:
     """Answers 503 with Retry-After when a view meets a database that is restarting."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -116,7 +116,7 @@ class DatabaseAwayMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Turn the two errors of a lost connection into an answer; leave others to Django."""
         if isinstance(exception, OperationalError | InterfaceError):
-            return database_away(request)
+            return database_unavailable(request)
         return None
 
 

@@ -37,10 +37,10 @@ class Prepared:
         self.types = tuple(types)
         self._known: WeakSet[Any] = WeakSet()
         """Connections in which it is prepared; a new one of the same thread is another object."""
-        given, places = _list(self.types), _list(["%s"] * len(self.types))
-        # Only constants of the modules that make these are pasted.
-        self.prepare_text = f"PREPARE {name}{given} AS {text}"
-        # In the same round trip; until the transaction's end, which without one is the statement's.
+        type_list, places = _list(self.types), _list(["%s"] * len(self.types))
+        # No injection: `text` and `types` are constants of the calling modules.
+        self.prepare_text = f"PREPARE {name}{type_list} AS {text}"
+        # In the same round trip, and local: a pooled connection must not keep the setting for others.
         how = "" if plan is Plan.AUTO else f"SET LOCAL plan_cache_mode = {plan}; "
         self.execute_text = f"{how}EXECUTE {name}{places}"
 
@@ -59,7 +59,7 @@ class Prepared:
     def _executed(self, values: Sequence[Any]) -> Iterator[Any]:
         with connection.cursor() as cursor:
             if connection.connection not in self._known:
-                # Not over Django's cursor: who counts queries counts the question, not that it was new here.
+                # Not over Django's cursor: tests count queries, and preparing happens only once a connection.
                 with connection.wrap_database_errors, connection.connection.cursor() as raw:
                     raw.execute(self.prepare_text)
                 self._known.add(connection.connection)
@@ -67,6 +67,6 @@ class Prepared:
             yield cursor
 
 
-def _list(words: Sequence[str]) -> str:
+def _list(items: Sequence[str]) -> str:
     """Return a list in parentheses; the server takes no empty one."""
-    return f" ({', '.join(words)})" if words else ""
+    return f" ({', '.join(items)})" if items else ""

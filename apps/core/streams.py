@@ -28,12 +28,12 @@ IDLE_S: Final = 120.0
 
 async def drain(receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
     """Read the rest of a body and discard it, up to `DRAINED_MAX` bytes and for `DRAIN_S` seconds."""
-    taken = 0
+    drained = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_S):
-            while taken < DRAINED_MAX:
+            while drained < DRAINED_MAX:
                 event = await receive()
-                taken += len(event.get("body", b""))
+                drained += len(event.get("body", b""))
                 if event["type"] != "http.request" or not event.get("more_body"):
                     return
 
@@ -50,8 +50,8 @@ class StreamedBody(io.RawIOBase):
         self, receive: Callable[[], Awaitable[dict[str, Any]]], loop: asyncio.AbstractEventLoop
     ) -> None:
         self._receive, self._loop = receive, loop
-        self._left = b""
-        self._is_whole = False
+        self._unread = b""
+        self._is_complete = False
         self.is_cut = False
         """Whether nobody waits for an answer: the sender left, or was refused."""
 
@@ -61,7 +61,7 @@ class StreamedBody(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return what has come, up to `size` bytes; none at the end.  Raises OSError when the sender left."""
-        while not self._left and not self._is_whole:
+        while not self._unread and not self._is_complete:
             future = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
             try:
                 event = future.result(IDLE_S)
@@ -71,11 +71,11 @@ class StreamedBody(io.RawIOBase):
             if event["type"] == "http.disconnect":
                 self.is_cut = True
                 raise OSError(gettext("the sender disconnected"))
-            self._left = event.get("body", b"")
-            self._is_whole = not event.get("more_body")
-        taken = self._left if size < 0 else self._left[:size]
-        self._left = self._left[len(taken) :]
-        return taken
+            self._unread = event.get("body", b"")
+            self._is_complete = not event.get("more_body")
+        chunk = self._unread if size < 0 else self._unread[:size]
+        self._unread = self._unread[len(chunk) :]
+        return chunk
 
     async def _next(self) -> dict[str, Any]:
         return await self._receive()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REST_S: Final = 60.0
-"""A thread that was given nothing for this long ends, and its database session with it."""
+IDLE_S: Final = 60.0
+"""A thread without a task for this long ends, and its database session with it."""
 PATIENCE_S: Final = 0.05
 """So long a further thread leaves a task to those that have a session: to open one costs more than most
 tasks.  Those that wait for others still hold none back for longer."""
@@ -29,12 +29,12 @@ tasks.  Those that wait for others still hold none back for longer."""
 class TaskThreads(Executor):
     """Threads that are started when they are needed, and end when they are not."""
 
-    def __init__(self, most: int, *, rest_s: float = REST_S, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, most: int, *, idle_s: float = IDLE_S, patience_s: float = PATIENCE_S) -> None:
         self.most = most
-        self.rest_s = rest_s
+        self.idle_s = idle_s
         self.patience_s = patience_s
         self._threads: set[threading.Thread] = set()
-        self._resting: list[threading.Event] = []
+        self._idle: list[threading.Event] = []
         """One of each thread that waits for a task, the last that was at work last."""
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._lock = threading.Lock()
@@ -47,8 +47,8 @@ class TaskThreads(Executor):
             if self._is_over:
                 raise RuntimeError("these threads are shut down")
             self._waiting.append((future, lambda: fn(*args, **kwargs)))
-            if self._resting:
-                self._resting.pop().set()
+            if self._idle:
+                self._idle.pop().set()
             elif len(self._threads) < self.most:
                 patience_s = self.patience_s if self._threads else 0.0
                 thread = threading.Thread(target=self._live, args=(patience_s,), name="task")
@@ -57,14 +57,14 @@ class TaskThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take nothing more; what waits is still carried out, or cancelled."""
+        """Refuse new tasks; waiting ones are still carried out, or cancelled."""
         with self._lock:
             self._is_over = True
             cancelled = [future for future, _ in self._waiting] if cancel_futures else []
             if cancel_futures:
                 self._waiting.clear()
-            while self._resting:
-                self._resting.pop().set()
+            while self._idle:
+                self._idle.pop().set()
             threads = list(self._threads)
         for future in cancelled:
             future.cancel()
@@ -74,17 +74,17 @@ class TaskThreads(Executor):
     def _live(self, patience_s: float) -> None:
         """Carry out what waits, rest, and end after a long rest."""
         try:
-            called = threading.Event()
+            wake = threading.Event()
             if patience_s:
-                called.wait(patience_s)
-            while (task := self._next(called)) is not None:
+                wake.wait(patience_s)
+            while (task := self._next(wake)) is not None:
                 _carry_out(*task)
-                # or its result would live until the next task
+                # Else the thread's frame would keep the result alive until its next task.
                 del task
         finally:
             connections.close_all()
 
-    def _next(self, called: threading.Event) -> tuple[Future[Any], Callable[[], Any]] | None:
+    def _next(self, wake: threading.Event) -> tuple[Future[Any], Callable[[], Any]] | None:
         """Return what waits longest, or what comes within the time of rest; None: the thread ends."""
         while True:
             with self._lock:
@@ -93,14 +93,14 @@ class TaskThreads(Executor):
                 if self._is_over:
                     self._threads.discard(threading.current_thread())
                     return None
-                called.clear()
-                self._resting.append(called)
-            if called.wait(self.rest_s):
+                wake.clear()
+                self._idle.append(wake)
+            if wake.wait(self.idle_s):
                 continue
             with self._lock:
-                # called at the last moment: no longer among those that rest
-                if called in self._resting:
-                    self._resting.remove(called)
+                # A task may have been assigned between the timeout and the lock: then `wake` is not listed.
+                if wake in self._idle:
+                    self._idle.remove(wake)
                     self._threads.discard(threading.current_thread())
                     return None
 
@@ -111,7 +111,7 @@ def _carry_out(future: Future[Any], work: Callable[[], Any]) -> None:
         return
     try:
         result = work()
-    except BaseException as error:  # noqa: BLE001  # as any executor: the one who asks for the result is told
+    except BaseException as error:  # noqa: BLE001  # as any executor: the future's result() raises it
         future.set_exception(error)
     else:
         future.set_result(result)

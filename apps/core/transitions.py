@@ -30,29 +30,29 @@ def advance(row: Any, event: str, /, **data: Any) -> None:
         state = row.TRANSITIONS[row.state][event]
     except KeyError:
         raise WrongState(row, event) from None
-    here = type(row).objects.filter(pk=row.pk, state=row.state)
-    if not update_returning(row, here, state=state, **data):
+    expected = type(row).objects.filter(pk=row.pk, state=row.state)
+    if not update_returning(row, expected, state=state, **data):
         raise LostRace(row, event)
 
 
-def update_returning(row: Any, here: QuerySet[Any], /, **values: Any) -> bool:
+def update_returning(row: Any, expected: QuerySet[Any], /, **values: Any) -> bool:
     """Update the one row that `here` finds, and have `row` say what it holds since; False if there is none.
 
     One statement, where an update and `refresh_from_db` are two.  Rows that it refers to stay read as long
     as it refers to them; what refers to it is read anew.
     """
-    update: Any = here.query.chain(UpdateQuery)
+    update: Any = expected.query.chain(UpdateQuery)
     update.add_update_values(values)
     text, params = update.get_compiler(connection=connection).as_sql()
     table = connection.ops.quote_name(row._meta.db_table)
     with transaction.mark_for_rollback_on_error():
         for found in type(row)._base_manager.raw(f"{text} RETURNING {table}.*", params):
-            _take_over(row, found)
+            _columns_copy(row, found)
             return True
     return False
 
 
-def _take_over(row: Any, found: Any) -> None:
+def _columns_copy(row: Any, found: Any) -> None:
     """Copy the columns of a newer read onto a row, except those it deferred."""
     deferred = row.get_deferred_fields()
     for field in row._meta.concrete_fields:
@@ -88,11 +88,11 @@ def advance_many(
     meta, quote = model._meta, connection.ops.quote_name
     same = {meta.get_field(name): value for name, value in {"state": targets.pop(), **data}.items()}
     each = [meta.pk, *(meta.get_field(name) for name in next(iter(rows.values())))]
-    given = [[key, *columns.values()] for key, columns in rows.items()]
-    # Only names of the model's columns and types are pasted into the statement.
+    value_rows = [[key, *columns.values()] for key, columns in rows.items()]
+    # No injection: only the model's own column names and types go into the text.
     sets = ", ".join(f"{quote(field.column)} = %s" for field in same)
     sets += "".join(f", {quote(field.column)} = new.{quote(field.column)}" for field in each[1:])
-    # Without its length: a cast would cut what is too long, where an assignment refuses it.
+    # Without the length: a cast to varchar(n) cuts silently, where an assignment raises an error.
     arrays = ", ".join(f"%s::{field.db_type(connection).partition('(')[0]}[]" for field in each)
     names = ", ".join(quote(field.column) for field in each)
     table, pk, state = quote(meta.db_table), quote(meta.pk.column), quote("state")
@@ -101,7 +101,7 @@ def advance_many(
         f" WHERE old.{pk} = new.{pk} AND old.{state} = ANY(%s)"
         f" RETURNING old.{pk}, old.{quote(meta.get_field(returning).column)}"
     )
-    values = [*same.values(), *map(list, zip(*given, strict=True)), sources]
+    values = [*same.values(), *map(list, zip(*value_rows, strict=True)), sources]
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return dict(cursor.fetchall())

@@ -94,7 +94,7 @@ class AudiencePages:
             update = await in_database(
                 fragments_render, rows, viewer=self.audience.viewer, page=self.audience.page
             )
-            # Rows that are another tenant's now cannot be rendered away one by one.
+            # The old tenant can no longer read a transferred row, so its page must reload to drop it.
             return update + RESYNC if any(kind == MOVED for kind, _ in rows) else update
         except Exception:
             log.exception("live_update_failed", page=self.audience.page)
@@ -106,7 +106,7 @@ class AudiencePages:
         for number, page in enumerate(tuple(self.pages)):
             page.push(update)
             if number % 100 == 99:
-                await asyncio.sleep(0)  # requests of other pages get their turn
+                await asyncio.sleep(0)  # yields: rendering for many sockets must not block the loop
 
 
 def channel_layer() -> BaseChannelLayer:
@@ -195,7 +195,7 @@ class LiveUpdates:
             for audience_pages in self.watchers_of(group):
                 await audience_pages.broadcast(
                     RESYNC
-                )  # pages that opened before have missed what came until now
+                )  # sockets that opened before this subscription missed earlier changes
             while True:
                 event = await layer.receive(name)
                 await self.dispatch(group, event, has_gap=gaps.has_gap(event))
@@ -208,7 +208,7 @@ class LiveUpdates:
 
     async def dispatch(self, group: str, event: dict[str, Any], *, has_gap: bool) -> None:
         for watchers in self.watchers_of(group):
-            if has_gap:  # Redis was away: nobody knows what was missed
+            if has_gap:  # after a Redis outage the missed changes are unknown: reload all
                 await watchers.broadcast(RESYNC)
             if event["type"] == "live.change":
                 watchers.changed((event["kind"], str(event["pk"])))
@@ -279,7 +279,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.session = PageSession(user_id=user.pk if user else None, session_key=session.session_key)
         viewer = await in_database(viewer_of, self.session)
         if viewer is None or not live_updates().has_capacity(self.session):
-            await self.accept()  # a refusal before accept reaches the page as 1006: it would dial for ever
+            await self.accept()  # refused before accept, the browser sees 1006 and reconnects for ever
             await self.close(code=SIGNED_OUT if viewer is None else TOO_MANY)
             return
         page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
@@ -290,7 +290,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.is_open = True
         try:
             await self.accept()
-        except OSError:  # the page went away while it waited: nobody is told of its disconnect
+        except OSError:  # the page closed while it waited: its disconnect is not delivered here
             live_updates().leave(self)
             raise
 
@@ -308,7 +308,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if self.missed_updates:
                 self.missed_updates = False
                 await self.send(text_data=RESYNC)
-        except OSError:  # the page went away while this was written; its disconnect follows
+        except OSError:  # the page closed during the send; its disconnect event follows
             self.missed_updates = False
 
     async def disconnect(self, _code: int) -> None:

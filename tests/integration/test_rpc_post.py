@@ -120,7 +120,7 @@ def test_a_caller_is_looked_up_once_and_forgotten_when_access_changes(caller, mo
         lookups.append(text)
         return principal_from_token(text, source=source)
 
-    monkeypatch.setattr("apps.api.rpc.callers.KEPT_S", 3600.0)
+    monkeypatch.setattr("apps.api.rpc.callers.CACHED_S", 3600.0)
     monkeypatch.setattr("apps.api.rpc.callers.principal_from_token", looked_up)
     token = people.token("read", of="alice")
     until = time.monotonic() + 60

@@ -61,7 +61,7 @@ class Coordinates:
     """The field of a group's coordinates: lists of parts where values are in registers."""
 
     def __init__(self, parts: int) -> None:
-        """Take the number of parts: 1 for G1, 2 for G2; all sizes follow from it."""
+        """Set all sizes from the number of parts: 1 for G1, 2 for G2."""
         self.parts = parts
         self.slot = FIELD.slot * parts
         self.row = 2 * _LIMB_BYTES * parts

@@ -33,7 +33,7 @@ class LaneField:
     """
 
     def __init__(self, name: str, modulus: int, limbs: int) -> None:
-        """Take the modulus and how many limbs an element has.
+        """Store the modulus and how many limbs an element has.
 
         name:    what people call the field; no code reads it
         modulus: odd; its highest limb is not 0

@@ -26,7 +26,7 @@ class MontgomeryField:
     """
 
     def __init__(self, modulus: int, limbs: int) -> None:
-        """Take the modulus, odd, and the number of words that an element has."""
+        """Store the odd modulus and the number of words that an element has."""
         self.modulus, self.limbs = modulus, limbs
         self.slot = 8 * limbs
         """Bytes of one element."""

@@ -60,7 +60,7 @@ class Recurrence:
     """The partial rounds of one arity: from the state before them to the state after them."""
 
     def __init__(self, mds: Matrix) -> None:
-        """Take the matrix of a round: its first row and column are m, C and B, the rest is A.
+        """Store the matrix of a round: its first row and column are m, C and B, the rest is A.
 
         mds: n + 1 rows; all attributes have plain values, no factor and no Montgomery radix in them
         """

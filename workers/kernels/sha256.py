@@ -174,7 +174,7 @@ class Kept:
     """The schedule of a block that a message repeats: computed for the first, kept for the others."""
 
     def __init__(self, schedule: Iterator[Any]) -> None:
-        """Take a schedule of which nothing has been asked for yet."""
+        """Start with a schedule of which no word was requested yet."""
         self._schedule = schedule
         self._made: list[Any] = []
 

@@ -103,7 +103,7 @@ class LabelQueue:
         return one.parameters not in self._coming or len(alike) >= max(n for n in batches() if n <= room)
 
     def _take(self, one: _Waiting) -> list[_Waiting]:
-        """Take `one` out of the line, and its neighbours if there are more of them than cores."""
+        """Remove `one` from the queue, and its neighbours if there are more of them than cores."""
         alike = [other for other in self._waiting if other.fits(one)]
         cores = max(thread_count() - self._running, 1)
         wanted = -(-len(alike) // cores)

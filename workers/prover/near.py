@@ -54,7 +54,7 @@ def is_far(replica: Replica) -> bool:
 
 @contextmanager
 def task_near(task: ProvenTask, folder: Path) -> Iterator[ProvenTask]:
-    """Give a proof's task with files that can be read here; those of buckets go at its end.
+    """Return a proof's task with files that can be read here; those of buckets go at its end.
 
     Raises BucketAway, OSError.
     """

@@ -51,7 +51,7 @@ class Bucket:
 
     @contextmanager
     def requests(self, key: str = "") -> Iterator[Any]:
-        """Give the client for requests about `key`.
+        """Return the client for requests about `key`.
 
         Raises FileNotFoundError, FileExistsError, PermissionError, BucketAway.
         """

@@ -64,7 +64,7 @@ def optional_text(value: Json) -> str | None:
     return None if value is None else text(value)
 
 
-def whole(value: Json) -> int:
+def integer(value: Json) -> int:
     """Read a number; in a query it comes as text."""
     if isinstance(value, str):
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
@@ -86,11 +86,11 @@ def flag(value: Json) -> bool:
 
 def address(value: Json) -> str:
     """Read an address with either prefix.  An empty one stays empty."""
-    words = text(value)
-    if not words:
+    address_text = text(value)
+    if not address_text:
         return ""
     try:
-        return str(address_parse(words))
+        return str(address_parse(address_text))
     except BadAddress as error:
         raise AuthFault(str(error)) from None
 

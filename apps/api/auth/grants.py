@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.auth.fields import AuthFault, Field, address, addresses, flag, text
 from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
-from apps.api.auth.tenants import NOT_FOUND, found, tenant_json
+from apps.api.auth.tenants import NOT_FOUND, tenant_json, tenant_required
 from apps.miners.services.ownership import miner_assign, miner_unassign
 from apps.users.selectors.grants import (
     miner_grant_find,
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 Json = Any
 
 
-def actor_id_of(words: str) -> int:
+def actor_id_of(address_text: str) -> int:
     """Read a miner's number.  Raises AuthFault."""
-    parsed = address_parse(words)
+    parsed = address_parse(address_text)
     if parsed.protocol != ID:
         raise AuthFault(f"invalid protocol type: {parsed.protocol}")
     return parsed.actor_id
@@ -48,7 +48,7 @@ def miner_owner(_caller: Principal, data: dict[str, Any]) -> Json:
     return tenant_json(grant.tenant)
 
 
-def miner_has(_caller: Principal, data: dict[str, Any]) -> Json:
+def miner_is_granted(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether the miner is anybody's."""
     return miner_grant_find(actor_id_of(data["miner"])) is not None
 
@@ -105,7 +105,7 @@ def signer_users(_caller: Principal, data: dict[str, Any]) -> Json:
     return [tenant_json(tenant) for tenant in owners]
 
 
-def signer_has(_caller: Principal, data: dict[str, Any]) -> Json:
+def signer_is_granted(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether the signer is anybody's."""
     return bool(signer_grants(data["signer"]))
 
@@ -131,26 +131,26 @@ def signer_list(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
     """Grant senders to a tenant; safe to repeat."""
-    kinds = [address_parse(words).protocol for words in data["signers"]]
+    kinds = [address_parse(signer).protocol for signer in data["signers"]]
     for kind in kinds:
         if kind not in SIGNER_PROTOCOLS:
             raise AuthFault(f"invalid protocol type: {kind}")
     tenant = tenant_find(data["user"])
-    for words in data["signers"]:
+    for signer in data["signers"]:
         if tenant is None:
-            fault = f"can't bind signer:{words} to not exist user:{data['user']}"
-            raise AuthFault(f"unregister signer:{words}, error: {fault}")
-        signer_grant(tenant=tenant, address=words)
+            fault = f"can't bind signer:{signer} to not exist user:{data['user']}"
+            raise AuthFault(f"unregister signer:{signer}, error: {fault}")
+        signer_grant(tenant=tenant, address=signer)
     return VOID
 
 
 def signer_unregister(_caller: Principal, data: dict[str, Any]) -> Json:
     """Revoke a tenant's senders; one that was never granted is no error."""
-    tenant = found(data["user"])
-    for words in data["signers"]:
-        if signer_grant_revoked(tenant=tenant, address=words):
-            raise AuthFault(f"unregister signer:{words}, error: not exist")
-        signer_grant_revoke(tenant=tenant, address=words)
+    tenant = tenant_required(data["user"])
+    for signer in data["signers"]:
+        if signer_grant_revoked(tenant=tenant, address=signer):
+            raise AuthFault(f"unregister signer:{signer}, error: not exist")
+        signer_grant_revoke(tenant=tenant, address=signer)
     return VOID
 
 
@@ -197,8 +197,8 @@ ROUTES: Final = (
         "MinerExistInUserRequest",
         owner="user",
     ),
-    Route("GET", "miner/has", ADMIN, miner_has, (MINER_REQUIRED,), "HasMinerRequest"),
-    Route("GET", "miner/has-miner", ADMIN, miner_has, (MINER_REQUIRED,), "HasMinerRequest"),
+    Route("GET", "miner/has", ADMIN, miner_is_granted, (MINER_REQUIRED,), "HasMinerRequest"),
+    Route("GET", "miner/has-miner", ADMIN, miner_is_granted, (MINER_REQUIRED,), "HasMinerRequest"),
     Route("GET", "user/signer", ADMIN, signer_users, (SIGNER,), "GetUserBySignerRequest"),
     Route(
         "GET", "user/signer/exist", OWN, signer_exist, (SIGNER, USER), "SignerExistInUserReq", owner="user"
@@ -222,6 +222,6 @@ ROUTES: Final = (
         "UnregisterSignersReq",
         action="signer.ungrant",
     ),
-    Route("GET", "signer/has", ADMIN, signer_has, (SIGNER,), "HasSignerReq"),
+    Route("GET", "signer/has", ADMIN, signer_is_granted, (SIGNER,), "HasSignerReq"),
     Route("POST", "signer/del", HANDLER, signer_del, (SIGNER,), "DelSignerReq", action="signer.ungrant"),
 )

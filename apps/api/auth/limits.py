@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.api.auth.fields import AuthFault, Field, lowered, text, whole
+from apps.api.auth.fields import AuthFault, Field, integer, lowered, text
 from apps.api.auth.routes import ADMIN, Route
-from apps.api.auth.tenants import NAME, found
+from apps.api.auth.tenants import NAME, tenant_required
 from apps.users.selectors.tenants import rate_limits_of
 from apps.users.services.grants import rate_limit_delete, rate_limit_set
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 Json = Any
 
 
-def limit_id(words: str) -> str:
+def limit_id(id_text: str) -> str:
     """Read an id, which may be empty.  Raises AuthFault."""
     try:
-        return str(uuid.UUID(words)) if words else ""
+        return str(uuid.UUID(id_text)) if id_text else ""
     except ValueError:
-        raise AuthFault(f"invalid UUID {words[:40]!r}") from None
+        raise AuthFault(f"invalid UUID {id_text[:40]!r}") from None
 
 
 def limit_json(row: RateLimit) -> Json:
@@ -47,11 +47,11 @@ def get(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def upsert(_caller: Principal, data: dict[str, Any]) -> Json:
     """Make or change a limit."""
-    asked = lowered(data["reqlimit"] or {})
+    rate = lowered(data["reqlimit"] or {})
     row = rate_limit_set(
-        tenant=found(data["name"]),
-        capacity=whole(asked.get("cap", 0)),
-        reset_ns=whole(asked.get("resetdur", 0)),
+        tenant=tenant_required(data["name"]),
+        capacity=integer(rate.get("cap", 0)),
+        reset_ns=integer(rate.get("resetdur", 0)),
         service=data["service"][:50],
         api=data["api"][:50],
         limit_id=limit_id(data["id"]),
@@ -59,11 +59,11 @@ def upsert(_caller: Principal, data: dict[str, Any]) -> Json:
     return str(row.uuid)
 
 
-def drop(_caller: Principal, data: dict[str, Any]) -> Json:
+def delete(_caller: Principal, data: dict[str, Any]) -> Json:
     """Remove a limit."""
     if not data["name"] or not data["id"]:
         raise AuthFault("user and rate-limit id is required for removing rate limit regulation")
-    rate_limit_delete(tenant=found(data["name"]), limit_id=limit_id(data["id"]))
+    rate_limit_delete(tenant=tenant_required(data["name"]), limit_id=limit_id(data["id"]))
     return data["id"]
 
 
@@ -90,7 +90,7 @@ ROUTES: Final = (
         "POST",
         "user/ratelimit/del",
         ADMIN,
-        drop,
+        delete,
         (Field("Name", text, default=""), ID),
         "DelUserRateLimitReq",
         action="ratelimit.drop",

@@ -96,7 +96,7 @@ def answer(request: HttpRequest, table: dict[str, Route]) -> HttpResponse:
         if route is None:
             return respond("404 page not found", status=404, kind="text/plain", raw=True)
         if caller is None:
-            return respond(route.handler(None, {}))  # type: ignore[arg-type]  # open routes look at nobody
+            return respond(route.handler(None, {}))  # type: ignore[arg-type]  # an open route's handler reads no caller
         data = fields_read(request_values(request), route.fields, struct=route.struct)
         access_check(route, caller, data)
         return respond(carry_out(route, caller, data))

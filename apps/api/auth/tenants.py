@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.api.auth.fields import AuthFault, Field, optional_text, text, texts, whole
+from apps.api.auth.fields import AuthFault, Field, integer, optional_text, text, texts
 from apps.api.auth.routes import ADMIN, OWN, VOID, Route
 from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
@@ -26,7 +26,7 @@ NAME_MAX: Final = 50
 COMMENT_MAX: Final = 255
 
 
-def found(name: str) -> Tenant:
+def tenant_required(name: str) -> Tenant:
     """Find a tenant.  Raises AuthFault."""
     tenant = tenant_find(name)
     if tenant is None:
@@ -61,7 +61,7 @@ def state_read(state: int) -> bool | None:
     return None if state == 0 else state == ENABLED
 
 
-def new(_caller: Principal, data: dict[str, Any]) -> Json:
+def create(_caller: Principal, data: dict[str, Any]) -> Json:
     """Create a tenant."""
     if len(data["name"]) > NAME_MAX or len(data["comment"] or "") > COMMENT_MAX:
         raise AuthFault("the name or comment is too long")
@@ -79,7 +79,9 @@ def update(_caller: Principal, data: dict[str, Any]) -> Json:
     """Change comment or state."""
     if len(data["comment"] or "") > COMMENT_MAX:
         raise AuthFault("the comment is too long")
-    tenant_update(tenant=found(data["name"]), comment=data["comment"], enabled=state_read(data["state"]))
+    tenant_update(
+        tenant=tenant_required(data["name"]), comment=data["comment"], enabled=state_read(data["state"])
+    )
     return VOID
 
 
@@ -94,7 +96,7 @@ def list_(caller: Principal, data: dict[str, Any]) -> Json:
 
 def get(_caller: Principal, data: dict[str, Any]) -> Json:
     """Show one."""
-    return tenant_json(found(data["name"]))
+    return tenant_json(tenant_required(data["name"]))
 
 
 def verify(_caller: Principal, data: dict[str, Any]) -> Json:
@@ -104,14 +106,14 @@ def verify(_caller: Principal, data: dict[str, Any]) -> Json:
     return VOID
 
 
-def has(_caller: Principal, data: dict[str, Any]) -> Json:
+def exists(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether there is such a tenant."""
     return tenant_find(data["name"]) is not None
 
 
 def delete(_caller: Principal, data: dict[str, Any]) -> Json:
     """Delete a tenant."""
-    tenant_remove(tenant=found(data["name"]))
+    tenant_remove(tenant=tenant_required(data["name"]))
     return VOID
 
 
@@ -128,12 +130,14 @@ def recover(_caller: Principal, data: dict[str, Any]) -> Json:
 
 NAME: Final = Field("Name", text, is_required=True)
 COMMENT: Final = Field("Comment", optional_text)
-STATE: Final = Field("State", whole, default=0)
-SKIP: Final = Field("Skip", whole, default=0)
-LIMIT: Final = Field("Limit", whole, default=20)
+STATE: Final = Field("State", integer, default=0)
+SKIP: Final = Field("Skip", integer, default=0)
+LIMIT: Final = Field("Limit", integer, default=20)
 
 ROUTES: Final = (
-    Route("PUT", "user/new", ADMIN, new, (NAME, COMMENT, STATE), "CreateUserRequest", action="user.create"),
+    Route(
+        "PUT", "user/new", ADMIN, create, (NAME, COMMENT, STATE), "CreateUserRequest", action="user.create"
+    ),
     Route(
         "POST",
         "user/update",
@@ -153,7 +157,7 @@ ROUTES: Final = (
         (Field("Names", texts, is_required=True),),
         "VerifyUsersReq",
     ),
-    Route("GET", "user/has", ADMIN, has, (NAME,), "HasUserRequest"),
+    Route("GET", "user/has", ADMIN, exists, (NAME,), "HasUserRequest"),
     Route("POST", "user/del", ADMIN, delete, (NAME,), "DeleteUserRequest", action="user.delete"),
     Route("POST", "user/recover", ADMIN, recover, (NAME,), "RecoverUserRequest", action="user.recover"),
 )

@@ -106,7 +106,7 @@ def get(caller: Principal, data: dict[str, Any]) -> Json:
     if data["token"]:
         if not is_admin:
             raise AuthFault("need admin prem: Permission Deny")
-        row = named(data["token"])
+        row = token_find(data["token"])
         if row is None or row.revoked_at is not None:
             raise AuthFault("Key not found")
         return [token_json(row, shown=data["token"])]
@@ -121,11 +121,11 @@ def list_(_caller: Principal, data: dict[str, Any]) -> Json:
     return [token_json(row) for row in tokens_valid()[page(data)]]
 
 
-def named(words: str) -> Token | None:
+def token_find(token_text: str) -> Token | None:
     """Find a token by its text, or by the masked form that listings show."""
-    signed, _, end = words.rpartition(".")
+    signed, _, end = token_text.rpartition(".")
     if not end.startswith(MASK):
-        return token_by_text(words)
+        return token_by_text(token_text)
     try:
         claims = token_claims(f"{signed}.AA")
     except BadToken:
@@ -133,12 +133,12 @@ def named(words: str) -> Token | None:
     return token_like(tenant=claims.name, perm=claims.perm, hint=end.removeprefix(MASK))
 
 
-def cared_for(caller: Principal, words: str) -> Token | None:
+def removable_token(caller: Principal, token_text: str) -> Token | None:
     """Find a token that the caller may remove: any (operator), its tenant's (its admin), else only itself.
 
     (The original lets every token of a tenant remove its siblings, and bring removed ones back.)
     """
-    row = named(words)
+    row = token_find(token_text)
     if caller.is_operator and caller.may("admin"):
         return row
     is_own = row is not None and row.tenant_id == caller.tenant_id and not row.is_operator
@@ -150,7 +150,7 @@ def cared_for(caller: Principal, words: str) -> Token | None:
 
 def remove(caller: Principal, data: dict[str, Any]) -> Json:
     """Make a token worthless."""
-    row = cared_for(caller, data["token"])
+    row = removable_token(caller, data["token"])
     if row is None or row.revoked_at is not None:
         raise AuthFault(f"remove token {data['token']}: not exist")
     token_revoke(row)
@@ -159,7 +159,7 @@ def remove(caller: Principal, data: dict[str, Any]) -> Json:
 
 def recover(caller: Principal, data: dict[str, Any]) -> Json:
     """Restore a revoked token."""
-    row = cared_for(caller, data["token"])
+    row = removable_token(caller, data["token"])
     if row is None:
         raise AuthFault(f"recover token {data['token']}: not exist")
     if row.revoked_at is None:

@@ -28,7 +28,7 @@ CONFIRM_S: Final = 0.4
 """How often all known answers are confirmed."""
 GOOD_S: Final = 0.9
 """How long a confirmation holds: nothing that was revoked is answered later, whatever is away."""
-KEPT_S: Final = 60.0
+CACHED_S: Final = 60.0
 """After so long Django's route is asked again, which also notes the token's use."""
 WAIT_S: Final = 2.0
 """How long a question waits for another's answer, or for a confirmation, before it goes to Django itself."""
@@ -39,7 +39,7 @@ MOST: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedAnswer:
     """An answer that may be given again."""
 
     tokens: tuple[str, ...]
@@ -53,9 +53,9 @@ class Answers:
     """What one event loop knows."""
 
     def __init__(self) -> None:
-        self.kept: dict[Key, Kept] = {}
+        self.cached: dict[Key, CachedAnswer] = {}
         self.good_until = 0.0
-        self.asked_at = 0.0
+        self.used_at = 0.0
         self.changes = 0
         """Counts what was heard: what was asked before a change is not kept after it."""
         self.confirming: asyncio.Task[None] | None = None
@@ -64,14 +64,14 @@ class Answers:
         self.checked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done at the end of the look that comes next."""
 
-    async def find(self, key: Key) -> Kept | None:
+    async def find(self, key: Key) -> CachedAnswer | None:
         """Return a known answer; waits where it is being asked for or confirmed: one query serves all."""
-        self.asked_at = time.monotonic()
+        self.used_at = time.monotonic()
         if (running := self.in_progress.get(key)) is not None:
             await asyncio.wait([running], timeout=WAIT_S)
-        if key in self.kept and not self.is_good:
+        if key in self.cached and not self.is_good:
             await asyncio.wait([self.checked], timeout=WAIT_S)
-        found = self.kept.get(key)
+        found = self.cached.get(key)
         return found if found is not None and self.is_good and time.monotonic() < found.until else None
 
     @property
@@ -92,34 +92,34 @@ class Answers:
             del self.in_progress[key]
             done.set_result(None)
 
-    def keep(self, key: Key, answer: Kept, *, heard: int) -> None:
+    def store(self, key: Key, answer: CachedAnswer, *, heard: int) -> None:
         """Keep an answer that was asked for when `heard` changes were known."""
         if self.confirming is None or self.confirming.done():
             self.confirming = asyncio.create_task(self.confirm())
         if heard != self.changes:
             return
-        if len(self.kept) >= MOST:
-            self.kept.clear()
-        self.kept[key] = answer
+        if len(self.cached) >= MOST:
+            self.cached.clear()
+        self.cached[key] = answer
 
     async def confirm(self) -> None:
         """Check all tokens regularly, and at once when somebody's access changed."""
         changes = AccessChanges()
         try:
-            while time.monotonic() - self.asked_at < IDLE_S:
+            while time.monotonic() - self.used_at < IDLE_S:
                 await self.check()
                 if await changes.wait(CONFIRM_S):
                     self.changes += 1
                     self.good_until = 0.0
         finally:
-            self.kept.clear()
+            self.cached.clear()
             self.good_until = 0.0
             await asyncio.shield(changes.close())
 
     async def check(self) -> None:
         """Forget the answers that hold no longer."""
-        begun, heard = time.monotonic(), self.changes
-        ids = {token for answer in self.kept.values() for token in answer.tokens}
+        started, heard = time.monotonic(), self.changes
+        ids = {token for answer in self.cached.values() for token in answer.tokens}
         try:
             refused = await in_database(tokens_refused, ids, now=clock.now())
         except DatabaseError as error:
@@ -130,13 +130,13 @@ class Answers:
             self.checked = asyncio.get_running_loop().create_future()
         over = [
             key
-            for key, answer in self.kept.items()
-            if answer.until < begun or not refused.isdisjoint(answer.tokens)
+            for key, answer in self.cached.items()
+            if answer.until < started or not refused.isdisjoint(answer.tokens)
         ]
         for key in over:
-            del self.kept[key]
+            del self.cached[key]
         if heard == self.changes:
-            self.good_until = begun + GOOD_S
+            self.good_until = started + GOOD_S
 
 
 answers_of_loop: Final = PerLoop(Answers)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import Error as DatabaseError
 
 from apps.api.auth.fields import lowered
-from apps.api.auth.verified_answers import KEPT_S, Answers, Kept, answers_of_loop
+from apps.api.auth.verified_answers import CACHED_S, Answers, CachedAnswer, answers_of_loop
 from apps.core.database_threads import in_database
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
 from apps.users.selectors.tokens import token_digest, tokens_with_digests
@@ -65,7 +65,7 @@ class VerifyPost:
         with answers.first(key):
             await self.app(scope, replay(events, receive), caught.send)
             if key is not None and caught.status == 200:
-                await answer_keep(answers, key, caught, heard=heard)
+                await answer_store(answers, key, caught, heard=heard)
 
 
 class Caught:
@@ -126,12 +126,12 @@ def key_of(scope: dict[str, Any], body: bytes) -> Key | None:
     return authorization, body
 
 
-def head_of(kept: Kept) -> list[tuple[bytes, bytes]]:
+def head_of(cached: CachedAnswer) -> list[tuple[bytes, bytes]]:
     """Return the answer's headers with a number of its own."""
-    return [*kept.head, (b"x-request-id", uuid.uuid4().hex.encode())]
+    return [*cached.head, (b"x-request-id", uuid.uuid4().hex.encode())]
 
 
-async def answer_keep(answers: Answers, key: Key, caught: Caught, *, heard: int) -> None:
+async def answer_store(answers: Answers, key: Key, caught: Caught, *, heard: int) -> None:
     """Keep an answer together with the ids of both tokens."""
     authorization, body = key
     own = authorization.decode("latin-1").removeprefix("Bearer ").strip()
@@ -141,5 +141,5 @@ async def answer_keep(answers: Answers, key: Key, caught: Caught, *, heard: int)
     except DatabaseError:
         return
     if len(ids) == len(digests):
-        kept = Kept(tuple(ids), time.monotonic() + KEPT_S, caught.head, caught.body)
-        answers.keep(key, kept, heard=heard)
+        cached = CachedAnswer(tuple(ids), time.monotonic() + CACHED_S, caught.head, caught.body)
+        answers.store(key, cached, heard=heard)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
 
-from apps.api.v1.sector_epochs import epochs_here
+from apps.api.v1.sector_epochs import head_and_network
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.params import has_data
 from apps.sectors.selectors.expirations import sectors_expiring
@@ -53,7 +53,7 @@ def is_by_epochs(options: dict[str, Any]) -> bool:
 
 def expiring_chosen(options: dict[str, Any]) -> list[Sector]:
     """Return a miner's sectors that end in the range, soonest first.  Raises CommandError, MinerUnknown."""
-    miner, (head, _) = miner_get(SYSTEM, options["miner"]), epochs_here()
+    miner, (head, _) = miner_get(SYSTEM, options["miner"]), head_and_network()
     first = head.height + FROM if options["ends_from"] is None else options["ends_from"]
     last = head.height + TO if options["ends_to"] is None else options["ends_to"]
     if last < first:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Worker
 
 
-def host_named(name: str) -> Worker:
+def host_by_name(name: str) -> Worker:
     """Return the host with this name or id.  Raises CommandError, which tells hosts of one name apart."""
     rows = [one for one in workers_visible(SYSTEM) if name in (one.name, str(one.uuid))]
     if len(rows) == 1:

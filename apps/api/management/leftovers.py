@@ -48,12 +48,17 @@ def host_leftovers_remove(
     _missing_refuse([name for name in names if name not in (*ids, *(found[one] for one in ids))], worker.name)
     work = sealing_context_read()
     plan = sealing_leftovers_plan(worker, ids=ids, work=work)
-    gone = {one.leftover.id: one.leftover.size for one in plan if not one.refusal}
-    if _is_sure([_line(one.leftover.id, one.leftover.size, one) for one in plan], gone, write, options):
+    removable = {one.leftover.id: one.leftover.size for one in plan if not one.refusal}
+    if _is_sure([_line(one.leftover.id, one.leftover.size, one) for one in plan], removable, write, options):
         sealing_leftovers_remove(
-            worker, ids=[*gone], by=SYSTEM, work=work, reason=options["reason"][:500], count=len(gone)
+            worker,
+            ids=[*removable],
+            by=SYSTEM,
+            work=work,
+            reason=options["reason"][:500],
+            count=len(removable),
         )
-        write(f"ordered: {worker.name} removes {plural(len(gone), 'leftover')} from its sealing folders")
+        write(f"ordered: {worker.name} removes {plural(len(removable), 'leftover')} from its sealing folders")
 
 
 def store_leftovers_remove(
@@ -69,12 +74,17 @@ def store_leftovers_remove(
         if names
         else removable_leftovers_list(store, work=work)
     )
-    gone = {str(one.finding.uuid): one.finding.size for one in plan if not one.refusal}
-    if _is_sure([_line(one.finding.name, one.finding.size, one) for one in plan], gone, write, options):
+    removable = {str(one.finding.uuid): one.finding.size for one in plan if not one.refusal}
+    if _is_sure([_line(one.finding.name, one.finding.size, one) for one in plan], removable, write, options):
         leftovers_remove(
-            store, uuids=[*gone], by=SYSTEM, work=work, reason=options["reason"][:500], count=len(gone)
+            store,
+            uuids=[*removable],
+            by=SYSTEM,
+            work=work,
+            reason=options["reason"][:500],
+            count=len(removable),
         )
-        write(f"ordered: a host removes {plural(len(gone), 'leftover')} from {store.name}")
+        write(f"ordered: a host removes {plural(len(removable), 'leftover')} from {store.name}")
 
 
 def _missing_refuse(names: Sequence[str], place: str) -> None:
@@ -87,15 +97,15 @@ def _line(name: str, count: int, one: Planned | PlannedLeftover) -> str:
 
 
 def _is_sure(
-    lines: Sequence[str], gone: dict[str, int], write: Callable[[str], Any], options: dict[str, Any]
+    lines: Sequence[str], removable: dict[str, int], write: Callable[[str], Any], options: dict[str, Any]
 ) -> bool:
     """Write what goes and what stays; return whether it is to be done.  Raises CommandError."""
     for line in lines:
         write(line)
-    write(f"{plural(len(gone), 'leftover')}, {_size(sum(gone.values()))}")
-    if options["dry_run"] or not gone:
+    write(f"{plural(len(removable), 'leftover')}, {_size(sum(removable.values()))}")
+    if options["dry_run"] or not removable:
         return False
-    confirm(f"remove {len(gone)}", is_asked=not options["yes"])
+    confirm(f"remove {len(removable)}", is_needed=not options["yes"])
     return True
 
 

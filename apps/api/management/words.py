@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from apps.sectors.services.changes.plans import ChangePlan
 
 
-def values_of(words: Sequence[str]) -> dict[str, Any]:
+def values_of(arguments: Sequence[str]) -> dict[str, Any]:
     """Read `name=value`, `null` being none.  Raises CommandError."""
     found: dict[str, Any] = {}
-    for word in words:
-        name, sign, value = word.partition("=")
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
         if not sign or not name:
-            raise CommandError(f"{word} is not name=value")
+            raise CommandError(f"{argument} is not name=value")
         found[name] = None if value == "null" else value
     return found
 
 
-def checked(kind: type[InputSerializer], given: Mapping[str, Any]) -> dict[str, Any]:
+def checked(kind: type[InputSerializer], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as REST would take them.  Raises CommandError."""
-    body = kind(data=dict(given))
+    body = kind(data=dict(values))
     try:
         body.is_valid(raise_exception=True)
     except ValidationError as error:
@@ -44,14 +44,14 @@ def checked(kind: type[InputSerializer], given: Mapping[str, Any]) -> dict[str, 
     return dict(body.validated_data)
 
 
-def confirm(phrase: str, *, is_asked: bool = True) -> None:
+def confirm(phrase: str, *, is_needed: bool = True) -> None:
     """Ask for words that name act and number, if they are asked for.  Raises CommandError for others."""
-    if is_asked and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
+    if is_needed and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
         raise CommandError("not confirmed: nothing was done")
 
 
 @contextmanager
-def refusals_told() -> Iterator[None]:
+def refusals_as_command_errors() -> Iterator[None]:
     """Pass on what a service refuses as a command's error."""
     try:
         yield

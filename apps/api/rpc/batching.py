@@ -76,7 +76,8 @@ class _LoopBatcher(Generic[Item, Answer]):
         self.waiting.append((principal, item, future))
         if not self.is_working:
             self.is_working = True
-            loop.call_soon(self._begin, loop)  # those that came in the same turn of the loop come along
+            # Not at once, so that requests of the same iteration of the loop join the batch.
+            loop.call_soon(self._begin, loop)
         return await future
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -100,7 +101,7 @@ class _LoopBatcher(Generic[Item, Answer]):
         found: Sequence[Answer | Exception]
         found = [error] * len(batch) if error is not None else answers or ()
         for (_, _, future), answer in zip(batch, found, strict=True):
-            if future.done():  # its caller is gone
+            if future.done():  # cancelled: its caller disconnected
                 continue
             if isinstance(answer, Exception):
                 future.set_exception(answer)
@@ -161,12 +162,12 @@ class DatabaseThread:
                     unpublished = []
                     continue
                 with self._lock:
-                    if not self._jobs.empty():  # it came just now
+                    if not self._jobs.empty():  # a job arrived between the timeout and the lock
                         continue
                     connection.close()
                     self._thread = None
                     return
-            if is_disconnected():  # the next statement opens a new one
+            if is_disconnected():  # closed first, so that the next statement opens a new session
                 connection.close()
             changes = job()
             if changes and not unpublished:
@@ -188,10 +189,10 @@ def run_and_report(
     with changes_deferred() as changes:
         try:
             answer = work(item)
-        except Exception as failure:  # noqa: BLE001  # the caller gets it; the thread goes on
-            connection.close()  # it may be the database that ended it
+        except Exception as failure:  # noqa: BLE001  # the caller's future raises it; the thread must survive
+            connection.close()  # the failure may have broken the session
             error = failure
-    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the caller
+    with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits any more
         loop.call_soon_threadsafe(report, answer, error)
     return changes
 

@@ -1,10 +1,10 @@
 """Who calls over JSON-RPC: known for a moment, and put out once the token is good no more.
 
-A call costs no query while its caller is remembered.  What is remembered is forgotten at once when anybody's
-access changes: Redis tells it.  Only while that is heard anything is remembered, and never for longer than
-KEPT_S, by which an expiry may come late.  Sockets outlive the moment in which their token was checked: those
-whose token went bad are closed.  Source: filecoin-project/venus issue 4862, where a deleted token's
-connections go on for ever.
+A call costs no query while its caller is cached.  The cache is emptied when anybody's access changes, which
+Redis reports; only while the process hears Redis is anything cached, and never for longer than CACHED_S, by
+which an expiry may come late.  Sockets outlive the moment in which their token was checked: those whose token
+was revoked are closed.  Source: filecoin-project/venus issue 4862, where a deleted token's connections go on
+for ever.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-KEPT_S: Final = 1.0
+CACHED_S: Final = 1.0
 MOST: Final = 10_000
 """Callers that are remembered; with more all are forgotten."""
 LISTEN_S: Final = 5.0
@@ -69,7 +69,7 @@ class CallerCache:
         if self._hears and heard == self._changes:
             if len(self._known) >= MOST:
                 self._known.clear()
-            self._known[key] = (time.monotonic() + KEPT_S, principal)
+            self._known[key] = (time.monotonic() + CACHED_S, principal)
         return principal
 
     async def _listen(self) -> None:

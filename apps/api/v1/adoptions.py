@@ -127,10 +127,10 @@ class MinerAdoptionsView(PoolView):
         body.is_valid(raise_exception=True)
         miner, work = miner_get(self.principal, address), sealing_context_read()
         text = body.validated_data.get("numbers")
-        wanted = None if text is None else numbers_parse(text)
+        numbers = None if text is None else numbers_parse(text)
         if is_dry_run(request):
-            return Response(plan_body(adoption_plan(miner, wanted=wanted, work=work)))
-        made = adoption_begin(miner, wanted=wanted, work=work, by=self.principal)
+            return Response(plan_body(adoption_plan(miner, wanted=numbers, work=work)))
+        made = adoption_begin(miner, wanted=numbers, work=work, by=self.principal)
         return created(adoption_body(made))
 
 

@@ -76,11 +76,11 @@ class AuditView(PoolView):
         limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
         before = number(request, "cursor", least=1, default=0, most=10**12)
         data = checked(AuditQuery(data=request.query_params))
-        look = audit_page(self.principal, audit_question(data), before=before, limit=limit + 1)
-        last = look.rows[limit - 1] if len(look.rows) > limit else look.stopped_at
+        found_page = audit_page(self.principal, audit_question(data), before=before, limit=limit + 1)
+        last = found_page.rows[limit - 1] if len(found_page.rows) > limit else found_page.stopped_at
         return Response(
             {
-                "results": AuditOutput(look.rows[:limit], many=True).data,
+                "results": AuditOutput(found_page.rows[:limit], many=True).data,
                 "next": None if last is None else str(last.pk),
             }
         )

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.gas_guards import tenant_named
+from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
@@ -57,7 +57,7 @@ class AutoBumpView(PoolView):
         body = AutoBumpInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
-        tenant = tenant_named(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
+        tenant = tenant_by_name(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
         if tenant is None:
             raise BadValue(gettext("there is no such tenant"), field="tenant")
         return Response(_auto_bump_body(auto_bump_set(principal=self.principal, tenant=tenant, **data)))

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.proving import PAGE_MAX, context_require, whole
+from apps.api.v1.proving import PAGE_MAX, context_require, integer
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
@@ -95,19 +95,21 @@ class DeadlineCompactView(PoolView):
         """Push the message; with `dry_run`, only return what it would do and cost."""
         body = CompactInput(data=request.data)
         body.is_valid(raise_exception=True)
-        miner, wanted = miner_get(self.principal, address), body.validated_data["partitions"]
+        miner, partitions = miner_get(self.principal, address), body.validated_data["partitions"]
         context = context_require()
         if is_dry_run(request):
             return Response(
                 compaction_body(
-                    compaction_plan(miner, index=whole(index), partitions=wanted, context=context)
+                    compaction_plan(miner, index=integer(index), partitions=partitions, context=context)
                 )
             )
         key = request.headers.get("Idempotency-Key")
         plan, message = compaction_send(
-            miner, index=whole(index), partitions=wanted, by=self.principal, context=context, key=key
+            miner, index=integer(index), partitions=partitions, by=self.principal, context=context, key=key
         )
-        body_out = sent_before_body(message, whole(index)) if plan is None else compaction_body(plan, message)
+        body_out = (
+            sent_before_body(message, integer(index)) if plan is None else compaction_body(plan, message)
+        )
         return Response(body_out, status=status.HTTP_201_CREATED)
 
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 DRY_RUN: Final = OpenApiParameter("dry_run", bool, description="only return what it would do and cost")
 PARAMETERS: Final = ("dry_run",)
 """`write_parameters` of a view that has a dry run: a misspelt one is refused before it acts."""
-WORDS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
+BOOLEANS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
 
 
 def is_dry_run(request: Request) -> bool:
     """Return whether only the price is asked for.  Raises BadValue for a word that is neither yes nor no."""
     word = request.query_params.get("dry_run", "").lower()
-    if word not in WORDS:
+    if word not in BOOLEANS:
         raise BadValue(gettext("must be true or false"), field="dry_run")
-    return WORDS[word]
+    return BOOLEANS[word]

@@ -92,7 +92,7 @@ def guard_bodies(viewer: Principal, rows: list[GasGuard]) -> list[dict[str, Any]
     ]
 
 
-def tenant_named(viewer: Principal, name: str | None) -> Tenant | None:
+def tenant_by_name(viewer: Principal, name: str | None) -> Tenant | None:
     """Read a tenant's name; without one the operator means everybody, a tenant itself.  Raises BadValue."""
     if not name and viewer.is_operator:
         return None
@@ -123,7 +123,7 @@ class GuardsView(PoolView):
         body = GuardInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
-        tenant = tenant_named(self.principal, data.pop("tenant", None))
+        tenant = tenant_by_name(self.principal, data.pop("tenant", None))
         row = guard_set(principal=self.principal, tenant=tenant, **data)
         return created(guard_bodies(self.principal, [row])[0])
 

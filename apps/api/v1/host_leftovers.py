@@ -106,13 +106,13 @@ class HostLeftoversRemoveView(PoolView):
         """Order the host to remove them; those that must be kept are listed with the reason."""
         body = LeftoverRemoveInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given, worker = body.validated_data, worker_get(self.principal, uuid)
-        ids, work = given["leftovers"], sealing_context_read()
+        data, worker = body.validated_data, worker_get(self.principal, uuid)
+        ids, work = data["leftovers"], sealing_context_read()
         if is_dry_run(request):
             plan = sealing_leftovers_plan(worker, ids=ids, work=work)
         else:
             plan = sealing_leftovers_remove(
-                worker, ids=ids, by=self.principal, work=work, reason=given["reason"]
+                worker, ids=ids, by=self.principal, work=work, reason=data["reason"]
             )
         return Response({"results": [leftover_body(one.leftover) | {"refusal": one.refusal} for one in plan]})
 

@@ -61,9 +61,9 @@ class WorkersView(PoolView):
                 gettext("must be one of {words}").format(words=", ".join(WORKER_STATES)),
                 field="state",
             )
-        wanted = WorkersWanted(state=state, group=query.get("group", ""), name=query.get("name", ""))
+        filters = WorkersWanted(state=state, group=query.get("group", ""), name=query.get("name", ""))
         before = cursor_read(query["cursor"]) if "cursor" in query else None
-        rows = workers_page(self.principal, wanted, before=before, limit=limit + 1, now=clock.now())
+        rows = workers_page(self.principal, filters, before=before, limit=limit + 1, now=clock.now())
         last = rows[limit - 1] if len(rows) > limit else None
         return Response(
             {

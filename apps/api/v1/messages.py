@@ -106,14 +106,14 @@ class MarkBadView(PoolView):
         return Response(message_body(row, head_height=head_height_or_zero()))
 
 
-def _states(words: list[str]) -> list[str]:
-    for word in words:
+def _states(names: list[str]) -> list[str]:
+    for word in names:
         if word not in MessageState.values:
             raise BadValue(
                 gettext("must be one of {values}").format(values=", ".join(MessageState.values)),
                 field="state",
             )
-    return words
+    return names
 
 
 urlpatterns = [

@@ -130,7 +130,7 @@ class MinerAddressesView(PoolView):
         miner, head = miner_get(self.principal, address), head_current()
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
-        wish = AddressRequest(
+        change = AddressRequest(
             change=data["change"],
             addresses=tuple(data["addresses"]) if "addresses" in data else None,
             quota=int(amount_parse(data.get("quota", "0"))),
@@ -139,9 +139,9 @@ class MinerAddressesView(PoolView):
         )
         client = chain_client()
         if only_priced:
-            plan = change_plan(miner, request=wish, principal=self.principal, client=client, head=head)
+            plan = change_plan(miner, request=change, principal=self.principal, client=client, head=head)
             return Response({"message": None, **plan_body(plan)})
-        sent = change_push(miner, request=wish, principal=self.principal, client=client, head=head)
+        sent = change_push(miner, request=change, principal=self.principal, client=client, head=head)
         return created(sent_body(sent))
 
 

@@ -66,7 +66,7 @@ def transfer_body(row: MinerTransfer) -> dict[str, Any]:
     }
 
 
-def to_tenant_named(name: str) -> Tenant:
+def to_tenant_by_name(name: str) -> Tenant:
     """Find who is to have the miner.  Raises TenantUnknown."""
     try:
         return tenant_by_name(name)
@@ -93,13 +93,13 @@ class MinerTransferView(PoolView):
         body = MinerTransferInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
-        wish = TransferRequest(
+        transfer = TransferRequest(
             miner=miner,
-            to_tenant=to_tenant_named(body.validated_data["tenant"]),
+            to_tenant=to_tenant_by_name(body.validated_data["tenant"]),
             from_tenant=body.validated_data.get("from_tenant", ""),
             key=request.headers.get("Idempotency-Key", ""),
         )
-        done = miner_transfer(wish, principal=self.principal, now=clock.now())
+        done = miner_transfer(transfer, principal=self.principal, now=clock.now())
         return created(transfer_body(done))
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from apps.moves.steps import Move, MoveWindow, Step
     from apps.users.principals import Principal
 
-WAYS = [str(way) for way in Direction]
+DIRECTIONS = [str(direction) for direction in Direction]
 
 
 class MinerMoveStepOutput(serializers.Serializer[Any]):
@@ -59,7 +59,7 @@ class MinerMoveOutput(serializers.Serializer[Any]):
     """The current state of a move."""
 
     miner = serializers.CharField()
-    way = serializers.ChoiceField(choices=WAYS)
+    way = serializers.ChoiceField(choices=DIRECTIONS)
     height = serializers.IntegerField(help_text="height of the head")
     works_from = serializers.IntegerField(
         allow_null=True, help_text="the pool proves windows that open at this height or later; null: all"
@@ -77,7 +77,7 @@ class MinerMoveOutput(serializers.Serializer[Any]):
 class MinerMoveInput(InputSerializer):
     """The direction, and exactly one of the other fields."""
 
-    way = serializers.ChoiceField(choices=WAYS)
+    way = serializers.ChoiceField(choices=DIRECTIONS)
     height = serializers.IntegerField(
         required=False,
         help_text="height from which windows that open, and blocks, are the new program's",
@@ -118,19 +118,21 @@ def move_body(move: Move) -> dict[str, Any]:
     }
 
 
-def move_do(miner: Miner, *, way: Direction, by: Principal, **body: Any) -> Miner:
+def move_do(miner: Miner, *, direction: Direction, by: Principal, **body: Any) -> Miner:
     """Do one act of a move.  Raises DomainError naming the field."""
-    allowed = ("height", "last_number") if way == Direction.IN else ("height", "give_numbers")
-    given = [name for name in body if body[name] is not None and body[name] is not False]
-    if len(given) != 1 or given[0] not in allowed:
+    allowed = ("height", "last_number") if direction == Direction.IN else ("height", "give_numbers")
+    set_fields = [name for name in body if body[name] is not None and body[name] is not False]
+    if len(set_fields) != 1 or set_fields[0] not in allowed:
         raise BadValue(gettext("must be one of {names}").format(names=", ".join(allowed)), field=allowed[0])
-    if given == ["height"]:
-        return (miner_move_in if way == Direction.IN else miner_move_out)(miner, height=body["height"], by=by)
-    if way == Direction.IN:
+    if set_fields == ["height"]:
+        return (miner_move_in if direction == Direction.IN else miner_move_out)(
+            miner, height=body["height"], by=by
+        )
+    if direction == Direction.IN:
         sectorid_import(miner, number=body["last_number"], principal=by)
     else:
-        taken = numbers_allocated(chain_client(), miner.address)
-        sectorid_export(miner, principal=by, now=clock.now(), taken=taken)
+        allocated = numbers_allocated(chain_client(), miner.address)
+        sectorid_export(miner, principal=by, now=clock.now(), taken=allocated)
     return miner
 
 
@@ -141,24 +143,26 @@ class MinerMoveView(PoolView):
     filters = ("way",)
     asks_network = True
 
-    @extend_schema(responses=MinerMoveOutput, parameters=[OpenApiParameter("way", str, enum=WAYS)])
+    @extend_schema(responses=MinerMoveOutput, parameters=[OpenApiParameter("way", str, enum=DIRECTIONS)])
     def get(self, request: Request, address: str) -> Response:
         """Show the steps with their states; without `way`, those of the current direction."""
-        way = request.query_params.get("way", "")
-        if way and way not in WAYS:
+        direction = request.query_params.get("way", "")
+        if direction and direction not in DIRECTIONS:
             raise BadValue(gettext("must be in or out"), field="way")
         miner = miner_get(self.principal, address)
-        return Response(move_body(move_of(miner, self.principal, direction=Direction(way) if way else None)))
+        return Response(
+            move_body(move_of(miner, self.principal, direction=Direction(direction) if direction else None))
+        )
 
     @extend_schema(request=MinerMoveInput, responses=MinerMoveOutput)
     def post(self, request: Request, address: str) -> Response:
         """Set the height at which the miner moves, or take over or hand back its sector numbers."""
         body = MinerMoveInput(data=request.data)
         body.is_valid(raise_exception=True)
-        way = Direction(body.validated_data.pop("way"))
+        direction = Direction(body.validated_data.pop("way"))
         miner = miner_get(self.principal, address)
-        done = move_do(miner, way=way, by=self.principal, **body.validated_data)
-        return Response(move_body(move_of(done, self.principal, direction=way)))
+        done = move_do(miner, direction=direction, by=self.principal, **body.validated_data)
+        return Response(move_body(move_of(done, self.principal, direction=direction)))
 
     @extend_schema(responses=MinerMoveOutput)
     def delete(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature

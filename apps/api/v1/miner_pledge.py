@@ -109,13 +109,13 @@ class MinerSectorsView(PoolView):
         body = PledgeInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
-        taken = numbers_allocated(chain_client(), miner.address) if miner.address else []
+        allocated = numbers_allocated(chain_client(), miner.address) if miner.address else []
         pledge = pledge_create(
             miner,
             count=body.validated_data["count"],
             actor=self.principal.actor,
             now=clock.now(),
-            taken=taken,
+            taken=allocated,
             key=request.headers.get("Idempotency-Key"),
             by=self.principal,
         )

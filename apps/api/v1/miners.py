@@ -106,8 +106,8 @@ class MinersView(PoolView):
         states = query.getlist("state")
         if not set(states) <= set(MinerState.values):
             raise BadValue(gettext("there is no such state"), field="state")
-        wanted = Q(state__in=states) if states else Q(actor_id__isnull=False)
-        rows = list(miners_visible(self.principal).filter(wanted, pk__gt=after)[: limit + 1])
+        condition = Q(state__in=states) if states else Q(actor_id__isnull=False)
+        rows = list(miners_visible(self.principal).filter(condition, pk__gt=after)[: limit + 1])
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": [miner_body(row) for row in rows[:limit]], "next": more})
 
@@ -131,7 +131,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
     for field in ("owner", "worker", "sector_size"):
         if field not in body:
             raise BadValue(gettext("is required for a new miner"), field=field)
-    wish = MinerSpec(
+    spec = MinerSpec(
         name=name,
         owner=body["owner"],
         worker=body["worker"],
@@ -139,7 +139,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
         key=uuid.uuid4().hex,
         fund_worker=body["fund_worker"],
     )
-    return miner_create(wish, principal=principal, tenant=tenant, client=client, network=network)
+    return miner_create(spec, principal=principal, tenant=tenant, client=client, network=network)
 
 
 urlpatterns = [

@@ -124,7 +124,7 @@ class NodesView(OperatorView):
     """`/chain/nodes`."""
 
     filters = ()
-    asks_network = True  # a node that the pool has already is refused by itself
+    asks_network = True  # safe outside a transaction: the service refuses a node that exists
 
     @extend_schema(responses=NodeOutput(many=True))
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form

@@ -45,13 +45,13 @@ class PieceDataView(PoolView):
     def get(self, request: Request, piece_cid: str) -> Any:
         """Return the bytes, or a `Range` of them; 202 while they are being unsealed: try again."""
         piece = piece_get(self.principal, piece_cid)
-        wanted = range_wanted(request, piece)
+        requested = range_requested(request, piece)
         try:
-            found = piece_data(piece, wanted)
+            found = piece_data(piece, requested)
         except PieceSealed:
             unseal_request(piece, now=clock.now())
             return Response(piece_body(piece), status=202, headers={"Retry-After": str(UNSEAL_AGAIN_S)})
-        return data_answer(piece, found, wanted)
+        return data_response(piece, found, requested)
 
 
 class PieceKeptView(PoolView):
@@ -68,21 +68,21 @@ class PieceKeptView(PoolView):
     def get(self, request: Request, piece_cid: str) -> Any:
         """Return the bytes, or a `Range` of them; 409 if they are only in a sealed sector."""
         piece = piece_get(self.principal, piece_cid)
-        wanted = range_wanted(request, piece)
-        return data_answer(piece, piece_data(piece, wanted), wanted)
+        requested = range_requested(request, piece)
+        return data_response(piece, piece_data(piece, requested), requested)
 
 
-def data_answer(piece: Piece, found: PieceBytes, wanted: PieceRange | None) -> DiskAnswer:
+def data_response(piece: Piece, found: PieceBytes, requested: PieceRange | None) -> DiskAnswer:
     """Return an answer with a piece's bytes."""
-    answer = DiskAnswer(found.chunks, status=200 if wanted is None else 206)
+    answer = DiskAnswer(found.chunks, status=200 if requested is None else 206)
     answer["Content-Type"] = "application/octet-stream"
     answer["Content-Length"] = str(found.count)
     answer["Accept-Ranges"] = "bytes"
     answer["ETag"] = etag_of(piece)
     answer["Content-Disposition"] = f'attachment; filename="{piece.piece_cid}"'
-    if wanted is not None:
-        last = wanted.first + wanted.count - 1
-        answer["Content-Range"] = f"bytes {wanted.first}-{last}/{piece.payload_size}"
+    if requested is not None:
+        last = requested.first + requested.count - 1
+        answer["Content-Range"] = f"bytes {requested.first}-{last}/{piece.payload_size}"
     return answer
 
 
@@ -91,7 +91,7 @@ def etag_of(piece: Piece) -> str:
     return f'"{piece.piece_cid}"'
 
 
-def range_wanted(request: Request, piece: Piece) -> PieceRange | None:
+def range_requested(request: Request, piece: Piece) -> PieceRange | None:
     """Return the range that a caller asks for; None where it goes on with what are other bytes (`If-Range`).
 
     Raises RangeUnsatisfiable.

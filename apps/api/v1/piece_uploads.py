@@ -143,11 +143,11 @@ class MinerPiecesFetchView(PoolView):
         """Download a piece from a URL; its state is FETCHING until all bytes are received."""
         body = FetchInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given = dict(body.validated_data)
-        url = given.pop("url")
+        data = dict(body.validated_data)
+        url = data.pop("url")
         miner = miner_get(self.principal, address)
         return created(
-            piece_body(piece_fetch_begin(miner, spec=PieceSpec(**given), url=url, by=self.principal))
+            piece_body(piece_fetch_begin(miner, spec=PieceSpec(**data), url=url, by=self.principal))
         )
 
 

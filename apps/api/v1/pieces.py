@@ -99,8 +99,8 @@ class PiecesView(PoolView):
             raise BadValue(gettext("there is no such state"), field="state")
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
-        wanted = PieceFilter(miner=query.get("miner", ""), state=state, before=before or None)
-        rows = pieces_page(self.principal, wanted, limit=limit + 1)
+        filters = PieceFilter(miner=query.get("miner", ""), state=state, before=before or None)
+        rows = pieces_page(self.principal, filters, limit=limit + 1)
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": [piece_body(row) for row in rows[:limit]], "next": more})
 

@@ -98,19 +98,19 @@ def costs_body(costs: PlanCosts) -> dict[str, Any]:
     }
 
 
-def planner_body(viewer: Principal, address: str, given: Mapping[str, str]) -> dict[str, Any]:
+def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) -> dict[str, Any]:
     """Return what the viewer's farm would make with what is given instead of its present numbers.
 
     Raises BadValue, MinerUnknown.
     """
-    unknown = sorted(set(given) - {"miner", "token", *KEYS})
+    unknown = sorted(set(changes) - {"miner", "token", *KEYS})
     if unknown:
         raise BadValue(gettext("there is no such number"), field=unknown[0])
     miner = miner_get(viewer, address) if address else None
     head = head_current()
     network = None if head is None else network_current()
     present = plan_values_collect(viewer, miner=miner, network=network, now=clock.now())
-    plan, values = plan_read({key: given.get(key) or "" for key in KEYS}, values=present)
+    plan, values = plan_read({key: changes.get(key) or "" for key in KEYS}, values=present)
     outcome = simulate(plan)
     costs, why = None, "no miner is given" if miner is None else "no node has answered yet"
     if miner is not None and head is not None and network is not None:

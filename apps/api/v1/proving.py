@@ -89,7 +89,7 @@ def check_body(run: CheckRun) -> dict[str, Any]:
     }
 
 
-def whole(text: str) -> int:
+def integer(text: str) -> int:
     """Read a deadline or a sector number of a path.  Raises NotFound."""
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise NotFound(gettext("not found"))
@@ -134,7 +134,7 @@ class DeadlineDryRunView(PoolView):
         """Start a dry run; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)
         runs = deadline_dry_run(
-            miner, index=whole(index), principal=self.principal, context=context_require()
+            miner, index=integer(index), principal=self.principal, context=context_require()
         )
         return Response({"results": [check_body(run) for run in runs]}, status=status.HTTP_201_CREATED)
 
@@ -148,7 +148,7 @@ class SectorTestView(PoolView):
     def post(self, request: Request, address: str, number: str) -> Response:  # noqa: ARG002
         """Start a check; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)
-        run = sector_test(miner, number=whole(number), principal=self.principal, context=context_require())
+        run = sector_test(miner, number=integer(number), principal=self.principal, context=context_require())
         return Response(check_body(run), status=status.HTTP_201_CREATED)
 
 

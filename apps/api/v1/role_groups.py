@@ -37,7 +37,7 @@ class RoleGroupsView(RoleView):
     @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Assign a role to a group: one of its hosts holds an exclusive role, the others stand by."""
-        grant = GroupGrant(**self.asked(request, RoleGroupGiveInput))
+        grant = GroupGrant(**self.body_read(request, RoleGroupGiveInput))
         miner = miner_get(self.principal, address)
         row = group_role_give(miner, grant=grant, principal=self.principal, now=clock.now())
         return created(role_group_body(row))
@@ -49,7 +49,7 @@ class RoleGroupRemoveView(RoleView):
     @extend_schema(request=RoleGroupInput, responses=RoleGroupOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Remove a group's role; hosts that have it themselves, or through another label, keep it."""
-        data = self.asked(request, RoleGroupInput)
+        data = self.body_read(request, RoleGroupInput)
         miner = miner_get(self.principal, address)
         row = group_role_remove(miner, **data, principal=self.principal, now=clock.now())
         return Response(role_group_body(row))

@@ -73,7 +73,7 @@ class RoleView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
 
-    def asked(self, request: Request, serializer: type[InputSerializer]) -> dict[str, Any]:
+    def body_read(self, request: Request, serializer: type[InputSerializer]) -> dict[str, Any]:
         """Read the body.  Raises ValidationError."""
         body = serializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -93,7 +93,7 @@ class RolesView(RoleView):
     @extend_schema(request=RoleGiveInput, responses={201: RoleOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Assign a role to a host: hosts without it no longer do this work for the miner."""
-        data = self.asked(request, RoleGiveInput)
+        data = self.body_read(request, RoleGiveInput)
         miner = miner_get(self.principal, address)
         role = host_role_give(miner, grant=RoleGrant(**data), principal=self.principal, now=clock.now())
         return created(role_body(role))
@@ -105,7 +105,7 @@ class RoleRemoveView(RoleView):
     @extend_schema(request=RoleInput, responses=RoleOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Remove a host's role; a standby takes over an exclusive one."""
-        data = self.asked(request, RoleInput)
+        data = self.body_read(request, RoleInput)
         miner = miner_get(self.principal, address)
         return Response(role_body(host_role_remove(miner, **data, principal=self.principal, now=clock.now())))
 
@@ -116,7 +116,7 @@ class RoleFailOverView(RoleView):
     @extend_schema(request=FailOverInput, responses=RoleOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Fail over at once; further reports of the old holder are rejected."""
-        data = self.asked(request, FailOverInput)
+        data = self.body_read(request, FailOverInput)
         miner = miner_get(self.principal, address)
         role = host_role_fail_over(
             miner, kind=data["kind"], to_host=data["host"], principal=self.principal, now=clock.now()
@@ -130,7 +130,7 @@ class RolesCombineView(RoleView):
     @extend_schema(request=HostInput, responses=RoleList, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Combine all roles on one host, provided that no other host has a task in progress."""
-        data = self.asked(request, HostInput)
+        data = self.body_read(request, HostInput)
         miner = miner_get(self.principal, address)
         host_roles_combine(miner, host=data["host"], principal=self.principal, now=clock.now())
         return Response(roles_body(miner))
@@ -153,7 +153,7 @@ class RoleRenewView(RoleView):
     @extend_schema(request=RenewInput, responses=RoleOutput)
     def post(self, request: Request, address: str) -> Response:
         """Extend a lease by 30 s; refused if another host holds it, which is named."""
-        data = self.asked(request, RenewInput)
+        data = self.body_read(request, RenewInput)
         return Response(role_body(role_renew(miner_get(self.principal, address), **data, now=clock.now())))
 
 
@@ -163,10 +163,12 @@ class RoleTestView(RoleView):
     @extend_schema(request=HostInput, responses={201: SectorOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Pledge one sector to be sealed by this host; its number must be the miner's highest."""
-        data = self.asked(request, HostInput)
+        data = self.body_read(request, HostInput)
         miner = miner_get(self.principal, address)
-        taken = numbers_allocated(chain_client(), miner.address) if miner.address else []
-        sector = role_test(miner, host=data["host"], taken=taken, principal=self.principal, now=clock.now())
+        allocated = numbers_allocated(chain_client(), miner.address) if miner.address else []
+        sector = role_test(
+            miner, host=data["host"], taken=allocated, principal=self.principal, now=clock.now()
+        )
         [body] = sectors_body(list(with_batches(sectors_visible(self.principal)).filter(pk=sector.pk)))
         return created(body)
 

@@ -31,10 +31,10 @@ class SealingView(PoolView):
     )
     def get(self, request: Request) -> Response:
         """Return slots, queues and times of each stage, bottlenecks, and when sectors will be proving."""
-        given = {key: request.query_params.get(key, "") for key in ("miner", "host", "hours")}
-        wanted = filter_read(**given)
-        report = sealing_report(self.principal, wanted, now=clock.now())
-        return Response(SealingOutput(report_body(report, wanted)).data)
+        parameters = {key: request.query_params.get(key, "") for key in ("miner", "host", "hours")}
+        filters = filter_read(**parameters)
+        report = sealing_report(self.principal, filters, now=clock.now())
+        return Response(SealingOutput(report_body(report, filters)).data)
 
 
 urlpatterns = [path("sealing", SealingView.as_view(), name="v1-sealing")]

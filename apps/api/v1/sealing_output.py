@@ -103,7 +103,7 @@ class SealingOutput(serializers.Serializer[Any]):
     sectors = SectorEtaOutput(many=True)
 
 
-def lane_body(lane: Lane, wanted: SealingFilter) -> dict[str, Any]:
+def lane_body(lane: Lane, filters: SealingFilter) -> dict[str, Any]:
     """Write one slot."""
     runs: list[dict[str, Any]] = [
         {
@@ -115,10 +115,10 @@ def lane_body(lane: Lane, wanted: SealingFilter) -> dict[str, Any]:
             "failed": run.is_error,
         }
         for run in lane.runs
-        if wanted.miner in ("", run.miner)
+        if filters.miner in ("", run.miner)
     ]
     now = lane.running
-    if now is not None and wanted.miner in ("", now.miner):
+    if now is not None and filters.miner in ("", now.miner):
         names = {"miner": now.miner, "sector": now.number, "uuid": now.sector}
         runs.append(names | {"start": lane.since, "end": None, "failed": False})
     return {"stage": lane.stage, "slot": lane.number, "runs": runs}
@@ -148,7 +148,7 @@ def bottleneck_body(limits: Bottleneck, report: SealingReport) -> dict[str, Any]
     }
 
 
-def report_body(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
+def report_body(report: SealingReport, filters: SealingFilter) -> dict[str, Any]:
     """Write the report."""
     return {
         "at": report.at,
@@ -162,7 +162,7 @@ def report_body(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
                 "uuid": host.worker.uuid,
                 "name": host.worker.name,
                 "capped": host.is_capped,
-                "lanes": [lane_body(lane, wanted) for lane in host.lanes],
+                "lanes": [lane_body(lane, filters) for lane in host.lanes],
             }
             for host in report.hosts
         ],

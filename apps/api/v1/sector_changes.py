@@ -87,15 +87,15 @@ class ChangingView(PoolView):
     write_parameters = PARAMETERS
     asks_network = True
 
-    def change(self, sectors: Sequence[Sector], wanted: ChangeRequest) -> Response:
+    def change(self, sectors: Sequence[Sector], change: ChangeRequest) -> Response:
         """Answer with the price, after asking for the change unless it is a dry run."""
         head, network, client = head_needed(), network_current(), chain_client()
         if is_dry_run(self.request):
-            plan = changes_plan(sectors, request=wanted, client=client, head=head, network=network)
+            plan = changes_plan(sectors, request=change, client=client, head=head, network=network)
             return Response(plan_body(plan) | {"signer": signers_refusal_find(plan, by=self.principal)})
         plan, made = changes_request(
             sectors,
-            request=wanted,
+            request=change,
             by=self.principal,
             client=client,
             head=head,
@@ -117,8 +117,8 @@ class SectorTerminateView(ChangingView):
         """Request the termination; its message is sent as soon as the sector's deadline allows it."""
         body = TerminateInput(data=request.data)
         body.is_valid(raise_exception=True)
-        wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=body.validated_data["reason"])
-        return self.change([sector_get(self.principal, uuid)], wanted)
+        change = ChangeRequest(kind=ChangeKind.TERMINATE, reason=body.validated_data["reason"])
+        return self.change([sector_get(self.principal, uuid)], change)
 
 
 class SectorExtendView(ChangingView):
@@ -136,13 +136,13 @@ class SectorExtendView(ChangingView):
         return self.change([sector_get(self.principal, uuid)], extension_of(body.validated_data))
 
 
-def extension_of(given: dict[str, Any]) -> ChangeRequest:
+def extension_of(data: dict[str, Any]) -> ChangeRequest:
     """Read an extension."""
     return ChangeRequest(
         kind=ChangeKind.EXTEND,
-        expiration=given.get("expiration"),
-        drops_claims=given["drop_claims"],
-        reason=given["reason"],
+        expiration=data.get("expiration"),
+        drops_claims=data["drop_claims"],
+        reason=data["reason"],
     )
 
 
@@ -184,13 +184,13 @@ class SectorChangesView(ChangingView):
         """Request a change of many sectors; those that the chain would refuse are listed and left out."""
         body = ChangesInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given = body.validated_data
-        wanted = extension_of(given)
-        if given["kind"] == ChangeKind.TERMINATE:
-            if wanted.expiration is not None or wanted.drops_claims:
+        data = body.validated_data
+        change = extension_of(data)
+        if data["kind"] == ChangeKind.TERMINATE:
+            if change.expiration is not None or change.drops_claims:
                 raise BadValue(gettext("a termination takes no expiration"), field="expiration")
-            wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=given["reason"])
-        return self.change(sectors_picked(self.principal, given["sectors"]), wanted)
+            change = ChangeRequest(kind=ChangeKind.TERMINATE, reason=data["reason"])
+        return self.change(sectors_picked(self.principal, data["sectors"]), change)
 
 
 class SectorChangeView(ChangingView):

@@ -79,7 +79,7 @@ class PreCommitPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-def epochs_here() -> tuple[Head, Network]:
+def head_and_network() -> tuple[Head, Network]:
     """Return the head and the network that epochs are reckoned by.  Raises NetworkUnknown."""
     head, network = head_current(), network_current()
     if head is None:
@@ -102,14 +102,14 @@ def expiring_body(sector: Sector, *, height: int, network: Network) -> dict[str,
 
 def precommit_body(sector: Sector, *, network: Network) -> dict[str, Any]:
     """Write a sector that waits for its commit."""
-    begun = sector.precommit_epoch or 0
-    seed = begun + network.pre_commit_challenge_delay
+    start_epoch = sector.precommit_epoch or 0
+    seed = start_epoch + network.pre_commit_challenge_delay
     plain = ("number", "seal_proof", "state", "precommit_epoch")
     return {
         "uuid": str(sector.uuid),
         "comm_r": None if sector.comm_r is None else bytes(sector.comm_r).hex(),
         "seed_epoch": seed if sector.seed_epoch is None else sector.seed_epoch,
-        "lost_at": begun + network.max_prove_commit_duration,
+        "lost_at": start_epoch + network.max_prove_commit_duration,
         **{name: getattr(sector, name) for name in plain},
     }
 
@@ -130,7 +130,7 @@ class MinerExpiringView(PoolView):
     def get(self, request: Request, address: str) -> Response:
         """List sectors that expire soon and their limits; `cursor` is the `next` of the previous page."""
         miner = miner_get(self.principal, address)
-        head, network = epochs_here()
+        head, network = head_and_network()
         cutoff = number(request, "cutoff", least=0, default=CUTOFF, most=10**9)
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         after = _place(request.query_params.get("cursor", ""))
@@ -164,7 +164,7 @@ class MinerPreCommitsView(PoolView):
     def get(self, request: Request, address: str) -> Response:
         """List sectors awaiting their commit; `cursor` is the `next` of the previous page."""
         miner = miner_get(self.principal, address)
-        _, network = epochs_here()
+        _, network = head_and_network()
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         after = number(request, "cursor", least=0, default=-1, most=2**63 - 1)
         rows = precommits_open(self.principal, miner, after=after, limit=limit + 1)

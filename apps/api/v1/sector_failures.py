@@ -153,9 +153,9 @@ class SectorStateView(PoolView):
         body = StateInput(data=request.data)
         body.is_valid(raise_exception=True)
         sector = sector_get(self.principal, uuid)
-        given = body.validated_data
+        data = body.validated_data
         sector_state_set(
-            sector, state=given["state"], reason=given["reason"], by=self.principal, now=clock.now()
+            sector, state=data["state"], reason=data["reason"], by=self.principal, now=clock.now()
         )
         return Response(detail_body(sector_get(self.principal, uuid)))
 

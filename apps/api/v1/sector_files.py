@@ -101,8 +101,8 @@ class SectorsRemoveFilesView(RemovingView):
         """Order the hosts to remove the files of each; those that must be kept are listed and left out."""
         body = RemoveManyInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given = body.validated_data
-        return self.remove(sectors_picked(self.principal, given["sectors"]), reason=given["reason"])
+        data = body.validated_data
+        return self.remove(sectors_picked(self.principal, data["sectors"]), reason=data["reason"])
 
 
 urlpatterns = [

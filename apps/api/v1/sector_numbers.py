@@ -139,7 +139,7 @@ class SectorNumbersAllocateView(PoolView):
         miner = miner_get(self.principal, address)
         if ("host" in data) != ("token" in data):
             raise BadValue(gettext("host and token must be given together"), field="token")
-        wish = NumberRequest(
+        number_request = NumberRequest(
             name=data["holder"],
             count=data["count"],
             ttl_s=data["ttl_s"],
@@ -147,7 +147,7 @@ class SectorNumbersAllocateView(PoolView):
             key=request.headers.get("Idempotency-Key", "")[:100],
             allocator=(data["host"], data["token"]) if "host" in data else None,
         )
-        row = numbers_reserve(miner, request=wish, principal=self.principal, now=clock.now())
+        row = numbers_reserve(miner, request=number_request, principal=self.principal, now=clock.now())
         return created(
             {
                 "lease_id": str(row.uuid),
@@ -176,7 +176,7 @@ class SectorNumbersReserveView(PoolView):
         if ("count" in data) == ("numbers" in data):
             raise BadValue(gettext("specify a count or the numbers"), field="numbers")
         miner = miner_get(self.principal, address)
-        wish = NumberRequest(
+        number_request = NumberRequest(
             name=data["name"],
             count=data.get("count", 0),
             numbers=numbers_parse(data["numbers"]) if "numbers" in data else None,
@@ -184,7 +184,9 @@ class SectorNumbersReserveView(PoolView):
             key=request.headers.get("Idempotency-Key", "")[:100],
         )
         return created(
-            reservation_body(numbers_reserve(miner, request=wish, principal=self.principal, now=clock.now()))
+            reservation_body(
+                numbers_reserve(miner, request=number_request, principal=self.principal, now=clock.now())
+            )
         )
 
 

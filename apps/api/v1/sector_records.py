@@ -76,8 +76,8 @@ class MinerSectorRecordsView(PoolView):
         miner = miner_get(self.principal, address)
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=RECORDS_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
-        wanted = SectorFilter(miner=miner.address, before=before or None)
-        rows = sectors_page(self.principal, wanted, limit=limit + 1)
+        filters = SectorFilter(miner=miner.address, before=before or None)
+        rows = sectors_page(self.principal, filters, limit=limit + 1)
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": records_of(rows[:limit]), "next": more})
 

@@ -58,11 +58,11 @@ class SectorRestoreView(PoolView):
         """Return it to proving if it is live on chain; reseal it if its number was never used on chain."""
         body = RestoreInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given, sector, work = body.validated_data, sector_get(self.principal, uuid), sealing_context_read()
+        data, sector, work = body.validated_data, sector_get(self.principal, uuid), sealing_context_read()
         if is_dry_run(request):
-            return Response(restoration_body(restoration_plan(sector, force=given["force"], work=work)))
+            return Response(restoration_body(restoration_plan(sector, force=data["force"], work=work)))
         plan = sector_restore(
-            sector, force=given["force"], reason=given["reason"], by=self.principal, work=work
+            sector, force=data["force"], reason=data["reason"], by=self.principal, work=work
         )
         return Response(restoration_body(plan))
 

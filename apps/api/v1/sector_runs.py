@@ -141,13 +141,13 @@ class SectorSnapUpView(PoolView):
         """Assign pieces to the sector and encode them into it; `dry_run` only returns the cost."""
         body = SnapUpInput(data=request.data)
         body.is_valid(raise_exception=True)
-        sector, wanted = sector_get(self.principal, uuid), body.validated_data["pieces"]
+        sector, pieces = sector_get(self.principal, uuid), body.validated_data["pieces"]
         work = sealing_context_read()
         if is_dry_run(request):
-            return Response(price_body(snap_up_price(sector, piece_cids=wanted, work=work)))
+            return Response(price_body(snap_up_price(sector, piece_cids=pieces, work=work)))
         key = request.headers.get("Idempotency-Key")
         return created(
-            run_body(snap_up_begin(sector, piece_cids=wanted, by=self.principal, work=work, key=key))
+            run_body(snap_up_begin(sector, piece_cids=pieces, by=self.principal, work=work, key=key))
         )
 
 

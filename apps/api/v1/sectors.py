@@ -72,7 +72,7 @@ class SectorsView(PoolView):
             raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
-        wanted = SectorFilter(
+        filters = SectorFilter(
             miner=query.get("miner", ""),
             number=number(request, "number", least=0, default=0, most=2**63 - 1)
             if query.get("number")
@@ -84,7 +84,7 @@ class SectorsView(PoolView):
             is_paused=_flag(query.get("paused"), "paused"),
             before=before or None,
         )
-        rows = sectors_page(self.principal, wanted, limit=limit + 1)
+        rows = sectors_page(self.principal, filters, limit=limit + 1)
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": sectors_body(rows[:limit]), "next": more})
 
@@ -100,12 +100,12 @@ def _states(states: list[str], stages: list[str]) -> tuple[str, ...]:
 
 
 def _flag(text: str | None, field: str) -> bool | None:
-    words = {"true": True, "1": True, "false": False, "0": False}
+    booleans = {"true": True, "1": True, "false": False, "0": False}
     if text is None:
         return None
-    if text.lower() not in words:
+    if text.lower() not in booleans:
         raise BadValue(gettext("must be true or false"), field=field)
-    return words[text.lower()]
+    return booleans[text.lower()]
 
 
 class SectorView(PoolView):

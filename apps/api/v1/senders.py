@@ -144,7 +144,7 @@ class SenderView(PoolView):
         data = body.validated_data
         if not data:
             raise BadValue(gettext("nothing to change"))
-        if self.principal.miners:  # all miners' messages wait in a sender's lane
+        if self.principal.miners:  # a sender's lane shows messages of all miners
             raise NotAllowed(gettext("this token is limited to certain miners"))
         row = sender_set(
             principal=self.principal,

@@ -106,10 +106,10 @@ class StoreChecksView(PoolView):
         """Have a host verify the files of one sector, or of all; a running check is returned instead."""
         body = StoreCheckInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given, now = body.validated_data, clock.now()
+        data, now = body.validated_data, clock.now()
         store = store_get(self.principal, uuid, now=now)
-        sector = sector_get(self.principal, str(given["sector"])) if "sector" in given else None
-        check = check_begin(store, sector=sector, bytes_s=given["bytes_s"], now=now, by=self.principal)
+        sector = sector_get(self.principal, str(data["sector"])) if "sector" in data else None
+        check = check_begin(store, sector=sector, bytes_s=data["bytes_s"], now=now, by=self.principal)
         return created(check_body(check_get(store, str(check.uuid))))
 
 

@@ -159,9 +159,9 @@ class StoreAdoptView(PoolView):
         """Have a host compare comm_r and sizes; sectors that match are then recorded in this store."""
         body = FindingAdoptInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given, now = body.validated_data.get("findings"), clock.now()
+        data, now = body.validated_data.get("findings"), clock.now()
         store = store_get(self.principal, uuid, now=now)
-        uuids = None if given is None else [str(one) for one in given]
+        uuids = None if data is None else [str(one) for one in data]
         return Response(planned_body(findings_adopt(store, uuids=uuids, now=now, by=self.principal)))
 
 
@@ -179,16 +179,16 @@ class StoreLeftoversRemoveView(PoolView):
         """Order a host to remove them; those that must be kept are listed with the reason."""
         body = FindingRemoveInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given = body.validated_data
+        data = body.validated_data
         store, uuids = (
             store_get(self.principal, uuid, now=clock.now()),
-            [str(one) for one in given["findings"]],
+            [str(one) for one in data["findings"]],
         )
         work = sealing_context_read()
         if is_dry_run(request):
             plan = leftovers_plan(findings_select(store, uuids=uuids), work=work)
         else:
-            plan = leftovers_remove(store, uuids=uuids, by=self.principal, work=work, reason=given["reason"])
+            plan = leftovers_remove(store, uuids=uuids, by=self.principal, work=work, reason=data["reason"])
         return Response(planned_body(plan))
 
 

@@ -121,12 +121,12 @@ class StoreMovesView(PoolView):
         """Queue moves; a host copies and verifies each, then the old copy is removed."""
         body = MovesInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given, now = body.validated_data, clock.now()
-        if ("sectors" in given) == ("count" in given):
+        data, now = body.validated_data, clock.now()
+        if ("sectors" in data) == ("count" in data):
             raise BadValue(gettext("specify the sectors, or a count"), field="sectors")
-        numbers = given["count"] if "count" in given else [str(one) for one in given["sectors"]]
+        numbers = data["count"] if "count" in data else [str(one) for one in data["sectors"]]
         source = store_get(self.principal, uuid, now=now)
-        target = store_get(self.principal, str(given["to"]), now=now)
+        target = store_get(self.principal, str(data["to"]), now=now)
         made = moves_begin(source, target=target, numbers=numbers, now=now, by=self.principal)
         return created(moves_body(moves_of(source).filter(pk__in=[one.pk for one in made])))
 

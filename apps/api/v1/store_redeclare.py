@@ -56,14 +56,14 @@ class StoreRedeclareView(PoolView):
         """Start it and return its scan; `settled_at` says when the database was fully updated."""
         body = RedeclareInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given, now = body.validated_data, clock.now()
+        data, now = body.validated_data, clock.now()
         store = store_get(self.principal, uuid, now=now)
         if is_dry_run(request):
             return Response(asdict(redeclaration_plan(store, now=now)))
         scan = redeclaration_begin(
             store,
-            drops_missing=given["drop_missing"],
-            confirm=given["confirm"],
+            drops_missing=data["drop_missing"],
+            confirm=data["confirm"],
             now=now,
             by=self.principal,
         )

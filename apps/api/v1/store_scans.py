@@ -50,8 +50,8 @@ class StoreScanList(serializers.Serializer[Any]):
 def scan_body(scan: StoreScan) -> dict[str, Any]:
     """Write one scan."""
     plain = ("state", "known", "counts", "error", "created_at", "updated_at")
-    asked = ("redeclares", "drops_missing", "settled_at")
-    facts = {name: getattr(scan, name) for name in (*plain, *asked)}
+    left_out = ("redeclares", "drops_missing", "settled_at")
+    facts = {name: getattr(scan, name) for name in (*plain, *left_out)}
     return {"uuid": str(scan.uuid), "store": scan.store.name, "host": scan.worker.name, **facts}
 
 

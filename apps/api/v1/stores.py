@@ -93,9 +93,9 @@ class StoresView(PoolView):
         """Order a host to attach a folder; the host's events record the result."""
         body = AttachInput(data=request.data)
         body.is_valid(raise_exception=True)
-        given = body.validated_data
-        worker = worker_get(self.principal, given["worker_id"])
-        command = store_attach(worker, path=given["path"], is_new=given["new"], by=self.principal)
+        data = body.validated_data
+        worker = worker_get(self.principal, data["worker_id"])
+        command = store_attach(worker, path=data["path"], is_new=data["new"], by=self.principal)
         return created(order_body(command))
 
 

@@ -146,11 +146,11 @@ class PoolView(APIView):
     def refusal(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Check a request that is not carried out as if it were; None if its caller may have the answer."""
         self.args, self.kwargs, self.headers = args, kwargs, self.default_response_headers
-        asked = self.request = self.initialize_request(request, *args, **kwargs)
+        checked = self.request = self.initialize_request(request, *args, **kwargs)
         try:
-            self.initial(asked, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001  # as in DRF's own dispatch: what is no refusal is raised again
-            answer = self.finalize_response(asked, self.handle_exception(error), *args, **kwargs)
+            self.initial(checked, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # as in DRF's dispatch: handle_exception re-raises what is no refusal
+            answer = self.finalize_response(checked, self.handle_exception(error), *args, **kwargs)
             return answer.render()
         return None
 

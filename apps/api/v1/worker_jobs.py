@@ -32,7 +32,7 @@ from poolsite.wire.jobs import Claim, Claimed
 log = structlog.get_logger(__name__)
 
 
-def proofs_take() -> None:
+def proofs_accept() -> None:
     """Process finished proofs at once; without a broker the next head does it."""
     try:
         current_app.send_task(
@@ -88,7 +88,7 @@ class CompleteView(WorkerView):
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record a proof, or the numbers of the sectors that cannot be proven."""
         job_complete(uuid, complete=self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
-        transaction.on_commit(proofs_take)
+        transaction.on_commit(proofs_accept)
         return Response(status=204)
 
 
@@ -139,8 +139,8 @@ class DataView(WorkerView):
     )
     def put(self, request: Request, uuid: str) -> Response:
         """Store the bytes of a piece if they are the requested ones, or the output of C1 unchanged."""
-        take = c1_take if is_sealing(uuid) else unsealed_take
-        take(uuid, source=request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
+        accept = c1_take if is_sealing(uuid) else unsealed_take
+        accept(uuid, source=request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
         return Response(status=204)
 
     def lease_token(self, request: Request) -> int:

@@ -69,11 +69,11 @@ class WorkView(WorkerView):
         """Respond as soon as a job of the worker's kinds is free, or after some seconds without one."""
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
-        wanted = frozenset((self.tenant_id, str(kind)) for kind in worker.kinds)
-        if is_free := not wanted.isdisjoint(kinds_free(clock.now())):
+        kinds = frozenset((self.tenant_id, str(kind)) for kind in worker.kinds)
+        if is_free := not kinds.isdisjoint(kinds_free(clock.now())):
             return answer_of(Work(is_free=is_free))
         if (holding := holding_of(request._request)) is not None:
-            holding.wanted = wanted
+            holding.requested = kinds
         return answer_of(Work(is_free=False))
 
 

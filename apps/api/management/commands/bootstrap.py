@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MINER_MESSAGE: Final = "bootstrap-miner"
 """Id of the message that makes the pool's miner: a kill makes no second one."""
 
-ASK_EVERY_S: Final = 1.0
+POLL_S: Final = 1.0
 """Pause before the chain, the signer and the message are asked again."""
 
 
@@ -82,7 +82,7 @@ class Command(BaseCommand):
                 reason = "the pool's miner does not exist yet: its message has not landed"
             if time.monotonic() >= until:
                 raise CommandError(reason)
-            time.sleep(ASK_EVERY_S)
+            time.sleep(POLL_S)
         wallets_name(addresses)
         if address_file is not None:
             private_write(address_file, f"{miner.address}\n")
@@ -100,7 +100,7 @@ class Command(BaseCommand):
             ) from None
         except OSError as error:
             raise CommandError(f"{error.filename or path} cannot be written: {error.strerror}") from None
-        restore_check(now=clock.now())  # an idle pool signs nothing, which is when else it is looked for
+        restore_check(now=clock.now())  # else a restored backup is noticed at a signature only
         self.stdout.write(f"Open {entry['url']}")
         if "password" in entry:
             self.stdout.write(
@@ -129,7 +129,7 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
     """Make the pool's miner, or find it.  Raises what stands in the way: no node, no signer, no funds."""
     known = miners_visible(SYSTEM).filter(create_message_id=MINER_MESSAGE)
     made = known.filter(state=MinerState.ACTIVE).first()
-    if made is not None:  # whose it is now does not matter: it may have been transferred
+    if made is not None:  # its tenant is not compared: the miner may have been transferred since
         return made
     deposit = amount_parse(client.call("StateMinerCreationDeposit", []))
     is_again = known.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.api.management.words import confirm, facts, refusals_told
+from apps.api.management.words import confirm, facts, refusals_as_command_errors
 from apps.api.v1.deadline_compaction import compaction_body
 from apps.api.v1.proving import context_require
 from apps.core.management.any_order import AnyOrderCommand
@@ -33,7 +33,7 @@ class Command(AnyOrderCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write a line for each deadline, or for each fact of the compaction."""
-        with refusals_told():
+        with refusals_as_command_errors():
             miner = miner_get(SYSTEM, options["miner"])
             if options["act"] == "list":
                 for row in deadlines_of(miner):
@@ -47,7 +47,7 @@ class Command(AnyOrderCommand):
                 self.stdout.write(line)
             if options["dry_run"]:
                 return
-            confirm(f"compact {index}", is_asked=not options["yes"])
+            confirm(f"compact {index}", is_needed=not options["yes"])
             _plan, message = compaction_send(
                 miner, index=index, partitions=options["partitions"], by=SYSTEM, context=context
             )

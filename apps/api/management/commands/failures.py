@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from apps.api.management.words import confirm, facts, plan_lines, refusals_told
+from apps.api.management.words import confirm, facts, plan_lines, refusals_as_command_errors
 from apps.api.v1.sector_failures import group_body
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
@@ -48,17 +48,17 @@ class Command(AnyOrderCommand):
             return
         if not options["fingerprint"]:
             raise CommandError("name the group by its fingerprint")
-        with refusals_told():
+        with refusals_as_command_errors():
             group = failure_find(options["fingerprint"], viewer=SYSTEM)
             if group.kind in (*CHANGES, COMPACT):
-                self._ask(group, is_asked=not options["yes"])
+                self._confirm(group, is_needed=not options["yes"])
             done, refused = failures_retry(group.key, by=SYSTEM, now=clock.now(), state=options["state"])
         for one in done:
             self.stdout.write(f"{retried_describe(one)}: retried")
         for one, why in refused:
             self.stdout.write(f"{retried_describe(one)}: {why}")
 
-    def _ask(self, group: FailureGroup, *, is_asked: bool) -> None:
+    def _confirm(self, group: FailureGroup, *, is_needed: bool) -> None:
         """Write what would be asked for once more, and wait for the word.  Raises CommandError."""
         if group.kind == COMPACT:
             lines, count = [f"{miner} / deadline {index}" for miner, index in group.deadlines], group.count
@@ -74,4 +74,4 @@ class Command(AnyOrderCommand):
             lines, count = list(plan_lines(plan)), len(plan.accepted)
         for line in lines:
             self.stdout.write(line)
-        confirm(f"{group.kind} {count}", is_asked=is_asked)
+        confirm(f"{group.kind} {count}", is_needed=is_needed)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
 
-from apps.api.management.hosts import host_named
-from apps.api.management.words import checked, confirm, facts, refusals_told, values_of
+from apps.api.management.hosts import host_by_name
+from apps.api.management.words import checked, confirm, facts, refusals_as_command_errors, values_of
 from apps.api.v1.host_output import detail_body
 from apps.api.v1.host_settings import GroupInput, ValuesInput
 from apps.core import clock
@@ -61,21 +61,21 @@ class Command(AnyOrderCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
-        act, words = options["act"], options["words"]
-        with refusals_told():
+        act, arguments = options["act"], options["words"]
+        with refusals_as_command_errors():
             if act == "list":
                 self._list()
             elif act == "set-shared":
-                self._set_shared(words, options)
-            elif not words:
+                self._set_shared(arguments, options)
+            elif not arguments:
                 raise CommandError("name a host: `manage.py hosts list` lists them")
             elif act == "retire":
-                self._retire(host_named(words[0]), options)
+                self._retire(host_by_name(arguments[0]), options)
             elif act in ORDERS:
-                self._order(host_named(words[0]), ORDERS[act])
+                self._order(host_by_name(arguments[0]), ORDERS[act])
             else:
                 acts = {"show": self._show, "log": self._log, "set": self._set, "group": self._group}
-                acts[act](host_named(words[0]), words[1:])
+                acts[act](host_by_name(arguments[0]), arguments[1:])
 
     def _list(self) -> None:
         now = clock.now()
@@ -92,11 +92,11 @@ class Command(AnyOrderCommand):
                 f"{worker.uuid} {worker.tenant.name} {worker.name} on {worker.host}: {state}, {jobs}"
             )
 
-    def _show(self, worker: Worker, _words: list[str]) -> None:
+    def _show(self, worker: Worker, _arguments: list[str]) -> None:
         for line in facts(detail_body(worker)):
             self.stdout.write(line)
 
-    def _log(self, worker: Worker, _words: list[str]) -> None:
+    def _log(self, worker: Worker, _arguments: list[str]) -> None:
         report = host_report(worker)
         for line in [] if report is None else report.log:
             self.stdout.write(line)
@@ -106,7 +106,7 @@ class Command(AnyOrderCommand):
         self.stdout.write(f"ordered: {worker.name} {op}, order {order.uuid}")
 
     def _retire(self, worker: Worker, options: dict[str, Any]) -> None:
-        confirm(f"retire {worker.name}", is_asked=not options["yes"])
+        confirm(f"retire {worker.name}", is_needed=not options["yes"])
         if options["now"]:
             worker_retire(worker, now=clock.now(), by=SYSTEM)
             self.stdout.write(f"retired: {worker.name}")
@@ -114,26 +114,28 @@ class Command(AnyOrderCommand):
         worker_retire_drained(worker, actor=SYSTEM.actor, now=clock.now(), by=SYSTEM)
         self.stdout.write(f"ordered: {worker.name} drains and is then retired")
 
-    def _set(self, worker: Worker, words: list[str]) -> None:
-        values = values_read(checked(ValuesInput, {"values": values_of(words)})["values"], is_shared=False)
+    def _set(self, worker: Worker, arguments: list[str]) -> None:
+        values = values_read(
+            checked(ValuesInput, {"values": values_of(arguments)})["values"], is_shared=False
+        )
         worker_settings_set(worker, values=values, actor=SYSTEM.actor, by=SYSTEM)
-        self._wanted(worker)
+        self._show_target(worker)
 
-    def _group(self, worker: Worker, words: list[str]) -> None:
-        group = checked(GroupInput, {"group": words[0] if words else ""})["group"]
+    def _group(self, worker: Worker, arguments: list[str]) -> None:
+        group = checked(GroupInput, {"group": arguments[0] if arguments else ""})["group"]
         worker_group_set(worker, group=group, actor=SYSTEM.actor, by=SYSTEM)
-        self._wanted(worker)
+        self._show_target(worker)
 
-    def _wanted(self, worker: Worker) -> None:
+    def _show_target(self, worker: Worker) -> None:
         """Write what it is told now, by level."""
-        for key, value in worker_settings_resolve(host_named(str(worker.uuid))).items():
+        for key, value in worker_settings_resolve(host_by_name(str(worker.uuid))).items():
             self.stdout.write(f"{key}: {value}")
 
-    def _set_shared(self, words: list[str], options: dict[str, Any]) -> None:
+    def _set_shared(self, arguments: list[str], options: dict[str, Any]) -> None:
         if options["group"] and not options["tenant"]:
             raise CommandError("a group belongs to a tenant: specify --tenant")
         tenant = tenant_by_name(options["tenant"]) if options["tenant"] else None
-        values = values_read(checked(ValuesInput, {"values": values_of(words)})["values"])
+        values = values_read(checked(ValuesInput, {"values": values_of(arguments)})["values"])
         row = shared_settings_set(
             values, tenant=tenant, group=options["group"], actor=SYSTEM.actor, by=SYSTEM
         )

@@ -27,13 +27,13 @@ class Command(BaseCommand):
         path: Path = options["file"]
         try:
             with path.open() as lines:
-                taken = sophon_import(lines)
+                imported = sophon_import(lines)
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from None
         except (BadValue, UnicodeDecodeError) as error:
             raise CommandError(f"{path}: {error}") from None
-        audit_record(principal=SYSTEM, action="import", target=path.name, after=dict(taken.made))
-        for sentence in taken.skipped:
+        audit_record(principal=SYSTEM, action="import", target=path.name, after=dict(imported.made))
+        for sentence in imported.skipped:
             self.stderr.write(f"skipped: {sentence}")
-        made = ", ".join(f"{count} {name}" for name, count in sorted(taken.made.items()) if count)
+        made = ", ".join(f"{count} {name}" for name, count in sorted(imported.made.items()) if count)
         self.stdout.write(f"imported {made or 'nothing new'}")

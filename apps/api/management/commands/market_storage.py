@@ -36,7 +36,7 @@ class Command(BaseCommand):
         """Serve until it is stopped."""
         try:
             address = node_address(given["gateway"])
-            named = [miner_get(SYSTEM, one) for one in given["miner"]] or list(miners_active())
+            miners = [miner_get(SYSTEM, one) for one in given["miner"]] or list(miners_active())
         except DomainError as error:
             raise CommandError(error.reason) from None
         if given["token_file"]:
@@ -45,9 +45,9 @@ class Command(BaseCommand):
             except OSError as error:
                 raise CommandError(f"{given['token_file']}: {error.strerror}") from None
             address = type(address)(http_url=address.http_url, ws_url=address.ws_url, token=token)
-        if not named:
+        if not miners:
             raise CommandError("the pool has no miner yet")
-        miners = [one.address for one in named]
-        self.stdout.write(f"{', '.join(miners)} at {address.http_url}; press Ctrl-C to stop")
+        addresses = [one.address for one in miners]
+        self.stdout.write(f"{', '.join(addresses)} at {address.http_url}; press Ctrl-C to stop")
         with suppress(KeyboardInterrupt):
-            asyncio.run(MarketStorage(address, miners).run())
+            asyncio.run(MarketStorage(address, addresses).run())

@@ -8,9 +8,9 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
 from apps.api.address_bodies import reach_body
-from apps.api.management.words import checked, facts, refusals_told, values_of
+from apps.api.management.words import checked, facts, refusals_as_command_errors, values_of
 from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
-from apps.api.v1.miner_moves import WAYS, MinerMoveInput, move_body, move_do
+from apps.api.v1.miner_moves import DIRECTIONS, MinerMoveInput, move_body, move_do
 from apps.api.v1.miner_senders import MinerSendersInput, senders_body
 from apps.api.v1.miner_targets import TargetInput, target_body
 from apps.chain.node.client import chain_client
@@ -76,54 +76,56 @@ class Command(AnyOrderCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Set it, then write a line for each value."""
-        with refusals_told():
-            miner, words = miner_get(SYSTEM, options["miner"]), options["values"]
-            body = getattr(self, f"_{options['what']}")(miner, words)
+        with refusals_as_command_errors():
+            miner, arguments = miner_get(SYSTEM, options["miner"]), options["values"]
+            body = getattr(self, f"_{options['what']}")(miner, arguments)
         for line in move_lines(body) if options["what"] == "move" else facts(body):
             self.stdout.write(line)
 
-    def _target(self, miner: Miner, words: list[str]) -> dict[str, Any]:
-        if words == ["end"]:
+    def _target(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
+        if arguments == ["end"]:
             target_remove(miner, by=SYSTEM)
             return {"target": "none"}
-        if words:
-            target_set(miner, values=checked(TargetInput, values_of(words)), by=SYSTEM, now=clock.now())
+        if arguments:
+            target_set(miner, values=checked(TargetInput, values_of(arguments)), by=SYSTEM, now=clock.now())
         return target_body(target_get(miner))
 
-    def _waiting(self, miner: Miner, words: list[str]) -> dict[str, Any]:
+    def _waiting(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
         head = head_current()
-        if words == ["send"] and head is not None:
+        if arguments == ["send"] and head is not None:
             return batches_request(miner, head=head, by=SYSTEM)
-        if words:
+        if arguments:
             raise CommandError("use `send`, once a head is known, or nothing")
         return waiting_sectors_group(miner)
 
-    def _senders(self, miner: Miner, words: list[str]) -> dict[str, Any]:
-        if words:
-            given = {name: (text or "").replace(",", " ").split() for name, text in values_of(words).items()}
-            senders_set(miner, named=checked(MinerSendersInput, given), by=SYSTEM)
+    def _senders(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
+        if arguments:
+            senders = {
+                name: (text or "").replace(",", " ").split() for name, text in values_of(arguments).items()
+            }
+            senders_set(miner, named=checked(MinerSendersInput, senders), by=SYSTEM)
         return senders_body(miner_get(SYSTEM, str(miner.uuid)))
 
-    def _reach(self, miner: Miner, words: list[str]) -> dict[str, Any]:
-        if words:
+    def _reach(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
+        if arguments:
             raise CommandError("reach takes no values")
         return reach_body(addresses_read(miner, client=chain_client()))
 
-    def _move(self, miner: Miner, words: list[str]) -> dict[str, Any]:
-        ways = [word for word in words if word in WAYS]
-        way = Direction(ways[0]) if ways else direction_of(miner)
-        acts = [word for word in words if word not in WAYS]
+    def _move(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
+        directions = [word for word in arguments if word in DIRECTIONS]
+        direction = Direction(directions[0]) if directions else direction_of(miner)
+        acts = [word for word in arguments if word not in DIRECTIONS]
         if acts == ["cancel"]:
             miner = move_cancel(miner, by=SYSTEM)
         elif acts:
-            body = checked(MinerMoveInput, {**values_of(acts), "way": str(way)})
+            body = checked(MinerMoveInput, {**values_of(acts), "way": str(direction)})
             body.pop("way")
-            miner = move_do(miner, way=way, by=SYSTEM, **body)
-        return move_body(move_of(miner, SYSTEM, direction=way))
+            miner = move_do(miner, direction=direction, by=SYSTEM, **body)
+        return move_body(move_of(miner, SYSTEM, direction=direction))
 
-    def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
-        if words == ["end"]:
+    def _batches(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
+        if arguments == ["end"]:
             raise CommandError("`end` does not apply to settings: use name=null")
-        if words:
-            batch_settings_set(miner, values=checked(BatchSettingsInput, values_of(words)), by=SYSTEM)
+        if arguments:
+            batch_settings_set(miner, values=checked(BatchSettingsInput, values_of(arguments)), by=SYSTEM)
         return settings_body(miner_get(SYSTEM, str(miner.uuid)))

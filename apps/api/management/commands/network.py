@@ -41,7 +41,7 @@ class Command(BaseCommand):
             if options["unbind"]:
                 self.stdout.write(f"the pool is no longer bound to {network_unbind(principal=SYSTEM)}")
                 return
-            bound = network_bound() or _wanted()
+            bound = network_bound() or _configured_network()
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
         if options["refuse_public"] and (bound is None or network_is_public(bound.name)):
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         self.stdout.write("no node answers" if bound is None else f"{bound.name}, genesis {bound.genesis}")
 
 
-def _wanted() -> Network | None:
+def _configured_network() -> Network | None:
     """Return what the first node would bind the pool to, None if none answers.  Raises NetworkUnknown."""
     refusal: NetworkUnknown | None = None
     for text in settings.CHAIN_URLS:

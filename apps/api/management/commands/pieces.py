@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
 
-from apps.api.management.words import facts, refusals_told
+from apps.api.management.words import facts, refusals_as_command_errors
 from apps.api.v1.pieces import piece_body
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
@@ -61,7 +61,7 @@ class Command(AnyOrderCommand):
         if options["act"] in FILES:
             self._file(Path(options["piece"]), options)
             return
-        with refusals_told():
+        with refusals_as_command_errors():
             if options["act"] == "list":
                 self._list(options)
                 return
@@ -89,7 +89,7 @@ class Command(AnyOrderCommand):
         if not file.is_file() or not file.stat().st_size:
             raise CommandError(f"{file} is not a file, or is empty")
         size = file.stat().st_size
-        with refusals_told():
+        with refusals_as_command_errors():
             if options["act"] == "add":
                 with file.open("rb") as source:
                     miner, spec = miner_get(SYSTEM, options["miner"]), PieceSpec(payload_size=size)
@@ -103,8 +103,8 @@ class Command(AnyOrderCommand):
     def _list(self, options: dict[str, Any]) -> None:
         before: int | None = None
         while True:
-            wanted = PieceFilter(miner=options["miner"], state=options["state"], before=before)
-            rows = pieces_page(SYSTEM, wanted, limit=PAGE)
+            filters = PieceFilter(miner=options["miner"], state=options["state"], before=before)
+            rows = pieces_page(SYSTEM, filters, limit=PAGE)
             for row in rows:
                 place = ""
                 if row.sector_number is not None:

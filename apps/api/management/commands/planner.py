@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.api.management.words import facts, refusals_told, values_of
+from apps.api.management.words import facts, refusals_as_command_errors, values_of
 from apps.api.v1.planner import planner_body
 from apps.core.management.any_order import AnyOrderCommand
 from apps.users.principals import SYSTEM
@@ -24,9 +24,9 @@ class Command(AnyOrderCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write a line for each fact."""
-        words = list(options["words"])
-        address = words.pop(0) if words and "=" not in words[0] else ""
-        with refusals_told():
-            body = planner_body(SYSTEM, address, values_of(words))
+        arguments = list(options["words"])
+        address = arguments.pop(0) if arguments and "=" not in arguments[0] else ""
+        with refusals_as_command_errors():
+            body = planner_body(SYSTEM, address, values_of(arguments))
         for line in facts(body):
             self.stdout.write(line)

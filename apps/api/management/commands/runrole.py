@@ -48,7 +48,7 @@ ROLES: Final[dict[str, tuple[RoleKind, ...]]] = {
 """What a flag that is on makes of the host."""
 MANAGED: Final = {RoleKind.ALLOCATOR, *(kind for kinds in ROLES.values() for kind in kinds)}
 """What flags assign and remove."""
-OURS: Final = (RoleKind.ALLOCATOR, RoleKind.DEAL)
+RENEWED_KINDS: Final = (RoleKind.ALLOCATOR, RoleKind.DEAL)
 """Roles whose leases this process prolongs; those of proofs go on while a prover of the host is there."""
 RENEW_S: Final = 10.0
 CONNECT_S: Final = 5.0
@@ -56,10 +56,10 @@ CONNECT_S: Final = 5.0
 
 def go_bool(text: str) -> bool:
     """Read a flag as Go's `flag` does."""
-    words = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
-    if text.lower() not in words:
+    booleans = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+    if text.lower() not in booleans:
         raise ArgumentTypeError(f"{text!r} is not a boolean: use true or false")
-    return words[text.lower()]
+    return booleans[text.lower()]
 
 
 def ip_port(text: str) -> tuple[str, int]:
@@ -79,10 +79,10 @@ def only_miner() -> str:
     return found[0]
 
 
-def kinds_wanted(options: dict[str, Any]) -> set[RoleKind]:
+def kinds_requested(options: dict[str, Any]) -> set[RoleKind]:
     """Return the roles that the flags ask for."""
-    wanted = {kind for flag, kinds in ROLES.items() if options[flag] for kind in kinds}
-    return wanted | {RoleKind.ALLOCATOR} if options["sctype"] == "alloce" else wanted
+    requested = {kind for flag, kinds in ROLES.items() if options[flag] for kind in kinds}
+    return requested | {RoleKind.ALLOCATOR} if options["sctype"] == "alloce" else requested
 
 
 class Command(BaseCommand):
@@ -126,8 +126,8 @@ class Command(BaseCommand):
                 self._group_set(miner, options)
             else:
                 self._roles_set(miner, options)
-            self._told: dict[str, str] = {}
-            self._tell(miner, options["host"])
+            self._reported: dict[str, str] = {}
+            self._report(miner, options["host"])
             if not options["once"]:
                 self._run(miner, options, stop)
         except DomainError as refusal:
@@ -140,45 +140,47 @@ class Command(BaseCommand):
             raise CommandError(
                 f"no worker on {host} is in the group {group}: set its group on the host's page"
             )
-        wanted = self._wanted(options)
-        has = {row.kind for row in role_groups_of(miner) if row.group == group}
-        for kind in sorted((has & MANAGED) - wanted):
+        requested = self._requested(options)
+        present = {row.kind for row in role_groups_of(miner) if row.group == group}
+        for kind in sorted((present & MANAGED) - requested):
             group_role_remove(miner, group=group, kind=kind, principal=SYSTEM, now=now)
-        for kind in sorted(wanted - has):
+        for kind in sorted(requested - present):
             group_role_give(miner, grant=GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
-        host_roles_renew(miner.tenant_id, host=host, kinds=OURS, now=now)
+        host_roles_renew(miner.tenant_id, host=host, kinds=RENEWED_KINDS, now=now)
 
-    def _wanted(self, options: dict[str, Any]) -> set[RoleKind]:
+    def _requested(self, options: dict[str, Any]) -> set[RoleKind]:
         """Return the roles that the flags ask for, and print filguard's notices."""
         for flag, notice in NOTICES.items():
             if not options[flag]:
                 self.stdout.write(notice)
-        return kinds_wanted(options)
+        return kinds_requested(options)
 
     def _roles_set(self, miner: Miner, options: dict[str, Any]) -> None:
         """Assign and remove this host's own roles as the flags say."""
         host, now = options["host"], clock.now()
-        wanted = self._wanted(options)
-        has = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
-        for kind in sorted((has & MANAGED) - wanted):
+        requested = self._requested(options)
+        present = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
+        for kind in sorted((present & MANAGED) - requested):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=now)
-        for kind in sorted(wanted - has):
+        for kind in sorted(requested - present):
             host_role_give(miner, grant=RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
-        host_roles_renew(miner.tenant_id, host=host, kinds=OURS, now=now)
+        host_roles_renew(miner.tenant_id, host=host, kinds=RENEWED_KINDS, now=now)
 
     def _run(self, miner: Miner, options: dict[str, Any], stop: threading.Event) -> None:
         host, server = options["host"], None
-        kinds = kinds_wanted(options)
+        kinds = kinds_requested(options)
         if options["sctype"] == "alloce":
             counter = SectorCounter(miner.address, host, lambda: self._token(miner, host))
             try:
                 server = counter_serve(counter, address=options["sclisten"])
             except OSError as error:
-                raise CommandError(f"cannot listen on {_shown(options['sclisten'])}: {error}") from None
+                raise CommandError(
+                    f"cannot listen on {_address_text(options['sclisten'])}: {error}"
+                ) from None
             threading.Thread(target=server.serve_forever, name="sector-counter", daemon=True).start()
-            self.stdout.write(f"sector numbers of {miner} on {_shown(options['sclisten'])}")
+            self.stdout.write(f"sector numbers of {miner} on {_address_text(options['sclisten'])}")
         elif options["sctype"] == "get":
-            self._server_look(options["sclisten"])
+            self._server_check(options["sclisten"])
         try:
             while not stop.wait(RENEW_S):
                 self._step(miner, host)
@@ -191,8 +193,8 @@ class Command(BaseCommand):
 
     def _release(self, miner: Miner, host: str, kinds: Collection[RoleKind]) -> None:
         """Release this machine's roles, as filguard's miner does by ending: those on standby take over."""
-        has = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
-        for kind in sorted(has & set(kinds)):
+        present = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
+        for kind in sorted(present & set(kinds)):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=clock.now())
             self.stdout.write(f"{kind}: released")
 
@@ -200,8 +202,8 @@ class Command(BaseCommand):
         """Prolong what this process holds; a database that is away is tried again."""
         close_old_connections()
         try:
-            host_roles_renew(miner.tenant_id, host=host, kinds=OURS, now=clock.now())
-            self._tell(miner, host)
+            host_roles_renew(miner.tenant_id, host=host, kinds=RENEWED_KINDS, now=clock.now())
+            self._report(miner, host)
         except DatabaseError as error:
             self.stderr.write(f"roles not renewed: {str(error).strip()}")
 
@@ -209,32 +211,32 @@ class Command(BaseCommand):
         row = roles_of(miner).filter(host=host, kind=RoleKind.ALLOCATOR).first()
         return -1 if row is None else row.token
 
-    def _tell(self, miner: Miner, host: str) -> None:
+    def _report(self, miner: Miner, host: str) -> None:
         """Print the roles of this host that have changed."""
         rows = list(roles_of(miner))
         holders = {row.kind: row.host for row in rows if row.state == RoleState.HELD and row.is_exclusive}
-        told = {}
+        reported = {}
         for row in rows:
             if row.host == host:
                 other = holders.get(row.kind, "nobody")
-                is_theirs = row.state == RoleState.STANDBY
-                told[row.kind] = f"{row.state.lower()}{f', {other} holds it' if is_theirs else ''}"
-        for kind, words in told.items():
-            if self._told.get(kind) != words:
-                self.stdout.write(f"{kind}: {words}")
-        for kind in self._told.keys() - told.keys():
+                is_standby = row.state == RoleState.STANDBY
+                reported[row.kind] = f"{row.state.lower()}{f', {other} holds it' if is_standby else ''}"
+        for kind, text in reported.items():
+            if self._reported.get(kind) != text:
+                self.stdout.write(f"{kind}: {text}")
+        for kind in self._reported.keys() - reported.keys():
             self.stdout.write(f"{kind}: removed")
-        self._told = told
+        self._reported = reported
 
-    def _server_look(self, address: tuple[str, int]) -> None:
+    def _server_check(self, address: tuple[str, int]) -> None:
         """Print whether the host that allocates sector numbers answers; the database is asked either way."""
         try:
             socket.create_connection(address, timeout=CONNECT_S).close()
         except OSError as error:
-            self.stderr.write(f"no response from {_shown(address)}: {error}")
+            self.stderr.write(f"no response from {_address_text(address)}: {error}")
         else:
-            self.stdout.write(f"sector numbers from {_shown(address)}")
+            self.stdout.write(f"sector numbers from {_address_text(address)}")
 
 
-def _shown(address: tuple[str, int]) -> str:
+def _address_text(address: tuple[str, int]) -> str:
     return f"{address[0]}:{address[1]}"

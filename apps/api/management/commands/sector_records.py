@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.api.management.words import refusals_told
+from apps.api.management.words import refusals_as_command_errors
 from apps.miners.selectors.miners import miner_get
 from apps.moves.lotus_metadata import lotus_snapshot
 from apps.sectors.sector_records import record_of
@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Export or import."""
-        with refusals_told():
+        with refusals_as_command_errors():
             if options["act"] == "export":
                 self._export(options["what"])
                 return
@@ -86,5 +86,5 @@ class Command(BaseCommand):
             raise CommandError(f"{name}: {error}") from None
         for at in range(0, len(records), RECORDS_MAX):
             for done in records_import(records[at : at + RECORDS_MAX], by=SYSTEM, is_trial=is_trial):
-                said = done.refusal or ", ".join(done.filled) or "nothing new"
-                self.stdout.write(f"f0{done.miner_id} {done.number}: {said}")
+                outcome = done.refusal or ", ".join(done.filled) or "nothing new"
+                self.stdout.write(f"f0{done.miner_id} {done.number}: {outcome}")

@@ -38,11 +38,11 @@ class Command(BaseCommand):
         try:
             miner = miner_get(SYSTEM, options["miner"])
             if options["way"] == "export":
-                taken = numbers_allocated(chain_client(), miner.address)
+                allocated = numbers_allocated(chain_client(), miner.address)
                 if file.exists() and file.read_text().strip():
                     raise CommandError(f"{file} already exists: it may hold the number of another miner")
-                file.touch()  # numbers are given up only once there is a place where they go on
-                number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=taken)
+                file.touch()  # before the export: numbers leave the pool only once they can be written
+                number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=allocated)
                 file.write_text(f"{number}\n")
                 self.stdout.write(f"{file} holds {number}; the pool no longer allocates numbers of {miner}")
                 return

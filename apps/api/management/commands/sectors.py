@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from apps.api.management.expiring import expiring_arguments, expiring_chosen, is_by_epochs, too_short
 from apps.api.management.words import confirm, plan_lines
-from apps.api.v1.sector_epochs import epochs_here, expiring_body, precommit_body
+from apps.api.v1.sector_epochs import expiring_body, head_and_network, precommit_body
 from apps.api.v1.sector_output import detail_body
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
@@ -123,16 +123,16 @@ class Command(AnyOrderCommand):
         kind = ChangeKind(options["act"].upper())
         if kind is ChangeKind.TERMINATE and (options["expiration"] or options["drop_claims"]):
             raise CommandError("a termination takes neither --expiration nor --drop-claims")
-        wanted = ChangeRequest(
+        request = ChangeRequest(
             kind=kind,
             expiration=options["expiration"],
             drops_claims=options["drop_claims"],
             reason=options["reason"][:500],
         )
         try:
-            named = expiring_chosen(options) if by_epochs else []
-            named += sectors_of(options["miner"], options["numbers"])
-            self._change(named, wanted, options)
+            chosen = expiring_chosen(options) if by_epochs else []
+            chosen += sectors_of(options["miner"], options["numbers"])
+            self._change(chosen, request, options)
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
 
@@ -158,7 +158,7 @@ class Command(AnyOrderCommand):
                     for line in value if name == "events" else [value]:
                         self.stdout.write(f"{name}: {line}")
             return
-        confirm(f"{act} {len(sectors)}", is_asked=act in SURE and not options["yes"])
+        confirm(f"{act} {len(sectors)}", is_needed=act in SURE and not options["yes"])
         for row in sectors:
             SINGLE[act](row, options)
             self.stdout.write(f"{row.miner} / {row.number}: {act}")
@@ -167,8 +167,8 @@ class Command(AnyOrderCommand):
         states = tuple(word for word in (options["state"] or "").split(",") if word)
         before: int | None = None
         while True:
-            wanted = SectorFilter(miner=options["miner"], states=states, before=before)
-            rows = sectors_page(SYSTEM, wanted, limit=PAGE)
+            filters = SectorFilter(miner=options["miner"], states=states, before=before)
+            rows = sectors_page(SYSTEM, filters, limit=PAGE)
             for row in rows:
                 paused = f" failed: {row.error}" if row.paused_at is not None else ""
                 active = " active" if row.active else ""
@@ -179,7 +179,7 @@ class Command(AnyOrderCommand):
             before = rows[-1].pk
 
     def _expiring(self, options: dict[str, Any]) -> None:
-        miner, (head, network) = miner_get(SYSTEM, options["miner"]), epochs_here()
+        miner, (head, network) = miner_get(SYSTEM, options["miner"]), head_and_network()
         before = head.height + options["cutoff"] + 1
         after: tuple[int, int] | None = None
         while rows := sectors_expiring(SYSTEM, miner, before=before, after=after, limit=PAGE):
@@ -191,7 +191,7 @@ class Command(AnyOrderCommand):
             after = rows[-1].expiration or 0, rows[-1].pk
 
     def _precommits(self, options: dict[str, Any]) -> None:
-        miner, (_, network) = miner_get(SYSTEM, options["miner"]), epochs_here()
+        miner, (_, network) = miner_get(SYSTEM, options["miner"]), head_and_network()
         after = -1
         while rows := precommits_open(SYSTEM, miner, after=after, limit=PAGE):
             for row in rows:
@@ -212,16 +212,18 @@ class Command(AnyOrderCommand):
             self.stdout.write(f"{payer.address}: pays {fil(payer.needs)} FIL, has {fil(payer.balance)} FIL")
         if options["dry_run"]:
             return
-        taken = numbers_allocated(work.client, miner.address)
-        made = pledge_create(miner, count=count, actor=SYSTEM.actor, now=clock.now(), taken=taken, by=SYSTEM)
+        allocated = numbers_allocated(work.client, miner.address)
+        made = pledge_create(
+            miner, count=count, actor=SYSTEM.actor, now=clock.now(), taken=allocated, by=SYSTEM
+        )
         numbers = made.sectors.order_by("number").values_list("number", flat=True)
         self.stdout.write(f"pledged {', '.join(map(str, numbers))}")
 
     def _adopt(self, options: dict[str, Any]) -> None:
         """Write the rows of sectors that the chain has; their files follow with the heads."""
-        miner, words = miner_get(SYSTEM, options["miner"]), options["numbers"]
-        work, wanted = sealing_context_read(), numbers_parse(",".join(words)) if words else None
-        plan = adoption_plan(miner, wanted=wanted, work=work)
+        miner, arguments = miner_get(SYSTEM, options["miner"]), options["numbers"]
+        work, numbers = sealing_context_read(), numbers_parse(",".join(arguments)) if arguments else None
+        plan = adoption_plan(miner, wanted=numbers, work=work)
         self.stdout.write(
             f"to adopt: {plural(len(plan.numbers), 'sector')} {numbers_format(plan.numbers)}".rstrip()
         )
@@ -229,7 +231,7 @@ class Command(AnyOrderCommand):
             self.stdout.write(f"left out, not live on the chain: {numbers_format(plan.absent)}")
         if options["dry_run"]:
             return
-        row = adoption_begin(miner, wanted=wanted, work=work, by=SYSTEM)
+        row = adoption_begin(miner, wanted=numbers, work=work, by=SYSTEM)
         while row.state == AdoptionState.ROWS:
             adoption_follow(row, work=sealing_context_read())
             row = adoption_get(miner, str(row.uuid))
@@ -241,27 +243,27 @@ class Command(AnyOrderCommand):
         for row in sectors:
             plan = restoration_plan(row, force=force, work=work)
             files = "" if plan.refusal or plan.has_files else " without files"
-            words = f"left out: {plan.refusal}" if plan.refusal else f"{plan.state.lower()}{files}"
-            self.stdout.write(f"{row.miner} / {row.number}: {words}")
+            text = f"left out: {plan.refusal}" if plan.refusal else f"{plan.state.lower()}{files}"
+            self.stdout.write(f"{row.miner} / {row.number}: {text}")
             chosen += [] if plan.refusal else [row]
         if options["dry_run"] or not chosen:
             return
-        confirm(f"restore {len(chosen)}", is_asked=not options["yes"])
+        confirm(f"restore {len(chosen)}", is_needed=not options["yes"])
         for row in chosen:
             sector_restore(row, force=force, reason=options["reason"][:500], by=SYSTEM, work=work)
         self.stdout.write(f"restored: {plural(len(chosen), 'sector')}")
 
-    def _change(self, sectors: list[Sector], wanted: ChangeRequest, options: dict[str, Any]) -> None:
+    def _change(self, sectors: list[Sector], request: ChangeRequest, options: dict[str, Any]) -> None:
         head, network, client = head_current(), network_current(), chain_client()
         if head is None:
             raise CommandError("no chain head is known yet")
-        plan = changes_plan(sectors, request=wanted, client=client, head=head, network=network)
+        plan = changes_plan(sectors, request=request, client=client, head=head, network=network)
         if is_by_epochs(options) and (short := too_short(plan, tolerance=options["tolerance"])):
             self.stdout.write(
                 f"left out: {plural(len(short), 'sector')} with fewer epochs gained than --tolerance"
             )
             sectors = [one for one in sectors if one.pk not in short]
-            plan = changes_plan(sectors, request=wanted, client=client, head=head, network=network)
+            plan = changes_plan(sectors, request=request, client=client, head=head, network=network)
         for line in plan_lines(plan):
             self.stdout.write(line)
         if options["max_fee"] is not None and (plan.gas_max or 0) > fil_parse(options["max_fee"]):
@@ -269,10 +271,10 @@ class Command(AnyOrderCommand):
         if options["dry_run"]:
             return
         count = len(plan.accepted)
-        confirm(f"{options['act']} {count}", is_asked=bool(count) and not options["yes"])
+        confirm(f"{options['act']} {count}", is_needed=bool(count) and not options["yes"])
         _, made = changes_request(
             sectors,
-            request=wanted,
+            request=request,
             by=SYSTEM,
             client=client,
             head=head,
@@ -290,12 +292,12 @@ class Command(AnyOrderCommand):
             for one in plan:
                 name = f"{one.sector.miner} / {one.sector.number}"
                 free = " ".join(size(one.size))
-                words = f"left out: {one.refusal}" if one.refusal else f"{free} on {', '.join(one.hosts)}"
-                self.stdout.write(f"{name}: {words}")
+                text = f"left out: {one.refusal}" if one.refusal else f"{free} on {', '.join(one.hosts)}"
+                self.stdout.write(f"{name}: {text}")
             if options["dry_run"]:
                 return
             count = sum(not one.refusal for one in plan)
-            confirm(f"remove {count}", is_asked=bool(count) and not options["yes"])
+            confirm(f"remove {count}", is_needed=bool(count) and not options["yes"])
             removals_request(
                 sectors, by=SYSTEM, work=work, reason=options["reason"][:500], count=count or None
             )
@@ -304,11 +306,11 @@ class Command(AnyOrderCommand):
         self.stdout.write(f"{plural(count, 'sector')}: the hosts remove the files")
 
 
-def sectors_of(address: str, words: list[str]) -> list[Sector]:
+def sectors_of(address: str, arguments: list[str]) -> list[Sector]:
     """Read sector numbers and ranges of a miner.  Raises CommandError, MinerUnknown, SectorUnknown."""
     miner = miner_get(SYSTEM, address)
     numbers: list[int] = []
-    for word in words:
+    for word in arguments:
         first, dash, last = word.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise CommandError(f"{word} is not a sector number")

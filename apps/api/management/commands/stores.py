@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from apps.api.management.hosts import host_named
+from apps.api.management.hosts import host_by_name
 from apps.api.management.leftovers import host_leftovers_remove, host_lines, store_leftovers_remove
-from apps.api.management.words import checked, refusals_told, values_of
+from apps.api.management.words import checked, refusals_as_command_errors, values_of
 from apps.api.v1.sector_places import place_body
 from apps.api.v1.stores import StoreInput
 from apps.core import clock
@@ -119,7 +119,7 @@ class Command(AnyOrderCommand):
         if options["act"] in ("find", "redeclare", *LEFTOVERS, *ORDERS):
             acts = {"find": self._find, "redeclare": self._redeclare}
             acts |= dict.fromkeys(LEFTOVERS, self._leftovers)
-            with refusals_told():
+            with refusals_as_command_errors():
                 acts.get(options["act"], self._order)(options)
             return
         store = self._store(options["name"], options["tenant"])
@@ -164,20 +164,20 @@ class Command(AnyOrderCommand):
         """Order hosts to do it; what came of it comes with their next heartbeats."""
         now, act = clock.now(), options["act"]
         if act == "attach":
-            worker = host_named(options["host"])
+            worker = host_by_name(options["host"])
             order = store_attach(worker, path=options["name"], is_new=options["new"], by=SYSTEM)
             self.stdout.write(f"ordered: {worker.name} attaches {options['name']}, order {order.uuid}")
             return
         store = self._store(options["name"], options["tenant"])
         if act == "detach":
-            row = attachment_get(store, str(host_named(options["host"]).uuid))
+            row = attachment_get(store, str(host_by_name(options["host"]).uuid))
             order = store_detach(row, now=now, by=SYSTEM)
             self.stdout.write(f"ordered: {row.worker.name} detaches {store.name}, order {order.uuid}")
         elif act == "change":
-            given = values_of(options["values"])
-            if given.get("labels") is not None:
-                given["labels"] = [one for one in given["labels"].split(",") if one]
-            store_change(store, changes=StoreChanges(**checked(StoreInput, given)), now=now, by=SYSTEM)
+            values = values_of(options["values"])
+            if values.get("labels") is not None:
+                values["labels"] = [one for one in values["labels"].split(",") if one]
+            store_change(store, changes=StoreChanges(**checked(StoreInput, values)), now=now, by=SYSTEM)
             self.stdout.write(f"ordered: {store.name} {' '.join(options['values'])}")
         elif act == "check":
             check = check_begin(store, bytes_s=options["bytes_s"], now=now, by=SYSTEM)
@@ -199,7 +199,7 @@ class Command(AnyOrderCommand):
         """List or remove what is left; with --host in that host's sealing folders."""
         write, names = self.stdout.write, options["values"]
         if options["host"]:
-            worker = host_named(options["host"])
+            worker = host_by_name(options["host"])
             if options["act"] == "leftovers":
                 for line in host_lines(worker):
                     write(line)
@@ -224,18 +224,18 @@ class Command(AnyOrderCommand):
                 continue
             try:
                 plan = redeclaration_plan(store, now=now)
-                words = f"{store.name}: {plan.host}, {plan.sectors} proving sectors"
+                text = f"{store.name}: {plan.host}, {plan.sectors} proving sectors"
                 if plan.missing is not None:
-                    words += f", in the last scan {plan.missing} missing, {plan.elsewhere} recorded elsewhere"
+                    text += f", in the last scan {plan.missing} missing, {plan.elsewhere} recorded elsewhere"
                 if not options["dry_run"]:
                     typed = confirm if is_one else store.name
                     scan = redeclaration_begin(store, drops_missing=drops, confirm=typed, now=now, by=SYSTEM)
-                    words += f", scan {scan.uuid}"
+                    text += f", scan {scan.uuid}"
             except DomainError as refusal:
                 if is_one:
                     raise
-                words = f"{store.name}: refused: {refusal.reason}"
-            self.stdout.write(words)
+                text = f"{store.name}: refused: {refusal.reason}"
+            self.stdout.write(text)
 
     def _scan(self, store: Store, *, is_cancelled: bool) -> None:
         """Begin a scan, or cancel the one that runs."""
@@ -254,9 +254,9 @@ class Command(AnyOrderCommand):
         checks = list(checks_of(store)[:CHECKS_SHOWN])
         waits = checks_wait(checks, now=clock.now())
         for check in checks:
-            words = f"{check.done} of {check.total}, {check.bad} bad, {check.unread} not readable"
+            text = f"{check.done} of {check.total}, {check.bad} bad, {check.unread} not readable"
             wait = waits[check.pk] or check.error
-            self.stdout.write(f"check: {check.uuid} {check.state} {words}{wait and f': {wait}'}")
+            self.stdout.write(f"check: {check.uuid} {check.state} {text}{wait and f': {wait}'}")
         before = None
         while rows := copies_page(store, condition=CopyCondition.BAD, before=before, limit=1_000):
             for row in rows:
@@ -268,9 +268,9 @@ class Command(AnyOrderCommand):
     def _found(self, store: Store) -> None:
         """Write what the last scan found."""
         for scan in scans_of(store)[:1]:
-            words = ", ".join(f"{count} {kind}" for kind, count in scan.counts.items())
+            text = ", ".join(f"{count} {kind}" for kind, count in scan.counts.items())
             self.stdout.write(
-                f"scan: {scan.uuid} {scan.state} {scan.known} match the database; {words}{scan.error}"
+                f"scan: {scan.uuid} {scan.state} {scan.known} match the database; {text}{scan.error}"
             )
         after = 0
         while rows := findings_page(store, after=after, limit=1_000):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from apps.pieces.data import PieceBytes
     from apps.pieces.models import Piece
 
-ASK_EVERY_S: Final = 1.0
+POLL_S: Final = 1.0
 
 
 class Command(BaseCommand):
@@ -45,20 +45,24 @@ class Command(BaseCommand):
         where.add_argument("--output", help="local file to create with the raw bytes")
         where.add_argument("--to", help="http://…, https://… or market://…: the raw bytes, zero-padded")
 
-    def handle(self, *_args: Any, **given: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """List, or bring the bytes."""
         try:
-            miner = miner_get(SYSTEM, given["miner"])
-            if not given["output"] and not given["to"]:
-                for piece in pieces_of_sector(miner, given["number"]):
-                    kept = "kept unsealed" if piece.is_readable else "sealed"
-                    self.stdout.write(f"{piece.offset} {piece.piece_cid} {piece.payload_size} bytes, {kept}")
+            miner = miner_get(SYSTEM, options["miner"])
+            if not options["output"] and not options["to"]:
+                for piece in pieces_of_sector(miner, options["number"]):
+                    storage = "kept unsealed" if piece.is_readable else "sealed"
+                    self.stdout.write(
+                        f"{piece.offset} {piece.piece_cid} {piece.payload_size} bytes, {storage}"
+                    )
                 return
-            piece = piece_placed(miner, given["number"], given["piece"] or self._only(miner, given["number"]))
-            if given["output"]:
-                self._file(piece, Path(given["output"]), first=given["offset"], size=given["size"])
+            piece = piece_placed(
+                miner, options["number"], options["piece"] or self._only(miner, options["number"])
+            )
+            if options["output"]:
+                self._file(piece, Path(options["output"]), first=options["offset"], size=options["size"])
             else:
-                self._deliver(piece, given)
+                self._deliver(piece, options)
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
 
@@ -82,32 +86,32 @@ class Command(BaseCommand):
             raise CommandError(f"{path}: {error.strerror}") from None
         self.stdout.write(f"{count} bytes in {path}")
 
-    def _bytes(self, piece: Piece, wanted: PieceRange) -> PieceBytes:
+    def _bytes(self, piece: Piece, requested: PieceRange) -> PieceBytes:
         while True:
             piece.refresh_from_db()
             try:
-                return piece_data(piece, wanted)
+                return piece_data(piece, requested)
             except PieceSealed:
                 unseal_request(piece, now=clock.now())
-                time.sleep(ASK_EVERY_S)
+                time.sleep(POLL_S)
 
-    def _deliver(self, piece: Piece, given: dict[str, Any]) -> None:
+    def _deliver(self, piece: Piece, options: dict[str, Any]) -> None:
         room = unpadded_bytes(piece.padded_size)
         order = UnsealOrder(
-            miner=given["miner"],
-            number=given["number"],
+            miner=options["miner"],
+            number=options["number"],
             piece_cid=str(piece.piece_cid),
-            offset=unpadded_bytes(piece.offset or 0) + given["offset"],
-            size=room - given["offset"] if given["size"] is None else given["size"],
-            dest=given["to"],
+            offset=unpadded_bytes(piece.offset or 0) + options["offset"],
+            size=room - options["offset"] if options["size"] is None else options["size"],
+            dest=options["to"],
         )
-        said = ""
-        while said not in ENDED.values():
+        reported = ""
+        while reported not in ENDED.values():
             state = piece_deliver(order, market=reverse_of(DROPLET), by=SYSTEM, now=clock.now())
-            if state != said:
+            if state != reported:
                 self.stdout.write(state)
-                said = state
+                reported = state
                 continue
-            time.sleep(ASK_EVERY_S)
-        if said == FAILED:
+            time.sleep(POLL_S)
+        if reported == FAILED:
             raise CommandError(piece.deliveries.latest("updated_at").error)

@@ -69,14 +69,14 @@ async def call_refusal(principal: Principal, data: str | bytes) -> tuple[Json, s
     try:
         frame = frame_read(data)
     except RpcError:
-        return None, ""  # the market has words of its own for what is no JSON
+        return None, ""  # the market itself answers invalid JSON, in its own words
     for one in frame if isinstance(frame, list) else [frame]:
         method = one.get("method") if isinstance(one, dict) else None
         if not isinstance(method, str) or method.startswith("xrpc."):
             continue
-        words = await rate_refusal(principal, method.rpartition(".")[2])
-        if words:
-            return one.get("id"), words
+        reason = await rate_refusal(principal, method.rpartition(".")[2])
+        if reason:
+            return one.get("id"), reason
     return None, ""
 
 
@@ -100,8 +100,8 @@ async def post_forward(url: str, *, version: str, body: bytes, token: str, names
     headers = {"Content-Type": "application/json", **headers_of(token, namespace)}
     market = Connections(f"{url}/rpc/{version}", headers, answer_max=settings.NODE_RESPONSE_MAX_BYTES)
     try:
-        asked = partial(market.post, body, connect_s=CONNECT_S, answer_s=ANSWER_S)
-        status, answer = await asyncio.get_running_loop().run_in_executor(THREADS, asked)
+        forward = partial(market.post, body, connect_s=CONNECT_S, answer_s=ANSWER_S)
+        status, answer = await asyncio.get_running_loop().run_in_executor(THREADS, forward)
     except AnswerTooLarge as error:
         log.warning("market_answer_too_large", url=url, limit=error.limit)
         return 502, f"the market's response is larger than {error.limit} bytes\n"
@@ -133,9 +133,9 @@ async def sockets_join(market: ClientConnection, state: SocketState, receive: Re
         while (event := await receive())["type"] != "websocket.disconnect":
             text = event.get("text")
             data = text if text is not None else event.get("bytes") or b""
-            number, words = await call_refusal(state.principal, data)
-            if words:
-                await state.send_text(frame_write(reply_error(number, RpcError(words))))
+            number, reason = await call_refusal(state.principal, data)
+            if reason:
+                await state.send_text(frame_write(reply_error(number, RpcError(reason))))
             else:
                 await market.send(data)
 
@@ -148,12 +148,12 @@ async def sockets_join(market: ClientConnection, state: SocketState, receive: Re
         watch.remove(state)
         for task in tasks:
             task.cancel()
-        words = "the market disconnected"
+        reason = "the market disconnected"
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(ended, ConnectionClosed) and ended.sent and ended.sent.code == MESSAGE_TOO_BIG:
-                words = f"the market's response is larger than {settings.NODE_RESPONSE_MAX_BYTES} bytes"
+                reason = f"the market's response is larger than {settings.NODE_RESPONSE_MAX_BYTES} bytes"
                 log.warning("market_answer_too_large", limit=settings.NODE_RESPONSE_MAX_BYTES)
             if isinstance(ended, Exception) and not isinstance(ended, Closed | WebSocketException | OSError):
                 log.warning("market_socket_failed", reason=repr(ended))
         await market.close()
-        await state.close(1001, words)
+        await state.close(1001, reason)

@@ -54,11 +54,11 @@ STEP_NAMES: Final = {
 }
 
 
-def own(call: Call, wanted: Sequence[Address] = ()) -> list[Miner]:
+def own(call: Call, addresses: Sequence[Address] = ()) -> list[Miner]:
     """Return the caller's miners on the chain; of those named, if any are, never others than its own."""
     rows = [row for row in miners_visible(call.principal) if row.actor_id is not None]
-    numbers = {one.actor_id for one in wanted if one.protocol == 0}
-    return [row for row in rows if not wanted or row.actor_id in numbers]
+    numbers = {one.actor_id for one in addresses if one.protocol == 0}
+    return [row for row in rows if not addresses or row.actor_id in numbers]
 
 
 def infos(rows: Sequence[Miner]) -> list[Json]:
@@ -86,9 +86,9 @@ def list_address(call: Call) -> list[Json]:
     return infos(own(call))
 
 
-def states_for_mining(call: Call, wanted: list[Address]) -> list[Json]:
+def states_for_mining(call: Call, addresses: list[Address]) -> list[Json]:
     """Show who mines, with the reasons of the last losses."""
-    rows = own(call, wanted)
+    rows = own(call, addresses)
     on = miners_on(rows)
     return [
         {"Addr": row.address, "IsMining": row.pk in on and row.qa_power > 0, "Err": _losses(row) or None}
@@ -101,11 +101,11 @@ def _losses(miner: Miner) -> list[str]:
     return [f"epoch {row.epoch}: {row.get_state_display()}: {row.reason}" for row in rows]
 
 
-def count_winners(call: Call, wanted: list[Address], start: int, end: int) -> list[Json]:
+def count_winners(call: Call, addresses: list[Address], start: int, end: int) -> list[Json]:
     """Draw the epochs from start to end again, for each miner."""
-    rows = own(call, wanted)
+    rows = own(call, addresses)
     known = {row.address for row in rows}
-    found = [Winner(str(one), reason="miner not exist") for one in wanted if str(one) not in known]
+    found = [Winner(str(one), reason="miner not exist") for one in addresses if str(one) not in known]
     found += [winners_count(row, first=min(start, end), last=max(start, end)) for row in rows]
     return [
         {
@@ -122,11 +122,11 @@ def count_winners(call: Call, wanted: list[Address], start: int, end: int) -> li
 
 def list_blocks(call: Call, query: dict[str, Json]) -> list[Json]:
     """List wins with what became of them, newest first."""
-    wanted = query.get("miners") or []
-    if not isinstance(wanted, list):
+    addresses = query.get("miners") or []
+    if not isinstance(addresses, list):
         raise RpcError("json: cannot unmarshal into Go struct field .miners of type []address.Address")
-    rows = own(call, [_address(one) for one in wanted])
-    limit, offset = _whole(query, "limit") or LIST_DEFAULT, _whole(query, "offset")
+    rows = own(call, [_address(one) for one in addresses])
+    limit, offset = _integer(query, "limit") or LIST_DEFAULT, _integer(query, "offset")
     return [_block(row) for row in rounds_won(rows)[offset : offset + limit]]
 
 
@@ -137,7 +137,7 @@ def _address(value: Json) -> Address:
         raise RpcError(str(error)) from None
 
 
-def _whole(query: dict[str, Json], name: str) -> int:
+def _integer(query: dict[str, Json], name: str) -> int:
     value = query.get(name) or 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise RpcError(f"json: cannot unmarshal into Go struct field .{name} of type int")
@@ -159,32 +159,32 @@ def _block(row: Round) -> Json:
     }
 
 
-def warmup_for_miner(call: Call, wanted: Address) -> None:
+def warmup_for_miner(call: Call, miner: Address) -> None:
     """Go the way of a win with a throw-away challenge.  Raises RpcError with the step that failed."""
-    done = warm_up(_mine(call, wanted), viewer=call.principal)
+    done = warm_up(_mine(call, miner), viewer=call.principal)
     if done.failed:
         raise RpcError(f"{done.failed}: {done.reason}")
 
 
-def _mine(call: Call, wanted: Address) -> Miner:
+def _mine(call: Call, miner: Address) -> Miner:
     try:
-        return miner_get(call.principal, str(wanted))
+        return miner_get(call.principal, str(miner))
     except MinerUnknown:
-        raise RpcError(f"{wanted} not exist") from None
+        raise RpcError(f"{miner} not exist") from None
 
 
-def start(call: Call, wanted: list[Address]) -> None:
+def start(call: Call, addresses: list[Address]) -> None:
     """Make blocks for these miners."""
-    _set_all(call, wanted, is_on=True)
+    _set_all(call, addresses, is_on=True)
 
 
-def stop(call: Call, wanted: list[Address]) -> None:
+def stop(call: Call, addresses: list[Address]) -> None:
     """Make no blocks for these miners."""
-    _set_all(call, wanted, is_on=False)
+    _set_all(call, addresses, is_on=False)
 
 
-def _set_all(call: Call, wanted: list[Address], *, is_on: bool) -> None:
-    rows = [_mine(call, one) for one in wanted]
+def _set_all(call: Call, addresses: list[Address], *, is_on: bool) -> None:
+    rows = [_mine(call, one) for one in addresses]
     for row in rows:
         try:
             mining_set(row, is_on=is_on, principal=call.principal)
@@ -196,8 +196,8 @@ def query_record(call: Call, query: dict[str, Json]) -> list[Json]:
     """Show rounds from an epoch on, each step by the peer's name for it."""
     if not query.get("miner"):
         raise RpcError("json: the field Miner is needed")
-    miner, first = _mine(call, _address(query["miner"])), _whole(query, "epoch")
-    limit = _whole(query, "limit") or 1
+    miner, first = _mine(call, _address(query["miner"])), _integer(query, "epoch")
+    limit = _integer(query, "limit") or 1
     if limit > RECORDS_MAX:
         raise RpcError(f"query exceed MaxRecordPerQuery({RECORDS_MAX})")
     rows = rounds_of(miner, first=first, last=first + limit - 1).order_by("epoch")

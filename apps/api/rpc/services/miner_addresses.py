@@ -37,19 +37,19 @@ def addresses(call: Call, miner: Address) -> Json:
     return addresses_body(addresses_read(row, client=chain_client()), address_messages(row))
 
 
-def change_price(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
+def change_price(call: Call, miner: Address, body: dict[str, Json]) -> Json:
     """Show what a change would do and cost; nothing is sent."""
     row = miner_get(call.principal, str(miner))
     plan = change_plan(
-        row, request=request_of(wish), principal=call.principal, client=chain_client(), head=_head()
+        row, request=request_of(body), principal=call.principal, client=chain_client(), head=_head()
     )
     return {"message": None, **plan_body(plan)}
 
 
-def change(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
+def change(call: Call, miner: Address, body: dict[str, Json]) -> Json:
     """Push a change's message; the same `key` again is the same message."""
     row = miner_get(call.principal, str(miner))
-    request = request_of(wish)
+    request = request_of(body)
     sent = change_push(row, request=request, principal=call.principal, client=chain_client(), head=_head())
     return sent_body(sent)
 
@@ -61,27 +61,27 @@ def _head() -> Head:
     return head
 
 
-def request_of(wish: dict[str, Json]) -> AddressRequest:
+def request_of(body: dict[str, Json]) -> AddressRequest:
     """Read a change, with the members of REST.  Raises BadValue."""
-    unknown = sorted(set(wish) - MEMBERS)
+    unknown = sorted(set(body) - MEMBERS)
     if unknown:
         raise BadValue(f"unknown member; known: {', '.join(sorted(MEMBERS))}", field=unknown[0])
-    named = wish.get("addresses")
-    if named is not None and not _is_texts(named):
+    addresses = body.get("addresses")
+    if addresses is not None and not _is_texts(addresses):
         raise BadValue("must be a list of addresses", field="addresses")
-    expiration = wish.get("expiration") or 0
+    expiration = body.get("expiration") or 0
     if not isinstance(expiration, int) or isinstance(expiration, bool) or not 0 <= expiration < 1 << 63:
         raise BadValue("must be an epoch", field="expiration")
     try:
-        quota = int(amount_parse(str(wish.get("quota") or "0")))
+        quota = int(amount_parse(str(body.get("quota") or "0")))
     except BadAmount as error:
         raise BadValue(str(error), field="quota") from None
-    key = str(wish.get("key") or "")
+    key = str(body.get("key") or "")
     if len(key) > KEY_MAX:
         raise BadValue(f"at most {KEY_MAX} characters", field="key")
     return AddressRequest(
-        change=str(wish.get("change") or ""),
-        addresses=tuple(named) if isinstance(named, list) else None,
+        change=str(body.get("change") or ""),
+        addresses=tuple(addresses) if isinstance(addresses, list) else None,
         quota=quota,
         expiration=expiration,
         key=key or uuid.uuid4().hex,

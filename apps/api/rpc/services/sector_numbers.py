@@ -76,21 +76,21 @@ def assigner_meta(call: Call) -> Json:
 
 def reservations(call: Call) -> Json:
     """List the reservations by their names."""
-    named = reservations_named(own_miner(call))
-    return {name: bitfield_to_json(bitfield_of_runs(runs)) for name, runs in named.items()}
+    reserved = reservations_named(own_miner(call))
+    return {name: bitfield_to_json(bitfield_of_runs(runs)) for name, runs in reserved.items()}
 
 
 def reserve(call: Call, name: str, numbers: BitField) -> None:
     """Reserve these numbers."""
-    _reserve(call, NumberRequest(name=name, numbers=numbers, taken=_taken(call)))
+    _reserve(call, NumberRequest(name=name, numbers=numbers, taken=_allocated(call)))
 
 
 def reserve_count(call: Call, name: str, count: int) -> Json:
     """Reserve the next numbers."""
-    return _reserve(call, NumberRequest(name=name, count=count, taken=_taken(call)))
+    return _reserve(call, NumberRequest(name=name, count=count, taken=_allocated(call)))
 
 
-def _taken(call: Call) -> list[range]:
+def _allocated(call: Call) -> list[range]:
     return numbers_allocated(chain_client(), own_miner(call).address)
 
 

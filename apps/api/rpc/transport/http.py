@@ -74,42 +74,44 @@ ReadBody = Callable[[str], Awaitable[bytes]]
 """Reads the body, which counts as the named tenant's; empty for a stranger's."""
 
 
-async def post_answer(asked: RpcRequest, body: ReadBody, who: Authenticate) -> RpcResponse:
+async def post_answer(request: RpcRequest, body: ReadBody, who: Authenticate) -> RpcResponse:
     """Answer one request or a batch; statuses are go-jsonrpc's (200, and 500 for errors of the protocol)."""
-    if asked.version not in VERSIONS:
+    if request.version not in VERSIONS:
         return RpcResponse(404, "404 page not found\n", TEXT)
-    if asked.method == "OPTIONS":
+    if request.method == "OPTIONS":
         return RpcResponse(200, "", TEXT, CORS)
-    if asked.method != "POST":
+    if request.method != "POST":
         return RpcResponse(405, "405 method not allowed\n", TEXT)
     try:
-        text = token_text(asked.authorization, asked.query_token)
+        text = token_text(request.authorization, request.query_token)
         if not text:
             raise TokenRefused("a token is required: send 'Authorization: Bearer <token>'")
-        principal = await who(text, asked.source)
+        principal = await who(text, request.source)
     except TokenRefused as error:
-        number = request_number(await body("")) if 0 < asked.length <= STRANGERS_BYTES_MAX else None
+        number = request_number(await body("")) if 0 < request.length <= STRANGERS_BYTES_MAX else None
         refusal = {"jsonrpc": "2.0", "id": number, "error": {"code": 401, "message": error.reason}}
         return RpcResponse(401, frame_write(refusal), headers=CORS)
-    if asked.namespace in HOST_KEYS:
-        return await market_answer(asked, principal, token=text, body=await body(principal.tenant_name))
-    namespace = NAMESPACES.get(asked.namespace, "")
-    door = Dispatcher(SERVICES, principal, asked.version, namespace=namespace, in_loop=asked.in_loop)
-    status, text = await body_handle(await body(principal.tenant_name), door)
-    left = door.usage.headers() if door.usage is not None else {}
+    if request.namespace in HOST_KEYS:
+        return await market_answer(request, principal, token=text, body=await body(principal.tenant_name))
+    namespace = NAMESPACES.get(request.namespace, "")
+    dispatcher = Dispatcher(
+        SERVICES, principal, request.version, namespace=namespace, in_loop=request.in_loop
+    )
+    status, text = await body_handle(await body(principal.tenant_name), dispatcher)
+    left = dispatcher.usage.headers() if dispatcher.usage is not None else {}
     return RpcResponse(status, text, headers={**CORS, **left})
 
 
-async def market_answer(asked: RpcRequest, principal: Principal, *, token: str, body: bytes) -> RpcResponse:
+async def market_answer(request: RpcRequest, principal: Principal, *, token: str, body: bytes) -> RpcResponse:
     """Return a market's answer."""
-    status, words, url = await refusal_of(principal, HOST_KEYS[asked.namespace])
+    status, refusal, url = await refusal_of(principal, HOST_KEYS[request.namespace])
     if status:
-        return RpcResponse(status, words, TEXT, CORS)
-    _, words = await call_refusal(principal, body)
-    if words:
-        return RpcResponse(429, f"{words}\n", TEXT, CORS)
+        return RpcResponse(status, refusal, TEXT, CORS)
+    _, refusal = await call_refusal(principal, body)
+    if refusal:
+        return RpcResponse(429, f"{refusal}\n", TEXT, CORS)
     status, answer = await post_forward(
-        url, version=asked.version, body=body, token=token, namespace=asked.namespace
+        url, version=request.version, body=body, token=token, namespace=request.namespace
     )
     return RpcResponse(status, answer, headers=CORS)
 
@@ -139,7 +141,7 @@ def rpc(request: HttpRequest, version: str) -> HttpResponse:
     async def who(text: str, source: str) -> Principal:
         return await sync_to_async(principal_from_token)(text, source=source)
 
-    asked = RpcRequest(
+    rpc_request = RpcRequest(
         version=version,
         method=request.method or "",
         authorization=request.headers.get("Authorization", ""),
@@ -148,7 +150,7 @@ def rpc(request: HttpRequest, version: str) -> HttpResponse:
         source=request_source(request),
         length=length_of(request.headers.get("Content-Length", "")),
     )
-    answer = async_to_sync(post_answer)(asked, body, who)
+    answer = async_to_sync(post_answer)(rpc_request, body, who)
     return HttpResponse(
         answer.body, status=answer.status, content_type=answer.content_type, headers=answer.headers
     )

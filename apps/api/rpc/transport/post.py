@@ -19,7 +19,7 @@ from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import ARRIVAL_S, MEMORY, Overloaded
 from apps.api.rpc.services.market import NAMESPACE_HEADER
 from apps.api.rpc.transport.http import RpcRequest, RpcResponse, length_of, post_answer
-from apps.core.health import RETRY_AFTER_S, database_away_text
+from apps.core.health import RETRY_AFTER_S, database_unavailable_text
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
 from apps.core.middleware import REQUEST_ID
 from poolsite.wire.jsonrpc.messages import CODE_BUSY, RpcError, frame_write, reply_error
@@ -37,7 +37,7 @@ ROUTE: Final = "rpc"
 """The name of Django's route, under which requests are counted."""
 
 
-class Gone(Exception):
+class CallerLeft(Exception):
     """The caller left before its request was whole."""
 
 
@@ -55,12 +55,12 @@ class RpcPost:
             return
         began = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        given = headers.get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        header = headers.get("x-request-id", "")
+        request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 answer = await answer_to(request_read(scope, headers, path[1]), receive)
-            except Gone:
+            except CallerLeft:
                 return
             elapsed_s = time.perf_counter() - began
             REQUESTS.labels(scope["method"], ROUTE, str(answer.status)).inc()
@@ -91,7 +91,7 @@ def request_read(scope: dict[str, Any], headers: dict[str, str], version: str) -
     )
 
 
-async def answer_to(asked: RpcRequest, receive: Receive) -> RpcResponse:
+async def answer_to(request: RpcRequest, receive: Receive) -> RpcResponse:
     """Carry a request out.  Raises Gone."""
     with MEMORY.reservation() as reservation:
 
@@ -101,30 +101,30 @@ async def answer_to(asked: RpcRequest, receive: Receive) -> RpcResponse:
                 while True:
                     event = await receive()
                     if event["type"] == "http.disconnect":
-                        raise Gone
+                        raise CallerLeft
                     reservation.grow(owner, len(event.get("body", b"")))
                     parts.append(event.get("body", b""))
                     if not event.get("more_body"):
                         return b"".join(parts)
 
         try:
-            return await post_answer(asked, body, caller_cache().principal)
+            return await post_answer(request, body, caller_cache().principal)
         except Overloaded as error:
-            log.warning("rpc_overloaded", path=f"/rpc/{asked.version}", source=asked.source)
+            log.warning("rpc_overloaded", path=f"/rpc/{request.version}", source=request.source)
             return protocol_refused(503, error.reason, {"Retry-After": "1"})
         except TimeoutError:
-            words = f"the body did not arrive within {ARRIVAL_S:.0f} s"
-            return protocol_refused(408, words, {"Connection": "close"})
+            reason = f"the body did not arrive within {ARRIVAL_S:.0f} s"
+            return protocol_refused(408, reason, {"Connection": "close"})
         except (OperationalError, InterfaceError):
-            log.warning("database_away", path=f"/rpc/{asked.version}")
-            words = database_away_text()
-            refusal = {"code": "unavailable", "message": words, "field": ""}
+            log.warning("database_away", path=f"/rpc/{request.version}")
+            reason = database_unavailable_text()
+            refusal = {"code": "unavailable", "message": reason, "field": ""}
             return RpcResponse(503, frame_write(refusal), headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def protocol_refused(status: int, words: str, headers: dict[str, str]) -> RpcResponse:
+def protocol_refused(status: int, reason: str, headers: dict[str, str]) -> RpcResponse:
     """Refuse a request that was not read whole: nobody knows its number."""
-    refusal = RpcError(words, code=CODE_BUSY)
+    refusal = RpcError(reason, code=CODE_BUSY)
     return RpcResponse(status, frame_write(reply_error(None, refusal)), headers=headers)
 
 

@@ -33,7 +33,7 @@ class SocketState:
         async with self._lock:
             try:
                 await self._send({"type": "websocket.send", "text": text})
-            except (OSError, RuntimeError) as error:  # servers say a dead socket in either way
+            except (OSError, RuntimeError) as error:  # uvicorn raises either for a dead socket
                 self.is_open = False
                 raise Closed from error
 

@@ -62,13 +62,14 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
     receive = SOCKET_RATES.throttled(receive, tenant=principal.tenant_name)
     subprotocol = next(iter(scope.get("subprotocols") or []), None)
     version = scope["url_route"]["kwargs"]["version"]
-    named = headers.get("x-venus-api-namespace", "")
-    if named in HOST_KEYS:
-        await market_run(scope, receive, send, principal=principal, version=version, named=named, token=text)
+    namespace = headers.get("x-venus-api-namespace", "")
+    if namespace in HOST_KEYS:
+        await market_run(
+            scope, receive, send, principal=principal, version=version, namespace=namespace, token=text
+        )
         return
     await send({"type": "websocket.accept", "subprotocol": subprotocol})
-    namespace = NAMESPACES.get(named, "")
-    await session_run(principal, version, namespace, receive, send)
+    await session_run(principal, version, NAMESPACES.get(namespace, ""), receive, send)
 
 
 async def market_run(
@@ -78,17 +79,17 @@ async def market_run(
     *,
     principal: Principal,
     version: str,
-    named: str,
+    namespace: str,
     token: str,
 ) -> None:
     """Join the socket with a market's."""
-    status, words, url = await refusal_of(principal, HOST_KEYS[named])
-    if not status and (said := await rate_refusal(principal, "")):
-        status, words = 429, said
+    status, refusal, url = await refusal_of(principal, HOST_KEYS[namespace])
+    if not status and (over_limit := await rate_refusal(principal, "")):
+        status, refusal = 429, over_limit
     if status:
-        await handshake_refuse(scope, send, words, status=status)
+        await handshake_refuse(scope, send, refusal, status=status)
         return
-    market = await market_open(url, version=version, token=token, namespace=named)
+    market = await market_open(url, version=version, token=token, namespace=namespace)
     if market is None:
         await handshake_refuse(scope, send, "the market does not respond", status=502)
         return

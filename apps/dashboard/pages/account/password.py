@@ -62,7 +62,7 @@ def password(request: HttpRequest) -> HttpResponse:
         update_session_auth_hash(request, user)
         session_rekey(old=old, new=request.session.session_key or "")
         sessions_end(user, but=request.session.session_key or "")
-        access_change_publish()  # pages of the other sessions show nothing more
+        access_change_publish()  # closes the live sockets of the other sessions at once
         audit_record(
             principal=principal_of(user, source=client_ip(request)),
             action="person.password",

@@ -98,7 +98,7 @@ def guard_rows(data: PageData) -> list[GuardRow]:
     base_fee = 0 if data.head is None else int(data.head.base_fee)
     viewer = data.viewer
     guards = list(guards_visible(viewer))
-    # What others spent of a budget for everybody is not a tenant's to know.
+    # Spending under the pool's own guards would reveal what other tenants spend.
     own = {guard.pk for guard in guards if viewer.is_operator or guard.tenant_id == viewer.own_id}
     spent = guards_spent([guard for guard in guards if guard.pk in own], base_fee=base_fee, now=data.at)
     return [

@@ -113,7 +113,7 @@ def guard_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespon
         guard_remove(principal=viewer, guard=found)
     except (NotFound, ValidationError):
         raise Http404 from None
-    except DomainError:  # a tenant at the guard of everybody
+    except DomainError:  # a tenant may not edit the pool's guard
         raise Http404 from None
     if getattr(request, "htmx", False):
         data = PageData(viewer)

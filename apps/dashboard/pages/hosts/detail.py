@@ -129,7 +129,7 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
     if (remedy := versions_compare(worker.version)) not in row.does:
         parts.append(remedy)
     text = "; ".join(part for part in parts if part)
-    is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # an address: it has no capital
+    is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # a host name or address keeps its case
     return f"{text if is_name else text[:1].upper() + text[1:]}." if text else ""
 
 

@@ -109,7 +109,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
 
 @sign_in_required
 def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Give a message up, after a confirmation."""
+    """Mark a message failed, after a confirmation."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
     form = PageForm.of(request)

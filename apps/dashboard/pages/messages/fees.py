@@ -96,7 +96,7 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     if row.state == MessageState.UNFILLED:
         return fee_limits(request, viewer, row)
     if request.method != "POST" and row.state != MessageState.FILLED:
-        return redirect("message", key)  # its page says where it is
+        return redirect("message", key)  # it landed meanwhile: its page shows that
     if request.method == "POST" and "gas_premium" not in request.POST:
         return replace_at_once(request, viewer, row)
     form, offer = FeesForm.of(request), None

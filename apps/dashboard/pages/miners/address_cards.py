@@ -120,7 +120,7 @@ def control_rows(
         )
         for one in now.control
     ]
-    # Owner and worker may send for the miner as they are.
+    # The chain accepts owner and worker as senders without adding them as control addresses.
     there = {str(held[one].address) for one in (now.owner, now.worker, *now.control) if one in held}
     more = () if offered.is_searched else offered.choices
     rows += [ControlRow(one.value, one.label, one.value in chosen) for one in more if one.value not in there]

@@ -137,7 +137,8 @@ def adopt(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse
             plan = adoption_plan(miner, wanted=wanted, work=work)
             if plan.numbers:
                 return review(request, viewer, miner, plan, numbers=text)
-            adoption_begin(miner, wanted=wanted, work=work, by=viewer)  # it says why there is none
+            # Called for its refusal: it raises the reason why nothing can be adopted.
+            adoption_begin(miner, wanted=wanted, work=work, by=viewer)
     return form_render(
         request,
         viewer,

@@ -131,7 +131,7 @@ def verdict_of(data: PageData) -> Verdict:
 
 
 def disputable_text(data: PageData) -> str:
-    """Say for how long a landed proof can be disputed."""
+    """Return for how long a landed proof can be disputed."""
     if data.network is None:
         return ""
     window = data.network.dispute_window

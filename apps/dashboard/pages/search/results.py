@@ -127,7 +127,7 @@ def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
     if is_uuid(text):
         rows = rows.filter(uuid=text)
     elif asked is not None:
-        # By the miners that are seen: a number alone has no index.
+        # With the miners' keys: only (miner, number) has an index, a number alone would scan.
         seen = [miner.pk for miner in data.miners if asked["miner"] in (None, str(miner.actor_id))]
         rows = rows.filter(miner__in=seen, number=int(asked["number"]))
     else:

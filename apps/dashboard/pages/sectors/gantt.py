@@ -67,7 +67,7 @@ def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[
     """Each stage ends with its event; the present one is open to now."""
     spans, since = [], sector.created_at
     for event in events:
-        # Files that were removed, a change of how long it lives: no stage ended.
+        # File removals and extensions are events too, but end no stage.
         if (not event.stage and not event.to_state) or event.event in ENDS:
             continue
         row = STAGES.get(event.stage, event.stage) or STAGES[sector.stage]

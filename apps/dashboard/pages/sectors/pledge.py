@@ -60,7 +60,8 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
         raise Http404
     choices = picker(viewer, "miner", value=(request.POST or request.GET).get("miner", ""))
     asked = request.GET.get("miner", "")
-    if len(choices.choices) == 1 and not choices.is_searched:  # nothing to choose wrongly
+    # The only miner is preselected: no other can be meant.
+    if len(choices.choices) == 1 and not choices.is_searched:
         asked = asked or choices.choices[0].value
     form = PledgeForm.of(request, miner=asked)
     if form.is_valid():

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from apps.api import job_wait
 from apps.api.job_wait import JobWait
-from apps.core.handler import THREADS_KEPT, RequestHandler
+from apps.core.handler import IDLE_THREADS_MAX, RequestHandler
 from tests import factories
 from tests.people import token
 
@@ -30,7 +30,7 @@ PATIENCE_S = 300.0
 def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobWait]:
     """The wrapper over Django."""
     monkeypatch.setattr(job_wait, "WAIT_S", WAIT_S)
-    monkeypatch.setattr(job_wait, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(job_wait, "POLL_S", 0.05)
     handler = RequestHandler()
     yield JobWait(handler)
     handler.close()
@@ -135,11 +135,11 @@ async def test_a_job_of_another_kind_or_tenant_wakes_nobody(
 
 
 async def test_many_hosts_wait_without_a_thread(app: JobWait) -> None:
-    hosts = [await a_host() for _ in range(3 * THREADS_KEPT)]
+    hosts = [await a_host() for _ in range(3 * IDLE_THREADS_MAX)]
     asking = [asyncio.create_task(host.asks(app)) for host in hosts]
     await held(app, len(hosts))
 
-    assert len(app.handler._free) <= THREADS_KEPT
+    assert len(app.handler._free) <= IDLE_THREADS_MAX
     app.end()  # as a process that stops does
 
     assert {answer["is_free"] for answer in await asyncio.gather(*asking)} == {False}

@@ -268,7 +268,7 @@ def test_who_comes_is_served_as_soon_as_the_database_answers(monkeypatch: pytest
         call = Call(watch)
         await asyncio.sleep(0)
         for one in watch.waiting:
-            one.look_since -= 60
+            one.check_after -= 60
         assert (await call.answer())[0] == 503
         begun = asyncio.get_running_loop().time()
         while watch.is_hanging:

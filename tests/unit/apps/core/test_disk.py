@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from apps.core import disk
 from apps.core.disk import DiskFull, DiskLevel, disk_require, disk_sample, disk_space, hours_left
-from apps.core.health import database_away
+from apps.core.health import database_unavailable
 
 GIB = 2**30
 
@@ -83,7 +83,7 @@ def test_samples_are_taken_once_a_minute_and_kept_for_hours(free: Any) -> None:
 def test_a_database_on_a_full_disk_is_answered_with_what_to_do(free: Any) -> None:
     free(1 << 20)
 
-    answer = database_away(HttpRequest())
+    answer = database_unavailable(HttpRequest())
 
     assert answer.status_code == 503
     assert "is full" in answer.content.decode()
@@ -92,9 +92,9 @@ def test_a_database_on_a_full_disk_is_answered_with_what_to_do(free: Any) -> Non
 
 def test_browser_gets_a_page_that_asks_again_unless_it_sent_a_form(free: Any, rf: Any) -> None:
     free(50 << 30)
-    asked = database_away(rf.get("/sectors/?state=paused", HTTP_ACCEPT="text/html")).content.decode()
-    sent = database_away(rf.post("/send/", HTTP_ACCEPT="text/html")).content.decode()
-    fragment = database_away(rf.get("/sectors/", HTTP_ACCEPT="text/html", HTTP_HX_REQUEST="true"))
+    asked = database_unavailable(rf.get("/sectors/?state=paused", HTTP_ACCEPT="text/html")).content.decode()
+    sent = database_unavailable(rf.post("/send/", HTTP_ACCEPT="text/html")).content.decode()
+    fragment = database_unavailable(rf.get("/sectors/", HTTP_ACCEPT="text/html", HTTP_HX_REQUEST="true"))
 
     assert "The database is restarting" in asked
     assert 'http-equiv="refresh"' in asked

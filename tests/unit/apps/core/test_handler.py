@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import path
 
-from apps.core.handler import THREADS_KEPT, RequestHandler, RequestThread
+from apps.core.handler import IDLE_THREADS_MAX, RequestHandler, RequestThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ async def test_one_request_after_the_other_has_the_same_session(handler: Request
 
 
 async def test_requests_at_once_have_sessions_of_their_own_and_few_are_kept(handler: RequestHandler) -> None:
-    count = THREADS_KEPT + 2
+    count = IDLE_THREADS_MAX + 2
     tasks = [asyncio.create_task(Caller("/waiting").ask(handler)) for _ in range(count)]
     await begun(count)
     GO_ON.set()
@@ -101,7 +101,7 @@ async def test_requests_at_once_have_sessions_of_their_own_and_few_are_kept(hand
     answers = await asyncio.gather(*tasks)
 
     assert len(set(answers)) == count
-    assert len(handler._free) == THREADS_KEPT
+    assert len(handler._free) == IDLE_THREADS_MAX
 
 
 async def test_thread_of_an_aborted_request_stays_busy_until_its_view_ends(
@@ -127,7 +127,7 @@ async def test_thread_of_an_aborted_request_is_reused_after_its_view_ends(
 ) -> None:
     thread = RequestThread()
     thread.submit(GO_ON.wait, 10)
-    handler._give_back(thread)
+    handler._release_thread(thread)
 
     assert not handler._free
     GO_ON.set()

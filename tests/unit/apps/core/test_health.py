@@ -16,7 +16,7 @@ from apps.api import metrics
 from apps.core import health
 from apps.core.disk import DiskSpace
 from apps.core.liveness import heartbeat_send
-from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware, path_redacted
+from apps.core.middleware import CONTENT_POLICY, DatabaseUnavailableMiddleware, path_redacted
 
 
 def test_a_process_that_answers_is_healthy_without_asking_anyone(client: Client) -> None:
@@ -101,7 +101,7 @@ def test_the_servers_time_and_queries_are_told_where_wanted(settings: Any, pool_
 def test_a_database_that_restarts_asks_callers_to_come_back() -> None:
     request = RequestFactory().get("/api/v1/miners")
 
-    middleware = DatabaseAwayMiddleware(lambda _: HttpResponse())
+    middleware = DatabaseUnavailableMiddleware(lambda _: HttpResponse())
 
     answer = middleware.process_exception(request, OperationalError("gone"))
 

@@ -25,8 +25,8 @@ WITHIN_S = 60
 def made() -> Iterator[Callable[..., TaskThreads]]:
     rows: list[TaskThreads] = []
 
-    def make(*, rest_s: float = 600, patience_s: float = 0.0) -> TaskThreads:
-        rows.append(TaskThreads(MOST, rest_s=rest_s, patience_s=patience_s))
+    def make(*, idle_s: float = 600, patience_s: float = 0.0) -> TaskThreads:
+        rows.append(TaskThreads(MOST, idle_s=idle_s, patience_s=patience_s))
         return rows[-1]
 
     yield make
@@ -51,7 +51,7 @@ def busy(threads: TaskThreads, count: int) -> tuple[threading.Event, list[Future
 
 def all_rest(threads: TaskThreads) -> bool:
     time.sleep(0.01)
-    return len(threads._resting) == len(threads._threads)
+    return len(threads._idle) == len(threads._threads)
 
 
 def test_one_after_the_other_one_thread_does_all(made: Callable[..., TaskThreads]) -> None:
@@ -81,7 +81,7 @@ def test_no_more_than_the_limit_and_the_rest_in_its_turn(made: Callable[..., Tas
 
 @pytest.mark.django_db(transaction=True)
 def test_threads_that_rest_long_end_with_their_sessions(made: Callable[..., TaskThreads]) -> None:
-    threads = made(rest_s=0.2)
+    threads = made(idle_s=0.2)
     links = []
 
     def ask() -> None:
@@ -141,7 +141,7 @@ def test_at_the_end_what_runs_is_waited_for_and_the_rest_is_not(made: Callable[.
 
 
 def test_tasks_from_many_sides_are_all_done(made: Callable[..., TaskThreads]) -> None:
-    threads = made(rest_s=0.001)
+    threads = made(idle_s=0.001)
     done: list[int] = []
 
     def give() -> None:

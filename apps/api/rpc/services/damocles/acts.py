@@ -86,9 +86,6 @@ def finalize_sector(call: Call, name: SectorName) -> None:
     damocles_sector_finalize(call.principal, name=name, now=clock.now())
 
 
-# Over proven sectors
-
-
 def sector_set_for_rebuild(call: Call, name: SectorName, _options: Json) -> bool:
     """Have the pool's own hosts make a lost replica again; what bytes there are it knows itself.
 
@@ -122,9 +119,6 @@ def simulate_wd_post(
         raise RpcError("no chain head is known yet")
     miner = miner_get(call.principal, str(address))
     deadline_dry_run(miner, index=deadline, principal=call.principal, context=context, only=partition)
-
-
-# Workers
 
 
 def worker_ping_info_remove(call: Call, name: str) -> None:

@@ -26,7 +26,7 @@ SECTORS_MAX: Final = 100_000
 """Sectors of one list: a partition has 2,349 of 32 GiB, a proof several partitions."""
 
 
-def whole(value: Json) -> int:
+def unsigned(value: Json) -> int:
     """Read a number that is not negative and fits a database's."""
     found = number(value)
     if not 0 <= found < 2**63:
@@ -39,7 +39,7 @@ def short(value: Json) -> str:
     return "" if value is None else text(value)[:TEXT_MAX]
 
 
-def named(value: Json) -> str:
+def short_name(value: Json) -> str:
     """Read a name."""
     found = text(value)
     if len(found) > NAME_MAX:
@@ -71,7 +71,7 @@ def digest(value: Json) -> bytes:
 def sector_name(value: Json) -> SectorName:
     """Read an abi.SectorID."""
     found = fields(value)
-    return SectorName(whole(found.get("miner")), whole(found.get("number")))
+    return SectorName(unsigned(found.get("miner")), unsigned(found.get("number")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +85,15 @@ class Allocated:
 def allocated(value: Json) -> Allocated:
     """Read an AllocatedSector."""
     found = fields(value)
-    return Allocated(sector_name(found.get("id")), whole(found.get("prooftype")))
+    return Allocated(sector_name(found.get("id")), unsigned(found.get("prooftype")))
 
 
-def wanted(value: Json) -> Wanted:
+def sector_spec(value: Json) -> Wanted:
     """Read an AllocateSectorSpec."""
     found = fields(value)
     return Wanted(
-        miners=tuple(map(whole, listed(found.get("allowedminers")))),
-        proof_types=tuple(map(whole, listed(found.get("allowedprooftypes")))),
+        miners=tuple(map(unsigned, listed(found.get("allowedminers")))),
+        proof_types=tuple(map(unsigned, listed(found.get("allowedprooftypes")))),
     )
 
 
@@ -106,7 +106,7 @@ def precommitted(value: Json) -> PreCommitted:
         comm_r=digest(found.get("commr")),
         comm_d=digest(found.get("commd")),
         ticket=digest(ticket.get("ticket")),
-        ticket_epoch=whole(ticket.get("epoch")),
+        ticket_epoch=unsigned(ticket.get("epoch")),
     )
 
 
@@ -121,10 +121,10 @@ def reported(value: Json) -> Reported:
     worker, change = fields(found.get("worker")), fields(found.get("statechange"))
     failure = fields(found["failure"]) if found.get("failure") is not None else {}
     return Reported(
-        instance=named(worker.get("instance")),
+        instance=short_name(worker.get("instance")),
         location=short(worker.get("location")),
-        step=named(change.get("next")),
-        failure_level=named(failure["level"]) if failure else "",
+        step=short_name(change.get("next")),
+        failure_level=short_name(failure["level"]) if failure else "",
         failure=short(failure.get("desc")),
     )
 
@@ -132,26 +132,26 @@ def reported(value: Json) -> Reported:
 def ping(value: Json) -> Ping:
     """Read a WorkerInfo."""
     found = fields(value)
-    name, dest = named(found.get("name") or ""), short(found.get("dest"))
+    name, dest = short_name(found.get("name") or ""), short(found.get("dest"))
     if not name:
         raise BadParam("worker name is required")
     if not dest:
         raise BadParam("worker dest is required")
     summary = fields(found["summary"]) if found.get("summary") is not None else {}
-    threads, empty = whole(summary.get("threads") or 0), summary.get("empty")
+    threads, empty = unsigned(summary.get("threads") or 0), summary.get("empty")
     return Ping(
         name=name,
         version=short(found.get("version")),
         threads=threads,
-        errors=whole(summary.get("errors") or 0),
-        busy=None if empty is None else max(threads - whole(empty), 0),
+        errors=unsigned(summary.get("errors") or 0),
+        busy=None if empty is None else max(threads - unsigned(empty), 0),
         dest=dest,
     )
 
 
 def names(value: Json) -> list[str]:
     """Read names of stores."""
-    return [named(one) for one in listed(value)]
+    return [short_name(one) for one in listed(value)]
 
 
 def tipset(value: Json) -> str:
@@ -177,13 +177,13 @@ def record(value: Json) -> dict[str, Any]:
 
 SECTOR: Final = Param("*abi.SectorID", sector_name)
 ALLOCATED: Final = Param("*core.AllocatedSector", allocated)
-SPEC: Final = Param("*core.AllocateSectorSpec", wanted)
+SPEC: Final = Param("*core.AllocateSectorSpec", sector_spec)
 PRECOMMIT: Final = Param("*core.PreCommitOnChainInfo", precommitted)
 PROOF: Final = Param("*core.ProofOnChainInfo", proof)
 REPORT: Final = Param("*core.ReportStateReq", reported)
 PING: Final = Param("*core.WorkerInfo", ping)
-COUNT: Final = Param("*uint64", whole)
-NAME: Final = Param("*string", named)
+COUNT: Final = Param("*uint64", unsigned)
+NAME: Final = Param("*string", short_name)
 REASON: Final = Param("*string", short)
 NAMES: Final = Param("*[]string", names)
 TIPSET: Final = Param("*types.TipSetKey", tipset)

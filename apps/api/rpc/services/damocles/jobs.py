@@ -29,12 +29,9 @@ PIECES_MAX: Final = 100_000
 """Of one sector."""
 
 
-# What is asked
-
-
-def snap_up_wanted(value: Json) -> Wanted:
+def snap_up_spec(value: Json) -> Wanted:
     """Read an AllocateSnapUpSpec; which pieces go in is the console's choice."""
-    return forms.wanted(fields(value).get("sector") or {})
+    return forms.sector_spec(fields(value).get("sector") or {})
 
 
 def updated(value: Json) -> Updated:
@@ -49,16 +46,13 @@ def updated(value: Json) -> Updated:
     )
 
 
-SNAP_UP: Final = Param("*core.AllocateSnapUpSpec", snap_up_wanted)
+SNAP_UP: Final = Param("*core.AllocateSnapUpSpec", snap_up_spec)
 UPDATED: Final = Param("*core.SnapUpOnChainInfo", updated)
 
 
-# Snap-ups and rebuilds
-
-
-def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
+def allocate_snap_up(call: Call, spec: Wanted) -> Json:
     """Return a committed sector with the pieces that go into it; null while there is none."""
-    found = snap_up_allocate(call.principal, wanted=wanted, now=clock.now())
+    found = snap_up_allocate(call.principal, wanted=spec, now=clock.now())
     if found is None:
         return None
     sector = found.given.sector
@@ -72,13 +66,13 @@ def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
 
 def submit_snap_up(call: Call, name: SectorName, made: Updated) -> Json:
     """Accept an updated replica with its proof, once a prover has checked its files."""
-    result, words = snap_up_submit(call.principal, name=name, made=made, now=clock.now())
-    return {"Res": int(result), "Desc": words or None}
+    result, reason = snap_up_submit(call.principal, name=name, made=made, now=clock.now())
+    return {"Res": int(result), "Desc": reason or None}
 
 
-def allocate_rebuild(call: Call, wanted: Wanted) -> Json:
+def allocate_rebuild(call: Call, spec: Wanted) -> Json:
     """Return a sector whose replica was lost, with what it was made of; null while there is none."""
-    found = rebuild_allocate(call.principal, wanted=wanted, now=clock.now())
+    found = rebuild_allocate(call.principal, wanted=spec, now=clock.now())
     if found is None:
         return None
     sector, inputs = found.given.sector, found.given.inputs
@@ -113,22 +107,19 @@ def _ticket(inputs: SealInputs) -> Json:
     return {"Ticket": answers.b64(inputs.ticket or b""), "Epoch": inputs.ticket_epoch or 0}
 
 
-# Unsealing
-
-
-def allocate_unseal(call: Call, wanted: Wanted) -> Json:
+def allocate_unseal(call: Call, spec: Wanted) -> Json:
     """Return a piece that is to be unsealed; null while there is none."""
-    found = unseal_allocate(call.principal, wanted=wanted, now=clock.now())
+    found = unseal_allocate(call.principal, wanted=spec, now=clock.now())
     if found is None:
         return None
-    given, cid = found
-    inputs = given.inputs
+    job, cid = found
+    inputs = job.inputs
     return {
-        "Sector": answers.allocated_form(given.sector),
+        "Sector": answers.allocated_form(job.sector),
         "PieceCid": {"/": cid},
         "Offset": inputs.offset,
         "Size": inputs.num_bytes,
-        "PrivateInfo": {"AccessInstance": given.sector.store},
+        "PrivateInfo": {"AccessInstance": job.sector.store},
         "Ticket": _ticket(inputs),
         "CommD": [*(inputs.comm_d or b"")],
         "Dest": [],

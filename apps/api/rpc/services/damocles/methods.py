@@ -85,32 +85,32 @@ if TYPE_CHECKING:
 SCOPE: Final = "sealer"
 
 
-def _gone_coded(handler: Callable[..., Any]) -> Callable[..., Any]:
+def _with_gone_code(handler: Callable[..., Any]) -> Callable[..., Any]:
     """Return a handler whose answer on a sector that is over has the code that a worker knows."""
 
     @wraps(handler)
     def answer(*args: Any) -> Any:
         try:
             return handler(*args)
-        except SectorGone as gone:
-            raise RpcError(gone.reason, code=SECTOR_GONE) from gone
+        except SectorGone as error:
+            raise RpcError(error.reason, code=SECTOR_GONE) from error
 
     return answer
 
 
-def allocate_sector(call: Call, wanted: Wanted) -> Json:
+def allocate_sector(call: Call, spec: Wanted) -> Json:
     """Return a pledged sector; null while there is none."""
-    return next(iter(allocate_sectors(call, wanted, 1)), None)
+    return next(iter(allocate_sectors(call, spec, 1)), None)
 
 
-def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
+def allocate_sectors(call: Call, spec: Wanted, count: int) -> list[Json]:
     """Return several pledged sectors."""
     if count < 1:
         raise RpcError("at least one sector is allocated each call")
-    asked = replace(wanted, count=min(count, BATCH_MAX))
+    limited = replace(spec, count=min(count, BATCH_MAX))
     return [
         answers.allocated_form(one)
-        for one in damocles_allocate(call.principal, wanted=asked, now=clock.now())
+        for one in damocles_allocate(call.principal, wanted=limited, now=clock.now())
     ]
 
 
@@ -129,16 +129,16 @@ def assign_ticket(call: Call, name: SectorName) -> Json:
 def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew: bool) -> Json:
     """Store the commitments of a replica for its pre-commit."""
     made = replace(made, seal_proof=one.seal_proof)
-    result, words = damocles_precommit_submit(
+    result, reason = damocles_precommit_submit(
         call.principal, name=one.name, made=made, anew=anew, now=clock.now()
     )
-    return {"Res": int(result), "Desc": words or None}
+    return {"Res": int(result), "Desc": reason or None}
 
 
 def poll_pre_commit_state(call: Call, name: SectorName) -> Json:
     """Return where the pre-commit is."""
-    state, words = precommit_status_read(call.principal, name=name, now=clock.now())
-    return {"State": int(state), "Desc": words or None}
+    state, reason = precommit_status_read(call.principal, name=name, now=clock.now())
+    return {"State": int(state), "Desc": reason or None}
 
 
 def submit_persisted(call: Call, name: SectorName, store: str) -> bool:
@@ -170,20 +170,20 @@ def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
 
 def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json:
     """Store the sector's proof for its commit."""
-    result, words = damocles_proof_submit(call.principal, name=name, proof=proof, anew=anew, now=clock.now())
-    return {"Res": int(result), "Desc": words or None}
+    result, reason = damocles_proof_submit(call.principal, name=name, proof=proof, anew=anew, now=clock.now())
+    return {"Res": int(result), "Desc": reason or None}
 
 
 def poll_proof_state(call: Call, name: SectorName) -> Json:
     """Return where the commit is."""
-    state, words = proof_status_read(call.principal, name=name, now=clock.now())
-    return {"State": int(state), "Desc": words or None}
+    state, reason = proof_status_read(call.principal, name=name, now=clock.now())
+    return {"State": int(state), "Desc": reason or None}
 
 
 def report_state(call: Call, name: SectorName, reported: Reported) -> Json:
     """Store a worker's report; Finalized has it wipe the sector."""
-    take = job_report if job_is_named(call.principal, name=name) else damocles_report
-    is_over, why = take(call.principal, name=name, reported=reported, now=clock.now())
+    report = job_report if job_is_named(call.principal, name=name) else damocles_report
+    is_over, why = report(call.principal, name=name, reported=reported, now=clock.now())
     return {"Id": answers.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
 
 
@@ -231,7 +231,7 @@ def get_info(call: Call, miner_id: int) -> Json:
 
 
 def _row(handler: Callable[..., Any], *params: Param, optional: int = 0) -> RpcMethod:
-    return RpcMethod("write", _gone_coded(handler), params, optional=optional, scope=SCOPE)
+    return RpcMethod("write", _with_gone_code(handler), params, optional=optional, scope=SCOPE)
 
 
 METHODS: Final[dict[str, RpcMethod]] = {

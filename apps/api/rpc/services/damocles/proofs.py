@@ -15,7 +15,7 @@ from apps.api.rpc.services.damocles.forms import (
     REASON,
     SECTORS_MAX,
     listed,
-    whole,
+    unsigned,
 )
 from apps.core import clock
 from apps.sectors.policy import sealing_policy
@@ -53,12 +53,12 @@ class Output:
     faults: tuple[int, ...] = ()
 
 
-def wanted(value: Json) -> ProofsWanted:
+def proofs_spec(value: Json) -> ProofsWanted:
     """Read an AllocateWdPoStJobSpec; types of proof that are not known are nobody's here."""
     found = fields(value)
     names = [text(one) for one in listed(found.get("allowedprooftypes"))]
     return ProofsWanted(
-        miners=tuple(map(whole, listed(found.get("allowedminers")))),
+        miners=tuple(map(unsigned, listed(found.get("allowedminers")))),
         post_proofs=tuple(POST_PROOFS.get(name, -1) for name in names),
     )
 
@@ -69,7 +69,7 @@ def output(value: Json) -> Output:
         return Output()
     found = fields(value)
     proofs = b"".join(map(_octets, listed(found.get("proofs"))))
-    return Output(proofs, tuple(map(whole, listed(found.get("faults"), most=SECTORS_MAX))))
+    return Output(proofs, tuple(map(unsigned, listed(found.get("faults"), most=SECTORS_MAX))))
 
 
 def _octets(value: Json) -> bytes:
@@ -80,14 +80,14 @@ def _octets(value: Json) -> bytes:
     return bytes(value)
 
 
-WANTED: Final = Param("core.AllocateWdPoStJobSpec", wanted)
+PROOFS_SPEC: Final = Param("core.AllocateWdPoStJobSpec", proofs_spec)
 OUTPUT: Final = Param("*core.WdPoStOutput", output)
 
 
 def allocate(call: Call, spec: ProofsWanted, count: int, worker: str) -> list[Json]:
     """Lease proofs to a worker."""
-    given = proofs_claim(call.principal, wanted=spec, count=count, name=worker, now=clock.now())
-    return [{"Id": one.id, "Input": input_form(one)} for one in given]
+    claimed = proofs_claim(call.principal, wanted=spec, count=count, name=worker, now=clock.now())
+    return [{"Id": one.id, "Input": input_form(one)} for one in claimed]
 
 
 def heartbeat(call: Call, names: list[str], worker: str) -> None:
@@ -125,7 +125,7 @@ def input_form(one: ProofJob) -> Json:
     return {
         "Sectors": [
             {
-                "SectorId": sector.number,  # a number here, unlike everywhere else
+                "SectorId": sector.number,  # the worker's struct has a bare number here, an object elsewhere
                 "CommR": [*sector.comm_r],
                 "Upgrade": sector.is_upgraded,
                 "Accesses": {"SealedFile": sector.store, "CacheDir": sector.store},
@@ -174,7 +174,7 @@ def _seconds(moment: datetime | None) -> int:
 
 
 PROOFS: Final[dict[str, RpcMethod]] = {
-    "Venus.WdPoStAllocateJobs": RpcMethod("write", allocate, (WANTED, COUNT, NAME), scope=SCOPE),
+    "Venus.WdPoStAllocateJobs": RpcMethod("write", allocate, (PROOFS_SPEC, COUNT, NAME), scope=SCOPE),
     "Venus.WdPoStHeartbeatJobs": RpcMethod("write", heartbeat, (NAMES, NAME), scope=SCOPE),
     "Venus.WdPoStFinishJob": RpcMethod("write", finish, (NAME, OUTPUT, REASON), scope=SCOPE),
     "Venus.WdPoStAllJobs": RpcMethod("read", all_jobs),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, whole
+from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, unsigned
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
@@ -28,8 +28,8 @@ CANDIDATES_MAX: Final = 1_000
 """Sectors of one answer, those that live longest."""
 
 
-def _whole_or_none(value: Json) -> int | None:
-    return None if value is None else whole(value)
+def _unsigned_or_none(value: Json) -> int | None:
+    return None if value is None else unsigned(value)
 
 
 def proving_sector_info(call: Call, name: SectorName) -> Json:
@@ -77,8 +77,8 @@ def snap_up_pre_fetch(call: Call, miner_id: int, deadline: int | None) -> Json:
     found = _candidates(call, miner_id)
     if deadline is not None and deadline >= len(found):
         raise RpcError(f"prefetch: there is no deadline {deadline}")
-    wanted = found if deadline is None else [found[deadline]]
-    return {"Total": sum(map(len, wanted)), "Diff": 0}
+    counted = found if deadline is None else [found[deadline]]
+    return {"Total": sum(map(len, counted)), "Diff": 0}
 
 
 def unseal_piece(call: Call, name: SectorName, cid: str, _offset: int, _size: int, _dest: str) -> Json:
@@ -93,6 +93,8 @@ def unseal_piece(call: Call, name: SectorName, cid: str, _offset: int, _size: in
 PROVEN: Final[dict[str, RpcMethod]] = {
     "Venus.ProvingSectorInfo": RpcMethod("read", proving_sector_info, (SECTOR,)),
     "Venus.SnapUpCandidates": RpcMethod("read", snap_up_candidates, (COUNT,)),
-    "Venus.SnapUpPreFetch": RpcMethod("read", snap_up_pre_fetch, (COUNT, Param("*uint64", _whole_or_none))),
+    "Venus.SnapUpPreFetch": RpcMethod(
+        "read", snap_up_pre_fetch, (COUNT, Param("*uint64", _unsigned_or_none))
+    ),
     "Venus.UnsealPiece": RpcMethod("read", unseal_piece, (SECTOR, CID, COUNT, COUNT, Param("*string", text))),
 }

@@ -35,9 +35,6 @@ def version(_call: Call) -> str:
     return MANAGER_VERSION
 
 
-# Sectors
-
-
 def _check(side: str) -> None:
     if side not in list(SectorSide):
         raise RpcError(f"unexpected sector state: {side}")
@@ -93,12 +90,9 @@ def import_sector(call: Call, side: str, record: dict[str, Any], override: bool)
 def sector_indexer_find(call: Call, index: str, name: SectorName) -> Json:
     """Show the store of a sector's files, of its replica or of the one with data."""
     sector = sector_find(call.principal, name=name)
-    is_asked = (sector.key_comm_r is not None) == (index == "upgrade")
-    store = sector.store if is_asked else ""
+    is_indexed = (sector.key_comm_r is not None) == (index == "upgrade")
+    store = sector.store if is_indexed else ""
     return {"Found": bool(store), "Instance": {"SealedFile": store, "CacheDir": store}}
-
-
-# Stores
 
 
 def store_list(call: Call) -> list[Json]:
@@ -112,9 +106,6 @@ def store_list(call: Call) -> list[Json]:
 def store_release_reserved(call: Call, name: SectorName) -> bool:
     """Release what is kept free for a sector; whether anything was."""
     return damocles_release(call.principal, name=name, now=clock.now())
-
-
-# Randomness
 
 
 def get_ticket(call: Call, key: str, epoch: int, miner_id: int) -> Json:

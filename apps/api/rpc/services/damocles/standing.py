@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, whole
+from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, unsigned
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
@@ -33,9 +33,6 @@ CHECK_S: Final = 30
 """Batches are looked at with each head."""
 
 
-# Workers
-
-
 def worker_ping_info(call: Call, name: str) -> Json:
     """Show what a worker told last; null for one that never did."""
     return next((_ping_form(one) for one in damocles_hosts(call.principal) if one.name == name), None)
@@ -48,26 +45,23 @@ def worker_ping_infos(call: Call) -> list[Json]:
 
 def _ping_form(worker: Worker) -> Json:
     """Write a WorkerPingInfo, of the process that pinged last where there are several of the name."""
-    told: dict[str, Any] = max(worker.hardware.get(PINGS, {}).values(), key=lambda one: one["at"], default={})
-    threads, busy = told.get("threads", 0), told.get("busy")
+    ping: dict[str, Any] = max(worker.hardware.get(PINGS, {}).values(), key=lambda one: one["at"], default={})
+    threads, busy = ping.get("threads", 0), ping.get("busy")
     summary = {
         "Threads": threads,
         "Empty": 0 if busy is None else threads - busy,
         "Paused": 0,
         "Running": busy or 0,
         "Waiting": 0,
-        "Errors": told.get("errors", 0),
+        "Errors": ping.get("errors", 0),
     }
     info = {
         "Name": worker.name,
-        "Dest": told.get("dest", ""),
+        "Dest": ping.get("dest", ""),
         "Version": worker.version,
         "Summary": summary,
     }
     return {"Info": info, "LastPing": int(worker.seen_at.timestamp())}
-
-
-# Sectors
 
 
 def sealed(value: Json) -> dict[int, bytes | None]:
@@ -75,7 +69,7 @@ def sealed(value: Json) -> dict[int, bytes | None]:
     found: dict[int, bytes | None] = {}
     for one in listed(value, most=SECTORS_MAX):
         info = fields(one)
-        found[whole(info.get("sectornumber"))] = _comm_r(info.get("sealedcid"))
+        found[unsigned(info.get("sectornumber"))] = _comm_r(info.get("sealedcid"))
     return found
 
 
@@ -95,18 +89,15 @@ def check_provable(
     call: Call,
     miner_id: int,
     _post_proof: Json,
-    wanted: dict[int, bytes | None],
+    sectors: dict[int, bytes | None],
     is_strict: bool,
     checks_state: bool = False,
 ) -> Json:
     """Return which sectors could not be proved now, and why."""
     miner = miner_get(call.principal, f"f0{miner_id}")
-    asked = wanted if checks_state else dict.fromkeys(wanted)
-    found = unprovable(call.principal, miner, asked, is_strict=is_strict, now=clock.now())
+    checked = sectors if checks_state else dict.fromkeys(sectors)
+    found = unprovable(call.principal, miner, checked, is_strict=is_strict, now=clock.now())
     return {str(number): why for number, why in found.items()}
-
-
-# Settings
 
 
 def get_miner_config(call: Call, miner_id: int) -> Json:
@@ -174,9 +165,15 @@ def config_form(miner: Miner, *, policy: SealingPolicy, network: Network) -> Jso
 
 def duration(seconds: float) -> str:
     """Write a duration as Go does."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, seconds_left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
+    return (
+        f"{hours}h{minutes}m{seconds_left}s"
+        if hours
+        else f"{minutes}m{seconds_left}s"
+        if minutes
+        else f"{seconds_left}s"
+    )
 
 
 STANDING: Final[dict[str, RpcMethod]] = {

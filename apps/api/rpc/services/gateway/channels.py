@@ -53,7 +53,7 @@ async def listen(call: Call, provider: Provider) -> AsyncIterator[Json]:
     """Yield a provider's events to its channel; it belongs to this socket alone."""
     providers, channels = providers_of(call), provider.hub.channels
     name = call.principal.tenant_name
-    if channels[name] >= CHANNELS_MAX:  # many asked at once
+    if channels[name] >= CHANNELS_MAX:  # the check at registration was passed by many calls at once
         return
     channels[name] += 1
     providers[provider.id] = provider

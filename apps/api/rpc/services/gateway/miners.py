@@ -86,7 +86,8 @@ async def channels_end(sockets: Collection[SocketState]) -> None:
     for provider in held:
         if owners.get(provider.actor_id) != provider.principal.own_id:
             log.info("miner_channel_ended", miner=provider.actor_id, account=provider.principal.tenant_name)
-            provider.hub.spawn(provider.end())  # one that reads slowly holds up no other
+            # In a task: a provider that reads slowly must not delay the others.
+            provider.hub.spawn(provider.end())
 
 
 async def compute_proof(

@@ -49,13 +49,13 @@ def operator_check(call: Call, method: str) -> None:
 
 def signer_check(call: Call, address: Address) -> str:
     """Return the address as text if the caller may use it.  Raises NotAllowed with sophon-auth's words."""
-    words = address_format(address)
-    if not call.principal.is_operator and not sender_allowed(call.principal.tenant_id, words):
+    text = address_format(address)
+    if not call.principal.is_operator and not sender_allowed(call.principal.tenant_id, text):
         user = call.principal.tenant_name
-        raise NotAllowed(f"signer {words} not exist in user {user}: permission deny")
-    if not call.principal.may_sign_with(words):
-        raise NotAllowed(f"the token may not use the signer {words}")
-    return words
+        raise NotAllowed(f"signer {text} not exist in user {user}: permission deny")
+    if not call.principal.may_sign_with(text):
+        raise NotAllowed(f"the token may not use the signer {text}")
+    return text
 
 
 def sender_check(call: Call, address: Address) -> str:

@@ -23,7 +23,7 @@ def time_text(value: datetime) -> str:
     """Write RFC 3339 in UTC as Go does: no zeros at the end of the fraction."""
     words, _, fraction = (
         value.replace(tzinfo=None).isoformat().partition(".")
-    )  # strftime takes ten times as long
+    )  # by hand: strftime takes ten times as long
     fraction = fraction.rstrip("0")
     return f"{words}.{fraction}Z" if fraction else f"{words}Z"
 

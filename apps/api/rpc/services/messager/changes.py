@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def replace_message(call: Call, params: Replacement) -> dict[str, str]:
     """Sign again with other fees, publish, and give the new CID."""
     row = message_called(call, params.id, "found message {}")
-    new = message_replace(
+    replacement = message_replace(
         message=row,
         fees=params.fees,
         client=chain_client(),
@@ -44,8 +44,8 @@ def replace_message(call: Call, params: Replacement) -> dict[str, str]:
         now=clock.now(),
         by=call.principal,
     )
-    messages_publish([new.pk], now=clock.now())
-    return {"/": new.cid}
+    messages_publish([replacement.pk], now=clock.now())
+    return {"/": replacement.cid}
 
 
 def republish_message(call: Call, id_: str) -> None:
@@ -64,9 +64,9 @@ def mark_bad_message(call: Call, id_: str) -> None:
 
 def recover_failed_msg(call: Call, address: Address) -> list[str]:
     """Retry what failed."""
-    words = sender_check(call, address)
+    problem = sender_check(call, address)
     return messages_recover(
-        address=words,
+        address=problem,
         client=chain_client(),
         head=head_known(),
         now=clock.now(),
@@ -77,9 +77,9 @@ def recover_failed_msg(call: Call, address: Address) -> list[str]:
 
 def clear_unfill_message(call: Call, address: Address) -> int:
     """Mark what has no nonce yet failed, at once and not at the next head."""
-    words = sender_check(call, address)
+    problem = sender_check(call, address)
     tenant_id = _tenant_only(call)
-    return messages_clear(address=words, now=clock.now(), tenant_id=tenant_id, by=call.principal)
+    return messages_clear(address=problem, now=clock.now(), tenant_id=tenant_id, by=call.principal)
 
 
 def _tenant_only(call: Call) -> int | None:
@@ -116,15 +116,15 @@ def update_all_filled_message(call: Call) -> int:
 def update_message_state_by_id(call: Call, id_: str, state: int) -> None:
     """Move a message by hand where its state table has such a step: give up, or take back."""
     row = message_called(call, id_)
-    wanted = STATES_BY_CODE.get(state)
-    if wanted == row.state:
+    message_state = STATES_BY_CODE.get(state)
+    if message_state == row.state:
         return
-    if wanted == MessageState.FAILED:
+    if message_state == MessageState.FAILED:
         message_mark_bad(message=row, now=clock.now(), by=call.principal)
-    elif wanted == MessageState.UNFILLED and row.state == MessageState.FAILED and row.nonce is None:
+    elif message_state == MessageState.UNFILLED and row.state == MessageState.FAILED and row.nonce is None:
         message_retry(message=row, now=clock.now(), by=call.principal)
-    elif wanted in {MessageState.FILLED, MessageState.UNFILLED} and row.state == MessageState.FAILED:
-        # The command line asks for UnFillMsg where the nonce is 0, too: it takes that for none.
+    elif message_state in {MessageState.FILLED, MessageState.UNFILLED} and row.state == MessageState.FAILED:
+        # venus' command line sends UnFillMsg for messages with nonce 0 too: it takes 0 for no nonce.
         head = head_known()
         found = messages_recover(
             address=row.from_addr,
@@ -137,5 +137,5 @@ def update_message_state_by_id(call: Call, id_: str, state: int) -> None:
         if not found:
             raise BadMessage(f"message {row.push_id} has no open nonce to go back to", field="state")
     else:
-        name = WIRE_NAMES.get(wanted or "", str(state))
+        name = WIRE_NAMES.get(message_state or "", str(state))
         raise BadMessage(f"a message in {WIRE_NAMES[row.state]} cannot be set to {name}", field="state")

@@ -64,7 +64,7 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
     )
     if call.in_loop and message.from_.protocol != ID:
         return (await message_push_batched(item, principal=call.principal)).push_id
-    # An ID address has to be looked up on chain first: it must not hold up the others.
+    # Resolving an ID address takes a node call, for which the rest of the batch must not wait.
     answers = await in_thread(messages_push, [item], in_loop=call.in_loop, principal=call.principal)
     if isinstance(answers[0], DomainError):
         raise answers[0]

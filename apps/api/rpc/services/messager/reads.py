@@ -53,13 +53,13 @@ def _found(row: Message | None, what: str) -> dict[str, Any]:
     return message_json(row, head_height=head_height())
 
 
-def reads_answer(asked: Sequence[tuple[Principal, str]]) -> list[dict[str, Any] | DomainError]:
+def reads_answer(requests: Sequence[tuple[Principal, str]]) -> list[dict[str, Any] | DomainError]:
     """Return messages by their ids with one query; each that is not its caller's is refused by itself."""
     return [
         message_missing(found)
         if isinstance(found, DomainError)
         else message_json(found[0], head_height=found[1])
-        for found in messages_seen(asked)
+        for found in messages_seen(requests)
     ]
 
 

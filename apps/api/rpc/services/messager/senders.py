@@ -44,10 +44,10 @@ def wallet_has(call: Call, address: Address) -> bool:
 
 
 def _own_sender(call: Call, address: Address) -> str:
-    words = sender_check(call, address)
-    if not senders_visible(call.principal).filter(address=words).exists():
+    problem = sender_check(call, address)
+    if not senders_visible(call.principal).filter(address=problem).exists():
         raise SenderNotFound("address not exists", field="address")
-    return words
+    return problem
 
 
 def forbidden_address(call: Call, address: Address) -> None:

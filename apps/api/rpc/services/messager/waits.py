@@ -76,7 +76,7 @@ class MessageWaits:
         try:
             self._resolve(status)
             if not future.done():
-                # Only now that changes are heard: what happened meanwhile is checked again.
+                # After subscribing: a change between the first check and the subscription would be lost.
                 self._resolve(await _STATUSES.submit(status.key, principal=viewer))
             await future
         finally:
@@ -86,9 +86,9 @@ class MessageWaits:
     def _forget(self, key: str, future: asyncio.Future[None]) -> None:
         """Drop a waiter; with the last one the listener ends."""
         self.depths.pop(future, None)
-        here = self.waiting.get(key, set())
-        here.discard(future)
-        if not here:
+        waiters = self.waiting.get(key, set())
+        waiters.discard(future)
+        if not waiters:
             self.waiting.pop(key, None)
             self.landed.discard(key)
         if not self.waiting and self.task is not None:
@@ -97,10 +97,10 @@ class MessageWaits:
 
     async def check(self, keys: Iterable[str]) -> None:
         """Resolve the waits for these messages whose condition holds."""
-        wanted = [key for key in keys if key in self.waiting]
-        if not wanted:
+        awaited = [key for key in keys if key in self.waiting]
+        if not awaited:
             return
-        for found in await in_database(message_statuses, wanted):
+        for found in await in_database(message_statuses, awaited):
             self._resolve(found)
 
     def _resolve(self, found: MessageStatus) -> None:
@@ -124,7 +124,8 @@ class MessageWaits:
                     await self._receive(layer, channel)
                 finally:
                     await layer.group_discard(GROUP, channel)
-            except (RedisError, OSError):  # Redis restarts: check all, then listen again
+            except (RedisError, OSError):
+                # Redis restarted, and changes were missed: check all, then subscribe again.
                 await asyncio.sleep(1.0)
                 await self.check(list(self.waiting))
 
@@ -136,8 +137,8 @@ class MessageWaits:
                 event = await asyncio.wait_for(layer.receive(channel), CHECK_ANYWAY_S)
                 self._note(event, changed)
                 deadline = asyncio.get_running_loop().time() + GATHER_S
-                while (rest := deadline - asyncio.get_running_loop().time()) > 0:
-                    self._note(await asyncio.wait_for(layer.receive(channel), rest), changed)
+                while (left := deadline - asyncio.get_running_loop().time()) > 0:
+                    self._note(await asyncio.wait_for(layer.receive(channel), left), changed)
             except TimeoutError:
                 if not changed:
                     changed = set(self.waiting)
@@ -160,13 +161,13 @@ def message_statuses(keys: list[str]) -> list[MessageStatus]:
     return [MessageStatus(key, state, at, height) for key, state, at in message_states(keys)]
 
 
-def statuses_of_callers(asked: list[tuple[Principal, str]]) -> list[MessageStatus | DomainError]:
+def statuses_of_callers(requests: list[tuple[Principal, str]]) -> list[MessageStatus | DomainError]:
     """Return the status of each caller's message, all with one query; a stranger's is not found."""
     return [
         message_missing(found)
         if isinstance(found, DomainError)
         else MessageStatus(found[0].pk, found[0].state, found[0].height, found[1])
-        for found in messages_seen(asked)
+        for found in messages_seen(requests)
     ]
 
 

@@ -61,8 +61,10 @@ def aliases() -> dict[str, str]:
     for name in LEVELS:
         if not name.startswith("Eth") or name in WITHOUT_ALIAS:
             continue
-        rest = name.removeprefix("Eth")
-        prefix, own = ("trace", rest.removeprefix("Trace")) if rest.startswith("Trace") else ("eth", rest)
+        suffix = name.removeprefix("Eth")
+        prefix, own = (
+            ("trace", suffix.removeprefix("Trace")) if suffix.startswith("Trace") else ("eth", suffix)
+        )
         found[f"{prefix}_{own[0].lower()}{own[1:]}"] = PREFIX + name
     return found
 
@@ -78,7 +80,7 @@ def filter_method(
         result: Json = None
         client = NODES.client(call.version)
         if not client.links:
-            return client.call(method, *params)  # its refusal says that there is no node
+            return client.call(method, *params)  # without a node, the client's own error says so
         for link in client.links:
             try:
                 result = ChainClient([link]).call(method, *params)

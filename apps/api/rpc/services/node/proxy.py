@@ -71,8 +71,8 @@ class ObjectCache:
             self._objects[key] = (value, size)
             self._size += size
             while self._size > self._bytes_max:
-                _, (_, gone) = self._objects.popitem(last=False)
-                self._size -= gone
+                _, (_, evicted) = self._objects.popitem(last=False)
+                self._size -= evicted
 
     def clear(self) -> None:
         """Empty the cache."""
@@ -124,7 +124,7 @@ def node_call(call: Call, method: str, params: list[Json]) -> Json:
     if key and (found := OBJECT_CACHE.get(key)) is not None:
         return found
     client = NODES.client(call.version)
-    if LEVELS[method] in {"sign", "admin"}:  # done twice it would be two: no second node is asked
+    if LEVELS[method] in {"sign", "admin"}:  # not idempotent: a retry at a second node could do it twice
         client = ChainClient(client.links[:1])
     try:
         result = client.call(method, *params)
@@ -205,7 +205,7 @@ async def channel_values(socket: NodeSocket) -> AsyncIterator[Json]:
             for value in values:
                 yield value
     except FAILURES as error:
-        # the node is gone, or said too much: the caller hears the end of the channel and asks again
+        # The node disconnected or exceeded the size limit: clients resubscribe when their channel ends.
         log.warning("node_channel_ended", node=socket.url, reason=str(error)[:200])
     finally:
         await socket.close()

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
     from poolsite.wire.jsonrpc.messages import Json
 
-ASKED_BY: Final = "node interface"
+REQUESTED_BY: Final = "node interface"
 SIGN: Final = RpcMethod("sign", ProxyMethod("WalletSign"), (ADDRESS, BYTES, OBJECT))
 """venus' form; lotus leaves the third parameter, what the bytes are, away."""
 
 
 def wallet_sign(call: Call, *params: Json) -> Json:
     """Sign bytes.  Raises RpcError, SenderNotGranted, SignerAway, SignerRefused."""
-    given = [*params, {"Type": "unknown", "Extra": ""}] if len(params) == 2 else list(params)
-    address, to_sign, meta = params_decode("Filecoin.WalletSign", SIGN, given)
+    padded = [*params, {"Type": "unknown", "Extra": ""}] if len(params) == 2 else list(params)
+    address, to_sign, meta = params_decode("Filecoin.WalletSign", SIGN, padded)
     extra, meta_type = BYTES.decode(meta.get("extra")), str(meta.get("type", ""))
     bytes_check(call.principal, address=str(address), to_sign=to_sign, meta_type=meta_type, extra=extra)
     if node_holds(call, address):
@@ -46,7 +46,7 @@ def wallet_sign(call: Call, *params: Json) -> Json:
         meta_type=meta_type,
         extra=extra,
         tenant_id=tenant_of(call),
-        asked_by=ASKED_BY,
+        asked_by=REQUESTED_BY,
     )
     return signature_to_json(signature)
 
@@ -64,13 +64,13 @@ def wallet_sign_message(call: Call, *params: Json) -> Json:
         return node_call(call, "WalletSignMessage", list(params))
     if message.from_ != address:
         raise RpcError(f"the message is from {message.from_}, not from {address}")
-    signed = message_sign(message, tenant_id=tenant_of(call), asked_by=ASKED_BY)
+    signed = message_sign(message, tenant_id=tenant_of(call), asked_by=REQUESTED_BY)
     return signed_message_to_json(signed)
 
 
 def wallet_has(call: Call, *params: Json) -> Json:
     """Return whether something can be signed for an address."""
-    [address] = params_decode("Filecoin.WalletHas", HAS, list(params))
+    [address] = params_decode("Filecoin.WalletHas", WALLET_HAS, list(params))
     if not call.principal.may_sign_with(str(address)):
         return False
     if node_holds(call, address):
@@ -116,7 +116,7 @@ def tenant_of(call: Call) -> int | None:
 
 MESSAGE: Final = Param("*types.Message", OBJECT.decode)
 SIGN_MESSAGE: Final = RpcMethod("sign", wallet_sign_message, (ADDRESS, MESSAGE))
-HAS: Final = RpcMethod("write", wallet_has, (ADDRESS,))
+WALLET_HAS: Final = RpcMethod("write", wallet_has, (ADDRESS,))
 CREATE_BLOCK: Final = RpcMethod("write", miner_create_block, (OBJECT,))
 HANDLERS: Final = {
     "WalletSign": wallet_sign,
