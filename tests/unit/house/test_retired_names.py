@@ -1,0 +1,59 @@
+"""Names that were replaced because they say nothing of what they hold do not come back in product code."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parents[2]
+PRODUCT: Final = ("apps", "poolsite", "workers")
+
+
+def retired() -> dict[str, frozenset[str]]:
+    """Return each retired name with the rooms that still use it."""
+    rows = [
+        line for line in (HERE / "retired_names.txt").read_text().splitlines() if not line.startswith("#")
+    ]
+    names = {}
+    for row in rows:
+        name, _, rest = row.partition(": ")
+        names[name] = frozenset(rest.partition(" | ")[2].split())
+    return names
+
+
+def room_of(path: Path) -> str:
+    """Return the app or package of a module: the first two folders, or the one there is."""
+    folders = path.relative_to(ROOT).parts[:-1]
+    return "/".join(folders[:2])
+
+
+def names_bound(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the functions, classes, parameters, variables and attributes that a module names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
+
+
+def test_no_room_takes_up_a_retired_name() -> None:
+    names = retired()
+    found = []
+    for path in sorted(file for root in PRODUCT for file in (ROOT / root).rglob("*.py")):
+        if "migrations" in path.parts:
+            continue
+        for line, name in names_bound(ast.parse(path.read_text())):
+            plain = name.strip("_").lower()
+            if plain in names and room_of(path) not in names[plain]:
+                found.append(f"{path.relative_to(ROOT)}:{line}: {name}")
+
+    assert not found
