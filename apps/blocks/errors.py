@@ -9,3 +9,15 @@ class SlashGuard(Conflict):
     """A header that would be a consensus fault beside another one of its miner."""
 
     code = "slash_guard"
+
+
+class BaseChanged(Conflict):
+    """The chain left the base, and the election does not hold on the new one."""
+
+    code = "base_changed"
+
+
+class WarmUpFailed(Conflict):
+    """A step of the warm-up failed; a win would be lost by it."""
+
+    code = "warm_up_failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from apps.core.errors import Conflict, NotReachable
+from apps.core.errors import BadValue, Conflict, NotReachable
 from apps.core.sanitize import sanitize_text
 from poolsite.wire.jsonrpc.messages import CODE_NO_METHOD
 
@@ -43,3 +43,27 @@ class NetworkUnknown(NotReachable):
     """No node has told yet which network this pool is on."""
 
     code: ClassVar[str] = "network_unknown"
+
+
+class NoDevnet(Conflict):
+    """The node is not known to be a devnet's."""
+
+    code: ClassVar[str] = "no_devnet"
+
+
+class WrongNetwork(Conflict):
+    """A node of another chain than the one this pool's rows speak of."""
+
+    code: ClassVar[str] = "wrong_network"
+
+
+class NodeNotServing(Conflict):
+    """A node that was to be added does not serve this pool."""
+
+    code: ClassVar[str] = "node_not_serving"
+
+
+class BadNodeAddress(BadValue):
+    """An API string that cannot be read."""
+
+    code: ClassVar[str] = "bad_node_address"

@@ -13,18 +13,12 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
-from apps.core.errors import Conflict
+from apps.proving.errors import NothingToProve
 from apps.sectors.models import Sector
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
-
-
-class NothingToProve(Conflict):
-    """The miner has no active sector, or there is no chain yet."""
-
-    code = "nothing_to_prove"
 
 
 def trial_request(viewer: Principal, *, actor_id: int) -> dict[str, Any]:

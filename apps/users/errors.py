@@ -82,3 +82,64 @@ class PoolTenantKept(Conflict):
             gettext("{name} is the pool's own account: it cannot be disabled or deleted").format(name=name),
             field="name",
         )
+
+
+class NoJoinToken(Conflict):
+    """The token may join nothing: it was made for something else."""
+
+    code = "no_join_token"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("not a join token: create one under Hosts, Join a host"))
+
+
+class JoinTokenUsed(Conflict):
+    """Another host has exchanged the token."""
+
+    code = "join_token_used"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("another host has already joined with this token; each host needs its own"))
+
+
+class LoginThrottled(DomainError):
+    """Too many failures: the next try has to wait."""
+
+    code = "login_too_early"
+
+    def __init__(self, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__(gettext("Too many failed attempts: wait {wait_s} seconds.").format(wait_s=wait_s))
+
+
+class LoginFailed(DomainError):
+    """Name and password do not match, or the account is closed; which of it is not said."""
+
+    code = "login_failed"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("Name and password do not match."))
+
+
+class PasskeyRefused(BadValue):
+    """The browser's answer does not belong to our question, or to no passkey that we know."""
+
+    code = "passkey_refused"
+
+
+class InvitationExpired(NotFound):
+    """The link was used, is too old, or is none."""
+
+    code = "invitation_expired"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("This link has already been used or has expired: ask for a new one."))
+
+
+class WrongCode(BadValue):
+    """No code of this person's app, one that was used already, or no recovery code."""
+
+    code = "wrong_code"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("That code is wrong or has already been used."), field="code")

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.utils.translation import gettext
 
+from apps.blocks.errors import BaseChanged
 from apps.blocks.models import Round
 from apps.blocks.rounds.context import RoundContext, blocks_database
 from apps.blocks.rounds.draws import election_draw, ticket_draw, ticket_quality
-from apps.blocks.rounds.outcomes import FAILURES, BaseChanged, outcome_of
+from apps.blocks.rounds.outcomes import FAILURES, outcome_of
 from apps.blocks.rounds.providers import META_BLOCK, META_DRAW
 from apps.blocks.rounds.template import BlockTemplate, proof_request, with_signature
 from apps.blocks.rounds.timing import StepTimer

@@ -6,21 +6,15 @@ from typing import Final
 
 from django.utils.translation import gettext
 
-from apps.blocks.errors import SlashGuard
+from apps.blocks.errors import BaseChanged, SlashGuard
 from apps.blocks.rounds.providers import ProofRefused, ProofTimeout
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.core.errors import Conflict, DomainError
+from apps.core.errors import DomainError
 from apps.gateway.errors import SignerAway, SignerRefused
 
 FAULT_TEXT: Final = "fault"
 """In a signer's refusal of a header beside which another one was signed."""
-
-
-class BaseChanged(Conflict):
-    """The chain left the base, and the election does not hold on the new one."""
-
-    code = "base_changed"
 
 
 OUTCOMES: Final[tuple[tuple[type[Exception], RoundState], ...]] = (

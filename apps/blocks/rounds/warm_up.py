@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
+from apps.blocks.errors import WarmUpFailed
 from apps.blocks.rounds.draws import election_draw
 from apps.blocks.rounds.mining_base import base_from_json, base_info_from_json
 from apps.blocks.rounds.nodes import NO_KEY_ADVICE
@@ -22,7 +23,7 @@ from apps.blocks.selectors.mining_miners import worker_granted
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
 from apps.core import clock
-from apps.core.errors import Conflict, DomainError
+from apps.core.errors import DomainError
 from apps.gateway.errors import SignerRefused
 from apps.gateway.hub.blocking_client import requests_send
 from apps.gateway.hub.requests import HubRequest
@@ -30,7 +31,8 @@ from apps.gateway.hub.routes import proof_route
 from apps.gateway.services.connection_test import prover_proof_check
 from apps.gateway.services.signatures import wallet_sign
 from apps.miners.selectors.winning_hosts import winning_account
-from apps.proving.winning_post_test import NothingToProve, trial_request
+from apps.proving.errors import NothingToProve
+from apps.proving.winning_post_test import trial_request
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.election import BadElection, vrf_verify
@@ -44,12 +46,6 @@ if TYPE_CHECKING:
 
 PROOF_S: Final = 120.0
 SIGN_S: Final = 20.0
-
-
-class WarmUpFailed(Conflict):
-    """A step of the warm-up failed; a win would be lost by it."""
-
-    code = "warm_up_failed"
 
 
 @dataclass(slots=True)

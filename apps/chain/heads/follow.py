@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
+from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, WrongNetwork
 from apps.chain.heads.notify import HeadListener, LatestHead
 from apps.chain.heads.watch import NodeWatch
 from apps.chain.node.client import ChainClient, chain_client
@@ -26,7 +26,7 @@ from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.chain.services.heads import enqueued_steps_record, follower_load, head_follow
-from apps.chain.services.networks import WrongNetwork, network_bind
+from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import node_require_own, nodes_probe
 from apps.core import clock

@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext
 
-from apps.core.errors import BadValue
+from apps.chain.errors import BadNodeAddress
 
 _TOKEN: Final = re.compile(r"^([A-Za-z0-9\-_]+\.[A-Za-z0-9\-_]*\.[A-Za-z0-9\-_]*):(.+)$", re.DOTALL)
 _SECURE: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 _SOCKET: Final = {"http": "ws", "https": "wss"}
 _DEFAULT_PATH: Final = "/rpc/v1"
-
-
-class BadNodeAddress(BadValue):
-    """An API string that cannot be read."""
-
-    code: ClassVar[str] = "bad_node_address"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
+from apps.chain.errors import NoDevnet
 from apps.chain.node.devnet import FAULT_DEFAULTS, READ_TIMEOUT_S, FaultValue, devnet_state
 from apps.chain.node.link import link_to
-from apps.core.errors import BadValue, Conflict
+from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import BadAddress, address_parse
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 ACTION_TIMEOUT_S: Final = 60.0
 """Hundreds of epochs take some seconds."""
-
-
-class NoDevnet(Conflict):
-    """The node is not known to be a devnet's."""
-
-    code: ClassVar[str] = "no_devnet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.chain.errors import NetworkUnknown, NodeRefused
+from apps.chain.errors import NetworkUnknown, NodeRefused, WrongNetwork
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.selectors.network import network_bound
 from apps.chain.selectors.read_cache import read_again
 from apps.chain.states import NodeCondition
-from apps.core.errors import Conflict
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
 from poolsite.filecoin.policy import UnknownNetwork, network_is_listed
@@ -35,12 +34,6 @@ MINER_PARAMS: Final = (
 MINERS_READ: Final = 3
 FIRST_V1_1: Final = RegisteredSealProof.STACKED_DRG_2KIB_V1_1
 """Older proof types no chain takes any more."""
-
-
-class WrongNetwork(Conflict):
-    """A node of another chain than the one this pool's rows speak of."""
-
-    code: ClassVar[str] = "wrong_network"
 
 
 def network_bind(client: ChainClient) -> Network:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.errors import NodeNotServing
 from apps.chain.models import Node
 from apps.chain.node.addresses import node_address
 from apps.chain.services.probes import node_probe, probe_store
@@ -39,12 +40,6 @@ def nodes_sync(texts: Iterable[str]) -> list[Node]:
     removed = Node.objects.filter(is_configured=True).exclude(pk__in=[node.pk for node in configured])
     removed.update(is_enabled=False, is_configured=False)
     return configured
-
-
-class NodeNotServing(Conflict):
-    """A node that was to be added does not serve this pool."""
-
-    code: ClassVar[str] = "node_not_serving"
 
 
 def node_test(text: str, *, now: datetime) -> Node:

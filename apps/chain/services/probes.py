@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
+from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, WrongNetwork
 from apps.chain.models import Node
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.upgrades import heights_of
-from apps.chain.services.networks import WrongNetwork, network_bind, network_check
+from apps.chain.services.networks import network_bind, network_check
 from apps.chain.states import NodeCondition
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.messages.errors import MessageIdTaken
@@ -20,6 +20,7 @@ from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.proving.errors import CannotCompact
 from apps.proving.selectors.deadlines import deadline_of
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.selectors.stopped_work import COMPACT
@@ -37,12 +38,6 @@ if TYPE_CHECKING:
     from apps.proving.models import Deadline, Partition
     from apps.proving.services.proving_context import ProvingContext
     from apps.users.principals import Principal
-
-
-class CannotCompact(Conflict):
-    """The chain would not compact the deadline now."""
-
-    code = "cannot_compact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

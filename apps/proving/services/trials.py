@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.core.errors import Conflict, NotAllowed, NotFound
+from apps.core.errors import NotAllowed, NotFound
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.partition_facts import partitions_read
+from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
 from apps.proving.services.checks import checkers_list, sector_stores_find, store_uids_read
 from apps.proving.services.jobs import Window, check_job_create, job_create, onchain_sectors_read
@@ -23,15 +24,10 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
     from apps.users.principals import Principal
+    from poolsite.wire.job_inputs import ProvenSector
 
 TEST_S = 120
 """Longest wait for the check of one sector."""
-
-
-class CheckUnavailable(Conflict):
-    """No host can check these sectors now, or one is checking them already."""
-
-    code = "cannot_look"
 
 
 def sector_test(miner: Miner, *, number: int, principal: Principal, context: ProvingContext) -> CheckRun:
@@ -97,26 +93,7 @@ def deadline_dry_run(
         raise CheckUnavailable(
             gettext("a window is being proved and needs the hosts: try again once it has landed")
         )
-    facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
-    wanted = range(len(facts)) if only is None else [only]
-    provable = [
-        at for at, part in enumerate(facts) if at in wanted and provable_sectors_select(part, skipped=())
-    ]
-    if not provable:
-        raise NotFound(
-            gettext("deadline {index} of {miner} has no sectors that can be proved").format(
-                index=index, miner=miner
-            )
-        )
-    most = context.network.posted_partitions_max
-    groups = [provable[at : at + most] for at in range(0, len(provable), most)]
-    plans = []
-    for group in groups:
-        order, covered = proof_order_build(facts, post=WindowPost(partitions=group))
-        known = onchain_sectors_read(
-            context.client, miner=miner, numbers=sorted(set(order)), key=context.head.key
-        )
-        plans.append((covered, [known[number] for number in order if number in known]))
+    plans = _dry_run_plans(miner, index=index, only=only, context=context)
     window_s = context.network.proving.window * context.network.epoch_s
     with transaction.atomic():
         deadline = Deadline.objects.select_for_update().get(pk=deadline.pk)
@@ -141,6 +118,35 @@ def deadline_dry_run(
         )
     publish(Change("deadline", deadline.pk, miner.tenant_id))
     return runs
+
+
+def _dry_run_plans(
+    miner: Miner, *, index: int, only: int | None, context: ProvingContext
+) -> list[tuple[list[int], list[ProvenSector]]]:
+    """Return the partitions and sectors of each proof that a deadline's window takes, `only` one partition's.
+
+    Raises NotFound.
+    """
+    facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
+    wanted = range(len(facts)) if only is None else [only]
+    provable = [
+        at for at, part in enumerate(facts) if at in wanted and provable_sectors_select(part, skipped=())
+    ]
+    if not provable:
+        raise NotFound(
+            gettext("deadline {index} of {miner} has no sectors that can be proved").format(
+                index=index, miner=miner
+            )
+        )
+    most = context.network.posted_partitions_max
+    plans = []
+    for at in range(0, len(provable), most):
+        order, covered = proof_order_build(facts, post=WindowPost(partitions=provable[at : at + most]))
+        known = onchain_sectors_read(
+            context.client, miner=miner, numbers=sorted(set(order)), key=context.head.key
+        )
+        plans.append((covered, [known[number] for number in order if number in known]))
+    return plans
 
 
 def _require_write(principal: Principal) -> None:

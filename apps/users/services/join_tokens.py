@@ -10,10 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
-from apps.core.errors import Conflict
+from apps.users.errors import JoinTokenUsed, NoJoinToken
 from apps.users.models import Token
 from apps.users.selectors.tokens import token_by_text
 from apps.users.services.audit import audit_record
@@ -26,24 +25,6 @@ if TYPE_CHECKING:
 
 VALID_FOR: Final = timedelta(days=1)
 """How long a host may take until it joins."""
-
-
-class NoJoinToken(Conflict):
-    """The token may join nothing: it was made for something else."""
-
-    code = "no_join_token"
-
-    def __init__(self) -> None:
-        super().__init__(gettext("not a join token: create one under Hosts, Join a host"))
-
-
-class JoinTokenUsed(Conflict):
-    """Another host has exchanged the token."""
-
-    code = "join_token_used"
-
-    def __init__(self) -> None:
-        super().__init__(gettext("another host has already joined with this token; each host needs its own"))
 
 
 @transaction.atomic

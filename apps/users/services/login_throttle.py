@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
 
-from apps.core.errors import DomainError
+from apps.users.errors import LoginThrottled
 from apps.users.models import LoginAttempt
 from apps.users.selectors.people import people_visible
 
@@ -29,16 +28,6 @@ NAME_WAIT_S: Final = 30
 RETENTION: Final = timedelta(days=30)
 FAILURES_READ: Final = 1000
 """Of more tries in an hour than these, a page shows the newest."""
-
-
-class LoginThrottled(DomainError):
-    """Too many failures: the next try has to wait."""
-
-    code = "login_too_early"
-
-    def __init__(self, wait_s: int) -> None:
-        self.wait_s = wait_s
-        super().__init__(gettext("Too many failed attempts: wait {wait_s} seconds.").format(wait_s=wait_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import authenticate
-from django.utils.translation import gettext
 
-from apps.core.errors import DomainError
-from apps.users.errors import TokenRefused
+from apps.users.errors import LoginFailed, TokenRefused
 from apps.users.models import LoginAttempt, User
 from apps.users.selectors.principals import principal_of
 from apps.users.services.audit import audit_record
@@ -28,15 +26,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.users.services.passkeys import RelyingParty
-
-
-class LoginFailed(DomainError):
-    """Name and password do not match, or the account is closed; which of it is not said."""
-
-    code = "login_failed"
-
-    def __init__(self) -> None:
-        super().__init__(gettext("Name and password do not match."))
 
 
 def person_login(

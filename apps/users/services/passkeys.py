@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from apps.core.errors import BadValue
+from apps.users.errors import PasskeyRefused
 from apps.users.models import Passkey
 
 if TYPE_CHECKING:
@@ -39,12 +39,6 @@ SITE_NAME: Final = "Poolsite"
 PASSKEYS_MAX: Final = 20
 """Of one person."""
 ANSWER_MAX_CHARS: Final = 64 * 1024
-
-
-class PasskeyRefused(BadValue):
-    """The browser's answer does not belong to our question, or to no passkey that we know."""
-
-    code = "passkey_refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
-from apps.users.errors import PersonNameTaken
+from apps.users.errors import InvitationExpired, PersonNameTaken
 from apps.users.models import Tenant, User
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.tenants import tenant_by_name
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
 """What a tenant's own admin may assign."""
-
-
-class InvitationExpired(NotFound):
-    """The link was used, is too old, or is none."""
-
-    code = "invitation_expired"
-
-    def __init__(self) -> None:
-        super().__init__(gettext("This link has already been used or has expired: ask for a new one."))
 
 
 def can_manage_people(viewer: Principal) -> bool:

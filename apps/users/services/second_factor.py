@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 import pyotp
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
 
-from apps.core.errors import BadValue
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.errors import WrongCode
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
 from apps.users.states import Factor
 
@@ -35,15 +34,6 @@ DRIFT_STEPS: Final = 1
 RECOVERY_CODES: Final = 10
 RECOVERY_BYTES: Final = 10
 """80 random bits each: a plain hash of them cannot be searched."""
-
-
-class WrongCode(BadValue):
-    """No code of this person's app, one that was used already, or no recovery code."""
-
-    code = "wrong_code"
-
-    def __init__(self) -> None:
-        super().__init__(gettext("That code is wrong or has already been used."), field="code")
 
 
 def has_second_factor(user: User) -> bool:

@@ -12,7 +12,8 @@ from apps.gateway.errors import NoAnswer
 from apps.gateway.hub.activity import Activity
 from apps.gateway.services.connection_test import ConnectionTestResult
 from apps.gateway.services.connections import accounts_claim, connections_confirm
-from apps.proving.winning_post_test import NothingToProve, trial_request
+from apps.proving.errors import NothingToProve
+from apps.proving.winning_post_test import trial_request
 from apps.users.models import AccountApproval
 from tests import demo_data, factories, people
 from tests.page_client import signed_in, text_of

@@ -11,11 +11,11 @@ from django.db import connection
 
 from apps.core import clock
 from apps.users.encryption import text_encrypt
+from apps.users.errors import LoginThrottled, PasskeyRefused, WrongCode
 from apps.users.models import LoginAttempt, TotpDevice, User
-from apps.users.services.login_throttle import FREE_TRIES, LoginThrottled
+from apps.users.services.login_throttle import FREE_TRIES
 from apps.users.services.logins import passkey_login, person_login, second_step_verify
-from apps.users.services.passkeys import PasskeyRefused, RelyingParty
-from apps.users.services.second_factor import WrongCode
+from apps.users.services.passkeys import RelyingParty
 from tests import people
 from tests.page_client import signed_in
 

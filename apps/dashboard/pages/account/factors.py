@@ -23,9 +23,9 @@ from apps.dashboard.pages.account.page import changed, own_page, person_before
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.errors import WrongCode
 from apps.users.selectors.people import totp_waiting
 from apps.users.services.second_factor import (
-    WrongCode,
     has_second_factor,
     recovery_codes_count,
     recovery_codes_drop_unneeded,

@@ -20,7 +20,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.proving.winning_post_test import NothingToProve
+from apps.proving.errors import NothingToProve
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

@@ -18,9 +18,9 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.entry.sign_in import gate
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
 from apps.dashboard.text_fields import Text
+from apps.users.errors import InvitationExpired, LoginFailed
 from apps.users.selectors.principals import principal_of
-from apps.users.services.logins import LoginFailed
-from apps.users.services.people import InvitationExpired, invitation_accept, invitation_read
+from apps.users.services.people import invitation_accept, invitation_read
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.chain.errors import NodeUnavailable
+from apps.chain.errors import NodeNotServing, NodeUnavailable
 from apps.chain.models import Node
 from apps.chain.node.call_timeouts import call_timeouts
 from apps.chain.node.client import chain_client
 from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_for_reading
-from apps.chain.services.nodes import NodeNotServing, node_add, node_set, node_test, nodes_sync
+from apps.chain.services.nodes import node_add, node_set, node_test, nodes_sync
 from apps.chain.services.probes import node_probe, nodes_probe
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from apps.core import clock
+from apps.users.errors import LoginFailed, LoginThrottled
 from apps.users.models import AuditEntry, LoginAttempt
-from apps.users.services.login_throttle import FREE_TRIES, LAST_WAIT_S, NAME_WAIT_S, LoginThrottled
-from apps.users.services.logins import LoginFailed, person_login
+from apps.users.services.login_throttle import FREE_TRIES, LAST_WAIT_S, NAME_WAIT_S
+from apps.users.services.logins import person_login
 from apps.users.services.tenants import tenant_update
 from tests import people
 

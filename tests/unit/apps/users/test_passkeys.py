@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from apps.core import clock
+from apps.users.errors import LoginFailed, LoginThrottled, PasskeyRefused
 from apps.users.models import AuditEntry, Passkey, User
 from apps.users.principals import SYSTEM
-from apps.users.services.login_throttle import LoginThrottled
-from apps.users.services.logins import LoginFailed, passkey_login
+from apps.users.services.logins import passkey_login
 from apps.users.services.passkeys import (
-    PasskeyRefused,
     RelyingParty,
     assertion_options_generate,
     passkey_accept,

@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
-from apps.users.errors import PersonNameTaken, TenantUnknown, WeakPassword
+from apps.users.errors import InvitationExpired, PersonNameTaken, TenantUnknown, WeakPassword
 from apps.users.models import AuditEntry, PersonSession, User
 from apps.users.selectors.principals import principal_of
 from apps.users.services.people import (
-    InvitationExpired,
     invitation_accept,
     invitation_create,
     invitation_read,

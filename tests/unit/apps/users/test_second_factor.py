@@ -8,10 +8,10 @@ from django.test import override_settings
 
 from apps.core import clock
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.errors import WrongCode
 from apps.users.models import RecoveryCode, TotpDevice, User
 from apps.users.services.second_factor import (
     STEP_S,
-    WrongCode,
     code_accept,
     has_second_factor,
     recovery_codes_count,

@@ -33,7 +33,8 @@ from apps.api.rpc.services.gateway.wallets import (
     sign_v1,
     support_new_account,
 )
-from apps.chain.node.addresses import BadNodeAddress, node_address
+from apps.chain.errors import BadNodeAddress
+from apps.chain.node.addresses import node_address
 from apps.gateway.services.reverse import reverse_set
 from apps.users.services.audit import audit_record
 from poolsite.wire.jsonrpc.messages import Json, RpcError

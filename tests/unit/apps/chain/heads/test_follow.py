@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kombu.exceptions import OperationalError as BrokerAway
 
-from apps.chain.errors import NodeUnavailable
+from apps.chain.errors import NodeUnavailable, WrongNetwork
 from apps.chain.heads.follow import ChainFollower
 from apps.chain.heads.steps import Steps, head_steps
 from apps.chain.models import Follower, Head, Network, Node
@@ -16,7 +16,7 @@ from apps.chain.node.addresses import node_address
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
 from apps.chain.selectors.network import network_current
-from apps.chain.services.networks import WrongNetwork, network_bind
+from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeCondition

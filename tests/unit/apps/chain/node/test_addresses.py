@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from apps.chain.node.addresses import BadNodeAddress, node_address
+from apps.chain.errors import BadNodeAddress
+from apps.chain.node.addresses import node_address
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJBbGxvdyI6WyJyZWFkIl19.abc-_1"
 
