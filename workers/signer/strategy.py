@@ -72,8 +72,6 @@ class Strategy:
         """Read the policy.  Raises BadPolicy."""
         return policy_parse((self.folder / "policy.toml").read_text())
 
-    # templates
-
     def template_add(self, kind: str, name: str, values: list[Any]) -> None:
         """Keep a list of codes (`types`) or methods (`methods`) under a name.  Raises SignerError."""
         name = name_checked("msgTypeTemplate" if kind == "types" else "methodTemplate", name)
@@ -104,8 +102,6 @@ class Strategy:
                 raise SignerError(MISSING)
 
         self.keep(remove)
-
-    # key binds
 
     def binds(self) -> list[KeyBind]:
         """Return all key binds."""
@@ -178,8 +174,6 @@ class Strategy:
         edit = PolicyEdit(op=REMOVE, name=BIND + name)
         policy_change(self.folder, lambda text: edit_apply(text, edit), by=f"strategy: without {name}")
 
-    # groups
-
     def groups(self) -> list[Group]:
         """Return all groups."""
         policy = self.policy()
@@ -239,8 +233,6 @@ class Strategy:
             book["tokens"] = {token: held for token, held in book["tokens"].items() if held != name}
 
         self.keep(forget)
-
-    # tokens
 
     def token_add(self, group: str) -> str:
         """Make a token for a group.  Raises SignerError."""
