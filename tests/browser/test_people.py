@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from apps.core.clock import now
 from apps.sectors.models import Sector
 from apps.sectors.services.sealing.steps import sector_stop
+from apps.users.states import Role
 from poolsite.wire.pipeline import SectorState
 from tests import demo_data, factories
 from tests.browser.live import elsewhere
@@ -94,6 +95,20 @@ def test_a_failed_job_is_retried_by_keyboard_and_the_result_is_announced(visit: 
     expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("waiting for PC2")
     expect(verdict).not_to_have_text(paused)
     expect(page.see("#announce[role=status]")).to_contain_text(verdict.inner_text())
+
+
+def test_a_new_token_is_copied_by_one_click(visit: Visit, alice: User) -> None:
+    type(alice).objects.filter(pk=alice.pk).update(role=Role.TENANT_ADMIN)
+    page = visit(alice, permissions=["clipboard-read"]).go("/tokens/new/")
+    page.see("#name").fill("miner one")
+    page.page.get_by_role("button", name="Create token").click()
+    page.see("#confirm-password").fill(PASSWORD)
+    page.page.get_by_role("button", name="Confirm", exact=True).click()
+    token = page.see("#text").input_value()
+
+    page.page.get_by_role("button", name="Copy").click()
+
+    assert page.run("navigator.clipboard.readText()") == token
 
 
 def test_focus_is_always_seen(visit: Visit, alice: User) -> None:
