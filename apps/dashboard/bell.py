@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.dashboard.fragments import FragmentContext, fragment
@@ -47,7 +47,7 @@ def bell_of(data: PageData) -> Bell:
         count=len(found),
         tone="bad" if any(one.is_costly for one in found) else "warn",
         todos=tuple(found[:LISTED]),
-        more=say("and {rest} more").format(rest=rest) if rest > 0 else "",
+        more=gettext("and {rest} more").format(rest=rest) if rest > 0 else "",
         checked=checked_text(data.report),
     )
 

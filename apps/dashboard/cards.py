@@ -90,7 +90,7 @@ class Action:
     icon: str = ""
     kind: str = ""
     """primary, danger or empty."""
-    asks: bool = False
+    opens_page: bool = False
     """`href` is a page with a question; the label ends with an ellipsis."""
     level: str = "sign"
     """The level that a viewer needs, as over REST."""

@@ -32,7 +32,7 @@ class ConfirmPage:
     page: StrOrPromise
     """That page's name."""
     section: str
-    kept: tuple[tuple[str, str], ...] = ()
+    hidden_fields: tuple[tuple[str, str], ...] = ()
     """Fields of the first click that the second brings again."""
     facts: tuple[tuple[str, str], ...] = ()
     """What is reviewed before it is done: name and value."""

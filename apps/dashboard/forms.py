@@ -10,7 +10,7 @@ from django import forms
 
 from apps.core.errors import DomainError
 from apps.dashboard.layout import page_render
-from apps.dashboard.number_fields import Amount, Factor, Whole
+from apps.dashboard.number_fields import Amount, Factor, Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.text_fields import Text
 
@@ -99,7 +99,7 @@ class CodeForm(PageForm):
 class FeeRulesForm(PageForm):
     """Fee rules, of a sender, a method or the pool; where a field is empty, the rules below decide."""
 
-    quota = Whole()
+    quota = Integer()
     max_fee = Amount()
     gas_fee_cap = Amount(is_fee=True)
     base_fee = Amount(is_fee=True)

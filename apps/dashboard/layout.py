@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.shortcuts import render
 
 from apps.dashboard.bell import bell_of
-from apps.dashboard.notices import notice_take
+from apps.dashboard.notices import notice_pop
 from apps.dashboard.registry import NavItem, navigation
 from apps.dashboard.sessions import person_of
 from poolsite.wire.hosts import VERSION
@@ -55,7 +55,7 @@ def page_render(
         "version": VERSION.partition("/")[2],
         "theme": theme,
         "themes": [{"value": value, "label": label, "on": value == theme} for value, label in THEMES],
-        "notice": None if getattr(request, "htmx", False) else notice_take(request),
+        "notice": None if getattr(request, "htmx", False) else notice_pop(request),
         "now_ms": int(data.at.timestamp() * 1000),
     }
     if clash := layout.keys() & context.keys():

@@ -227,8 +227,8 @@ class LiveUpdates:
         changes, due_at = AccessChanges(), time.monotonic() + RECHECK_S
         try:
             while True:
-                is_told = await changes.wait(max(0.0, due_at - time.monotonic()))
-                if not is_told and time.monotonic() < due_at:
+                is_notified = await changes.wait(max(0.0, due_at - time.monotonic()))
+                if not is_notified and time.monotonic() < due_at:
                     continue
                 due_at = time.monotonic() + RECHECK_S
                 try:

@@ -25,7 +25,7 @@ def notice_leave(request: HttpRequest, text: StrOrPromise, *, tone: str = "ok") 
     request.session[NOTICE] = [tone, str(text)]
 
 
-def notice_take(request: HttpRequest) -> Notice | None:
+def notice_pop(request: HttpRequest) -> Notice | None:
     """Return the sentence and forget it; None where nothing was left."""
     left = request.session.pop(NOTICE, None)
     return None if left is None else Notice(*left)

@@ -17,7 +17,7 @@ from apps.dashboard.text_fields import Text
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 DIGITS_MAX: Final = 40
-WHOLE_MAX: Final = 1 << 31
+INTEGER_MAX: Final = 1 << 31
 FACTOR_MAX: Final = 1000
 SIZE_MAX: Final = 1 << 60
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
@@ -42,13 +42,13 @@ class Amount(Text):
         plain = text.replace("\u202f", "").replace(" ", "")
         try:
             amount = Decimal(plain) * self.factor
-            is_whole = amount == amount.to_integral_value()
+            is_integer = amount == amount.to_integral_value()
         except InvalidOperation:
             raise wrong from None
         if (
             not plain.isascii()
             or len(plain) > DIGITS_MAX
-            or not is_whole
+            or not is_integer
             or not 0 <= amount <= TOTAL_FILECOIN
         ):
             raise wrong
@@ -62,13 +62,13 @@ class Amount(Text):
         return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-class Whole(Text):
+class Integer(Text):
     """A count."""
 
     def clean(self, value: Any) -> int:
         """Read it.  Raises ValidationError."""
         text = super().clean(value) or "0"
-        if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) >= WHOLE_MAX:
+        if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) >= INTEGER_MAX:
             raise ValidationError(_("enter a whole number"))
         return int(text)
 

@@ -73,8 +73,8 @@ class PageData(CheckData):
         return changes_open(self.viewer)
 
     @cached_property
-    def asked(self) -> dict[int, str]:
-        """What workers were told last and have not done yet, by the worker's pk."""
+    def pending_commands(self) -> dict[int, str]:
+        """The last command to each worker that is not done yet, by the worker's pk."""
         return commands_open(self.workers)
 
     @cached_property
@@ -87,16 +87,16 @@ class PageData(CheckData):
         return self.report.of(*topics)
 
     @cached_property
-    def names(self) -> Names:
+    def names(self) -> AddressNames:
         """Names of addresses and miners."""
-        return Names(
+        return AddressNames(
             wallets={wallet.address: wallet.label or "" for wallet in self.wallets},
             miners={miner.address: miner.name or miner.address for miner in self.miners if miner.address},
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class AddressNames:
     """Names of addresses and miners, read once for a page."""
 
     wallets: dict[str, str]

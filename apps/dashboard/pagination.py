@@ -48,8 +48,8 @@ def facets_of(
     """Return a list's filters, of key, label, tone and icon, with their addresses; a search goes along."""
     found = []
     for key, label, tone, icon in states:
-        kept = {name: value for name, value in {"state": key, "q": q, **others}.items() if value}
-        href = f"{here}?{urlencode(kept)}" if kept else here
+        params = {name: value for name, value in {"state": key, "q": q, **others}.items() if value}
+        href = f"{here}?{urlencode(params)}" if params else here
         found.append(Facet(key=key, label=label, href=href, on=key == state, tone=tone, icon=icon))
     return found
 
@@ -75,8 +75,8 @@ def page_of(
     `stopped_at` is the cursor of a search that stopped before it had the page full.
     """
     shown, more = list(rows[:ROWS]), len(rows) > ROWS
-    kept = {key: value for key, value in query.items() if value and key != "after"}
-    first = "?" + urlencode(kept)
+    params = {key: value for key, value in query.items() if value and key != "after"}
+    first = "?" + urlencode(params)
     cursor = cursor_of(shown[-1]) if more else stopped_at
-    older = "?" + urlencode({**kept, "after": signing.dumps(cursor, salt="cursor")}) if cursor else ""
+    older = "?" + urlencode({**params, "after": signing.dumps(cursor, salt="cursor")}) if cursor else ""
     return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)

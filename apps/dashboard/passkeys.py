@@ -30,6 +30,6 @@ def question_json(request: HttpRequest, question: PasskeyOptions) -> HttpRespons
     )
 
 
-def challenge_take(request: HttpRequest) -> str:
+def challenge_pop(request: HttpRequest) -> str:
     """Return what the answer must hold, once; empty if nothing was asked."""
     return str(request.session.pop(CHALLENGE, ""))

@@ -20,7 +20,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.passkeys import challenge_take, place_of
+from apps.dashboard.passkeys import challenge_pop, place_of
 from apps.dashboard.sessions import client_ip
 from apps.users.selectors.people import passkeys_of, totp_confirmed
 from apps.users.services.reauthentication import (
@@ -106,14 +106,14 @@ def credentials_check(request: HttpRequest) -> str:
             passkey_reauthenticate(
                 person,
                 answer=request.POST[PASSKEY],
-                challenge=challenge_take(request),
+                challenge=challenge_pop(request),
                 place=place_of(request),
                 source=source,
                 now=now,
             )
         elif request.POST.get(PASSWORD):
-            given = request.POST[PASSWORD]
-            if not password_reauthenticate(person, password=given, source=source, now=now):
+            password = request.POST[PASSWORD]
+            if not password_reauthenticate(person, password=password, source=source, now=now):
                 wrong = "Wrong password."
         elif not code_reauthenticate(person, code=request.POST[CODE][:64], source=source, now=now):
             wrong = "That code is wrong or has already been used."
@@ -137,7 +137,7 @@ def reauthentication_page(request: HttpRequest, viewer: Principal, *, error: str
         data=PageData(viewer),
         status=422 if error else 200,
         error=error,
-        kept=[*sent, (BACK, back_of(request))],
+        hidden_fields=[*sent, (BACK, back_of(request))],
         back=back_of(request),
         has_app=totp_confirmed(person) is not None,
         has_passkey=passkeys_of(person).exists(),
@@ -147,6 +147,6 @@ def reauthentication_page(request: HttpRequest, viewer: Principal, *, error: str
 def back_of(request: HttpRequest) -> str:
     """Where whoever does not go on came from: only ever an address of our own."""
     before = urlsplit(request.headers.get("Referer", ""))
-    came = before._replace(scheme="", netloc="").geturl() if before.netloc == request.get_host() else ""
-    wanted = request.POST.get(BACK) or came
+    referer = before._replace(scheme="", netloc="").geturl() if before.netloc == request.get_host() else ""
+    wanted = request.POST.get(BACK) or referer
     return wanted if url_has_allowed_host_and_scheme(wanted, None) else reverse("today")

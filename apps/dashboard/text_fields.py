@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-WORDS_MAX: Final = 100
+TEXTS_MAX: Final = 100
 
 
 class Text(forms.CharField):
@@ -18,7 +18,7 @@ class Text(forms.CharField):
         super().__init__(required=False, initial=initial, strip=strip)
 
 
-class Words(Text):
+class TextList(Text):
     """Several words, typed into one field or ticked one by one."""
 
     widget = forms.SelectMultiple
@@ -26,10 +26,10 @@ class Words(Text):
     def clean(self, value: Any) -> list[str]:
         """Return them, split at spaces and commas.  Raises ValidationError: none is left out unsaid."""
         typed = self.prepare_value(value).replace(",", " ").split()
-        if len(typed) > WORDS_MAX:
+        if len(typed) > TEXTS_MAX:
             raise ValidationError(
                 _("enter at most %(most)s values, not %(count)s"),
-                params={"most": WORDS_MAX, "count": len(typed)},
+                params={"most": TEXTS_MAX, "count": len(typed)},
             )
         return typed
 
@@ -41,9 +41,9 @@ class Words(Text):
 class Lines(Text):
     """Several texts, at commas and line ends."""
 
-    def __init__(self, between: str = "\n") -> None:
+    def __init__(self, separator: str = "\n") -> None:
         super().__init__()
-        self.between = between
+        self.separator = separator
 
     def clean(self, value: Any) -> tuple[str, ...]:
         """Return them."""
@@ -52,10 +52,10 @@ class Lines(Text):
 
     def prepare_value(self, value: Any) -> str:
         """Write them into one field."""
-        return value if isinstance(value, str) else self.between.join(value or ())
+        return value if isinstance(value, str) else self.separator.join(value or ())
 
 
-class Ticks(Text):
+class MultiChoice(Text):
     """Several of what is offered."""
 
     widget = forms.SelectMultiple

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.dashboard.fragments import fragment
@@ -39,7 +39,7 @@ def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> H
     choices = suggested(viewer, kind, text, omit=request.GET.get("omit", ""))
     chosen = next((choice.label for choice in choices if choice.value == text), "")
     if text and not choices:
-        chosen = say("No results for “{text}”.").format(text=text)
+        chosen = gettext("No results for “{text}”.").format(text=text)
     options = render_to_string("core/_picker_options.html", {"choices": choices, "id": field})
     return HttpResponse(options + fragment("core/_picker_chosen.html", chosen=chosen, id=field))
 

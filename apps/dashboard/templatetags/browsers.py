@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from django import template
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 
@@ -37,4 +37,4 @@ def browser(agent: str) -> str:
     system = next((name for sign, name in SYSTEMS if sign in agent), "")
     if not browser:
         return formatting.shortened(agent) if agent else "unknown browser"
-    return say("{browser} on {system}").format(browser=browser, system=system) if system else browser
+    return gettext("{browser} on {system}").format(browser=browser, system=system) if system else browser

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django import template
 from django.urls import reverse
 from django.utils.text import capfirst
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.html_time import time_html
@@ -87,9 +87,9 @@ def exit_code(code: int | None) -> str:
     if code is None:
         return formatting.NOTHING
     return (
-        say("killed by signal {number}").format(number=-code)
+        gettext("killed by signal {number}").format(number=-code)
         if code < 0
-        else say("exit code {code}").format(code=code)
+        else gettext("exit code {code}").format(code=code)
     )
 
 
@@ -169,7 +169,7 @@ def row_acts(actions: Sequence[Action], key: object, target: str, end: str = "")
 @register.inclusion_tag("users/_passkey_form.html", takes_context=True)
 def passkey_form(context: Context, label: str, action: str, options: str, **more: Any) -> Shown:
     """Return a form that a passkey answers; it sends along what the page keeps for the next one."""
-    sent = {"next": context.get("next", ""), "kept": context.get("kept", ())}
+    sent = {"next": context.get("next", ""), "hidden_fields": context.get("hidden_fields", ())}
     return {"label": label, "action": action, "options": options, "kind": "get"} | sent | more
 
 

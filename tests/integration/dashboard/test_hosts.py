@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
-from apps.dashboard.pages.hosts.asked import ASKED
+from apps.dashboard.pages.hosts.command_text import COMMAND_TEXTS
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.principals import SYSTEM
@@ -320,7 +320,7 @@ def test_a_tenant_sets_its_own_hosts_alone(bill):
 
 
 def test_every_order_that_a_host_may_be_given_has_words():
-    assert {operation for operation in Operation if not ASKED.get(operation)} == set()
+    assert {operation for operation in Operation if not COMMAND_TEXTS.get(operation)} == set()
 
 
 def words_of(answer: Any) -> str:

@@ -267,7 +267,7 @@ def test_what_is_done_to_all_that_match_keeps_to_the_filter(ann):
     assert form.is_valid()
 
     assert picked(form, SYSTEM, PageData(SYSTEM)) == [one]
-    assert ("store", "disk-2") in form.kept()
+    assert ("store", "disk-2") in form.selection_fields()
 
 
 def test_the_bar_of_picked_sectors_has_only_its_own_acts(ann):

@@ -10,7 +10,7 @@ import segno
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -68,7 +68,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
         try:
             totp_confirm(person, code=form.cleaned_data["code"], now=clock.now())
         except WrongCode as refusal:
-            error = say("{reason} Check that the phone's clock is correct.").format(reason=refusal.reason)
+            error = gettext("{reason} Check that the phone's clock is correct.").format(reason=refusal.reason)
         else:
             changed(viewer, "person.totp.add")
             return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -17,7 +17,7 @@ from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitte
 from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.account.factors import account_ask, codes_new
 from apps.dashboard.pages.account.page import account_page, changed, person_before
-from apps.dashboard.passkeys import challenge_take, place_of, question_json
+from apps.dashboard.passkeys import challenge_pop, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -61,7 +61,7 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     try:
         row = passkey_add(
             person,
-            challenge=challenge_take(request),
+            challenge=challenge_pop(request),
             place=place_of(request),
             name=name,
             answer=answer,
@@ -83,7 +83,7 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
         return confirm_page_render(
             request,
             viewer,
-            account_ask(say("Remove the passkey {name}").format(name=row.name), text, _("Remove")),
+            account_ask(gettext("Remove the passkey {name}").format(name=row.name), text, _("Remove")),
         )
     name = passkey_remove(person_before(request), pk=pk)
     if not name:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from apps.core.formatting import plural
@@ -39,7 +39,7 @@ def sessions_stop(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Sign all other browsers out."""
     ended = sessions_end(person_before(request), but=request.session.session_key or "")
     changed(viewer, "person.session.end", sessions=plural(ended, "session"))
-    notice_leave(request, say("Signed out: {browsers}.").format(browsers=plural(ended, "other browser")))
+    notice_leave(request, gettext("Signed out: {browsers}.").format(browsers=plural(ended, "other browser")))
     return redirect("account")
 
 

@@ -99,8 +99,10 @@ def alerts_verdict(data: PageData, channels: list[ChannelRow]) -> Verdict:
     report = data.report
     failed = len(report.results) - report.passed
     say = f"{plural(failed, 'check')} {'fails' if failed == 1 else 'fail'}." if failed else "All checks pass."
-    told = gettext("Notifications go to {channels}.").format(channels=plural(len(channels), "channel"))
-    return Verdict(say, told if channels else _("Nobody is notified: add a channel."), checked_text(report))
+    recipients = gettext("Notifications go to {channels}.").format(channels=plural(len(channels), "channel"))
+    return Verdict(
+        say, recipients if channels else _("Nobody is notified: add a channel."), checked_text(report)
+    )
 
 
 def alerts_context(data: PageData) -> dict[str, Any]:

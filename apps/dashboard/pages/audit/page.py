@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -16,7 +16,7 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.audit.change_rows import change_rows
-from apps.dashboard.pages.audit.query import asked, question_of
+from apps.dashboard.pages.audit.query import query_read, question_of
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -37,31 +37,31 @@ def verdict_of(check: ChainCheck) -> Verdict:
     """Return in one sentence whether the chain holds."""
     if check.broken is not None:
         return Verdict(
-            say("Entry {broken} was modified:").format(broken=check.broken),
-            say("the hash chain is intact through entry {to}.").format(to=check.to),
+            gettext("Entry {broken} was modified:").format(broken=check.broken),
+            gettext("the hash chain is intact through entry {to}.").format(to=check.to),
         )
     if not check.to:
         return Verdict("", _("No entries yet."))
     rest = "it is the latest." if check.is_complete else "reload to check newer entries."
-    return Verdict(say("Hash chain verified through entry {to}:").format(to=check.to), rest)
+    return Verdict(gettext("Hash chain verified through entry {to}:").format(to=check.to), rest)
 
 
 @require_safe
 @sign_in_required
 def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, newest first."""
-    query, after = asked(request), cursor_read(request.GET.get("after", ""))
+    query, after = query_read(request), cursor_read(request.GET.get("after", ""))
     before = int(after) if after.isdecimal() else 0
-    look = audit_page(viewer, question_of(query), before=before, limit=ROWS + 1)
+    page = audit_page(viewer, question_of(query), before=before, limit=ROWS + 1)
     shown, pager = page_of(
-        look.rows,
+        page.rows,
         cursor_of=lambda row: str(row.pk),
         query=query,
         is_first=not after,
-        stopped_at=str(look.stopped_at.pk) if look.stopped_at is not None else "",
+        stopped_at=str(page.stopped_at.pk) if page.stopped_at is not None else "",
     )
     check = chain_check_latest()
-    kept = urlencode({name: value for name, value in query.items() if value})
+    query_string = urlencode({name: value for name, value in query.items() if value})
     return page_render(
         request,
         "audit/list.html",
@@ -69,8 +69,8 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="audit",
         data=PageData(viewer),
         rows=[(row, change_rows(row.before, row.after)) for row in shown],
-        looked=f"{LINES_SEARCHED:,}",
-        stopped_at=look.stopped_at.at if look.stopped_at is not None else None,
+        searched=f"{LINES_SEARCHED:,}",
+        stopped_at=page.stopped_at.at if page.stopped_at is not None else None,
         pager=pager,
         query=query,
         is_filtered=any(query.values()),
@@ -79,8 +79,8 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         checked_at=check.at,
         verdict=verdict_of(check),
         may_check=viewer.is_operator,
-        csv=f"{reverse('audit-csv')}?{kept}",
-        json=f"{reverse('audit-json')}?{kept}",
+        csv=f"{reverse('audit-csv')}?{query_string}",
+        json=f"{reverse('audit-json')}?{query_string}",
     )
 
 

@@ -30,7 +30,7 @@ def moment(day: date | None, *, later: int = 0) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=later)
 
 
-def asked(request: HttpRequest) -> dict[str, str]:
+def query_read(request: HttpRequest) -> dict[str, str]:
     """Return what the filter says."""
     return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
 
@@ -48,4 +48,4 @@ def question_of(query: dict[str, str]) -> AuditFilter:
 
 def found(request: HttpRequest, viewer: Principal) -> Any:
     """Return all entries that the filter asks for, to be taken along."""
-    return audit_find(viewer, question_of(asked(request)))[:CSV_MAX].iterator(chunk_size=CHUNK)
+    return audit_find(viewer, question_of(query_read(request)))[:CSV_MAX].iterator(chunk_size=CHUNK)

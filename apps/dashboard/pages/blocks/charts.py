@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.blocks.selectors.luck import quantile
 from apps.core import formatting
@@ -96,19 +96,19 @@ def luck_course(spans: Sequence[MiningSpan], *, now_s: float) -> LuckCourse | No
     def line(values: Sequence[float]) -> str:
         return "L".join(f"{x:.2f} {100 - 92 * y / top:.2f}" for x, y in zip(places, values, strict=True))
 
-    def between(low: Sequence[float], high: Sequence[float]) -> str:
+    def band_path(low: Sequence[float], high: Sequence[float]) -> str:
         back = [f"{x:.2f} {100 - 92 * y / top:.2f}" for x, y in zip(places, low, strict=True)][::-1]
         return f"M{line(high)}L{'L'.join(back)}Z"
 
     return LuckCourse(
         wins=f"M{line(wins)}",
         expected=f"M{line(expected)}",
-        half=between(bands[1], bands[2]),
-        most=between(bands[0], bands[3]),
+        half=band_path(bands[1], bands[2]),
+        most=band_path(bands[0], bands[3]),
         x_ticks=time_ticks(first, now_s),
         y_ticks=height_ticks(top, ["0", f"{top / 2:.0f}", f"{top:.0f}"] if top > 1 else ["0", "1"]),
         label=(
-            say(
+            gettext(
                 "{wins}, {expected:.1f} expected; 50 % of pools with this power have {half_low} "
                 "to {half_high}, 90 % {most_low} to {most_high}"
             ).format(
@@ -139,7 +139,7 @@ def reward_columns(spans: Sequence[MiningSpan], *, now_s: float) -> RewardColumn
                 w=round(width * 0.8, 3),
                 y=round(AREA_TOP_PX + AREA_HEIGHT_PX - height, 2),
                 h=height,
-                text=say("from {at:%d %b %H:%M}: {reward}").format(
+                text=gettext("from {at:%d %b %H:%M}: {reward}").format(
                     at=at, reward=formatting.amount_text(span.reward)
                 ),
             )
@@ -150,7 +150,7 @@ def reward_columns(spans: Sequence[MiningSpan], *, now_s: float) -> RewardColumn
         columns=tuple(columns),
         x_ticks=time_ticks(spans[0].start_s, now_s),
         y_ticks=height_ticks(top, ["0", formatting.amount_text(top)]),
-        label=say("{total} since {first:%d %b %H:%M}").format(total=total, first=first),
+        label=gettext("{total} since {first:%d %b %H:%M}").format(total=total, first=first),
     )
 
 
@@ -174,7 +174,7 @@ def vesting_area(rewards: Sequence[tuple[datetime, int]], *, now_s: float, epoch
     ticks = list(time_ticks(now_s, now_s + period_s))
     return area(
         points,
-        label=say("{points} vesting until {label}").format(
+        label=gettext("{points} vesting until {label}").format(
             points=formatting.amount_text(round(points[0][1])), label=ticks[-1].label
         ),
         x_ticks=ticks,

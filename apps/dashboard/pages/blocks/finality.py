@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.blocks.selectors.finality import f3_read
 from apps.checks.findings.text import miner_name
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 def finality_facts(data: PageData) -> list[Fact]:
     """List who votes for each miner in F3; for the operator, who knows the nodes, also what each says."""
-    shown, said = data.f3_leases[:STRIPS_MAX], f3_read()
-    runs = not said or any(one.is_running for one in said.values())
+    shown, participations = data.f3_leases[:STRIPS_MAX], f3_read()
+    runs = not participations or any(participation.is_running for participation in participations.values())
     leases = [Fact(miner_name(lease.miner), lease_text(lease, data.at, runs=runs)) for lease in shown]
     if not data.viewer.is_operator:
         return leases
     names = {str(miner.actor_id): miner.name or miner.address for miner in data.miners}
-    return [*leases, *(Fact(node, finality_text(one, names)) for node, one in said.items())]
+    return [
+        *leases,
+        *(Fact(node, finality_text(participation, names)) for node, participation in participations.items()),
+    ]
 
 
 def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
@@ -36,44 +39,46 @@ def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
     until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
     why = lease.reason
     if lease.runs_at(now):
-        later = say("; renewal failed: {reason}").format(reason=why) if why else ""
+        later = gettext("; renewal failed: {reason}").format(reason=why) if why else ""
         if why and lease.failing_since is None:
-            later = say("; it will not be renewed: {reason}").format(reason=why)
+            later = gettext("; it will not be renewed: {reason}").format(reason=why)
         if not runs:
-            return say("a node will vote for it until instance {until}, once it runs F3{later}").format(
+            return gettext("a node will vote for it until instance {until}, once it runs F3{later}").format(
                 until=until, later=later
             )
-        return say("a node votes for it until instance {until}, currently {instance}{later}").format(
+        return gettext("a node votes for it until instance {until}, currently {instance}{later}").format(
             until=until, instance=instance, later=later
         )
     if why and lease.failing_since is None:
-        return say("no lease is requested: {reason}").format(reason=why)
+        return gettext("no lease is requested: {reason}").format(reason=why)
     if lease.is_in_doubt and lease.restored_until is not None:
-        return say("waiting for instance {until} to end, currently {instance}: {reason}").format(
+        return gettext("waiting for instance {until} to end, currently {instance}: {reason}").format(
             until=formatting.whole(lease.restored_until), instance=instance, reason=why
         )
     if not lease.is_known_at(now):
-        return say("unknown whether a node votes for it: {reason}").format(
-            reason=why or say("no node was queried recently")
+        return gettext("unknown whether a node votes for it: {reason}").format(
+            reason=why or gettext("no node was queried recently")
         )
-    return say("no node votes for it: {reason}").format(reason=why or say("its lease has expired"))
+    return gettext("no node votes for it: {reason}").format(reason=why or gettext("its lease has expired"))
 
 
-def finality_text(said: F3Participation, names: dict[str, str]) -> str:
+def finality_text(participation: F3Participation, names: dict[str, str]) -> str:
     """Put one node's part in F3 into words."""
-    if not said.is_running:
-        return said.reason or say("this node does not run F3")
-    own = [names[str(actor_id)] for actor_id in said.miners if str(actor_id) in names]
+    if not participation.is_running:
+        return participation.reason or gettext("this node does not run F3")
+    own = [names[str(actor_id)] for actor_id in participation.miners if str(actor_id) in names]
     part = (
-        say("participates for {own}").format(own=", ".join(own))
+        gettext("participates for {own}").format(own=", ".join(own))
         if own
-        else say("participates for none of these miners")
+        else gettext("participates for none of these miners")
     )
     final = (
         ""
-        if said.finalized is None
-        else say("finalized through epoch {finalized}; ").format(finalized=formatting.whole(said.finalized))
+        if participation.finalized is None
+        else gettext("finalized through epoch {finalized}; ").format(
+            finalized=formatting.whole(participation.finalized)
+        )
     )
-    return say("running, instance {instance}; {final}{part}").format(
-        instance=said.instance, final=final, part=part
+    return gettext("running, instance {instance}; {final}{part}").format(
+        instance=participation.instance, final=final, part=part
     )

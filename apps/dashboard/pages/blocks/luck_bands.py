@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -34,7 +34,7 @@ def luck_band(luck: Luck) -> LuckBand:
     def band(low: int, high: int) -> tuple[float, float]:
         return round(100 * low / most, 2), round(100 * (high - low) / most, 2)
 
-    label = say(
+    label = gettext(
         "{wins}, {expected:.1f} expected; 50 % of such periods have {half_low} to {half_high}, 90 % "
         "{most_low} to {most_high}"
     ).format(

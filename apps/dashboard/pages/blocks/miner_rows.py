@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.blocks.selectors.luck import lucks_shared
 from apps.blocks.selectors.mining_miners import miners_on
@@ -57,11 +57,11 @@ class MinerBlocks:
 def round_entry(row: Round) -> StripEntry:
     """Lay out one round on the strip."""
     label = STATES[row.state]
-    words = say("epoch {epoch}: {label}").format(epoch=row.epoch, label=label.word)
+    text = gettext("epoch {epoch}: {label}").format(epoch=row.epoch, label=label.word)
     if row.reason:
-        words += f": {row.reason}"
+        text += f": {row.reason}"
     tone = "none" if row.state == RoundState.NOT_ELIGIBLE else label.tone
-    return StripEntry(tone=tone, share=1.0, title=words)
+    return StripEntry(tone=tone, share=1.0, title=text)
 
 
 def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
@@ -71,14 +71,16 @@ def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
     entries = [
         round_entry(found[epoch])
         if epoch in found
-        else StripEntry("none", 0.0, say("epoch {epoch}: no record").format(epoch=epoch))
+        else StripEntry("none", 0.0, gettext("epoch {epoch}: no record").format(epoch=epoch))
         for epoch in epochs
     ]
     won = sum(row.win_count > 0 for row in rows)
     return strip(
         entries,
         now=1.0,
-        label=say("the last {entries} epochs: {wins}").format(entries=len(entries), wins=plural(won, "win")),
+        label=gettext("the last {entries} epochs: {wins}").format(
+            entries=len(entries), wins=plural(won, "win")
+        ),
     )
 
 

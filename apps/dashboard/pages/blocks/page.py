@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -53,16 +53,16 @@ def day_verdict(data: PageData) -> Verdict:
     counts = wins_count(data.miners, since=since)
     if not counts.all:
         mining = any(miner.qa_power for miner in data.miners)
-        rest = say("No win in the last 24 hours.") if mining else say("No miner has power yet.")
+        rest = gettext("No win in the last 24 hours.") if mining else gettext("No miner has power yet.")
         return Verdict("", rest)
     reward, locked = rewards_since(data.miners, since=since)
     brought, vests = map(formatting.amount_text, (reward, locked))
-    lost = say("{wins} lost").format(wins=plural(counts.lost, "win")) if counts.lost else "none lost"
-    rest = say("{brought} earned in 24 hours; {vests} of it vests over {span}.").format(
+    lost = gettext("{wins} lost").format(wins=plural(counts.lost, "win")) if counts.lost else "none lost"
+    rest = gettext("{brought} earned in 24 hours; {vests} of it vests over {span}.").format(
         brought=brought, vests=vests, span=data.vesting_text
     )
     return Verdict(
-        say("{blocks} included, {lost}.").format(blocks=plural(counts.included, "block"), lost=lost), rest
+        gettext("{blocks} included, {lost}.").format(blocks=plural(counts.included, "block"), lost=lost), rest
     )
 
 
@@ -106,7 +106,7 @@ def blocks(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "blocks/list.html",
-        title=say("Blocks"),
+        title=gettext("Blocks"),
         section="blocks",
         page_key="blocks",
         data=data,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import Http404
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.blocks.rounds.warm_up import WarmUp, warm_up
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from apps.blocks.models import Round
     from apps.users.principals import Principal
 
-from apps.dashboard.pages.blocks.states import STATES, STEP_WORDS
+from apps.dashboard.pages.blocks.states import STATES, STEP_TEXTS
 
 
 def timeline_of(row: Round) -> Gantt:
@@ -36,10 +36,10 @@ def timeline_of(row: Round) -> Gantt:
     end = max([row.budget_ms, *(start + length for _, start, length in row.steps), 1])
     rows = [
         GanttRow(
-            stage=STEP_WORDS.get(name, name),
+            stage=STEP_TEXTS.get(name, name),
             took=f"{length:,} ms",
-            text=say("{step_words}: starts at {start} ms, takes {length} ms").format(
-                step_words=STEP_WORDS.get(name, name), start=start, length=length
+            text=gettext("{step_words}: starts at {start} ms, takes {length} ms").format(
+                step_words=STEP_TEXTS.get(name, name), start=start, length=length
             ),
             bars=(gantt_bar(max(start, 0) / end, (start + length) / end, tone=_step_tone(name)),),
         )
@@ -59,25 +59,28 @@ def facts_of(row: Round) -> list[Fact]:
     """List what is known of a round."""
     block = getattr(row, "block", None)
     facts = [
-        Fact(say("Miner"), row.miner.address),
-        Fact(say("Epoch"), formatting.whole(row.epoch)),
-        Fact(say("Base"), say("epoch {base_height}").format(base_height=formatting.whole(row.base_height))),
+        Fact(gettext("Miner"), row.miner.address),
+        Fact(gettext("Epoch"), formatting.whole(row.epoch)),
         Fact(
-            say("Wins"),
-            say("{win_count}, {expected:.4f} expected").format(
+            gettext("Base"),
+            gettext("epoch {base_height}").format(base_height=formatting.whole(row.base_height)),
+        ),
+        Fact(
+            gettext("Wins"),
+            gettext("{win_count}, {expected:.4f} expected").format(
                 win_count=row.win_count, expected=row.expected
             ),
         ),
-        Fact(say("Sector"), formatting.whole(row.sector)),
+        Fact(gettext("Sector"), formatting.whole(row.sector)),
     ]
     if row.reason:
-        facts.append(Fact(say("Reason"), row.reason))
+        facts.append(Fact(gettext("Reason"), row.reason))
     if block is not None:
         facts += [
-            Fact(say("Block"), block.cid or formatting.NOTHING),
-            Fact(say("Messages"), formatting.whole(block.messages)),
-            Fact(say("Reward"), formatting.amount_text(block.reward)),
-            Fact(say("Penalty"), formatting.amount_text(block.penalty)),
+            Fact(gettext("Block"), block.cid or formatting.NOTHING),
+            Fact(gettext("Messages"), formatting.whole(block.messages)),
+            Fact(gettext("Reward"), formatting.amount_text(block.reward)),
+            Fact(gettext("Penalty"), formatting.amount_text(block.penalty)),
         ]
     return facts
 
@@ -93,7 +96,7 @@ def win(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     return page_render(
         request,
         "blocks/win.html",
-        title=say("Epoch {epoch}").format(epoch=row.epoch),
+        title=gettext("Epoch {epoch}").format(epoch=row.epoch),
         section="blocks",
         page_key="",
         data=PageData(viewer),
@@ -118,16 +121,16 @@ def warm_up_page(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResp
         done = warm_up(miner, viewer=viewer)
     except NothingToProve as refusal:
         done = WarmUp(failed="start", reason=refusal.reason)
-    facts = [Fact(STEP_WORDS.get(name, name), f"{took:,} ms") for name, took in done.steps]
+    facts = [Fact(STEP_TEXTS.get(name, name), f"{took:,} ms") for name, took in done.steps]
     return page_render(
         request,
         "blocks/warm_up.html",
-        title=say("Warm-up"),
+        title=gettext("Warm-up"),
         section="blocks",
         page_key="",
         data=PageData(viewer),
         miner=miner.name or miner.address,
-        failed=STEP_WORDS.get(done.failed, done.failed),
+        failed=STEP_TEXTS.get(done.failed, done.failed),
         reason=done.reason,
         facts=facts,
     )

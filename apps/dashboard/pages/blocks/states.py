@@ -25,7 +25,7 @@ STATES: Final[dict[str, StateLabel]] = {
     RoundState.SLASH_GUARD: StateLabel("bad", "stopped by the slash guard"),
     RoundState.INTERRUPTED: StateLabel("bad", "interrupted"),
 }
-STEP_WORDS: Final = {
+STEP_TEXTS: Final = {
     "base_info": "base info",
     "election": "election",
     "ticket": "ticket",

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -147,19 +147,19 @@ def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Ve
         return Verdict(_("The message pool is unavailable:"), error)
     senders = len({signed.message.from_ for signed in pending})
     low = sum(signed.message.gas_fee_cap < base_fee for signed in pending)
-    rest = say("The base fee is {base_fee}").format(base_fee=formatting.fee_text(base_fee))
+    rest = gettext("The base fee is {base_fee}").format(base_fee=formatting.fee_text(base_fee))
     rest += (
-        say("; {messages} cannot pay it.").format(messages=plural(low, "message"))
+        gettext("; {messages} cannot pay it.").format(messages=plural(low, "message"))
         if low
         else "; all of them can pay it."
     )
     if not pending:
         return Verdict(
             _("No messages pending."),
-            say("The base fee is {base_fee}.").format(base_fee=formatting.fee_text(base_fee)),
+            gettext("The base fee is {base_fee}.").format(base_fee=formatting.fee_text(base_fee)),
         )
     return Verdict(
-        say("{messages} pending from {senders}.").format(
+        gettext("{messages} pending from {senders}.").format(
             messages=plural(len(pending), "message"), senders=plural(senders, "sender")
         ),
         rest,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.chain.selectors.nodes import nodes_pool
 from apps.chain.selectors.upgrades import readiness, upgrade_next
@@ -70,7 +70,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         tone=TONES[condition] if node.is_enabled else "idle",
         word=word,
         error=node.error if node.is_enabled else "",
-        role=say("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),
+        role=gettext("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),
         head=formatting.whole(node.head_height),
         behind=behind if node.head_height is not None else formatting.NOTHING,
         peers=formatting.whole(node.peers) + (f", {node.sync}" if node.sync else ""),
@@ -79,15 +79,15 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         version=node.version or formatting.NOTHING,
         upgrade="" if ready is None else upgrade_text(ready),
         upgrade_tone="" if ready is None else READY_TONES[ready.is_ready],
-        spark=spark(times, label=say("response times of {times} probes").format(times=len(times))),
+        spark=spark(times, label=gettext("response times of {times} probes").format(times=len(times))),
         actions=node_actions(node) if may_act else (),
     )
 
 
 def upgrade_text(ready: Readiness) -> str:
     """Return how a node stands to the next upgrade."""
-    words = {True: "ready", False: "not ready", None: "unknown"}
-    return f"{ready.upgrade.short}: {words[ready.is_ready]}"
+    texts = {True: "ready", False: "not ready", None: "unknown"}
+    return f"{ready.upgrade.short}: {texts[ready.is_ready]}"
 
 
 def node_actions(node: Node) -> tuple[Action, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -55,14 +55,14 @@ def verdict_of(context: FragmentContext) -> Verdict:
         return verdict_by(report, Verdict(_("The pool has no node."), _("Set CHAIN_URLS or add one.")))
     head = context.data.head
     at = (
-        say("The newest tipset is {height}.").format(height=formatting.whole(head.height))
+        gettext("The newest tipset is {height}.").format(height=formatting.whole(head.height))
         if head is not None
         else "No tipset yet."
     )
     return verdict_by(
         report,
         Verdict(
-            say("{well} of {nodes} healthy.").format(well=len(well), nodes=plural(len(nodes), "node")), at
+            gettext("{well} of {nodes} healthy.").format(well=len(well), nodes=plural(len(nodes), "node")), at
         ),
     )
 
@@ -75,10 +75,11 @@ def chain_context() -> dict[str, Any]:
     return {
         "heads": heads[:HEADS_SHOWN],
         "fee": spark(
-            fees, label=say("base fee of the newest {tipsets}").format(tipsets=plural(len(fees), "tipset"))
+            fees,
+            label=gettext("base fee of the newest {tipsets}").format(tipsets=plural(len(fees), "tipset")),
         ),
         "fee_now": formatting.fee_text(int(heads[0].base_fee)) if heads else formatting.NOTHING,
-        "span": say("{lowest} to {highest}").format(lowest=lowest, highest=highest) if fees else "",
+        "span": gettext("{lowest} to {highest}").format(lowest=lowest, highest=highest) if fees else "",
         "reorgs": heads_taken_back(REORGS_SHOWN),
     }
 
@@ -93,10 +94,10 @@ def network_facts(context: FragmentContext) -> list[Fact]:
     clock = context.data.clock
     for upgrade in coming[:UPGRADES_SHOWN]:
         left = clock.left_s(upgrade.height) if clock is not None else None
-        at = say("epoch {height}, in {left}").format(
+        at = gettext("epoch {height}, in {left}").format(
             height=formatting.whole(upgrade.height), left=formatting.time_left(left)
         )
-        facts.append(Fact(say("Upgrade {title}").format(title=upgrade.title), at))
+        facts.append(Fact(gettext("Upgrade {title}").format(title=upgrade.title), at))
     if coming and context.viewer.is_operator:
         facts += ready_facts(head.height)
     if not coming:
@@ -108,7 +109,9 @@ def ready_facts(height: int) -> Iterable[Fact]:
     """Return how many nodes are ready for the next upgrade, and why the others are not."""
     nodes = nodes_readiness(height)
     ready = sum(one.is_ready is True for _, one in nodes)
-    yield Fact("Nodes ready", say("{ready} of {nodes}").format(ready=ready, nodes=plural(len(nodes), "node")))
+    yield Fact(
+        "Nodes ready", gettext("{ready} of {nodes}").format(ready=ready, nodes=plural(len(nodes), "node"))
+    )
     for node, one in nodes:
         if not one.is_ready:
             yield Fact("Not ready" if one.is_ready is False else "Unknown", f"{node}: {one.reason}")
@@ -158,7 +161,7 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
         facts=network_facts(context),
         may_unbind=may_unbind(viewer),
         wanted=wanted,
-        not_found=say("No tipset stored at or before {wanted}.").format(wanted=wanted) if wanted else "",
+        not_found=gettext("No tipset stored at or before {wanted}.").format(wanted=wanted) if wanted else "",
         status=404 if wanted else 200,
         **chain_context(),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -77,7 +77,7 @@ def message_row(
         params=params_text(kind, message.method, message.params),
         tone=tone,
         result=result,
-        gas=say("{used} of {gas_limit}").format(
+        gas=gettext("{used} of {gas_limit}").format(
             used=formatting.whole(used), gas_limit=formatting.whole(message.gas_limit)
         )
         if used is not None
@@ -117,7 +117,7 @@ def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse
     return page_render(
         request,
         "chain/tipset.html",
-        title=say("Tipset {height}").format(height=height),
+        title=gettext("Tipset {height}").format(height=height),
         section="chain",
         data=data,
         head=head,

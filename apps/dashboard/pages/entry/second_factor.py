@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.forms import CodeForm
 from apps.dashboard.pages.entry.sign_in import PENDING, come_in, gate, login_page, next_page
-from apps.dashboard.passkeys import challenge_take, place_of, question_json
+from apps.dashboard.passkeys import challenge_pop, place_of, question_json
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
 from apps.users.selectors.people import passkeys_of, totp_confirmed, users_active
 from apps.users.services.logins import passkey_login, second_step_verify
@@ -95,7 +95,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
     try:
         owner = passkey_login(
             answer=request.POST.get("answer", ""),
-            challenge=challenge_take(request),
+            challenge=challenge_pop(request),
             place=place_of(request),
             source=client_ip(request),
             now=clock.now(),

@@ -79,7 +79,7 @@ ACTION_LABELS: Final[dict[str, tuple[str, str]]] = {
     "drop-sockets": ("Drop sockets", "closes all WebSocket connections of this node"),
 }
 """Each action's label and effect."""
-NUMBER_WORDS: Final = {
+NUMBER_LABELS: Final = {
     "count": "Tipsets",
     "epochs": "Epochs",
     "depth": "Depth",
@@ -89,4 +89,4 @@ NUMBER_WORDS: Final = {
     "code": "Exit code",
     "fil": "FIL",
 }
-SWITCH_WORDS: Final = {"messages": "include messages"}
+SWITCH_LABELS: Final = {"messages": "include messages"}

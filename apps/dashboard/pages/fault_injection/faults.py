@@ -11,7 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from apps.chain.node.devnet import FAULT_DEFAULTS
 from apps.chain.services.fault_injection import ACTIONS, Number
 from apps.dashboard.forms import PageForm
-from apps.dashboard.pages.fault_injection.fault_names import ACTION_LABELS, NUMBER_WORDS, PARTS, SWITCH_WORDS
+from apps.dashboard.pages.fault_injection.fault_names import (
+    ACTION_LABELS,
+    NUMBER_LABELS,
+    PARTS,
+    SWITCH_LABELS,
+)
 from apps.dashboard.text_fields import Text
 
 if TYPE_CHECKING:
@@ -41,9 +46,9 @@ class Value(Text):
         except KeyError:
             raise ValidationError(_("must be on or off")) from None
         except ValueError:
-            is_whole = isinstance(self.quiet, int)
-            words = _("must be a whole number") if is_whole else _("must be a number")
-            raise ValidationError(words) from None
+            is_integer = isinstance(self.quiet, int)
+            message = _("must be a whole number") if is_integer else _("must be a number")
+            raise ValidationError(message) from None
 
     def prepare_value(self, value: Any) -> str:
         """Write it as a form carries it."""
@@ -116,7 +121,7 @@ class Count(Text):
 
     def __init__(self, number: Number) -> None:
         super().__init__(initial=number.least)
-        self.label, self.least, self.most = NUMBER_WORDS[number.name], number.least, number.most
+        self.label, self.least, self.most = NUMBER_LABELS[number.name], number.least, number.most
 
     def clean(self, value: Any) -> int:
         """Read it.  Raises ValidationError."""
@@ -138,7 +143,7 @@ class ActionForm(PageForm):
         self.fields |= {number.name: Count(number) for number in self.action.numbers}
         if self.action.switch:
             self.fields[self.action.switch] = forms.BooleanField(required=False, initial=True)
-        self.switch, self.switch_label = self.action.switch, SWITCH_WORDS.get(self.action.switch, "")
+        self.switch, self.switch_label = self.action.switch, SWITCH_LABELS.get(self.action.switch, "")
 
     @property
     def counts(self) -> list[forms.BoundField]:

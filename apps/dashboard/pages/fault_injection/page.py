@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-GONE: Final = Verdict(_("The devnet node does not respond."), _("Its faults are shown once it does."))
+UNREACHABLE: Final = Verdict(_("The devnet node does not respond."), _("Its faults are shown once it does."))
 
 
 def devnet_nodes(viewer: Principal) -> list[Node]:
@@ -45,11 +45,11 @@ def devnet_nodes(viewer: Principal) -> list[Node]:
 def devnet_verdict(state: DevnetState | None) -> Verdict:
     """Return whether the node behaves, in one sentence."""
     if state is None:
-        return GONE
+        return UNREACHABLE
     if not state.active:
         return Verdict(_("Node running normally."), _("Devnet only: no real funds."))
     return Verdict(
-        say("{faults} active.").format(faults=plural(len(state.active), "fault")),
+        gettext("{faults} active.").format(faults=plural(len(state.active), "fault")),
         _("The node misbehaves on purpose."),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 from django.utils.timezone import localtime
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.checks.findings.results import Topic
@@ -49,13 +49,13 @@ def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) ->
     span = max(end - start, 1)
     points = [((one.start_s - start) / span, float(one.mean)) for one in history]
     low, high = min(one.low for one in history), max(one.high for one in history)
-    label = say("base fee between {low} and {high}").format(
+    label = gettext("base fee between {low} and {high}").format(
         low=formatting.fee_text(low), high=formatting.fee_text(high)
     )
     band = None
     if window is not None:
         here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
-        label += say(", cheapest from {start_s} to {end_s}").format(
+        label += gettext(", cheapest from {start_s} to {end_s}").format(
             start_s=clock_text(window.start_s), end_s=clock_text(window.end_s)
         )
         band = AreaBand(x=round(100 * here[0], 2), w=round(100 * (here[1] - here[0]), 2), label="cheapest")
@@ -120,22 +120,22 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
     elif rank >= CHEAP_SHARE:
         strong, rest = (
             "Gas is cheap now:",
-            say("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
+            gettext("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
         )
     elif rank <= DEAR_SHARE:
         cheaper = formatting.percent(1 - rank, 1)
         strong, rest = (
             "Gas is expensive now:",
-            say("lower than now for {cheaper} of the last day.").format(cheaper=cheaper),
+            gettext("lower than now for {cheaper} of the last day.").format(cheaper=cheaper),
         )
     else:
         strong, rest = (
             "Base fee is normal:",
-            say("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
+            gettext("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
         )
     if forecast.window is not None and not is_level:
         start = forecast.window.next_start_s(data.at.timestamp())
-        rest += say(" The cheapest hours start at {start}.").format(start=clock_text(start))
+        rest += gettext(" The cheapest hours start at {start}.").format(start=clock_text(start))
     return verdict_by(report, Verdict(strong, rest))
 
 
@@ -162,7 +162,7 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
             formatting.NOTHING if window is None else clock_text(window.start_s),
             "needs six hours of history"
             if window is None
-            else say("{mean}, day average {day_mean}").format(
+            else gettext("{mean}, day average {day_mean}").format(
                 mean=formatting.fee_text(window.mean), day_mean=formatting.fee_text(window.day_mean)
             ),
             f"{here}#h-base-fee",
@@ -172,7 +172,7 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
             "queue",
             "Estimated queue cost",
             formatting.fil(forecast.cost_now),
-            say("{messages} at the current base fee").format(messages=plural(many, "message")),
+            gettext("{messages} at the current base fee").format(messages=plural(many, "message")),
             f"{here}#h-queue",
             unit="FIL",
         ),

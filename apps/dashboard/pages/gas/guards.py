@@ -16,7 +16,7 @@ from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard.forms import FeeRulesForm, PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.notices import notice_leave
-from apps.dashboard.number_fields import Amount, Whole
+from apps.dashboard.number_fields import Amount, Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.sessions import sign_in_required
@@ -66,11 +66,11 @@ class GuardForm(PageForm):
     tenant = Text()
     kind = Text()
     actor = Text()
-    method = Whole()
+    method = Integer()
     max_fee = Amount()
     daily_budget = Amount()
     hold_base_fee = Amount(is_fee=True)
-    hold_epochs = Whole()
+    hold_epochs = Integer()
 
     def clean_method(self) -> int | None:
         """Read the method; 0 is one, an empty field is none."""
@@ -82,8 +82,8 @@ class AutoBumpForm(PageForm):
 
     tenant = Text()
     is_on = Text()
-    within_epochs = Whole(initial=20)
-    every_epochs = Whole(initial=5)
+    within_epochs = Integer(initial=20)
+    every_epochs = Integer(initial=5)
     max_fee = Amount()
 
 

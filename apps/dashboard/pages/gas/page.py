@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the page."""
     by = request.GET.get("by", "")
-    by, days, here = by if by in dict(GROUPS) else "method", days_of(request), reverse("gas")
+    by, days, url = by if by in dict(GROUPS) else "method", days_of(request), reverse("gas")
 
     def part(**query: str) -> str:
-        return f"{here}?{urlencode({'by': by, 'days': str(days), **query})}"
+        return f"{url}?{urlencode({'by': by, 'days': str(days), **query})}"
 
     data = PageData(viewer)
     sums = spend_summed(viewer, by=by, days=days, now=data.at)
@@ -63,7 +63,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         spans=[
             Facet(
                 key=str(count),
-                label="today" if count == 1 else say("{count} days").format(count=count),
+                label="today" if count == 1 else gettext("{count} days").format(count=count),
                 href=part(days=str(count)),
                 on=count == days,
             )

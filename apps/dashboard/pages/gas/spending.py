@@ -63,8 +63,8 @@ COLUMNS: Final = ("day", "tenant", "from", "to", "method", "kind", "messages", "
 
 def days_of(request: HttpRequest) -> int:
     """How many days the page looks back."""
-    asked = request.GET.get("days", "")
-    return int(asked) if asked in {str(days) for days in DAYS} else 7
+    text = request.GET.get("days", "")
+    return int(text) if text in {str(days) for days in DAYS} else 7
 
 
 @require_safe

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from apps.core import formatting
@@ -84,7 +84,7 @@ def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         worker_settings_set(worker, values=values, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
         return host_page(request, viewer, key, error=refusal.reason)
-    notice_leave(request, say("Saved. The host takes it with its next heartbeat."))
+    notice_leave(request, gettext("Saved. The host takes it with its next heartbeat."))
     return redirect("host", key)
 
 
@@ -104,11 +104,13 @@ def group(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
 def retire_text(worker: Worker, *, is_away: bool) -> str:
     """Return what becomes of the host, and of what it has begun."""
     if not is_away:
-        return say("It starts no new sectors and finishes those in progress; then its token is revoked.")
-    over = say("It is offline. Once retired, it is rejected permanently and its token is revoked.")
+        return gettext("It starts no new sectors and finishes those in progress; then its token is revoked.")
+    over = gettext("It is offline. Once retired, it is rejected permanently and its token is revoked.")
     if worker.is_damocles:
-        return f"{over} {say('Other hosts cannot continue the sectors of a damocles-worker: abort them.')}"
-    again = say(
+        return (
+            f"{over} {gettext('Other hosts cannot continue the sectors of a damocles-worker: abort them.')}"
+        )
+    again = gettext(
         "Other hosts start its sectors in progress over; those with a pre-commit on chain are sealed to the "
         "same replica and keep their deposit."
     )
@@ -133,15 +135,15 @@ def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         request,
         viewer,
         ConfirmPage(
-            title=say("Retire {worker}").format(worker=worker.name),
+            title=gettext("Retire {worker}").format(worker=worker.name),
             text=retire_text(worker, is_away=is_away),
-            label=say("Retire"),
+            label=gettext("Retire"),
             back=reverse("host", args=[key]),
             page=worker.name,
             section="hosts",
-            kept=(("away", "1"),) if is_away else (),
+            hidden_fields=(("away", "1"),) if is_away else (),
             facts=(
-                (say("Sectors in progress"), formatting.whole(unfinished_jobs_count(worker))),
+                (gettext("Sectors in progress"), formatting.whole(unfinished_jobs_count(worker))),
                 (
                     "Sealed sectors in stores attached only here",
                     formatting.whole(alone)

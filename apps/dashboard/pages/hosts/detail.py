@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -118,11 +118,11 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
 
 def host_verdict(worker: Worker, row: HostRow) -> str:
     """Return the sentence below a host's name."""
-    parts = [row.does, row.asked]
+    parts = [row.does, row.command]
     if worker.retire_asked_at is not None:
         left = unfinished_jobs_count(worker)
         parts.append(
-            say("retires once {sectors} in progress {word} done").format(
+            gettext("retires once {sectors} in progress {word} done").format(
                 sectors=plural(left, "sector"), word="is" if left == 1 else "are"
             )
         )
@@ -157,7 +157,7 @@ def job_full_text(job: Job) -> str:
 def record_text(record: HostRecord) -> str:
     """`3.14 sectors a day`, over how many days."""
     span = formatting.time_left(record.days * 86_400)
-    return say("{per_day:.2f} sectors a day, {sectors} in {span}").format(
+    return gettext("{per_day:.2f} sectors a day, {sectors} in {span}").format(
         per_day=record.per_day, sectors=plural(record.sectors, "sector"), span=span
     )
 
@@ -172,7 +172,7 @@ def failure_rows(record: HostRecord) -> Iterable[Event]:
             str(time_html(event.at)),
             "bad",
             "bad",
-            say("{name}: {stage} failed").format(name=name, stage=stage),
+            gettext("{name}: {stage} failed").format(name=name, stage=stage),
             event.note,
             href=reverse("sector", args=[sector.uuid]) if sector else "",
         )
@@ -193,7 +193,7 @@ def host_actions(worker: Worker) -> tuple[Action, ...]:
         *first,
         act("measure", _("Measure disks"), "retry"),
         act("upgrade", _("Upgrade"), "up"),
-        Action(key="retire", label=_("Retire…"), href=retire, icon="close", kind="danger", asks=True),
+        Action(key="retire", label=_("Retire…"), href=retire, icon="close", kind="danger", opens_page=True),
     )
 
 

@@ -62,23 +62,23 @@ class HostFilter:
     def takes(self, one: Labelled) -> bool:
         """Return whether a host is in the list."""
         worker, label = one
-        words = self.q.casefold()
+        search = self.q.casefold()
         return (
             (not self.group or worker.group == self.group)
-            and (not words or words in worker.name.casefold() or words in worker.host.casefold())
+            and (not search or search in worker.name.casefold() or search in worker.host.casefold())
             and (not self.state or self.state == state_of(label))
         )
 
     @property
-    def words(self) -> dict[str, str]:
+    def query(self) -> dict[str, str]:
         """Return it as an address has it, without the page."""
         return {"state": self.state, "group": self.group, "q": self.q}
 
-    def kept(self, **changes: str) -> str:
+    def url_with(self, **changes: str) -> str:
         """Return an address of the list that differs in this."""
-        named = self.words | changes
-        words = {name: value for name, value in named.items() if value}
-        return f"?{urlencode(words)}" if words else "?"
+        named = self.query | changes
+        query = {name: value for name, value in named.items() if value}
+        return f"?{urlencode(query)}" if query else "?"
 
 
 def state_of(label: StateLabel) -> str:
@@ -106,7 +106,7 @@ def hosts_page(labelled: Sequence[Labelled], wanted: HostFilter) -> tuple[list[W
     if wanted.after is not None:
         found = [one for one in found if order_of(one) > wanted.after]
     shown, pager = page_of(
-        found[: ROWS + 1], cursor_of=cursor_of, query=wanted.words, is_first=wanted.after is None
+        found[: ROWS + 1], cursor_of=cursor_of, query=wanted.query, is_first=wanted.after is None
     )
     return [worker for worker, _label in shown], pager
 
@@ -121,7 +121,7 @@ def facets(labelled: Sequence[Labelled], wanted: HostFilter) -> list[Facet]:
             Facet(
                 key=key,
                 label=str(label),
-                href=wanted.kept(state=key),
+                href=wanted.url_with(state=key),
                 on=key == wanted.state,
                 count=str(count),
                 tone=tone,
@@ -138,7 +138,7 @@ def group_facets(labelled: Sequence[Labelled], wanted: HostFilter) -> list[Facet
         Facet(
             key=group,
             label=group,
-            href=wanted.kept(group="" if group == wanted.group else group),
+            href=wanted.url_with(group="" if group == wanted.group else group),
             on=group == wanted.group,
         )
         for group in groups[:GROUPS_MAX]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.labels import JOBS, STAGES
@@ -31,7 +31,7 @@ def progress_text(job: Job) -> str:
     if not job.progress_total:
         return ""
     unit = job.progress_unit or "steps"
-    return say("{progress_done} of {progress_total} {unit}").format(
+    return gettext("{progress_done} of {progress_total} {unit}").format(
         progress_done=formatting.whole(job.progress_done),
         progress_total=formatting.whole(job.progress_total),
         unit=unit,

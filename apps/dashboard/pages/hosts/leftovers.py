@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import DomainError
@@ -42,9 +42,9 @@ def leftover_row(one: Leftover, *, refusal: str = "") -> dict[str, object]:
     """Lay out one leftover."""
     sector = one.sector
     text = (
-        say("in {folder}; not in the database")
+        gettext("in {folder}; not in the database")
         if sector is None
-        else say("in {folder}; belongs to no job of the host")
+        else gettext("in {folder}; belongs to no job of the host")
     )
     return {
         "name": one.name if sector is None else f"{sector.miner} / {sector.number}",
@@ -79,19 +79,19 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
     wrong = "" if form.is_valid() else str(form.why)
     try:
         if not wrong:
-            given, work = form.cleaned_data, sealing_context_read()
+            values, work = form.cleaned_data, sealing_context_read()
             if is_confirm_submitted(request):
                 form.confirm_require()
                 sealing_leftovers_remove(
                     worker,
-                    ids=list(given["id"]),
+                    ids=list(values["id"]),
                     by=viewer,
                     work=work,
-                    reason=given["reason"][:500],
-                    count=given["count"],
+                    reason=values["reason"][:500],
+                    count=values["count"],
                 )
                 return redirect("host", key)
-            plan = sealing_leftovers_plan(worker, ids=list(given["id"]) or None, work=work)
+            plan = sealing_leftovers_plan(worker, ids=list(values["id"]) or None, work=work)
     except DomainError as refusal:
         wrong = refusal.reason
     return _review(request, viewer, worker, form, plan, wrong=wrong)
@@ -116,7 +116,7 @@ def _review(
         places=_("Hosts"),
         place=worker.name,
         back=reverse("host", args=[worker.uuid]),
-        verdict=say(
+        verdict=gettext(
             "{host} removes them only from its sealing folders. Sectors being sealed, sectors on chain and "
             "the last good copy of a proven sector are kept. Removed files cannot be restored."
         ).format(host=worker.name),

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -43,7 +43,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     if not workers:
         return verdict_by(report, Verdict("", _("No worker has registered yet.")))
     away = sum(worker_is_away(worker, now=data.at) for worker in workers)
-    here = say("{workers} online, {away} offline.").format(
+    here = gettext("{workers} online, {away} offline.").format(
         workers=plural(len(workers) - away, "worker"), away=away
     )
     return verdict_by(report, Verdict(here, "" if report.found else _("None is slow or low on disk space.")))

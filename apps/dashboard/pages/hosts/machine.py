@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
     """Return for how many new sectors a host's disk has room, with what is divided; empty while unknown."""
-    told = {} if report is None else {one["key"]: one["value"] for one in report.settings}
-    free, room = int(worker.hardware.get("disk_free_bytes") or 0), int(told.get("sector_room_bytes") or 0)
+    reported = {} if report is None else {one["key"]: one["value"] for one in report.settings}
+    free, room = int(worker.hardware.get("disk_free_bytes") or 0), int(reported.get("sector_room_bytes") or 0)
     if not room:
         return ""
-    return say("{count}: {free} free, {room} each, less what sectors in progress still write").format(
+    return gettext("{count}: {free} free, {room} each, less what sectors in progress still write").format(
         count=formatting.whole(free // room),
         free=" ".join(formatting.size(free)),
         room=" ".join(formatting.size(room)),
@@ -40,18 +40,18 @@ def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     plan = host_parallel_plan(worker, report)
     if plan is None:
         return
-    words = {
-        "disk": say("{count} by disk: {have} / {each}"),
-        "threads": say("{count} by sealing threads"),
-        "settings": say("{count} by its settings"),
-        "slots": say("{count} by PC1 slots"),
-        "memory": say("{count} by memory: {have} (90 % of RAM) / {each}"),
-        "cores": say("{count} by cores: {have} × {each} per core"),
+    texts = {
+        "disk": gettext("{count} by disk: {have} / {each}"),
+        "threads": gettext("{count} by sealing threads"),
+        "settings": gettext("{count} by its settings"),
+        "slots": gettext("{count} by PC1 slots"),
+        "memory": gettext("{count} by memory: {have} (90 % of RAM) / {each}"),
+        "cores": gettext("{count} by cores: {have} × {each} per core"),
     }
 
     def text(of_labels: bool) -> str:
         return "; ".join(
-            words[one.by].format(
+            texts[one.by].format(
                 count=formatting.whole(one.count),
                 have=formatting.whole(one.have) if one.by == "cores" else size_text(one.have),
                 each=one.each if one.by == "cores" else size_text(one.each),
@@ -61,9 +61,9 @@ def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         )
 
     yield Fact(
-        say("Sectors of {size} at once").format(size=size_text(plan.sector_bytes)), text(of_labels=False)
+        gettext("Sectors of {size} at once").format(size=size_text(plan.sector_bytes)), text(of_labels=False)
     )
-    yield Fact(say("Of these in PC1 at once"), text(of_labels=True))
+    yield Fact(gettext("Of these in PC1 at once"), text(of_labels=True))
 
 
 def size_text(count: int) -> str:
@@ -73,11 +73,11 @@ def size_text(count: int) -> str:
 
 def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     """Yield what a host has."""
-    hardware, told = worker.hardware, () if report is None else report.settings
+    hardware, reported = worker.hardware, () if report is None else report.settings
     yield Fact(_("Machine"), worker.host or formatting.NOTHING)
     yield Fact(
         _("Processor"),
-        say("{model}, {cores} cores").format(
+        gettext("{model}, {cores} cores").format(
             model=hardware.get("cpu_model") or "unknown", cores=hardware.get("cpus", 0)
         ),
     )
@@ -96,7 +96,7 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         yield Fact(_("WinningPoSt"), win)
     if error := update_error(hardware):
         yield Fact(_("Snap-up"), error)
-    if file := next((one["file"] for one in told if one.get("file")), ""):
+    if file := next((one["file"] for one in reported if one.get("file")), ""):
         yield Fact(_("Settings file"), file, mono=True)
     yield Fact(_("Version"), worker.version or formatting.NOTHING)
     yield Fact(_("Console version"), VERSION)
@@ -114,10 +114,10 @@ def winning_text(hardware: dict[str, Any]) -> str:
     form, ms = hardware.get("winning_form"), hardware.get("winning_ms")
     took = formatting.duration(ms / 1000) if ms else ""
     if form == ProofForm.GROTH16:
-        return say("Groth16, {took} each").format(took=took) if took else say("Groth16")
+        return gettext("Groth16, {took} each").format(took=took) if took else gettext("Groth16")
     if form == ProofForm.VANILLA and took:
-        return say("containers: Groth16 takes {took}, more than a quarter of an epoch").format(took=took)
-    return say("containers") if form == ProofForm.VANILLA else ""
+        return gettext("containers: Groth16 takes {took}, more than a quarter of an epoch").format(took=took)
+    return gettext("containers") if form == ProofForm.VANILLA else ""
 
 
 def disk_rows(worker: Worker) -> Iterable[dict[str, str]]:
@@ -140,19 +140,19 @@ def sealing_text(one: dict[str, Any] | None) -> str:
     if one is None:
         return ""
     parts = [
-        say("sealing store, {sectors}; weight {weight}").format(
+        gettext("sealing store, {sectors}; weight {weight}").format(
             sectors=plural(one["sectors"], "sector"), weight=one["weight"]
         )
     ]
     if one["reserve_bytes"]:
         size = " ".join(formatting.size(one["reserve_bytes"]))
-        parts.append(say("{size} kept free").format(size=size))
+        parts.append(gettext("{size} kept free").format(size=size))
     if one["allow_miners"]:
         miners = " ".join(f"f0{miner}" for miner in one["allow_miners"])
-        parts.append(say("only {miners}").format(miners=miners))
+        parts.append(gettext("only {miners}").format(miners=miners))
     if one["deny_miners"]:
         miners = " ".join(f"f0{miner}" for miner in one["deny_miners"])
-        parts.append(say("except {miners}").format(miners=miners))
+        parts.append(gettext("except {miners}").format(miners=miners))
     return ", ".join(parts)
 
 

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.cards import Action
-from apps.dashboard.pages.hosts.asked import asked_text
+from apps.dashboard.pages.hosts.command_text import command_text
 from apps.dashboard.pages.hosts.filters import order_of
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
 from apps.dashboard.pages.hosts.speed import pace_text, record_text
@@ -38,8 +38,8 @@ class HostRow:
     slots: str
     """Jobs of each stage at a time."""
     does: str
-    asked: str
-    """What it was told and has not done yet."""
+    command: str
+    """The command that it has not carried out yet."""
     hardware: str
     disk: str
     """Free space of the folder in which it seals."""
@@ -57,7 +57,7 @@ def disk_text(hardware: dict[str, Any]) -> str:
     free = disk_share(hardware)
     if free is None:
         return ""
-    return say("{disk_free_bytes} free, {free}").format(
+    return gettext("{disk_free_bytes} free, {free}").format(
         disk_free_bytes=" ".join(formatting.size(int(hardware["disk_free_bytes"]))),
         free=formatting.percent(free, 1),
     )
@@ -67,7 +67,7 @@ def hardware_text(hardware: dict[str, Any]) -> str:
     """`2 cores, 23.4 GiB RAM`; what a host did not tell is left out."""
     parts = []
     if hardware.get("cpus"):
-        parts.append(say("{cpus} cores").format(cpus=hardware["cpus"]))
+        parts.append(gettext("{cpus} cores").format(cpus=hardware["cpus"]))
     if hardware.get("ram_bytes"):
         parts.append(f"{' '.join(formatting.size(int(hardware['ram_bytes'])))} RAM")
     return ", ".join(parts) or formatting.NOTHING
@@ -80,9 +80,11 @@ def _does(worker: Worker, jobs: list[str]) -> str:
     return "; ".join(jobs) or worker.last_error
 
 
-def host_actions(worker: Worker, asked: str) -> tuple[Action, ...]:
+def host_actions(worker: Worker, command: str) -> tuple[Action, ...]:
     """Return what can be done: the opposite of what holds, or was asked for already."""
-    is_paused = asked == Operation.PAUSE if asked in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
+    is_paused = (
+        command == Operation.PAUSE if command in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
+    )
     key, label, icon = ("resume", "Resume", "run") if is_paused else ("pause", "Pause", "pause")
     return (Action(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
 
@@ -93,19 +95,19 @@ def host_row(
     """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
     pace = paces.get(worker.pk)
     jobs = [job_text(job) for job in held_jobs(worker)]
-    asked = data.asked.get(worker.pk, "")
+    command = data.pending_commands.get(worker.pk, "")
     return HostRow(
         row=worker,
         label=worker_label(worker, now=data.at, pace=pace),
         kind=", ".join(kind_text(kind) for kind in worker.kinds),
         slots=slots_text(worker.slots),
         does=_does(worker, jobs) or idle_text(worker, now=data.at),
-        asked=asked_text(worker, asked),
+        command=command_text(worker, command),
         hardware=hardware_text(worker.hardware),
         disk=disk_text(worker.hardware),
         pace=pace_text(pace),
         record=record_text(pace),
-        actions=host_actions(worker, asked) if may_act else (),
+        actions=host_actions(worker, command) if may_act else (),
         other_tenant=worker.tenant.name if worker.tenant_id != data.viewer.own_id else "",
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -63,53 +63,55 @@ class SettingRow:
 
 def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow, ...]:
     """Return the settings that a host obeys, with what it was told and does not obey yet."""
-    told = {} if report is None else {one["key"]: one for one in report.settings}
-    has_rules = any(key.startswith(SEALING) for key in told)
+    reported = {} if report is None else {setting["key"]: setting for setting in report.settings}
+    has_rules = any(key.startswith(SEALING) for key in reported)
     wanted: dict[str, tuple[str, str]] = {}
     for name, value in worker_settings_resolve(worker).items():
         level, _dot, key = name.partition(".")
         wanted[key] = (level, value)
     rows = []
-    for key, one in told.items():
+    for key, setting in reported.items():
         level, value = wanted.get(key, ("", ""))
-        is_overruled = not level or LEVELS.index(level) < LEVELS.index(one["origin"])
-        is_stale = one["origin"] in CONSOLE_LEVELS and not level
+        is_overruled = not level or LEVELS.index(level) < LEVELS.index(setting["origin"])
+        is_stale = setting["origin"] in CONSOLE_LEVELS and not level
         pending = (
             ""
-            if is_overruled or value == one["value"]
-            else say("{value} with its next heartbeat").format(value=value)
+            if is_overruled or value == setting["value"]
+            else gettext("{value} with its next heartbeat").format(value=value)
         )
         rows.append(
             SettingRow(
                 setting_label(key),
-                setting_value(key, one["value"]),
-                origin_text(one),
+                setting_value(key, setting["value"]),
+                origin_text(setting),
                 "removed with its next heartbeat" if is_stale else pending,
             )
         )
     for key, (_level, value) in wanted.items():
-        if has_rules and key not in told and rule_key(key) is not None:
-            pending = say("{value} with its next heartbeat").format(value=setting_value(key, value))
+        if has_rules and key not in reported and rule_key(key) is not None:
+            pending = gettext("{value} with its next heartbeat").format(value=setting_value(key, value))
             rows.append(SettingRow(setting_label(key), formatting.NOTHING, formatting.NOTHING, pending))
     return tuple(rows)
 
 
-def origin_text(told: dict[str, str]) -> str:
+def origin_text(setting: dict[str, str]) -> str:
     """Return where a setting that a host has told comes from; an older host tells no name of its file."""
-    name = PurePath(told.get("file", "")).name or say("file")
-    return str(ORIGINS.get(told["origin"], told["origin"])).format(file=name)
+    name = PurePath(setting.get("file", "")).name or gettext("file")
+    return str(ORIGINS.get(setting["origin"], setting["origin"])).format(file=name)
 
 
 def setting_label(key: str) -> str:
     """Return a setting in words."""
     if key.startswith("slots."):
         stage = key.removeprefix("slots.")
-        return say("{stages} slots").format(stages=STAGES.get(stage, stage))
+        return gettext("{stages} slots").format(stages=STAGES.get(stage, stage))
     if key.startswith((SEALING, THREADS)):
         rest = key.partition(".")[2]
         number, _dot, name = rest.rpartition(".")
         rule = str(RULE_LABELS.get(name, name))
-        thread = say("Thread {number}: {rule}").format(number=number, rule=f"{rule[:1].lower()}{rule[1:]}")
+        thread = gettext("Thread {number}: {rule}").format(
+            number=number, rule=f"{rule[:1].lower()}{rule[1:]}"
+        )
         return thread if number else rule
     return {
         "sectors_max": "Max sectors at a time",
@@ -122,17 +124,17 @@ def setting_value(key: str, value: str) -> str:
     if key == "sector_room_bytes":
         return " ".join(formatting.size(int(value)))
     if key.startswith((SEALING, THREADS)):
-        words = {"true": say("yes"), "false": say("no"), ALL: say("all")}
-        return str(words.get(value, value))
+        texts = {"true": gettext("yes"), "false": gettext("no"), ALL: gettext("all")}
+        return str(texts.get(value, value))
     return "as many as the disk has room for" if (key, value) == ("sectors_max", "0") else value
 
 
 def known_keys(worker: Worker) -> Iterable[str]:
     """Return the settings that can be set of a host: those that it has, and each thread's."""
     report = host_report(worker)
-    told = {} if report is None else {one["key"]: None for one in report.settings}
-    has_rules = any(key.startswith(SEALING) for key in told)
-    yield from (key for key in SETTABLE if key in told or (has_rules and key.startswith(SEALING)))
-    threads = [rule_key(key) for key in told if key.startswith(THREADS) and key.endswith(f".{PLAN}")]
+    reported = {} if report is None else {one["key"]: None for one in report.settings}
+    has_rules = any(key.startswith(SEALING) for key in reported)
+    yield from (key for key in SETTABLE if key in reported or (has_rules and key.startswith(SEALING)))
+    threads = [rule_key(key) for key in reported if key.startswith(THREADS) and key.endswith(f".{PLAN}")]
     for number, _plan in filter(None, threads):
         yield from (thread_key(number, name) for name in (PLAN, *RULES))

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.http import urlencode
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -53,14 +53,14 @@ def places_of(viewer: Principal) -> dict[str, tuple[str, Place]]:
     """Return where the viewer may set something, in words, by what the form sends."""
     found: dict[Place, str] = {(None, ""): str(_("Pool: all hosts"))} if viewer.is_operator else {}
     for tenant_id, name, group in host_groups(viewer):
-        found.setdefault((tenant_id, ""), say("Tenant {name}").format(name=name))
+        found.setdefault((tenant_id, ""), gettext("Tenant {name}").format(name=name))
         if group:
-            found[tenant_id, group] = say("Group {group} of {name}").format(group=group, name=name)
+            found[tenant_id, group] = gettext("Group {group} of {name}").format(group=group, name=name)
     if not viewer.is_operator and viewer.tenant_id is not None:
         found.setdefault(
-            (viewer.tenant_id, ""), say("Tenant {tenant_name}").format(tenant_name=viewer.tenant_name)
+            (viewer.tenant_id, ""), gettext("Tenant {tenant_name}").format(tenant_name=viewer.tenant_name)
         )
-    return {place_key(place): (words, place) for place, words in found.items()}
+    return {place_key(place): (label, place) for place, label in found.items()}
 
 
 def shared_rows(viewer: Principal) -> Iterable[SharedRow]:
@@ -127,7 +127,7 @@ def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="hosts",
         data=PageData(viewer),
         rows=list(shared_rows(viewer)),
-        places=[(key, words) for key, (words, _place) in places.items()],
+        places=[(key, label) for key, (label, _place) in places.items()],
         keys=[(key, setting_label(key)) for key in SETTABLE],
         may_act=may_act and bool(places),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -35,10 +35,12 @@ def record_text(pace: HostSpeed | None) -> str:
     slow = pace.slow
     if slow is not None and slow.ratio is not None:
         stage = STAGES.get(slow.stage) or kind_text(slow.stage)
-        return say("{stage} takes {ratio:.1f} times as long as on other hosts").format(
+        return gettext("{stage} takes {ratio:.1f} times as long as on other hosts").format(
             stage=stage, ratio=slow.ratio
         )
     failed = (
-        say(", {failures} failed").format(failures=formatting.whole(pace.failures)) if pace.failures else ""
+        gettext(", {failures} failed").format(failures=formatting.whole(pace.failures))
+        if pace.failures
+        else ""
     )
-    return say("median of {runs}{failed}").format(runs=plural(pace.stages[0].runs, "run"), failed=failed)
+    return gettext("median of {runs}{failed}").format(runs=plural(pace.stages[0].runs, "run"), failed=failed)

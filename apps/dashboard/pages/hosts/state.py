@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -60,21 +60,23 @@ def parameters_text(worker: Worker) -> str:
         return ""
     shown = formatting.percent(done, total)
     if hardware.get("winning_form") == ProofForm.VANILLA and set(proofs_made(hardware)) > {ProofForm.VANILLA}:
-        return say("preparing Groth16 parameters for WinningPoSt: {done}").format(done=shown)
-    return say("preparing Groth16 parameters: {done}; until then its proofs are vanilla").format(done=shown)
+        return gettext("preparing Groth16 parameters for WinningPoSt: {done}").format(done=shown)
+    return gettext("preparing Groth16 parameters: {done}; until then its proofs are vanilla").format(
+        done=shown
+    )
 
 
 def idle_text(worker: Worker, *, now: datetime) -> str:
     """Why a worker has nothing to do."""
     if worker_is_away(worker, now=now):
-        return say("no heartbeat for {time}").format(
+        return gettext("no heartbeat for {time}").format(
             time=formatting.time_left((now - worker.seen_at).total_seconds())
         )
     if worker.is_paused:
         return "paused by operator"
     done, total = kernels_ready(worker)
     if done < total:
-        return say("compiling kernels: {done} of {total} ready").format(done=done, total=total)
+        return gettext("compiling kernels: {done} of {total} ready").format(done=done, total=total)
     if worker.is_draining and not parameters_error(worker.hardware):
         return "accepts no new sectors"
     return parameters_text(worker) or "waiting for jobs"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.node.client import chain_client
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 REFUSED_SHOWN: Final = 20
-BULK_WORDS: Final = {
+BULK_TEXTS: Final = {
     "replace": (
         "Raise fees",
         "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
@@ -84,7 +84,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         error, count, status = refusal.reason, 0, 422
     except DomainError as refusal:
         error, count, status = refusal.reason, rows.count(), 422
-    title, effect = BULK_WORDS[action]
+    title, effect = BULK_TEXTS[action]
     return page_render(
         request,
         "messages/bulk.html",
@@ -112,10 +112,10 @@ def price_text(action: str, rows: list[Message]) -> str:
     try:
         price = bulk_price(action, rows=rows, client=chain_client(), head=head_needed())
     except DomainError as refusal:
-        return say("Cost unknown: {reason}.").format(reason=refusal.reason)
+        return gettext("Cost unknown: {reason}.").format(reason=refusal.reason)
     if price is None:
         return "This costs nothing." if rows else ""
-    return say(
+    return gettext(
         "At the current base fee, gas costs {now} FIL instead of {before} FIL, at most {most} FIL."
     ).format(
         now=formatting.fil(price.now), before=formatting.fil(price.before), most=formatting.fil(price.most)
@@ -124,11 +124,11 @@ def price_text(action: str, rows: list[Message]) -> str:
 
 def done_text(done: BulkResult) -> str:
     """Return what came of it in one sentence."""
-    words = say("{messages} done").format(messages=plural(len(done.done), "message"))
+    text = gettext("{messages} done").format(messages=plural(len(done.done), "message"))
     return (
-        say("{words}, {refused} refused").format(words=words, refused=formatting.whole(len(done.refused)))
+        gettext("{words}, {refused} refused").format(words=text, refused=formatting.whole(len(done.refused)))
         if done.refused
-        else words
+        else text
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.clock import now
@@ -45,17 +45,17 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pag
     elif wanted in OPEN_STATES and not is_whole:
         count, is_more = counted(rows)
     actions = BULK_LABELS if viewer.may("sign") and (not state or state in OPEN_STATES) else ()
-    number = say("{count}+").format(count=formatting.whole(count)) if is_more else formatting.whole(count)
+    number = gettext("{count}+").format(count=formatting.whole(count)) if is_more else formatting.whole(count)
     if state or q:
-        select_all = say("Select all matching ({number})")
-        all_selected = say("All matching selected ({number})")
+        select_all = gettext("Select all matching ({number})")
+        all_selected = gettext("All matching selected ({number})")
     else:
-        select_all = say("Select all in progress ({number})")
-        all_selected = say("All in progress selected ({number})")
+        select_all = gettext("Select all in progress ({number})")
+        all_selected = gettext("All in progress selected ({number})")
     return BulkBar(
-        label=say("Selected messages"),
-        one=say("message selected"),
-        many=say("messages selected"),
+        label=gettext("Selected messages"),
+        one=gettext("message selected"),
+        many=gettext("messages selected"),
         select_all=select_all.format(number=number),
         all_selected=all_selected.format(number=number),
         action=reverse("messages-csv"),

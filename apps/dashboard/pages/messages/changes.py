@@ -70,8 +70,8 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
     if row.state != MessageState.FILLED:
         error = "only a message in flight can be published again"
     else:
-        told = message_republish(message=row, now=now(), by=viewer)
-        error = "" if row.pk in told.taken else told.refused.get(row.pk, "no node answers")
+        published = message_republish(message=row, now=now(), by=viewer)
+        error = "" if row.pk in published.taken else published.refused.get(row.pk, "no node answers")
     return answer(request, viewer, key, error=error)
 
 

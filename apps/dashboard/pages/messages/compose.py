@@ -107,7 +107,7 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
         back=reverse("message-compose"),
         page=_("Send"),
         section="messages",
-        kept=tuple(form.typed.items()),
+        hidden_fields=tuple(form.typed.items()),
         facts=(
             ("From", f"{wallet.label} {wallet.address}, {formatting.fil(wallet.balance)} FIL".strip()),
             ("To", receiver_text(viewer, form.cleaned_data["to"])),

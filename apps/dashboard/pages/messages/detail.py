@@ -114,21 +114,23 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
         _("Mark as failed…"),
         reverse("message-mark-bad", args=[message.id]),
         kind="danger",
-        asks=True,
+        opens_page=True,
     )
     if message.state == MessageState.FILLED:
         here = [message.id]
         return (
             Action("replace", _("Raise its fees"), reverse("message-replace", args=here)),
-            Action("fees", _("Choose fees…"), reverse("message-replace", args=here), asks=True),
+            Action("fees", _("Choose fees…"), reverse("message-replace", args=here), opens_page=True),
             Action("republish", _("Publish again"), reverse("message-republish", args=here)),
-            Action("cancel", _("Cancel…"), reverse("message-cancel", args=here), kind="danger", asks=True),
+            Action(
+                "cancel", _("Cancel…"), reverse("message-cancel", args=here), kind="danger", opens_page=True
+            ),
             mark_failed,
         )
     if message.state != MessageState.UNFILLED:
         return ()
     retry_now = Action("retry-now", _("Retry now"), reverse("message-retry-now", args=[message.id]))
-    fee = Action("fees", _("Raise fee…"), reverse("message-replace", args=[message.id]), asks=True)
+    fee = Action("fees", _("Raise fee…"), reverse("message-replace", args=[message.id]), opens_page=True)
     return (retry_now, fee, mark_failed) if message.attempts else (fee, mark_failed)
 
 
@@ -146,8 +148,8 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
         row = message_get(context.viewer, context.key)
     except (MessageNotFound, MessageIdAmbiguous):
         return
-    is_told = context.has_changed("message", row.pk) or context.has_changed("messages", "all")
-    if is_told or (not row.is_final and {"head", "signer"} & set(context.changed)):
+    is_changed = context.has_changed("message", row.pk) or context.has_changed("messages", "all")
+    if is_changed or (not row.is_final and {"head", "signer"} & set(context.changed)):
         yield from detail_fragments(context, row)
 
 

@@ -76,12 +76,12 @@ def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Find
 
 def refusal_of(message: Message) -> Finding:
     """Return why the chain refused a message that landed."""
-    words = exit_code_text(message.exit_code)
+    text = exit_code_text(message.exit_code)
     return Finding(
         tone="bad",
         title=gettext("It failed on chain with exit code {exit_code}.").format(exit_code=message.exit_code),
         text=gettext("{first}{rest}. Its nonce and gas are spent; send a new message.").format(
-            first=words[:1].upper(), rest=words[1:]
+            first=text[:1].upper(), rest=text[1:]
         ),
     )
 

@@ -88,8 +88,8 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
     """Yield the figures behind a finding."""
     for name, value in diagnosis.evidence.items():
         if name in EVIDENCE and value not in (None, ""):
-            words = formatting.whole(value) if isinstance(value, int) else str(value)
-            yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], words, "idle", "")
+            text = formatting.whole(value) if isinstance(value, int) else str(value)
+            yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], text, "idle", "")
 
 
 def message_checks(message: Message, data: PageData) -> Iterable[Check]:

@@ -15,7 +15,7 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.number_fields import Amount, Whole
+from apps.dashboard.number_fields import Amount, Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import answer, head_needed, signer_only
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404
@@ -68,7 +68,7 @@ class FeesForm(PageForm):
 
     gas_premium = Amount(is_fee=True)
     gas_fee_cap = Amount(is_fee=True)
-    gas_limit = Whole()
+    gas_limit = Integer()
     max_fee = Amount()
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -44,8 +44,10 @@ def list_verdict_of(data: PageData) -> Verdict:
         landed = "" if report.found else "All pushed messages have landed or failed."
         return verdict_by(report, Verdict(_("No messages pending."), landed))
     facts = Verdict(
-        say("{messages} in progress:").format(messages=plural(waiting.signed + waiting.queued, "message")),
-        say("{signed} signed, {queued} without a nonce yet.").format(
+        gettext("{messages} in progress:").format(
+            messages=plural(waiting.signed + waiting.queued, "message")
+        ),
+        gettext("{signed} signed, {queued} without a nonce yet.").format(
             signed=waiting.signed, queued=waiting.queued
         ),
     )

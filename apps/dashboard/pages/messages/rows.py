@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, StateLabel
@@ -14,7 +14,7 @@ from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
-    from apps.dashboard.page_data import Names
+    from apps.dashboard.page_data import AddressNames
     from apps.messages.models import Message
 
 URGENT_WAITS = frozenset({Wait.NODE_REFUSES, Wait.POLICY, Wait.ESTIMATE, Wait.NO_ACTOR, Wait.EXPIRED})
@@ -41,7 +41,7 @@ class MessageRow:
     def about(self) -> str:
         """To whom, and what it brings."""
         value = f", {formatting.fil(self.row.value)} FIL" if self.row.value else ""
-        return say("to {to}{value}").format(to=self.to, value=value)
+        return gettext("to {to}{value}").format(to=self.to, value=value)
 
 
 def message_label(message: Message) -> StateLabel:
@@ -57,10 +57,10 @@ def message_why(message: Message) -> tuple[str, str]:
     """Return what a message waits for and how bad that is; for one that landed, what came of it."""
     if message.state == MessageState.LANDED:
         if message.exit_code:
-            return say("exit {exit_code}: {meaning}").format(
+            return gettext("exit {exit_code}: {meaning}").format(
                 exit_code=message.exit_code, meaning=exit_code_text(message.exit_code)
             ), "bad"
-        return say("in epoch {height}").format(height=formatting.whole(message.height)), ""
+        return gettext("in epoch {height}").format(height=formatting.whole(message.height)), ""
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         if message.state == MessageState.FAILED:
             return message.error or str(message.get_state_display()), "bad"
@@ -72,7 +72,7 @@ def message_why(message: Message) -> tuple[str, str]:
     return text, "bad" if wait in URGENT_WAITS else "warn"
 
 
-def message_row(message: Message, names: Names) -> MessageRow:
+def message_row(message: Message, names: AddressNames) -> MessageRow:
     """Lay out one message of `messages_visible`."""
     why, why_tone = message_why(message)
     return MessageRow(

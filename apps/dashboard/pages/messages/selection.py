@@ -14,7 +14,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
 from apps.core.errors import BadValue
 from apps.dashboard.forms import PageForm
-from apps.dashboard.text_fields import Text, Ticks
+from apps.dashboard.text_fields import MultiChoice, Text
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.states import MessageState
@@ -108,7 +108,7 @@ class Moment(Text):
 class SelectionForm(PageForm):
     """The rows that were picked, or the filter that all of them fit."""
 
-    id = Ticks()
+    id = MultiChoice()
     all = Text()
     state = Text(strip=False)
     q = Text()
@@ -129,8 +129,8 @@ def selection_read(sent: QueryDict) -> BulkSelection:
     form = SelectionForm(sent)
     if not form.is_valid():
         raise BadValue(form.why, field=next(iter(form.errors)))
-    told = form.cleaned_data
-    return BulkSelection(told["id"], told["state"], told["q"], told["until"])
+    values = form.cleaned_data
+    return BulkSelection(values["id"], values["state"], values["q"], values["until"])
 
 
 def counted(rows: QuerySet[Message]) -> tuple[int, bool]:

@@ -88,17 +88,17 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -> HttpResponse:
     """Show what a new miner is and costs before it is created.  Raises DomainError naming the field."""
     tenant = tenant_of(viewer, form["tenant"])
-    wish = wish_of(form)
+    spec = spec_of(form)
     network = network_current()
-    plan = creation_plan(wish, principal=viewer, tenant=tenant, client=chain_client(), network=network)
+    plan = creation_plan(spec, principal=viewer, tenant=tenant, client=chain_client(), network=network)
     data = PageData(viewer)
     held = {row.address: row for row in data.wallets}
     facts = [
-        ("Name", wish.name),
+        ("Name", spec.name),
         ("Tenant", tenant.name),
         ("Owner", held_text(plan.owner, held)),
         ("Worker", held_text(plan.worker, held)),
-        ("Sector size", " ".join(formatting.size(wish.sector_size))),
+        ("Sector size", " ".join(formatting.size(spec.sector_size))),
         (
             "Deposit from the owner",
             gettext("{deposit}, vests to the miner over {span}").format(
@@ -128,7 +128,7 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
         )
     )
     ask = ConfirmPage(
-        title=gettext("Create miner {wish}").format(wish=wish.name),
+        title=gettext("Create miner {wish}").format(wish=spec.name),
         text=_(
             "Check the owner and the sector size. Only the owner's key can change the owner later; "
             "the size is final."
@@ -137,7 +137,7 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
         back=reverse("miner-new"),
         page=_("Add a miner"),
         section="miners",
-        kept=tuple((form | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
+        hidden_fields=tuple((form | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
         facts=tuple(facts),
     )
     return confirm_page_render(request, viewer, ask)
@@ -151,7 +151,7 @@ def held_text(address: str, held: dict[str, Wallet]) -> str:
     return f"{row.label} {address}, {formatting.fil(row.balance)} FIL".strip()
 
 
-def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
+def spec_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
     """Read the form of a new miner."""
     size = int(form["sector_size"]) if form["sector_size"].isascii() and form["sector_size"].isdigit() else 0
     return MinerSpec(
@@ -178,8 +178,8 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
             network=network,
             proven_by=form["proven_by"],
         )
-    wish = wish_of(form, fund_worker=form["fund_worker"] == "yes")
-    return miner_create(wish, principal=viewer, tenant=tenant, client=client, network=network)
+    spec = spec_of(form, fund_worker=form["fund_worker"] == "yes")
+    return miner_create(spec, principal=viewer, tenant=tenant, client=client, network=network)
 
 
 def tenant_of(viewer: Principal, name: str) -> Tenant:

@@ -101,8 +101,8 @@ def change_cards(
             now.peer_id,
         ),
     ):
-        kept = "\n".join(typed["addresses"].split()) if typed["change"] == change else present
-        yield ChangeCard(change, label, text, kept, None)
+        value = "\n".join(typed["addresses"].split()) if typed["change"] == change else present
+        yield ChangeCard(change, label, text, value, None)
 
 
 def control_rows(

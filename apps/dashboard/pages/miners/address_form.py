@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 
 from apps.dashboard.forms import PageForm, new_key
-from apps.dashboard.number_fields import Amount, Whole
-from apps.dashboard.text_fields import Text, Words
+from apps.dashboard.number_fields import Amount, Integer
+from apps.dashboard.text_fields import Text, TextList
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.states import AddressChange
 
@@ -20,20 +20,20 @@ class AddressForm(PageForm):
     """A change; the key makes a double click one message."""
 
     change = Text()
-    addresses = Words()
+    addresses = TextList()
     quota = Amount()
-    expiration = Whole()
+    expiration = Integer()
     key = Text(initial=new_key)
 
     def request(self) -> AddressRequest:
         """Return what is asked."""
-        given = self.cleaned_data
-        key = str(given["key"])
+        values = self.cleaned_data
+        key = str(values["key"])
         return AddressRequest(
-            change=given["change"],
-            addresses=tuple(given["addresses"]),
-            quota=given["quota"],
-            expiration=given["expiration"],
+            change=values["change"],
+            addresses=tuple(values["addresses"]),
+            quota=values["quota"],
+            expiration=values["expiration"],
             key=key[:64] if key.isalnum() else new_key(),
         )
 

@@ -88,9 +88,9 @@ def reach_label(state: ReachState) -> StateLabel:
     }[state]
 
 
-def place_rows(now: MinerAddresses, *, is_looked: bool) -> list[PlaceRow]:
+def place_rows(now: MinerAddresses, *, is_reach_checked: bool) -> list[PlaceRow]:
     """Lay out what the chain announces; with `is_looked` clients' way there is tried."""
-    if not is_looked:
+    if not is_reach_checked:
         return [PlaceRow(one, None, "") for one in now.multiaddrs]
     return [
         PlaceRow(one.address, reach_label(one.state), one.says) for one in addresses_reach(now.multiaddrs)

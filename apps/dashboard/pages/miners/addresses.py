@@ -73,11 +73,13 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
     if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:
-        wish, head = form.request(), head_required(data)
+        change_request, head = form.request(), head_required(data)
         if is_confirm_submitted(request):
-            sent = change_push(miner, request=wish, principal=viewer, client=chain_client(), head=head)
+            sent = change_push(
+                miner, request=change_request, principal=viewer, client=chain_client(), head=head
+            )
             return redirect("message", sent.message.pk)
-        plan = change_plan(miner, request=wish, principal=viewer, client=chain_client(), head=head)
+        plan = change_plan(miner, request=change_request, principal=viewer, client=chain_client(), head=head)
         if plan.run.exit_code:
             return page_of(
                 request,
@@ -88,7 +90,7 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
             )
     except DomainError as refusal:
         return page_of(request, viewer, miner, form, wrong=refusal.reason)
-    return confirm_page_render(request, viewer, confirm_of(miner, wish, plan, form))
+    return confirm_page_render(request, viewer, confirm_of(miner, change_request, plan, form))
 
 
 def head_required(data: PageData) -> Head:
@@ -98,17 +100,19 @@ def head_required(data: PageData) -> Head:
     return data.head
 
 
-def confirm_of(miner: Miner, wish: AddressRequest, plan: ChangePlan, form: AddressForm) -> ConfirmPage:
+def confirm_of(
+    miner: Miner, change_request: AddressRequest, plan: ChangePlan, form: AddressForm
+) -> ConfirmPage:
     """Return the question, with the price."""
-    kept: dict[str, Any] = {name: form.typed[name] for name in ("addresses", "quota", "expiration")}
+    hidden: dict[str, Any] = {name: form.typed[name] for name in ("addresses", "quota", "expiration")}
     return ConfirmPage(
-        title=str(AddressChange(wish.change).label),
+        title=str(AddressChange(change_request.change).label),
         text=_("This sends one message. The change is on chain once it has landed."),
         label=_("Send message"),
         back=reverse("miner-addresses", args=[miner.address]),
         page=_("Addresses"),
         section="miners",
-        kept=(("change", wish.change), ("key", wish.key), *kept.items()),
+        hidden_fields=(("change", change_request.change), ("key", change_request.key), *hidden.items()),
         facts=plan_facts(plan),
     )
 
@@ -123,12 +127,12 @@ def page_of(
     on_the_way: list[WayRow] = []
     cards: list[ChangeCard] = []
     places: list[PlaceRow] = []
-    peer_id, may_look = "", viewer.may("write")
+    peer_id, may_check = "", viewer.may("write")
     can_change = may_change(viewer, miner=miner)
     try:
         now = addresses_read(miner, client=chain_client())
         rows, peer_id = list(address_rows(now)), now.peer_id
-        places = place_rows(now, is_looked=may_look and "reach" in request.GET)
+        places = place_rows(now, is_reach_checked=may_check and "reach" in request.GET)
         pending = list(pending_rows(now, height=head_required(data).height))
         on_the_way = [way_row(one, viewer) for one in address_messages(miner)]
         cards = list(change_cards(form, now, miner, data)) if can_change else []
@@ -149,7 +153,7 @@ def page_of(
         on_the_way=on_the_way,
         places=places,
         peer_id=peer_id,
-        may_look=may_look and bool(places),
+        may_check=may_check and bool(places),
         changes=cards,
         away=away,
         wrong=wrong or form.why,

@@ -57,26 +57,26 @@ class AdoptForm(PageForm):
 
 def adoption_text(row: SectorAdoption) -> str:
     """Return how far an adoption is."""
-    words = [
+    parts = [
         gettext("{written} of {sectors} added").format(
             written=formatting.whole(row.written), sectors=plural(row.total, "sector")
         )
     ]
     if row.absent:
-        words.append(
+        parts.append(
             gettext("{count} ended on chain, or were added, in the meantime").format(
                 count=formatting.whole(row.absent)
             )
         )
     if row.unplaced:
-        words.append(
+        parts.append(
             gettext("files of {sectors} of the miner not found in the stores that were read").format(
                 sectors=plural(row.unplaced, "sector")
             )
         )
     if row.unread:
-        words.append(gettext("stores not read: {stores}").format(stores=", ".join(row.unread[:SHOWN])))
-    return "; ".join(words)
+        parts.append(gettext("stores not read: {stores}").format(stores=", ".join(row.unread[:SHOWN])))
+    return "; ".join(parts)
 
 
 def adoption_row(row: SectorAdoption, *, may_cancel: bool) -> dict[str, object]:
@@ -177,7 +177,7 @@ def review(
         back=reverse("miner-adopt", args=[miner.address]),
         page=_("Adopt sectors"),
         section="miners",
-        kept=(("numbers", numbers),),
+        hidden_fields=(("numbers", numbers),),
         facts=tuple(facts),
     )
     return confirm_page_render(request, viewer, ask)

@@ -192,8 +192,8 @@ class BatchesForm(PageForm):
 
     def values(self) -> dict[str, int | bool | None]:
         """Return what is to be set."""
-        given = {name: self.cleaned_data[name] for name in BATCH_FIELDS}
+        values = {name: self.cleaned_data[name] for name in BATCH_FIELDS}
         for name in FLAGS:
             word = self.cleaned_data[name]
-            given[name] = word == "yes" if word in YES_NO else None
-        return given
+            values[name] = word == "yes" if word in YES_NO else None
+        return values

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.sealing.packing import PackedSector
     from apps.users.principals import Principal
 
-KIND_WORDS: Final[dict[str, StrOrPromise]] = {
+KIND_TEXTS: Final[dict[str, StrOrPromise]] = {
     "precommit": _("Pre-commits"),
     "commit": _("Commits"),
     "snap_up": _("Updates"),
@@ -47,12 +47,12 @@ def waiting_facts(waiting: Mapping[str, Sequence[int]]) -> tuple[tuple[StrOrProm
     for kind, numbers in waiting.items():
         if numbers:
             more = (
-                say(" and {numbers} more").format(numbers=len(numbers) - NAMED_MAX)
+                gettext(" and {numbers} more").format(numbers=len(numbers) - NAMED_MAX)
                 if len(numbers) > NAMED_MAX
                 else ""
             )
             named = ", ".join(map(str, numbers[:NAMED_MAX]))
-            facts.append((KIND_WORDS[kind], f"{plural(len(numbers), 'sector')}: {named}{more}"))
+            facts.append((KIND_TEXTS[kind], f"{plural(len(numbers), 'sector')}: {named}{more}"))
     return tuple(facts)
 
 
@@ -89,7 +89,7 @@ def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
 def packing_facts(plan: Sequence[PackedSector]) -> tuple[str, ...]:
     """Return for each sector that waiting pieces would begin how full it is."""
     return tuple(
-        say("{pieces}: {used} of {size}").format(
+        gettext("{pieces}: {used} of {size}").format(
             pieces=plural(len(packed.pieces), "piece"),
             used=" ".join(size(packed.used)),
             size=" ".join(size(packed.size)),
@@ -124,7 +124,7 @@ def _seal_question(miner: Miner, refusal: str = "") -> ConfirmPage:
         back=reverse("miner-batches", args=[miner.address]),
         page=_("Batches"),
         section="miners",
-        facts=tuple((say("Sector {number}").format(number=at), text) for at, text in facts),
+        facts=tuple((gettext("Sector {number}").format(number=at), text) for at, text in facts),
     )
 
 

@@ -44,7 +44,7 @@ STRIP_TONES: Final[dict[str, str]] = {
     Forecast.LANDED: "ok",
     Forecast.MISSED: "bad",
 }
-TOLD_MAX: Final = 12
+NAMED_MAX: Final = 12
 """Deadlines that a strip's words name; a reader would not listen to more."""
 
 
@@ -78,11 +78,13 @@ class NextDeadline:
 
 def deadline_next(deadlines: Sequence[Deadline], clock: EpochClock | None) -> NextDeadline | None:
     """Find what comes first: the close of an open deadline with sectors, else the next opening."""
-    told = [deadline for deadline in deadlines if deadline.live]
+    with_sectors = [deadline for deadline in deadlines if deadline.live]
     if clock is None:
         return None
-    opened = [deadline for deadline in told if deadline.open_epoch <= clock.epoch < deadline.close_epoch]
-    ahead = [deadline for deadline in told if deadline.open_epoch > clock.epoch]
+    opened = [
+        deadline for deadline in with_sectors if deadline.open_epoch <= clock.epoch < deadline.close_epoch
+    ]
+    ahead = [deadline for deadline in with_sectors if deadline.open_epoch > clock.epoch]
     if not opened and not ahead:
         return None
     soon = min(opened or ahead, key=lambda deadline: deadline.open_epoch)
@@ -188,22 +190,22 @@ def deadline_strip(
         _entry(index, rows.get(index), posts=posts.get((index, start + index * window), ()), start=start)
         for index in range(count)
     ]
-    told = [(index, entry) for index, entry in enumerate(entries) if entry.tone != "idle"]
+    with_sectors = [(index, entry) for index, entry in enumerate(entries) if entry.tone != "idle"]
     label = gettext("{name}: {told} of {count} deadlines have sectors").format(
-        name=name, told=len(told), count=count
-    ) + "".join(f"; {entry.title}" for _, entry in told[:TOLD_MAX])
+        name=name, told=len(with_sectors), count=count
+    ) + "".join(f"; {entry.title}" for _, entry in with_sectors[:NAMED_MAX])
     now = 0.0 if clock is None else min(max((clock.epoch - start) / (window * count), 0.0), 1.0)
     return strip(entries, now=now, label=label)
 
 
 def _entry(index: int, deadline: Deadline | None, *, posts: Sequence[WindowPost], start: int) -> StripEntry:
     if deadline is not None and deadline.period_start > start:
-        tone, words, share = window_past(posts)
+        tone, text, share = window_past(posts)
         if tone:
             return StripEntry(
                 tone=tone,
                 share=share,
-                title=gettext("deadline {index}: {words}").format(index=index, words=words),
+                title=gettext("deadline {index}: {words}").format(index=index, words=text),
             )
         return StripEntry(
             tone="idle",

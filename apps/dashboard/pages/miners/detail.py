@@ -19,7 +19,7 @@ from apps.dashboard.pages.miners.deadlines import DeadlineRow, deadline_row
 from apps.dashboard.pages.miners.listing import MinerRow, miner_rows
 from apps.dashboard.pages.miners.proofs import ProofRow, note_rows, proof_row
 from apps.dashboard.pages.miners.stats import miner_stats
-from apps.dashboard.pages.miners.transfer_facts import came_text
+from apps.dashboard.pages.miners.transfer_facts import transferred_text
 from apps.dashboard.pages.miners.transferred import miner_transferred
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-PROOFS_TOLD: Final = 12
+PROOFS_SHOWN: Final = 12
 """Proofs on a miner's page; more are never open at once but where every partition fails."""
 
 
@@ -126,10 +126,14 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     """Lay out the whole of one miner."""
     deadlines = data.deadlines_of(miner)
     row = miner_rows([miner], data)[0]
-    told = [row for row in deadlines if row.live]
-    posts = posts_told(miner, data)
+    with_sectors = [row for row in deadlines if row.live]
+    posts = posts_shown(miner, data)
     size, unit = formatting.size(miner.sector_size)
-    came = came_text(miner.transfers.select_related("from_tenant").first()) if data.viewer.is_operator else ""
+    transferred = (
+        transferred_text(miner.transfers.select_related("from_tenant").first())
+        if data.viewer.is_operator
+        else ""
+    )
     may_pledge = data.viewer.may("write") and miner.state == MinerState.ACTIVE
 
     def page(name: str) -> str:
@@ -142,7 +146,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
                 None,
                 (
                     gettext("Tenant {tenant}.").format(tenant=miner.tenant.name),
-                    came,
+                    transferred,
                     creation_text(miner),
                     miner.error,
                 ),
@@ -152,7 +156,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         found=found_of(report_of_miner(data, miner), data, reasons=True),
         tags=(gettext("{size} {unit} sectors").format(size=size, unit=unit),),
         period_say=period_text(miner.proving_period_start, height=data.head.height if data.head else None),
-        strip_label=gettext("{told} with sectors").format(told=len(told)),
+        strip_label=gettext("{told} with sectors").format(told=len(with_sectors)),
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
         if may_remove(data.viewer, miner=miner)
@@ -170,7 +174,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(
             deadline_row(row, clock=data.clock, before=before(row, data))
-            for row in sorted(told, key=lambda row: row.open_epoch)
+            for row in sorted(with_sectors, key=lambda row: row.open_epoch)
         ),
         proofs=tuple(proof_row(post, clock=data.clock, network=data.network, now=data.at) for post in posts),
         tried=tuple(note_rows(notes_of(posts))),
@@ -178,12 +182,12 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     )
 
 
-def posts_told(miner: Miner, data: PageData) -> list[WindowPost]:
+def posts_shown(miner: Miner, data: PageData) -> list[WindowPost]:
     """Return the proofs of open windows, and those of the last period that were not made at the first try."""
     if data.clock is None or data.network is None:
         return []
     now, period = data.clock.epoch, data.network.proving_period
-    return list(posts_tried(miner, open_after=now, since_epoch=now - period)[:PROOFS_TOLD])
+    return list(posts_tried(miner, open_after=now, since_epoch=now - period)[:PROOFS_SHOWN])
 
 
 def before(deadline: Deadline, data: PageData) -> Sequence[WindowPost]:

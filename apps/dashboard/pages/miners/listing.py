@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -68,7 +68,9 @@ def miner_label(miner: Miner, deadlines: Sequence[Deadline]) -> StateLabel:
     if miner.state == MinerState.FAILED:
         return StateLabel("bad", _("not created"))
     if miner.faulty_sectors:
-        return StateLabel("bad", say("{faulty_sectors} faulty").format(faulty_sectors=miner.faulty_sectors))
+        return StateLabel(
+            "bad", gettext("{faulty_sectors} faulty").format(faulty_sectors=miner.faulty_sectors)
+        )
     if any(deadline.forecast == Forecast.MISSED and deadline.live for deadline in deadlines):
         return StateLabel("bad", _("deadline missed"))
     if any(deadline.forecast == Forecast.AT_RISK for deadline in deadlines):

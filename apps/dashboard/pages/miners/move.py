@@ -58,12 +58,12 @@ class MoveForm(PageForm):
 def verdict(move: Move) -> str:
     """Return how far a move is."""
     done = len(move.steps) - len(move.left)
-    words = gettext("{done} of {steps} done").format(done=done, steps=plural(len(move.steps), "step"))
+    text = gettext("{done} of {steps} done").format(done=done, steps=plural(len(move.steps), "step"))
     following = next((step for step in move.left if step.state == StepState.TO_DO), None)
     return (
-        words
+        text
         if following is None
-        else gettext("{words}; next: {step}").format(words=words, step=following.title)
+        else gettext("{words}; next: {step}").format(words=text, step=following.title)
     )
 
 
@@ -127,8 +127,8 @@ def act_do(miner: Miner, way: Direction, sent: dict[str, object], *, by: Princip
     elif act == "numbers" and way == Direction.IN:
         sectorid_import(miner, number=number, principal=by)
     elif act == "numbers":
-        taken = numbers_allocated(chain_client(), miner.address)
-        sectorid_export(miner, principal=by, now=clock.now(), taken=taken)
+        allocated = numbers_allocated(chain_client(), miner.address)
+        sectorid_export(miner, principal=by, now=clock.now(), taken=allocated)
     else:
         (miner_move_in if way == Direction.IN else miner_move_out)(miner, height=height, by=by)
 

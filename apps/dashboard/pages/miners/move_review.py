@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render
-from apps.dashboard.pages.miners.move_rows import WINDOWS_TOLD
+from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN
 from apps.moves.selectors import move_of
 from apps.moves.steps import Direction
 
@@ -70,7 +70,7 @@ def review(
         back=reverse(PAGES[way], args=[miner.address]),
         page=NAMES[way],
         section="miners",
-        kept=(("act", act), ("height", str(height)), ("sectorid", str(number))),
+        hidden_fields=(("act", act), ("height", str(height)), ("sectorid", str(number))),
         facts=facts,
     )
     return confirm_page_render(request, viewer, ask)
@@ -101,16 +101,16 @@ def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
         first, later = gettext("Proven by the pool"), gettext("Proven by lotus-miner")
     for name, is_later in ((first, False), (later, True)):
         found = [one for one in now.windows if (one.open >= height) == is_later]
-        near = found[:WINDOWS_TOLD] if is_later else found[-WINDOWS_TOLD:]
-        words = [
+        near = found[:WINDOWS_SHOWN] if is_later else found[-WINDOWS_SHOWN:]
+        parts = [
             gettext("deadline {deadline} ({opens}, {sectors})").format(
                 deadline=one.deadline, opens=whole(one.open), sectors=plural(one.sectors, "sector")
             )
             for one in near
         ]
         if len(near) < len(found):
-            words.append(gettext("{count} more").format(count=whole(len(found) - len(near))))
-        yield name, ", ".join(words) or gettext("no windows with sectors within a proving period")
+            parts.append(gettext("{count} more").format(count=whole(len(found) - len(near))))
+        yield name, ", ".join(parts) or gettext("no windows with sectors within a proving period")
     yield gettext("Time until then"), plural(height - now.height, "epoch")
     if now.left:
         left = [step.title for step in now.left if step.key != "height"]

@@ -21,7 +21,7 @@ STATES: Final = {
     StepState.TO_DO: StateLabel("warn", _("to do")),
     StepState.BLOCKED: StateLabel("idle", _("blocked")),
 }
-WINDOWS_TOLD: Final = 6
+WINDOWS_SHOWN: Final = 6
 """Windows that a review names on each side of the height, those nearest to it."""
 
 

@@ -36,7 +36,7 @@ POST_STATES: Final[dict[str, StateLabel]] = {
     PostState.MISSED: StateLabel("bad", _("missed")),
     PostState.NOTHING: StateLabel("bad", _("unreadable")),
 }
-WHO_IS_ASKED: Final = {
+WAITING_TEXTS: Final = {
     AttemptKind.FIRST: "waiting for a prover",
     AttemptKind.BACKUP: "waiting for a backup prover",
 }
@@ -91,16 +91,16 @@ def _stall_text(post: WindowPost) -> str:
     return first.reason if first is not None and first.state == AttemptState.STALLED else ""
 
 
-def _attempts_words(post: WindowPost) -> str:
+def _attempts_text(post: WindowPost) -> str:
     """Return who is at a proof and how far, `prover-1: 5 of 20 sectors`, or that it is offered."""
-    words = []
-    for kind, asked in WHO_IS_ASKED.items():
+    parts = []
+    for kind, waiting_text in WAITING_TEXTS.items():
         attempt = post.attempt(kind)
         if attempt is not None:
             job = attempt.work
             far = progress_text(job)
-            words.append(f"{job.worker.name}: {far or 'in progress'}" if job.worker else asked)
-    return "; ".join(words)
+            parts.append(f"{job.worker.name}: {far or 'in progress'}" if job.worker else waiting_text)
+    return "; ".join(parts)
 
 
 def _next_try(
@@ -111,7 +111,7 @@ def _next_try(
         return "", None
     if post.state in (PostState.PROVING, PostState.NOTHING):
         if post.state == PostState.PROVING and post.attempt(AttemptKind.FIRST) is not None:
-            return _attempts_words(post), None
+            return _attempts_text(post), None
         last = last_try_epoch_compute(post, network=network)
         if clock.epoch > last:
             return "too late to retry", None

@@ -68,14 +68,14 @@ def reservation_row(row: NumberReservation) -> ReservationRow:
 
 def group_row(row: RoleGroup, roles: Sequence[Role]) -> GroupRow:
     """Lay out a group's role, with who of the group holds it."""
-    theirs = [role for role in roles if (role.group, role.kind) == (row.group, row.kind)]
-    held = [role.host for role in theirs if role.state == RoleState.HELD]
+    of_group = [role for role in roles if (role.group, role.kind) == (row.group, row.kind)]
+    held = [role.host for role in of_group if role.state == RoleState.HELD]
     href = reverse("miner-role-act", args=[row.miner.address, "remove-group"])
     query = urlencode({"group": row.group, "kind": row.kind})
     return GroupRow(
         group=row.group,
         label=str(RoleKind(row.kind).label),
         holder=str(_("all of them")) if row.kind not in EXCLUSIVE_ROLES else next(iter(held), ""),
-        hosts=plural(len(theirs), "host"),
+        hosts=plural(len(of_group), "host"),
         remove=Action(key="remove-group", label=str(_("Remove…")), href=f"{href}?{query}", icon=""),
     )

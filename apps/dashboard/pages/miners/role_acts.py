@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -75,7 +75,7 @@ CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
     ),
 }
 """By act: title, what it means, and the button that does it."""
-GIVEN: Final = ("give", "give-group")
+UNCONFIRMED: Final = ("give", "give-group")
 """What is done without a question."""
 
 
@@ -83,59 +83,59 @@ GIVEN: Final = ("give", "give-group")
 @sign_in_required
 def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) -> HttpResponse:
     """Assign a role, or ask first and do what was confirmed."""
-    known = set(CONFIRMED) if request.method != "POST" else {*GIVEN, *CONFIRMED}
+    known = set(CONFIRMED) if request.method != "POST" else {*UNCONFIRMED, *CONFIRMED}
     if not may_assign(viewer) or act not in known:
         raise Http404
     miner = miner_get(viewer, address)
     form = RoleForm(request.POST if request.method == "POST" else request.GET)
     form.is_valid()
-    given = form.cleaned_data
-    if act not in GIVEN and not is_confirm_submitted(request):
-        return confirm_of(request, viewer, miner, act, given)
+    values = form.cleaned_data
+    if act not in UNCONFIRMED and not is_confirm_submitted(request):
+        return confirm_of(request, viewer, miner, act, values)
     try:
-        role_act_do(act, miner, viewer, given)
+        role_act_do(act, miner, viewer, values)
     except DomainError as refusal:
         return page_of(request, viewer, miner, form, wrong=refusal.reason)
     return redirect("miner-roles", address)
 
 
 def confirm_of(
-    request: HttpRequest, viewer: Principal, miner: Miner, act: str, given: dict[str, Any]
+    request: HttpRequest, viewer: Principal, miner: Miner, act: str, values: dict[str, Any]
 ) -> HttpResponse:
     """Ask first."""
     title, text, label = CONFIRMED[act]
-    host, group = str(given["host"])[:100], str(given["group"])[:100]
-    kind = RoleKind(given["kind"]).label if given["kind"] in RoleKind.values else ""
+    host, group = str(values["host"])[:100], str(values["group"])[:100]
+    kind = RoleKind(values["kind"]).label if values["kind"] in RoleKind.values else ""
     return confirm_page_render(
         request,
         viewer,
         ConfirmPage(
             title=title.format(
-                kind=kind, host=host, group=group, to=say(" to {host}").format(host=host) if host else ""
+                kind=kind, host=host, group=group, to=gettext(" to {host}").format(host=host) if host else ""
             ),
             text=text,
             label=label,
             back=reverse("miner-roles", args=[miner.address]),
             page=str(_("Roles")),
             section="roles",
-            kept=(("host", host), ("group", group), ("kind", str(given["kind"])[:20])),
+            hidden_fields=(("host", host), ("group", group), ("kind", str(values["kind"])[:20])),
         ),
     )
 
 
-def role_act_do(act: str, miner: Miner, viewer: Principal, given: dict[str, Any]) -> None:
+def role_act_do(act: str, miner: Miner, viewer: Principal, values: dict[str, Any]) -> None:
     """Do one act.  Raises DomainError."""
-    host, kind, now = given["host"], given["kind"], clock.now()
-    if act in GIVEN and kind not in RoleKind.values:
+    host, kind, now = values["host"], values["kind"], clock.now()
+    if act in UNCONFIRMED and kind not in RoleKind.values:
         raise BadValue("choose a role", field="kind")
     if act == "give":
-        grant = RoleGrant(host=host, kind=kind, priority=given["priority"])
+        grant = RoleGrant(host=host, kind=kind, priority=values["priority"])
         host_role_give(miner, grant=grant, principal=viewer, now=now)
     elif act == "give-group":
-        wish = GroupGrant(group=given["group"], kind=kind, priority=given["priority"])
-        group_role_give(miner, grant=wish, principal=viewer, now=now)
+        group_grant = GroupGrant(group=values["group"], kind=kind, priority=values["priority"])
+        group_role_give(miner, grant=group_grant, principal=viewer, now=now)
     elif act == "remove-group":
-        group_role_remove(miner, group=given["group"], kind=kind, principal=viewer, now=now)
+        group_role_remove(miner, group=values["group"], kind=kind, principal=viewer, now=now)
     elif act == "remove":
         host_role_remove(miner, host=host, kind=kind, principal=viewer, now=now)
     elif act == "fail-over":
@@ -145,8 +145,8 @@ def role_act_do(act: str, miner: Miner, viewer: Principal, given: dict[str, Any]
     elif act == "separate":
         group_roles_separate(miner, principal=viewer, now=now)
     else:
-        taken = numbers_allocated(chain_client(), miner.address)
-        role_test(miner, host=host, taken=taken, principal=viewer, now=now)
+        allocated = numbers_allocated(chain_client(), miner.address)
+        role_test(miner, host=host, taken=allocated, principal=viewer, now=now)
 
 
 urlpatterns: Final = [

@@ -109,10 +109,10 @@ def role_actions(role: Role) -> Iterable[Action]:
         yield act_link(role, "remove", _("Remove…"), kind=role.kind, host=role.host)
 
 
-def act_link(role: Role, act: str, label: StrOrPromise, **given: str) -> Action:
+def act_link(role: Role, act: str, label: StrOrPromise, **query: str) -> Action:
     """Return a link to the question before an act."""
     href = reverse("miner-role-act", args=[role.miner.address, act])
-    return Action(key=act, label=str(label), href=f"{href}?{urlencode(given)}", icon="")
+    return Action(key=act, label=str(label), href=f"{href}?{urlencode(query)}", icon="")
 
 
 def test_text(test: RoleTest) -> str:
@@ -122,9 +122,9 @@ def test_text(test: RoleTest) -> str:
         return gettext(
             "{number} is below {highest}: another program assigns numbers, import its sectorid file"
         ).format(number=number, highest=test.highest)
-    begun = (
+    progress = (
         "sealing has started"
         if test.has_started
         else gettext("{host} has not started it yet").format(host=test.host or "the host")
     )
-    return gettext("{number} is the highest, {begun}").format(number=number, begun=begun)
+    return gettext("{number} is the highest, {begun}").format(number=number, begun=progress)

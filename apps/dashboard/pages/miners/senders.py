@@ -15,7 +15,7 @@ from apps.core import formatting
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Ticks
+from apps.dashboard.text_fields import MultiChoice
 from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.senders import senders_of
 from apps.miners.services.addresses import senders_set
@@ -52,11 +52,11 @@ class UseCard:
 class SendersForm(PageForm):
     """A list of addresses for each use."""
 
-    precommit = Ticks()
-    commit = Ticks()
-    post = Ticks()
-    terminate = Ticks()
-    extend = Ticks()
+    precommit = MultiChoice()
+    commit = MultiChoice()
+    post = MultiChoice()
+    terminate = MultiChoice()
+    extend = MultiChoice()
 
 
 def address_boxes(miner: Miner) -> Iterator[AddressBox]:

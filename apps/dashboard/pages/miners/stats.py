@@ -67,9 +67,9 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
 
 def live_text(miner: Miner) -> str:
     """How many sectors live on the chain, and how many of them have no row."""
-    words = gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors))
+    text = gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors))
     if not miner.unlisted_sectors:
-        return words
+        return text
     return gettext("{words}, {count} not in the database").format(
-        words=words, count=formatting.whole(miner.unlisted_sectors)
+        words=text, count=formatting.whole(miner.unlisted_sectors)
     )

@@ -19,7 +19,7 @@ from apps.core.clock import now
 from apps.core.errors import NotFound
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
-from apps.dashboard.number_fields import Amount, Whole
+from apps.dashboard.number_fields import Amount, Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -84,7 +84,7 @@ class TargetForm(PageForm):
     """A target; the act says whether it is set or ended."""
 
     act = Text()
-    in_work = Whole()
+    in_work = Integer()
     day_bytes = Bytes()
     until = Day()
     power_max = Bytes()
@@ -93,12 +93,12 @@ class TargetForm(PageForm):
 
     def values(self) -> dict[str, Any]:
         """Return what is to be set; a base fee of 0 is no limit."""
-        given = self.cleaned_data
-        plain = {name: given[name] for name in ("day_bytes", "until", "power_max", "balance_min")}
+        values = self.cleaned_data
+        plain = {name: values[name] for name in ("day_bytes", "until", "power_max", "balance_min")}
         return {
             **plain,
-            "in_work": given["in_work"] or None,
-            "base_fee_max": given["base_fee_max"] or None,
+            "in_work": values["in_work"] or None,
+            "base_fee_max": values["base_fee_max"] or None,
         }
 
 

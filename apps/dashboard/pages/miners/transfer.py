@@ -94,14 +94,14 @@ def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
     if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:
-        wish = wish_of(viewer, miner, form.cleaned_data)
+        transfer_request = transfer_request_of(viewer, miner, form.cleaned_data)
         if is_confirm_submitted(request):
-            miner_transfer(wish, principal=viewer, now=clock.now())
+            miner_transfer(transfer_request, principal=viewer, now=clock.now())
             return redirect("miner", address)
-        plan = transfer_plan(wish, principal=viewer, now=clock.now())
+        plan = transfer_plan(transfer_request, principal=viewer, now=clock.now())
     except DomainError as refusal:
         return form_page(request, viewer, miner, form, stop_of(refusal, viewer, miner, form.typed["tenant"]))
-    return plan_page(request, viewer, wish, plan)
+    return plan_page(request, viewer, transfer_request, plan)
 
 
 def miner_or_404(viewer: Principal, address: str) -> Miner:
@@ -111,7 +111,7 @@ def miner_or_404(viewer: Principal, address: str) -> Miner:
     return miner_get(viewer, address)
 
 
-def wish_of(viewer: Principal, miner: Miner, sent: dict[str, str]) -> TransferRequest:
+def transfer_request_of(viewer: Principal, miner: Miner, sent: dict[str, str]) -> TransferRequest:
     """Read the form.  Raises BadValue."""
     to_tenant = tenants_visible(viewer).filter(name=sent["tenant"]).first()
     if to_tenant is None:
@@ -140,7 +140,7 @@ def form_page(
 
 
 def plan_page(
-    request: HttpRequest, viewer: Principal, wish: TransferRequest, plan: TransferPlan
+    request: HttpRequest, viewer: Principal, transfer_request: TransferRequest, plan: TransferPlan
 ) -> HttpResponse:
     """Show what it changes; the second click does it."""
     return page_render(
@@ -149,11 +149,11 @@ def plan_page(
         title=_("Transfer miner"),
         section="miners",
         data=PageData(viewer),
-        miner=wish.miner,
-        to_tenant=wish.to_tenant,
-        wish=wish,
-        facts=plan_facts(wish, plan),
-        back=reverse("miner", args=[wish.miner.address]),
+        miner=transfer_request.miner,
+        to_tenant=transfer_request.to_tenant,
+        transfer_request=transfer_request,
+        facts=plan_facts(transfer_request, plan),
+        back=reverse("miner", args=[transfer_request.miner.address]),
     )
 
 

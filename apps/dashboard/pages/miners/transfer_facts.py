@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from apps.proving.services.transfer import TransferPlan
 
 
-def plan_facts(wish: TransferRequest, plan: TransferPlan) -> tuple[Fact, ...]:
+def plan_facts(transfer_request: TransferRequest, plan: TransferPlan) -> tuple[Fact, ...]:
     """List what changes and what stays."""
-    return tuple(_facts(wish, plan))
+    return tuple(_facts(transfer_request, plan))
 
 
-def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
-    from_tenant, to_tenant = wish.miner.tenant.name, wish.to_tenant.name
+def _facts(transfer_request: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
+    from_tenant, to_tenant = transfer_request.miner.tenant.name, transfer_request.to_tenant.name
     yield Fact(
         _("Tenant"),
         gettext("from {from_tenant} to {to_tenant}; {from_tenant} no longer sees it").format(
@@ -82,7 +82,7 @@ def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
         )
 
 
-def came_text(last: MinerTransfer | None) -> str:
+def transferred_text(last: MinerTransfer | None) -> str:
     """Return when a miner came to its tenant, and from whom, for the operator."""
     return (
         ""

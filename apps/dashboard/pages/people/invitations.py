@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -84,7 +84,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     return page_render(
         request,
         "people/link.html",
-        title=say("Link for {get_username}").format(get_username=person.get_username()),
+        title=gettext("Link for {get_username}").format(get_username=person.get_username()),
         section="people",
         data=PageData(viewer),
         name=person.get_username(),

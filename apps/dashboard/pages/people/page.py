@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -61,7 +61,7 @@ def factor_text(person: User) -> str:
     passkeys = getattr(person, "passkeys_count", 0)
     if passkeys:
         parts.append(
-            say("{passkeys} passkey{word}").format(passkeys=passkeys, word="s" if passkeys > 1 else "")
+            gettext("{passkeys} passkey{word}").format(passkeys=passkeys, word="s" if passkeys > 1 else "")
         )
     return ", ".join(parts) or "password only"
 
@@ -130,7 +130,7 @@ def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
         return Verdict(f"{plural(len(here), 'active account')}.", all_have)
     return Verdict(
         f"{plural(len(here), 'active account')}.",
-        say("{weak} {word} no second factor.").format(
+        gettext("{weak} {word} no second factor.").format(
             weak=len(weak), word="has" if len(weak) == 1 else "have"
         ),
     )

@@ -102,11 +102,11 @@ def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
     """Return how a piece that is in no sector gets the other purpose; None for others."""
     if piece.state not in UNPLACED or not viewer.may("write"):
         return None
-    is_kept = piece.purpose == PiecePurpose.SNAP_UP
+    is_for_snap_up = piece.purpose == PiecePurpose.SNAP_UP
     return PurposeAct(
         href=reverse("piece-purpose", args=[piece.uuid]),
-        purpose=str(PiecePurpose.ANY if is_kept else PiecePurpose.SNAP_UP),
-        label=_("Allow new sectors") if is_kept else _("For snap-up"),
+        purpose=str(PiecePurpose.ANY if is_for_snap_up else PiecePurpose.SNAP_UP),
+        label=_("Allow new sectors") if is_for_snap_up else _("For snap-up"),
     )
 
 

@@ -68,16 +68,16 @@ def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[Pla
 
 
 def plan_typed(
-    given: Mapping[str, str], present: Mapping[str, PlanValue]
+    typed: Mapping[str, str], present: Mapping[str, PlanValue]
 ) -> tuple[Plan, dict[str, PlanValue], dict[str, BadValue]]:
     """Return the plan with what is typed, and by field what was refused: the rest of it stays."""
     wrong: dict[str, BadValue] = {}
-    for key, text in given.items():
+    for key, text in typed.items():
         try:
             plan_read({key: text}, values=present)
         except BadValue as refusal:
             wrong[key] = refusal
-    plan, values = plan_read({key: text for key, text in given.items() if key not in wrong}, values=present)
+    plan, values = plan_read({key: text for key, text in typed.items() if key not in wrong}, values=present)
     return plan, values, wrong
 
 
@@ -86,10 +86,10 @@ def plan_typed(
 def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the numbers of the farm, what they make, what more would give, and the money."""
     data = PageData(viewer)
-    given = {key: request.GET.get(key, "")[:20] for key in KEYS}
+    typed = {key: request.GET.get(key, "")[:20] for key in KEYS}
     miner = miner_chosen(viewer, data, request.GET.get("miner", "")[:40])
     present = plan_values_collect(viewer, miner=miner, network=data.network, now=data.at)
-    plan, values, wrong = plan_typed(given, present)
+    plan, values, wrong = plan_typed(typed, present)
     outcome = simulate(plan)
     costs, why = costs_of(miner, outcome, data)
     address, size = ("", 0) if miner is None else (miner.address, miner.sector_size)

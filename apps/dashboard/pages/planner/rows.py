@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -60,12 +60,12 @@ def tenths(per_day: float) -> str:
 def limit_text(plan: Plan, outcome: Outcome) -> str:
     """Return what limits the plan."""
     if outcome.limit == DISK and plan.rooms >= ROOMS_MAX:
-        return say("{sectors} at a time per host, the maximum that is simulated").format(
+        return gettext("{sectors} at a time per host, the maximum that is simulated").format(
             sectors=plural(ROOMS_MAX, "sector")
         )
     if outcome.limit == DISK:
-        return say("the disk: {sectors} at a time per host").format(sectors=plural(plan.rooms, "sector"))
-    return say("{name_of}: {slots} per host").format(
+        return gettext("the disk: {sectors} at a time per host").format(sectors=plural(plan.rooms, "sector"))
+    return gettext("{name_of}: {slots} per host").format(
         name_of=name_of(outcome.limit), slots=plural(plan.slots.get(outcome.limit, 0), "slot")
     )
 
@@ -112,7 +112,7 @@ def gain_rows(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
         more = gain.per_day - outcome.per_day
         if more <= outcome.per_day * LEAST_GAIN:
             continue
-        name = GAIN_NAMES.get(gain.what) or say("One more {name_of} slot per host").format(
+        name = GAIN_NAMES.get(gain.what) or gettext("One more {name_of} slot per host").format(
             name_of=name_of(gain.what)
         )
         rows.append({"name": name, "per_day": tenths(gain.per_day), "more": f"+{tenths(more)}"})
@@ -148,7 +148,7 @@ def payer_rows(costs: PlanCosts, data: PageData) -> list[dict[str, str]]:
             {
                 "name": name or formatting.shortened(payer.address),
                 "short": formatting.shortened(payer.address),
-                "say": say("{left} left, {daily} per day").format(left=left, daily=daily),
+                "say": gettext("{left} left, {daily} per day").format(left=left, daily=daily),
                 "left": formatting.time_left(until),
                 "tone": "ok" if lasts else "bad" if (until or 0) < 86_400 else "warn",
                 "word": str(_("lasts") if lasts else _("runs out")),

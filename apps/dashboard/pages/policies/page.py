@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -60,7 +60,7 @@ class MinersProposal:
     def command(self) -> str:
         """What the signer's owner runs on its host instead."""
         return "python -m workers signer policy" + "".join(
-            say(" --miner {miner}").format(miner=miner) for miner in self.miners
+            gettext(" --miner {miner}").format(miner=miner) for miner in self.miners
         )
 
 
@@ -127,12 +127,12 @@ def verdict_of(state: PolicyState) -> Verdict:
     """Return in one sentence what holds and who may change it here."""
     if state.error:
         return Verdict(_("Nothing is signed:"), state.error)
-    rules = say("{rules}, version {number}.").format(
+    rules = gettext("{rules}, version {number}.").format(
         rules=plural(len(state.rules), "rule"), number=state.number
     )
     if not state.editors:
         return Verdict(rules, _("The signer accepts no changes from here."))
-    return Verdict(rules, say("{editors} may change it here.").format(editors=", ".join(state.editors)))
+    return Verdict(rules, gettext("{editors} may change it here.").format(editors=", ".join(state.editors)))
 
 
 @require_safe
@@ -180,8 +180,8 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
 
 def refused(request: HttpRequest, viewer: Principal, wallet: Wallet, refusal: DomainError) -> HttpResponse:
     """Return why the signer was not asked, or what it said."""
-    words = Verdict(_("Failed:"), refusal.reason)
-    return policy_page(request, viewer, wallet, name="policy", state=None, verdict=words, status=422)
+    verdict = Verdict(_("Failed:"), refusal.reason)
+    return policy_page(request, viewer, wallet, name="policy", state=None, verdict=verdict, status=422)
 
 
 def pack(text: str) -> str:

@@ -12,7 +12,7 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.policies.page import editor_only, policy_page, refused
 from apps.dashboard.pages.policies.text import review
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Lines, Text, Ticks
+from apps.dashboard.text_fields import Lines, MultiChoice, Text
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read
 from poolsite.wire.policy import PUT, REMOVE, PolicyEdit, RuleForm
@@ -29,7 +29,7 @@ class RulePageForm(PageForm):
     was = Text()
     name = Text()
     place = Text()
-    types = Ticks()
+    types = MultiChoice()
     methods = Lines()
     to = Lines()
     keys = Lines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 
@@ -41,7 +41,7 @@ def words_of(values: tuple[str, ...], *, any_text: str) -> str:
     """Name some of many."""
     if not values:
         return any_text
-    more = say(" and {values} more").format(values=len(values) - SHOWN) if len(values) > SHOWN else ""
+    more = gettext(" and {values} more").format(values=len(values) - SHOWN) if len(values) > SHOWN else ""
     return ", ".join(values[:SHOWN]) + more
 
 
@@ -50,8 +50,8 @@ def allows_text(rule: RuleForm) -> str:
     others = tuple(kind for kind in rule.types if kind != "message")
     if "message" not in rule.types:
         return words_of(others, any_text="nothing")
-    words = words_of(rule.methods, any_text="every message")
-    return f"{words}; {', '.join(others)}" if others else words
+    methods = words_of(rule.methods, any_text="every message")
+    return f"{methods}; {', '.join(others)}" if others else methods
 
 
 def where_text(rule: RuleForm) -> str:
@@ -62,7 +62,7 @@ def where_text(rule: RuleForm) -> str:
         if values
     ]
     parts += (
-        [say("called by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
+        [gettext("called by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
         if rule.callers
         else []
     )
@@ -72,7 +72,7 @@ def where_text(rule: RuleForm) -> str:
 
 def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
     """Lay out one rule."""
-    limits = [f"{words} {getattr(rule, name)} {per}" for name, words, per in LIMITS if getattr(rule, name)]
+    limits = [f"{text} {getattr(rule, name)} {per}" for name, text, per in LIMITS if getattr(rule, name)]
     return RuleRow(
         place=place,
         name=rule.name,

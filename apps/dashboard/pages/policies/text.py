@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.errors import BadValue, DomainError
 from apps.dashboard.forms import PageForm
-from apps.dashboard.number_fields import Whole
+from apps.dashboard.number_fields import Integer
 from apps.dashboard.pages.policies.page import editor_only, pack, policy_page, refused
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -60,7 +60,7 @@ class ChangeForm(PageForm):
     """A change that an editor signed in the browser."""
 
     packed = Packed()
-    number = Whole()
+    number = Integer()
     editor = Text(strip=False)
     signature = Text(strip=False)
 

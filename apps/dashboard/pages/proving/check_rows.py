@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.pages.proving.partition_rows import SECTOR_WORDS
+from apps.dashboard.pages.proving.partition_rows import SECTOR_TEXTS
 from apps.dashboard.pages.proving.rows import FAULTS_MAX, SECTORS_NAMED
 from apps.proving.selectors.faults import sectors_bad
 from apps.proving.states import CheckState
@@ -81,7 +81,7 @@ def bad_row(row: SectorCheck, miner: Miner, data: PageData) -> BadRow:
     address, is_back = miner.address, data.faults.get((miner.pk, row.number))
     return BadRow(
         miner=miner.name or address,
-        state=SECTOR_WORDS[is_back],
+        state=SECTOR_TEXTS[is_back],
         number=row.number,
         index=row.deadline_index,
         href=reverse("proving-deadline", args=[address, row.deadline_index]),
@@ -89,7 +89,7 @@ def bad_row(row: SectorCheck, miner: Miner, data: PageData) -> BadRow:
         store=row.store or formatting.NOTHING,
         path=row.path or formatting.NOTHING,
         reason=row.reason,
-        since=say("epoch {bad_since}").format(bad_since=formatting.whole(row.bad_since)),
+        since=gettext("epoch {bad_since}").format(bad_since=formatting.whole(row.bad_since)),
         at=time_html(row.checked_at),
         test_href=reverse("proving-test", args=[address, row.number]),
     )
@@ -105,12 +105,12 @@ def _check_row(run: CheckRun, name: str) -> CheckRow:
     label = BAD if run.bad else CHECKS[run.state]
     numbers = ", ".join(str(one["number"]) for one in run.bad[:SECTORS_NAMED])
     more = (
-        say(" and {bad} more").format(bad=len(run.bad) - SECTORS_NAMED)
+        gettext(" and {bad} more").format(bad=len(run.bad) - SECTORS_NAMED)
         if len(run.bad) > SECTORS_NAMED
         else ""
     )
     why = (
-        say("sectors {numbers}{more}: {reason}").format(
+        gettext("sectors {numbers}{more}: {reason}").format(
             numbers=numbers, more=more, reason=run.bad[0]["reason"]
         )
         if run.bad

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -53,7 +53,10 @@ def _question(miner: Miner, plan: CompactionPlan) -> ConfirmPage:
         (_("Removed"), plural(plan.removed, "terminated sector")),
         (_("May change partition"), plural(plan.moved, "live sector")),
         (_("Gas, about"), formatting.amount_text(plan.gas)),
-        (_("Accepted until"), say("epoch {last_epoch}").format(last_epoch=formatting.whole(plan.last_epoch))),
+        (
+            _("Accepted until"),
+            gettext("epoch {last_epoch}").format(last_epoch=formatting.whole(plan.last_epoch)),
+        ),
     ]
     if plan.refusal:
         facts.append((_("Refused now"), plan.refusal))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.cards import Fact
@@ -30,7 +30,9 @@ PRECONDITIONS: Final = {
 
 def precondition_facts(row: Deadline) -> list[Fact]:
     """List what the next proof needs, and what of it is not there."""
-    return [Fact(say(label), row.lacks.get(name, say("yes"))) for name, label in PRECONDITIONS.items()]
+    return [
+        Fact(gettext(label), row.lacks.get(name, gettext("yes"))) for name, label in PRECONDITIONS.items()
+    ]
 
 
 def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
@@ -39,20 +41,20 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
 
     def epoch(value: int) -> str:
         left = "" if clock is None or value <= clock.epoch else formatting.time_left(clock.left_s(value))
-        return say("epoch {height}{when}").format(
-            height=formatting.whole(value), when=say(", in {left}").format(left=left) if left else ""
+        return gettext("epoch {height}{when}").format(
+            height=formatting.whole(value), when=gettext(", in {left}").format(left=left) if left else ""
         )
 
     return [
-        Fact(say("Forecast"), f"{FORECASTS[row.forecast].word}: {row.reason}"),
-        Fact(say("Miss probability"), risk_text(row.miss)),
-        Fact(say("Fault cutoff"), epoch(row.cutoff_epoch)),
-        Fact(say("Challenge"), epoch(row.challenge_epoch)),
-        Fact(say("Opens"), epoch(row.open_epoch)),
-        Fact(say("Closes"), epoch(row.close_epoch)),
+        Fact(gettext("Forecast"), f"{FORECASTS[row.forecast].word}: {row.reason}"),
+        Fact(gettext("Miss probability"), risk_text(row.miss)),
+        Fact(gettext("Fault cutoff"), epoch(row.cutoff_epoch)),
+        Fact(gettext("Challenge"), epoch(row.challenge_epoch)),
+        Fact(gettext("Opens"), epoch(row.open_epoch)),
+        Fact(gettext("Closes"), epoch(row.close_epoch)),
         Fact(
-            say("Sectors"),
-            say("{live} live, {faulty} faulty, {recovering} declared recovered").format(
+            gettext("Sectors"),
+            gettext("{live} live, {faulty} faulty, {recovering} declared recovered").format(
                 live=row.live, faulty=row.faulty, recovering=row.recovering
             ),
         ),
@@ -66,11 +68,13 @@ def post_facts(post: WindowPost, viewer: Principal) -> Fact:
     margin = (
         ""
         if post.landed_height is None
-        else say(", {close_epoch} epochs to spare").format(close_epoch=post.close_epoch - post.landed_height)
+        else gettext(", {close_epoch} epochs to spare").format(
+            close_epoch=post.close_epoch - post.landed_height
+        )
     )
     parts = ", ".join(map(str, post.partitions))
     return Fact(
-        say("epoch {open_epoch}, partition {parts}").format(
+        gettext("epoch {open_epoch}, partition {parts}").format(
             open_epoch=formatting.whole(post.open_epoch), parts=parts
         ),
         f"{label.word}{margin}" + (f", {left_out}" if left_out else ""),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import Http404
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.core.errors import NotFound
@@ -63,7 +63,7 @@ def deadline_render(
     return page_render(
         request,
         "proving/deadline.html",
-        title=say("{miner} · deadline {index}").format(miner=miner.name or miner.address, index=index),
+        title=gettext("{miner} · deadline {index}").format(miner=miner.name or miner.address, index=index),
         section="proving",
         page_key="",
         data=data,
@@ -108,7 +108,7 @@ def partition(request: HttpRequest, viewer: Principal, address: str, index: int,
     return page_render(
         request,
         "proving/partition.html",
-        title=say("{miner} · deadline {index} · partition {part}").format(
+        title=gettext("{miner} · deadline {index} · partition {part}").format(
             miner=miner.name or miner.address, index=index, part=part
         ),
         section="proving",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.dashboard.html_time import time_html
@@ -70,8 +70,8 @@ def heat_map(miner: Miner, data: PageData) -> HeatMap | None:
         )
         if back and all(cell.tone == "idle" for cell in cells):
             continue
-        begun = datetime.fromtimestamp(data.clock.starts_at(first), tz=UTC)
-        rows.append(HeatRow(time_html(begun), cells))
+        opened_at = datetime.fromtimestamp(data.clock.starts_at(first), tz=UTC)
+        rows.append(HeatRow(time_html(opened_at), cells))
     drawn = [cell for row in rows for cell in row.cells]
     return HeatMap(
         miner=miner.name or miner.address,
@@ -84,12 +84,12 @@ def heat_map(miner: Miner, data: PageData) -> HeatMap | None:
 
 def _cell(index: int, found: Margin | None, *, window: int) -> HeatCell:
     if found is None:
-        return HeatCell("idle", "·", say("deadline {index}: nothing to prove").format(index=index))
+        return HeatCell("idle", "·", gettext("deadline {index}: nothing to prove").format(index=index))
     if found.missed:
-        return HeatCell("bad", "×", say("deadline {index}: missed").format(index=index))
+        return HeatCell("bad", "×", gettext("deadline {index}: missed").format(index=index))
     if found.margin is None:
-        return HeatCell("run", "…", say("deadline {index}: being proved").format(index=index))
-    title = say("deadline {index}: landed {epochs} before its close").format(
+        return HeatCell("run", "…", gettext("deadline {index}: being proved").format(index=index))
+    title = gettext("deadline {index}: landed {epochs} before its close").format(
         index=index, epochs=plural(found.margin, "epoch")
     )
     if found.margin * LATE_SHARE < window:

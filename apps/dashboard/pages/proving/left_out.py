@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.formatting import plural
@@ -29,8 +29,8 @@ def left_out_text(post: WindowPost, viewer: Principal) -> str:
     known = sectors_numbered(post.miner_id, numbers[:NAMED_MAX])
     named = [_named(number, known.get(number), viewer) for number in numbers[:NAMED_MAX]]
     if len(numbers) > NAMED_MAX:
-        named.append(say("and {count} more").format(count=len(numbers) - NAMED_MAX))
-    return say("{sectors} skipped: {named}").format(
+        named.append(gettext("and {count} more").format(count=len(numbers) - NAMED_MAX))
+    return gettext("{sectors} skipped: {named}").format(
         sectors=plural(len(numbers), "sector"), named="; ".join(named)
     )
 
@@ -40,14 +40,14 @@ def _named(number: int, sector: Sector | None, viewer: Principal) -> str:
     places = [] if sector is None else sector_places(sector, viewer=viewer, now=clock.now())
     stored = [place for place in places if place.store]
     if not stored:
-        return say("{number}, in no known store").format(number=number)
+        return gettext("{number}, in no known store").format(number=number)
     return f"{number} " + ", ".join(_where(place) for place in stored)
 
 
 def _where(place: SectorPlace) -> str:
     where = (
-        say("on {host}, {path}").format(host=place.host, path=place.path)
+        gettext("on {host}, {path}").format(host=place.host, path=place.path)
         if place.host
-        else say("in store {store}, attached to no host").format(store=place.store)
+        else gettext("in store {store}, attached to no host").format(store=place.store)
     )
     return f"{where} ({place.reason})" if place.reason else where

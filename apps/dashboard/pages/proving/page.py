@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -101,7 +101,7 @@ def _next_row(row: Deadline, miner: Miner, data: PageData, hosts: dict[tuple[int
         tone=label.tone,
         word=label.word,
         icon=label.sign,
-        when=say("closes in") if is_open else say("opens in"),
+        when=gettext("closes in") if is_open else gettext("opens in"),
         until=None if clock is None else clock.starts_at(epoch),
         left="" if clock is None else formatting.time_left(clock.left_s(epoch)),
         sectors=formatting.whole(row.live),
@@ -122,11 +122,13 @@ def verdict_of(data: PageData) -> Verdict:
     ahead = [row for row in data.deadlines.values() if row.live]
     at_risk = sum(row.forecast == Forecast.AT_RISK for row in ahead)
     if not ahead:
-        return verdict_by(data.report_of(Topic.PROVING), Verdict("", say("No sector has a deadline yet.")))
-    calm = say("Every proof is forecast to land.") if not at_risk else ""
+        return verdict_by(
+            data.report_of(Topic.PROVING), Verdict("", gettext("No sector has a deadline yet."))
+        )
+    calm = gettext("Every proof is forecast to land.") if not at_risk else ""
     return verdict_by(
         data.report_of(Topic.PROVING),
-        Verdict(calm, say("{deadlines} with sectors.").format(deadlines=plural(len(ahead), "deadline"))),
+        Verdict(calm, gettext("{deadlines} with sectors.").format(deadlines=plural(len(ahead), "deadline"))),
     )
 
 
@@ -136,7 +138,7 @@ def disputable_text(data: PageData) -> str:
         return ""
     window = data.network.dispute_window
     left = formatting.duration(window * data.network.epoch_s)
-    return say("A landed proof can be disputed for {window} epochs ({left}) after its window.").format(
+    return gettext("A landed proof can be disputed for {window} epochs ({left}) after its window.").format(
         window=formatting.whole(window), left=left
     )
 
@@ -162,7 +164,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "proving/list.html",
-        title=say("Proving"),
+        title=gettext("Proving"),
         section="proving",
         page_key="proving",
         data=data,

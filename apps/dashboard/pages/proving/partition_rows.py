@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from apps.proving.models import Deadline, SectorCheck
 
-SECTOR_WORDS: Final = {
+SECTOR_TEXTS: Final = {
     None: StateLabel("warn", "not faulty yet"),
     False: StateLabel("bad", "faulty"),
     True: StateLabel("warn", "recovering"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -61,7 +61,7 @@ def _fault_row(row: Deadline, name: str, data: PageData) -> FaultRow:
     if clock is not None and network is not None and row.faulty_since is not None:
         last = row.faulty_since + network.fault_max_age
         ends = (
-            say("in {left_s}").format(left_s=formatting.time_left(clock.left_s(last)))
+            gettext("in {left_s}").format(left_s=formatting.time_left(clock.left_s(last)))
             if last > clock.epoch
             else "now"
         )
@@ -76,7 +76,7 @@ def _fault_row(row: Deadline, name: str, data: PageData) -> FaultRow:
         index=row.index,
         href=reverse("proving-deadline", args=[miner.address, row.index]),
         sectors=plural(row.faulty, "sector"),
-        since=say("epoch {faulty_since}").format(faulty_since=formatting.whole(row.faulty_since)),
+        since=gettext("epoch {faulty_since}").format(faulty_since=formatting.whole(row.faulty_since)),
         per_day=formatting.amount_text(data.fault_fee_per_day(miner, row.faulty)),
         ends=ends,
         recovery=recovery,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -61,14 +61,14 @@ def pace_text(miner: Miner | None = None) -> str:
     """Return what is in force, in words."""
     policy = proving_policy(None if miner is None else miner.pk)
     pace = (
-        say("{count} per second").format(count=formatting.whole(policy.check_per_s))
+        gettext("{count} per second").format(count=formatting.whole(policy.check_per_s))
         if policy.check_per_s
-        else say("no limit")
+        else gettext("no limit")
     )
-    declared = say("{declare_max} faulty, {recover_max} recovered").format(
+    declared = gettext("{declare_max} faulty, {recover_max} recovered").format(
         declare_max=formatting.whole(policy.declare_max), recover_max=formatting.whole(policy.recover_max)
     )
-    return say("Checks per host: {pace}. Per deadline and window: at most {declared}.").format(
+    return gettext("Checks per host: {pace}. Per deadline and window: at most {declared}.").format(
         pace=pace, declared=declared
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from apps.core.errors import DomainError, NotAllowed, NotFound
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def _asked(viewer: Principal, address: str) -> Miner:
+def _miner_for_test(viewer: Principal, address: str) -> Miner:
     try:
         miner = miner_get(viewer, address)
     except NotFound:
@@ -42,19 +42,19 @@ def _asked(viewer: Principal, address: str) -> Miner:
 @sign_in_required
 def dry_run(request: HttpRequest, viewer: Principal, address: str, index: int) -> HttpResponse:
     """Have the deadline's whole proof made without sending it."""
-    miner = _asked(viewer, address)
+    miner = _miner_for_test(viewer, address)
 
     def begin(context: ProvingContext) -> object:
         return deadline_dry_run(miner, index=index, principal=viewer, context=context)
 
-    return _begun(request, viewer, miner, index, begin)
+    return _trial_start(request, viewer, miner, index, begin)
 
 
 @require_POST
 @sign_in_required
 def test(request: HttpRequest, viewer: Principal, address: str, number: int) -> HttpResponse:
     """Have one sector's files looked at."""
-    miner = _asked(viewer, address)
+    miner = _miner_for_test(viewer, address)
     index = deadline_index_of(miner, number)
     if index is None:
         raise Http404
@@ -62,10 +62,10 @@ def test(request: HttpRequest, viewer: Principal, address: str, number: int) -> 
     def begin(context: ProvingContext) -> object:
         return sector_test(miner, number=number, principal=viewer, context=context)
 
-    return _begun(request, viewer, miner, index, begin)
+    return _trial_start(request, viewer, miner, index, begin)
 
 
-def _begun(
+def _trial_start(
     request: HttpRequest,
     viewer: Principal,
     miner: Miner,
@@ -74,7 +74,7 @@ def _begun(
 ) -> HttpResponse:
     context, problem = proving_context(), ""
     if context is None:
-        problem = say("there is no chain head yet")
+        problem = gettext("there is no chain head yet")
     else:
         try:
             begin(context)

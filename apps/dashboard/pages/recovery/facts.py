@@ -26,8 +26,8 @@ def facts_of(row: Recovery) -> list[Fact]:
     """List how far messages and sectors are; empty where the database was never restored."""
     if row.restored_at is None:
         return []
-    begun = time_html(row.restored_at)
-    facts = [Fact(_("Started"), begun), Fact(_("Reason"), f"{row.reason[:1].upper()}{row.reason[1:]}.")]
+    started = time_html(row.restored_at)
+    facts = [Fact(_("Started"), started), Fact(_("Reason"), f"{row.reason[:1].upper()}{row.reason[1:]}.")]
     matched = gettext("{messages} found and matched").format(messages=plural(row.matched, "message"))
     if row.since is not None:
         facts.append(
@@ -50,18 +50,18 @@ def facts_of(row: Recovery) -> list[Fact]:
         sectors=plural(row.sectors_recovered, "sector")
     )
     facts.append(Fact(_("Sectors"), sectors))
-    words = "until you allow it below, pledges with an idempotency key are refused for their miners"
-    facts += _left("Sectors of lost pledges", sectors_unpledged(row).select_related("miner"), "", words)
+    consequence = "until you allow it below, pledges with an idempotency key are refused for their miners"
+    facts += _left("Sectors of lost pledges", sectors_unpledged(row).select_related("miner"), "", consequence)
     if row.sectors_since is None:
         return facts
     facts += _left(
         "Miners still to read", miners_unread(row), "actor_id", "after the messages of their senders"
     )
-    words = "new sectors wait for them: start them, or retire them on page Hosts"
-    return [*facts, *_left("Hosts to report", hosts_unreported(row), "name", words)]
+    consequence = "new sectors wait for them: start them, or retire them on page Hosts"
+    return [*facts, *_left("Hosts to report", hosts_unreported(row), "name", consequence)]
 
 
-def _left(title: str, rows: QuerySet[Any], field: str, words: str) -> list[Fact]:
+def _left(title: str, rows: QuerySet[Any], field: str, consequence: str) -> list[Fact]:
     count = rows.count()
     if not count:
         return []
@@ -72,4 +72,4 @@ def _left(title: str, rows: QuerySet[Any], field: str, words: str) -> list[Fact]
     if field == "address":
         names = [shortened(name) for name in names]
     more = gettext(" and {count} more").format(count=count - NAMED) if count > NAMED else ""
-    return [Fact(title, f"{', '.join(names)}{more}; {words}")]
+    return [Fact(title, f"{', '.join(names)}{more}; {consequence}")]

@@ -45,12 +45,12 @@ def _no_rows(_row: Recovery) -> list[dict[str, str]]:
 def _moved_row(miner: Miner) -> dict[str, str]:
     page = "miner-move-out" if miner.works_until else "miner-move-in"
     if miner.works_until is None:
-        words = gettext("the pool, from height {height} on").format(height=whole(miner.works_from or 0))
+        text = gettext("the pool, from height {height} on").format(height=whole(miner.works_from or 0))
     elif miner.works_until:
-        words = gettext("another program, from height {height} on").format(height=whole(miner.works_until))
+        text = gettext("another program, from height {height} on").format(height=whole(miner.works_until))
     else:
-        words = gettext("another program: not moved in yet")
-    return {"name": miner.address, "href": reverse(page, args=[miner.address]), "words": words}
+        text = gettext("another program: not moved in yet")
+    return {"name": miner.address, "href": reverse(page, args=[miner.address]), "words": text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Question:
             back=reverse("recovery"),
             page=_("Recovery"),
             section="messages",
-            kept=(("settle", self.key),),
+            hidden_fields=(("settle", self.key),),
             facts=tuple((row["name"], row["words"]) for row in self.rows(recovery_row())),
         )
 

@@ -33,7 +33,7 @@ def choices_of(found: list[Any]) -> dict[str, Any]:
             "from": shortened(one.from_addr),
             "to": shortened(one.to),
             "value": amount_text(int(one.value)),
-            "waiting": [(pk, words) for pk, words, sender in choices if sender == one.from_addr],
+            "waiting": [(pk, text) for pk, text, sender in choices if sender == one.from_addr],
         }
         for one in found
     ]

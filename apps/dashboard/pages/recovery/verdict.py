@@ -35,11 +35,11 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
     if row.sectors_since is not None:
         return Verdict(_("Sealing hosts have to report."), _("Start or retire those named below."))
     if sectors_unpledged(row).exists():
-        words = gettext("A program may repeat a pledge that the backup lacks: confirm below that none does.")
-        return Verdict(_("Pledges with a key are refused."), words)
+        text = gettext("A program may repeat a pledge that the backup lacks: confirm below that none does.")
+        return Verdict(_("Pledges with a key are refused."), text)
     if miners_with_restored_moves(row).exists():
-        words = gettext("Check the heights below: the backup lacks those that were set since.")
-        return Verdict(_("Confirm who proves moved miners after the restore."), words)
+        text = gettext("Check the heights below: the backup lacks those that were set since.")
+        return Verdict(_("Confirm who proves moved miners after the restore."), text)
     if row.restored_at is not None:
         return Verdict(_("Recovery is done."), _("Messages are signed and sectors continue."))
     return Verdict(_("No recovery is needed."), _("The database is the one last used here."))

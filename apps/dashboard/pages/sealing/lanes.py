@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 from django.utils.timezone import localtime
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -81,7 +81,7 @@ def lane_row(lane: Lane, report: SealingReport, wanted: SealingFilter) -> LaneRo
         bars.append(
             RunBar(
                 gantt_bar(at_share(lane.since, report), 1.0, tone="run"),
-                say("{running} {stage}: running for {took}{far}").format(
+                gettext("{running} {stage}: running for {took}{far}").format(
                     running=sector_name(lane.running), stage=stage_name(lane.stage), took=took, far=far
                 ),
                 bar_mark(lane.running.number, 1 - at_share(lane.since, report)),
@@ -98,9 +98,9 @@ def run_bar(run: StageRun, report: SealingReport, wanted: SealingFilter) -> RunB
     start, end = at_share(run.start, report), at_share(run.end, report)
     ended = localtime(run.end).strftime("%H:%M:%S")
     how = (
-        say("failed at {ended}").format(ended=ended)
+        gettext("failed at {ended}").format(ended=ended)
         if run.is_error
-        else say("{seconds}, ended {ended}").format(seconds=formatting.duration(run.seconds), ended=ended)
+        else gettext("{seconds}, ended {ended}").format(seconds=formatting.duration(run.seconds), ended=ended)
     )
     return RunBar(
         gantt_bar(start, end, tone="bad" if run.is_error else "ok"),

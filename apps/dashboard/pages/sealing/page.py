@@ -9,7 +9,7 @@ from django.http import Http404
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.timezone import localtime
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -73,7 +73,7 @@ def context_of(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
 def capped_text(report: SealingReport) -> str:
     """Name the hosts that ran more than is read, and from when on they are known."""
     named = [
-        say("{worker} (since {strftime})").format(
+        gettext("{worker} (since {strftime})").format(
             worker=host.worker.name, strftime=localtime(host.since).strftime("%H:%M")
         )
         for host in report.hosts
@@ -82,11 +82,11 @@ def capped_text(report: SealingReport) -> str:
     if not named:
         return ""
     rest = (
-        say(" and {hosts} more").format(hosts=plural(len(named) - NAMED, "host"))
+        gettext(" and {hosts} more").format(hosts=plural(len(named) - NAMED, "host"))
         if len(named) > NAMED
         else ""
     )
-    return say(
+    return gettext(
         "Only the latest {runs_of_host} runs of {named}{rest} are included: utilisation and sectors a "
         "day cover that time; earlier runs are not counted as done or failed."
     ).format(runs_of_host=RUNS_OF_HOST, named=", ".join(named[:NAMED]), rest=rest)
@@ -94,15 +94,15 @@ def capped_text(report: SealingReport) -> str:
 
 def query_of(wanted: SealingFilter, **change: str) -> str:
     """Return a filter as a query."""
-    given = {"miner": wanted.miner, "host": wanted.host, "hours": str(wanted.hours)} | change
-    return urlencode({key: value for key, value in given.items() if value})
+    query = {"miner": wanted.miner, "host": wanted.host, "hours": str(wanted.hours)} | change
+    return urlencode({key: value for key, value in query.items() if value})
 
 
 def wanted_of(request: HttpRequest) -> SealingFilter:
     """Read the filter of the address; nonsense is none."""
-    given = {key: request.GET.get(key, "") for key in ("miner", "host", "hours")}
+    query = {key: request.GET.get(key, "") for key in ("miner", "host", "hours")}
     try:
-        return filter_read(**given)
+        return filter_read(**query)
     except DomainError:
         return SealingFilter()
 
@@ -143,9 +143,9 @@ def report_of(viewer: Principal, wanted: SealingFilter, data: PageData) -> Seali
 
 def fragments(context: FragmentContext) -> Iterable[str]:
     """Render the whole of it anew."""
-    asked = {key: values[0] for key, values in parse_qs(context.key).items()}
+    query = {key: values[0] for key, values in parse_qs(context.key).items()}
     try:
-        wanted = filter_read(asked.get("miner", ""), asked.get("host", ""), asked.get("hours", ""))
+        wanted = filter_read(query.get("miner", ""), query.get("host", ""), query.get("hours", ""))
         report = sealing_report(context.viewer, wanted, now=context.data.at)
     except DomainError:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -32,37 +32,37 @@ def verdict_of(report: SealingReport) -> Verdict:
     limits, row = report.bottleneck, report.bottleneck.figures
     hours = round((report.at - report.since).total_seconds() / 3600)
     window = "hour" if hours == 1 else plural(hours, "hour")
-    made = say("{per_day:.1f} sectors a day in the last {window}.").format(
+    made = gettext("{per_day:.1f} sectors a day in the last {window}.").format(
         per_day=report.per_day, window=window
     )
     if not report.hosts:
         return Verdict("", _("No sealing host has registered yet."))
     if row is None:
-        return Verdict(say("Nothing is being sealed."), made)
+        return Verdict(gettext("Nothing is being sealed."), made)
     stage = stage_name(row.stage)
     if limits.kind == "missing":
         return missing_verdict(report, row)
     if limits.kind == "idle":
         share = formatting.percent(row.use or 0, 1)
         return Verdict(
-            say("No bottleneck: no stage is full while sectors wait."),
-            say("{stage} is busiest, {share} of its slot time. {made}").format(
+            gettext("No bottleneck: no stage is full while sectors wait."),
+            gettext("{stage} is busiest, {share} of its slot time. {made}").format(
                 stage=stage, share=share, made=made
             ),
         )
-    then = say("{waiting_before} at the start of the last {window}").format(
+    then = gettext("{waiting_before} at the start of the last {window}").format(
         waiting_before=row.waiting_before, window=window
     )
     grew = f"{waiting_text(row.waiting)}, {then}"
-    used = say("its slots were busy {queue_use} of the time").format(
+    used = gettext("its slots were busy {queue_use} of the time").format(
         queue_use=formatting.percent(row.queue_use or 0, 1)
     )
-    slots = say("{queue_running} of {slots}").format(
+    slots = gettext("{queue_running} of {slots}").format(
         queue_running=row.queue_running, slots=plural(row.queue_slots, "slot")
     )
     return Verdict(
-        say("{stage} is the bottleneck:").format(stage=stage),
-        say("{slots} busy on the hosts with a queue, {grew}; {used}.").format(
+        gettext("{stage} is the bottleneck:").format(stage=stage),
+        gettext("{slots} busy on the hosts with a queue, {grew}; {used}.").format(
             slots=slots, grew=grew, used=used
         ),
     )
@@ -72,10 +72,10 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
     """Name a queue that no host serves: those that would, and cannot now, or that there may be others."""
     stage = stage_name(row.stage)
     absent = [one.worker for one in report.hosts if one.is_absent and slots_of(one.worker).get(row.stage)]
-    waiting = say("{waiting} for a slot").format(waiting=waiting_text(row.waiting))
+    waiting = gettext("{waiting} for a slot").format(waiting=waiting_text(row.waiting))
     left = report.hosts_left_out
     rest = (
-        say("; {left} more {word} not shown here").format(
+        gettext("; {left} more {word} not shown here").format(
             left=left, word="host is" if left == 1 else "hosts are"
         )
         if left
@@ -85,18 +85,20 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
         named = ", ".join(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
         which = "Every host shown" if left else "Every host"
         word = "host" if len(absent) == 1 else "hosts"
-        gone = say("{word} with slots: {named}").format(word=word, named=named)
+        unavailable = gettext("{word} with slots: {named}").format(word=word, named=named)
         return Verdict(
-            say("{which} with slots for {stage} is paused or offline.").format(which=which, stage=stage),
-            f"{waiting}; {gone}{rest}.",
+            gettext("{which} with slots for {stage} is paused or offline.").format(which=which, stage=stage),
+            f"{waiting}; {unavailable}{rest}.",
         )
     shown = "No host shown has" if rest else "No host has"
-    return Verdict(say("{shown} a slot for {stage}.").format(shown=shown, stage=stage), f"{waiting}{rest}.")
+    return Verdict(
+        gettext("{shown} a slot for {stage}.").format(shown=shown, stage=stage), f"{waiting}{rest}."
+    )
 
 
 def waiting_text(count: int) -> str:
     """Return `1 sector waiting`."""
-    return say("{sectors} waiting").format(sectors=plural(count, "sector"))
+    return gettext("{sectors} waiting").format(sectors=plural(count, "sector"))
 
 
 def gain_text(report: SealingReport) -> str:
@@ -107,24 +109,24 @@ def gain_text(report: SealingReport) -> str:
         return ""
     stage = stage_name(limits.figures.stage)
     slots = plural(limits.worker_slots, "slot")
-    text = say("The longest queue is on {host}: {worker_waiting} beyond its {slots} for {stage}.").format(
+    text = gettext("The longest queue is on {host}: {worker_waiting} beyond its {slots} for {stage}.").format(
         host=host.name, worker_waiting=limits.worker_waiting, slots=slots, stage=stage
     )
     if limits.per_day is None or limits.more_per_day is None:
-        return say(
+        return gettext(
             "{text} The gain from one more slot is unknown until every stage with slots has been measured."
         ).format(text=text)
     gain = limits.more_per_day - limits.per_day
     if gain < 0.05:
-        return say("{text} One more slot gains nothing: {next_stage} would then be the limit.").format(
+        return gettext("{text} One more slot gains nothing: {next_stage} would then be the limit.").format(
             text=text, next_stage=stage_name(limits.next_stage)
         )
     after = (
-        say("; {next_stage} would then be the limit").format(next_stage=stage_name(limits.next_stage))
+        gettext("; {next_stage} would then be the limit").format(next_stage=stage_name(limits.next_stage))
         if limits.next_stage
         else ""
     )
-    return say(
+    return gettext(
         "{text} One more slot there: {per_day:.1f} → {more_per_day:.1f} sectors a day at "
         "measured times, if its CPU and memory allow{after}."
     ).format(text=text, per_day=limits.per_day, more_per_day=limits.more_per_day, after=after)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_exactly_at
 from apps.core import formatting
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 8
 """Things of one kind that are shown."""
-WORDS_MAX: Final = 256
+QUERY_MAX: Final = 256
 """Longest question: a message's id has so many characters."""
 DIGITS_MAX: Final = 18
 SECTOR: Final = re.compile(r"(?:[ft]0(?P<miner>[0-9]{1,18})[\s/]+)?(?P<number>[0-9]{1,18})")
@@ -62,7 +62,7 @@ class SearchResult:
 def search_results(data: PageData, text: str) -> list[SearchResult]:
     """Return what matches `text`, what they name exactly before what only has them in its name."""
     text = text.strip()
-    if not text or len(text) > WORDS_MAX:
+    if not text or len(text) > QUERY_MAX:
         return []
     sources = (addresses, sectors, messages, epochs, miners, wallets, hosts, pages)
     found: dict[str, SearchResult] = {}
@@ -99,7 +99,7 @@ def _miner_find(miner: Miner) -> SearchResult:
     name = f"{miner.name} {miner.address}".strip()
     href = reverse("miner", args=[miner.address or miner.uuid])
     return SearchResult(
-        "Miner", "miners", name, say("tenant {tenant}").format(tenant=miner.tenant.name), href
+        "Miner", "miners", name, gettext("tenant {tenant}").format(tenant=miner.tenant.name), href
     )
 
 
@@ -123,13 +123,13 @@ def _wallet_finds(data: PageData, known: Q) -> Iterator[SearchResult]:
 def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
     """Sectors of a number, or of an id."""
     rows = sectors_visible(data.viewer)
-    asked = SECTOR.fullmatch(text)
+    match = SECTOR.fullmatch(text)
     if is_uuid(text):
         rows = rows.filter(uuid=text)
-    elif asked is not None:
+    elif match is not None:
         # With the miners' keys: only (miner, number) has an index, a number alone would scan.
-        seen = [miner.pk for miner in data.miners if asked["miner"] in (None, str(miner.actor_id))]
-        rows = rows.filter(miner__in=seen, number=int(asked["number"]))
+        seen = [miner.pk for miner in data.miners if match["miner"] in (None, str(miner.actor_id))]
+        rows = rows.filter(miner__in=seen, number=int(match["number"]))
     else:
         return
     for row in rows[:MOST]:
@@ -171,10 +171,10 @@ def epochs(_scene: PageData, text: str) -> Iterator[SearchResult]:
     if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS_MAX:
         return
     if (head := head_exactly_at(int(digits))) is not None:
-        sub = say("{cids} blocks, base fee {base_fee}").format(
+        sub = gettext("{cids} blocks, base fee {base_fee}").format(
             cids=len(head.cids), base_fee=formatting.fee_text(int(head.base_fee))
         )
-        name = say("Epoch {height}").format(height=formatting.whole(head.height))
+        name = gettext("Epoch {height}").format(height=formatting.whole(head.height))
         yield SearchResult("Tipset", "chain", name, sub, reverse("chain-tipset", args=[head.height]))
 
 
@@ -196,7 +196,7 @@ def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
             "Host",
             "hosts",
             worker.name,
-            say("tenant {tenant}").format(tenant=worker.tenant.name),
+            gettext("tenant {tenant}").format(tenant=worker.tenant.name),
             f"{reverse('hosts')}#f-host-{worker.pk}",
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
@@ -96,11 +96,11 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
     row = sector_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404
-    form, phrase = AbortForm.of(request), say("abort {number}").format(number=row.number)
+    form, phrase = AbortForm.of(request), gettext("abort {number}").format(number=row.number)
     if form.is_valid() and form.cleaned_data["sure"] == "yes":
         with form.refusals():
             if form.cleaned_data["confirm"].strip().lower() != phrase:
-                raise BadValue(say("type “{phrase}” to confirm").format(phrase=phrase), field="confirm")
+                raise BadValue(gettext("type “{phrase}” to confirm").format(phrase=phrase), field="confirm")
             reason = form.cleaned_data["reason"][:200]
             sector_abort(row, actor=viewer.actor, reason=reason, now=now(), by=viewer)
             return redirect("sector", key)
@@ -111,7 +111,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
         viewer,
         "sectors/abort.html",
         form,
-        title=say("Abort {name}").format(name=detail.row.name),
+        title=gettext("Abort {name}").format(name=detail.row.name),
         section="sectors",
         data=data,
         sector=detail,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -31,11 +31,13 @@ def change_text(change: SectorChange | None) -> str:
         end = (
             ""
             if change.expiration is None
-            else say(", to epoch {expiration}").format(expiration=formatting.whole(change.expiration))
+            else gettext(", to epoch {expiration}").format(expiration=formatting.whole(change.expiration))
         )
         why = f": {change.error.rstrip('.')}" if change.error else ""
         return f"{word[:1].upper()}{word[1:]}{end}{why}."
-    code = "" if not change.exit_code else say(" (exit code {exit_code})").format(exit_code=change.exit_code)
+    code = (
+        "" if not change.exit_code else gettext(" (exit code {exit_code})").format(exit_code=change.exit_code)
+    )
     return f"{word[:1].upper()}{word[1:]}{code}: {change.error.rstrip('.')}."
 
 
@@ -46,13 +48,13 @@ def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action,
             return ()
         word = "termination" if change.kind == ChangeKind.TERMINATE else "extension"
         href = reverse("sector-change-cancel", args=[change.uuid])
-        return (Action("change-cancel", say("Cancel {word}").format(word=word), href, icon="close"),)
+        return (Action("change-cancel", gettext("Cancel {word}").format(word=word), href, icon="close"),)
     query = f"?id={sector.uuid}"
     extend = reverse("sectors-change", args=["extend"]) + query
     end = reverse("sectors-change", args=["terminate"]) + query
     return (
-        Action("extend", _("Extend…"), extend, asks=True),
-        Action("terminate", _("Terminate…"), end, icon="close", kind="danger", asks=True),
+        Action("extend", _("Extend…"), extend, opens_page=True),
+        Action("terminate", _("Terminate…"), end, icon="close", kind="danger", opens_page=True),
     )
 
 

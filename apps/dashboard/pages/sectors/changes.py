@@ -128,7 +128,7 @@ def review(
     is_end = kind is ChangeKind.TERMINATE
     verb = _("Terminate") if is_end else _("Extend")
     is_read = form.is_valid()
-    given = form.cleaned_data if is_read else {}
+    values = form.cleaned_data if is_read else {}
     return page_render(
         request,
         "sectors/changes.html",
@@ -148,10 +148,10 @@ def review(
         more=0 if plan is None else max(len(plan.sectors) - ROWS_SHOWN, 0),
         can_send=bool(accepted) and plan is not None and not plan.trial_error,
         phrase=phrase_of(accepted),
-        kept=form.kept() if is_read else [],
-        days=given.get("days") or "",
-        drop_claims=bool(given.get("drop_claims")),
-        reason=given.get("reason", ""),
+        hidden_fields=form.selection_fields() if is_read else [],
+        days=values.get("days") or "",
+        drop_claims=bool(values.get("drop_claims")),
+        reason=values.get("reason", ""),
         expiration="" if plan is None else plan.request.expiration or "",
         limit=CHANGES_MAX,
     )

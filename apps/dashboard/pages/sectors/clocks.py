@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.checks.findings.sealing_clocks import DEPOSIT_S, ticket_needed
 from apps.core import formatting
@@ -75,7 +75,7 @@ def _expiring(key: str, label: str, since: int, life: int, *, amber: int, clock:
         key,
         label,
         formatting.time_left(clock.left_s(end)) if left > 0 else "expired",
-        say("at epoch {end}, counted from {since}").format(
+        gettext("at epoch {end}, counted from {since}").format(
             end=formatting.whole(end), since=formatting.whole(since)
         ),
         tone=tone,
@@ -87,13 +87,13 @@ def _seed_coming(paid: int, network: Network, clock: EpochClock) -> Clock:
     epoch = paid + network.pre_commit_challenge_delay
     read = epoch + network.confidences.seed
     if read <= clock.epoch:
-        foot = say("drawn at epoch {epoch}, about to be read").format(epoch=formatting.whole(epoch))
+        foot = gettext("drawn at epoch {epoch}, about to be read").format(epoch=formatting.whole(epoch))
         return Clock("seed", "Seed", formatting.whole(epoch), foot)
     return Clock(
         "seed",
         "Seed available in",
         formatting.time_left(clock.left_s(read)),
-        say("drawn at epoch {epoch}").format(epoch=formatting.whole(epoch)),
+        gettext("drawn at epoch {epoch}").format(epoch=formatting.whole(epoch)),
         until=clock.starts_at(read),
     )
 
@@ -125,7 +125,7 @@ def _deposit(sector: Sector) -> Clock:
     elif sector.state in DEPOSIT_OVER:
         foot = "returned when the commit landed"
     else:
-        foot = say("locked since epoch {precommit_epoch}").format(
+        foot = gettext("locked since epoch {precommit_epoch}").format(
             precommit_epoch=formatting.whole(sector.precommit_epoch)
         )
     return Clock("deposit", "Deposit", formatting.NOTHING, foot)

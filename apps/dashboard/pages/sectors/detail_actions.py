@@ -23,7 +23,9 @@ def detail_actions(
     """Return what a person can do on the sector's own page; `is_over`: its life has ended."""
     if sector.state == SectorState.TERMINATED or is_over:
         page = f"{reverse('sectors-remove-files')}?id={sector.uuid}"
-        remove = Action("remove-files", _("Remove files…"), page, icon="close", kind="danger", asks=True)
+        remove = Action(
+            "remove-files", _("Remove files…"), page, icon="close", kind="danger", opens_page=True
+        )
         acts = () if sector.removal_asked_at is not None else (remove,)
         return (*acts, restore_action(sector)) if sector.state == SectorState.TERMINATED else acts
     if sector.state == SectorState.PROVING:
@@ -55,9 +57,14 @@ def detail_actions(
             )
             for state in sector.step.resume_at
         ),
-        Action("state-set", _("Set state…"), reverse("sector-state-set", args=[here]), asks=True),
+        Action("state-set", _("Set state…"), reverse("sector-state-set", args=[here]), opens_page=True),
         Action(
-            "abort", _("Abort…"), reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
+            "abort",
+            _("Abort…"),
+            reverse("sector-abort", args=[here]),
+            icon="close",
+            kind="danger",
+            opens_page=True,
         ),
     )
 
@@ -65,4 +72,4 @@ def detail_actions(
 def restore_action(sector: Sector) -> Action:
     """Return what brings a sector back that was given up."""
     page = reverse("sector-restore", args=[sector.uuid])
-    return Action("restore", _("Restore…"), page, asks=True, level="write")
+    return Action("restore", _("Restore…"), page, opens_page=True, level="write")

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from poolsite.wire.pipeline import StageSpec
 
 SECTORS_SHOWN: Final = 8
-WORDS: Final = {
+KIND_TEXTS: Final = {
     JobKind.UNSEAL: _("Unseal"),
     MOVE: _("Move to another store"),
     COMPACT: _("Compaction"),
@@ -50,8 +50,8 @@ NOUNS: Final = {JobKind.UNSEAL: "piece", COMPACT: "deadline"}
 
 def failed_in(group: FailureGroup) -> str:
     """Return the stage that failed, and of what run or act it is."""
-    if group.kind in WORDS:
-        return str(WORDS[group.kind])
+    if group.kind in KIND_TEXTS:
+        return str(KIND_TEXTS[group.kind])
     stage = STAGES[group.stage]
     return stage if group.kind == JobKind.SEAL else f"{RUNS[group.kind]}, {stage}"
 
@@ -63,7 +63,7 @@ def group_row(group: FailureGroup) -> dict[str, object]:
     noun = NOUNS.get(group.kind, "sector")
     return {
         "key": group.key,
-        "heading": say("{sectors} failed in {stage}").format(
+        "heading": gettext("{sectors} failed in {stage}").format(
             sectors=plural(group.count, noun), stage=failed_in(group)
         ),
         "text": group.text,
@@ -76,7 +76,8 @@ def group_row(group: FailureGroup) -> dict[str, object]:
         "places": places_of(group)[:SECTORS_SHOWN],
         "more": max(more, 0),
         "back": [
-            (state, say("Back to {stages}").format(stages=STAGES[steps[state].stage])) for state in group.back
+            (state, gettext("Back to {stages}").format(stages=STAGES[steps[state].stage]))
+            for state in group.back
         ],
         "is_signed": group.kind in (*CHANGES, COMPACT),
         "again": again_of(group),
@@ -105,7 +106,7 @@ def again_of(group: FailureGroup) -> list[dict[str, object]]:
         {
             "action": reverse("proving-compact", args=[miner, index]),
             "fields": [],
-            "label": say("Compact deadline {index} of {miner} again…").format(index=index, miner=miner),
+            "label": gettext("Compact deadline {index} of {miner} again…").format(index=index, miner=miner),
         }
         for miner, index in group.deadlines[:SECTORS_SHOWN]
     ]
@@ -120,7 +121,7 @@ def change_again(group: FailureGroup) -> dict[str, object]:
     if wanted.drops_claims:
         fields.append(("drop_claims", "on"))
     verb = _("Extend") if wanted.kind is ChangeKind.EXTEND else _("Terminate")
-    label = say("{verb} {sectors} again…").format(verb=verb, sectors=plural(len(sectors), "sector"))
+    label = gettext("{verb} {sectors} again…").format(verb=verb, sectors=plural(len(sectors), "sector"))
     return {"action": reverse("sectors-change", args=[group.kind]), "fields": fields, "label": label}
 
 
@@ -151,17 +152,17 @@ def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Go on with a whole group."""
     if not viewer.may("write"):
         raise Http404
-    told = {}
+    outcome = {}
     try:
         done, refused = failures_retry(key, by=viewer, now=now(), state=request.POST.get("state") or None)
-        told["done"] = say("{sectors} retried").format(sectors=plural(len(done), "sector"))
+        outcome["done"] = gettext("{sectors} retried").format(sectors=plural(len(done), "sector"))
         if refused:
-            told["wrong"] = say("{sectors} not retried: {refused}").format(
+            outcome["wrong"] = gettext("{sectors} not retried: {refused}").format(
                 sectors=plural(len(refused), "sector"), refused=refused[0][1]
             )
     except DomainError as refusal:
-        told["wrong"] = refusal.reason
-    return redirect(f"{reverse('sectors-failures')}?{urlencode(told)}")
+        outcome["wrong"] = refusal.reason
+    return redirect(f"{reverse('sectors-failures')}?{urlencode(outcome)}")
 
 
 urlpatterns: Final = [

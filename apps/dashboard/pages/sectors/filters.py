@@ -50,12 +50,12 @@ class ListFilter:
     store: str = ""
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> ListFilter:
+    def of(cls, values: Mapping[str, Any]) -> ListFilter:
         """Read it from a query or a form."""
-        return cls(**{name: str(given.get(name) or "").strip()[:110] for name in cls.__slots__})
+        return cls(**{name: str(values.get(name) or "").strip()[:110] for name in cls.__slots__})
 
     @property
-    def kept(self) -> dict[str, str]:
+    def query(self) -> dict[str, str]:
         """Return what is narrowed."""
         return {name: value for name in self.__slots__ if (value := getattr(self, name))}
 

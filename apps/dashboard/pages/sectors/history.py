@@ -51,7 +51,7 @@ def event_row(event: JobEvent) -> Event:
         stage = STAGES[(NEXT_STAGE | RUN_NEXT)[event.to_state].stage]
         return Event(at, "idle", "left", gettext("Set back to {stage}").format(stage=stage), sub)
     if event.event == "BEGIN":
-        return Event(at, "idle", "plus", BEGUN.get(event.to_state, "Started"), sub)
+        return Event(at, "idle", "plus", STARTED.get(event.to_state, "Started"), sub)
     say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()
     tone = "ok" if event.event in STEP_EVENTS else "warn"
     if event.event == "RETRY":
@@ -59,7 +59,7 @@ def event_row(event: JobEvent) -> Event:
     return Event(at, tone, tone, say, sub, _took(event))
 
 
-BEGUN: Final[dict[str, str]] = {
+STARTED: Final[dict[str, str]] = {
     SnapState.PIECES_ASSIGNED: "Snap-up started",
     RebuildState.LOST: "Rebuild started",
 }

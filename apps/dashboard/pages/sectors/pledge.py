@@ -59,11 +59,11 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if not viewer.may("write"):
         raise Http404
     choices = picker(viewer, "miner", value=(request.POST or request.GET).get("miner", ""))
-    asked = request.GET.get("miner", "")
+    address = request.GET.get("miner", "")
     # The only miner is preselected: no other can be meant.
     if len(choices.choices) == 1 and not choices.is_searched:
-        asked = asked or choices.choices[0].value
-    form = PledgeForm.of(request, miner=asked)
+        address = address or choices.choices[0].value
+    form = PledgeForm.of(request, miner=address)
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):
@@ -150,7 +150,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         back=f"{reverse('pledge')}?miner={miner.address}",
         page=_("Pledge"),
         section="sectors",
-        kept=tuple(form.typed.items()),
+        hidden_fields=tuple(form.typed.items()),
         facts=(
             ("Miner", miner_label(miner)),
             *hostless_facts(miner, data),
@@ -163,16 +163,16 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
 def hostless_facts(miner: Miner, data: PageData) -> Iterable[tuple[str, str]]:
     """Yield a warning where no host of the miner's tenant seals."""
     if not has_sealing_host(miner.tenant_id, data):
-        words = gettext("{tenant} has no sealing host: the sectors will wait until one joins")
-        yield gettext("Hosts"), words.format(tenant=miner.tenant.name)
+        text = gettext("{tenant} has no sealing host: the sectors will wait until one joins")
+        yield gettext("Hosts"), text.format(tenant=miner.tenant.name)
 
 
 def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:
     """Make the sectors and go to them.  Raises DomainError with the field to blame."""
     miner, count = miner_of(viewer, sent["miner"]), sent["count"]
-    taken = numbers_allocated(chain_client(), miner.address)
+    allocated = numbers_allocated(chain_client(), miner.address)
     made = pledge_create(
-        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=sent["key"] or None, by=viewer
+        miner, count=count, actor=viewer.actor, now=now(), taken=allocated, key=sent["key"] or None, by=viewer
     )
     first = made.sectors.order_by("number").first()
     return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")

@@ -13,7 +13,7 @@ from apps.core.formatting import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.dashboard.page_data import Names
+    from apps.dashboard.page_data import AddressNames
     from apps.miners.models import Miner
     from apps.sectors.services.batches.miner_funds import Funds
     from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice
@@ -56,7 +56,7 @@ class PriceCard:
 
 
 def price_card(
-    price: PledgePrice, paying: PaymentPlan, *, count: int, miner: Miner, names: Names, say: str
+    price: PledgePrice, paying: PaymentPlan, *, count: int, miner: Miner, names: AddressNames, say: str
 ) -> PriceCard:
     """Lay out the price of `count` sectors."""
     return PriceCard(
@@ -87,14 +87,14 @@ def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
 
 
 def payer_rows(
-    price: PledgePrice, paying: PaymentPlan, *, count: int, miner: Miner, names: Names
+    price: PledgePrice, paying: PaymentPlan, *, count: int, miner: Miner, names: AddressNames
 ) -> Iterable[PayerRow]:
     """Return what the miner's own balance pays, which goes first, then what remains of each address."""
     if price.is_sent:
         yield _balance_row(paying.funds(count), free=paying.own, miner=miner)
     for payer in paying.payers(count):
-        taken = formatting.amount_text(payer.promised)
-        promised = gettext("; work in progress takes {taken}").format(taken=taken) if payer.promised else ""
+        amount = formatting.amount_text(payer.promised)
+        promised = gettext("; work in progress takes {taken}").format(taken=amount) if payer.promised else ""
         has = gettext("has {balance}{promised}").format(
             balance=formatting.amount_text(payer.balance), promised=promised
         )

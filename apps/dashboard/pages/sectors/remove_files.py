@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from apps.checks.findings.sector_ends import files_left
@@ -17,11 +17,11 @@ from apps.core.formatting import plural
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
-from apps.dashboard.number_fields import Whole
+from apps.dashboard.number_fields import Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Ticks
+from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request
@@ -38,9 +38,9 @@ ROWS_SHOWN: Final = 100
 class RemoveForm(PageForm):
     """Which sectors; without any all whose files are left."""
 
-    id = Ticks()
+    id = MultiChoice()
     reason = Text()
-    count = Whole()
+    count = Integer()
     """For how many sectors the plan was shown."""
     confirm = Text()
 
@@ -62,11 +62,11 @@ def remove_files(request: HttpRequest, viewer: Principal) -> HttpResponse:
         sectors = picked(form, viewer, data)
         work = sealing_context_read()
         if is_confirm_submitted(request):
-            given = form.cleaned_data
-            if given["confirm"].strip().lower() != phrase_of(given["count"]):
-                raise BadValue(f'type "{phrase_of(given["count"])}" to confirm', field="confirm")
+            values = form.cleaned_data
+            if values["confirm"].strip().lower() != phrase_of(values["count"]):
+                raise BadValue(f'type "{phrase_of(values["count"])}" to confirm', field="confirm")
             removals_request(
-                sectors, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
+                sectors, by=viewer, work=work, reason=values["reason"][:500], count=values["count"]
             )
             one = sectors[0].uuid if len(sectors) == 1 else None
             return redirect("sector", one) if one else redirect("sectors")
@@ -81,14 +81,14 @@ def picked(form: RemoveForm, viewer: Principal, data: PageData) -> list[Sector]:
     ids = form.cleaned_data["id"]
     if len(ids) > REMOVALS_MAX:
         raise BadValue(
-            say("at most {removals_max} sectors at a time").format(removals_max=REMOVALS_MAX), field="id"
+            gettext("at most {removals_max} sectors at a time").format(removals_max=REMOVALS_MAX), field="id"
         )
     return sectors_picked(viewer, ids) if ids else list(files_left(data)[:REMOVALS_MAX])
 
 
 def phrase_of(count: int) -> str:
     """Return what must be typed before files are removed."""
-    return say("remove {count}").format(count=count)
+    return gettext("remove {count}").format(count=count)
 
 
 def review(
@@ -114,7 +114,7 @@ def review(
         section="sectors",
         data=data,
         status=422 if wrong else 200,
-        heading=say("Remove files of {sectors}").format(sectors=plural(len(accepted), "sector"))
+        heading=gettext("Remove files of {sectors}").format(sectors=plural(len(accepted), "sector"))
         if plan
         else "Remove files",
         wrong=wrong,

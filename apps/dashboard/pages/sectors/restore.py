@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm, form_render
@@ -60,7 +60,7 @@ def restore(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
         viewer,
         "sectors/restore.html",
         form,
-        title=say("Restore {name}").format(name=detail.row.name),
+        title=gettext("Restore {name}").format(name=detail.row.name),
         section="sectors",
         data=data,
         sector=detail,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.cards import Action
@@ -23,11 +23,11 @@ def run_text(run: PipelineRun | None) -> str:
         return ""
     stage = STAGES[run.step.stage]
     if run.paused_at is not None:
-        return say("{runs} stopped at {stage}: {rstrip}.").format(
+        return gettext("{runs} stopped at {stage}: {rstrip}.").format(
             runs=RUNS[run.kind], stage=stage, rstrip=run.error.rstrip(".")
         )
     doing = run.step.status or stage
-    failed = say(" Last failure: {rstrip}.").format(rstrip=run.error.rstrip(".")) if run.error else ""
+    failed = gettext(" Last failure: {rstrip}.").format(rstrip=run.error.rstrip(".")) if run.error else ""
     return f"{RUNS[run.kind]}: {doing}.{failed}"
 
 
@@ -38,18 +38,18 @@ def run_actions(sector: Sector, run: PipelineRun | None) -> tuple[Action, ...]:
     here = sector.uuid
     if run is None:
         rebuild = Action(
-            "rebuild", _("Rebuild…"), reverse("sector-rebuild", args=[here]), icon="retry", asks=True
+            "rebuild", _("Rebuild…"), reverse("sector-rebuild", args=[here]), icon="retry", opens_page=True
         )
         if not sector.active or has_data(sector) or sector.key_comm_r is not None:
             return (rebuild,)
         address = reverse("sector-snap-up", args=[here])
-        return (Action("snap-up", _("Snap up…"), address, icon="plus", asks=True), rebuild)
+        return (Action("snap-up", _("Snap up…"), address, icon="plus", opens_page=True), rebuild)
     acts: list[Action] = []
     if run.paused_at is not None:
         address = reverse("sector-run-retry", args=[here, run.kind])
         acts.append(Action("run-retry", _("Retry"), address, icon="retry", kind="primary"))
     if "ABORT" in run.TRANSITIONS[run.state]:
         address = reverse("sector-run-abort", args=[here, run.kind])
-        label = say("Abort {lower}…").format(lower=RUNS[run.kind].lower())
-        acts.append(Action("run-abort", label, address, icon="close", kind="danger", asks=True))
+        label = gettext("Abort {lower}…").format(lower=RUNS[run.kind].lower())
+        acts.append(Action("run-abort", label, address, icon="close", kind="danger", opens_page=True))
     return tuple(acts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -64,7 +64,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
     price = snap_up_price(row, work=sealing_context_read())
     pieces = price.packed.pieces
     return ConfirmPage(
-        title=say("Snap up sector {number}").format(number=row.number),
+        title=gettext("Snap up sector {number}").format(number=row.number),
         text=_(
             "A host encodes the data into the replica while the sector keeps proving. The old replica is "
             "cleared once the update is final."
@@ -100,7 +100,7 @@ def rebuild_question(row: Sector) -> ConfirmPage:
     plan = rebuild_plan(row)
     made = "its ticket and zeros" if not plan.payload else "its ticket and the client data"
     return ConfirmPage(
-        title=say("Rebuild sector {number}").format(number=row.number),
+        title=gettext("Rebuild sector {number}").format(number=row.number),
         text=_(
             "A host labels and encodes the sector again, then replaces the files in the store, but only if "
             "CommR matches the chain's. If the sector is faulty, its recovery is declared afterwards."
@@ -148,7 +148,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
 
     def question(row: Sector) -> ConfirmPage:
         return ConfirmPage(
-            title=say("Abort the {lower} of sector {number}").format(
+            title=gettext("Abort the {lower} of sector {number}").format(
                 lower=RUNS[run_open(row, kind=kind).kind].lower(), number=row.number
             ),
             text=_(
@@ -165,7 +165,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
         ask=question,
         action=lambda row: run_abort(
             run_open(row, kind=kind),
-            reason=say("aborted by {actor}").format(actor=viewer.actor),
+            reason=gettext("aborted by {actor}").format(actor=viewer.actor),
             by=viewer,
             now=now(),
         ),

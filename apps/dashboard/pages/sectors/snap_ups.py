@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -45,7 +45,7 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 one_alone = sectors[0].uuid if len(sectors) == 1 else None
                 return redirect("sector", one_alone) if one_alone else redirect("sectors")
             plan = refused
-            wrong = say("{sectors} started; the others were refused.").format(
+            wrong = gettext("{sectors} started; the others were refused.").format(
                 sectors=plural(len(done) - len(refused), "sector")
             )
         elif sectors:
@@ -84,7 +84,7 @@ def _review(request: HttpRequest, plan: list[SnapUp], data: PageData, *, wrong: 
         section="sectors",
         data=data,
         status=422 if wrong else 200,
-        heading=say("Snap up {sectors}").format(sectors=plural(len(good), "sector"))
+        heading=gettext("Snap up {sectors}").format(sectors=plural(len(good), "sector"))
         if good
         else _("Snap up"),
         wrong=wrong,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
@@ -48,12 +48,12 @@ def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRe
         return held
     if form.is_valid():
         with form.refusals():
-            given = form.cleaned_data
-            if given["confirm"].strip() != given["state"]:
+            values = form.cleaned_data
+            if values["confirm"].strip() != values["state"]:
                 raise BadValue(
-                    say("type {state} to confirm").format(state=given["state"][:40]), field="confirm"
+                    gettext("type {state} to confirm").format(state=values["state"][:40]), field="confirm"
                 )
-            sector_state_set(row, state=given["state"], reason=given["reason"][:500], by=viewer, now=now())
+            sector_state_set(row, state=values["state"], reason=values["reason"][:500], by=viewer, now=now())
             return redirect("sector", key)
     data = PageData(viewer)
     return form_render(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -68,16 +68,16 @@ def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
     yield Fact(_("Balance"), f"{formatting.fil(row.balance)} FIL")
     yield Fact(
         _("Runway"),
-        say("{runway}, at the gas cost of the last {learn_days} days").format(
+        gettext("{runway}, at the gas cost of the last {learn_days} days").format(
             runway=row.runway, learn_days=LEARN_DAYS
         ),
     )
     yield Fact(
-        say("Gas, {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"
+        gettext("Gas, {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"
     )
     yield Fact(
         _("In flight"),
-        say("{in_flight} of {quota}").format(
+        gettext("{in_flight} of {quota}").format(
             in_flight=formatting.whole(row.lane.in_flight), quota=formatting.whole(row.quota)
         ),
     )

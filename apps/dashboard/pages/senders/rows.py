@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -57,7 +57,7 @@ def sender_label(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> Sta
     if sender.gap_nonce is not None:
         return StateLabel("bad", _("nonce gap"))
     if stuck:
-        return StateLabel("warn", say("{stuck} stuck").format(stuck=stuck))
+        return StateLabel("warn", gettext("{stuck} stuck").format(stuck=stuck))
     if is_used_elsewhere(sender, now=at):
         return StateLabel("warn", _("used elsewhere"))
     if lane.in_flight:

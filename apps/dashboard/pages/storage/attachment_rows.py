@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Store, StoreAttachment
 
-AWAY_TOLD: Final = StateLabel("bad", _("host offline"))
+HOST_OFFLINE: Final = StateLabel("bad", _("host offline"))
 """Of a store on the page of a host that is silent."""
 
 
@@ -61,7 +61,7 @@ def host_store_rows(rows: Iterable[StoreAttachment], *, is_away: bool) -> tuple[
             "name": row.store.name,
             "href": reverse("store", args=[row.store.uuid]),
             "path": row.path,
-            "label": AWAY_TOLD if is_away else store_label(row.store, row.condition),
+            "label": HOST_OFFLINE if is_away else store_label(row.store, row.condition),
             "reason": row.reason,
             "free": free_text(row.store) if row.condition in READABLE else formatting.NOTHING,
             "total": total_of(row.store),

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.clock import now
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
-from apps.dashboard.number_fields import Size, Whole
+from apps.dashboard.number_fields import Integer, Size
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Lines, Text
 from apps.sectors.selectors.stores import store_get
@@ -30,7 +30,7 @@ EDITED: Final = ("weight", "reserve_bytes", "max_bytes", "is_read_only")
 class StoreForm(PageForm):
     """What can be changed of a store."""
 
-    weight = Whole()
+    weight = Integer()
     reserve_bytes = Size()
     max_bytes = Size()
     labels = Lines(", ")
@@ -73,15 +73,15 @@ def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
 
 def changes_of(form: StoreForm, store: Store) -> StoreChanges:
     """Return what was changed in the form."""
-    given = form.cleaned_data | {"is_read_only": form.cleaned_data["read_only"] == "yes"}
+    values = form.cleaned_data | {"is_read_only": form.cleaned_data["read_only"] == "yes"}
     known = {"weight": 1, "reserve_bytes": 0, "max_bytes": 0, "is_read_only": False} | store.rules
-    changed = {name: given[name] if given[name] != known[name] else None for name in EDITED}
+    changed = {name: values[name] if values[name] != known[name] else None for name in EDITED}
     return StoreChanges(
         weight=changed["weight"],
         reserve_bytes=changed["reserve_bytes"],
         max_bytes=changed["max_bytes"],
         read_only=changed["is_read_only"],
-        labels=list(given["labels"]),
+        labels=list(values["labels"]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -58,23 +58,23 @@ def check_label(check: StoreCheck, wait: str) -> StateLabel:
 def check_row(check: StoreCheck, wait: str) -> dict[str, object]:
     """Lay out one check."""
     of = check.sector
-    words = [
-        say("{done} of {sectors}").format(
+    parts = [
+        gettext("{done} of {sectors}").format(
             done=formatting.whole(check.done),
             sectors=formatting.plural(max(check.total, check.done), "sector"),
         ),
         bytes_text(check.read_bytes),
     ]
     if check.bad:
-        words.append(say("{bad} with bad files").format(bad=formatting.whole(check.bad)))
+        parts.append(gettext("{bad} with bad files").format(bad=formatting.whole(check.bad)))
     if check.unread:
-        words.append(say("{unread} not read").format(unread=formatting.whole(check.unread)))
+        parts.append(gettext("{unread} not read").format(unread=formatting.whole(check.unread)))
     return {
         "name": "all sectors" if of is None else f"{of.miner} / {of.number}",
         "label": check_label(check, wait),
         "wait": wait,
-        "read": ", ".join(words),
-        "host": say("{worker}, at most {bytes_s} a second").format(
+        "read": ", ".join(parts),
+        "host": gettext("{worker}, at most {bytes_s} a second").format(
             worker=check.worker.name, bytes_s=bytes_text(check.bytes_s)
         ),
         "error": check.error,
@@ -86,17 +86,17 @@ def check_row(check: StoreCheck, wait: str) -> dict[str, object]:
     }
 
 
-def checked_cell(told: StoreChecked) -> CheckedCell:
+def checked_cell(checked: StoreChecked) -> CheckedCell:
     """Lay out what checks say of a store as a whole."""
-    running = told.running
+    running = checked.running
     label, text = None, ""
     if running is not None:
-        label = check_label(running, told.wait)
+        label = check_label(running, checked.wait)
         of = formatting.plural(max(running.total, running.done), "sector")
         done = formatting.whole(running.done)
-        text = told.wait or say("{done} of {sectors} checked").format(done=done, sectors=of)
-    bad = StateLabel("bad", _("{count} bad").format(count=told.text)) if told.bad else None
-    return CheckedCell(bad, label, text, told.done_at)
+        text = checked.wait or gettext("{done} of {sectors} checked").format(done=done, sectors=of)
+    bad = StateLabel("bad", _("{count} bad").format(count=checked.text)) if checked.bad else None
+    return CheckedCell(bad, label, text, checked.done_at)
 
 
 def check_rows(store: Store, *, at: datetime) -> tuple[dict[str, object], ...]:

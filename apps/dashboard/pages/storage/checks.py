@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -85,7 +85,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, check: UUID) -> H
             facts=(
                 (
                     "Read",
-                    say("{done} of {sectors}").format(
+                    gettext("{done} of {sectors}").format(
                         done=formatting.whole(row.done), sectors=formatting.plural(row.total, "sector")
                     ),
                 ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -48,7 +48,9 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
         request,
         viewer,
         ConfirmPage(
-            title=say("Detach {store} from {worker}").format(store=row.name, worker=attachment.worker.name),
+            title=gettext("Detach {store} from {worker}").format(
+                store=row.name, worker=attachment.worker.name
+            ),
             text=_("Its files stay where they are; the host no longer reads or writes them."),
             label=_("Detach"),
             back=back,

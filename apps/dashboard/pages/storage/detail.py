@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -101,7 +101,7 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
 def count_text(count: int) -> str:
     """Return a count of `store_sector_counts` in words."""
     return (
-        say("over {counted_max}").format(counted_max=formatting.whole(COUNTED_MAX))
+        gettext("over {counted_max}").format(counted_max=formatting.whole(COUNTED_MAX))
         if count > COUNTED_MAX
         else formatting.whole(count)
     )
@@ -118,7 +118,7 @@ def store_facts(store: Store) -> Iterable[Fact]:
     most = rules.get("max_bytes", 0)
     yield Fact(
         _("Max size"),
-        bytes_text(most) if most else say("the whole disk") if store.is_bounded else say("no limit"),
+        bytes_text(most) if most else gettext("the whole disk") if store.is_bounded else gettext("no limit"),
     )
     yield Fact(_("Incoming"), bytes_text(store.reserved_bytes))
     for name, label in (("allow_miners", _("Allowed miners")), ("deny_miners", _("Denied miners"))):
@@ -137,9 +137,9 @@ def store_facts(store: Store) -> Iterable[Fact]:
 def event_rows(store: Store) -> Iterable[Event]:
     """Return its events, newest first."""
     for event in store.events.all()[:EVENTS_SHOWN]:
-        tone, words = event_text(event)
+        tone, text = event_text(event)
         icon = {"idle": "info"}.get(tone, tone)
-        yield Event(str(time_html(event.at)), tone, icon, words, event.note)
+        yield Event(str(time_html(event.at)), tone, icon, text, event.note)
 
 
 def detail_fragments(context: FragmentContext) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -73,13 +73,15 @@ def _adopt_text(plan: list[Planned]) -> str:
     """Return how many sectors are compared, and why the others are not."""
     refused = Counter(one.refusal for one in plan if one.refusal)
     left = refused.total()
-    words = say("A host compares the comm_r of {sectors}").format(sectors=plural(len(plan) - left, "sector"))
+    text = gettext("A host compares the comm_r of {sectors}").format(
+        sectors=plural(len(plan) - left, "sector")
+    )
     if left:
         reasons = [reason for reason, _many in refused.most_common(REASONS_SHOWN)]
-        words += say("; {count} not adopted: {reasons}").format(
+        text += gettext("; {count} not adopted: {reasons}").format(
             count=formatting.whole(left), reasons="; ".join(reasons)
         )
-    return words
+    return text
 
 
 @sign_in_required
@@ -96,10 +98,15 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
         if not wrong:
             ids, work = list(form.cleaned_data["id"]), sealing_context_read()
             if is_confirm_submitted(request):
-                given = form.cleaned_data
+                values = form.cleaned_data
                 form.confirm_require()
                 leftovers_remove(
-                    store, uuids=ids, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
+                    store,
+                    uuids=ids,
+                    by=viewer,
+                    work=work,
+                    reason=values["reason"][:500],
+                    count=values["count"],
                 )
                 return redirect("store", key)
             plan = (
@@ -133,7 +140,7 @@ def _review(
         places=_("Storage"),
         place=store.name,
         back=reverse("store", args=[store.uuid]),
-        verdict=say(
+        verdict=gettext(
             "A host removes them from {name} only. Sectors on chain or being sealed are kept, except second "
             "copies whose main copy was checked and is good. Removed files cannot be recovered."
         ).format(name=store.name),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -45,7 +45,7 @@ def forget(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             lost = store_forget(store, confirm=form.cleaned_data["confirm"], now=now(), by=viewer)
-            forgotten = say("{store} forgotten; {sectors} left without files").format(
+            forgotten = gettext("{store} forgotten; {sectors} left without files").format(
                 store=store.name, sectors=plural(lost.proving, "proving sector")
             )
             notice_leave(request, forgotten)

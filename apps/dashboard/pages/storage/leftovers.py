@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
-from apps.dashboard.number_fields import Whole
+from apps.dashboard.number_fields import Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.rows import bytes_text
-from apps.dashboard.text_fields import Text, Ticks
+from apps.dashboard.text_fields import MultiChoice, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 class LeftoversForm(PageForm):
     """Which leftovers; how many were shown; what was typed."""
 
-    id = Ticks()
+    id = MultiChoice()
     reason = Text()
-    count = Whole()
+    count = Integer()
     confirm = Text()
 
     def confirm_require(self) -> None:
         """Raise BadValue unless it was typed how many go."""
         count = self.cleaned_data["count"]
-        if self.cleaned_data["confirm"].strip().lower() != say("remove {count}").format(count=count):
-            raise BadValue(say('type "remove {count}" to confirm').format(count=count), field="confirm")
+        if self.cleaned_data["confirm"].strip().lower() != gettext("remove {count}").format(count=count):
+            raise BadValue(gettext('type "remove {count}" to confirm').format(count=count), field="confirm")
 
 
 def review_render(
@@ -48,7 +48,7 @@ def review_render(
     **shown: Any,
 ) -> HttpResponse:
     """Show what goes, `sizes` by id in bytes, and what stays, and ask for the number to be typed."""
-    count, title = len(sizes), say("Remove leftovers")
+    count, title = len(sizes), gettext("Remove leftovers")
     return page_render(
         request,
         "storage/leftovers.html",
@@ -58,8 +58,8 @@ def review_render(
         status=422 if wrong and request.method == "POST" else 200,
         wrong=wrong,
         accepted=count,
-        heading=say("Remove {leftovers}").format(leftovers=plural(count, "leftover")) if count else title,
-        phrase=say("remove {count}").format(count=count),
+        heading=gettext("Remove {leftovers}").format(leftovers=plural(count, "leftover")) if count else title,
+        phrase=gettext("remove {count}").format(count=count),
         bytes=bytes_text(sum(sizes.values())),
         ids=list(sizes),
         reason=form.data.get("reason", "")[:500],

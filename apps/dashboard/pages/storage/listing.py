@@ -49,9 +49,9 @@ def rows_of(data: PageData) -> list[StoreRow]:
 
 def checked_rows(stores: Collection[Store], *, now: datetime) -> list[StoreRow]:
     """Lay out stores with what checks of their files say."""
-    told = stores_checked(stores, now=now)
+    checked = stores_checked(stores, now=now)
     return [
-        store_row(store, now=now, checked=checked_cell(told[store.pk]) if store.pk in told else None)
+        store_row(store, now=now, checked=checked_cell(checked[store.pk]) if store.pk in checked else None)
         for store in stores
     ]
 
@@ -113,9 +113,9 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = AttachForm.of(request, worker=request.GET.get("host", ""))
     if form.is_valid():
         with form.refusals():
-            given = form.cleaned_data
-            worker = worker_get(viewer, given["worker"])
-            store_attach(worker, path=given["folder"], is_new=given["kind"] == "new", by=viewer)
+            values = form.cleaned_data
+            worker = worker_get(viewer, values["worker"])
+            store_attach(worker, path=values["folder"], is_new=values["kind"] == "new", by=viewer)
             return redirect("stores")
     data = PageData(viewer)
     hosts = [(str(worker.uuid), worker.name) for worker in data.workers]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.number_fields import Whole
+from apps.dashboard.number_fields import Integer
 from apps.dashboard.pages.storage.rows import free_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -30,7 +30,7 @@ class MoveForm(PageForm):
     """Where to, and how many."""
 
     to = Text()
-    count = Whole()
+    count = Integer()
 
 
 @sign_in_required
@@ -57,9 +57,9 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         others=[
             (
                 str(one.uuid),
-                say("{one}: {free_bytes} free").format(one=one.name, free_bytes=free_text(one))
+                gettext("{one}: {free_bytes} free").format(one=one.name, free_bytes=free_text(one))
                 if one.is_bounded
-                else say("{one}: no size limit").format(one=one.name),
+                else gettext("{one}: no size limit").format(one=one.name),
             )
             for one in others[:200]
         ],

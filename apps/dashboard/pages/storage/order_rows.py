@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.labels import StateLabel
@@ -35,9 +35,9 @@ def order_row(command: WorkerCommand, store: str) -> dict[str, object]:
         label = StateLabel("wait", _("waiting for heartbeat"))
     else:
         label = StateLabel("ok", _("done"))
-    words = str(ORDERS[Operation(command.op)])
+    text = str(ORDERS[Operation(command.op)])
     return {
-        "say": words.format(path=command.args.get("path", ""), store=store or say("a store")),
+        "say": text.format(path=command.args.get("path", ""), store=store or gettext("a store")),
         "host": command.worker.name,
         "label": label,
         "error": command.error,

@@ -15,7 +15,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.storage.detail import count_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Ticks
+from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get
 from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class RedeclareForm(PageForm):
     """Whether what is missing is dropped, and the store's name then."""
 
-    drop_missing = Ticks()
+    drop_missing = MultiChoice()
     confirm = Text()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -120,7 +120,7 @@ def bytes_text(count: int) -> str:
 
 def free_text(store: Store) -> str:
     """`1.20 TiB`; `no limit` for a bucket that tells no size."""
-    return bytes_text(store.free_bytes) if store.is_bounded else say("no limit")
+    return bytes_text(store.free_bytes) if store.is_bounded else gettext("no limit")
 
 
 def total_of(store: Store) -> str:
@@ -140,7 +140,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     return StoreRow(
         row=store,
         label=store_label(store, status.condition),
-        reason=status.reason or ("" if is_proven else say("no prover of the pool has it attached")),
+        reason=status.reason or ("" if is_proven else gettext("no prover of the pool has it attached")),
         hosts=", ".join(sorted({worker.name for worker in workers})) or formatting.NOTHING,
         used=bytes_text(used),
         total=total_of(store),
@@ -176,7 +176,7 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
     if event.event in set(StoreCondition):
         label = CONDITIONS[StoreCondition(event.event)]
         return label.tone, f"{event.actor}: {label.word}"
-    words = {
+    texts = {
         "ATTACHED": ("ok", _("attached to %s")),
         "DETACHED": ("warn", _("detached from %s")),
         "CHANGED": ("idle", _("changed by %s")),
@@ -189,7 +189,7 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
         "CHECKED": ("ok", _("files checked, requested by %s")),
         "FILES_DIFFER": ("bad", _("bad files found, check requested by %s")),
     }
-    tone, text = words.get(event.event, ("idle", "%s"))
+    tone, text = texts.get(event.event, ("idle", "%s"))
     return tone, str(text) % event.actor
 
 
@@ -199,11 +199,11 @@ def total_text(rows: Iterable[StoreRow]) -> str:
     bounded = [row for row in known if row.row.is_bounded]
     stores, unbounded = plural(len(known), "store"), len(known) - len(bounded)
     if known and not bounded:
-        return say("{stores} without a size limit.").format(stores=stores)
+        return gettext("{stores} without a size limit.").format(stores=stores)
     free = bytes_text(stores_room(row.row for row in bounded if row.is_readable)[0])
     total = bytes_text(stores_room(row.row for row in bounded)[1])
     if unbounded:
-        return say("{stores}, {free} free of {total} and {unbounded} without a size limit.").format(
+        return gettext("{stores}, {free} free of {total} and {unbounded} without a size limit.").format(
             stores=stores, free=free, total=total, unbounded=unbounded
         )
-    return say("{stores}, {free} free of {total}.").format(stores=stores, free=free, total=total)
+    return gettext("{stores}, {free} free of {total}.").format(stores=stores, free=free, total=total)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
@@ -51,7 +51,7 @@ STATES: Final = {
     FindingState.REMOVED: StateLabel("ok", _("removed")),
 }
 MISSING: Final = StateLabel("bad", _("missing"))
-WORDS: Final = {
+KIND_TEXTS: Final = {
     FindingKind.ELSEWHERE: _("complete; listed in {store}"),
     FindingKind.MISSING: _("listed in this store, but missing or incomplete"),
     FindingKind.UNKNOWN: _("complete; unknown to the pool, or its sector has ended"),
@@ -68,7 +68,7 @@ def finding_row(finding: StoreFinding) -> dict[str, object]:
     return {
         "name": finding.name if sector is None else f"{sector.miner} / {sector.number}",
         "href": "" if sector is None else reverse("sector", args=[sector.uuid]),
-        "text": str(WORDS[kind]).format(store=store or _("no store")),
+        "text": str(KIND_TEXTS[kind]).format(store=store or _("no store")),
         "bytes": bytes_text(finding.size),
         "label": MISSING if kind == FindingKind.MISSING and is_found else STATES[FindingState(finding.state)],
         "error": finding.error,
@@ -98,12 +98,14 @@ def scan_text(scan: StoreScan) -> str:
     """Return what a scan found, in words."""
     if scan.state != ScanState.DONE:
         return scan.worker.name
-    known = say("{sectors} as listed").format(sectors=plural(scan.known, "sector"))
+    known = gettext("{sectors} as listed").format(sectors=plural(scan.known, "sector"))
     text = ", ".join([known, *counts_text(scan.counts)])
     if not scan.redeclares:
         return text
-    words = say("{text}; updating records") if scan.settled_at is None else say("{text}; records updated")
-    return words.format(text=text)
+    pattern = (
+        gettext("{text}; updating records") if scan.settled_at is None else gettext("{text}; records updated")
+    )
+    return pattern.format(text=text)
 
 
 @sign_in_required

@@ -130,10 +130,12 @@ def question_of(row: Tenant, op: str, form: dict[str, str]) -> ConfirmPage | Non
     owner = miner_owner(actor_id=miner_read(form["miner"])) if op == "miner" else ""
     if op == "miner" and owner in ("", row.name):
         return None
-    title, text, label = (words.format(name=row.name, owner=owner, **form) for words in TEXTS[op])
-    kept = tuple((name, value) for name, value in form.items() if value)
+    title, text, label = (pattern.format(name=row.name, owner=owner, **form) for pattern in TEXTS[op])
+    hidden_fields = tuple((name, value) for name, value in form.items() if value)
     back = reverse("tenant", args=[row.uuid])
-    return ConfirmPage(title, text, label, back=back, page=row.name, section="tenants", kept=kept)
+    return ConfirmPage(
+        title, text, label, back=back, page=row.name, section="tenants", hidden_fields=hidden_fields
+    )
 
 
 def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
@@ -178,9 +180,9 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
         with form.refusals():
             with transaction.atomic():
                 miner_check(row, op, form.cleaned_data)
-            asked = question_of(row, op, form.cleaned_data)
-            if asked is not None and not is_confirm_submitted(request):
-                return confirm_page_render(request, viewer, asked)
+            question = question_of(row, op, form.cleaned_data)
+            if question is not None and not is_confirm_submitted(request):
+                return confirm_page_render(request, viewer, question)
             act_do(viewer, row, op, form.cleaned_data)
             return redirect("tenant", row.uuid)
     return tenant_page(request, viewer, row, form)

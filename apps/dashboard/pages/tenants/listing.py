@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -58,7 +58,7 @@ def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def verdict_of(rows: list[Tenant]) -> Verdict:
     """Return in one sentence who is there and who is shut out."""
     shut = sum(not row.enabled for row in rows)
-    rest = say("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if rows else ""
+    rest = gettext("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if rows else ""
     return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 
@@ -38,14 +38,14 @@ def rate_row(used: RateUsed) -> RateRow:
     """Lay out one rate."""
     row, usage = used.row, used.usage
     named = f"{row.service or 'every service'}: {row.api}" if row.api else row.service
-    rate = say("{capacity} in {reset_ns}").format(
+    rate = gettext("{capacity} in {reset_ns}").format(
         capacity=formatting.whole(row.capacity), reset_ns=span_text(row.reset_ns / 10**9)
     )
     return RateRow(
         key=str(row.uuid),
         what=named or "everything",
         rate=rate if row.capacity else "no limit",
-        left=say("{left} left").format(left=formatting.whole(usage.left))
+        left=gettext("{left} left").format(left=formatting.whole(usage.left))
         if usage is not None
         else formatting.NOTHING,
         pct=round(100 * usage.used / usage.capacity) if usage is not None else 0,

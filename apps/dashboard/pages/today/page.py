@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -55,7 +55,7 @@ def verdict_of(data: PageData) -> Verdict:
     under_way = sum(data.sector_counts.values())
     if not on_chain and not under_way:
         return verdict_by(data.report, Verdict(_("All is well:"), _("no sectors are active or in progress.")))
-    counts = say("{data}, {under_way} in progress, every deadline forecast to land.").format(
+    counts = gettext("{data}, {under_way} in progress, every deadline forecast to land.").format(
         data=active_text(data), under_way=under_way
     )
     return verdict_by(data.report, Verdict(_("All is well:"), counts))

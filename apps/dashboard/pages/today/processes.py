@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.fragments import FragmentContext, fragment
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
 
 
-WORDS: Final = {
+STATE_TEXTS: Final = {
     "running": StateLabel("ok", _("running")),
     "silent": StateLabel("warn", _("no heartbeat")),
     "down": StateLabel("bad", _("down")),
@@ -27,14 +27,14 @@ def processes_context(data: PageData) -> dict[str, Any]:
     """Return the console's processes for the operator, the worst first; hidden while all of them run."""
     if not data.viewer.is_operator:
         return {"processes": None}
-    rows = [(process, WORDS[process.state]) for process in data.processes]
+    rows = [(process, STATE_TEXTS[process.state]) for process in data.processes]
     rows.sort(key=lambda row: (row[1].tone == "ok", row[0].name))
     working = sum(label.tone == "ok" for _, label in rows)
     if working == len(rows):
         return {"processes": [], "process_say": ""}
     return {
         "processes": rows,
-        "process_say": say("{working} of {rows} running").format(working=working, rows=len(rows)),
+        "process_say": gettext("{working} of {rows} running").format(working=working, rows=len(rows)),
     }
 
 

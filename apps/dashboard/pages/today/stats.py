@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.blocks.selectors.rounds import wins_count
 from apps.checks.findings.results import Topic
@@ -81,15 +81,15 @@ def head_stat(data: PageData) -> Stat:
         "head",
         "Head",
         formatting.whole(chain_status.epoch),
-        say("base fee {base_fee}").format(base_fee=formatting.fee_text(chain_status.base_fee)),
+        gettext("base fee {base_fee}").format(base_fee=formatting.fee_text(chain_status.base_fee)),
         href=here,
         tone=tone_by(data, Topic.CHAIN),
     )
 
 
 def deadline_stat(data: PageData) -> Stat:
-    told = [row for row in data.deadlines.values() if row.live]
-    soon = deadline_next(told, data.clock)
+    with_sectors = [row for row in data.deadlines.values() if row.live]
+    soon = deadline_next(with_sectors, data.clock)
     tone = tone_by(data, *WINDOWS)
     if soon is None:
         return Stat(
@@ -105,7 +105,7 @@ def deadline_stat(data: PageData) -> Stat:
         "post",
         "Next deadline",
         soon.left,
-        say("{count} missed, {foot}").format(count=missed.count, foot=soon.foot)
+        gettext("{count} missed, {foot}").format(count=missed.count, foot=soon.foot)
         if missed is not None and missed.count
         else soon.foot,
         href=reverse("miners"),
@@ -126,18 +126,18 @@ def power_stat(data: PageData) -> Stat:
 def blocks_text(data: PageData) -> str:
     """Return how many blocks of the last day are on the chain and how many wins were lost, in words."""
     counts = wins_count(data.miners, since=data.at - timedelta(days=1))
-    words = say("{blocks} in 24 h").format(blocks=plural(counts.included, "block"))
+    text = gettext("{blocks} in 24 h").format(blocks=plural(counts.included, "block"))
     return (
-        say("{words}, {wins} lost").format(words=words, wins=plural(counts.lost, "win"))
+        gettext("{words}, {wins} lost").format(words=text, wins=plural(counts.lost, "win"))
         if counts.lost
-        else words
+        else text
     )
 
 
 def faults_stat(data: PageData) -> Stat:
     faulty = sum(miner.faulty_sectors for miner in data.miners)
     debt = sum(miner.fee_debt for miner in data.miners)
-    foot = say("fee debt {debt} FIL").format(debt=formatting.fil(debt)) if debt else "no fee debt"
+    foot = gettext("fee debt {debt} FIL").format(debt=formatting.fil(debt)) if debt else "no fee debt"
     return Stat(
         "faults",
         "Faults",
@@ -153,9 +153,11 @@ def sealing_stat(data: PageData) -> Stat:
     paused = counts.pop("PAUSED", 0)
     under_way = sum(counts.values())
     busiest = max(counts, key=lambda stage: counts[stage], default="")
-    foot = say("most in {stages}").format(stages=STAGES[busiest]) if under_way else "nothing is being sealed"
+    foot = (
+        gettext("most in {stages}").format(stages=STAGES[busiest]) if under_way else "nothing is being sealed"
+    )
     if paused:
-        foot = say("{sectors} paused").format(sectors=plural(paused, "sector"))
+        foot = gettext("{sectors} paused").format(sectors=plural(paused, "sector"))
     href = reverse("sectors") + ("?state=paused" if paused else "?state=work")
     return Stat(
         "sealing",
@@ -182,9 +184,11 @@ def messages_stat(data: PageData) -> Stat:
 def messages_foot(data: PageData) -> str:
     """Return what is wrong with messages, else where those in flight are."""
     waiting, failed = data.messages_waiting, data.report.result("messages_failed")
-    words = [say("{stuck} stuck").format(stuck=waiting.stuck)] if waiting.stuck else []
-    words += [say("{count} failed").format(count=failed.count)] if failed is not None and failed.count else []
-    return ", ".join(words) or say("{signed} signed, {queued} waiting").format(
+    parts = [gettext("{stuck} stuck").format(stuck=waiting.stuck)] if waiting.stuck else []
+    parts += (
+        [gettext("{count} failed").format(count=failed.count)] if failed is not None and failed.count else []
+    )
+    return ", ".join(parts) or gettext("{signed} signed, {queued} waiting").format(
         signed=waiting.signed, queued=waiting.queued
     )
 
@@ -217,13 +221,13 @@ def hosts_stat(data: PageData) -> Stat:
     here = [worker for worker in workers if not worker_is_away(worker, now=data.at)]
     tone = tone_by(data, Topic.HOSTS)
     held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
-    foot = say("{jobs} in progress").format(jobs=plural(held, "job"))
+    foot = gettext("{jobs} in progress").format(jobs=plural(held, "job"))
     return Stat(
         "hosts",
         "Workers",
         str(len(here)),
         foot,
         href=reverse("hosts"),
-        unit=say("of {workers}").format(workers=len(workers)),
+        unit=gettext("of {workers}").format(workers=len(workers)),
         tone=tone if workers else "idle",
     )

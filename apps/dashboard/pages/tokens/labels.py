@@ -48,5 +48,5 @@ def limits_text(token: Token) -> str:
         ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
         ("signers", [formatting.shortened(address) for address in token.signers]),
     ]
-    told = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
-    return "; ".join([*joins, *(f"{name} {', '.join(values)}" for name, values in told)]) or "no limit"
+    limits = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
+    return "; ".join([*joins, *(f"{name} {', '.join(values)}" for name, values in limits)]) or "no limit"

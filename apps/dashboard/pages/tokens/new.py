@@ -21,7 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Words
+from apps.dashboard.text_fields import Text, TextList
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.grants import address_canonical
 from apps.users.services.audit import audit_record
@@ -68,9 +68,9 @@ class TokenForm(PageForm):
     perm = Text()
     life = Text(initial="90")
     tenant = Text()
-    methods = Words()
-    miners = Words()
-    signers = Words()
+    methods = TextList()
+    miners = TextList()
+    signers = TextList()
 
     def clean_name(self) -> str:
         """Create a token.  Raises ValidationError."""
@@ -80,7 +80,7 @@ class TokenForm(PageForm):
 
     def clean_life(self) -> int:
         """Read the days.  Raises ValidationError."""
-        if self.cleaned_data["life"] not in {str(days) for days, _words in LIVES}:
+        if self.cleaned_data["life"] not in {str(days) for days, _label in LIVES}:
             raise ValidationError(_("choose one of the options"))
         return int(self.cleaned_data["life"])
 
@@ -154,7 +154,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="tokens",
         perms=LEVELS,
         parts=PARTS,
-        lives=[(str(days), words) for days, words in LIVES],
+        lives=[(str(days), label) for days, label in LIVES],
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
         miners=picker(viewer, "miner"),
         signers=picker(viewer, "wallet"),

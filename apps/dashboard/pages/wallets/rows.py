@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Count
 from django.urls import reverse
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.messages.methods import method_text
@@ -53,7 +53,9 @@ def uses_of(address: str, data: PageData) -> str:
         roles += ["control"] if address in miner.control else []
         if roles:
             uses.append(
-                say("{roles} of {miner}").format(roles=", ".join(roles), miner=miner.address or "new miner")
+                gettext("{roles} of {miner}").format(
+                    roles=", ".join(roles), miner=miner.address or "new miner"
+                )
             )
     return "; ".join(uses) or formatting.NOTHING
 
@@ -95,7 +97,7 @@ def what_text(what: str, data: PageData) -> str:
         name = method_text(to, method, kind="", miners=data.names.miners)
     except BadAddress:  # older records end after 60 characters
         return f"{what}…"
-    return say("{name} to {miners}").format(
+    return gettext("{name} to {miners}").format(
         name=name, miners=data.names.miners.get(to) or formatting.shortened(to)
     )
 

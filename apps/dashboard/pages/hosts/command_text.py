@@ -1,4 +1,4 @@
-"""What a host was told and has not done yet."""
+"""Texts of the command that a host has not carried out yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poolsite.wire.commands import Operation
 if TYPE_CHECKING:
     from apps.sectors.models import Worker
 
-ASKED: Final[dict[str, str]] = {
+COMMAND_TEXTS: Final[dict[str, str]] = {
     Operation.PAUSE: "pauses with its next heartbeat",
     Operation.RESUME: "resumes with its next heartbeat",
     Operation.DRAIN: "drains with its next heartbeat",
@@ -32,8 +32,8 @@ ASKED: Final[dict[str, str]] = {
 """Commands that ride on the answer to a heartbeat."""
 
 
-def asked_text(worker: Worker, asked: str) -> str:
-    """Return `removes the files of aborted sectors, 384.00 GiB`: what a host was told and has yet to do."""
-    removing = worker.hardware.get("removing_bytes", 0) if asked == Operation.REMOVE else 0
+def command_text(worker: Worker, command: str) -> str:
+    """Return `removes the files of aborted sectors, 384.00 GiB`: the command that is not done yet."""
+    removing = worker.hardware.get("removing_bytes", 0) if command == Operation.REMOVE else 0
     size = f", {' '.join(formatting.size(int(removing)))}" if removing else ""
-    return f"{ASKED.get(asked, '')}{size}"
+    return f"{COMMAND_TEXTS.get(command, '')}{size}"
