@@ -62,7 +62,7 @@ app.autodiscover_tasks()
 
 
 class LifeStep(bootsteps.StartStopStep):
-    """Says every few seconds that this worker lives; its timer stands still when the worker hangs."""
+    """Sends a heartbeat every few seconds; its timer stops when the worker hangs."""
 
     requires = ("celery.worker.components:Timer",)
 

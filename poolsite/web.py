@@ -39,7 +39,7 @@ UVICORN_TICKS: Final = 10
 
 
 class WebServer(uvicorn.Server):
-    """Says that it is ready once it accepts, and gives heartbeats from its event loop."""
+    """Reports that it is ready once it accepts, and sends heartbeats from its event loop."""
 
     loop: asyncio.AbstractEventLoop | None = None
     woken: asyncio.Event

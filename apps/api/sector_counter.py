@@ -64,7 +64,7 @@ class SectorCounter:
             name=holder[:100],
             count=count,
             ttl_s=TTL_S,
-            taken=numbers_allocated(chain_client(), miner.address),
+            allocated=numbers_allocated(chain_client(), miner.address),
             allocator=(self.host, self.token()),
         )
         reserved = numbers_reserve(miner, request=request, principal=principal, now=clock.now())

@@ -50,11 +50,13 @@ def extend_params(sectors: Iterable[Extended]) -> bytes:
                 ExpirationExtension2(
                     deadline=deadline,
                     partition=partition,
-                    sectors=bitfield_of([one.sector.number for one in here if not one.kept + one.dropped]),
+                    sectors=bitfield_of(
+                        [one.sector.number for one in here if not one.maintained + one.dropped]
+                    ),
                     sectors_with_claims=tuple(
-                        SectorClaim(one.sector.number, one.kept, one.dropped)
+                        SectorClaim(one.sector.number, one.maintained, one.dropped)
                         for one in here
-                        if one.kept + one.dropped
+                        if one.maintained + one.dropped
                     ),
                     new_expiration=expiration,
                 )

@@ -29,7 +29,7 @@ class Extended:
 
     sector: LiveSector
     expiration: int
-    kept: tuple[int, ...] = ()
+    maintained: tuple[int, ...] = ()
     """Claims that stay."""
     dropped: tuple[int, ...] = ()
     """Claims that are given up."""
@@ -82,14 +82,14 @@ def extended(
                 claim=short[0].id
             )
         )
-    kept = [claim for claim in claims if claim not in short] if sector.verified_weight else []
-    weight = sum(claim.size for claim in kept) * (expiration - now)
+    maintained = [claim for claim in claims if claim not in short] if sector.verified_weight else []
+    weight = sum(claim.size for claim in maintained) * (expiration - now)
     power = quality_power(sector.size, duration=expiration - now, verified_weight=weight)
     fee = sector.daily_fee * power // sector.power if sector.daily_fee else daily_fee(power, circulating)
     return Extended(
         sector=sector,
         expiration=expiration,
-        kept=tuple(claim.id for claim in kept),
+        maintained=tuple(claim.id for claim in maintained),
         dropped=tuple(claim.id for claim in short),
         power=power,
         daily_fee=int(fee),

@@ -100,11 +100,11 @@ def live_sectors_read(
 def _partitions_read(
     client: ChainClient, address: str, deadlines: Iterable[int], *, key: str
 ) -> dict[tuple[int, int], dict[str, Any]]:
-    wanted = sorted(deadlines)
+    indexes = sorted(deadlines)
     tipset = [{"/": word} for word in key.split()]
-    answers = client.call_many([("StateMinerPartitions", [address, index, tipset]) for index in wanted])
+    answers = client.call_many([("StateMinerPartitions", [address, index, tipset]) for index in indexes])
     found: dict[tuple[int, int], dict[str, Any]] = {}
-    for index, answer in zip(wanted, answers, strict=True):
+    for index, answer in zip(indexes, answers, strict=True):
         if isinstance(answer, NodeRefused):
             raise answer
         found |= {(index, at): row for at, row in enumerate(answer or [])}

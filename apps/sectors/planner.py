@@ -92,7 +92,7 @@ def simulate(plan: Plan) -> Outcome:
 
 def _pace(steps: list[tuple[str, float]], slots: Mapping[str, int], rooms: int) -> float:
     """Return the sectors that one host finishes in a second, over the second half of what is simulated."""
-    wanted = min(max(10 * rooms, 200), 1_500)
+    target = min(max(10 * rooms, 200), 1_500)
     free = {name: slots[name] for name, _seconds in steps if name in STAGES}
     queues: dict[str, list[tuple[int, int]]] = {name: [] for name in free}
     order, now = count(), 0.0
@@ -116,7 +116,7 @@ def _pace(steps: list[tuple[str, float]], slots: Mapping[str, int], rooms: int) 
 
     for _ in range(rooms):
         arrive(0)
-    while len(finished) < wanted:
+    while len(finished) < target:
         now, _number, step = heapq.heappop(ends)
         name = steps[step][0]
         if name in free:
@@ -126,10 +126,10 @@ def _pace(steps: list[tuple[str, float]], slots: Mapping[str, int], rooms: int) 
             arrive(step + 1)
         else:
             finished.append(now)
-            arrive(0)  # its room is free
+            arrive(0)  # a new sector takes its room
     # What ends together would shift one window; many of them, each a step later, do not care.
-    many = wanted // 4
-    starts = range(wanted // 2, wanted - many)
+    many = target // 4
+    starts = range(target // 2, target - many)
     took = sum(finished[start + many] - finished[start] for start in starts) / len(starts)
     return many / took
 

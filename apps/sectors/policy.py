@@ -156,10 +156,10 @@ def range_problem(name: str, value: int) -> str:
 
 def sealing_policy() -> SealingPolicy:
     """Return the policy in force."""
-    given = dict(settings.SEALING)
-    if (ceiling := given.pop(BASE_FEE_OF_ALL, None)) is not None:
-        given = dict.fromkeys(BASE_FEES.values(), ceiling) | given
-    return dataclasses.replace(SealingPolicy(), **given)
+    values = dict(settings.SEALING)
+    if (ceiling := values.pop(BASE_FEE_OF_ALL, None)) is not None:
+        values = dict.fromkeys(BASE_FEES.values(), ceiling) | values
+    return dataclasses.replace(SealingPolicy(), **values)
 
 
 def policy_check() -> None:

@@ -100,7 +100,7 @@ def _network_at(version: str | None) -> Network | None:
         return None
     try:
         return NETWORKS[version]
-    except KeyError:  # not asked before: another thread may empty the table between a look and the reading
+    except KeyError:  # no `in` before it: another thread may empty the table between the two
         network = _network_here()
         NETWORKS.clear()
         NETWORKS[version] = network
@@ -203,7 +203,7 @@ def _programs_missing(network: Network) -> list[str]:
         kind
         for kinds, slots in makers.values_list("kinds", "slots")
         for kind in kinds
-        if kind != JobKind.SEAL or slots.get(str(Stage.C2), 1)  # without one it leaves the proof to others
+        if kind != JobKind.SEAL or slots.get(str(Stage.C2), 1)  # without a slot a host makes no proofs
     }
     if DAMOCLES in kinds:
         kinds.add(str(JobKind.SEAL))

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.services.batches.context import SealingContext
 
-BEGUN: Final = monotonic()
+STARTED: Final = monotonic()
 """When this process began."""
 
 
@@ -87,7 +87,7 @@ def silent_since(work: SealingContext) -> datetime | None:
     While the pool was stopped no host was heard.
     """
     away = timedelta(seconds=work.policy.worker_away_s)
-    return work.now - away if monotonic() - BEGUN > away.total_seconds() else None
+    return work.now - away if monotonic() - STARTED > away.total_seconds() else None
 
 
 def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
@@ -107,7 +107,7 @@ def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
 @single_flight
 def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Follow which sectors the chain has as active, and which claims in them end soon."""
-    roots = roots_active()  # before the head: what is read then is never older than they
+    roots = roots_active()  # set before the head: later reads are never older than it
     head = head_current()
     if head is None:
         return

@@ -10,7 +10,7 @@ JUMP_S: Final = 1.0
 
 
 class Clock(Protocol):
-    """Gives chain time."""
+    """Source of chain time."""
 
     def now(self) -> float:
         """UNIX seconds of the chain."""

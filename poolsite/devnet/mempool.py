@@ -69,7 +69,7 @@ class Mempool:
         self._pending: dict[Address, dict[int, SignedMessage]] = {}
 
     def load(self) -> None:
-        """Take up the messages that were pending when the node stopped."""
+        """Load the messages that were pending when the node stopped."""
         executed = []
         for data in self.chain.store.pool():
             signed = signed_message_from_cbor(data)

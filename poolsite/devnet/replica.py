@@ -162,7 +162,7 @@ class Replica:
                 self._tipset_import(tipset_from_json(change["Val"]))
 
     def _tipset_import(self, tipset: Tipset) -> None:
-        """Take a tipset, and before it all its ancestors that are not here."""
+        """Import a tipset, and before it all its ancestors that are not stored."""
         missing = [tipset]
         while not self._is_stored(missing[-1].parents):
             missing.append(self.primary.tipset(missing[-1].parents))

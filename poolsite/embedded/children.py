@@ -45,12 +45,12 @@ def pause_even(_failures: int) -> float:
 
 
 def ready_after(seconds: float) -> Callable[[Slot], bool]:
-    """Take a child for ready once it has lived so long."""
+    """Return a check that a child is ready once it has run so long."""
     return lambda slot: time.monotonic() - slot.started_at >= seconds
 
 
 def accepts(host: str, port: int) -> Callable[[Slot], bool]:
-    """Take a child for ready once its port takes a connection."""
+    """Return a check that a child is ready once its port accepts a connection."""
 
     def probe(_slot: Slot) -> bool:
         try:

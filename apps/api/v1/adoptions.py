@@ -129,8 +129,8 @@ class MinerAdoptionsView(PoolView):
         text = body.validated_data.get("numbers")
         numbers = None if text is None else numbers_parse(text)
         if is_dry_run(request):
-            return Response(plan_body(adoption_plan(miner, wanted=numbers, work=work)))
-        made = adoption_begin(miner, wanted=numbers, work=work, by=self.principal)
+            return Response(plan_body(adoption_plan(miner, numbers=numbers, work=work)))
+        made = adoption_begin(miner, numbers=numbers, work=work, by=self.principal)
         return created(adoption_body(made))
 
 

@@ -17,7 +17,7 @@ from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.sectors.selectors.host_record import log_watch
-from apps.sectors.selectors.hosts import WORKER_STATES, WorkersWanted, host_report, worker_get, workers_page
+from apps.sectors.selectors.hosts import WORKER_STATES, WorkerFilter, host_report, worker_get, workers_page
 from apps.sectors.services.hosts.retirement import worker_retire
 
 
@@ -61,7 +61,7 @@ class WorkersView(PoolView):
                 gettext("must be one of {words}").format(words=", ".join(WORKER_STATES)),
                 field="state",
             )
-        filters = WorkersWanted(state=state, group=query.get("group", ""), name=query.get("name", ""))
+        filters = WorkerFilter(state=state, group=query.get("group", ""), name=query.get("name", ""))
         before = cursor_read(query["cursor"]) if "cursor" in query else None
         rows = workers_page(self.principal, filters, before=before, limit=limit + 1, now=clock.now())
         last = rows[limit - 1] if len(rows) > limit else None

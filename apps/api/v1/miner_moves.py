@@ -132,7 +132,7 @@ def move_do(miner: Miner, *, direction: Direction, by: Principal, **body: Any) -
         sectorid_import(miner, number=body["last_number"], principal=by)
     else:
         allocated = numbers_allocated(chain_client(), miner.address)
-        sectorid_export(miner, principal=by, now=clock.now(), taken=allocated)
+        sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
     return miner
 
 

@@ -115,7 +115,7 @@ class MinerSectorsView(PoolView):
             count=body.validated_data["count"],
             actor=self.principal.actor,
             now=clock.now(),
-            taken=allocated,
+            allocated=allocated,
             key=request.headers.get("Idempotency-Key"),
             by=self.principal,
         )

@@ -167,7 +167,7 @@ class RoleTestView(RoleView):
         miner = miner_get(self.principal, address)
         allocated = numbers_allocated(chain_client(), miner.address) if miner.address else []
         sector = role_test(
-            miner, host=data["host"], taken=allocated, principal=self.principal, now=clock.now()
+            miner, host=data["host"], allocated=allocated, principal=self.principal, now=clock.now()
         )
         [body] = sectors_body(list(with_batches(sectors_visible(self.principal)).filter(pk=sector.pk)))
         return created(body)

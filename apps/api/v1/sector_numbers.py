@@ -143,7 +143,7 @@ class SectorNumbersAllocateView(PoolView):
             name=data["holder"],
             count=data["count"],
             ttl_s=data["ttl_s"],
-            taken=numbers_allocated(chain_client(), miner.address) if miner.address else [],
+            allocated=numbers_allocated(chain_client(), miner.address) if miner.address else [],
             key=request.headers.get("Idempotency-Key", "")[:100],
             allocator=(data["host"], data["token"]) if "host" in data else None,
         )
@@ -180,7 +180,7 @@ class SectorNumbersReserveView(PoolView):
             name=data["name"],
             count=data.get("count", 0),
             numbers=numbers_parse(data["numbers"]) if "numbers" in data else None,
-            taken=numbers_allocated(chain_client(), miner.address) if miner.address else [],
+            allocated=numbers_allocated(chain_client(), miner.address) if miner.address else [],
             key=request.headers.get("Idempotency-Key", "")[:100],
         )
         return created(

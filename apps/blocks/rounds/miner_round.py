@@ -217,8 +217,8 @@ class MinerRound:
             await asyncio.sleep(max(self.context.times.block_time - time.time(), 0.0))
         async with self.step("submit"):
             await self._submit(block)
-        taken = Submitted(self.row, block_row, self.timer.steps, clock.now())
-        await self.context.writes.submitted(taken)
+        submitted = Submitted(self.row, block_row, self.timer.steps, clock.now())
+        await self.context.writes.submitted(submitted)
         log.info("block_submitted", miner=str(self.address), epoch=self.row.epoch, cid=str(block.cid))
 
     async def _prove(self, info: BaseInfo) -> tuple[PoStProof, ...]:

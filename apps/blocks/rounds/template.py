@@ -72,10 +72,10 @@ def messages_disjoint(lists: Sequence[Sequence[Json]]) -> list[list[Json]]:
     A block must be valid on its parents alone: whoever leaves out a sender's first message for another
     block's sake must leave out all of the sender's.
     """
-    taken: set[str] = set()
+    senders: set[str] = set()
     result = []
     for messages in lists:
-        own = [one for one in messages or () if one["Message"]["From"] not in taken]
-        taken.update(one["Message"]["From"] for one in own)
+        own = [one for one in messages or () if one["Message"]["From"] not in senders]
+        senders.update(one["Message"]["From"] for one in own)
         result.append(own)
     return result

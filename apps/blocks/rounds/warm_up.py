@@ -127,10 +127,10 @@ def _vrf(miner: Miner, info: BaseInfo | None, epoch: int) -> None:
 
 def _proof(miner: Miner, request: Any) -> Any:
     account = winning_account(miner.tenant.name, miner.actor_id or 0, now=clock.now())
-    asked = HubRequest(
+    hub_request = HubRequest(
         proof_route(miner.actor_id or 0), (account,), "ComputeProof", request, is_repeatable=True
     )
-    [answer] = requests_send([asked], timeout_s=PROOF_S)
+    [answer] = requests_send([hub_request], timeout_s=PROOF_S)
     if isinstance(answer, DomainError):
         raise answer
     return answer

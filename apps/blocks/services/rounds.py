@@ -72,14 +72,14 @@ class Submitted:
 
 
 @transaction.atomic
-def submissions_record(taken: Sequence[Submitted]) -> list[None]:
+def submissions_record(submitted: Sequence[Submitted]) -> list[None]:
     """Note that a node took blocks; rounds that another service moved meanwhile stay as that has them."""
-    blocks = Block.objects.filter(pk__in=[one.block.pk for one in taken], submitted_at=None)
-    blocks.update(submitted_at=taken[0].at)
-    steps = {one.round.pk: {"steps": json.dumps(one.steps)} for one in taken}
+    blocks = Block.objects.filter(pk__in=[one.block.pk for one in submitted], submitted_at=None)
+    blocks.update(submitted_at=submitted[0].at)
+    steps = {one.round.pk: {"steps": json.dumps(one.steps)} for one in submitted}
     advance_many(Round, "SUBMIT", steps, returning="epoch")
-    rounds_publish([one.round for one in taken])
-    return [None] * len(taken)
+    rounds_publish([one.round for one in submitted])
+    return [None] * len(submitted)
 
 
 ROUNDS_LEFT: Final[Compiled[Round]] = Compiled(

@@ -68,7 +68,7 @@ class ChainFollower:
         self._enqueued: tuple[Head, int, int] | None = None
         """The head and the epoch whose steps were enqueued last, and an epoch's seconds."""
         self._signed_at = 0.0
-        self._said = ""
+        self._logged_reason = ""
         self._listener: HeadListener | None = None
         self._watch: NodeWatch | None = None
 
@@ -129,7 +129,7 @@ class ChainFollower:
         node_require_own(address.http_url, client=client_of(address))
         self.box.heard_at = time.monotonic()
         result = head_follow(client=chain_client(), facts=facts, now=clock.now(), finality=finality)
-        self._said = ""
+        self._logged_reason = ""
         if result is None:
             return None
         log.info(
@@ -139,8 +139,8 @@ class ChainFollower:
 
     def _log_reason(self, reason: str) -> None:
         """Log why the chain is not followed, each reason once until a head was taken again."""
-        if reason != self._said:
-            self._said = reason
+        if reason != self._logged_reason:
+            self._logged_reason = reason
             log.warning("chain_step_failed", reason=reason[:500])
 
     def _is_quiet(self) -> bool:

@@ -114,8 +114,8 @@ class Steps:
         if self.due is not None and height // EVERY_STEP_EPOCHS == before // EVERY_STEP_EPOCHS:
             due = self.due(height=height, finality=finality)
             steps = [step for step in steps if step.task in due]
-        there = {queue: self.waiting(queue) for queue in {step.queue for step in steps}}
+        lengths = {queue: self.waiting(queue) for queue in {step.queue for step in steps}}
         for step in steps:
-            if step.task not in there[step.queue]:
+            if step.task not in lengths[step.queue]:
                 kwargs = {"height": height, "key": key}
                 self.send(step.task, kwargs=kwargs, queue=step.queue, expires=expires_s)

@@ -190,8 +190,8 @@ class ChainClient(FailoverCalls):
 
     def gas_estimate_message(self, message: Message, spec: GasSpec, key: str) -> Message:
         """Fill in gas limit, premium and fee cap.  Raises NodeRefused with the reason."""
-        wishes = (message_to_json(message), spec.as_json(), key_to_json(key))
-        return self.ask(message_from_json, "GasEstimateMessageGas", *wishes)
+        params = (message_to_json(message), spec.as_json(), key_to_json(key))
+        return self.ask(message_from_json, "GasEstimateMessageGas", *params)
 
     def gas_batch_estimate(
         self, messages: Sequence[tuple[Message, GasSpec]], *, nonce: int, key: str

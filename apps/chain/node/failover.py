@@ -81,7 +81,7 @@ class FailoverCalls:
 
     def knows(self, method: str) -> bool:
         """Return whether the node that answers next is not yet known to lack `method`."""
-        return all(method not in link.lacks for link in self._in_order()[:1])
+        return all(method not in link.unknown_methods for link in self._in_order()[:1])
 
     def _in_order(self) -> list[NodeLink]:
         moment = time.monotonic()

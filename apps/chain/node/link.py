@@ -45,7 +45,7 @@ class NodeLink:
         self.token = token
         self.tired_until = 0.0
         """Monotonic time up to which others are asked first."""
-        self.lacks: set[str] = set()
+        self.unknown_methods: set[str] = set()
         """Methods that this node does not know."""
         headers = {"Content-Type": "application/json"}
         if token:
@@ -138,7 +138,7 @@ class NodeLink:
         except ValueError:
             raise self.failed(gettext("the node's error could not be parsed")) from None
         if refusal.is_unknown_method:
-            self.lacks.add(method)
+            self.unknown_methods.add(method)
         raise refusal
 
 

@@ -73,7 +73,7 @@ def chain_status_of(
         word = BEHIND_WORD if is_coming else GONE_WORD if is_stalled else LATE_WORD
     if unread := unreadable_text(nodes):
         tone, word = "bad", unread
-    came = round(head.arrived_at.timestamp())
+    arrived_s = round(head.arrived_at.timestamp())
     return ChainStatus(
         epoch=head.height,
         base_fee=int(head.base_fee),
@@ -81,8 +81,8 @@ def chain_status_of(
         word=word,
         age_s=age_s,
         old_s=old_s,
-        late_at=came + LATE_EPOCHS * network.epoch_s,
-        gone_at=came + GONE_EPOCHS * network.epoch_s,
+        late_at=arrived_s + LATE_EPOCHS * network.epoch_s,
+        gone_at=arrived_s + GONE_EPOCHS * network.epoch_s,
     )
 
 

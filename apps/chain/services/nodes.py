@@ -90,8 +90,8 @@ def node_set(
 
     What is that way already is left alone, so that a request may be repeated.
     """
-    wanted = {"role": role, "weight": weight, "name": name, "is_enabled": is_enabled}
-    after = {key: value for key, value in wanted.items() if value is not None and value != getattr(node, key)}
+    values = {"role": role, "weight": weight, "name": name, "is_enabled": is_enabled}
+    after = {key: value for key, value in values.items() if value is not None and value != getattr(node, key)}
     if not after:
         return node
     before = {key: getattr(node, key) for key in after}

@@ -81,7 +81,7 @@ def messages_bulk(
             found.done.append(row)
     published = messages_publish(fresh, now=now)
     for new, row in fresh.items():
-        if new in published.refused and new not in published.taken:
+        if new in published.refused and new not in published.accepted:
             found.done.remove(row)
             found.refused.append((row, published.refused[new]))
     return found

@@ -64,7 +64,7 @@ class OutgoingMessage:
 class PublishResult:
     """What the nodes said."""
 
-    taken: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
     """Ids that at least one node has."""
     refused: dict[str, str] = field(default_factory=dict)
     """Ids that some node refuses, with its reason."""
@@ -147,7 +147,7 @@ def _publish(outgoing: Sequence[OutgoingMessage], *, now: datetime) -> PublishRe
                 if text:
                     result.refused[pk] = text
                 else:
-                    result.taken.add(pk)
+                    result.accepted.add(pk)
     _result_store(outgoing, result, nodes=len(links), now=now)
     return result
 
@@ -185,16 +185,16 @@ def _result_store(
     outgoing: Sequence[OutgoingMessage], result: PublishResult, *, nodes: int, now: datetime
 ) -> None:
     """Write first publication and refusals; rows that landed meanwhile are left alone."""
-    fresh = [item.id for item in outgoing if item.is_fresh and item.id in result.taken]
-    if fresh:
-        unpublished = Message.objects.filter(pk__in=fresh, state=MessageState.FILLED, published_at=None)
+    new_ids = [item.id for item in outgoing if item.is_fresh and item.id in result.accepted]
+    if new_ids:
+        unpublished = Message.objects.filter(pk__in=new_ids, state=MessageState.FILLED, published_at=None)
         published = list(unpublished.values_list("pk", "tenant_id"))
         unpublished.update(published_at=now, updated_at=now)
         message_changes_publish(published)
-    refused = {pk: text for pk, text in result.refused.items() if pk not in result.taken}
+    refused = {pk: text for pk, text in result.refused.items() if pk not in result.accepted}
     waits_record([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
     recovered = Message.objects.filter(
-        pk__in=result.taken, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
+        pk__in=result.accepted, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
     )
     waits_record([(pk, Wait.IN_POOL, "") for pk in recovered.values_list("pk", flat=True)], now=now)
     if len(result.away) == nodes:

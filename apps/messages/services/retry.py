@@ -148,11 +148,11 @@ def messages_recover(
             rows = rows.filter(tenant_id=tenant_id)
         if ids is not None:
             rows = rows.filter(pk__in=list(ids))
-        taken = {row.nonce for row in chain_state.flight}
+        used_nonces = {row.nonce for row in chain_state.flight}
         signed = {
             row.nonce: row
             for row in rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at")
-            if row.nonce not in taken
+            if row.nonce not in used_nonces
         }
         data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
         moved = messages_advance("RECOVER", rows=data, now=now)
@@ -171,6 +171,6 @@ def policy_change(viewer: Principal, *, address: str, change: PolicyChange) -> P
 
     Raises NotAllowed, NotFound, SignerAway, SignerRefused.
     """
-    taken = policy_change_apply(viewer, address=address, change=change)
+    appliednonces = policy_change_apply(viewer, address=address, change=change)
     retry_after_policy_change(account=wallet_get(viewer, address).account)
-    return taken
+    return appliednonces

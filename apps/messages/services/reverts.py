@@ -30,10 +30,10 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
         .order_by("state", "created_at", "pk")
     )
     back: list[Message] = []
-    taken = _holders(rows)
+    holders = _holders(rows)
     for row in rows:  # those that landed come first
-        if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in taken:
-            taken.add((row.from_addr, row.nonce))
+        if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in holders:
+            holders.add((row.from_addr, row.nonce))
             back.append(row)
     spend_record([row.pk for row in back], sign=SUBTRACTED)
     chain_nonces_rewind((row.from_addr, row.nonce or 0) for row in rows)

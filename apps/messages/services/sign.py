@@ -103,9 +103,9 @@ def selection_sign(
 def _planned(selection: Selection, rest: Sequence[PendingSignature], used: set[int]) -> list[ChainMessage]:
     """Return each message with its nonce: what was signed before keeps its own, the others go around it."""
     known = [selection.known.get(one.id) for one in rest]
-    taken = used | {message.nonce for message in known if message is not None}
+    used_nonces = used | {message.nonce for message in known if message is not None}
     numbers = nonces_allocate(selection.sender, chain_state=selection.chain_state, gaps=selection.gaps)
-    free = (nonce for nonce in numbers if nonce not in taken)
+    free = (nonce for nonce in numbers if nonce not in used_nonces)
     return [
         message or replace(one.ready.message, nonce=next(free))
         for one, message in zip(rest, known, strict=True)

@@ -54,7 +54,7 @@ def signing_steps(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
         link=Link("miner", (miner.address,)),
         button=gettext("The miner's page"),
     )
-    lack = ready.lacks.get("balance", "")
+    lack = ready.unmet.get("balance", "")
     yield Step(
         key="funds",
         title=gettext("Gas for proofs"),

@@ -39,33 +39,33 @@ class Readiness:
 
     provers: Sequence[Worker]
     """In charge of its WindowPoSt, with a recent heartbeat."""
-    lacks: dict[str, str]
+    unmet: dict[str, str]
     """By the precondition's name, why it does not hold."""
 
 
 def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     """Check what is the same for all deadlines of a miner."""
     provers = _provers_in_charge(miner, context=context)
-    lacks = {}
+    unmet = {}
     if not provers:
-        lacks["host"] = gettext("no prover assigned to it is connected")
+        unmet["host"] = gettext("no prover assigned to it is connected")
     sender = sender_choose(miner, Use.POST).address
     if not keys_served(miner.tenant.name, [sender]):
-        lacks["signer"] = gettext("no signer holds {sender}").format(sender=sender)
+        unmet["signer"] = gettext("no signer holds {sender}").format(sender=sender)
     need, balance = _gas_needed(miner, context=context), _balance(sender)
     if balance is not None and balance < need:
-        lacks["balance"] = gettext("{sender} has {balance} FIL; the next proof may cost {need} FIL").format(
+        unmet["balance"] = gettext("{sender} has {balance} FIL; the next proof may cost {need} FIL").format(
             sender=sender, balance=fil(balance), need=fil(need)
         )
     status = chain_status_of(context.head, network=context.network, at=context.now)
     if status is not None and status.tone != "ok":
-        lacks["head"] = gettext("{word} for {old_s:.0f} s").format(word=status.word, old_s=status.old_s)
+        unmet["head"] = gettext("{word} for {old_s:.0f} s").format(word=status.word, old_s=status.old_s)
     gap = Sender.objects.filter(address=sender).exclude(gap_nonce=None).values_list("gap_nonce", flat=True)
     if gap:
-        lacks["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages are blocked").format(
+        unmet["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages are blocked").format(
             sender=sender, gap=gap[0]
         )
-    return Readiness(provers, lacks)
+    return Readiness(provers, unmet)
 
 
 def _provers_in_charge(miner: Miner, *, context: ProvingContext) -> list[Worker]:
@@ -95,13 +95,13 @@ def _balance(address: str) -> int | None:
     return None if found is None else int(found)
 
 
-def deadline_lacks_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
+def deadline_unmet_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
     """Return what a deadline lacks: what its miner lacks, and stores that no host in charge has."""
     known = {store for prover in readiness.provers for store in prover.stores}
     missing = sorted(set(deadline.stores) - known)
     if not missing or not readiness.provers:
-        return dict(readiness.lacks)
-    return readiness.lacks | {
+        return dict(readiness.unmet)
+    return readiness.unmet | {
         "store": gettext("no prover assigned to it has the store {missing}").format(
             missing=", ".join(missing)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from apps.core.errors import Conflict, NotFound
 
 
-class SectorGone(NotFound):
+class SectorEnded(NotFound):
     """A damocles-worker names a sector that was aborted or terminated here: it may wipe its files."""
 
     code = "sector_gone"

@@ -58,7 +58,7 @@ class NoHost(Conflict):
     code = "no_host"
 
 
-class PiecesGone(Conflict):
+class PiecesMissing(Conflict):
     """The raw bytes of the sector's pieces are not kept, and only its replica had them."""
 
     code = "pieces_gone"

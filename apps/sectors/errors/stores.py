@@ -40,11 +40,11 @@ class StoreRefused(Conflict):
     code = "store_refused"
 
 
-class HostTold(StoreRefused):
+class HostOrdersFull(StoreRefused):
     """A host is told of as many findings as it may be at a time: it can be asked later."""
 
 
-class FilesKept(Conflict):
+class FilesNotRemovable(Conflict):
     """Files of these sectors are not removed."""
 
     code = "files_kept"

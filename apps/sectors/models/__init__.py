@@ -5,7 +5,7 @@ from __future__ import annotations
 from apps.sectors.models.adoptions import SectorAdoption
 from apps.sectors.models.batches import Batch
 from apps.sectors.models.changes import SectorChange
-from apps.sectors.models.damocles import DamoclesJob, DamoclesSector, DamoclesTold
+from apps.sectors.models.damocles import DamoclesJob, DamoclesRecord, DamoclesSector
 from apps.sectors.models.expirations import ClaimsEnding, Expirations
 from apps.sectors.models.hosts import (
     DAMOCLES,
@@ -35,8 +35,8 @@ __all__ = [
     "ClaimsEnding",
     "CommitAggregate",
     "DamoclesJob",
+    "DamoclesRecord",
     "DamoclesSector",
-    "DamoclesTold",
     "Expirations",
     "HostInventory",
     "HostReport",

@@ -9,7 +9,7 @@ from django.db import models
 from apps.core.models import Timestamped
 
 
-class DamoclesTold(Timestamped):
+class DamoclesRecord(Timestamped):
     """What a thread of a damocles-worker was told and has told of the sector that it works on."""
 
     sector: Any
@@ -39,7 +39,7 @@ class DamoclesTold(Timestamped):
         abstract = True
 
 
-class DamoclesSector(DamoclesTold):
+class DamoclesSector(DamoclesRecord):
     """A sector that a damocles-worker seals."""
 
     sector = models.OneToOneField("sectors.Sector", on_delete=models.CASCADE, related_name="damocles")
@@ -61,7 +61,7 @@ class DamoclesSector(DamoclesTold):
         return f"{self.sector} at {self.location or 'a damocles-worker'}"
 
 
-class DamoclesJob(DamoclesTold):
+class DamoclesJob(DamoclesRecord):
     """A job over a proven sector that a damocles-worker does: a snap-up, a rebuild or unsealing."""
 
     job = models.OneToOneField("sectors.Job", on_delete=models.CASCADE, related_name="damocles")

@@ -77,7 +77,7 @@ class Job(Named, Timestamped):
             models.Index(
                 fields=["kind", "miner"], name="jobs_ready", condition=models.Q(state=JobState.READY)
             ),
-            # Not by `lease_until`: heartbeats write that, which touches no index as long as none has it.
+            # No index has `lease_until`: heartbeats write it, and so touch none.
             models.Index(
                 fields=["kind", "worker"], name="jobs_leased", condition=models.Q(state=JobState.LEASED)
             ),
@@ -96,7 +96,7 @@ class Job(Named, Timestamped):
                 name="jobs_portable",
                 condition=models.Q(state__in=["READY", "LEASED"], is_portable=True),
             ),
-            # Written at once: a claim would read what is pending from end to end.
+            # Entries go into the index at once: a claim would read the pending list from end to end.
             GinIndex(
                 fields=["offered_to"],
                 name="jobs_offered",

@@ -62,9 +62,9 @@ def sectors_listed(viewer: Principal, side: str, work: int) -> list[Sector]:
     return list(rows.order_by("-pk")[:LISTED_MAX])
 
 
-def sectors_with_pieces(viewer: Principal, side: str, **wanted: Any) -> list[Sector]:
+def sectors_with_pieces(viewer: Principal, side: str, **conditions: Any) -> list[Sector]:
     """Return the sectors that pieces lie in, by the pieces' own columns."""
-    own = Piece.objects.filter(**wanted, miner__in=miners_visible(viewer))
+    own = Piece.objects.filter(**conditions, miner__in=miners_visible(viewer))
     placed = own.exclude(sector_number=None).order_by("pk")
     places = list(placed.values_list("miner", "sector_number")[:LISTED_MAX])
     rows = sectors_of_side(viewer, side).filter(number__in={number for _, number in places})

@@ -160,8 +160,8 @@ def failures_grouped(viewer: Principal) -> list[FailureGroup]:
     named = sectors.filter(uuid__in={job.inputs["sector"] for job in unseals if "sector" in job.inputs})
     of_unseal = {str(sector.uuid): sector for sector in named}
     for job in unseals:
-        if (held := of_unseal.get(job.inputs.get("sector", ""))) is not None:
-            _host_add(_group_add(groups, JobKind.UNSEAL, held, job, stage=job.stage), hosts.get(job.pk))
+        if (unsealing := of_unseal.get(job.inputs.get("sector", ""))) is not None:
+            _host_add(_group_add(groups, JobKind.UNSEAL, unsealing, job, stage=job.stage), hosts.get(job.pk))
     for change in changes_failed(sectors, since=since).order_by("-pk")[:FAILURES_MAX]:
         _group_add(groups, change.kind.lower(), change.sector, change, stage=change.stage)
     for move in moves_failed(sectors, since=since).select_related("worker")[:FAILURES_MAX]:
@@ -188,7 +188,7 @@ def _group_add(
     at, error = at or row.updated_at, error or row.error
     alike = stage if kind == JobKind.SEAL else f"{kind} {stage}"
     if isinstance(row, SectorChange):
-        alike += f" {row.expiration} {row.drops_claims}"  # it is asked for again as it was
+        alike += f" {row.expiration} {row.drops_claims}"  # a retry requests the same change
     key = fingerprint(alike, error)
     group = groups.get(key)
     if group is None:

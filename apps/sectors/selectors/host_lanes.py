@@ -60,16 +60,16 @@ def host_lanes(
 ) -> HostLanes:
     """Lay what a host ran into its slots: each run into the first that was free when it began."""
     inside = [run for run in read.runs if run.worker == worker.pk and run.end > since]
-    held = [one for one in waits if one.holder == worker.pk]
+    leased = [one for one in waits if one.holder == worker.pk]
     lanes: list[Lane] = []
     slots = slots_of(worker)
     stages = {stage for stage in SEALED_BY if slots.get(stage)}
-    stages |= {run.stage for run in inside} | {one.stage for one in held}
+    stages |= {run.stage for run in inside} | {one.stage for one in leased}
     for stage in sorted(stages, key=lambda stage: STAGE_ORDER.get(stage, len(STAGE_ORDER))):
         rows = _rows([run for run in inside if run.stage == stage], at_least=slots.get(stage, 0))
-        running, _waiting = running_split([one for one in held if one.stage == stage], len(rows) or 1)
+        running, _waiting = running_split([one for one in leased if one.stage == stage], len(rows) or 1)
         rows += [[] for _ in range(len(running) - len(rows))]
-        # What began first took the slot that was free first.
+        # The stage that began first got the slot that was free first.
         free = sorted(range(len(rows)), key=lambda place: _free_at(rows[place], since))
         placed = dict(zip(free, running, strict=False))
         for place, row in enumerate(rows):
@@ -95,10 +95,10 @@ def _rows(runs: Iterable[StageRun], *, at_least: int) -> list[list[StageRun]]:
     return rows
 
 
-def running_split(held: Sequence[OpenStage], slots: int) -> tuple[list[OpenStage], list[OpenStage]]:
+def running_split(leased: Sequence[OpenStage], slots: int) -> tuple[list[OpenStage], list[OpenStage]]:
     """Return which of a host's claimed jobs of one stage run, and which wait on it for a slot.
 
     A host runs what it claimed first, and tells of progress only where it is made.
     """
-    order = sorted(held, key=lambda one: (not one.progress, one.claimed))
+    order = sorted(leased, key=lambda one: (not one.progress, one.claimed))
     return order[:slots], order[slots:]

@@ -48,7 +48,7 @@ def tenant_of_hosts(pk: int) -> Tenant:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkersWanted:
+class WorkerFilter:
     """Which workers a list is to have."""
 
     state: str = ""
@@ -60,11 +60,11 @@ class WorkersWanted:
 
 def workers_visible(viewer: Principal) -> QuerySet[Worker]:
     """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
-    held = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
+    leased = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
     workers = (
         Worker.objects.filter(retired_at=None)
         .select_related("tenant")
-        .prefetch_related(Prefetch("jobs", queryset=held, to_attr="held_jobs"))
+        .prefetch_related(Prefetch("jobs", queryset=leased, to_attr="held_jobs"))
         .order_by("name", "pk")
     )
     return workers if viewer.is_operator else workers.filter(tenant_id=viewer.own_id)
@@ -90,11 +90,11 @@ def workers_read(viewer: Principal) -> list[Worker]:
     if not viewer.is_operator:
         return list(workers_visible(viewer))
     workers = WORKERS_ALL.rows()
-    held: dict[int | None, list[Job]] = {}
+    jobs_by_worker: dict[int | None, list[Job]] = {}
     for job in JOBS_HELD.rows(workers=[worker.pk for worker in workers]):
-        held.setdefault(job.worker_id, []).append(job)
+        jobs_by_worker.setdefault(job.worker_id, []).append(job)
     for worker in workers:
-        worker.held_jobs = held.get(worker.pk, [])  # type: ignore[attr-defined]  # as a prefetch sets it
+        worker.held_jobs = jobs_by_worker.get(worker.pk, [])  # type: ignore[attr-defined]  # as a prefetch sets it
         for job in worker.held_jobs:  # type: ignore[attr-defined]
             job.worker = worker
     return workers
@@ -165,7 +165,7 @@ def host_groups(viewer: Principal) -> list[tuple[int, str, str]]:
 
 def workers_page(
     viewer: Principal,
-    wanted: WorkersWanted,
+    filters: WorkerFilter,
     *,
     before: tuple[datetime, str] | None,
     limit: int,
@@ -181,11 +181,11 @@ def workers_page(
         "paused": Q(is_paused=True),
         "draining": Q(is_draining=True),
     }
-    rows = rows.filter(states[wanted.state])
-    if wanted.name:
-        rows = rows.filter(Q(name__icontains=wanted.name) | Q(host__icontains=wanted.name))
-    if wanted.group:
-        rows = rows.filter(group=wanted.group)
+    rows = rows.filter(states[filters.state])
+    if filters.name:
+        rows = rows.filter(Q(name__icontains=filters.name) | Q(host__icontains=filters.name))
+    if filters.group:
+        rows = rows.filter(group=filters.group)
     if before is not None:
         moment, pk = before
         key = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 18 else 0

@@ -72,23 +72,23 @@ def filter_read(miner: str, host: str, hours: str) -> SealingFilter:
     return SealingFilter(miner=miner, host=host, hours=int(hours or 6))
 
 
-def sealing_report(viewer: Principal, wanted: SealingFilter, *, now: datetime) -> SealingReport:
+def sealing_report(viewer: Principal, filters: SealingFilter, *, now: datetime) -> SealingReport:
     """Return how the viewer's hosts seal.  Raises MinerUnknown."""
-    miner = miner_get(viewer, wanted.miner) if wanted.miner else None
+    miner = miner_get(viewer, filters.miner) if filters.miner else None
     visible = list(workers_visible(viewer))
     everyone = [
         worker
         for worker in visible
-        if set(worker.kinds) & {str(kind) for kind in STAGED} and wanted.host in ("", str(worker.uuid))
+        if set(worker.kinds) & {str(kind) for kind in STAGED} and filters.host in ("", str(worker.uuid))
     ]
     shown = everyone[:HOSTS_MAX]
-    since = now - timedelta(hours=wanted.hours)
+    since = now - timedelta(hours=filters.hours)
     read = stage_runs(viewer, shown, since=since)
     runs = read.runs
     absent = {worker.pk for worker in shown if worker.is_paused or worker_is_away(worker, now=now)}
     slots = {worker.pk: {} if worker.pk in absent else slots_of(worker) for worker in shown}
     waits = waits_here(
-        stages_open(viewer), slots.keys(), {worker.pk for worker in visible}, is_chosen=bool(wanted.host)
+        stages_open(viewer), slots.keys(), {worker.pk for worker in visible}, is_chosen=bool(filters.host)
     )
     hosts = tuple(
         replace(host_lanes(worker, read, waits, since=since, now=now), is_absent=worker.pk in absent)

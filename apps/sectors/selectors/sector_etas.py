@@ -52,10 +52,10 @@ def precommit_times(viewer: Principal) -> dict[tuple[int, str], float]:
         if (known := cache.get(name)) is not None:
             return dict(known)
     left: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for seal_proof, taken in finished_spans(viewer):
+    for seal_proof, seconds_by_stage in finished_spans(viewer):
         seconds = 0.0
         for spec in reversed(WITH_TICKET):
-            seconds += taken.get(str(spec.stage), 0.0)
+            seconds += seconds_by_stage.get(str(spec.stage), 0.0)
             left[seal_proof, str(spec.state)].append(seconds)
     found = {key: percentile(sorted(all_of), 0.95) or 0.0 for key, all_of in left.items()}
     with suppress(RedisError, OSError):

@@ -32,29 +32,29 @@ class SectorFilter:
     """Only sectors with a smaller row number: the keyset of the next page."""
 
 
-def sectors_page(viewer: Principal, wanted: SectorFilter, *, limit: int) -> list[Sector]:
+def sectors_page(viewer: Principal, filters: SectorFilter, *, limit: int) -> list[Sector]:
     """Return up to `limit` sectors, newest first; a page deep down costs as much as the first."""
     # A page has few miners and hosts: each is read once, not once a row.
     rows = sectors_visible(viewer).select_related(None).select_related("job")
     rows = with_batches(rows).prefetch_related("miner", "job__worker", "job__sticky_worker")
-    if wanted.miner:
-        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
-    if wanted.number is not None:
-        rows = rows.filter(number=wanted.number)
-        if not wanted.miner:  # one look into the unique index for each miner
+    if filters.miner:
+        rows = rows.filter(miner=miner_get(viewer, filters.miner))
+    if filters.number is not None:
+        rows = rows.filter(number=filters.number)
+        if not filters.miner:  # one lookup in the unique index for each miner
             rows = rows.filter(miner__in=list(miners_visible(viewer).values_list("pk", flat=True)))
-    if wanted.host:
-        rows = rows.filter(of_host(viewer, wanted.host))
-    if wanted.store:
-        rows = rows.filter(store=wanted.store)
-    if wanted.states:
-        rows = rows.filter(state__in=wanted.states)
-    if wanted.is_active is not None:
-        rows = rows.filter(active=wanted.is_active)
-    if wanted.is_paused is not None:
-        rows = rows.filter(paused_at__isnull=not wanted.is_paused)
-    if wanted.before is not None:
-        rows = rows.filter(pk__lt=wanted.before)
+    if filters.host:
+        rows = rows.filter(of_host(viewer, filters.host))
+    if filters.store:
+        rows = rows.filter(store=filters.store)
+    if filters.states:
+        rows = rows.filter(state__in=filters.states)
+    if filters.is_active is not None:
+        rows = rows.filter(active=filters.is_active)
+    if filters.is_paused is not None:
+        rows = rows.filter(paused_at__isnull=not filters.is_paused)
+    if filters.before is not None:
+        rows = rows.filter(pk__lt=filters.before)
     return list(rows[:limit])
 
 

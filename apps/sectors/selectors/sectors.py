@@ -64,20 +64,20 @@ def sector_get(viewer: Principal, name: str) -> Sector:
 
 def sectors_picked(viewer: Principal, uuids: Iterable[object]) -> list[Sector]:
     """Return the named sectors in order.  Raises SectorUnknown for the first that is not there."""
-    wanted = list(dict.fromkeys(str(one) for one in uuids))
-    rows = sectors_visible(viewer).filter(uuid__in=[one for one in wanted if is_uuid(one)])
+    names = list(dict.fromkeys(str(one) for one in uuids))
+    rows = sectors_visible(viewer).filter(uuid__in=[one for one in names if is_uuid(one)])
     found = {str(row.uuid): row for row in rows}
-    missing = next((one for one in wanted if one not in found), None)
+    missing = next((one for one in names if one not in found), None)
     if missing is not None:
         raise SectorUnknown(missing)
-    return [found[one] for one in wanted]
+    return [found[one] for one in names]
 
 
 def sectors_by_numbers(
-    viewer: Principal, wanted: Iterable[tuple[int, int]]
+    viewer: Principal, sector_ids: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int | None], Sector]:
     """Return the visible ones of these sectors, by the miner's key and the number."""
-    pairs = set(wanted)
+    pairs = set(sector_ids)
     if not pairs:
         return {}
     rows = sectors_visible(viewer).select_related(None)

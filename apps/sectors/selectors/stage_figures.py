@@ -43,7 +43,7 @@ def stage_figures(
         stage: {worker: counts[stage] for worker, counts in slots.items() if counts.get(stage)}
         for stage in WORKER_STAGES
     }
-    # Other pipelines' stages only once they have something to tell.
+    # Stages of other pipelines are shown only once they have figures.
     known = {stage for stage in SEALED_BY if slots_by[stage]} | set(by_stage) | set(open_by)
     return tuple(
         _figures(

@@ -220,9 +220,9 @@ def sectors_in_work(viewer: Principal, *, miner: Miner | None = None, now: datet
 def stage_spans(viewer: Principal, *, miner: Miner | None = None) -> dict[int, dict[str, list[float]]]:
     """Return the seconds of the newest finished sectors in each stage, waits included, by proof type."""
     spans: dict[int, dict[str, list[float]]] = {}
-    for seal_proof, taken in finished_spans(viewer, miner=miner):
+    for seal_proof, seconds_by_stage in finished_spans(viewer, miner=miner):
         by_stage = spans.setdefault(seal_proof, {})
-        for stage, seconds in taken.items():
+        for stage, seconds in seconds_by_stage.items():
             by_stage.setdefault(stage, []).append(seconds)
     return spans
 
@@ -236,18 +236,18 @@ def finished_spans(viewer: Principal, *, miner: Miner | None = None) -> list[tup
         pk: (seal_proof, made)
         for pk, seal_proof, made in rows.values_list("pk", "seal_proof", "created_at")[:FINISHED]
     }
-    return [(started[pk][0], taken) for pk, taken in _spans_of(started).items()]
+    return [(started[pk][0], seconds_by_stage) for pk, seconds_by_stage in _spans_of(started).items()]
 
 
-def _spans_of(begun: dict[int, tuple[int, datetime]]) -> dict[int, dict[str, float]]:
-    events = JobEvent.objects.filter(job__sector__in=list(begun)).exclude(Q(stage="")).order_by("pk")
+def _spans_of(started: dict[int, tuple[int, datetime]]) -> dict[int, dict[str, float]]:
+    events = JobEvent.objects.filter(job__sector__in=list(started)).exclude(Q(stage="")).order_by("pk")
     spans: dict[int, dict[str, float]] = {}
     last: dict[int, datetime] = {}
     done: set[int] = set()
     for pk, stage, at, to_state in events.values_list("job__sector_id", "stage", "at", "to_state"):
         if pk in done:
             continue
-        since = last.get(pk, begun[pk][1])
+        since = last.get(pk, started[pk][1])
         mine = spans.setdefault(pk, {})
         mine[stage] = mine.get(stage, 0.0) + max((at - since).total_seconds(), 0.0)
         last[pk] = at

@@ -42,9 +42,9 @@ def targets_due(*, now: datetime) -> bool:
 
 def missing(row: SealTarget, *, now: datetime) -> int:
     """Return how many sectors have to be pledged now; those that failed count until somebody ends them."""
-    wanted = _wanted(row, now=now)
+    due = _due_count(row, now=now)
     room = power_room(row)
-    return wanted if room is None else min(wanted, room)
+    return due if room is None else min(due, room)
 
 
 def power_room(row: SealTarget) -> int | None:
@@ -57,14 +57,14 @@ def power_room(row: SealTarget) -> int | None:
     return max(-(-left // miner.sector_size), 0)
 
 
-def _wanted(row: SealTarget, *, now: datetime) -> int:
+def _due_count(row: SealTarget, *, now: datetime) -> int:
     sectors = Sector.objects.filter(miner=row.miner)
     if row.in_work is not None:
         return max(row.in_work - sectors.exclude(state__in=FINAL_STATES).count(), 0)
     # A day's worth is made up for at most, and the first sector of a day begins at once.
     begin = max(row.since, now - DAY)
     part = (now - begin) / DAY
-    wanted = int((row.day_bytes or 0) * part // row.miner.sector_size) + 1
-    wanted = min(wanted, (row.day_bytes or 0) // row.miner.sector_size)
+    due = int((row.day_bytes or 0) * part // row.miner.sector_size) + 1
+    due = min(due, (row.day_bytes or 0) // row.miner.sector_size)
     made = sectors.filter(created_at__gte=begin).exclude(state=SectorState.ABORTED).count()
-    return max(wanted - made, 0)
+    return max(due - made, 0)

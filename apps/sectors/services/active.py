@@ -104,9 +104,9 @@ def active_update(
             row.numbers = [[]] * count
         else:
             # A sector moves between deadlines where a miner asks for that: it left none then.
-            came = bitfield_union(now[at] - before[at] for at in moved)
+            entered = bitfield_union(now[at] - before[at] for at in moved)
             left = bitfield_union(before[at] - now[at] for at in moved) - bitfield_union(now.values())
-            changed = _sectors_set(miner, tuple(came), is_active=True, now=work.now)
+            changed = _sectors_set(miner, tuple(entered), is_active=True, now=work.now)
             changed += _sectors_set(miner, tuple(left), is_active=False, now=work.now)
         numbers = list(row.numbers)
         for at, field in now.items():
@@ -117,11 +117,11 @@ def active_update(
             "numbers": numbers,
         }
         height = work.head.height if is_compared else row.compared_height
-        # Whoever has written rows meanwhile has asked for another comparison: that stays.
+        # Code that wrote rows meanwhile has requested another comparison: the request stays.
         as_read = When(compared_height=row.compared_height, then=Value(height))
-        kept = Case(as_read, default=F("compared_height"), output_field=BigIntegerField())
+        height_unless_changed = Case(as_read, default=F("compared_height"), output_field=BigIntegerField())
         rows = ActiveSectors.objects.filter(pk=row.pk)
-        if known is None or not rows.update(compared_height=kept, **values):
+        if known is None or not rows.update(compared_height=height_unless_changed, **values):
             ActiveSectors.objects.create(miner=miner, compared_height=height, **values)
     return changed
 
@@ -158,7 +158,8 @@ def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: date
     changed = sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )
-    unlisted_sectors_record(miner, count=len(live - bitfield_of(known)))  # last: it locks the miner's row
+    # Called last, as it locks the miner's row.
+    unlisted_sectors_record(miner, count=len(live - bitfield_of(known)))
     return changed
 
 

@@ -64,12 +64,12 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
     return row
 
 
-def barred_numbers_collect(row: SectorNumbers, *, taken: Sequence[range]) -> BitField:
+def barred_numbers_collect(row: SectorNumbers, *, allocated: Sequence[range]) -> BitField:
     """Return the numbers from a counter on that it must not give: taken, on a host, of a sector, reserved."""
     reserved = NumberReservation.objects.filter(miner=row.miner, last__gte=row.next_number)
     return bitfield_union(
         [
-            bitfield_union(BitField(((span.start, span.stop),)) for span in taken if span),
+            bitfield_union(BitField(((span.start, span.stop),)) for span in allocated if span),
             bitfield_from_json(row.on_hosts or [0]),
             bitfield_of(
                 row.miner.sectors.filter(number__gte=row.next_number)
@@ -82,8 +82,8 @@ def barred_numbers_collect(row: SectorNumbers, *, taken: Sequence[range]) -> Bit
 
 
 @transaction.atomic
-def numbers_allocate(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
-    """Allocate the next `count` numbers that are not in `taken`, on the chain, reserved, or on a host.
+def numbers_allocate(miner: Miner, *, count: int, allocated: Sequence[range]) -> list[int]:
+    """Allocate the next `count` numbers that are not in `allocated`, on the chain, reserved, or on a host.
 
     The miner's row is locked and its counter only grows: a number that was given out once is gone,
     whatever becomes of its sector.  Raises NumbersExhausted, NumbersElsewhere.
@@ -91,7 +91,7 @@ def numbers_allocate(miner: Miner, *, count: int, taken: Sequence[range]) -> lis
     row = numbers_lock(miner)
     numbers: list[int] = []
     number = row.next_number
-    spans, at = barred_numbers_collect(row, taken=taken).ranges, 0
+    spans, at = barred_numbers_collect(row, allocated=allocated).ranges, 0
     while len(numbers) < count:
         while at < len(spans) and spans[at][1] <= number:
             at += 1

@@ -169,12 +169,12 @@ def _waits(viewer: Principal, miner: Miner | None, network: Network | None) -> l
 
 
 def plan_read(
-    given: Mapping[str, str], *, values: Mapping[str, PlanValue]
+    typed: Mapping[str, str], *, values: Mapping[str, PlanValue]
 ) -> tuple[Plan, dict[str, PlanValue]]:
     """Return the plan with what is typed instead of the present numbers.  Raises BadValue."""
     merged = dict(values)
     for key in KEYS:
-        text = given.get(key, "").strip()
+        text = typed.get(key, "").strip()
         if not text:
             continue
         number = _seconds(text, key) if key.startswith("s_") else _count(text, key)

@@ -62,7 +62,7 @@ class NumberRequest:
     """Named ones instead of a count."""
     ttl_s: int = 0
     """0: a reservation that nothing ends."""
-    taken: Sequence[range] = ()
+    allocated: Sequence[range] = ()
     """Numbers that the chain has allocated (`miners.onchain.numbers_allocated`)."""
     key: str = ""
     allocator: tuple[str, int] | None = None
@@ -106,9 +106,9 @@ def numbers_reserve(
             field="name",
         )
     if request.numbers is None:
-        field = bitfield_of(numbers_allocate(miner, count=request.count, taken=request.taken))
+        field = bitfield_of(numbers_allocate(miner, count=request.count, allocated=request.allocated))
     else:
-        field = _named(row, request.numbers, taken=request.taken)
+        field = _named(row, request.numbers, allocated=request.allocated)
     made = NumberReservation.objects.create(
         miner=miner,
         name=request.name,
@@ -142,7 +142,7 @@ def _repeated(miner: Miner, request: NumberRequest) -> NumberReservation | None:
     return row
 
 
-def _named(row: SectorNumbers, numbers: BitField, *, taken: Sequence[range]) -> BitField:
+def _named(row: SectorNumbers, numbers: BitField, *, allocated: Sequence[range]) -> BitField:
     """Return numbers that were asked for if all can be given.  Raises BadValue, NumbersTaken."""
     if not numbers:
         raise BadValue(gettext("must name a number, such as 100-199"), field="numbers")
@@ -158,7 +158,7 @@ def _named(row: SectorNumbers, numbers: BitField, *, taken: Sequence[range]) -> 
             "must be at most {limit}: after a restore, only that many numbers are skipped"
         ).format(limit=most)
         raise BadValue(reason, field="numbers")
-    both = numbers & barred_numbers_collect(row, taken=taken)
+    both = numbers & barred_numbers_collect(row, allocated=allocated)
     if both:
         raise NumbersTaken(
             gettext("already taken (reserved, on a host or on chain): {numbers}").format(
@@ -204,7 +204,9 @@ def leases_expire(*, now: datetime) -> int:
 
 
 @transaction.atomic
-def sectorid_export(miner: Miner, *, principal: Principal, now: datetime, taken: Sequence[range] = ()) -> int:
+def sectorid_export(
+    miner: Miner, *, principal: Principal, now: datetime, allocated: Sequence[range] = ()
+) -> int:
     """Return what filguard's file is to hold, greater than every number given; the pool gives no more.
 
     Again is the same number, for whoever was killed before the file was written.  Raises NotAllowed.
@@ -214,7 +216,7 @@ def sectorid_export(miner: Miner, *, principal: Principal, now: datetime, taken:
     if missing is not None:
         return missing.next_number
     row = numbers_lock(miner)
-    barred = barred_numbers_collect(row, taken=taken).ranges
+    barred = barred_numbers_collect(row, allocated=allocated).ranges
     number = max(row.next_number, barred[-1][1] if barred else 0)
     row.next_number, row.exported_at = number, now
     row.save(update_fields=["next_number", "skipped_at", "exported_at"])

@@ -41,9 +41,9 @@ def sophon_import(lines: Iterable[str]) -> ImportResult:
     rows: dict[str, list[Row]] = {name: [] for name in MYSQL_COLUMNS}
     for table, row in rows_read(lines):
         rows[table].append({key.lower().replace("_", ""): value for key, value in row.items()})
-    taken = ImportResult()
+    result = ImportResult()
     for row in rows["users"]:
-        user_import(row, taken=taken)
+        user_import(row, result=result)
     for table, import_row in (
         ("token", token_import),
         ("miners", miner_import),
@@ -51,11 +51,11 @@ def sophon_import(lines: Iterable[str]) -> ImportResult:
         ("user_rate_limits", rate_limit_import),
     ):
         for row in rows[table]:
-            import_row(row, taken=taken)
-    return taken
+            import_row(row, result=result)
+    return result
 
 
-def user_import(row: Row, *, taken: ImportResult) -> None:
+def user_import(row: Row, *, result: ImportResult) -> None:
     """Import a user as a tenant; one of this name that is here stays as it is."""
     made_at = time_read(row.get("createtime")) or datetime.now(UTC)
     fields = {
@@ -66,23 +66,23 @@ def user_import(row: Row, *, taken: ImportResult) -> None:
         "deleted_at": time_read(row.get("updatetime")) or made_at if is_deleted(row) else None,
     }
     _, made = Tenant.objects.get_or_create(name=row["name"], defaults=fields)
-    taken.made["tenants"] += made
+    result.made["tenants"] += made
 
 
-def _owner_find(name: str, *, what: str, taken: ImportResult) -> Tenant | None:
+def _owner_find(name: str, *, what: str, result: ImportResult) -> Tenant | None:
     """Find whose a row is."""
     tenant = Tenant.objects.filter(name=name).first()
     if tenant is None:
-        taken.skipped.append(
+        result.skipped.append(
             gettext("{what} of {name!r}: there is no such user").format(what=what, name=name)
         )
     return tenant
 
 
-def token_import(row: Row, *, taken: ImportResult) -> None:
+def token_import(row: Row, *, result: ImportResult) -> None:
     """Import a token: its text stays good, its secret is not needed."""
     if row["perm"] not in PERMS:
-        taken.skipped.append(
+        result.skipped.append(
             gettext("a token of {name!r}: unknown level {perm!r}").format(name=row["name"], perm=row["perm"])
         )
         return
@@ -91,7 +91,7 @@ def token_import(row: Row, *, taken: ImportResult) -> None:
     tenant = Tenant.objects.filter(name=row["name"]).first()
     if tenant is None:  # old servers made tokens for names without a user
         tenant = Tenant.objects.create(name=row["name"], comment="created for an imported token")
-        taken.made["tenants"] += 1
+        result.made["tenants"] += 1
     made_at = time_read(row.get("createtime")) or datetime.now(UTC)
     token_record(
         row["token"],
@@ -103,13 +103,13 @@ def token_import(row: Row, *, taken: ImportResult) -> None:
         created_at=made_at,
         revoked_at=made_at if is_deleted(row) else None,
     )
-    taken.made["tokens"] += 1
+    result.made["tokens"] += 1
 
 
-def miner_import(row: Row, *, taken: ImportResult) -> None:
+def miner_import(row: Row, *, result: ImportResult) -> None:
     """Import a miner; the store keeps addresses without the network's letter."""
-    tenant = _owner_find(row["user"], what=gettext("miner {miner}").format(miner=row["miner"]), taken=taken)
-    address = _address_read(row["miner"], taken=taken)
+    tenant = _owner_find(row["user"], what=gettext("miner {miner}").format(miner=row["miner"]), result=result)
+    address = _address_read(row["miner"], result=result)
     if tenant is None or address is None:
         return
     fields = {
@@ -118,34 +118,34 @@ def miner_import(row: Row, *, taken: ImportResult) -> None:
         "deleted_at": datetime.now(UTC) if is_deleted(row) else None,
     }
     _, made = MinerGrant.objects.get_or_create(actor_id=address_parse(address).actor_id, defaults=fields)
-    taken.made["miners"] += made
+    result.made["miners"] += made
 
 
-def signer_import(row: Row, *, taken: ImportResult) -> None:
+def signer_import(row: Row, *, result: ImportResult) -> None:
     """Import a signer."""
     tenant = _owner_find(
-        row["user"], what=gettext("signer {signer}").format(signer=row["signer"]), taken=taken
+        row["user"], what=gettext("signer {signer}").format(signer=row["signer"]), result=result
     )
-    address = _address_read(row["signer"], taken=taken)
+    address = _address_read(row["signer"], result=result)
     if tenant is None or address is None:
         return
     fields = {"deleted_at": datetime.now(UTC) if is_deleted(row) else None}
     _, made = SignerGrant.objects.get_or_create(address=address, tenant=tenant, defaults=fields)
-    taken.made["signers"] += made
+    result.made["signers"] += made
 
 
-def _address_read(text: str, *, taken: ImportResult) -> str | None:
+def _address_read(text: str, *, result: ImportResult) -> str | None:
     """Read an address with or without its letter."""
     try:
         return str(address_parse(text if text[:1] in ("f", "t") else f"f{text}"))
     except BadAddress as error:
-        taken.skipped.append(gettext("address {text!r}: {error}").format(text=text[:100], error=error))
+        result.skipped.append(gettext("address {text!r}: {error}").format(text=text[:100], error=error))
         return None
 
 
-def rate_limit_import(row: Row, *, taken: ImportResult) -> None:
+def rate_limit_import(row: Row, *, result: ImportResult) -> None:
     """Import a rate limit."""
-    tenant = _owner_find(row["name"], what=gettext("a rate limit"), taken=taken)
+    tenant = _owner_find(row["name"], what=gettext("a rate limit"), result=result)
     if tenant is None:
         return
     limit = row["reqlimit"]
@@ -158,4 +158,4 @@ def rate_limit_import(row: Row, *, taken: ImportResult) -> None:
         "reset_ns": int(limit["ResetDur"]),
     }
     _, made = RateLimit.objects.get_or_create(uuid=row["id"], defaults=fields)
-    taken.made["limits"] += made
+    result.made["limits"] += made

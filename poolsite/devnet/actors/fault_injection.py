@@ -47,7 +47,7 @@ class FailParams:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DrainParams:
-    """Take an actor's funds."""
+    """Withdrawal of an actor's funds."""
 
     address: Address
     """Whose."""

@@ -98,7 +98,7 @@ def credit(draft: Draft, actor_id: int, amount: int) -> None:
 
 
 def debit(draft: Draft, actor_id: int, amount: int) -> None:
-    """Take from a balance.  Raises NoFunds."""
+    """Subtract from a balance.  Raises NoFunds."""
     if amount:
         actor: Actor = draft.get(ACTORS, actor_id)
         if actor.balance < amount:

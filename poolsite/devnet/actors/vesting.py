@@ -33,7 +33,7 @@ def vesting_unlock(miner: Miner, *, now: int) -> Miner:
 
 
 def vesting_unlock_early(miner: Miner, amount: int) -> tuple[Miner, int]:
-    """Take up to `amount` from the vesting table, earliest first; returns what was taken."""
+    """Unlock up to `amount` of the vesting table, earliest first; return the miner and what was unlocked."""
     remaining = min(amount, miner.locked)
     unlocked = remaining
     entries: list[tuple[int, int]] = []

@@ -62,7 +62,7 @@ class Channel:
         self.values: asyncio.Queue[Any] = asyncio.Queue()
         self.closers: list[Callable[[], Any]] = []
         self.on_close = self.closers.append
-        """Takes what ends the subscription."""
+        """Registers what ends the subscription."""
 
     def send(self, value: Any) -> None:
         """Send the next value (JSON)."""

@@ -51,7 +51,7 @@ class RpcMethod:
     channel: bool = False
     """A coroutine that checks first and then gives an async iterator; generators are channels anyway."""
     is_raw: bool = False
-    """Takes its parameters as they came, whatever their number."""
+    """Receives its parameters undecoded, whatever their number."""
     is_long: bool = False
     """May wait for minutes."""
     operator_only: bool = False
@@ -139,7 +139,7 @@ def fields(value: Json) -> dict[str, Json]:
 
 
 def anything(value: Json) -> Json:
-    """Take any JSON."""
+    """Return any JSON as it is."""
     return value
 
 

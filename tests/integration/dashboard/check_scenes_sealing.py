@@ -115,7 +115,7 @@ def attached(condition: StoreCondition, **told: Any) -> None:
     store = AttachedStore(
         uid="u-1", name="archive", path="/mnt/a", condition=condition, total_bytes=1 << 40, **told
     )
-    stores_note(factories.worker("box"), told=[store], now=now())
+    stores_note(factories.worker("box"), reported=[store], now=now())
 
 
 def stores_unproven(_: Any) -> None:

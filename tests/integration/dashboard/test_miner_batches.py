@@ -18,9 +18,9 @@ from apps.miners.models import Miner
 from apps.sectors.models import BatchSettings
 from apps.sectors.policy import BASE_FEES, SealingPolicy
 from apps.sectors.selectors.batch_settings import batch_policy, batch_settings_own
-from apps.sectors.services.batches.asks import requested_height_read
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import PRE_COMMIT, SealingContext
+from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.sealing.packing import is_due, packing_request_read, pieces_plan
 from apps.users.models import AuditEntry
 from poolsite.filecoin.policy import network_by_name
@@ -131,8 +131,13 @@ def test_what_waits_goes_at_once_when_a_person_asks(ann: None) -> None:
         policy=SealingPolicy(precommit_base_fee_max=1),
     )
     asked = requested_height_read(Miner.objects.get(pk=miner.pk))
-    assert batch_choose([new, old], kind=PRE_COMMIT, work=work, asked=asked) == ([old, new], "asked")
-    assert batch_choose([new], kind=PRE_COMMIT, work=work, asked=asked) == ([], ""), "it came later"
+    assert batch_choose([new, old], kind=PRE_COMMIT, work=work, requested_height=asked) == (
+        [old, new],
+        "asked",
+    )
+    assert batch_choose([new], kind=PRE_COMMIT, work=work, requested_height=asked) == ([], ""), (
+        "it came later"
+    )
 
 
 def test_nothing_that_waits_is_nothing_to_send() -> None:

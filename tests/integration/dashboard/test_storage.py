@@ -34,7 +34,7 @@ def attached(worker: Worker, name: str = "disk", **facts: Any) -> Store:
         )
         for row in worker.attachments.all()
     ]
-    worker.stores = stores_note(worker, told=[*rows, AttachedStore(**(data | facts))], now=now())
+    worker.stores = stores_note(worker, reported=[*rows, AttachedStore(**(data | facts))], now=now())
     worker.save()
     return Store.objects.get(uid=data["uid"])
 

@@ -71,7 +71,7 @@ def aggregating(tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch, setti
 def test_four_sectors_land_with_one_proof(aggregating: World) -> None:
     miner = aggregating.miner_create()
     taken = numbers_allocated(chain_client(), miner.address)
-    pledge = pledge_create(miner, count=SECTORS, actor="ann", now=clock.now(), taken=taken)
+    pledge = pledge_create(miner, count=SECTORS, actor="ann", now=clock.now(), allocated=taken)
     sectors = Sector.objects.filter(pledge=pledge)
 
     aggregating.until(lambda: sectors.filter(state="PROVING").count() == SECTORS, epochs=80)

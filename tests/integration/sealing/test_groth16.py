@@ -77,7 +77,7 @@ def sector_of(world: World) -> Sector:
     """A sector that was pledged and is sealed."""
     miner = world.miner_create()
     taken = numbers_allocated(chain_client(), miner.address)
-    pledge = pledge_create(miner, count=1, actor="ann", now=clock.now(), taken=taken)
+    pledge = pledge_create(miner, count=1, actor="ann", now=clock.now(), allocated=taken)
     sector = Sector.objects.get(pledge=pledge)
     world.until(lambda: fresh(sector).state == "PROVING", epochs=40)
     return sector

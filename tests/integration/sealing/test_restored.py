@@ -51,7 +51,7 @@ def first_look(world: World) -> None:
 
 def pledge(miner: Miner, count: int = 1) -> list[int]:
     taken = numbers_allocated(chain_client(), miner.address)
-    made = pledge_create(miner, count=count, actor="ann", now=clock.now(), taken=taken)
+    made = pledge_create(miner, count=count, actor="ann", now=clock.now(), allocated=taken)
     return sorted(made.sectors.values_list("number", flat=True))
 
 

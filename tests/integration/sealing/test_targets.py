@@ -205,7 +205,7 @@ def test_the_most_power_is_no_more_than_that(
     def meanwhile(*args: Any) -> Any:
         taken = plain(*args)
         if by_hand:
-            pledge_create(miner, count=by_hand, actor="ann", now=clock.now(), taken=taken)
+            pledge_create(miner, count=by_hand, actor="ann", now=clock.now(), allocated=taken)
         return taken
 
     monkeypatch.setattr(targets, "numbers_allocated", meanwhile)

@@ -331,7 +331,7 @@ class World:
 def pledged(world: World, miner: Miner, count: int = 1) -> list[Sector]:
     """Sectors that were just pledged."""
     taken = numbers_allocated(chain_client(), miner.address)
-    pledge = pledge_create(miner, count=count, actor="ann", now=clock.now(), taken=taken)
+    pledge = pledge_create(miner, count=count, actor="ann", now=clock.now(), allocated=taken)
     return list(Sector.objects.filter(pledge=pledge).order_by("number"))
 
 

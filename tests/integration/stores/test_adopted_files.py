@@ -23,7 +23,7 @@ def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch
     monkeypatch.setattr(scan_comparison, "FINDINGS_MAX", 1)  # a scan lists one at a time
     monkeypatch.setattr("apps.sectors.services.adoptions.files.FINDINGS_MAX", 1)
     chain = forgotten(farm)
-    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=replace(SYSTEM, actor="ann"))
+    adoption_begin(farm.miner, numbers=None, work=work(cast("Any", chain)), by=replace(SYSTEM, actor="ann"))
 
     row = heads(farm, chain)
 
@@ -38,7 +38,7 @@ def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch
 def test_files_of_another_replica_are_not_named(farm: Farm) -> None:
     chain = forgotten(farm)
     chain.comm_rs[2] = b"x" * 31 + b"\0"
-    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+    adoption_begin(farm.miner, numbers=None, work=work(cast("Any", chain)), by=SYSTEM)
 
     row = heads(farm, chain)
 
@@ -54,7 +54,7 @@ def test_a_store_that_nobody_reads_is_named_and_not_waited_for(farm: Farm) -> No
     farm.root.rename(aside)
     farm.look()
     farm.beats(is_idle)
-    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+    adoption_begin(farm.miner, numbers=None, work=work(cast("Any", chain)), by=SYSTEM)
 
     done = heads(farm, chain)
 

@@ -48,7 +48,7 @@ def put(server: S3Server, key: str, content: bytes) -> None:
 def test_files_of_adopted_sectors_are_found_in_a_bucket(farm: Farm, server: S3Server) -> None:
     chain = forgotten(farm)
     put(server, "cache/s-t01000-2/p_aux", bytes(32) + b"x" * 31 + b"\0")
-    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+    adoption_begin(farm.miner, numbers=None, work=work(cast("Any", chain)), by=SYSTEM)
 
     row = heads(farm, chain)
 

@@ -24,7 +24,7 @@ from apps.moves.selectors import direction_of, move_of
 from apps.moves.services.heights import move_cancel
 from apps.moves.steps import Direction, StepState
 from apps.sectors.selectors.targets import target_get
-from apps.sectors.services.batches.asks import batches_request, waiting_sectors_group
+from apps.sectors.services.batches.requests import batches_request, waiting_sectors_group
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.targets import target_remove, target_set
 from apps.users.principals import SYSTEM

@@ -42,7 +42,7 @@ class Command(BaseCommand):
                 if file.exists() and file.read_text().strip():
                     raise CommandError(f"{file} already exists: it may hold the number of another miner")
                 file.touch()  # before the export: numbers leave the pool only once they can be written
-                number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=allocated)
+                number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), allocated=allocated)
                 file.write_text(f"{number}\n")
                 self.stdout.write(f"{file} holds {number}; the pool no longer allocates numbers of {miner}")
                 return

@@ -214,7 +214,7 @@ class Command(AnyOrderCommand):
             return
         allocated = numbers_allocated(work.client, miner.address)
         made = pledge_create(
-            miner, count=count, actor=SYSTEM.actor, now=clock.now(), taken=allocated, by=SYSTEM
+            miner, count=count, actor=SYSTEM.actor, now=clock.now(), allocated=allocated, by=SYSTEM
         )
         numbers = made.sectors.order_by("number").values_list("number", flat=True)
         self.stdout.write(f"pledged {', '.join(map(str, numbers))}")
@@ -223,7 +223,7 @@ class Command(AnyOrderCommand):
         """Write the rows of sectors that the chain has; their files follow with the heads."""
         miner, arguments = miner_get(SYSTEM, options["miner"]), options["numbers"]
         work, numbers = sealing_context_read(), numbers_parse(",".join(arguments)) if arguments else None
-        plan = adoption_plan(miner, wanted=numbers, work=work)
+        plan = adoption_plan(miner, numbers=numbers, work=work)
         self.stdout.write(
             f"to adopt: {plural(len(plan.numbers), 'sector')} {numbers_format(plan.numbers)}".rstrip()
         )
@@ -231,7 +231,7 @@ class Command(AnyOrderCommand):
             self.stdout.write(f"left out, not live on the chain: {numbers_format(plan.absent)}")
         if options["dry_run"]:
             return
-        row = adoption_begin(miner, wanted=numbers, work=work, by=SYSTEM)
+        row = adoption_begin(miner, numbers=numbers, work=work, by=SYSTEM)
         while row.state == AdoptionState.ROWS:
             adoption_follow(row, work=sealing_context_read())
             row = adoption_get(miner, str(row.uuid))

@@ -82,12 +82,12 @@ def reservations(call: Call) -> Json:
 
 def reserve(call: Call, name: str, numbers: BitField) -> None:
     """Reserve these numbers."""
-    _reserve(call, NumberRequest(name=name, numbers=numbers, taken=_allocated(call)))
+    _reserve(call, NumberRequest(name=name, numbers=numbers, allocated=_allocated(call)))
 
 
 def reserve_count(call: Call, name: str, count: int) -> Json:
     """Reserve the next numbers."""
-    return _reserve(call, NumberRequest(name=name, count=count, taken=_allocated(call)))
+    return _reserve(call, NumberRequest(name=name, count=count, allocated=_allocated(call)))
 
 
 def _allocated(call: Call) -> list[range]:

@@ -71,7 +71,7 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
         error = "only a message in flight can be published again"
     else:
         published = message_republish(message=row, now=now(), by=viewer)
-        error = "" if row.pk in published.taken else published.refused.get(row.pk, "no node answers")
+        error = "" if row.pk in published.accepted else published.refused.get(row.pk, "no node answers")
     return answer(request, viewer, key, error=error)
 
 

@@ -132,13 +132,13 @@ def adopt(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse
             text = form.cleaned_data["numbers"]
             wanted, work = numbers_parse(text) if text else None, sealing_context_read()
             if is_confirm_submitted(request):
-                adoption_begin(miner, wanted=wanted, work=work, by=viewer)
+                adoption_begin(miner, numbers=wanted, work=work, by=viewer)
                 return redirect("miner-adopt", address)
-            plan = adoption_plan(miner, wanted=wanted, work=work)
+            plan = adoption_plan(miner, numbers=wanted, work=work)
             if plan.numbers:
                 return review(request, viewer, miner, plan, numbers=text)
             # Called for its refusal: it raises the reason why nothing can be adopted.
-            adoption_begin(miner, wanted=wanted, work=work, by=viewer)
+            adoption_begin(miner, numbers=wanted, work=work, by=viewer)
     return form_render(
         request,
         viewer,

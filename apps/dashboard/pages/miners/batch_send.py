@@ -18,7 +18,7 @@ from apps.core.formatting import plural, size
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.batches.asks import batches_request, waiting_sectors_group
+from apps.sectors.services.batches.requests import batches_request, waiting_sectors_group
 from apps.sectors.services.sealing.packing import packing_plan, packing_request
 
 if TYPE_CHECKING:

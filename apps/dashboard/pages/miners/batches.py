@@ -21,7 +21,7 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.services.porep import porep_rule_read, porep_rules_list, porep_set
 from apps.sectors.policy import BASE_FEES, FLAGS, LIMITS, sealing_policy
 from apps.sectors.selectors.batch_settings import batch_settings_own
-from apps.sectors.services.batches.asks import waiting_sectors_group
+from apps.sectors.services.batches.requests import waiting_sectors_group
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.packing import packing_plan
 

@@ -128,7 +128,7 @@ def act_do(miner: Miner, way: Direction, sent: dict[str, object], *, by: Princip
         sectorid_import(miner, number=number, principal=by)
     elif act == "numbers":
         allocated = numbers_allocated(chain_client(), miner.address)
-        sectorid_export(miner, principal=by, now=clock.now(), taken=allocated)
+        sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
     else:
         (miner_move_in if way == Direction.IN else miner_move_out)(miner, height=height, by=by)
 

@@ -146,7 +146,7 @@ def role_act_do(act: str, miner: Miner, viewer: Principal, values: dict[str, Any
         group_roles_separate(miner, principal=viewer, now=now)
     else:
         allocated = numbers_allocated(chain_client(), miner.address)
-        role_test(miner, host=host, taken=allocated, principal=viewer, now=now)
+        role_test(miner, host=host, allocated=allocated, principal=viewer, now=now)
 
 
 urlpatterns: Final = [

@@ -172,7 +172,13 @@ def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:
     miner, count = miner_of(viewer, sent["miner"]), sent["count"]
     allocated = numbers_allocated(chain_client(), miner.address)
     made = pledge_create(
-        miner, count=count, actor=viewer.actor, now=now(), taken=allocated, key=sent["key"] or None, by=viewer
+        miner,
+        count=count,
+        actor=viewer.actor,
+        now=now(),
+        allocated=allocated,
+        key=sent["key"] or None,
+        by=viewer,
     )
     first = made.sectors.order_by("number").first()
     return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")

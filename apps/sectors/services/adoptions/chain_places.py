@@ -40,7 +40,7 @@ class Places:
 
     def of(self, numbers: BitField) -> dict[int, tuple[int, int]]:
         """Return deadline and partition of these numbers."""
-        return {number: (at, index) for at, index, there in self.partitions for number in there & numbers}
+        return {number: (at, index) for at, index, live in self.partitions for number in live & numbers}
 
 
 @dataclass(slots=True)

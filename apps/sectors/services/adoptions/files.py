@@ -41,9 +41,9 @@ def files_follow(row: SectorAdoption, *, now: datetime) -> None:
     waits = False
     by = _orderer(row)
     for store in Store.objects.filter(tenant=miner.tenant_id).order_by("pk") if left else ():
-        said = _store_follow(store, miner, scans, by=by, now=now)
-        waits |= said == ""
-        if said == UNREAD:
+        outcome = _store_follow(store, miner, scans, by=by, now=now)
+        waits |= outcome == ""
+        if outcome == UNREAD:
             unread.append(store.name)
     facts = {"scans": scans, "unread": unread, "unplaced": left, "updated_at": now}
     if waits:
@@ -86,7 +86,7 @@ def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, by: Prin
         return UNREAD
     mine = store.findings.filter(kind=FindingKind.ELSEWHERE, sector__miner=miner)
     if next_ones := adoptable_findings_list(mine.filter(sector__store=""), now=now):
-        # Refused while its host is told of as many as it may be: the next head asks again.
+        # Refused while the host's queue of orders is full: the next head tries again.
         with suppress(StoreRefused):
             findings_adopt(store, uuids=[str(one.uuid) for one in next_ones], now=now, by=by)
         return ""

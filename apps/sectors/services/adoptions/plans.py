@@ -45,24 +45,24 @@ class AdoptionPlan:
     """Of those that were named, which do not live on the chain."""
 
 
-def adoption_plan(miner: Miner, *, wanted: BitField | None, work: SealingContext) -> AdoptionPlan:
-    """Compare the chain's live sectors of a miner with its rows; only `wanted` ones if any are named.
+def adoption_plan(miner: Miner, *, numbers: BitField | None, work: SealingContext) -> AdoptionPlan:
+    """Compare the chain's live sectors of a miner with its rows; only with those of `numbers` if it is given.
 
     Raises NodeRefused, NodeUnavailable.
     """
     live = live_field(work.client, miner.address, work.network.proving.deadlines, work.head.key)
     known = numbers_in_use(miner)
-    if wanted is None:
+    if numbers is None:
         return AdoptionPlan(numbers=live - known, listed=0, absent=EMPTY)
     return AdoptionPlan(
-        numbers=(live & wanted) - known, listed=len(wanted & known), absent=(wanted - live) - known
+        numbers=(live & numbers) - known, listed=len(numbers & known), absent=(numbers - live) - known
     )
 
 
 def adoption_begin(
-    miner: Miner, *, wanted: BitField | None, work: SealingContext, by: Principal
+    miner: Miner, *, numbers: BitField | None, work: SealingContext, by: Principal
 ) -> SectorAdoption:
-    """Order the adoption of all sectors without a row, or of the `wanted` ones; asked again it is the same.
+    """Order the adoption of all sectors without a row, or of those of `numbers`; repeated it is the same.
 
     Raises NotAllowed, MinerNotReady, AdoptionRefused, NodeRefused, NodeUnavailable.
     """
@@ -73,7 +73,7 @@ def adoption_begin(
             gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
         )
     read_back_require(miner)
-    plan = adoption_plan(miner, wanted=wanted, work=work)
+    plan = adoption_plan(miner, numbers=numbers, work=work)
     with transaction.atomic():
         locked = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
         if locked.tenant_id != miner.tenant_id:

@@ -85,24 +85,24 @@ def _portion_write(
 ) -> bool:
     """Write the rows of a portion in one step; returns whether the adoption is still to go on."""
     work = claims.work
-    for number, there in found.items():
-        if there.verified_weight:
-            claims.of(number)  # asked for before the transaction
+    for number, onchain in found.items():
+        if onchain.verified_weight:
+            claims.of(number)  # read before the transaction, which would wait for the node
     with transaction.atomic():
         # Whoever transfers the miner waits, and whoever allocates numbers.
         miner = Miner.objects.select_for_update(no_key=True).get(pk=row.miner_id)
-        fresh = SectorAdoption.objects.select_for_update().get(pk=row.pk)
-        if fresh.state != AdoptionState.ROWS:
+        current = SectorAdoption.objects.select_for_update().get(pk=row.pk)
+        if current.state != AdoptionState.ROWS:
             row.refresh_from_db(fields=["state"])
             return False
         SectorNumbers.objects.get_or_create(miner=miner, defaults=counter_defaults_make(miner))
         SectorNumbers.objects.select_for_update().get(miner=miner)
         known = numbers_known(miner, list(found))
-        new = {number: there for number, there in found.items() if number not in known}
+        new = {number: onchain for number, onchain in found.items() if number not in known}
         where = places.of(bitfield_of(new))
         facts = [
-            _facts(miner, number, there, place=where.get(number), places=places, claims=claims)
-            for number, there in sorted(new.items())
+            _facts(miner, number, onchain, place=where.get(number), places=places, claims=claims)
+            for number, onchain in sorted(new.items())
         ]
         count = proven_create(miner, facts=facts, now=work.now, note=NOTE, actor=row.actor)
         SectorAdoption.objects.filter(pk=row.pk).update(
@@ -120,7 +120,7 @@ def _portion_write(
 def _facts(
     miner: Miner,
     number: int,
-    there: OnSector,
+    onchain: OnSector,
     *,
     place: tuple[int, int] | None,
     places: Places,
@@ -132,19 +132,19 @@ def _facts(
     facts: dict[str, Any] = {
         "number": number,
         "without_pledge": True,
-        "seal_proof": there.seal_proof or miner.seal_proof,
-        "comm_r": cid_to_commr(cid_parse(there.sealed_cid)),
-        "key_comm_r": cid_to_commr(cid_parse(there.key_cid)) if there.key_cid else None,
-        "activation": there.activation,
-        "expiration": there.expiration,
-        "initial_pledge": there.initial_pledge,
+        "seal_proof": onchain.seal_proof or miner.seal_proof,
+        "comm_r": cid_to_commr(cid_parse(onchain.sealed_cid)),
+        "key_comm_r": cid_to_commr(cid_parse(onchain.key_cid)) if onchain.key_cid else None,
+        "activation": onchain.activation,
+        "expiration": onchain.expiration,
+        "initial_pledge": onchain.initial_pledge,
         "deadline": deadline,
         "partition": partition,
         "active": is_active,
         "active_since": now if is_active else None,
     }
     complete = (
-        [one for one in claims.of(number) if one.size == miner.sector_size] if there.verified_weight else []
+        [one for one in claims.of(number) if one.size == miner.sector_size] if onchain.verified_weight else []
     )
     return facts | (_data(miner, number, complete[0], claims.work) if len(complete) == 1 else {})
 
@@ -166,10 +166,10 @@ def _data(miner: Miner, number: int, claim: Claim, work: SealingContext) -> dict
 @transaction.atomic
 def _rows_end(row: SectorAdoption, work: SealingContext) -> bool:
     """Note that every row is written; returns whether it was still to be noted."""
-    fresh = SectorAdoption.objects.select_for_update().get(pk=row.pk)
-    if fresh.state == AdoptionState.ROWS:
-        absent = fresh.total - fresh.written
-        advance(fresh, "WRITE", absent=absent, updated_at=work.now)
+    current = SectorAdoption.objects.select_for_update().get(pk=row.pk)
+    if current.state == AdoptionState.ROWS:
+        absent = current.total - current.written
+        advance(current, "WRITE", absent=absent, updated_at=work.now)
         # What the deadlines had meanwhile is compared with the new rows at the next head.
         ActiveSectors.objects.filter(miner_id=row.miner_id).update(compared_height=None)
         publish(Change("miner", row.miner_id, row.miner.tenant_id))

@@ -64,10 +64,10 @@ def aggregates_collect(miner: Miner, *, due: Sequence[Sector]) -> dict[int, tupl
     """
     found: dict[int, tuple[list[Sector], str]] = {}
     for row in CommitAggregate.objects.filter(miner=miner, is_over=False).order_by("pk"):
-        wanted = set(row.sectors)
-        held = [sector for sector in due if sector.pk in wanted]
-        if held and len(held) == len(wanted):
-            found[held[0].seal_proof] = held, row.reason
+        expected = set(row.sectors)
+        waiting = [sector for sector in due if sector.pk in expected]
+        if waiting and len(waiting) == len(expected):
+            found[waiting[0].seal_proof] = waiting, row.reason
         else:
             aggregate_end(
                 miner, seal_proof=row.seal_proof, why=gettext("one of its sectors is no longer waiting")
@@ -126,7 +126,7 @@ def aggregate_end(miner: Miner, *, seal_proof: int, why: str) -> None:
             if job.state in (JobState.READY, JobState.LEASED):
                 advance(job, "FAIL", error=why, worker=None, lease_until=None)
                 publish(Change("job", job.pk, miner.tenant_id))
-            # the proofs stand in the sectors' own rows
+            # the sectors' own rows have the proofs
             Job.objects.filter(pk=job.pk).update(inputs={}, proof=None)
             CommitAggregate.objects.filter(pk=row.pk).update(is_over=True)
 

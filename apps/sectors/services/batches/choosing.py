@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.sectors.models import Sector
-from apps.sectors.services.batches.asks import REQUESTED
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
+from apps.sectors.services.batches.requests import REQUESTED
 from apps.sectors.services.sealing.placements import sector_start_epochs_read
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.filecoin.noninteractive import MAX_SECTORS
@@ -28,11 +28,11 @@ BEFORE_TICKET: Final = tuple(takewhile(lambda state: state != SectorState.TICKET
 
 
 def batch_choose(
-    sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext, asked: int = -1
+    sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext, requested_height: int = -1
 ) -> tuple[list[Sector], str]:
     """Choose the sectors that go now, and say why; none if the batch shall wait.
 
-    What has waited since the head `asked` goes whatever the base fee is.
+    What has waited since `requested_height` or longer goes whatever the base fee is.
     """
     if not sectors:
         return [], ""
@@ -48,7 +48,7 @@ def batch_choose(
     wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
     if soon or _is_due(first, kind=kind, work=work):
         return first, "deadline"
-    if oldest <= asked:
+    if oldest <= requested_height:
         return first, REQUESTED
     if policy.is_held(kind.kind, int(work.head.base_fee)):
         return [], ""

@@ -26,7 +26,6 @@ from apps.sectors.proof_forms import can_prove
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
-from apps.sectors.services.batches.asks import requested_height_read
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import (
     COMMIT,
@@ -53,6 +52,7 @@ from apps.sectors.services.batches.miner_funds import (
     funds_describe,
 )
 from apps.sectors.services.batches.noninteractive import noninteractive_form_make
+from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
     sector_console_step,
@@ -89,13 +89,13 @@ def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator
             own = replace(work, policy=batch_policy(miner, work.policy))
             _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
-            held = aggregates_collect(miner, due=due) if kind is COMMIT else {}
+            aggregated = aggregates_collect(miner, due=due) if kind is COMMIT else {}
             for alike in _by_proof(due, kind=kind):
                 # one batch of a proof type at a time: an aggregate holds its place
-                chosen, reason = held.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
+                chosen, reason = aggregated.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
                 if not chosen:
                     chosen, reason = batch_choose(
-                        alike, kind=kind, work=own, asked=requested_height_read(miner)
+                        alike, kind=kind, work=own, requested_height=requested_height_read(miner)
                     )
                 chosen = landed_reconcile(
                     miner, sectors=chosen, client=work.client, key=work.head.key, now=work.now
@@ -106,7 +106,7 @@ def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator
 
 def _by_proof(sectors: Sequence[Sector], *, kind: BatchRules) -> list[list[Sector]]:
     """Return the sectors that may share a message: commits of one proof type, as their proof is one."""
-    if kind is PRE_COMMIT:  # those without are about to go on
+    if kind is PRE_COMMIT:  # sectors without one are about to advance
         return [[sector for sector in sectors if sector.is_interactive]]
     types = dict.fromkeys(sector.seal_proof for sector in sectors)
     return [[sector for sector in sectors if sector.seal_proof == one] for one in types]
@@ -195,8 +195,8 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
     for sector in Sector.objects.select_related("miner", "final_proof").filter(
         pk__in=[sector.pk for sector in sectors]
     ):
-        there = found[sector.number]
-        if there is None:  # the watch of pre-commits sets the sector back, or finds it proven
+        onchain = found[sector.number]
+        if onchain is None:  # the watch of pre-commits sets the sector back, or finds it proven
             continue
         if sector.final_proof.seed_epoch != sector.seed_epoch:
             sector_console_step(
@@ -209,7 +209,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
         value = 0
         if work.policy.send_funds:
             value = pledge_value_compute(
-                sector.sector_size, deposit=there.deposit, expiration=expiration, work=work
+                sector.sector_size, deposit=onchain.deposit, expiration=expiration, work=work
             )
         proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
         parts.append(BatchEntry(sector=sector, value=value, proof=proof, pieces=pieces))
@@ -232,17 +232,17 @@ def _write(
     name = uuid.uuid4()
     with transaction.atomic():
         balance_lock(miner, work=work)
-        kept: list[tuple[BatchEntry, Sector]] = []
+        unchanged: list[tuple[BatchEntry, Sector]] = []
         locked = []
-        for part in sorted(form.parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
-            job, fresh = job_lock(part.sector.pk)
-            is_same = fresh.comm_r == part.sector.comm_r  # a damocles-worker may have submitted another
-            if fresh.state == kind.waits_in and fresh.paused_at is None and is_same:
-                kept.append((part, fresh))
+        for part in sorted(form.parts, key=lambda one: one.sector.pk):  # all lock in one order: no deadlock
+            job, current = job_lock(part.sector.pk)
+            is_same = current.comm_r == part.sector.comm_r  # a damocles-worker may have submitted another
+            if current.state == kind.waits_in and current.paused_at is None and is_same:
+                unchanged.append((part, current))
                 locked.append(job)
-        if not kept or (form.aggregate and len(kept) != len(form.parts)):
+        if not unchanged or (form.aggregate and len(unchanged) != len(form.parts)):
             return False
-        chosen = [part for part, _ in kept]
+        chosen = [part for part, _ in unchanged]
         needed = sum(part.value for part in chosen)
         own = balance_take(miner, needed=needed, work=work)
         batch = Batch.objects.create(
@@ -264,7 +264,7 @@ def _write(
             aggregate_end(miner, seal_proof=chosen[0].sector.seal_proof, why=gettext("its batch was created"))
         reference: dict[str, Any] = {kind.column: batch}
         note = "; ".join(filter(None, (form.text, funds_describe(value=needed - own, from_balance=own))))
-        for (_, sector), job in zip(kept, locked, strict=True):
+        for (_, sector), job in zip(unchanged, locked, strict=True):
             sector_step(
                 sector, event=kind.send, job=job, now=work.now, actor="console", note=note, **reference
             )

@@ -129,11 +129,11 @@ def pledge_value_compute(sector_size: int, *, deposit: int, expiration: int, wor
 
 def batch_entries_fit(parts: list[BatchEntry], *, policy: SealingPolicy) -> list[BatchEntry]:
     """Return as many as one message holds with a proof each; the others go with the next."""
-    kept: list[BatchEntry] = []
+    fitting: list[BatchEntry] = []
     total = 0
     for part in parts:
         total += len(part.proof)
-        if kept and total > policy.commit_batch_bytes:
+        if fitting and total > policy.commit_batch_bytes:
             break
-        kept.append(part)
-    return kept
+        fitting.append(part)
+    return fitting

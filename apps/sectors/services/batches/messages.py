@@ -127,9 +127,9 @@ def batches_watch(work: SealingContext) -> None:
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & again
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
-    there = [batch for batch in rows if batch.message_id in messages]
+    known = [batch for batch in rows if batch.message_id in messages]
     for_each_isolated(
-        there, lambda batch: _follow(batch, messages[batch.message_id], work), event="batch_not_followed"
+        known, lambda batch: _follow(batch, messages[batch.message_id], work), event="batch_not_followed"
     )
     stranded_reconcile(client=work.client, key=work.head.key, now=work.now)
 
@@ -182,7 +182,7 @@ def _withdraw(batch: Batch, message: Message, work: SealingContext) -> None:
     """End a batch whose message carries too little now: its sectors go with another that carries more."""
     try:
         message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
-    except Conflict:  # it got a nonce this moment: the chain decides
+    except Conflict:  # the message got a nonce this moment: the chain decides
         return
     batch_fail(batch, error=BALANCE_SHORT, exit_code=None, work=work)
 
@@ -238,14 +238,14 @@ def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: Sealin
     attempts = sector.attempts + 1
     if not sector_console_step(sector, event=kind.fail, now=work.now, note=error):
         return
-    fresh = Sector.objects.select_related("miner").get(pk=sector.pk)
-    fresh.attempts = attempts - 1
+    current = Sector.objects.select_related("miner").get(pk=sector.pk)
+    current.attempts = attempts - 1
     Sector.objects.filter(pk=sector.pk).update(attempts=attempts - 1)
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
-    if attempts >= work.policy.retries(fresh.step).attempts_max:
-        sector_console_fail(fresh, error=error, level=Level.PERMANENT, now=work.now)
+    if attempts >= work.policy.retries(current.step).attempts_max:
+        sector_console_fail(current, error=error, level=Level.PERMANENT, now=work.now)
     else:
-        sectors_requeue([fresh], error=error, work=work)
+        sectors_requeue([current], error=error, work=work)
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:

@@ -46,8 +46,8 @@ def balance_free(miner: Miner, *, available: int, height: int) -> int:
     since = Q(state=BatchState.LANDED, landed_height__gte=height)
     rows = Batch.objects.filter(since | Q(state__in=[BatchState.CLOSED, BatchState.SENT]), miner=miner)
     landed = updates.filter(state=SnapState.UPDATE_LANDED, landed_height__gte=height)
-    taken = [one.aggregate(sum=Sum("from_balance"))["sum"] or 0 for one in (rows, coming, landed)]
-    return max(available - int(sum(taken)), 0)
+    reserved = [one.aggregate(sum=Sum("from_balance"))["sum"] or 0 for one in (rows, coming, landed)]
+    return max(available - int(sum(reserved)), 0)
 
 
 def is_balance_short(miner: Miner, *, own: int, work: SealingContext) -> bool:

@@ -65,8 +65,8 @@ def noninteractive_form_make(
         small = batch_entries_fit(
             [replace(one.parts[0], proof=one.aggregate) for one in good], policy=work.policy
         )
-        kept = {part.sector.pk for part in small}
-        parts = [part for part in parts if part.sector.pk in kept]
+        fitting = {part.sector.pk for part in small}
+        parts = [part for part in parts if part.sector.pk in fitting]
         return _contained(replace(form, parts=parts)) if parts else None
     made = aggregate_make(
         miner,
@@ -139,7 +139,7 @@ def _deadline_choose(miner: Miner, work: SealingContext) -> int | None:
     deadlines = work.network.proving.deadlines
     proven = Sector.objects.filter(miner=miner, deadline__isnull=False)
     proven = proven.exclude(state__in=FINAL_STATES - {SectorState.PROVING})
-    held = dict(proven.order_by().values_list("deadline").annotate(Count("pk")))
+    sectors_by_deadline = dict(proven.order_by().values_list("deadline").annotate(Count("pk")))
     ahead = [
         (current.index + by) % deadlines for by in range(min(DEADLINES_AHEAD, deadlines // 2), deadlines)
     ]
@@ -149,4 +149,4 @@ def _deadline_choose(miner: Miner, work: SealingContext) -> int | None:
         if last_mutable_epoch_compute(current, index=at, height=work.head.height) is not None
     ]
     complete = max(miner.partition_sectors, 1)
-    return min(free, key=lambda at: held.get(at, 0) // complete, default=None)
+    return min(free, key=lambda at: sectors_by_deadline.get(at, 0) // complete, default=None)

@@ -37,10 +37,10 @@ def claims_ending_follow(work: SealingContext) -> int:
 
     Only miners whose power is more than their bytes have verified data, or had when they were read last.
     """
-    fresh = ClaimsEnding.objects.filter(due_at__gt=work.now).values("miner")
+    not_due = ClaimsEnding.objects.filter(due_at__gt=work.now).values("miner")
     known = ClaimsEnding.objects.filter(count__gt=0).values("miner")
     rows = Miner.objects.filter(Q(qa_power__gt=F("raw_power")) | Q(pk__in=known), state=MinerState.ACTIVE)
-    due = list(rows.exclude(pk__in=fresh).order_by("pk")[:AT_ONCE])
+    due = list(rows.exclude(pk__in=not_due).order_by("pk")[:AT_ONCE])
     for_each_isolated(due, lambda miner: _read(miner, work=work), event="claims_not_read")
     return len(due)
 

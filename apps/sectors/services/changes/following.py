@@ -49,9 +49,9 @@ def changes_follow(batches: QuerySet[Batch], *, work: SealingContext) -> None:
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=missing) | given_up
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
-    there = [batch for batch in rows if batch.message_id in messages]
+    known = [batch for batch in rows if batch.message_id in messages]
     for_each_isolated(
-        there, lambda batch: _follow(batch, messages[batch.message_id], work), event="change_not_followed"
+        known, lambda batch: _follow(batch, messages[batch.message_id], work), event="change_not_followed"
     )
 
 
@@ -108,9 +108,9 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
     size = batch.miner.sector_size
     live = live_sectors_read(work.client, batch.miner.address, numbers, size=size, key=work.head.key)
     for change in changes:
-        there = live.get(change.sector.number)
-        is_extended = there is not None and there.expiration == change.expiration
-        if there is None if change.kind == ChangeKind.TERMINATE else is_extended:
+        onchain = live.get(change.sector.number)
+        is_extended = onchain is not None and onchain.expiration == change.expiration
+        if onchain is None if change.kind == ChangeKind.TERMINATE else is_extended:
             change_step(change, event=ChangeEvent.LAND, now=work.now, error="", exit_code=0)
         else:
             error = gettext("the message landed, but the sector is unchanged on chain")

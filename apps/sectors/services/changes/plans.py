@@ -100,11 +100,11 @@ def changes_plan(
     in_progress = dict(
         SectorChange.objects.filter(sector__in=sectors, state__in=OPEN_CHANGES).values_list("sector", "kind")
     )
-    for miner, theirs in sectors_group_by_miner(sectors).items():
-        known = [one for one in theirs if one.state == SectorState.PROVING and one.pk not in in_progress]
+    for miner, group in sectors_group_by_miner(sectors).items():
+        known = [one for one in group if one.state == SectorState.PROVING and one.pk not in in_progress]
         plan.sectors += [
             SectorPrice(sector=one, refusal=_state_refusal(one, in_progress.get(one.pk)))
-            for one in theirs
+            for one in group
             if one not in known
         ]
         if miner.state != MinerState.ACTIVE or not known:

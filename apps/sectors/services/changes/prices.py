@@ -75,7 +75,7 @@ def changes_price(
     return _extensions(miner, sectors, request, client=client, head=head, network=network)
 
 
-GONE: Final = "it has already ended on chain"
+ENDED_ON_CHAIN: Final = "it has already ended on chain"
 
 
 def _terminations(
@@ -91,14 +91,14 @@ def _terminations(
     live = _live(miner, sectors, client=client, head=head)
     windows = Windows.read(client, miner.address, key=head.key, height=head.height)
     return [
-        SectorPrice(sector=one, refusal=GONE)
-        if (there := live.get(one.number)) is None
+        SectorPrice(sector=one, refusal=ENDED_ON_CHAIN)
+        if (onchain := live.get(one.number)) is None
         else SectorPrice(
             sector=one,
-            live=there,
-            fee=there.fee(reward, height=head.height),
-            pledge=there.pledge,
-            sends_at=windows.opens_at(there.deadline, margin=LANDING_MARGIN),
+            live=onchain,
+            fee=onchain.fee(reward, height=head.height),
+            pledge=onchain.pledge,
+            sends_at=windows.opens_at(onchain.deadline, margin=LANDING_MARGIN),
         )
         for one in sectors
     ]
@@ -114,23 +114,23 @@ def _extensions(
     network: Network,
 ) -> list[SectorPrice]:
     live = _live(miner, sectors, client=client, head=head)
-    has_claims = any(there.verified_weight for there in live.values())
+    has_claims = any(onchain.verified_weight for onchain in live.values())
     claims = claims_read(client, miner.address, key=head.key) if has_claims else {}
     circulating = circulating_read(client, key=head.key)
     found = []
     for one in sectors:
-        there = live.get(one.number)
-        if there is None:
-            found.append(SectorPrice(sector=one, refusal=GONE))
+        onchain = live.get(one.number)
+        if onchain is None:
+            found.append(SectorPrice(sector=one, refusal=ENDED_ON_CHAIN))
             continue
-        mine = claims.get(one.number, ()) if there.verified_weight else ()
-        wanted = request.expiration
-        if wanted is None:
-            wanted = longest(there, claims=mine, now=head.height, network=network)
+        mine = claims.get(one.number, ()) if onchain.verified_weight else ()
+        expiration = request.expiration
+        if expiration is None:
+            expiration = longest(onchain, claims=mine, now=head.height, network=network)
         try:
             after = extended(
-                there,
-                wanted,
+                onchain,
+                expiration,
                 claims=mine,
                 drops=request.drops_claims,
                 now=head.height,
@@ -138,9 +138,9 @@ def _extensions(
                 network=network,
             )
         except BadExpiration as refusal:
-            found.append(SectorPrice(sector=one, live=there, refusal=str(refusal)))
+            found.append(SectorPrice(sector=one, live=onchain, refusal=str(refusal)))
         else:
-            found.append(SectorPrice(sector=one, live=there, after=after, sends_at=head.height))
+            found.append(SectorPrice(sector=one, live=onchain, after=after, sends_at=head.height))
     return found
 
 

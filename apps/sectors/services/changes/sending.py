@@ -17,8 +17,8 @@ from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.asks import requested_height_read
 from apps.sectors.services.batches.context import RETRYABLE_EXITS
+from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.changes.messages import (
     MESSAGE_KINDS,
     METHODS,
@@ -26,7 +26,7 @@ from apps.sectors.services.changes.messages import (
     batch_max_read,
     change_params_encode,
 )
-from apps.sectors.services.changes.prices import GONE, ChangeRequest, changes_price
+from apps.sectors.services.changes.prices import ENDED_ON_CHAIN, ChangeRequest, changes_price
 from apps.sectors.services.changes.push import change_batch_push
 from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
@@ -91,7 +91,9 @@ def _sendable(
     """Return the changes that may be sent now; those that the chain has, or can never do, end here."""
     ready = []
     for change, price in _priced(miner, kind, changes, work):
-        is_done = price.refusal == GONE if kind is ChangeKind.TERMINATE else _is_extended(change, price)
+        is_done = (
+            price.refusal == ENDED_ON_CHAIN if kind is ChangeKind.TERMINATE else _is_extended(change, price)
+        )
         if is_done:
             change_step(change, event=ChangeEvent.LAND, now=work.now, note=ON_CHAIN_ALREADY)
         elif price.refusal:
@@ -110,20 +112,20 @@ def _priced(
 ) -> list[tuple[SectorChange, SectorPrice]]:
     """Return what each change does at this head."""
     found = []
-    by_wish: dict[tuple[int | None, bool], list[SectorChange]] = {}
+    by_request: dict[tuple[int | None, bool], list[SectorChange]] = {}
     for change in changes:
-        by_wish.setdefault((change.expiration, change.drops_claims), []).append(change)
-    for (expiration, drops), theirs in by_wish.items():
+        by_request.setdefault((change.expiration, change.drops_claims), []).append(change)
+    for (expiration, drops), group in by_request.items():
         request = ChangeRequest(kind=kind, expiration=expiration, drops_claims=drops)
         prices = changes_price(
             miner,
-            sectors=[change.sector for change in theirs],
+            sectors=[change.sector for change in group],
             request=request,
             client=work.client,
             head=work.head,
             network=work.network,
         )
-        found += list(zip(theirs, prices, strict=True))
+        found += list(zip(group, prices, strict=True))
     return found
 
 
@@ -156,7 +158,7 @@ def _accepted(
     for one, (code, error) in zip(ready, tried([[one] for one in ready]), strict=True):
         if code == 0:
             good.append(one)
-        elif code in RETRYABLE_EXITS:  # the sender or the node: tried again with the next head
+        elif code in RETRYABLE_EXITS:  # sender or node failed: the next head tries again
             SectorChange.objects.filter(pk=one[0].pk).update(error=error, updated_at=work.now)
         else:
             note = gettext("the chain would refuse it: {error}").format(error=error)
@@ -184,7 +186,7 @@ def _write(
             method=METHODS[kind],
             params=change_params_encode(kind, prices=[price for _, price in part]),
         )
-        ordered = sorted(part, key=lambda one: one[0].sector_id)  # one order for all: no deadlock
+        ordered = sorted(part, key=lambda one: one[0].sector_id)  # all lock in one order: no deadlock
         moved = [
             change_step(one, event=ChangeEvent.SEND, now=work.now, batch=batch, error="")
             for one, _ in ordered

@@ -84,11 +84,11 @@ def _change_write(
 ) -> SectorChange | None:
     """Write one sector's change; None if the sector has moved or has another one by now."""
     request = plan.request
-    job, fresh = job_lock(price.sector.pk)
-    if fresh.state != SectorState.PROVING or fresh.changes.filter(state__in=OPEN_CHANGES).exists():
+    job, current = job_lock(price.sector.pk)
+    if current.state != SectorState.PROVING or current.changes.filter(state__in=OPEN_CHANGES).exists():
         return None
     change = SectorChange.objects.create(
-        sector=fresh,
+        sector=current,
         kind=request.kind,
         state=change_state(request.kind, "QUEUED"),
         expiration=None if price.after is None else price.after.expiration,
@@ -100,7 +100,7 @@ def _change_write(
         reason=request.reason,
     )
     _note(change, REQUEST, job=job, at=now, actor=by.actor, note=request.reason)
-    publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+    publish(Change("sector", str(current.uuid), current.miner.tenant_id))
     return change
 
 
@@ -108,8 +108,8 @@ def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Princi
     """Write one line for each miner."""
     request, written = plan.request, {change.sector_id for change in made}
     prices = {price.sector: price for price in plan.accepted if price.sector.pk in written}
-    for miner, theirs in sectors_group_by_miner(prices).items():
-        mine = [prices[sector] for sector in theirs]
+    for miner, group in sectors_group_by_miner(prices).items():
+        mine = [prices[sector] for sector in group]
         after: dict[str, Any] = {"sectors": sorted(one.sector.number for one in mine)}
         if request.kind is ChangeKind.TERMINATE:
             after["fee"] = fil_format(sum(one.fee for one in mine))
@@ -130,8 +130,8 @@ def change_recover(
 
     One that the backup has as waiting is this one, or was cancelled before this one was asked for.
     """
-    job, fresh = job_lock(sector.pk)
-    waits = fresh.changes.filter(state__in=OPEN_CHANGES).first()
+    job, current = job_lock(sector.pk)
+    waits = current.changes.filter(state__in=OPEN_CHANGES).first()
     if waits is not None and waits.kind == kind:
         if waits.state in QUEUED:
             change_step(waits, event=ChangeEvent.SEND, now=now, note=note, batch=batch, expiration=expiration)
@@ -141,12 +141,12 @@ def change_recover(
             return  # its message settles it, and the chain is compared
         change_step(waits, event=ChangeEvent.CANCEL, now=now, note=note)
     change = SectorChange.objects.create(
-        sector=fresh,
+        sector=current,
         kind=kind,
         state=change_state(kind, "SENT"),
         batch=batch,
         expiration=expiration,
-        old_expiration=fresh.expiration,
+        old_expiration=current.expiration,
         queued_height=batch.closed_height,
         actor="console",
         reason=note,
@@ -163,14 +163,14 @@ def change_step(
     """
     with transaction.atomic():
         job, sector = job_lock(change.sector_id)
-        fresh = SectorChange.objects.select_for_update().get(pk=change.pk)
-        if fresh.state != change.state or event not in SectorChange.TRANSITIONS[fresh.state]:
+        current = SectorChange.objects.select_for_update().get(pk=change.pk)
+        if current.state != change.state or event not in SectorChange.TRANSITIONS[current.state]:
             return False
-        advance(fresh, event, updated_at=now, **data)
-        is_end = fresh.kind == ChangeKind.TERMINATE and event in (ChangeEvent.LAND, ChangeEvent.REVERT)
+        advance(current, event, updated_at=now, **data)
+        is_end = current.kind == ChangeKind.TERMINATE and event in (ChangeEvent.LAND, ChangeEvent.REVERT)
         if not is_end:
-            _note(fresh, event, job=job, at=now, actor=actor or "console", note=note)
-        _sector_follow(fresh, sector, event, job=job, now=now, note=note)
+            _note(current, event, job=job, at=now, actor=actor or "console", note=note)
+        _sector_follow(current, sector, event, job=job, now=now, note=note)
         publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
     return True
 

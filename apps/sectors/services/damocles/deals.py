@@ -35,27 +35,27 @@ def deals_list(sector: Sector) -> list[PlacedPiece]:
     return pieces_placed(sector.pieces, placed) if has_data(sector) else []
 
 
-def deals_note(job: Job, *, told: DamoclesSector, now: datetime) -> None:
+def deals_note(job: Job, *, record: DamoclesSector, now: datetime) -> None:
     """Note that a worker was told the pieces of its sector: it takes clients' data."""
-    told.deals_at = told.deals_at or now
-    told.save(update_fields=["deals_at"])
+    record.deals_at = record.deals_at or now
+    record.save(update_fields=["deals_at"])
     worker = job.sticky_worker
     if worker is not None and worker.refuses_data:
         Worker.objects.filter(pk=worker.pk).update(refuses_data=False)
 
 
-def is_sealing_zeros(sector: Sector, *, told: DamoclesSector, step: str) -> bool:
+def is_sealing_zeros(sector: Sector, *, record: DamoclesSector, step: str) -> bool:
     """Return whether a worker goes on with a sector of clients' data without having asked for its pieces."""
-    is_bare = sector.state == SectorState.ALLOCATED and told.deals_at is None
+    is_bare = sector.state == SectorState.ALLOCATED and record.deals_at is None
     return is_bare and step not in BEFORE_PIECES and has_data(sector)
 
 
-def deals_refuse(sector: Sector, *, job: Job, told: DamoclesSector, now: datetime) -> str:
+def deals_refuse(sector: Sector, *, job: Job, record: DamoclesSector, now: datetime) -> str:
     """Release a sector from a worker that takes no data, for another host; returns why."""
     worker = job.sticky_worker or job.worker
     if worker is not None:
         Worker.objects.filter(pk=worker.pk).update(refuses_data=True)
-    told.delete()
+    record.delete()
     job.sticky_worker = None
     job.save(update_fields=["sticky_worker"])
     if job.state == JobState.LEASED:

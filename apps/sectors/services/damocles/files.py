@@ -27,8 +27,8 @@ from poolsite.wire.jobs import JobKind
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.models import DamoclesTold, Sector
-    from apps.sectors.services.damocles.held import LockedSector
+    from apps.sectors.models import DamoclesRecord, Sector
+    from apps.sectors.services.damocles.sector_locks import LockedSector
 
 CHECK_OFFER_S: Final = 600
 """A look that no prover has taken in this time is offered anew, to those that are there then."""
@@ -46,7 +46,7 @@ class StoredFiles:
     comm_r: bytes
 
 
-def files_check_start(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> None:
+def files_check_start(record: DamoclesRecord, *, stored: StoredFiles, now: datetime) -> None:
     """Have the provers of a store look at a sector's files there; of another store nothing is known yet."""
     sector = stored.sector
     store = Store.objects.filter(tenant_id=sector.tenant_id, name=stored.store).first()
@@ -59,8 +59,8 @@ def files_check_start(told: DamoclesTold, *, stored: StoredFiles, now: datetime)
         per_second=0,
         store="" if store is None else store.uid,
     )
-    files_check_end(told.look, now=now)
-    told.look = Job.objects.create(
+    files_check_end(record.look, now=now)
+    record.look = Job.objects.create(
         kind=JobKind.SECTOR_CHECK,
         state=JobState.READY,
         miner=sector.miner,
@@ -70,44 +70,44 @@ def files_check_start(told: DamoclesTold, *, stored: StoredFiles, now: datetime)
         lease_s=CHECK_LEASE_S,
         offered_to=[worker.pk for worker in provers],
     )
-    told.looked_at = None
-    told.save()
+    record.looked_at = None
+    record.save()
 
 
-def files_check_end(look: Job | None, *, now: datetime) -> None:
+def files_check_end(check: Job | None, *, now: datetime) -> None:
     """End a look whose answer is of no use any more."""
-    if look is None or look.state not in (JobState.READY, JobState.LEASED):
+    if check is None or check.state not in (JobState.READY, JobState.LEASED):
         return
-    with suppress(LostRace):  # it was ended this moment, which is as good
+    with suppress(LostRace):  # the check was ended this moment, which is as good
         advance(
-            look, "FAIL", worker=None, lease_until=None, error=gettext("no longer needed"), updated_at=now
+            check, "FAIL", worker=None, lease_until=None, error=gettext("no longer needed"), updated_at=now
         )
 
 
-def files_check_read(told: DamoclesTold, *, stored: StoredFiles, now: datetime) -> str | None:
+def files_check_read(record: DamoclesRecord, *, stored: StoredFiles, now: datetime) -> str | None:
     """Return what a prover found wrong with files, empty if nothing, None if none has looked yet.
 
     One that nobody took in time is begun anew, as is the next one after files that were bad.
     """
-    check = told.look
+    check = record.look
     is_lapsed = check is not None and check.state == JobState.READY and (check.expires_at or now) <= now
     if check is None or check.state == JobState.FAILED or is_lapsed:
-        files_check_start(told, stored=stored, now=now)
+        files_check_start(record, stored=stored, now=now)
         return None
     if check.state != JobState.DONE:
         return None
     reason = _bad(check, stored.sector)
     if reason:
-        told.look = None
+        record.look = None
     else:
-        told.looked_at = now
-    told.save()
+        record.looked_at = now
+    record.save()
     return reason
 
 
-def files_check_describe(told: DamoclesTold, *, store: str) -> str:
+def files_check_describe(record: DamoclesRecord, *, store: str) -> str:
     """Return who has seen the files, for a timeline."""
-    result = {} if told.look is None else told.look.result
+    result = {} if record.look is None else record.look.result
     return gettext("in store {store} by {worker}").format(
         store=store, worker=result.get("worker") or gettext("a prover")
     )
@@ -136,15 +136,15 @@ def files_wait(one: LockedSector) -> str:
     sector = one.sector
     if not sector.store:
         return gettext("it is not in a store yet: submit the location of its files first")
-    if one.told.looked_at is not None:
+    if one.record.looked_at is not None:
         return ""
     if sector.paused_at is not None:
         return sector.error
-    reason = files_check_read(one.told, stored=stored_files_read(sector), now=one.now)
+    reason = files_check_read(one.record, stored=stored_files_read(sector), now=one.now)
     if reason is None:
         return missing_check_describe(sector.store)
     if not reason:
-        one.note("FILES_SEEN", files_check_describe(one.told, store=sector.store))
+        one.note("FILES_SEEN", files_check_describe(one.record, store=sector.store))
         return ""
     error = BAD_FILES.format(store=sector.store) + reason
     one.note("FAIL", error, is_error=True)
@@ -153,11 +153,11 @@ def files_wait(one: LockedSector) -> str:
     return error
 
 
-def _bad(look: Job, sector: Sector) -> str:
+def _bad(check: Job, sector: Sector) -> str:
     """Return what a prover found wrong; empty if it found nothing."""
-    if sector.number not in map(int, look.result.get("faults", ())):
+    if sector.number not in map(int, check.result.get("faults", ())):
         return ""
-    reasons = {int(bad["number"]): str(bad["reason"]) for bad in look.result.get("bad", ())}
+    reasons = {int(bad["number"]): str(bad["reason"]) for bad in check.result.get("bad", ())}
     return reasons.get(sector.number) or gettext("they cannot be read")
 
 

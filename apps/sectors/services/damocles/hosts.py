@@ -123,7 +123,7 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
     """
     host = damocles_host_register(principal, name=ping.name, now=now)
     if host.retire_asked_at is not None:
-        retirement_lock(host, is_draining=True, is_busy=False)  # what was ordered is obeyed below
+        retirement_lock(host, is_draining=True, is_busy=False)  # the order is carried out below
     # Reports hold a job while its new event refers to this row: no lock on its key, or both wait for ever.
     worker = Worker.objects.select_for_update(no_key=True).get(pk=host.pk)
     worker.seen_at, worker.host = now, principal.source[:100]
@@ -143,7 +143,7 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
     if host.retire_asked_at is not None:
         worker_retire_if_drained(worker, is_busy=is_busy or _is_proving(worker), now=now)
     nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
-    nameless.filter(jobs=None, sticky_jobs=None, damocles_jobs=None).delete()  # it has its name now
+    nameless.filter(jobs=None, sticky_jobs=None, damocles_jobs=None).delete()  # the host has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
 
 
@@ -202,10 +202,10 @@ def _leases_renew(worker: Worker, *, busy: int | None, now: datetime) -> bool:
 
     A ping names no sector: one that no thread has any more, as its folder is lost, is not held for ever.
     """
-    theirs = Q(sector__damocles__begun_at__isnull=False) | Q(damocles__isnull=False)
-    held = Job.objects.filter(theirs, worker=worker, state=JobState.LEASED)
+    of_damocles = Q(sector__damocles__begun_at__isnull=False) | Q(damocles__isnull=False)
+    leased = Job.objects.filter(of_damocles, worker=worker, state=JobState.LEASED)
     named_at = Coalesce("damocles__named_at", "sector__damocles__named_at")
-    newest = held.order_by(named_at.desc(nulls_last=True), "pk")
+    newest = leased.order_by(named_at.desc(nulls_last=True), "pk")
     alive = list(newest.values_list("pk", flat=True)[:busy])
     for job in Job.objects.filter(pk__in=alive).select_for_update(of=("self",)).order_by("pk"):
         if job.state == JobState.LEASED and job.worker_id == worker.pk:

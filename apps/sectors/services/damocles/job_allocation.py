@@ -11,8 +11,8 @@ from django.db.models import Q
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, Sector
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register
-from apps.sectors.services.damocles.held_jobs import FIRST_STAGES
 from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_plan_note
+from apps.sectors.services.damocles.job_locks import FIRST_STAGES
 from apps.sectors.services.damocles.sectors import INTERACTIVE
 from apps.sectors.services.jobs.claim_rules import URGENCY
 from apps.sectors.services.jobs.claims import jobs_claim
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.sectors.services.damocles.sectors import Wanted
+    from apps.sectors.services.damocles.sectors import AllocateSpec
     from apps.users.principals import Principal
     from poolsite.wire.job_inputs import SealInputs
 
@@ -42,7 +42,7 @@ class AllocatedJob:
 
 
 def job_allocate(
-    principal: Principal, *, wanted: Wanted, kind: JobKind, now: datetime
+    principal: Principal, *, spec: AllocateSpec, kind: JobKind, now: datetime
 ) -> AllocatedJob | None:
     """Lease the most urgent waiting job of a kind to the worker that asks; None while there is none.
 
@@ -53,30 +53,30 @@ def job_allocate(
     if worker is None or must_register(worker):
         return None
     damocles_plan_note(worker, kind=kind, now=now)
-    for job, sector in _waiting(principal, wanted, kind=kind, now=now):
+    for job, sector in _waiting(principal, spec, kind=kind, now=now):
         offered = list(job.offered_to or [])
-        if worker.pk not in offered:  # before the claim, which locks roles before jobs
+        if worker.pk not in offered:  # updated before the claim, which locks roles before jobs
             same = Job.objects.filter(pk=job.pk, offered_to=offered, lease_token=job.lease_token)
             same.update(offered_to=[*offered, worker.pk])
-        if (given := _claim(job, sector, worker=worker, kind=kind, now=now)) is not None:
-            return given
+        if (allocated := _claim(job, sector, worker=worker, kind=kind, now=now)) is not None:
+            return allocated
     return None
 
 
 def _waiting(
-    principal: Principal, wanted: Wanted, *, kind: JobKind, now: datetime
+    principal: Principal, spec: AllocateSpec, *, kind: JobKind, now: datetime
 ) -> Iterator[tuple[Job, Sector]]:
     """Return the jobs that a worker may take, the most urgent first."""
     is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
     rows = Job.objects.filter(is_free, kind=kind, stage=FIRST_STAGES[kind], miner__tenant_id=principal.own_id)
-    for miners in filter(None, (wanted.miners, principal.miners)):
+    for miners in filter(None, (spec.miners, principal.miners)):
         rows = rows.filter(miner__actor_id__in=miners)
     started = damocles_jobs_in_hand().exclude(begun_at=None)
     jobs = list(rows.exclude(damocles__in=started).order_by(*URGENCY)[:CONSIDERED_MAX])
     sectors = Sector.objects.select_related("miner__tenant").exclude(ticket=None)
     sectors = sectors.filter(
         uuid__in=[job.inputs["sector"] for job in jobs],
-        seal_proof__in=set(INTERACTIVE).intersection(wanted.proof_types or INTERACTIVE),
+        seal_proof__in=set(INTERACTIVE).intersection(spec.proof_types or INTERACTIVE),
     )
     if kind != JobKind.REBUILD:
         sectors = sectors.exclude(store="")

@@ -8,8 +8,8 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.services.damocles.files import is_unseen
-from apps.sectors.services.damocles.held_jobs import LockedJob, damocles_job_lock
 from apps.sectors.services.damocles.hosts import damocles_host_register
+from apps.sectors.services.damocles.job_locks import LockedJob, damocles_job_lock
 from poolsite.wire.damocles import REBUILT_UNTIL
 from poolsite.wire.job_reports import TEXT_MAX, Level, StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import DamoclesJob, Worker
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.sectors.services.damocles.sectors import Reported
     from apps.users.principals import Principal
 
@@ -33,17 +33,17 @@ def job_report(
     """
     worker = damocles_host_register(principal, name=reported.instance, now=now)
     with damocles_job_lock(principal, name=name, now=now) as one:
-        if one.told.finished_at is not None:
+        if one.record.finished_at is not None:
             return True, "" if one.is_accepted else one.loss
-        if one.loss or _is_anothers(one.told, worker, reported, source=principal.source):
-            return True, one.loss or gettext("{host} is doing it").format(host=one.told.worker)
-        one.told.worker = worker
-        one.told.location, one.told.step = reported.location[:500], reported.step[:40]
-        one.told.save()
+        if one.loss or _is_anothers(one.record, worker, reported, source=principal.source):
+            return True, one.loss or gettext("{host} is doing it").format(host=one.record.worker)
+        one.record.worker = worker
+        one.record.location, one.record.step = reported.location[:500], reported.step[:40]
+        one.record.save()
         if reported.failure_level:
             levels = (str(Level.TEMPORARY), str(Level.ABORT))
             is_paused = reported.failure_level.lower() not in levels
-            if is_paused or not is_unseen(reported.failure):  # every submission is too early once
+            if is_paused or not is_unseen(reported.failure):  # a first submission is always too early
                 error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
                 one.fail(error, is_paused=is_paused)
             return False, ""
@@ -56,11 +56,11 @@ def job_report(
     return False, ""
 
 
-def _is_anothers(told: DamoclesJob, worker: Worker, reported: Reported, *, source: str) -> bool:
+def _is_anothers(record: DamoclesJob, worker: Worker, reported: Reported, *, source: str) -> bool:
     """Return whether another thread has the job than the one that reports."""
-    if told.location:
-        return (told.worker_id, told.location) != (worker.pk, reported.location[:500])
-    return told.worker_id != worker.pk and told.worker.host != source[:100]
+    if record.location:
+        return (record.worker_id, record.location) != (worker.pk, reported.location[:500])
+    return record.worker_id != worker.pk and record.worker.host != source[:100]
 
 
 def _rebuild_follow(one: LockedJob, until: str) -> None:
@@ -75,7 +75,7 @@ def job_finish(principal: Principal, *, name: SectorName, now: datetime) -> None
     with damocles_job_lock(principal, name=name, now=now) as one:
         if not one.is_of_caller:
             return
-        if one.told.finished_at is None and not one.loss and not one.is_accepted:
+        if one.record.finished_at is None and not one.loss and not one.is_accepted:
             raise NotThatFar(
                 gettext("{name}: its output was not submitted, or no prover has checked it yet").format(
                     name=name
@@ -92,6 +92,6 @@ def job_abort(principal: Principal, *, name: SectorName, reason: str, now: datet
     with damocles_job_lock(principal, name=name, now=now) as one:
         if not one.is_of_caller:
             return
-        if one.told.finished_at is None and not one.loss and not one.is_accepted:
+        if one.record.finished_at is None and not one.loss and not one.is_accepted:
             one.give_up(reason[:500])
         one.end()

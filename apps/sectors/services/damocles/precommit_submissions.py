@@ -12,7 +12,11 @@ from apps.chain.selectors.network import network_current
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector
 from apps.sectors.params import comm_d_of
-from apps.sectors.services.damocles.held import LockedSector, damocles_sector_lock, damocles_sector_read
+from apps.sectors.services.damocles.sector_locks import (
+    LockedSector,
+    damocles_sector_lock,
+    damocles_sector_read,
+)
 from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from apps.sectors.states import ENDED_SECTORS
@@ -22,7 +26,7 @@ from poolsite.wire.pipeline import SectorState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.principals import Principal
 
 
@@ -73,15 +77,15 @@ def damocles_precommit_submit(
 
 def _is_same(sector: Sector, made: PreCommitted) -> bool:
     """Return whether a sector was pre-committed with these very things."""
-    given = (made.comm_r, made.comm_d, made.ticket, made.ticket_epoch)
+    submitted = (made.comm_r, made.comm_d, made.ticket, made.ticket_epoch)
     known = (sector.comm_r, sector.comm_d, sector.ticket)
-    return (*(bytes(one or b"") for one in known), sector.ticket_epoch) == given
+    return (*(bytes(one or b"") for one in known), sector.ticket_epoch) == submitted
 
 
 def _precommit_refusal(one: LockedSector, made: PreCommitted) -> Submitted | None:
     """Return why commitments are not taken; a sector whose thread had stopped goes on.  Raises NotThatFar."""
     sector = one.sector
-    if sector.paused_at is not None and not one.told.is_failed_there:
+    if sector.paused_at is not None and not one.record.is_failed_there:
         raise NotThatFar(gettext("the sector is waiting: {error}").format(error=sector.error))
     if made.seal_proof != sector.seal_proof:
         return SubmitResult.MISMATCHED, gettext("the sector's proof type is {seal_proof}").format(

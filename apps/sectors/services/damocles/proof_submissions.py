@@ -11,7 +11,11 @@ from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Sector, SectorProof
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.damocles.files import files_wait
-from apps.sectors.services.damocles.held import LockedSector, damocles_sector_lock, damocles_sector_read
+from apps.sectors.services.damocles.sector_locks import (
+    LockedSector,
+    damocles_sector_lock,
+    damocles_sector_read,
+)
 from apps.sectors.services.damocles.seeds import SEED_AGAIN
 from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
 from apps.sectors.services.jobs.stage_events import proof_check
@@ -22,7 +26,7 @@ from poolsite.wire.pipeline import SectorState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.principals import Principal
 
 
@@ -41,12 +45,12 @@ def damocles_proof_submit(
             return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
         one.lease()
         if one.is_before(SectorState.C2_DONE):
-            taken = _proof_first(one, proof)
+            result = _proof_first(one, proof)
         else:
-            taken = _proof_again(one, proof, anew=anew)
-    if isinstance(taken, str):  # after the transaction: what was found out about the files stays
-        raise NotThatFar(taken)
-    return taken
+            result = _proof_again(one, proof, anew=anew)
+    if isinstance(result, str):  # raised after the transaction: findings about the files stay
+        raise NotThatFar(result)
+    return result
 
 
 def _proof_again(one: LockedSector, proof: bytes, *, anew: bool) -> Submitted:
@@ -62,7 +66,7 @@ def _proof_again(one: LockedSector, proof: bytes, *, anew: bool) -> Submitted:
 
 def _proof_first(one: LockedSector, proof: bytes) -> Submitted | str:
     """Accept the first proof for a seed; return for what it has to wait.  Raises NotThatFar."""
-    if one.is_before(SectorState.SEED_ASSIGNED) or one.told.seed_epoch != one.sector.seed_epoch:
+    if one.is_before(SectorState.SEED_ASSIGNED) or one.record.seed_epoch != one.sector.seed_epoch:
         return SubmitResult.MISMATCHED, SEED_AGAIN
     one.go_on()
     waits = files_wait(one)
@@ -70,14 +74,14 @@ def _proof_first(one: LockedSector, proof: bytes) -> Submitted | str:
         return gettext("sector {number} is waiting: {waits}").format(
             number=one.sector.number, waits=waits or one.sector.error
         )
-    taken = _proof_take(one.sector, proof)
-    if taken[0] is SubmitResult.ACCEPTED and not one.forward(SectorState.C2_DONE):
+    result = _proof_take(one.sector, proof)
+    if result[0] is SubmitResult.ACCEPTED and not one.forward(SectorState.C2_DONE):
         raise NotThatFar(
             gettext("sector {number} is {state}: waiting for the console's step").format(
                 number=one.sector.number, state=one.sector.state
             )
         )
-    return taken
+    return result
 
 
 def _proof_take(sector: Sector, proof: bytes) -> Submitted:

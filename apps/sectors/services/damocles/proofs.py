@@ -47,7 +47,7 @@ ENDED: Final = (JobState.DONE, JobState.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProofsWanted:
+class ProofSpec:
     """What a worker proves; empty: anything."""
 
     miners: tuple[int, ...] = ()
@@ -55,7 +55,7 @@ class ProofsWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenSector:
+class ProofSector:
     """One sector of a proof, and where its files are."""
 
     number: int
@@ -72,11 +72,11 @@ class ProofJob:
     job: Job
     inputs: WindowPostInputs | None
     """None: it is over, and what it worked on is forgotten."""
-    sectors: tuple[GivenSector, ...]
+    sectors: tuple[ProofSector, ...]
 
 
 def proofs_claim(
-    principal: Principal, *, wanted: ProofsWanted, count: int, name: str, now: datetime
+    principal: Principal, *, spec: ProofSpec, count: int, name: str, now: datetime
 ) -> list[ProofJob]:
     """Lease proofs to a worker, the most urgent first.  Raises WorkerRetired."""
     worker = damocles_host_register(principal, name=name, now=now)
@@ -85,9 +85,9 @@ def proofs_claim(
     if count < 1 or not may_take_work(worker):
         return []
     among = Q(kind=JobKind.WINDOW_POST)
-    if wanted.post_proofs:
-        among &= Q(inputs__post_proof__in=wanted.post_proofs)
-    for miners in filter(None, (wanted.miners, principal.miners)):
+    if spec.post_proofs:
+        among &= Q(inputs__post_proof__in=spec.post_proofs)
+    for miners in filter(None, (spec.miners, principal.miners)):
         among &= Q(miner__actor_id__in=miners)
     claim = Claim(
         worker_id=str(worker.uuid),
@@ -96,11 +96,11 @@ def proofs_claim(
         stages={},
         max=count,
     )
-    taken = [one.id for one in jobs_claim(worker, claim=claim, now=now, among=among).jobs]
-    leased = Job.objects.filter(uuid__in=taken, worker=worker, state=JobState.LEASED)
+    claimed = [one.id for one in jobs_claim(worker, claim=claim, now=now, among=among).jobs]
+    leased = Job.objects.filter(uuid__in=claimed, worker=worker, state=JobState.LEASED)
     until = now + timedelta(seconds=LEASE_MIN_S)
     leased.filter(lease_s__lt=LEASE_MIN_S).update(lease_s=LEASE_MIN_S, lease_until=until)
-    jobs = Job.objects.filter(uuid__in=taken).select_related("miner", "worker")
+    jobs = Job.objects.filter(uuid__in=claimed).select_related("miner", "worker")
     return [_shown(job) for job in jobs.order_by("-time_sensitive", "pk")]
 
 
@@ -115,7 +115,7 @@ def _shown(job: Job) -> ProofJob:
     for one in inputs.sectors:
         store, key = known.get(one.number, ("", None))
         upgraded = key is not None
-        sectors.append(GivenSector(number=one.number, comm_r=one.comm_r, is_upgraded=upgraded, store=store))
+        sectors.append(ProofSector(number=one.number, comm_r=one.comm_r, is_upgraded=upgraded, store=store))
     return ProofJob(id=name, job=job, inputs=inputs, sectors=tuple(sectors))
 
 
@@ -141,14 +141,14 @@ def proofs_heartbeat(principal: Principal, *, names: Sequence[str], name: str, n
 
     Raises WorkerRetired, JobUnknown.
     """
-    reported = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # before a host's row is made
+    reported = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # read before a host's row is made
     worker = damocles_host_register(principal, name=name, now=now)
-    # Not with the jobs: some lock a host's jobs before its row, others its row before them.
+    # Apart from the jobs: some code locks a host's jobs before its row, other code its row first.
     Worker.objects.filter(pk=worker.pk).update(seen_at=now)
     renewed = 0
     with transaction.atomic():
-        held = Job.objects.filter(kind=JobKind.WINDOW_POST, worker=worker, state=JobState.LEASED)
-        named = held.filter(uuid__in={uuid for uuid, _ in reported})
+        leased = Job.objects.filter(kind=JobKind.WINDOW_POST, worker=worker, state=JobState.LEASED)
+        named = leased.filter(uuid__in={uuid for uuid, _ in reported})
         for job in named.select_for_update(of=("self",)).order_by("pk"):
             if (job.uuid, job.lease_token) in reported:
                 job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
@@ -212,11 +212,11 @@ def proof_reset(principal: Principal, *, name: str, now: datetime) -> None:
             worker=job.worker,
             note=gettext("reset by {actor}").format(actor=principal.actor),
         )
-        fresh = {"lease_token": lease_token_next(), "updated_at": now}
+        renewed = {"lease_token": lease_token_next(), "updated_at": now}
         if job.state == JobState.LEASED:
-            advance(job, "FREE", worker=None, lease_until=None, **fresh)
+            advance(job, "FREE", worker=None, lease_until=None, **renewed)
         else:
-            Job.objects.filter(pk=job.pk).update(**fresh)
+            Job.objects.filter(pk=job.pk).update(**renewed)
         publish(Change("job", job.pk, job.miner.tenant_id))
 
 

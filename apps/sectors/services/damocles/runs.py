@@ -28,8 +28,8 @@ from apps.sectors.services.damocles.files import (
     files_check_start,
     missing_check_describe,
 )
-from apps.sectors.services.damocles.held_jobs import damocles_job_lock
 from apps.sectors.services.damocles.job_allocation import job_allocate
+from apps.sectors.services.damocles.job_locks import damocles_job_lock
 from poolsite.wire.damocles import SubmitResult
 from poolsite.wire.job_reports import StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import PipelineRun
     from apps.sectors.sector_records import PlacedPiece
-    from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.held_jobs import LockedJob
     from apps.sectors.services.damocles.job_allocation import AllocatedJob
-    from apps.sectors.services.damocles.sectors import Wanted
+    from apps.sectors.services.damocles.job_locks import LockedJob
+    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.sectors.services.damocles.sectors import AllocateSpec
     from apps.sectors.services.damocles.submissions import Submitted
     from apps.users.principals import Principal
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 class AllocatedRun:
     """A snap-up or rebuild with the pieces that the sector is to hold; none: zeros."""
 
-    given: AllocatedJob
+    allocated: AllocatedJob
     pieces: list[PlacedPiece]
 
 
@@ -68,10 +68,12 @@ class Updated:
     proof: bytes
 
 
-def snap_up_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> AllocatedRun | None:
+def snap_up_allocate(principal: Principal, *, spec: AllocateSpec, now: datetime) -> AllocatedRun | None:
     """Lease a snap-up that waits; None while there is none.  Raises WorkerRetired."""
-    given = job_allocate(principal, wanted=wanted, kind=JobKind.SNAP_UP, now=now)
-    return None if given is None else AllocatedRun(given=given, pieces=_pieces_of(given.job.run))
+    allocated = job_allocate(principal, spec=spec, kind=JobKind.SNAP_UP, now=now)
+    return (
+        None if allocated is None else AllocatedRun(allocated=allocated, pieces=_pieces_of(allocated.job.run))
+    )
 
 
 def _pieces_of(run: PipelineRun) -> list[PlacedPiece]:
@@ -79,10 +81,12 @@ def _pieces_of(run: PipelineRun) -> list[PlacedPiece]:
     return pieces_placed(run.pieces, pieces_of_sector(sector.miner, sector.number))
 
 
-def rebuild_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> AllocatedRun | None:
+def rebuild_allocate(principal: Principal, *, spec: AllocateSpec, now: datetime) -> AllocatedRun | None:
     """Lease a rebuild that waits; None while there is none.  Raises WorkerRetired."""
-    given = job_allocate(principal, wanted=wanted, kind=JobKind.REBUILD, now=now)
-    return None if given is None else AllocatedRun(given=given, pieces=deals_list(given.sector))
+    allocated = job_allocate(principal, spec=spec, kind=JobKind.REBUILD, now=now)
+    return (
+        None if allocated is None else AllocatedRun(allocated=allocated, pieces=deals_list(allocated.sector))
+    )
 
 
 def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now: datetime) -> Submitted:
@@ -96,12 +100,12 @@ def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now
         return SubmitResult.REJECTED, "the proof is too long"
     try:
         with damocles_job_lock(principal, name=name, kinds=(JobKind.SNAP_UP,), now=now) as one:
-            taken = _update_take(one, name, made)
+            result = _update_take(one, name, made)
     except BadReport as bad:
         return SubmitResult.REJECTED, bad.reason
-    if isinstance(taken, str):  # after the transaction: that a look was begun stays
-        raise NotThatFar(taken)
-    return taken
+    if isinstance(result, str):  # raised after the transaction: the check that was begun stays
+        raise NotThatFar(result)
+    return result
 
 
 def _update_take(one: LockedJob, name: SectorName, made: Updated) -> Submitted | str:
@@ -126,15 +130,17 @@ def _update_take(one: LockedJob, name: SectorName, made: Updated) -> Submitted |
     elif bytes(run.comm_r or b"") != made.comm_r:
         return SubmitResult.REJECTED, "a different replica was already submitted for this sector"
     stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
-    reason = "" if one.told.looked_at is not None else files_check_read(one.told, stored=stored, now=one.now)
+    reason = (
+        "" if one.record.looked_at is not None else files_check_read(one.record, stored=stored, now=one.now)
+    )
     if reason is None:
         return f"{name}: {missing_check_describe(made.store)}"
     if reason:
         one.fail(BAD_FILES.format(store=made.store) + reason, is_paused=False)
         return SubmitResult.FILES_MISSED, reason
-    one.note("FILES_SEEN", files_check_describe(one.told, store=made.store))
+    one.note("FILES_SEEN", files_check_describe(one.record, store=made.store))
     one.forward(SnapState.SNAP_STORED, outputs)
-    # What is left to do in the store is done by a host of ours, which is chosen when it is due.
+    # One of the pool's own hosts does what is left in the store; it is chosen when that is due.
     Job.objects.filter(pk=one.job.pk).update(offered_to=[])
     one.release()
     return SubmitResult.ACCEPTED, ""
@@ -146,7 +152,7 @@ def rebuild_submit(
     """Accept a replica that was made again, if its files are those that the chain has.
 
     Returns False for a store that is not known and for files that are not good, on which a thread stops.
-    Raises NotDamocles, SectorGone, and NotThatFar until a prover has seen them.
+    Raises NotDamocles, SectorEnded, and NotThatFar until a prover has seen them.
     """
     store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
     if store is None:
@@ -169,7 +175,7 @@ def rebuild_submit(
             one.fail(BAD_FILES.format(store=store.name) + reason, is_paused=True)
         elif reason is not None:
             _rebuilt_take(one, store)
-    if reason is None:  # after the transaction: that a look was begun stays
+    if reason is None:  # raised after the transaction: the check that was begun stays
         raise NotThatFar(f"{name}: {missing_check_describe(store_name)}")
     return not reason
 
@@ -177,16 +183,16 @@ def rebuild_submit(
 def _rebuilt_files_check(one: LockedJob, store: Store) -> str | None:
     """Return what a prover found wrong; None while none has looked at what lies there now."""
     stored = StoredFiles(sector=one.sector, store=store.name, comm_r=bytes(one.sector.comm_r or b""))
-    if one.told.store != store.name:
-        one.told.store = store.name
-        files_check_start(one.told, stored=stored, now=one.now)
+    if one.record.store != store.name:
+        one.record.store = store.name
+        files_check_start(one.record, stored=stored, now=one.now)
         return None
-    return files_check_read(one.told, stored=stored, now=one.now)
+    return files_check_read(one.record, stored=stored, now=one.now)
 
 
 def _rebuilt_take(one: LockedJob, store: Store) -> None:
     """Bring a rebuild to its end by what a prover has seen."""
-    one.note("FILES_SEEN", files_check_describe(one.told, store=store.name))
+    one.note("FILES_SEEN", files_check_describe(one.record, store=store.name))
     sector = one.sector
     made = StageOutputs(
         comm_d=bytes(sector.comm_d or b""),

@@ -13,12 +13,17 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.sectors.errors.damocles import NotThatFar, SectorGone
+from apps.sectors.errors.damocles import NotThatFar, SectorEnded
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.damocles.deals import deals_list, deals_note
-from apps.sectors.services.damocles.held import LockedSector, SectorName, damocles_sector_lock, living_require
 from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_host_register
+from apps.sectors.services.damocles.sector_locks import (
+    LockedSector,
+    SectorName,
+    damocles_sector_lock,
+    living_require,
+)
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.sealing.console_steps import SectorsInProgress, sector_console_step
 from apps.sectors.services.sealing.steps import sector_abort, sector_pause
@@ -47,7 +52,7 @@ INTERACTIVE: Final = [int(proof) for proof in RegisteredSealProof if proof.is_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class AllocateSpec:
     """Which sectors a worker takes; empty: all."""
 
     miners: tuple[int, ...] = ()
@@ -68,7 +73,7 @@ class Reported:
 
 
 @transaction.atomic
-def damocles_allocate(principal: Principal, *, wanted: Wanted, now: datetime) -> list[Sector]:
+def damocles_allocate(principal: Principal, *, spec: AllocateSpec, now: datetime) -> list[Sector]:
     """Lease sectors that nobody has begun to the worker that asks, with clients' data if it takes such.
 
     A sector is bound to nobody before a worker names it: if the answer was lost it is given out again, to
@@ -78,14 +83,14 @@ def damocles_allocate(principal: Principal, *, wanted: Wanted, now: datetime) ->
     worker = damocles_host_choose(principal, now=now)
     if worker is None or must_register(worker):
         return []
-    among = Q(sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
+    among = Q(sector__seal_proof__in=spec.proof_types or INTERACTIVE)
     among &= Q(sector__seal_proof__in=INTERACTIVE)
     if worker.refuses_data:
         among &= Q(sector__pieces=[])
     among &= Q(sector__damocles=None) | Q(sector__damocles__begun_at=None)
-    for miners in filter(None, (wanted.miners, principal.miners)):
+    for miners in filter(None, (spec.miners, principal.miners)):
         among &= Q(miner__actor_id__in=miners)
-    count = min(max(wanted.count, 1), BATCH_MAX)
+    count = min(max(spec.count, 1), BATCH_MAX)
     claim = Claim(
         worker_id=str(worker.uuid),
         boot_id=worker.boot_id,
@@ -95,9 +100,9 @@ def damocles_allocate(principal: Principal, *, wanted: Wanted, now: datetime) ->
         max=count,
     )
     jobs = jobs_claim(worker, claim=claim, now=now, among=among).jobs
-    given = Job.objects.filter(uuid__in=[job.id for job in jobs])
-    given.update(sticky_worker=None)
-    sectors = list(Sector.objects.filter(job__in=given).select_related("miner").order_by("number"))
+    claimed = Job.objects.filter(uuid__in=[job.id for job in jobs])
+    claimed.update(sticky_worker=None)
+    sectors = list(Sector.objects.filter(job__in=claimed).select_related("miner").order_by("number"))
     for sector in sectors:
         DamoclesSector.objects.get_or_create(sector=sector)
     return sectors
@@ -106,20 +111,20 @@ def damocles_allocate(principal: Principal, *, wanted: Wanted, now: datetime) ->
 def damocles_deals_assign(principal: Principal, *, name: SectorName, now: datetime) -> list[PlacedPiece]:
     """Return the pieces of a sector that a worker begins with; none where it is of zeros.
 
-    Raises SectorGone, NotDamocles.
+    Raises SectorEnded, NotDamocles.
     """
     with damocles_sector_lock(principal, name=name, now=now) as one:
         living_require(one, name=name)
         one.holder_require(name)
         one.lease()
-        deals_note(one.job, told=one.told, now=now)
+        deals_note(one.job, record=one.record, now=now)
         return deals_list(one.sector)
 
 
 def damocles_ticket_assign(principal: Principal, *, name: SectorName, work: SealingContext) -> Sector:
     """Return a sector with its ticket; asked again, the same.
 
-    Raises SectorGone, NotDamocles, NotThatFar.
+    Raises SectorEnded, NotDamocles, NotThatFar.
     """
     with damocles_sector_lock(principal, name=name, now=work.now) as one:
         living_require(one, name=name)
@@ -130,8 +135,8 @@ def damocles_ticket_assign(principal: Principal, *, name: SectorName, work: Seal
             one.lease()
             one.forward(SectorState.TREE_D_BUILT)
         sector = one.sector
-    if refusal:  # after the transaction: the sector stays released
-        raise SectorGone(f"sector state not found: {name} has clients' data; {refusal}")
+    if refusal:  # raised after the transaction: the sector stays released
+        raise SectorEnded(f"sector state not found: {name} has clients' data; {refusal}")
     if sector.state == SectorState.TREE_D_BUILT and sector.paused_at is None:
         tickets_assign(
             SectorsInProgress([sector]),
@@ -162,7 +167,7 @@ def damocles_report(
     worker = damocles_host_register(principal, name=reported.instance, now=now)
     with damocles_sector_lock(principal, name=name, now=now) as one:
         sector = one.sector
-        if sector.state in ENDED_SECTORS or one.told.finished_at is not None:
+        if sector.state in ENDED_SECTORS or one.record.finished_at is not None:
             if sector.state not in ENDED_SECTORS:
                 return True, ""
             return True, gettext("the sector is {state}").format(state=sector.state.lower())
@@ -171,9 +176,9 @@ def damocles_report(
         _host_note(one, worker)
         if not reported.failure_level and (refusal := one.data_refusal(reported.step)):
             return True, refusal
-        one.told.location, one.told.step = reported.location[:500], reported.step[:40]
+        one.record.location, one.record.step = reported.location[:500], reported.step[:40]
         if reported.failure_level:
-            one.told.save()
+            one.record.save()
             _failure_note(one, reported)
             return False, ""
         one.go_on()
@@ -188,11 +193,11 @@ def _host_note(one: LockedSector, worker: Worker) -> None:
     if before == worker:
         return
     one.bind(worker)
-    if before is not None and one.told.location:
+    if before is not None and one.record.location:
         one.note(
             HOST_CHANGED,
             gettext("previously on {host}, in {location}").format(
-                host=before.name, location=one.told.location
+                host=before.name, location=one.record.location
             ),
             is_error=True,
         )
@@ -213,8 +218,8 @@ def _failure_note(one: LockedSector, reported: Reported) -> None:
     if level in (Level.TEMPORARY, Level.ABORT) or one.sector.paused_at is not None:
         Sector.objects.filter(pk=one.sector.pk, paused_at=None).update(error=error, error_level=level)
         return
-    one.told.is_failed_there = True
-    one.told.save(update_fields=["is_failed_there"])
+    one.record.is_failed_there = True
+    one.record.save(update_fields=["is_failed_there"])
     sector_pause(one.sector, job=one.job, error=error, level=level, now=one.now)
 
 
@@ -232,9 +237,9 @@ def damocles_finish(principal: Principal, *, name: SectorName, now: datetime) ->
                     name=name, state=one.sector.state
                 )
             )
-        if one.told.finished_at is None:
-            one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0
-            one.told.save()
+        if one.record.finished_at is None:
+            one.record.finished_at, one.record.reserved_store, one.record.reserved_bytes = now, "", 0
+            one.record.save()
         if one.sector.state == SectorState.COMMIT_LANDED:
             one.lease()
             one.forward(SectorState.PROVING)
@@ -252,10 +257,10 @@ def damocles_sector_finalize(principal: Principal, *, name: SectorName, now: dat
                     name=name, state=one.sector.state.lower()
                 )
             )
-        if one.told.finished_at is not None:
+        if one.record.finished_at is not None:
             return
-        one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0
-        one.told.save()
+        one.record.finished_at, one.record.reserved_store, one.record.reserved_bytes = now, "", 0
+        one.record.save()
         target = f"{one.sector.miner} / {one.sector.number}"
         audit_record(principal=principal, action="sector.finalize", target=target)
 
@@ -265,10 +270,10 @@ def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
     stored = [sector for sector in in_progress.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
     landed = {sector.pk: sector for sector in stored}
     started = DamoclesSector.objects.exclude(begun_at=None)
-    theirs = started.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
+    rows = started.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
     return sum(
         sector_console_step(landed[row.sector_id], event="FINALIZE", now=now)
-        for row in (theirs if landed else ())
+        for row in (rows if landed else ())
     )
 
 
@@ -281,14 +286,14 @@ def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: 
         if one.sector.state in ENDED_SECTORS:
             return
         if not one.is_before(SectorState.COMMIT_LANDED):
-            one.told.finished_at = one.told.finished_at or now
-            one.told.save()
+            one.record.finished_at = one.record.finished_at or now
+            one.record.save()
             if one.sector.state == SectorState.COMMIT_LANDED:
                 one.lease()
                 one.forward(SectorState.PROVING)
             return
         worker = one.job.sticky_worker
         actor = principal.actor if worker is None else worker.name
-        one.told.reserved_store, one.told.reserved_bytes = "", 0
-        one.told.save()
+        one.record.reserved_store, one.record.reserved_bytes = "", 0
+        one.record.save()
         sector_abort(one.sector, actor=actor, reason=reason[:500], now=now, by=principal)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.services.damocles.files import files_wait
-from apps.sectors.services.damocles.held import damocles_sector_lock
+from apps.sectors.services.damocles.sector_locks import damocles_sector_lock
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.seeds import seeds_assign
 from apps.sectors.states import ENDED_SECTORS
@@ -17,7 +17,7 @@ from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.principals import Principal
 
 SEED_AGAIN = "the seed has changed: resume the thread with --state PersistanceSubmitted"
@@ -62,6 +62,6 @@ def damocles_seed_assign(principal: Principal, *, name: SectorName, work: Sealin
             wait = work.network.pre_commit_challenge_delay + work.network.confidences.seed
             due = (sector.precommit_epoch or work.head.height) + wait
             return SeedAnswer(wait_epochs=max(due - work.head.height, 1))
-        one.told.seed_epoch = sector.seed_epoch
+        one.record.seed_epoch = sector.seed_epoch
         one.lease()
         return SeedAnswer(seed=bytes(sector.seed), epoch=sector.seed_epoch)

@@ -11,8 +11,8 @@ from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import DAMOCLES, DamoclesSector, Store
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.stores import provers_of_store, store_status, stores_visible
-from apps.sectors.services.damocles.held import damocles_sector_lock, living_require
-from apps.sectors.services.damocles.held_jobs import damocles_job_lock, job_is_named
+from apps.sectors.services.damocles.job_locks import damocles_job_lock, job_is_named
+from apps.sectors.services.damocles.sector_locks import damocles_sector_lock, living_require
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import FINAL_STATES
 from poolsite.wire.stores import StoreCondition
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.sectors.models import DamoclesJob, DamoclesTold
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.models import DamoclesJob, DamoclesRecord
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.principals import Principal
 
 
@@ -33,13 +33,13 @@ def damocles_reserve(
 ) -> Store | None:
     """Reserve room for a sector in one of the worker's stores; asked again, in the same one.
 
-    None while no store takes it.  Raises NotDamocles, SectorGone.
+    None while no store takes it.  Raises NotDamocles, SectorEnded.
     """
     with damocles_sector_lock(principal, name=name, now=now) as one:
         living_require(one, name=name)
         one.go_on()
         one.lease()
-        return _reserve(principal, one.told, name, size=size, candidates=candidates, now=now)
+        return _reserve(principal, one.record, name, size=size, candidates=candidates, now=now)
 
 
 def damocles_job_reserve(
@@ -47,7 +47,7 @@ def damocles_job_reserve(
 ) -> Store | None:
     """Reserve room for what a job over a proven sector makes: an update goes beside the sector's own files.
 
-    None while no store takes it.  Raises NotDamocles, SectorGone, NotThatFar.
+    None while no store takes it.  Raises NotDamocles, SectorEnded, NotThatFar.
     """
     with damocles_job_lock(principal, name=name, kinds=RUN_KINDS, now=now) as one:
         one.require(name)
@@ -61,12 +61,12 @@ def damocles_job_reserve(
                     )
                 )
             candidates = [own]
-        return _reserve(principal, one.told, name, size=size, candidates=candidates, prefers=own, now=now)
+        return _reserve(principal, one.record, name, size=size, candidates=candidates, prefers=own, now=now)
 
 
 def _reserve(
     principal: Principal,
-    told: DamoclesTold,
+    record: DamoclesRecord,
     name: SectorName,
     *,
     size: int,
@@ -80,11 +80,11 @@ def _reserve(
         is_named = not candidates or store.name in candidates
         if is_named and _takes(store, name, size=size, now=now):
             fit.append(store)
-    kept = next((store for store in fit if store.name == (told.reserved_store or prefers)), None)
-    chosen = kept or max(fit, key=_appeal, default=None)
+    preferred = next((store for store in fit if store.name == (record.reserved_store or prefers)), None)
+    chosen = preferred or max(fit, key=_appeal, default=None)
     if chosen is not None:
-        told.reserved_store, told.reserved_bytes = chosen.name, size
-        told.save()
+        record.reserved_store, record.reserved_bytes = chosen.name, size
+        record.save()
     return chosen
 
 
@@ -92,9 +92,9 @@ def damocles_release(principal: Principal, *, name: SectorName, now: datetime) -
     """Release what is kept free for a sector; return whether anything was.  Raises NotDamocles."""
     holding = damocles_job_lock if job_is_named(principal, name=name) else damocles_sector_lock
     with holding(principal, name=name, now=now) as one:
-        had = bool(one.told.reserved_store)
-        one.told.reserved_store, one.told.reserved_bytes = "", 0
-        one.told.save(update_fields=["reserved_store", "reserved_bytes"])
+        had = bool(one.record.reserved_store)
+        one.record.reserved_store, one.record.reserved_bytes = "", 0
+        one.record.save(update_fields=["reserved_store", "reserved_bytes"])
         return had
 
 
@@ -115,14 +115,14 @@ def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
     ):
         return False
     its = Q(sector__number=name.number, sector__miner__actor_id=name.miner_id)
-    taken = sum(
+    reserved = sum(
         rows.exclude(its).aggregate(sum=Sum("reserved_bytes"))["sum"] or 0
         for rows in (_reserved_sectors(store), _reserved_jobs(store))
     )
-    return store.free_bytes - taken >= size and bool(provers_of_store(store, now=now))
+    return store.free_bytes - reserved >= size and bool(provers_of_store(store, now=now))
 
 
-def store_reservations_list(store: Store) -> list[DamoclesTold]:
+def store_reservations_list(store: Store) -> list[DamoclesRecord]:
     """Return the sectors for which room is kept in a store, the oldest first."""
     kinds = (_reserved_sectors(store), _reserved_jobs(store))
     found = [one for rows in kinds for one in rows.select_related("sector__miner")]
@@ -142,9 +142,11 @@ def _reserved_sectors(store: Store) -> QuerySet[DamoclesSector]:
     those whose damocles-worker is retired, or that one of the pool's own hosts seals since.
     """
     rows = DamoclesSector.objects.filter(reserved_store=store.name, sector__tenant_id=store.tenant_id)
-    theirs = Q(sector__job__sticky_worker=None) | Q(sector__job__sticky_worker__kinds__contains=[DAMOCLES])
+    of_damocles = Q(sector__job__sticky_worker=None) | Q(
+        sector__job__sticky_worker__kinds__contains=[DAMOCLES]
+    )
     return (
-        rows.filter(theirs, finished_at=None, sector__job__sticky_worker__retired_at=None)
+        rows.filter(of_damocles, finished_at=None, sector__job__sticky_worker__retired_at=None)
         .exclude(sector__state__in=FINAL_STATES)
         .exclude(sector__store=F("reserved_store"))
     )

@@ -10,13 +10,13 @@ from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector, Store
 from apps.sectors.selectors.stores import attachments_of, provers_of_store, stores_visible
 from apps.sectors.services.damocles.files import files_check_start, sector_resume_stored, stored_files_read
-from apps.sectors.services.damocles.held import damocles_sector_lock
+from apps.sectors.services.damocles.sector_locks import damocles_sector_lock
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.principals import Principal
 
 
@@ -67,7 +67,7 @@ def damocles_persisted_submit(
             )
         Sector.objects.filter(pk=sector.pk).update(store=store.name, updated_at=now)
         sector.store = store.name
-        one.told.reserved_store, one.told.reserved_bytes = "", 0
+        one.record.reserved_store, one.record.reserved_bytes = "", 0
         one.note("STORED", gettext("in store {store}").format(store=store.name))
-        files_check_start(one.told, stored=stored_files_read(sector), now=now)
+        files_check_start(one.record, stored=stored_files_read(sector), now=now)
     return True

@@ -11,8 +11,8 @@ from apps.pieces.models import Piece
 from apps.sectors.errors.damocles import NotDamocles, NotThatFar
 from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
-from apps.sectors.services.damocles.held_jobs import damocles_job_lock
 from apps.sectors.services.damocles.job_allocation import job_allocate
+from apps.sectors.services.damocles.job_locks import damocles_job_lock
 from apps.sectors.services.runs.unsealing import unsealed_take
 from poolsite.wire.job_reports import TEXT_MAX, StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
     from apps.pieces.files import Source
     from apps.sectors.models import Job
-    from apps.sectors.services.damocles.held import SectorName
-    from apps.sectors.services.damocles.held_jobs import LockedJob
     from apps.sectors.services.damocles.job_allocation import AllocatedJob
-    from apps.sectors.services.damocles.sectors import Wanted
+    from apps.sectors.services.damocles.job_locks import LockedJob
+    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.sectors.services.damocles.sectors import AllocateSpec
     from apps.users.principals import Principal
 
 
 def unseal_allocate(
-    principal: Principal, *, wanted: Wanted, now: datetime
+    principal: Principal, *, spec: AllocateSpec, now: datetime
 ) -> tuple[AllocatedJob, str] | None:
     """Lease a piece that is to be unsealed, with its CID; None while there is none.  Raises WorkerRetired."""
-    given = job_allocate(principal, wanted=wanted, kind=JobKind.UNSEAL, now=now)
-    return None if given is None else (given, str(_piece_of(given.job).piece_cid))
+    allocated = job_allocate(principal, spec=spec, kind=JobKind.UNSEAL, now=now)
+    return None if allocated is None else (allocated, str(_piece_of(allocated.job).piece_cid))
 
 
 def _piece_of(job: Job) -> Piece:
@@ -57,7 +57,7 @@ def _piece_named(one: LockedJob, name: SectorName, cid: str) -> Piece:
 def unseal_is_wanted(principal: Principal, *, name: SectorName, cid: str, now: datetime) -> bool:
     """Return whether a worker is to upload what it has unsealed; asked again, the same until it has.
 
-    Raises NotDamocles, SectorGone.
+    Raises NotDamocles, SectorEnded.
     """
     with damocles_job_lock(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
         piece = _piece_named(one, name, cid)
@@ -97,7 +97,7 @@ def unsealed_piece_store(principal: Principal, *, cid: str, source: Source) -> N
 def unseal_achieve(principal: Principal, *, name: SectorName, cid: str, error: str, now: datetime) -> None:
     """Note that a piece is unsealed and here, or why it is not; a repeat changes nothing.
 
-    Raises NotDamocles, SectorGone, NotThatFar while its bytes have not come.
+    Raises NotDamocles, SectorEnded, NotThatFar while its bytes have not come.
     """
     with damocles_job_lock(principal, name=name, kinds=(JobKind.UNSEAL,), now=now) as one:
         piece = _piece_named(one, name, cid)

@@ -73,9 +73,9 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     if heartbeat.hardware.cpus:
         worker.hardware = to_builtins(heartbeat.hardware)
     settings_note(worker, settings=heartbeat.settings)
-    leftovers_note(worker, told=heartbeat.leftovers)
+    leftovers_note(worker, reported=heartbeat.leftovers)
     if heartbeat.attached is not None:
-        worker.stores = stores_note(worker, told=heartbeat.attached, now=now)
+        worker.stores = stores_note(worker, reported=heartbeat.attached, now=now)
         moves_continue(worker, now=now)
         checks_continue(worker, now=now)
     if heartbeat.log:
@@ -85,9 +85,9 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     if changed:
         worker.save(update_fields=changed)
     HEARD.execute([worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error])
-    renewed = leases_renew(worker, held=heartbeat.held, now=now)
+    renewed = leases_renew(worker, held_jobs=heartbeat.held, now=now)
     own = {one.id for one in renewed}
-    lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in own]
+    lost = [Lost(id=job.id, reason=_lost_text(job)) for job in heartbeat.held if job.id not in own]
     is_retired = worker_retire_if_drained(worker, is_busy=bool(heartbeat.held), now=now)
     may_have_commands = has_commands or bool(done) or heartbeat.attached is not None
     publish(Change("worker", worker.pk, worker.tenant_id))
@@ -103,10 +103,10 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     )
 
 
-def _lost_text(held: HeldJob) -> str:
+def _lost_text(held_job: HeldJob) -> str:
     """Return why a worker does not hold a job any more."""
-    job = Job.objects.filter(uuid=held.id).first() if is_uuid(held.id) else None
-    why = "" if job is None else lease_over_text(job, held.progress.token)
+    job = Job.objects.filter(uuid=held_job.id).first() if is_uuid(held_job.id) else None
+    why = "" if job is None else lease_over_text(job, held_job.progress.token)
     return (
         gettext("this lease is over: {reason}").format(reason=why) if why else gettext("this lease is over")
     )

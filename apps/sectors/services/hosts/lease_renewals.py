@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from poolsite.wire.job_reports import Progress
 
 
-def leases_renew(worker: Worker, *, held: Sequence[HeldJob], now: datetime) -> list[Renewed]:
+def leases_renew(worker: Worker, *, held_jobs: Sequence[HeldJob], now: datetime) -> list[Renewed]:
     """Prolong leases and store their progress; return those that the worker still holds.
 
     A host holds dozens: a heartbeat takes as many statements for all of them as for one.
     """
-    reported = {UUID(one.id): one for one in held if is_uuid(one.id)}
+    reported = {UUID(one.id): one for one in held_jobs if is_uuid(one.id)}
     if not reported:
         return []
     fields = [(str(uuid), *progress_encode(one.progress)) for uuid, one in reported.items()]
@@ -56,12 +56,12 @@ def progress_encode(progress: Progress) -> tuple[int, str, int, int, str]:
     return progress.token, progress.stage, progress.done, progress.total, progress.unit
 
 
-def _proofs_go_on(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> list[Job]:
+def _proofs_go_on(worker: Worker, held_jobs: Sequence[HeldJob], *, now: datetime) -> list[Job]:
     """Lease proofs again whose lease merely ran out, as long as nobody else has claimed them.
 
     The console may have been away for longer than the few seconds of such a lease; the work would be lost.
     """
-    reported = {UUID(one.id): one.progress for one in held}
+    reported = {UUID(one.id): one.progress for one in held_jobs}
     ran_out = Q(state=JobState.READY, not_before=None, lease_token__gt=0) & ~Q(kind=JobKind.SEAL)
     rows = Job.objects.filter(ran_out, uuid__in=reported, miner__tenant_id=worker.tenant_id)
     gone_on: list[Job] = []
@@ -81,13 +81,13 @@ def progress_store(job: Job, *, progress: Progress) -> None:
     if job.sector_id is None:
         proof_progress_store(job, progress=progress)
         return
-    fresh = {
+    columns = {
         "progress_done": progress.done,
         "progress_total": progress.total,
         "progress_unit": progress.unit,
     }
     sector = Sector.objects.filter(pk=job.sector_id)
-    if sector.exclude(**fresh).update(**fresh):
+    if sector.exclude(**columns).update(**columns):
         uuid, tenant_id = sector.values_list("uuid", "miner__tenant_id").get()
         publish(Change("sector", str(uuid), tenant_id))
 

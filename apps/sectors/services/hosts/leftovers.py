@@ -75,10 +75,10 @@ class BadLeftovers(BadValue):
         super().__init__(reason, field="leftovers")
 
 
-def leftovers_note(worker: Worker, *, told: Sequence[SealingLeftover] | None) -> None:
+def leftovers_note(worker: Worker, *, reported: Sequence[SealingLeftover] | None) -> None:
     """Store what a host has found; None is no news."""
-    if told is not None:
-        HostReport.objects.update_or_create(worker=worker, defaults={"leftovers": to_builtins(told)})
+    if reported is not None:
+        HostReport.objects.update_or_create(worker=worker, defaults={"leftovers": to_builtins(reported)})
 
 
 def sealing_orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, str]) -> None:
@@ -101,9 +101,9 @@ def sealing_leftovers_list(worker: Worker) -> list[Leftover]:
         numbers[one["miner_id"]].add(one["number"])
     rows = {
         (miner_id, row.number): row
-        for miner_id, theirs in numbers.items()
+        for miner_id, of_miner in numbers.items()
         for row in Sector.objects.filter(
-            miner__actor_id=miner_id, tenant_id=worker.tenant_id, number__in=theirs
+            miner__actor_id=miner_id, tenant_id=worker.tenant_id, number__in=of_miner
         ).select_related("miner")
     }
     orders = {
@@ -139,11 +139,11 @@ def sealing_leftovers_plan(
     for planned in plan.values():
         one = planned.leftover
         is_proven = one.sector is not None and one.sector.state == SectorState.PROVING
-        if not planned.refusal and not is_proven:  # of those their own files were checked
+        if not planned.refusal and not is_proven:  # a proven sector's own files were checked
             by_miner[one.miner_id].append(one)
-    for miner_id, theirs in by_miner.items():
-        known = chain_numbers_read(miner_id, numbers=[one.number for one in theirs], work=work)
-        for one in theirs:
+    for miner_id, of_miner in by_miner.items():
+        known = chain_numbers_read(miner_id, numbers=[one.number for one in of_miner], work=work)
+        for one in of_miner:
             if one.number in known:
                 plan[one.id] = PlannedLeftover(one, gettext("the sector is on chain"))
     return list(plan.values())
@@ -168,8 +168,8 @@ def sealing_leftovers_remove(
         pks = [one.leftover.sector.pk for one in plan if one.leftover.sector is not None]
         list(Sector.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk"))
         may = {one.leftover.id for one in plan if not one.refusal}
-        fresh = [one for one in sealing_leftovers_list(worker) if one.id in may]
-        again = {one.id: why for one, why in _refusals(worker, fresh, now=work.now)}
+        current = [one for one in sealing_leftovers_list(worker) if one.id in may]
+        again = {one.id: why for one, why in _refusals(worker, current, now=work.now)}
         plan = [
             one
             if one.refusal

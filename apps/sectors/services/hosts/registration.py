@@ -76,7 +76,7 @@ def worker_register(
     worker.boot_id, worker.seen_at = register.boot_id, now
     settings_note(worker, settings=register.settings)
     if register.attached is not None:
-        worker.stores = stores_note(worker, told=register.attached, now=now)
+        worker.stores = stores_note(worker, reported=register.attached, now=now)
     worker.save()
     if is_started:
         after = {"boot": register.boot_id, "version": register.version, "host": register.host}

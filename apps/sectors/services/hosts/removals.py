@@ -35,12 +35,13 @@ def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]
 
 def file_hosts_find(sector: Sector, *, job: Job) -> QuerySet[Worker]:
     """Return the hosts that may have a sector's files: its own, and its store's, which may be away now."""
-    theirs = Q(pk=job.sticky_worker_id) & ~Q(kinds__contains=[DAMOCLES])  # that wipes its own folders
+    # A damocles-worker wipes its own folders.
+    may_have = Q(pk=job.sticky_worker_id) & ~Q(kinds__contains=[DAMOCLES])
     if sector.store:
         attached = StoreAttachment.objects.filter(store__name=sector.store).values("worker")
         has_store = Q(stores__contains=[sector.store]) | Q(pk__in=attached)
-        theirs |= has_store & Q(kinds__contains=[str(JobKind.SEAL)])
-    hosts = Worker.objects.filter(theirs, tenant_id=sector.miner.tenant_id, retired_at=None)
+        may_have |= has_store & Q(kinds__contains=[str(JobKind.SEAL)])
+    hosts = Worker.objects.filter(may_have, tenant_id=sector.miner.tenant_id, retired_at=None)
     return hosts.order_by("pk")
 
 
@@ -69,7 +70,8 @@ def removals_drop_store(worker: Worker, *, store: Store) -> None:
 def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
     """Order the hosts that may have begun with a run to clear their sealing folders; the store stays."""
     rows = Worker.objects.filter(pk__in=job.offered_to or [], retired_at=None)
-    hosts = rows.exclude(kinds__contains=[DAMOCLES]) if job.lease_token else ()  # that wipes its own folders
+    # A damocles-worker wipes its own folders.
+    hosts = rows.exclude(kinds__contains=[DAMOCLES]) if job.lease_token else ()
     return [_removal(host, job=job, sector=sector, actor=actor, keeps_store=True) for host in hosts]
 
 

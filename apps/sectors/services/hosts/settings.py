@@ -40,10 +40,10 @@ sealing threads, too (`thread_key`)."""
 Values = dict[str, int | str | None]
 
 
-def values_read(given: Mapping[str, Any], *, is_shared: bool = True) -> Values:
+def values_read(fields: Mapping[str, Any], *, is_shared: bool = True) -> Values:
     """Read settings by key; empty or None takes one away.  Raises BadSettings."""
     values: Values = {}
-    for name, value in given.items():
+    for name, value in fields.items():
         if (rule := rule_key(name)) is not None and not (rule[0] and is_shared):
             values[name] = _rule_value(name, rule[1], value)
             continue
@@ -80,9 +80,9 @@ def _rule_value(key: str, name: str, value: Any) -> str | None:
         ) from None
 
 
-def _merged(kept: dict[str, int | str], *, values: Values) -> dict[str, int | str]:
+def _merged(stored: dict[str, int | str], *, values: Values) -> dict[str, int | str]:
     """Return settings with others laid over them."""
-    merged = {**kept, **values}
+    merged = {**stored, **values}
     return {key: value for key, value in merged.items() if value is not None}
 
 
@@ -171,9 +171,9 @@ def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
 
 def settings_resend(worker: Worker, *, configured: dict[str, str]) -> None:
     """Send a host that registers its settings, where it has others."""
-    wanted = worker_settings_resolve(worker)
+    resolved = worker_settings_resolve(worker)
     requested = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
-    if configured != wanted and (requested is None or requested.args != wanted):
+    if configured != resolved and (requested is None or requested.args != resolved):
         settings_send(worker, actor="console")
 
 

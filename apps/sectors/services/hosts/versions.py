@@ -37,14 +37,14 @@ def versions_compare(host: str) -> str:
     return text.format(host=host, console=VERSION)
 
 
-def unknown_field_note(told: object, *, field: str, uuid: str, tenant_id: int, now: datetime) -> str:
+def unknown_field_note(body: object, *, field: str, uuid: str, tenant_id: int, now: datetime) -> str:
     """Return why a request has a field that this console does not know, and note it on its host's row.
 
-    `told` is the request's body, which nobody has checked; `uuid` names the worker where its address does.
+    `body` is the request's, which nobody has checked; `uuid` names the worker where its address does.
     The next heartbeat that is understood takes the note away.
     """
-    uid, version = _text(told, "uid"), _text(told, "version")[:NAME_MAX]
-    uuid = uuid or _text(told, "worker_id")
+    uid, version = _text(body, "uid"), _text(body, "version")[:NAME_MAX]
+    uuid = uuid or _text(body, "worker_id")
     rows = Worker.objects.filter(tenant_id=tenant_id, retired_at=None)
     rows = rows.filter(uid=uid) if uid else rows.filter(uuid=uuid) if is_uuid(uuid) else rows.none()
     worker = rows.first()
@@ -61,10 +61,10 @@ def unknown_field_note(told: object, *, field: str, uuid: str, tenant_id: int, n
     return f"{UNKNOWN_FIELD}: {text}"
 
 
-def _text(told: object, name: str) -> str:
+def _text(body: object, name: str) -> str:
     """Return a text of an unchecked body; empty where it is none that a database stores."""
     try:
-        return str(decode(Text, told.get(name, "") if isinstance(told, dict) else ""))
+        return str(decode(Text, body.get(name, "") if isinstance(body, dict) else ""))
     except BadWire:
         return ""
 

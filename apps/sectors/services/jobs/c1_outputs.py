@@ -50,12 +50,12 @@ def c1_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
         raise DiskFull(space)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    taken = 0
+    size = 0
     try:
         with part.open("wb") as file:
             while chunk := source.read(CHUNK_BYTES):
-                taken += len(chunk)
-                if taken > C1_MAX_BYTES:
+                size += len(chunk)
+                if size > C1_MAX_BYTES:
                     raise BadReport(
                         gettext("must have at most {limit} bytes").format(limit=C1_MAX_BYTES),
                         field="data",

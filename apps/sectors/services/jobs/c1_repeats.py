@@ -42,14 +42,14 @@ def c1_repeat(in_progress: SectorsInProgress, *, now: datetime) -> int:
 @transaction.atomic
 def _set_back(sector: Sector, *, now: datetime) -> bool:
     """Set one sector back, if it still waits as it was seen."""
-    job, fresh = job_lock(sector.pk)
-    is_waiting = fresh.state == SectorState.C1_DONE and fresh.paused_at is None
+    job, current = job_lock(sector.pk)
+    is_waiting = current.state == SectorState.C1_DONE and current.paused_at is None
     if not is_waiting or not _stranded().filter(pk=job.pk).exists():
         return False
     if JobEvent.objects.filter(job=job, event=BACK, actor="console").count() >= REPEATS_MAX:
-        sector_pause(fresh, job=job, error=STUCK, level=Level.PERMANENT, now=now)
+        sector_pause(current, job=job, error=STUCK, level=Level.PERMANENT, now=now)
         return False
-    sector_step(fresh, event=BACK, job=job, now=now, actor="console", note=NOTE)
+    sector_step(current, event=BACK, job=job, now=now, actor="console", note=NOTE)
     return True
 
 

@@ -42,20 +42,20 @@ DEAL_BYTES: Final = "coalesce(sum((piece->>'size')::bigint), 0)"
 
 def new_sectors_filter(takes: NewSectors) -> Q:
     """Return which jobs are new sectors that a host's rules let begin there."""
-    taken = Q(kind=JobKind.SEAL, sticky_worker=None)
+    matching = Q(kind=JobKind.SEAL, sticky_worker=None)
     if takes.miners:
-        taken &= Q(miner__actor_id__in=takes.miners)
+        matching &= Q(miner__actor_id__in=takes.miners)
     if takes.sizes:
-        taken &= Q(sector__sector_size__in=takes.sizes)
+        matching &= Q(sector__sector_size__in=takes.sizes)
     if takes.deals_max:
-        taken &= Q(LessThanOrEqual(Deals("count(*)"), takes.deals_max))
+        matching &= Q(LessThanOrEqual(Deals("count(*)"), takes.deals_max))
     if takes.deal_bytes_min:
-        taken &= Q(sector__pieces=[]) | Q(GreaterThanOrEqual(Deals(DEAL_BYTES), takes.deal_bytes_min))
+        matching &= Q(sector__pieces=[]) | Q(GreaterThanOrEqual(Deals(DEAL_BYTES), takes.deal_bytes_min))
     if not takes.takes_data:
-        taken &= Q(sector__pieces=[])
+        matching &= Q(sector__pieces=[])
     if not takes.takes_empty:
-        taken &= ~Q(sector__pieces=[])
-    return taken
+        matching &= ~Q(sector__pieces=[])
+    return matching
 
 
 def jobs_choose(worker: Worker, *, among: Q, claim: Claim, now: datetime) -> list[int]:

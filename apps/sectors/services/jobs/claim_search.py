@@ -89,7 +89,7 @@ class ClaimSearch:
             found = self._plain() if self.is_plain else None
             if found is not None:
                 self.is_begun = True
-            if self.is_plain or self.is_begun:  # nobody waits for roles while he holds jobs
+            if self.is_plain or self.is_begun:  # no transaction waits for roles while it holds jobs
                 return found
             self.roles = self._begin()
         return None if self.roles is None else self._next(self.roles)

@@ -44,15 +44,15 @@ def jobs_claim(worker: Worker, *, claim: Claim, now: datetime, among: Q | None =
     Raises WorkerReplaced, WorkerRetired.
     """
     search = ClaimSearch(worker, claim, now=now, among=among)
-    taken: list[Assignment] = []
-    while len(taken) < claim.max:
+    assignments: list[Assignment] = []
+    while len(assignments) < claim.max:
         found = search.next()
         assignment = None if found is None else _lease(found, worker=worker, floor=search.floor, now=now)
         if found is None or assignment is None:
             break
         search.note(found)
-        taken.append(assignment)
-    return Claimed(jobs=tuple(taken))
+        assignments.append(assignment)
+    return Claimed(jobs=tuple(assignments))
 
 
 def _lease(found: FoundJob, *, worker: Worker, floor: int, now: datetime) -> Assignment | None:

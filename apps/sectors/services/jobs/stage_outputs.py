@@ -22,7 +22,7 @@ def outputs_check(
 ) -> dict[str, Any]:
     """Return the columns that a stage's report fills.  Raises BadReport naming what is missing."""
     for name in stage.outputs:
-        if name != "pieces" and getattr(outputs, name) in (None, b"", ""):  # without pieces it holds zeros
+        if name != "pieces" and getattr(outputs, name) in (None, b"", ""):  # none: a sector of zeros
             raise BadReport("missing", field=f"outputs.{name}")
     if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
         raise BadReport(
@@ -30,7 +30,7 @@ def outputs_check(
             field="outputs.proof",
         )
     columns = outputs_map_columns(stage, outputs=outputs)
-    if stage.stage == Stage.FINALIZE and outputs.store:  # its store was lost: it was stored anew
+    if stage.stage == Stage.FINALIZE and outputs.store:  # its store was lost: it has another
         columns["store"] = outputs.store
     if "store" in columns and outputs.store_uid:
         store = Store.objects.filter(tenant_id=tenant_id, uid=outputs.store_uid).first()

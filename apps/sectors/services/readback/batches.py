@@ -172,7 +172,7 @@ def batches_settle(miner: Miner, *, work: SealingContext) -> None:
         try:
             if message is not None:
                 message_withdraw(message, reason=OVERTAKEN, now=work.now)
-        except Conflict as conflict:  # it got a nonce this moment: the chain decides
+        except Conflict as conflict:  # the message got a nonce this moment: the chain decides
             log.info("message_not_dropped", message=message.pk if message else "", reason=conflict.reason)
             continue
         batch_fail(batch, error=OVERTAKEN, exit_code=None, work=work)

@@ -42,8 +42,10 @@ def chain_import(job: MinerImport) -> None:
         if left <= 0:
             break
         found = precommits_read(client, job.miner.address, numbers, key)
-        _precommitted_import(job, {number: there for number, there in found.items() if number not in over})
-        deposits = sum(there.deposit for there in found.values() if there)
+        _precommitted_import(
+            job, {number: onchain for number, onchain in found.items() if number not in over}
+        )
+        deposits = sum(onchain.deposit for onchain in found.values() if onchain)
         left -= len(numbers) if locked is None else deposits
 
 
@@ -71,18 +73,18 @@ def _proven_import(job: MinerImport, numbers: Sequence[int]) -> None:
     """Write rows of sectors that the chain has proven."""
     rows, now = job.rows(), job.work.now
     missing: list[dict[str, Any]] = []
-    for number, there in sectors_proven_read(
+    for number, onchain in sectors_proven_read(
         job.work.client, job.miner.address, numbers, job.work.head.key
     ).items():
         facts: dict[str, Any] = {
-            "comm_r": cid_to_commr(cid_parse(there.sealed_cid)),
-            "activation": there.activation,
-            "expiration": there.expiration,
-            "initial_pledge": there.initial_pledge,
+            "comm_r": cid_to_commr(cid_parse(onchain.sealed_cid)),
+            "activation": onchain.activation,
+            "expiration": onchain.expiration,
+            "initial_pledge": onchain.initial_pledge,
         }
         row = rows.get(number)
         if row is None:
-            facts |= {"number": number, "store": job.store_of(number), "seal_proof": there.seal_proof}
+            facts |= {"number": number, "store": job.store_of(number), "seal_proof": onchain.seal_proof}
             missing.append(facts)
         else:
             is_bound = row.job.sticky_worker_id is not None
@@ -97,16 +99,16 @@ def _precommitted_import(job: MinerImport, found: dict[int, OnPreCommit | None])
     if not any(found.values()):
         return
     rows, now = job.rows(), job.work.now
-    for number, there in found.items():
+    for number, onchain in found.items():
         row = rows.get(number)
-        if there is None or (row is not None and ORDER[row.state] > ORDER[SectorState.PRECOMMIT_SENT]):
+        if onchain is None or (row is not None and ORDER[row.state] > ORDER[SectorState.PRECOMMIT_SENT]):
             continue
-        facts: dict[str, Any] = {"precommit_epoch": there.epoch}
-        comm_r = cid_to_commr(cid_parse(there.sealed_cid))
+        facts: dict[str, Any] = {"precommit_epoch": onchain.epoch}
+        comm_r = cid_to_commr(cid_parse(onchain.sealed_cid))
         if row is not None and bytes(row.comm_r or b"") == comm_r and row.job.sticky_worker_id is not None:
             job.count += row_move(row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts)
             continue
-        facts |= {"comm_r": comm_r, "ticket_epoch": there.seal_rand_epoch, "seal_proof": there.seal_proof}
+        facts |= {"comm_r": comm_r, "ticket_epoch": onchain.seal_rand_epoch, "seal_proof": onchain.seal_proof}
         row_write_without_files(
             job.miner, number=number, sector=row, state=SectorState.PRECOMMIT_LANDED, now=now, **facts
         )

@@ -52,9 +52,9 @@ class FoundSector:
         return self.columns["comm_r"] if ORDER[self.state] >= ORDER[SectorState.PC2_DONE] else None
 
 
-def host_sector_read(host: Worker, *, told: SectorOnHost) -> FoundSector | None:
+def host_sector_read(host: Worker, *, reported: SectorOnHost) -> FoundSector | None:
     """Return how far a host is with a sector; None where it names a state that does not exist."""
-    inputs = told.inputs
+    inputs = reported.inputs
     if inputs.state not in ORDER or inputs.state == SectorState.ABORTED:
         return None
     columns: dict[str, Any] = {
@@ -67,13 +67,13 @@ def host_sector_read(host: Worker, *, told: SectorOnHost) -> FoundSector | None:
     }
     state = inputs.state
     stage = NEXT_STAGE[state]
-    if told.outputs is not None and stage.report:
+    if reported.outputs is not None and stage.report:
         state = state_after(state, stage.report) or state
-        columns |= outputs_map_columns(stage, outputs=told.outputs)
+        columns |= outputs_map_columns(stage, outputs=reported.outputs)
     if ORDER[state] >= ORDER[SectorState.PERSISTED]:
         state = SectorState.PERSISTED
         columns.setdefault("store", host.stores[0] if len(host.stores) == 1 else "")
-    return FoundSector(host, told.job, told.token, SectorState(state), columns)
+    return FoundSector(host, reported.job, reported.token, SectorState(state), columns)
 
 
 def row_create(
@@ -150,13 +150,13 @@ def row_move(
 ) -> bool:
     """Set a row to where the chain or its host has the sector; False if it moved meanwhile."""
     with transaction.atomic():
-        job, fresh = job_lock(sector.pk)
-        if fresh.state != sector.state:
+        job, current = job_lock(sector.pk)
+        if current.state != sector.state:
             return False
         if found is not None:
             columns = {**found.columns, **columns}
         sector_step(
-            fresh,
+            current,
             event=f"{RECOVER_TO}{state}",
             job=job,
             now=now,
@@ -177,7 +177,7 @@ def host_bind(job: Job, *, found: FoundSector) -> None:
         "lease_token": max(job.lease_token, found.token) + 1,
     }
     if is_uuid(found.job) and not Job.objects.filter(uuid=found.job).exists():
-        changes["uuid"] = found.job  # what it has computed lies in its journal under this name
+        changes["uuid"] = found.job  # its host's journal has the stage's results under this name
     Job.objects.filter(pk=job.pk).update(**changes)
 
 
@@ -190,6 +190,6 @@ def row_write_without_files(
         sector = row_create(miner, number=number, state=state, now=now, **columns)
     elif not row_move(sector, state=state, now=now, ticket=None, **columns):
         return
-    job, fresh = job_lock(sector.pk)
+    job, current = job_lock(sector.pk)
     Job.objects.filter(pk=job.pk).update(sticky_worker=None)
-    sector_pause(fresh, job=job, error=NO_FILES, level=Level.PERMANENT, now=now)
+    sector_pause(current, job=job, error=NO_FILES, level=Level.PERMANENT, now=now)

@@ -26,14 +26,14 @@ def inventories_read(job: MinerImport) -> BitField:
     by_uid = dict(known.values_list("uid", "name"))
     for inventory in reported.select_related("worker").order_by("told_at"):
         for item in inventory.sectors:
-            told = document_decode(SectorOnHost, item)
-            found = host_sector_read(inventory.worker, told=told)
-            if found is not None and told.inputs.miner_id == job.miner.actor_id:
-                other = job.found.get(told.inputs.number)
+            on_host = document_decode(SectorOnHost, item)
+            found = host_sector_read(inventory.worker, reported=on_host)
+            if found is not None and on_host.inputs.miner_id == job.miner.actor_id:
+                other = job.found.get(on_host.inputs.number)
                 if other is None or ORDER[other.state] < ORDER[found.state]:
-                    job.found[told.inputs.number] = found
-        there = inventory.worker.attachments.filter(condition__in=READABLE, since__lte=inventory.told_at)
-        job.read_stores.update(there.values_list("store__name", flat=True))
+                    job.found[on_host.inputs.number] = found
+        readable = inventory.worker.attachments.filter(condition__in=READABLE, since__lte=inventory.told_at)
+        job.read_stores.update(readable.values_list("store__name", flat=True))
         unseen = set(inventory.worker.attachments.values_list("store__name", flat=True))
         for item in inventory.stored:
             stored = document_decode(StoredNumbers, item)

@@ -77,8 +77,8 @@ def places_compare(
     for name in rows.order_by("store").values_list("store", flat=True).distinct():
         if name not in read_stores:
             continue
-        there = bitfield_of(rows.filter(store=name).values_list("number", flat=True).iterator())
-        missing = there - stored.get(name, BitField())
+        recorded = bitfield_of(rows.filter(store=name).values_list("number", flat=True).iterator())
+        missing = recorded - stored.get(name, BitField())
         for other, numbers in sorted(stored.items()):
             for part in portions(missing & numbers, READ_MAX):
                 found = rows.filter(store=name, number__in=part).order_by("pk")
@@ -97,8 +97,8 @@ def _shared_names(tenant_id: int) -> set[str]:
 
 def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
     with transaction.atomic():
-        job, fresh = job_lock(row.pk)
-        if (fresh.state, fresh.store) != (row.state, row.store):
+        job, current = job_lock(row.pk)
+        if (current.state, current.store) != (row.state, row.store):
             return False
         Sector.objects.filter(pk=row.pk).update(store=store, updated_at=work.now)
         JobEvent.objects.create(
@@ -116,12 +116,12 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
     return True
 
 
-def _row_compare(row: Sector, there: OnSector, work: SealingContext) -> bool:
-    facts: dict[str, Any] = {"expiration": there.expiration, "initial_pledge": there.initial_pledge}
-    sealed = cid_to_commr(cid_parse(there.sealed_cid))
+def _row_compare(row: Sector, onchain: OnSector, work: SealingContext) -> bool:
+    facts: dict[str, Any] = {"expiration": onchain.expiration, "initial_pledge": onchain.initial_pledge}
+    sealed = cid_to_commr(cid_parse(onchain.sealed_cid))
     if bytes(row.comm_r or b"") != sealed and not _is_followed(row, sealed):
         facts |= {"comm_r": sealed, "comm_d": None, "pieces": []}
-        facts["key_comm_r"] = cid_to_commr(cid_parse(there.key_cid)) if there.key_cid else None
+        facts["key_comm_r"] = cid_to_commr(cid_parse(onchain.key_cid)) if onchain.key_cid else None
     if all(getattr(row, name) == value for name, value in facts.items()):
         return False
     with transaction.atomic():
@@ -150,8 +150,8 @@ def _is_followed(row: Sector, sealed: bytes) -> bool:
 def _run_stop(row: Sector, work: SealingContext) -> None:
     """Pause what was begun for a sector that was updated by something else."""
     for run in row.runs.filter(state__in=UNSENT, paused_at=None):
-        job, fresh = run_lock(run.pk)
-        run_pause(fresh, job=job, error=UPDATED, now=work.now)
+        job, current = run_lock(run.pk)
+        run_pause(current, job=job, error=UPDATED, now=work.now)
 
 
 def _terminate(row: Sector, work: SealingContext) -> bool:

@@ -65,7 +65,7 @@ def _update_import(
     if row.key_comm_r is not None or not can_move:
         if run is None or "ABORT" not in PipelineRun.TRANSITIONS[run.state]:
             return  # the backup has the update, or something else was done since: the chain is compared
-        _rebuild_end(run, work)  # it ended before the update, which the chain would have refused else
+        _rebuild_end(run, work)  # the rebuild ended before the update: else the chain would have refused that
         run = None
     comm_r = cid_to_commr(update.new_sealed_cid)
     if bytes(row.comm_r or b"") == comm_r:
@@ -83,25 +83,25 @@ def _update_import(
     if run is None:
         _run_recreate(row, facts, work)
         return
-    job, fresh = run_lock(run.pk)
-    if fresh.state == SnapState.UPDATE_SENT:
-        PipelineRun.objects.filter(pk=fresh.pk).update(**facts, updated_at=work.now)
+    job, current = run_lock(run.pk)
+    if current.state == SnapState.UPDATE_SENT:
+        PipelineRun.objects.filter(pk=current.pk).update(**facts, updated_at=work.now)
     else:
         event = f"{RECOVER_TO}{SnapState.UPDATE_SENT}"
-        run_move(fresh, event=event, job=job, now=work.now, actor="console", note=NOTE, **facts)
+        run_move(current, event=event, job=job, now=work.now, actor="console", note=NOTE, **facts)
 
 
 def _rebuild_end(run: PipelineRun, work: SealingContext) -> None:
-    job, fresh = run_lock(run.pk)
-    run_move(fresh, event="ABORT", job=job, now=work.now, actor="console", note=NOTE)
+    job, current = run_lock(run.pk)
+    run_move(current, event="ABORT", job=job, now=work.now, actor="console", note=NOTE)
 
 
 def _key_restore(row: Sector, work: SealingContext) -> None:
     """Restore what a sector was before its update, in a row that was made from the chain."""
     found = sectors_proven_read(work.client, row.miner.address, [row.number], work.head.key)
-    there = found.get(row.number)
-    if there is not None and there.key_cid:
-        row.comm_r = cid_to_commr(cid_parse(there.key_cid))
+    onchain = found.get(row.number)
+    if onchain is not None and onchain.key_cid:
+        row.comm_r = cid_to_commr(cid_parse(onchain.key_cid))
         row.comm_d, row.pieces = sha254_zero(row.sector_size), []
         row.save(update_fields=["comm_r", "comm_d", "pieces"])
 
@@ -110,7 +110,7 @@ def _run_recreate(row: Sector, facts: dict[str, Any], work: SealingContext) -> N
     """Write the run that the database has forgotten."""
     try:
         hosts = hosts_of_run(row, kind=JobKind.SNAP_UP)
-    except NoHost:  # looked for again when there is something to do for one
+    except NoHost:  # hosts are searched again when a run needs one
         hosts = []
     run_begin(
         row,

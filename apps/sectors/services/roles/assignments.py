@@ -68,7 +68,7 @@ def host_role_give(miner: Miner, *, grant: RoleGrant, principal: Principal, now:
     role = role_give(
         miner, grant=grant, heard_at=role_heartbeat_find(miner, host=grant.host, kind=grant.kind), now=now
     )
-    role.group = ""  # from now on its own, whatever its label says
+    role.group = ""  # an assignment of the host's own outlives its label
     role.save(update_fields=["group"])
     _audit(principal, "miner.role-give", role)
     return role

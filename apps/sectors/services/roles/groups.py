@@ -80,8 +80,8 @@ def group_role_give(miner: Miner, *, grant: GroupGrant, principal: Principal, no
         miner=miner, group=grant.group, kind=grant.kind, defaults={"priority": grant.priority}
     )
     labels = host_labels_read(miner.tenant_id)
-    theirs = {host: of_host for host, of_host in labels.items() if grant.group in of_host}
-    roles = miner_labels_sync(miner, labels=theirs, by=principal, now=now)
+    of_group = {host: of_host for host, of_host in labels.items() if grant.group in of_host}
+    roles = miner_labels_sync(miner, labels=of_group, by=principal, now=now)
     audit_entries_record([_event(principal, miner, before, row), *roles])
     return row
 
@@ -102,8 +102,8 @@ def group_role_remove(
         raise RoleUnknown(kind, group)
     row.delete()
     labels = host_labels_read(miner.tenant_id)
-    theirs = {role.host: labels.get(role.host, set()) for role in rows if role.group == group}
-    roles = miner_labels_sync(miner, labels=theirs, by=principal, now=now)
+    of_group = {role.host: labels.get(role.host, set()) for role in rows if role.group == group}
+    roles = miner_labels_sync(miner, labels=of_group, by=principal, now=now)
     audit_entries_record([_event(principal, miner, row, None), *roles])
     return row
 

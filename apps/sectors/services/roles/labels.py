@@ -112,20 +112,20 @@ def miner_labels_sync(
     rows = roles_lock(miner)
     if is_combined(rows):
         return []
-    wanted: dict[tuple[str, str], RoleGroup] = {}
+    expected: dict[tuple[str, str], RoleGroup] = {}
     for row in RoleGroup.objects.filter(miner=miner).order_by("pk"):
         for host in (host for host, of_host in labels.items() if row.group in of_host):
-            wanted.setdefault((host, row.kind), row)
-    given = {(role.host, role.kind): role for role in rows if is_assigned(role)}
-    for key, row in sorted(wanted.items()):
-        if key not in given:
+            expected.setdefault((host, row.kind), row)
+    assigned = {(role.host, role.kind): role for role in rows if is_assigned(role)}
+    for key, row in sorted(expected.items()):
+        if key not in assigned:
             role_join(miner, row=row, host=key[0], now=now)
-        elif given[key].group:
-            role_hand_to(given[key], row=row, now=now)
-    theirs = [role for role in given.values() if role.group and role.host in labels]
+        elif assigned[key].group:
+            role_hand_to(assigned[key], row=row, now=now)
+    by_group = [role for role in assigned.values() if role.group and role.host in labels]
     # The holder goes last: none of its group may take over what all of them lose.
-    for role in sorted(theirs, key=lambda one: one.state == RoleState.HELD):
-        if (role.host, role.kind) not in wanted:
+    for role in sorted(by_group, key=lambda one: one.state == RoleState.HELD):
+        if (role.host, role.kind) not in expected:
             role_jobs_end(role_remove(miner, host=role.host, kind=role.kind, now=now), now=now)
     roles_publish(miner)
     return [] if by is None else _role_changes(miner, before=rows, by=by)

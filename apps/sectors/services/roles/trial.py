@@ -55,9 +55,9 @@ class RoleTest:
 
 @transaction.atomic
 def role_test(
-    miner: Miner, *, host: str, taken: Sequence[range], principal: Principal, now: datetime
+    miner: Miner, *, host: str, allocated: Sequence[range], principal: Principal, now: datetime
 ) -> Sector:
-    """Pledge one sector that this host alone may seal.  `taken` as in `pledge_create`.
+    """Pledge one sector that this host alone may seal.  `allocated` as in `pledge_create`.
 
     Raises RoleUnknown, NoStandby if no sealer on the host is there, and what `pledge_create` raises.
     """
@@ -71,8 +71,8 @@ def role_test(
     if sealer is None:
         raise NoStandby(gettext("no sealer on {host} is online").format(host=host), field="host")
     own = Sector.objects.filter(miner=miner).aggregate(top=Max("number"))["top"]
-    highest = max([-1 if own is None else own, *(span.stop - 1 for span in taken)])
-    pledge = pledge_create(miner, count=1, actor=principal.actor, now=now, taken=taken, by=principal)
+    highest = max([-1 if own is None else own, *(span.stop - 1 for span in allocated)])
+    pledge = pledge_create(miner, count=1, actor=principal.actor, now=now, allocated=allocated, by=principal)
     sector: Sector = pledge.sectors.get()
     Job.objects.filter(sector=sector).update(sticky_worker=sealer, priority=1)
     Role.objects.filter(pk=role.pk).update(test_pledge=pledge.uuid, test_highest=highest, updated_at=now)

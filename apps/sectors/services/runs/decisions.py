@@ -36,42 +36,52 @@ def run_retry(run: PipelineRun, *, by: Principal, now: datetime, state: str | No
 
     From the first stage on another host may take it.  Raises NotPaused, WrongState, NoHost.
     """
-    job, fresh = run_lock(run.pk)
-    if fresh.paused_at is None:
+    job, current = run_lock(run.pk)
+    if current.paused_at is None:
         raise NotPaused(gettext("it is not paused"))
-    before = fresh.state
-    if state is None and fresh.step.owner is Owner.NOBODY:
-        state = fresh.step.resume_at[0]
-    if state is not None and state != fresh.state:
+    before = current.state
+    if state is None and current.step.owner is Owner.NOBODY:
+        state = current.step.resume_at[0]
+    if state is not None and state != current.state:
         if state in FIRST_STATES:
-            Job.objects.filter(pk=job.pk).update(offered_to=hosts_of_run(fresh.sector, kind=fresh.kind))
-        run_move(fresh, event=f"{BACK_TO}{state}", job=job, now=now, actor=by.actor, attempts=0)
+            Job.objects.filter(pk=job.pk).update(offered_to=hosts_of_run(current.sector, kind=current.kind))
+        run_move(current, event=f"{BACK_TO}{state}", job=job, now=now, actor=by.actor, attempts=0)
     else:
         values = {"error": "", "attempts": 0, "not_before": None, "paused_at": None, "updated_at": now}
-        PipelineRun.objects.filter(pk=fresh.pk).update(**values)
+        PipelineRun.objects.filter(pk=current.pk).update(**values)
         advance(
-            job, "OFFER" if fresh.step.owner is Owner.WORKER else "WAIT", attempts=0, error="", updated_at=now
+            job,
+            "OFFER" if current.step.owner is Owner.WORKER else "WAIT",
+            attempts=0,
+            error="",
+            updated_at=now,
         )
         run_event_write(
-            fresh, job=job, event="RETRY", before=fresh.state, stage=fresh.step.stage, now=now, actor=by.actor
+            current,
+            job=job,
+            event="RETRY",
+            before=current.state,
+            stage=current.step.stage,
+            now=now,
+            actor=by.actor,
         )
-        fresh.refresh_from_db()
-        run_publish(fresh)
-    _audit(fresh, f"sector.{ACTIONS[fresh.kind]}-retry", by=by, before=before)
-    return fresh
+        current.refresh_from_db()
+        run_publish(current)
+    _audit(current, f"sector.{ACTIONS[current.kind]}-retry", by=by, before=before)
+    return current
 
 
 @transaction.atomic
 def run_abort(run: PipelineRun, *, reason: str, by: Principal, now: datetime) -> PipelineRun:
     """End a run; its host clears its sealing folder of it.  Raises WrongState once the message is sent."""
-    job, fresh = run_lock(run.pk)
-    before = fresh.state
-    run_move(fresh, event="ABORT", job=job, now=now, actor=by.actor, note=reason)
-    sealing_folder_clear(fresh.sector, job=job, actor=by.actor)
-    if fresh.kind == JobKind.SNAP_UP:
-        pieces_unplace(fresh.sector.miner, number=fresh.sector.number, now=now)
-    _audit(fresh, f"sector.{ACTIONS[fresh.kind]}-abort", by=by, before=before, note=reason)
-    return fresh
+    job, current = run_lock(run.pk)
+    before = current.state
+    run_move(current, event="ABORT", job=job, now=now, actor=by.actor, note=reason)
+    sealing_folder_clear(current.sector, job=job, actor=by.actor)
+    if current.kind == JobKind.SNAP_UP:
+        pieces_unplace(current.sector.miner, number=current.sector.number, now=now)
+    _audit(current, f"sector.{ACTIONS[current.kind]}-abort", by=by, before=before, note=reason)
+    return current
 
 
 def run_open(sector: Sector, *, kind: str) -> PipelineRun:

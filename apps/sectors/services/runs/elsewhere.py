@@ -40,12 +40,12 @@ def missing_host_runs_follow(*, silent_since: datetime | None, now: datetime) ->
     since = NEVER if silent_since is None else silent_since
     offered = {key for _, _, keys, _ in rows for key in keys or ()}
     here = Worker.objects.filter(pk__in=offered, retired_at=None)
-    there = set(here.values_list("pk", flat=True))
+    active = set(here.values_list("pk", flat=True))
     heard = set(here.filter(seen_at__gte=since).values_list("pk", flat=True))
     count = 0
     for pk, kind, keys, freed_at in rows:
         if kind != JobKind.UNSEAL:
-            count += not there.intersection(keys or ()) and _run_again(pk, now=now)
+            count += not active.intersection(keys or ()) and _run_again(pk, now=now)
         elif not heard.intersection(keys or ()) and freed_at < since:
             count += _unseal_again(pk, now=now, since=since)
     return count
@@ -67,7 +67,7 @@ def _run_again(job_id: int, *, now: datetime) -> bool:
     try:
         is_clearing = run.state == SnapState.UPDATE_FINAL
         hosts = hosts_of_run(run.sector, kind=run.kind, is_clearing=is_clearing)
-    except NoHost:  # looked for again with the next heads
+    except NoHost:  # the next heads search for hosts again
         return False
     _named_anew(job, hosts)
     back = f"{BACK_TO}{FIRST[JobKind(run.kind)]}"

@@ -80,9 +80,9 @@ def _advance(run: PipelineRun, message: Message | None, work: SealingContext) ->
 
 def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
     if message is None:  # a kill kept it from the messager, unless the chain has the update all the same
-        there = chain_sector_read(run, work=work)
-        if is_updated(run, there=there):
-            _land(run, there, height=work.head.height, work=work)
+        onchain = chain_sector_read(run, work=work)
+        if is_updated(run, onchain=onchain):
+            _land(run, onchain, height=work.head.height, work=work)
         elif text := update_push_again(run, work=work):
             _failed_back(run, text, work)
         return
@@ -116,15 +116,15 @@ def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
     """Withdraw a message that carries too little; each of its runs goes with one that carries more."""
     try:
         message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
-    except Conflict:  # it got a nonce this moment, and the chain decides, or its other run was faster
+    except Conflict:  # the message got a nonce this moment and the chain decides, or its other run was faster
         return
     _failed_back(run, BALANCE_SHORT, work)
 
 
 def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingContext) -> None:
-    there = chain_sector_read(run, work=work)
-    if is_updated(run, there=there):
-        _land(run, there, height=height, work=work)
+    onchain = chain_sector_read(run, work=work)
+    if is_updated(run, onchain=onchain):
+        _land(run, onchain, height=height, work=work)
     else:
         _failed_back(run, words, work)
 
@@ -137,12 +137,12 @@ def _failed_back(run: PipelineRun, words: str, work: SealingContext) -> None:
 
 
 @transaction.atomic
-def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: SealingContext) -> None:
+def _land(run: PipelineRun, onchain: OnSector | None, *, height: int, work: SealingContext) -> None:
     """Note that the chain has the update: the sector holds the data now."""
-    job, fresh = run_lock(run.pk)
-    if fresh.state != run.state or there is None:
+    job, current = run_lock(run.pk)
+    if current.state != run.state or onchain is None:
         return
-    sector = fresh.sector
+    sector = current.sector
     old = {
         "comm_r": bytes(sector.comm_r or b"").hex(),
         "comm_d": bytes(sector.comm_d or b"").hex(),
@@ -151,22 +151,22 @@ def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: Sealin
     }
     Sector.objects.filter(pk=sector.pk).update(
         key_comm_r=sector.comm_r,
-        comm_r=fresh.comm_r,
-        comm_d=fresh.comm_d,
-        pieces=fresh.pieces,
-        initial_pledge=there.initial_pledge,
+        comm_r=current.comm_r,
+        comm_d=current.comm_d,
+        pieces=current.pieces,
+        initial_pledge=onchain.initial_pledge,
         updated_at=work.now,
     )
     copies_forget(sector.pk)
     run_move(
-        fresh, event="LAND_UPDATE", job=job, now=work.now, actor="console", landed_height=height, old=old
+        current, event="LAND_UPDATE", job=job, now=work.now, actor="console", landed_height=height, old=old
     )
 
 
 def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
     """Revert an update that left the chain; clear the old replica once nothing can do that any more."""
-    there = chain_sector_read(run, work=work)
-    if there is not None and not is_updated(run, there=there):
+    onchain = chain_sector_read(run, work=work)
+    if onchain is not None and not is_updated(run, onchain=onchain):
         _revert(run, work)
     elif message is not None and message.state == MessageState.LANDED and message.height != run.landed_height:
         PipelineRun.objects.filter(pk=run.pk).update(landed_height=message.height)
@@ -193,11 +193,11 @@ def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
 
 @transaction.atomic
 def _revert(run: PipelineRun, work: SealingContext) -> None:
-    job, fresh = run_lock(run.pk)
-    if fresh.state != run.state:
+    job, current = run_lock(run.pk)
+    if current.state != run.state:
         return
-    old = fresh.old
-    Sector.objects.filter(pk=fresh.sector_id).update(
+    old = current.old
+    Sector.objects.filter(pk=current.sector_id).update(
         key_comm_r=None,
         comm_r=bytes.fromhex(old["comm_r"]),
         comm_d=bytes.fromhex(old["comm_d"]),
@@ -205,10 +205,10 @@ def _revert(run: PipelineRun, work: SealingContext) -> None:
         initial_pledge=int(old["initial_pledge"]),
         updated_at=work.now,
     )
-    copies_forget(fresh.sector_id)
+    copies_forget(current.sector_id)
     note = gettext("the message left the chain in a reorganisation")
     run_move(
-        fresh, event="REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None
+        current, event="REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None
     )
 
 

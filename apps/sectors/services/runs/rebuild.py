@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.errors.runs import NotRebuildable, PiecesGone, RunUnderWay
+from apps.sectors.errors.runs import NotRebuildable, PiecesMissing, RunUnderWay
 from apps.sectors.models import Worker
 from apps.sectors.params import has_data
 from apps.sectors.selectors.restored import read_back_require
@@ -48,7 +48,7 @@ class RebuildPlan:
 def rebuild_plan(sector: Sector) -> RebuildPlan:
     """Return what a rebuild would do.
 
-    Raises MinerNotReady, NotRebuildable, RunUnderWay, PiecesGone, NoHost.
+    Raises MinerNotReady, NotRebuildable, RunUnderWay, PiecesMissing, NoHost.
     """
     read_back_require(sector.miner)
     if sector.state != SectorState.PROVING:
@@ -64,7 +64,7 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
     placed = pieces_of_sector(sector.miner, sector.number) if has_data(sector) else []
     lost = [piece for piece in placed if not piece.has_data]
     if lost:
-        raise PiecesGone(
+        raise PiecesMissing(
             gettext("no copy of the bytes of {piece} is available").format(piece=lost[0].piece_cid),
             field="sector",
         )

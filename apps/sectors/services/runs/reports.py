@@ -42,7 +42,9 @@ def run_report(job: Job, *, event: Event, digest: str, now: datetime) -> EventAn
     columns = outputs_check(
         spec, outputs=event.outputs, policy=sealing_policy(), tenant_id=run.sector.tenant_id
     )
-    taken, data = (_snap_take if run.kind == JobKind.SNAP_UP else _rebuild_take)(run, event, columns, now=now)
+    step_event, data = (_snap_take if run.kind == JobKind.SNAP_UP else _rebuild_take)(
+        run, event, columns, now=now
+    )
     job.seq = event.seq
     job.save(update_fields=["seq"])
     actor = job.worker.name if job.worker is not None else ""
@@ -53,7 +55,7 @@ def run_report(job: Job, *, event: Event, digest: str, now: datetime) -> EventAn
         "digest": digest,
         "worker": job.worker,
     }
-    run_move(run, event=taken, job=job, now=now, actor=actor, report=report, **data)
+    run_move(run, event=step_event, job=job, now=now, actor=actor, report=report, **data)
     return run_answer(job)
 
 
@@ -109,12 +111,12 @@ def _rebuild_take(
     if event.event not in ("PC2", "SNAP_ENCODE"):
         return event.event, {}
     is_last = event.event == "SNAP_ENCODE"
-    wanted = _bytes(sector.comm_r) if is_last else inputs.comm_r
+    expected = _bytes(sector.comm_r) if is_last else inputs.comm_r
     made = columns["comm_r"]
-    if made == wanted:
+    if made == expected:
         return event.event, {}
     text = gettext("the rebuild produced comm_r {made}, but the chain has {wanted}").format(
-        made=made.hex(), wanted=(wanted or b"").hex()
+        made=made.hex(), wanted=(expected or b"").hex()
     )
     return RebuildState.COMM_R_DIFFERS, {"error": text, "paused_at": now}
 

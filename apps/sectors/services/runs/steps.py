@@ -114,10 +114,10 @@ def run_lock(pk: int) -> tuple[Job, PipelineRun]:
 def run_console_step(run: PipelineRun, *, event: str, now: datetime, note: str = "", **data: Any) -> bool:
     """Advance a run by a step of the console, if it still is where we saw it; return whether it was."""
     with transaction.atomic():
-        job, fresh = run_lock(run.pk)
-        if fresh.state != run.state or fresh.paused_at is not None:
+        job, current = run_lock(run.pk)
+        if current.state != run.state or current.paused_at is not None:
             return False
-        run_move(fresh, event=event, job=job, now=now, actor="console", note=note, **data)
+        run_move(current, event=event, job=job, now=now, actor="console", note=note, **data)
     return True
 
 
@@ -140,23 +140,23 @@ def run_console_fail(
     run: PipelineRun, *, error: str, now: datetime, not_before: datetime | None = None
 ) -> None:
     """Note that a chain step failed: tried again from `not_before` on, otherwise it waits for somebody."""
-    job, fresh = run_lock(run.pk)
-    if fresh.state != run.state or fresh.paused_at is not None:
+    job, current = run_lock(run.pk)
+    if current.state != run.state or current.paused_at is not None:
         return
     run_event_write(
-        fresh,
+        current,
         job=job,
         event="FAIL",
-        before=fresh.state,
-        stage=fresh.step.stage,
+        before=current.state,
+        stage=current.step.stage,
         now=now,
         note=error,
         is_error=True,
     )
     if not_before is None:
-        run_pause(fresh, job=job, error=error, now=now)
+        run_pause(current, job=job, error=error, now=now)
         return
     PipelineRun.objects.filter(pk=run.pk).update(
-        error=error, attempts=fresh.attempts + 1, not_before=not_before, updated_at=now
+        error=error, attempts=current.attempts + 1, not_before=not_before, updated_at=now
     )
-    run_publish(fresh)
+    run_publish(current)

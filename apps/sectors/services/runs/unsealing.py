@@ -61,7 +61,7 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
         raise NotUnsealed(gettext("its sector is not stored yet"), field="piece_cid")
     if sector.removal_asked_at is not None:
         raise NotUnsealed(gettext("the files of its sector were removed"), field="piece_cid")
-    if sector.ticket is None:  # adopted from the chain, which does not keep it
+    if sector.ticket is None:  # adopted from the chain, which does not store the ticket
         reason = gettext(
             "the ticket of sector {sector} is not known here: import the sector's record"
         ).format(sector=sector)
@@ -200,13 +200,13 @@ def unsealed_remove(sector: Sector, *, by: Principal) -> int:
         free = (PieceState.ACTIVE, PieceState.ENDED)
         if not all(piece.state in free for piece in pieces) or not sector.store:
             raise NotUnsealed(gettext("the bytes are needed until the sector is active"), field="sector")
-        kept = [piece for piece in pieces if piece.has_data]
-        for piece in kept:
+        with_data = [piece for piece in pieces if piece.has_data]
+        for piece in with_data:
             data_drop(piece)
         target = f"{sector.miner} / {sector.number}"
-        after = {"pieces": [str(piece.piece_cid) for piece in kept]}
+        after = {"pieces": [str(piece.piece_cid) for piece in with_data]}
         audit_record(principal=by, action="sector.unsealed-remove", target=target, after=after)
-    return len(kept)
+    return len(with_data)
 
 
 def _piece_of(job: Job) -> Piece:

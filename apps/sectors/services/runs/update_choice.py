@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain import partitions_of, sectors_read
-from apps.sectors.services.batches.asks import REQUESTED, requested_height_read
+from apps.sectors.services.batches.requests import REQUESTED, requested_height_read
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.placements import piece_start_epochs_read
@@ -62,12 +62,12 @@ def unlanded_updates_select(
     found = sectors_read(work.client, miner.address, numbers, work.head.key)
     ready = []
     for run in runs:
-        there = found[run.sector.number]
-        if there is None:
+        onchain = found[run.sector.number]
+        if onchain is None:
             run_console_fail(run, error=gettext("the sector is no longer on chain"), now=work.now)
-        elif is_updated(run, there=there):  # by a message that was given up and landed all the same
+        elif is_updated(run, onchain=onchain):  # by a message that was given up and landed all the same
             run_console_step(run, event="SEND_UPDATE", now=work.now, note=gettext("it is already on chain"))
-        elif there.expiration <= work.head.height:
+        elif onchain.expiration <= work.head.height:
             run_console_fail(run, error=gettext("it has expired"), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
             if run.error != FAULTY:
@@ -136,6 +136,6 @@ def chain_sector_read(run: PipelineRun, *, work: SealingContext) -> OnSector | N
     return sectors_read(work.client, run.sector.miner.address, [number], work.head.key)[number]
 
 
-def is_updated(run: PipelineRun, *, there: OnSector | None) -> bool:
+def is_updated(run: PipelineRun, *, onchain: OnSector | None) -> bool:
     """Return whether the chain has what a run made."""
-    return there is not None and there.sealed_cid == str(commr_cid(bytes(run.comm_r or b"")))
+    return onchain is not None and onchain.sealed_cid == str(commr_cid(bytes(run.comm_r or b"")))

@@ -47,7 +47,7 @@ def last_mutable_epoch_compute(current: DeadlineInfo, *, index: int | None, heig
     """
     if index is None:
         return None
-    # Now, too: the message is tried on the next epoch, in which a deadline that closes soon is still open.
+    # The present deadline counts: the message is tried on the next epoch, in which it may still be open.
     seen = [
         deadline_info(current.period_start, index, at, current.params)
         for at in (height, height + LEAD_EPOCHS)

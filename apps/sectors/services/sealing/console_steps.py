@@ -69,13 +69,13 @@ def sectors_group_by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector
 def sector_console_step(sector: Sector, *, event: str, now: datetime, note: str = "", **data: Any) -> bool:
     """Step a sector unless it moved or was paused since it was read; return whether it was stepped."""
     with transaction.atomic():
-        job, fresh = job_lock(sector.pk)
-        if fresh.state != sector.state or fresh.paused_at is not None:
+        job, current = job_lock(sector.pk)
+        if current.state != sector.state or current.paused_at is not None:
             return False
         try:
             with transaction.atomic():
-                sector_step(fresh, event=event, job=job, now=now, actor="console", note=note, **data)
+                sector_step(current, event=event, job=job, now=now, actor="console", note=note, **data)
         except Conflict as conflict:
-            log.info("sector_step_lost", sector=str(fresh.uuid), transition=event, reason=conflict.reason)
+            log.info("sector_step_lost", sector=str(current.uuid), transition=event, reason=conflict.reason)
             return False
     return True

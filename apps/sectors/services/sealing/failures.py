@@ -133,19 +133,19 @@ def sector_state_set(sector: Sector, *, state: str, reason: str, by: Principal, 
         raise BadValue(gettext("give a reason: it is kept in the history"), field="reason")
     if state not in list(SectorState) or state in ENDED_SECTORS:
         raise BadValue(gettext("unknown state, or one that cannot be set manually"), field="state")
-    job, fresh = job_lock(sector.pk)
-    if fresh.state in ENDED_SECTORS:
+    job, current = job_lock(sector.pk)
+    if current.state in ENDED_SECTORS:
         raise Conflict(
             gettext("sector {number} is {state}, which is final").format(
-                number=fresh.number, state=fresh.state.lower()
+                number=current.number, state=current.state.lower()
             ),
             field="state",
         )
-    if fresh.state == state:
+    if current.state == state:
         raise BadValue(gettext("it is already in this state"), field="state")
-    before = copy(fresh)
+    before = copy(current)
     sector_step(
-        fresh, event=f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None
+        current, event=f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None
     )
-    sector_audit(by, action="sector.state-set", before=before, after=fresh, note=reason)
-    return fresh
+    sector_audit(by, action="sector.state-set", before=before, after=current, note=reason)
+    return current

@@ -42,14 +42,14 @@ def precommits_check(
         missing = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
         proven = proven_sectors_read(miner, sectors=missing, client=client, key=head.key)
         for sector in sectors:
-            there = found[sector.number]
+            onchain = found[sector.number]
             if sector.pk in proven:
                 continue  # by a commit that was given up: the next batch finds it
-            if there is None:
+            if onchain is None:
                 note = gettext("the pre-commit is no longer on chain")
                 count += sector_console_step(sector, event=SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
-            elif there.epoch != sector.precommit_epoch:
-                count += _precommit_moved(sector, epoch=there.epoch, now=now)
+            elif onchain.epoch != sector.precommit_epoch:
+                count += _precommit_moved(sector, epoch=onchain.epoch, now=now)
     return count
 
 
@@ -82,12 +82,12 @@ def precommits_land(
     found = precommits_read(client, miner.address, numbers, key)
     absent = []
     for sector in sectors:
-        there = found[sector.number]
-        if there is None:
+        onchain = found[sector.number]
+        if onchain is None:
             absent.append(sector)
         else:
             sector_console_step(
-                sector, event=SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=there.epoch
+                sector, event=SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=onchain.epoch
             )
     return absent
 
@@ -101,8 +101,8 @@ def commits_land(
     places = partitions_of(client, miner.address, numbers, key)
     absent = []
     for sector in sectors:
-        there = found[sector.number]
-        if there is None or not is_own_replica(sector, sealed_cid=there.sealed_cid):
+        onchain = found[sector.number]
+        if onchain is None or not is_own_replica(sector, sealed_cid=onchain.sealed_cid):
             absent.append(sector)
             continue
         deadline, partition = places.get(sector.number, (None, None))
@@ -110,9 +110,9 @@ def commits_land(
             sector,
             event=SectorEvent.LAND_COMMIT,
             now=now,
-            activation=there.activation,
-            expiration=there.expiration,
-            initial_pledge=there.initial_pledge,
+            activation=onchain.activation,
+            expiration=onchain.expiration,
+            initial_pledge=onchain.initial_pledge,
             deadline=deadline,
             partition=partition,
         )
@@ -127,7 +127,8 @@ def own_precommits_read(
     return {
         sector.pk
         for sector in sectors
-        if (there := found[sector.number]) is not None and is_own_replica(sector, sealed_cid=there.sealed_cid)
+        if (onchain := found[sector.number]) is not None
+        and is_own_replica(sector, sealed_cid=onchain.sealed_cid)
     }
 
 
@@ -141,7 +142,8 @@ def proven_sectors_read(
     return {
         sector.pk
         for sector in sectors
-        if (there := found[sector.number]) is not None and is_own_replica(sector, sealed_cid=there.sealed_cid)
+        if (onchain := found[sector.number]) is not None
+        and is_own_replica(sector, sealed_cid=onchain.sealed_cid)
     }
 
 

@@ -115,8 +115,8 @@ def _miner_pack(miner: Miner, work: SealingContext) -> None:
             for piece, reason in refused.items():
                 piece_refuse(piece, reason=reason, work=work)
             continue
-        taken = numbers_allocated(work.client, miner.address)
-        sector_pack(miner, packed=packed, work=work, taken=taken)
+        allocated = numbers_allocated(work.client, miner.address)
+        sector_pack(miner, packed=packed, work=work, allocated=allocated)
 
 
 def _waiting_pieces(miner: Miner) -> list[Piece]:
@@ -174,7 +174,7 @@ def packing_request_read(miner: Miner) -> datetime | None:
 
 @transaction.atomic
 def sector_pack(
-    miner: Miner, *, packed: PackedSector, work: SealingContext, taken: Sequence[range]
+    miner: Miner, *, packed: PackedSector, work: SealingContext, allocated: Sequence[range]
 ) -> Sector | None:
     """Begin one sector and place its pieces in it, both or neither; None if a piece went elsewhere."""
     keys = [piece.pk for piece in packed.pieces]
@@ -183,7 +183,7 @@ def sector_pack(
     if len(locked) != len(keys):
         return None
     filled = pieces_filled(packed.pieces, sector_size=miner.sector_size)
-    [sector] = sectors_begin(miner, count=1, now=work.now, taken=taken, pieces=pieces_column(filled))
+    [sector] = sectors_begin(miner, count=1, now=work.now, allocated=allocated, pieces=pieces_column(filled))
     for piece, offset in zip(packed.pieces, packed.offsets, strict=True):
         piece_place(piece, number=sector.number, offset=offset, now=work.now)
     log.info("sector_packed", sector=sector.number, miner=str(miner), pieces=len(keys), bytes=packed.used)

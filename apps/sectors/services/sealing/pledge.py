@@ -41,13 +41,13 @@ def pledge_create(
     count: int,
     actor: str,
     now: datetime,
-    taken: Sequence[range] = (),
+    allocated: Sequence[range] = (),
     key: str | None = None,
     by: Principal | None = None,
 ) -> Pledge:
     """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
 
-    `taken` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
+    `allocated` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
     Raises MinerNotReady, BadCount, KeyReused, PledgeUnsettled, ProofFormMissing, DiskFull, and MinerUnknown
     if it went to another tenant this moment.
     """
@@ -67,7 +67,7 @@ def pledge_create(
     _settled_require(miner, key)
     try:
         with transaction.atomic():
-            made = _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
+            made = _pledge_write(miner, count=count, actor=actor, now=now, allocated=allocated, key=key)
             if by is not None:
                 after = {"count": gettext("{count} sectors").format(count=count), "pledge": str(made.uuid)}
                 audit_record(principal=by, action="sector.pledge", target=str(miner), after=after)
@@ -109,21 +109,21 @@ def pledges_settle(*, principal: Principal, now: datetime) -> None:
 
 @transaction.atomic
 def _pledge_write(
-    miner: Miner, *, count: int, actor: str, now: datetime, taken: Sequence[range], key: str | None
+    miner: Miner, *, count: int, actor: str, now: datetime, allocated: Sequence[range], key: str | None
 ) -> Pledge:
     miner_lock(miner)
     pledge = Pledge.objects.create(
         tenant_id=miner.tenant_id, miner=miner, count=count, key=key or None, actor=actor
     )
-    sectors_begin(miner, count=count, now=now, taken=taken, pledge=pledge)
+    sectors_begin(miner, count=count, now=now, allocated=allocated, pledge=pledge)
     return pledge
 
 
 def miner_lock(miner: Miner) -> None:
     """Lock a miner until the transaction has ended.  Raises MinerUnknown if another tenant has it by now."""
     # A transfer changes the tenant under this lock: the sectors are the tenant's that has the miner then.
-    kept = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
-    if not kept.exists():
+    rows = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
+    if not rows.exists():
         raise MinerUnknown(miner.address)
 
 
@@ -133,7 +133,7 @@ def sectors_begin(
     *,
     count: int,
     now: datetime,
-    taken: Sequence[range],
+    allocated: Sequence[range],
     pledge: Pledge | None = None,
     pieces: Sequence[dict[str, Any]] = (),
 ) -> list[Sector]:
@@ -157,7 +157,7 @@ def sectors_begin(
             sector_size=miner.sector_size,
             stage_since=now,
         )
-        for number in numbers_allocate(miner, count=count, taken=taken)
+        for number in numbers_allocate(miner, count=count, allocated=allocated)
     )
     stage = NEXT_STAGE[SectorState.ALLOCATED].stage
     lease_s = sealing_policy().lease_s

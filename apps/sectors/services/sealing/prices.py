@@ -147,7 +147,7 @@ class PaymentPlan:
     def most(self, count: int, *, keep: int = 0) -> int:
         """Return how many of `count` sectors can be paid, with so much kept at each address."""
         least = 0
-        while least < count:  # halves what is between: what more sectors need never shrinks
+        while least < count:  # bisect: what more sectors need never shrinks
             tried = (least + count + 1) // 2
             can_pay = all(payer.left >= keep or not payer.needs for payer in self.payers(tried))
             least, count = (tried, count) if can_pay else (least, tried - 1)
@@ -189,8 +189,8 @@ def gas_average_compute(miner: Miner, *, kind: str) -> int | None:
     landed = miner.batches.filter(kind=kind, state=BatchState.LANDED, exit_code=0).order_by("-pk")
     ids = dict(landed.values_list("pk", "message_id")[:LEARN_BATCHES])
     column = KINDS[BatchKind(kind)].column
-    held = Sector.objects.filter(**{f"{column}__in": list(ids)}).order_by().values_list(column)
-    counts = {ids[pk]: many for pk, many in held.annotate(Count("pk"))}
+    batched = Sector.objects.filter(**{f"{column}__in": list(ids)}).order_by().values_list(column)
+    counts = {ids[pk]: many for pk, many in batched.annotate(Count("pk"))}
     messages = [row for row in messages_by_ids(counts).values() if row.gas_used]
     sectors = sum(counts[row.pk] for row in messages)
     return sum(row.gas_used for row in messages) // sectors if sectors else None

@@ -44,16 +44,16 @@ def landed_reconcile(
     """Take along those that the chain has already, of sectors that wait for a batch; returns the others."""
     waits = [sector for sector in sectors if sector.state == SectorState.PERSISTED]
     done = [sector for sector in sectors if sector.state == SectorState.C2_DONE]
-    there = own_precommits_read(miner, sectors=waits, client=client, key=key)
-    there |= proven_sectors_read(miner, sectors=done, client=client, key=key)
+    onchain = own_precommits_read(miner, sectors=waits, client=client, key=key)
+    onchain |= proven_sectors_read(miner, sectors=done, client=client, key=key)
     for sector in sectors:
-        if sector.pk in there:
+        if sector.pk in onchain:
             is_first = sector.state == SectorState.PERSISTED
             event = SectorEvent.SEND_PRECOMMIT if is_first else SectorEvent.SEND_COMMIT
             sector_console_step(sector, event=event, now=now, note=ON_CHAIN)
-    if there:
-        sectors_reconcile(Sector.objects.filter(pk__in=there), client=client, key=key, now=now)
-    return [sector for sector in sectors if sector.pk not in there]
+    if onchain:
+        sectors_reconcile(Sector.objects.filter(pk__in=onchain), client=client, key=key, now=now)
+    return [sector for sector in sectors if sector.pk not in onchain]
 
 
 def stranded_reconcile(*, client: ChainClient, key: str, now: datetime) -> None:

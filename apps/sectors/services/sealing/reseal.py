@@ -80,35 +80,35 @@ def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
 @transaction.atomic
 def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> bool:
     """Begin one sector again, if it still is where it was seen."""
-    job, fresh = job_lock(sector_id)
-    if fresh.state not in BOUND or fresh.paused_at is not None:
+    job, current = job_lock(sector_id)
+    if current.state not in BOUND or current.paused_at is not None:
         return False
     stranded = _stranded(silent_since).filter(pk=job.pk).select_related("sticky_worker").first()
     if stranded is None or stranded.sticky_worker is None:
         return False
     host = stranded.sticky_worker
-    if fresh.state == SectorState.COMMIT_LANDED:
+    if current.state == SectorState.COMMIT_LANDED:
         note = gettext("{host} was retired: its files of the sector stay there").format(host=host)
-        sector_step(fresh, event=SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
+        sector_step(current, event=SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
         return True
-    _release(fresh, job, host=host)
+    _release(current, job, host=host)
     note = _note(host)
-    if fresh.state == SectorState.ALLOCATED:
+    if current.state == SectorState.ALLOCATED:
         JobEvent.objects.create(
             job=job,
             event=HOST_MISSING,
-            from_state=fresh.state,
-            to_state=fresh.state,
-            stage=fresh.stage,
+            from_state=current.state,
+            to_state=current.state,
+            stage=current.stage,
             at=now,
             actor="console",
             note=note,
         )
-        publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+        publish(Change("sector", str(current.uuid), current.miner.tenant_id))
         return True
-    event = SectorEvent.RESEAL if fresh.state in ON_CHAIN else f"{BACK_TO}{SectorState.ALLOCATED}"
-    data: dict[str, Any] = {} if has_data(fresh) else {"pieces": []}
-    sector_step(fresh, event=event, job=job, now=now, actor="console", note=note, **data)
+    event = SectorEvent.RESEAL if current.state in ON_CHAIN else f"{BACK_TO}{SectorState.ALLOCATED}"
+    data: dict[str, Any] = {} if has_data(current) else {"pieces": []}
+    sector_step(current, event=event, job=job, now=now, actor="console", note=note, **data)
     return True
 
 

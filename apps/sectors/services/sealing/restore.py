@@ -28,7 +28,7 @@ from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import FILES_REMOVED
 from apps.sectors.services.sealing.placements import waiting_pieces_place
 from apps.sectors.services.sealing.steps import job_lock, sector_step
-from apps.sectors.states import BatchState
+from apps.sectors.states import ENDED_SECTORS, BatchState
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorEvent, SectorState
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
     from apps.users.principals import Principal
 
-GONE: Final = (SectorState.ABORTED, SectorState.TERMINATED)
 ANEW: Final[dict[str, Any]] = {
     **dict.fromkeys(("comm_d", "comm_r", "key_comm_r", "ticket", "ticket_epoch", "seed")),
     **dict.fromkeys(("seed_epoch", "precommit_batch", "commit_batch", "precommit_epoch")),
@@ -75,9 +74,9 @@ def restoration_plan(sector: Sector, *, force: bool, work: SealingContext) -> Re
         return Restoration(sector, early)
     client, key, numbers = work.client, work.head.key, [sector.number]
     live = live_sectors_read(client, miner.address, numbers, size=miner.sector_size, key=key)
-    if there := live.get(sector.number):
+    if onchain := live.get(sector.number):
         proven = sectors_proven_read(client, miner.address, numbers, key)
-        return _proving(sector, there, proven.get(sector.number))
+        return _proving(sector, onchain, proven.get(sector.number))
     if sector.state == SectorState.TERMINATED:
         return Restoration(sector, "it has ended on chain: this cannot be undone")
     if precommits_read(client, miner.address, numbers, key)[sector.number] is not None:
@@ -93,7 +92,7 @@ def restoration_plan(sector: Sector, *, force: bool, work: SealingContext) -> Re
 
 def _early_refusal(sector: Sector) -> str:
     """Return why a sector stays as it is, whatever the chain says; empty: the chain decides."""
-    if sector.state not in GONE:
+    if sector.state not in ENDED_SECTORS:
         return gettext("it is neither aborted nor terminated: there is nothing to restore")
     if sector.miner.state != MinerState.ACTIVE:
         return gettext("its miner does not exist on chain")
@@ -143,7 +142,7 @@ def _were_removed(sector: Sector) -> bool:
     job = sector.job
     if _removals(job).exclude(args__has_key="keeps_store").exists():
         return True
-    over = job.events.filter(to_state__in=GONE).order_by("-pk").values_list("pk", flat=True).first()
+    over = job.events.filter(to_state__in=ENDED_SECTORS).order_by("-pk").values_list("pk", flat=True).first()
     return job.events.filter(event=FILES_REMOVED, pk__gt=over or 0).exists()
 
 
@@ -175,49 +174,52 @@ def sector_restore(
     if plan.refusal:
         raise RestoreRefused(plan.refusal, field="sector")
     with transaction.atomic():
-        job, fresh = job_lock(sector.pk)
-        Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=fresh.pk)  # as a scan that adopts it
-        if refusal := _leftover_refusal(fresh):
+        job, current = job_lock(sector.pk)
+        # A scan that adopts the sector locks this row, too.
+        Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=current.pk)
+        if refusal := _leftover_refusal(current):
             raise RestoreRefused(refusal, field="sector")
-        if fresh.state != sector.state or fresh.tenant_id != sector.tenant_id:
+        if current.state != sector.state or current.tenant_id != sector.tenant_id:
             raise RestoreRefused(
                 gettext("the sector changed in the meantime: reload and try again"), field="sector"
             )
-        before = copy(fresh)
+        before = copy(current)
         if plan.state == SectorState.PROVING:
-            plan = _prove(plan, fresh, job, reason=reason, by=by, work=work)
+            plan = _prove(plan, current, job, reason=reason, by=by, work=work)
         else:
-            _begin_anew(fresh, job, force=force, reason=reason, by=by, work=work)
-        sector_audit(by, action="sector.restore", before=before, after=fresh, note=reason)
+            _begin_anew(current, job, force=force, reason=reason, by=by, work=work)
+        sector_audit(by, action="sector.restore", before=before, after=current, note=reason)
     return plan
 
 
 def _prove(
-    plan: Restoration, fresh: Sector, job: Job, *, reason: str, by: Principal, work: SealingContext
+    plan: Restoration, current: Sector, job: Job, *, reason: str, by: Principal, work: SealingContext
 ) -> Restoration:
     """List a sector as proving; its hosts remove nothing more of it."""
-    has_files = bool(fresh.store) and not _were_removed(fresh)
+    has_files = bool(current.store) and not _were_removed(current)
     facts = plan.facts | {"removal_asked_at": None, "paused_at": None, "active": False}
     facts |= {} if has_files else {"store": "", "files_lost_at": work.now}
-    pieces = list(fresh.pieces)
+    pieces = list(current.pieces)
     sector_step(
-        fresh, event=SectorEvent.RESTORE_PROVEN, job=job, now=work.now, actor=by.actor, note=reason, **facts
+        current, event=SectorEvent.RESTORE_PROVEN, job=job, now=work.now, actor=by.actor, note=reason, **facts
     )
     _removals(job).filter(done_at=None).delete()
-    waiting_pieces_place(fresh.miner, number=fresh.number, column=pieces, now=work.now)
+    waiting_pieces_place(current.miner, number=current.number, column=pieces, now=work.now)
     # Whether it is active is compared at the next head.
-    ActiveSectors.objects.filter(miner_id=fresh.miner_id).update(compared_height=None)
-    return Restoration(fresh, state=plan.state, has_files=has_files, facts=plan.facts)
+    ActiveSectors.objects.filter(miner_id=current.miner_id).update(compared_height=None)
+    return Restoration(current, state=plan.state, has_files=has_files, facts=plan.facts)
 
 
 def _begin_anew(
-    fresh: Sector, job: Job, *, force: bool, reason: str, by: Principal, work: SealingContext
+    current: Sector, job: Job, *, force: bool, reason: str, by: Principal, work: SealingContext
 ) -> None:
     """Offer a sector to all hosts from its first stage on.  Raises RestoreRefused."""
-    if refusal := _anew_refusal(fresh, force=force):
+    if refusal := _anew_refusal(current, force=force):
         raise RestoreRefused(refusal, field="sector")
-    SectorProof.objects.filter(sector=fresh).delete()
+    SectorProof.objects.filter(sector=current).delete()
     Job.objects.filter(pk=job.pk).update(
         sticky_worker=None, offered_to=None, lease_token=lease_token_next(), not_before=None
     )
-    sector_step(fresh, event=SectorEvent.RESTORE, job=job, now=work.now, actor=by.actor, note=reason, **ANEW)
+    sector_step(
+        current, event=SectorEvent.RESTORE, job=job, now=work.now, actor=by.actor, note=reason, **ANEW
+    )

@@ -56,10 +56,10 @@ def seeds_assign(
         numbers = [sector.number for sector in sectors]
         found = precommits_read(client, miner.address, numbers, head.key)
         for sector in sectors:
-            there = found[sector.number]
-            if there is None or there.epoch != sector.precommit_epoch:
+            onchain = found[sector.number]
+            if onchain is None or onchain.epoch != sector.precommit_epoch:
                 continue  # the watch of its message sets this right
-            epoch = there.epoch + network.pre_commit_challenge_delay
+            epoch = onchain.epoch + network.pre_commit_challenge_delay
             seed = client.state_get_randomness_from_beacon(
                 Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, epoch, entropy=miner_entropy_encode(miner), key=head.key
             )

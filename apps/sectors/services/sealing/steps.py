@@ -129,31 +129,31 @@ def sector_console_fail(
 ) -> None:
     """Note that a chain step failed: paused if it is permanent, else tried again from `not_before` on."""
     with transaction.atomic():
-        job, fresh = job_lock(sector.pk)
-        if fresh.state != sector.state or fresh.paused_at is not None:
+        job, current = job_lock(sector.pk)
+        if current.state != sector.state or current.paused_at is not None:
             return
         JobEvent.objects.create(
             job=job,
             event="FAIL",
-            from_state=fresh.state,
-            to_state=fresh.state,
-            stage=fresh.stage,
+            from_state=current.state,
+            to_state=current.state,
+            stage=current.stage,
             at=now,
             actor="console",
             note=error,
             is_error=True,
         )
         if level == Level.TEMPORARY:
-            Sector.objects.filter(pk=fresh.pk).update(
+            Sector.objects.filter(pk=current.pk).update(
                 error=error,
                 error_level=level,
-                attempts=fresh.attempts + 1,
+                attempts=current.attempts + 1,
                 not_before=not_before,
                 updated_at=now,
             )
-            publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+            publish(Change("sector", str(current.uuid), current.miner.tenant_id))
         else:
-            sector_pause(fresh, job=job, error=error, level=level, now=now)
+            sector_pause(current, job=job, error=error, level=level, now=now)
 
 
 @transaction.atomic
@@ -164,47 +164,47 @@ def sector_retry(
 
     `by` goes into the audit log.  Raises NotPaused, WrongState.
     """
-    job, fresh = job_lock(sector.pk)
-    if fresh.paused_at is None:
-        raise NotPaused(gettext("sector {number} is not paused").format(number=fresh.number))
-    if state is not None and state != fresh.state:
-        is_anew = state == SectorState.ALLOCATED and not has_data(fresh)
+    job, current = job_lock(sector.pk)
+    if current.paused_at is None:
+        raise NotPaused(gettext("sector {number} is not paused").format(number=current.number))
+    if state is not None and state != current.state:
+        is_anew = state == SectorState.ALLOCATED and not has_data(current)
         data: dict[str, Any] = {"pieces": []} if is_anew else {}
-        before = copy(fresh)
-        sector_step(fresh, event=f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
-        sector_audit(by, action="sector.back", before=before, after=fresh)
-        return fresh
-    before = copy(fresh)
-    Sector.objects.filter(pk=fresh.pk).update(
+        before = copy(current)
+        sector_step(current, event=f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
+        sector_audit(by, action="sector.back", before=before, after=current)
+        return current
+    before = copy(current)
+    Sector.objects.filter(pk=current.pk).update(
         error="", error_level="", attempts=0, not_before=None, paused_at=None, updated_at=now
     )
-    is_workers = NEXT_STAGE[fresh.state].owner is Owner.WORKER
+    is_workers = NEXT_STAGE[current.state].owner is Owner.WORKER
     advance(job, "OFFER" if is_workers else "WAIT", attempts=0, error="", not_before=None, updated_at=now)
     JobEvent.objects.create(
         job=job,
         event="RETRY",
-        from_state=fresh.state,
-        to_state=fresh.state,
-        stage=fresh.stage,
+        from_state=current.state,
+        to_state=current.state,
+        stage=current.stage,
         at=now,
         actor=actor,
     )
-    fresh.refresh_from_db()
-    sector_audit(by, action="sector.retry", before=before, after=fresh)
-    publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
-    return fresh
+    current.refresh_from_db()
+    sector_audit(by, action="sector.retry", before=before, after=current)
+    publish(Change("sector", str(current.uuid), current.miner.tenant_id))
+    return current
 
 
 @transaction.atomic
 def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | None = None) -> Sector:
     """Pause a sector on a person's wish."""
-    job, fresh = job_lock(sector.pk)
-    if fresh.paused_at is None:
-        before = copy(fresh)
-        sector_pause(fresh, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
-        fresh.refresh_from_db()
-        sector_audit(by, action="sector.pause", before=before, after=fresh)
-    return fresh
+    job, current = job_lock(sector.pk)
+    if current.paused_at is None:
+        before = copy(current)
+        sector_pause(current, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
+        current.refresh_from_db()
+        sector_audit(by, action="sector.pause", before=before, after=current)
+    return current
 
 
 def _may_land(sector: Sector) -> bool:
@@ -214,7 +214,7 @@ def _may_land(sector: Sector) -> bool:
         return False
     message = messages_by_ids([batch.message_id]).get(batch.message_id)
     if message is None:
-        return batch.state == BatchState.CLOSED  # about to be pushed
+        return batch.state == BatchState.CLOSED  # its message is about to be pushed
     is_landed = message.state == MessageState.LANDED and message.exit_code == 0
     is_open = message.state in (MessageState.UNFILLED, MessageState.FILLED)
     return is_open or (is_landed and sector.state == SectorState.COMMIT_SENT)
@@ -228,15 +228,15 @@ def sector_abort(
 
     Raises WrongState once the chain knows the sector as proven, CommitOnItsWay while it soon may.
     """
-    job, fresh = job_lock(sector.pk)
-    if _may_land(fresh):
+    job, current = job_lock(sector.pk)
+    if _may_land(current):
         raise CommitOnItsWay(
             gettext("the commit of sector {number} may still land: wait for its message").format(
-                number=fresh.number
+                number=current.number
             )
         )
-    before = copy(fresh)
-    sector_step(fresh, event="ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
-    files_remove(fresh, job=job, actor=actor)
-    sector_audit(by, action="sector.abort", before=before, after=fresh, note=reason)
-    return fresh
+    before = copy(current)
+    sector_step(current, event="ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
+    files_remove(current, job=job, actor=actor)
+    sector_audit(by, action="sector.abort", before=before, after=current, note=reason)
+    return current

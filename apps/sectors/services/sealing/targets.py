@@ -63,16 +63,16 @@ def target_set(miner: Miner, *, values: dict[str, Any], by: Principal, now: date
     Raises BadValue, NotAllowed; MinerUnknown if it went to another tenant meanwhile.
     """
     _may_set(by)
-    given = {name: values.get(name) for name in FIELDS} | {"balance_min": values.get("balance_min") or 0}
-    _values_check(given, miner)
+    fields = {name: values.get(name) for name in FIELDS} | {"balance_min": values.get("balance_min") or 0}
+    _values_check(fields, miner)
     with transaction.atomic():
         miner_lock(miner)
         old = SealTarget.objects.select_for_update().filter(miner=miner).first()
         before = None if old is None else _audit_fields(old)
-        fresh = {**given, "held_by": "", "reason": "", "held_since": None, "look_at": now}
-        if old is None or old.day_bytes != given["day_bytes"]:
-            fresh["since"] = now
-        row, _ = SealTarget.objects.update_or_create(miner=miner, defaults=fresh)
+        columns = {**fields, "held_by": "", "reason": "", "held_since": None, "look_at": now}
+        if old is None or old.day_bytes != fields["day_bytes"]:
+            columns["since"] = now
+        row, _ = SealTarget.objects.update_or_create(miner=miner, defaults=columns)
         if before != _audit_fields(row):
             audit_record(
                 principal=by,
@@ -124,8 +124,8 @@ def _may_set(by: Principal) -> None:
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
 
 
-def _values_check(given: dict[str, Any], miner: Miner) -> None:
-    in_work, day = given["in_work"], given["day_bytes"]
+def _values_check(fields: dict[str, Any], miner: Miner) -> None:
+    in_work, day = fields["in_work"], fields["day_bytes"]
     if (in_work is None) == (day is None):
         raise BadValue(
             gettext("set either the sectors in progress or the bytes per day, not both"), field="in_work"
@@ -138,7 +138,7 @@ def _values_check(given: dict[str, Any], miner: Miner) -> None:
             gettext("must be from {size} to {most}").format(size=_size(miner.sector_size), most=_size(most)),
             field="day_bytes",
         )
-    if given["power_max"] is not None and given["power_max"] < 1:
+    if fields["power_max"] is not None and fields["power_max"] < 1:
         raise BadValue(gettext("must be more than 0"), field="power_max")
 
 
@@ -159,22 +159,22 @@ def target_follow(row: SealTarget, *, work: SealingContext) -> None:
     """Pledge what one target misses, or note why not.  Raises NodeRefused, NodeUnavailable."""
     if not _claim(row, now=work.now):
         return
-    held, reason, count = Hold.NONE, "", missing(row, now=work.now)
+    hold, reason, count = Hold.NONE, "", missing(row, now=work.now)
     price: PledgePrice | None = None
     if over := _over(row, work):
-        held, reason, count = Hold.REACHED, over, 0
+        hold, reason, count = Hold.REACHED, over, 0
     elif count:
-        held, reason, count, price = _hold_find(row, min(count, STEP_MAX), work)
+        hold, reason, count, price = _hold_find(row, min(count, STEP_MAX), work)
     if price is not None and count:
-        taken = numbers_allocated(work.client, row.miner.address)
+        allocated = numbers_allocated(work.client, row.miner.address)
         restore_check(now=work.now)
         if row.miner_id in miners_unrecovered():  # what is missing is counted when they are read back
             return
         try:
-            held, reason = _pledge(row, count, price=price, taken=taken, now=work.now)
+            hold, reason = _pledge(row, count, price=price, allocated=allocated, now=work.now)
         except DomainError as refusal:
-            held, reason = Hold.REFUSED, refusal.reason
-    _note(row, held, reason, now=work.now)
+            hold, reason = Hold.REFUSED, refusal.reason
+    _note(row, hold, reason, now=work.now)
 
 
 def _claim(row: SealTarget, *, now: datetime) -> bool:
@@ -256,7 +256,7 @@ def _hostless(miner: Miner, *, now: datetime) -> str:
 
 @transaction.atomic
 def _pledge(
-    row: SealTarget, count: int, *, price: PledgePrice, taken: list[range], now: datetime
+    row: SealTarget, count: int, *, price: PledgePrice, allocated: list[range], now: datetime
 ) -> tuple[Hold, str]:
     """Pledge what is missing under the miner's and the target's lock; return what has come between.
 
@@ -264,25 +264,27 @@ def _pledge(
     `pledge_create` raises.
     """
     miner_lock(row.miner)  # first, as a transfer does
-    fresh = SealTarget.objects.select_for_update(of=("self",)).select_related("miner__tenant")
-    kept = fresh.filter(pk=row.pk, updated_at=row.updated_at, look_at=row.look_at).first()
-    if kept is None:  # somebody has changed or ended it meanwhile, or a later look has begun
+    rows = SealTarget.objects.select_for_update(of=("self",)).select_related("miner__tenant")
+    current = rows.filter(pk=row.pk, updated_at=row.updated_at, look_at=row.look_at).first()
+    if current is None:  # somebody has changed or ended it meanwhile, or a later look has begun
         return Hold.NONE, ""
-    transaction_lock(FUNDS_LOCK, [payer.address for payer in payers_list(kept.miner, price=price, count=1)])
-    held, reason, count = _payable(kept, min(count, missing(kept, now=now)), price)
+    transaction_lock(
+        FUNDS_LOCK, [payer.address for payer in payers_list(current.miner, price=price, count=1)]
+    )
+    hold, reason, count = _payable(current, min(count, missing(current, now=now)), price)
     if count:
-        pledge_create(kept.miner, count=count, actor=ACTOR, now=now, taken=taken)
-        log.info("target_pledged", miner=str(kept.miner), sectors=count)
-    return held, reason
+        pledge_create(current.miner, count=count, actor=ACTOR, now=now, allocated=allocated)
+        log.info("target_pledged", miner=str(current.miner), sectors=count)
+    return hold, reason
 
 
-def _note(row: SealTarget, held: Hold, reason: str, *, now: datetime) -> None:
+def _note(row: SealTarget, hold: Hold, reason: str, *, now: datetime) -> None:
     """Store why nothing is pledged, where that has changed."""
     reason = reason[:500]
-    if (row.held_by, row.reason) == (held, reason):
+    if (row.held_by, row.reason) == (hold, reason):
         return
-    since = None if held is Hold.NONE else row.held_since if row.held_by == held else now
-    SealTarget.objects.filter(pk=row.pk).update(held_by=held, reason=reason, held_since=since)
+    since = None if hold is Hold.NONE else row.held_since if row.held_by == hold else now
+    SealTarget.objects.filter(pk=row.pk).update(held_by=hold, reason=reason, held_since=since)
     publish(Change("miner", row.miner_id, row.miner.tenant_id))
 
 

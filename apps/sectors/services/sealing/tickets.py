@@ -38,9 +38,11 @@ def tickets_assign(
         ticket = client.state_get_randomness_from_tickets(
             Tag.SEAL_RANDOMNESS, epoch, entropy=miner_entropy_encode(miner), key=head.key
         )
-        kept = _kept_tickets(miner, sectors=sectors, client=client, key=head.key)
+        unchanged = _kept_tickets(miner, sectors=sectors, client=client, key=head.key)
         for sector in sectors:
-            drawn: dict[str, Any] = {} if sector.pk in kept else {"ticket": ticket, "ticket_epoch": epoch}
+            drawn: dict[str, Any] = (
+                {} if sector.pk in unchanged else {"ticket": ticket, "ticket_epoch": epoch}
+            )
             count += sector_console_step(sector, event=SectorEvent.ASSIGN_TICKET, now=now, **drawn)
     return count
 
@@ -61,9 +63,9 @@ def tickets_check(
         if (sector.ticket_epoch or 0) <= head.height - ticket_lifetime_read(sector, network=network)
     ]
     for miner, sectors in sectors_group_by_miner(old).items():
-        kept = _kept_tickets(miner, sectors=sectors, client=client, key=head.key)
+        unchanged = _kept_tickets(miner, sectors=sectors, client=client, key=head.key)
         for sector in sectors:
-            if sector.pk in kept:
+            if sector.pk in unchanged:
                 continue
             life = ticket_lifetime_read(sector, network=network)
             note = gettext("the ticket is older than {epochs} epochs").format(epochs=life)

@@ -216,14 +216,14 @@ def _continue(check: StoreCheck, *, now: datetime) -> None:
     sectors = {one.pk: one for one in Sector.objects.filter(pk__in=coming).select_related("miner")}
     most = LARGE_AT_ONCE if any(one.sector_size >= LARGE for one in sectors.values()) else AT_ONCE
     count = max(min(most, len(check.queue)) - open_ones, 0)
-    fresh, check.queue = check.queue[:count], check.queue[count:]
-    for pk, tries in fresh:
+    batch, check.queue = check.queue[:count], check.queue[count:]
+    for pk, tries in batch:
         if pk in sectors:
             _order(check, sectors[pk], tries=tries)
-        else:  # its row is gone
+        else:  # the sector's row was deleted
             check.done += 1
     check.save(update_fields=["queue", "after", "done"])
-    if not fresh and not check.queue and not open_ones:
+    if not batch and not check.queue and not open_ones:
         _end(check, "END", now=now)
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.formatting import plural
-from apps.sectors.errors.stores import FilesKept
+from apps.sectors.errors.stores import FilesNotRemovable
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.selectors.ended_sectors import landed_termination
@@ -56,12 +56,12 @@ def removals_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Fi
     Raises NodeRefused, NodeUnavailable.
     """
     plan: list[FileRemoval] = []
-    for miner, theirs in sectors_group_by_miner(sectors).items():
-        numbers = [sector.number for sector in theirs]
+    for miner, group in sectors_group_by_miner(sectors).items():
+        numbers = [sector.number for sector in group]
         live = live_sectors_read(
             work.client, miner.address, numbers, size=miner.sector_size, key=work.head.key
         )
-        plan += [_planned(sector, work, is_live=sector.number in live) for sector in theirs]
+        plan += [_planned(sector, work, is_live=sector.number in live) for sector in group]
     return plan
 
 
@@ -122,28 +122,28 @@ def removals_request(
 ) -> list[FileRemoval]:
     """Order the hosts to remove the files of these sectors, for good.
 
-    Those that cannot be removed are left out and named.  Raises FilesKept if none is left, or not the
+    Those that cannot be removed are left out and named.  Raises FilesNotRemovable if none is left, or not the
     `count` that somebody has confirmed; NodeRefused, NodeUnavailable.
     """
     if len(sectors) > REMOVALS_MAX:
-        raise FilesKept(gettext("at most {limit} sectors at a time").format(limit=REMOVALS_MAX))
+        raise FilesNotRemovable(gettext("at most {limit} sectors at a time").format(limit=REMOVALS_MAX))
     plan = removals_plan(sectors, work=work)
     accepted = [one.sector for one in plan if not one.refusal]
     if not accepted:
-        raise FilesKept(next((one.refusal for one in plan), "no sectors were given"), field="sectors")
+        raise FilesNotRemovable(next((one.refusal for one in plan), "no sectors were given"), field="sectors")
     if count is not None and len(accepted) != count:
-        raise FilesKept(
+        raise FilesNotRemovable(
             gettext("this now applies to {sectors}, not {count}: review it and confirm again").format(
                 sectors=plural(len(accepted), "sector"), count=count
             )
         )
     with transaction.atomic():
         reported: dict[Miner, list[int]] = defaultdict(list)
-        for sector in sorted(accepted, key=lambda one: one.pk):  # one order for all: no deadlock
+        for sector in sorted(accepted, key=lambda one: one.pk):  # all lock in one order: no deadlock
             if _order(sector, by=by, work=work, reason=reason):
                 reported[sector.miner].append(sector.number)
         if not reported:
-            raise FilesKept(
+            raise FilesNotRemovable(
                 gettext("the sectors changed in the meantime: reload and try again"), field="sectors"
             )
         for miner, numbers in reported.items():
@@ -159,20 +159,20 @@ def removals_request(
 
 def _order(sector: Sector, *, by: Principal, work: SealingContext, reason: str) -> bool:
     """Order the removal from the hosts of one sector; return False if that was done already."""
-    job, fresh = job_lock(sector.pk)
+    job, current = job_lock(sector.pk)
     Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=sector.pk)  # as a move does that begins
-    is_moving = fresh.moves.filter(state__in=OPEN_MOVES).exists()
-    if fresh.removal_asked_at is not None or fresh.state != sector.state or is_moving:
+    is_moving = current.moves.filter(state__in=OPEN_MOVES).exists()
+    if current.removal_asked_at is not None or current.state != sector.state or is_moving:
         return False
-    Sector.objects.filter(pk=fresh.pk).update(removal_asked_at=work.now, updated_at=work.now)
+    Sector.objects.filter(pk=current.pk).update(removal_asked_at=work.now, updated_at=work.now)
     JobEvent.objects.create(
         job=job,
         event=REMOVE_FILES,
         from_state="",
-        to_state=fresh.state,
+        to_state=current.state,
         at=work.now,
         actor=by.actor,
         note=reason,
     )
-    files_remove(fresh, job=job, actor=by.actor)
+    files_remove(current, job=job, actor=by.actor)
     return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import connection, transaction
 from django.utils.translation import gettext
 
-from apps.sectors.errors.stores import HostTold, StoreRefused
+from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.models import Store, StoreFinding
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.services.audit import store_audit
@@ -94,7 +94,7 @@ def findings_check(
     host = reader_choose(store, now=now)
     room = FINDINGS_AT_ONCE - orders_open(host)
     if room <= 0:
-        raise HostTold(full_orders_describe(host))
+        raise HostOrdersFull(full_orders_describe(host))
     for finding in chosen[:room]:
         if finding.sector is not None:
             args = check_order_encode(finding.sector, store=store) | {

@@ -13,7 +13,7 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
-from apps.sectors.errors.stores import HostTold, StoreRefused
+from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Sector, Store, StoreFinding, WorkerCommand
 from apps.sectors.onchain import precommits_read
@@ -59,10 +59,10 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
     for one in plan.values():
         if not one.refusal and one.finding.miner_id is not None and not _is_second_copy(one.finding):
             by_miner[one.finding.miner_id].append(one.finding)
-    for miner_id, theirs in by_miner.items():
-        numbers = [one.number for one in theirs if one.number is not None]
+    for miner_id, group in by_miner.items():
+        numbers = [one.number for one in group if one.number is not None]
         known = chain_numbers_read(miner_id, numbers=numbers, work=work)
-        for finding in theirs:
+        for finding in group:
             if finding.number in known:
                 plan[finding.pk] = Planned(finding, "the sector is on chain")
     return list(plan.values())
@@ -176,7 +176,7 @@ def leftovers_remove(
                 )
             )
         if orders_open(host) + len(reported) > FINDINGS_AT_ONCE:
-            raise HostTold(full_orders_describe(host))
+            raise HostOrdersFull(full_orders_describe(host))
         for finding in reported:
             args = {"uid": store.uid, "miner_id": str(finding.miner_id), "number": str(finding.number)}
             args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}

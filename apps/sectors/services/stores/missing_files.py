@@ -67,7 +67,7 @@ def missing_drop(
     is_same &= sector.store == finding.store.name and sector.tenant_id == finding.store.tenant_id
     if not is_same or sector.state != SectorState.PROVING or sector.removal_asked_at is not None:
         return gettext("the sector changed in the meantime: scan again")
-    # No `lost_uid`: the store is still there, and its next look would name it again.
+    # `lost_uid` stays empty: the store is attached, and its next scan would name it again.
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
     copies_forget(sector.pk, store_name=finding.store.name)
     note = gettext("missing in {store}").format(store=finding.store.name)

@@ -157,8 +157,7 @@ def _switch(move: StoreMove) -> str:
     same = same.filter(tenant_id=move.from_store.tenant_id)
     if not same.update(store=move.to_store.name):
         return gettext("the sector has ended, is in another store by now, or belongs to another tenant")
-    copies_forget(
-        move.sector_id, store_name=move.to_store.name
-    )  # of another copy, or of what was there before
+    # What is known of files there is of another copy, or of an earlier one.
+    copies_forget(move.sector_id, store_name=move.to_store.name)
     publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
     return ""

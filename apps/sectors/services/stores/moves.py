@@ -132,7 +132,8 @@ def mover_choose(source: Store, *, target: Store, now: datetime) -> Worker:
         raise StoreRefused(
             gettext("no online prover can read {target}: attach it to one first").format(target=target.name)
         )
-    return min(both, key=lambda worker: str(JobKind.WINDOW_POST) in worker.kinds)  # proofs come first there
+    # On a prover, proofs come first.
+    return min(both, key=lambda worker: str(JobKind.WINDOW_POST) in worker.kinds)
 
 
 @transaction.atomic
@@ -176,13 +177,18 @@ def moves_lose(moves: Collection[StoreMove], *, lost: Store, now: datetime) -> N
     A sector whose old copy nobody was told to remove has that again; a removal that failed left an error.
     """
     for row in moves:
-        kept = row.from_store if row.to_store_id == lost.pk else row.to_store
-        if row.state == MoveState.COPIED and not row.error and kept == row.from_store:
+        remaining = row.from_store if row.to_store_id == lost.pk else row.to_store
+        if row.state == MoveState.COPIED and not row.error and remaining == row.from_store:
             here = Sector.objects.filter(pk=row.sector_id, tenant_id=lost.tenant_id, store=lost.name)
-            here.update(store=kept.name)
+            here.update(store=remaining.name)
             publish(Change("sector", str(row.sector.uuid), row.sector.tenant_id))
-        _end(row, why=gettext("the store {store} was lost").format(store=lost.name), now=now, noted_in=kept)
-        publish(Change("store", str(kept.uuid), kept.tenant_id))
+        _end(
+            row,
+            why=gettext("the store {store} was lost").format(store=lost.name),
+            now=now,
+            noted_in=remaining,
+        )
+        publish(Change("store", str(remaining.uuid), remaining.tenant_id))
 
 
 def _end(

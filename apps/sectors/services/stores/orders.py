@@ -187,7 +187,7 @@ def _order(
     before: dict[str, str | None] | None = None,
 ) -> WorkerCommand:
     same = worker.commands.filter(op=op, args=args, done_at=None).first()
-    if same is not None:  # a second click
+    if same is not None:  # a second click finds the same order
         return same
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=by.actor)
     after = values_with_units({name: value for name, value in args.items() if name != "uid"})

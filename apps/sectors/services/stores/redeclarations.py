@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
-from apps.sectors.errors.stores import HostTold, StoreRefused
+from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.models import Sector, Store, StoreScan
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import reader_choose
@@ -112,10 +112,10 @@ def _follow(key: int, *, now: datetime) -> None:
     scan = store.scans.select_for_update(of=("self",)).get(pk=key)
     if scan.settled_at is not None:
         return
-    said = _next(scan, store, now=now)
-    if said is None:
+    error = _next(scan, store, now=now)
+    if error is None:
         return
-    facts = {"settled_at": now, "updated_at": now} | ({"error": said} if said else {})
+    facts = {"settled_at": now, "updated_at": now} | ({"error": error} if error else {})
     StoreScan.objects.filter(pk=key).update(**facts)
     publish(Change("store", str(store.uuid), store.tenant_id))
 
@@ -142,15 +142,15 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
             findings_check(store, chosen=lost, action="store.drop_missing", by=by, now=now)
             return None
     except StoreRefused as refusal:
-        # While its host is told of enough, perhaps of another store, the next head tries again.
-        return None if isinstance(refusal, HostTold) or _is_busy(store) else refusal.reason
+        # While its host's queue of orders is full, perhaps of another store's, the next head tries again.
+        return None if isinstance(refusal, HostOrdersFull) or _is_busy(store) else refusal.reason
     if _is_busy(store):
         return None
     done = set(store.findings.values_list("state", flat=True).distinct())
     moved = {FindingKind.ELSEWHERE: FindingState.ADOPTED}
     moved |= {FindingKind.MISSING: FindingState.DROPPED} if drops else {}
     if any(state in done and scan.counts.get(kind, 0) > FINDINGS_MAX for kind, state in moved.items()):
-        # It lists the others.
+        # The next scan lists the others.
         scan_begin(store, redeclares=True, drops_missing=scan.drops_missing, now=now, by=by)
     return error
 

@@ -36,11 +36,12 @@ RULES: Final = (
 
 
 @transaction.atomic
-def stores_note(worker: Worker, *, told: Sequence[AttachedStore], now: datetime) -> list[str]:
+def stores_note(worker: Worker, *, reported: Sequence[AttachedStore], now: datetime) -> list[str]:
     """Follow what a host tells of its stores; returns the names of those that it can read."""
     rows = {row.path: row for row in worker.attachments.select_related("store")}
     readable = []
-    for one in sorted(told, key=lambda one: one.uid):  # as every host does: two cannot wait for each other
+    # All hosts' stores are locked in this order: no deadlock.
+    for one in sorted(reported, key=lambda one: one.uid):
         row = rows.pop(one.path, None)
         if row is not None and row.store.uid != one.uid:
             _detach(row, worker, now=now)
@@ -112,8 +113,8 @@ def _detach(row: StoreAttachment, worker: Worker, *, now: datetime) -> None:
 
 def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
     """Rename a store after its mark, in its sectors too; a name that is taken is not used."""
-    taken = Store.objects.filter(tenant_id=store.tenant_id, name=name).exclude(pk=store.pk).exists()
-    if taken:
+    is_used = Store.objects.filter(tenant_id=store.tenant_id, name=name).exclude(pk=store.pk).exists()
+    if is_used:
         return
     Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).update(store=name)
     event_write(
@@ -148,7 +149,7 @@ def _sizes_note(store: Store, one: AttachedStore, *, now: datetime) -> None:
     """Save sizes and rules that changed, and a sample of the used space now and then."""
     facts: dict[str, Any] = {"total_bytes": one.total_bytes, "reserved_bytes": one.reserved_bytes}
     facts |= {"sectors": one.sectors, "rules": _rules(one)}
-    if one.disk_bytes:  # a host of an older version tells none: what another told of it stays
+    if one.disk_bytes:  # a host of an older version reports none: another host's figures stay
         facts["disk_bytes"] = one.disk_bytes
     is_listed = _is_listed(one)
     free = one.free_bytes if is_listed or store.told_at is None else store.free_bytes

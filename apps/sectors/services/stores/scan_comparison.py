@@ -57,22 +57,22 @@ def _compare_told(key: int, *, now: datetime) -> None:
     _compare(scan, reported, now=now)
 
 
-def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
+def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
     store, found = scan.store, _Findings(scan.store)
-    told_of = sum(
-        len(bitfield_from_json(list(runs))) for one in told.miners for runs in (one.whole, one.half)
+    sector_count = sum(
+        len(bitfield_from_json(list(runs))) for one in reported.miners for runs in (one.whole, one.half)
     )
-    if told_of > SECTORS_MAX:
+    if sector_count > SECTORS_MAX:
         scan_fail(
             scan,
             error=gettext("the host reported {count} sectors; at most {limit} are read").format(
-                count=told_of, limit=SECTORS_MAX
+                count=sector_count, limit=SECTORS_MAX
             ),
             now=now,
         )
         return
     own = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
-    here = {one.miner_id: one for one in told.miners}
+    here = {one.miner_id: one for one in reported.miners}
     for miner_id in sorted({*here, *(one for one in own if one is not None)}):
         miner, one = own.get(miner_id), here.get(miner_id)
         complete = BitField() if one is None else bitfield_from_json(list(one.whole))
@@ -82,7 +82,7 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
             found.add_numbers(FindingKind.HALF, miner_id, bitfield_of(half), sizes=half)
         else:
             scan.known += _miner_compare(found, miner, complete, half)
-    for other in told.others:
+    for other in reported.others:
         found.add_other(other.name, other.size)
     found.save()
     scan.counts = {kind: count for kind, count in found.counts.items() if count}
@@ -134,7 +134,7 @@ def _by_rows(miner: Miner, store: str) -> tuple[BitField, ...]:
             (elsewhere if named else nowhere).append(number)
         elif state == SectorState.PROVING and removal_at is None:
             lying.append(number)
-        elif state in ENDED_SECTORS and removal_at is None:  # else its host removes it
+        elif state in ENDED_SECTORS and removal_at is None:  # else its host removes the file
             ended.append(number)
     return tuple(map(bitfield_of, numbers))
 
@@ -146,10 +146,10 @@ class _Findings:
         self.store = store
         self.rows: list[StoreFinding] = []
         self.counts: dict[str, int] = dict.fromkeys(FindingKind.values, 0)
-        self.taken = dict(self.counts)
+        self.listed = dict(self.counts)
         """Those that share the room of their kind."""
         store.findings.exclude(state__in=UNDER_ORDER).delete()
-        self._kept = set(store.findings.values_list("name", flat=True))
+        self._ordered_names = set(store.findings.values_list("name", flat=True))
 
     def add_of(
         self,
@@ -178,10 +178,10 @@ class _Findings:
 
     def _listed(self, kind: FindingKind, numbers: BitField, *, is_apart: bool = False) -> Iterator[list[int]]:
         """Count numbers, and return in portions those that are listed."""
-        room = FINDINGS_MAX if is_apart else max(FINDINGS_MAX - self.taken[kind], 0)
+        room = FINDINGS_MAX if is_apart else max(FINDINGS_MAX - self.listed[kind], 0)
         self.counts[kind] += len(numbers)
         if not is_apart:
-            self.taken[kind] += len(numbers)
+            self.listed[kind] += len(numbers)
         return portions(bitfield_of(islice(numbers, room)), READ_AT_ONCE)
 
     def _add(
@@ -197,8 +197,8 @@ class _Findings:
             self._append(FindingKind.OTHER, name, {"size": size})
 
     def _append(self, kind: FindingKind, name: str, facts: dict[str, Any]) -> None:
-        if name not in self._kept:
-            self._kept.add(name)
+        if name not in self._ordered_names:
+            self._ordered_names.add(name)
             self.rows.append(StoreFinding(store=self.store, kind=kind, name=name, **facts))
 
     def save(self) -> None:

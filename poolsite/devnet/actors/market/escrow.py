@@ -62,7 +62,7 @@ def escrow_pay(draft: Draft, client: int, provider: int, amount: int) -> None:
 
 
 def escrow_slash(draft: Draft, party: int, amount: int) -> None:
-    """Take locked funds away; the caller burns them."""
+    """Subtract locked funds from the escrow; the caller burns them."""
     _change(draft, party, amount=-amount, locked=-amount)
 
 

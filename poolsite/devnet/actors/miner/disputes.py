@@ -92,7 +92,7 @@ def _faults_record(editor: MinerStateEditor, info: DeadlineInfo, row: PostedProo
 
 
 def _punish(call: Call, editor: MinerStateEditor, quality: int) -> None:
-    """Take the penalty; the disputer's reward comes out of what the miner can pay, the rest burns."""
+    """Charge the penalty; the disputer's reward comes out of what the miner can pay, the rest burns."""
     penalty = economy(call.machine).dispute_penalty(quality) + DISPUTE_REWARD
     miner = replace(editor.miner, debt=editor.miner.debt + penalty)
     miner, paid = debt_payable(call.draft, editor.id, miner)

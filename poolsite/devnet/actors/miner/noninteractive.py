@@ -135,7 +135,7 @@ def _activate(
     *,
     valid: list[SectorNIActivationInfo],
 ) -> None:
-    """Take the pledge, use up the numbers, put the sectors into their deadline.  Raises ActorError 16, 19."""
+    """Lock the pledge, use up the numbers, put the sectors into their deadline.  Raises ActorError 16, 19."""
     miner, money = editor.miner, economy(call.machine)
     pledge = money.initial_pledge(miner.sector_size)
     fee = money.daily_fee(miner.sector_size)

@@ -83,7 +83,7 @@ def faults_add(partition: Partition, numbers: Collection[int], *, expiration: in
 
 
 def faults_recover(partition: Partition, on_time: dict[int, int]) -> Partition:
-    """Take back the faults of the recovering sectors; `on_time`: their quantised expirations."""
+    """Clear the faults of the recovering sectors; `on_time`: their quantised expirations."""
     recovered = set(partition.recoveries)
     expirations = queue_remove(partition.expirations, recovered)
     for number in partition.recoveries:

@@ -126,7 +126,7 @@ def _ended(
 
 
 def _fees_charge(editor: MinerStateEditor, totals: Totals, now: int) -> None:
-    """Take penalties and fees out of vesting funds, then the balance; burn expired deposits."""
+    """Pay penalties and fees out of vesting funds, then the balance; burn expired deposits."""
     money = economy(editor.machine)
     miner = editor.miner
     burnt = _precommits_expire(editor, now)

@@ -101,7 +101,7 @@ def _signature_check(call: Call, editor: MinerStateEditor, header: BlockHeader) 
 
 
 def _punish(call: Call, editor: MinerStateEditor) -> None:
-    """Take the penalty, reward the reporter out of it, and bar the miner for a finality."""
+    """Charge the penalty, reward the reporter out of it, and bar the miner for a finality."""
     reward: RewardState = call.draft.get(SYSTEM, "reward")
     penalty = consensus_fault_penalty(reward.epoch_reward)
     share = min(

@@ -47,7 +47,7 @@ def datacap_change(draft: Draft, holder: int, amount: int) -> int:
 
 
 def datacap_burn(draft: Draft, holder: int, amount: int) -> int:
-    """Take data cap out of the world; gives what the holder has left.  Raises ActorError 19, 20."""
+    """Burn data cap; return what the holder has left.  Raises ActorError 19, 20."""
     supply = supply_of(draft)
     if amount > supply:
         reason = (

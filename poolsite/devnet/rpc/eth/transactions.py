@@ -39,7 +39,7 @@ def message_cid(node: Devnet, name: bytes) -> Cid:
 
 
 def send_raw(node: Devnet, raw: bytes) -> Any:
-    """Take a signed transaction into the pool; the answer is its hash."""
+    """Push a signed transaction to the mempool; return its hash."""
     chain_id = node.network.eth_chain_id
     try:
         signed = transaction_to_message(transaction_parse(raw, chain_id=chain_id), chain_id=chain_id)

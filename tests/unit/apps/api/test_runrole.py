@@ -183,7 +183,7 @@ def test_sectorid_file_goes_out_and_comes_back(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("apps.api.management.commands.sectorid.chain_client", lambda: None)
     monkeypatch.setattr("apps.api.management.commands.sectorid.numbers_allocated", lambda *_: [])
     miner = factories.miner(2001)
-    numbers_allocate(miner, count=4, taken=[])
+    numbers_allocate(miner, count=4, allocated=[])
     file = tmp_path / "sectorid"
 
     call_command("sectorid", "export", "--miner=f02001", str(file))
@@ -193,7 +193,7 @@ def test_sectorid_file_goes_out_and_comes_back(tmp_path: Path, monkeypatch: pyte
     file.write_text("9")
     call_command("sectorid", "import", "--miner=f02001", str(file))
 
-    assert numbers_allocate(miner, count=1, taken=[]) == [10]
+    assert numbers_allocate(miner, count=1, allocated=[]) == [10]
     file.write_text("nine")
     with pytest.raises(CommandError, match="does not hold a number"):
         call_command("sectorid", "import", "--miner=f02001", str(file))

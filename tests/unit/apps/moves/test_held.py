@@ -198,7 +198,7 @@ def test_numbers_of_a_held_miner_come_once_they_are_taken_over() -> None:
 
     for _ in range(2):
         with pytest.raises(NumbersElsewhere):
-            numbers_allocate(miner, count=1, taken=[])
+            numbers_allocate(miner, count=1, allocated=[])
     assert sectorid_import(miner, number=41, principal=SYSTEM) == 42
-    assert numbers_allocate(miner, count=1, taken=[]) == [42]
+    assert numbers_allocate(miner, count=1, allocated=[]) == [42]
     assert SectorNumbers.objects.get().exported_at is None

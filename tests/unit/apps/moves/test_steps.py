@@ -230,7 +230,7 @@ def test_new_sectors_end_before_anything_leaves(chain: MovingChain) -> None:
     )
     SealTarget.objects.all().delete()
     assert state(miner, "numbers", Direction.OUT) == StepState.TO_DO
-    number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=[range(42)])
+    number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), allocated=[range(42)])
     found = steps(miner, Direction.OUT)
     assert (found["numbers"].state, number) == (StepState.DONE, 42)
     assert "continues at 42" in found["numbers"].figure

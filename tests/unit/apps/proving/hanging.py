@@ -55,7 +55,7 @@ def beats(host: Worker, job: Assignment, *, read: int = 0, total: int = 2, unit:
     """A heartbeat that renews the lease and tells of so many sectors; False if the lease is lost."""
     progress = Progress(token=job.token, stage="WINDOW_POST", done=read, total=total, unit=unit)
     held = [HeldJob(id=job.id, progress=progress)]
-    return bool(leases_renew(host, held=held, now=clock.now()))
+    return bool(leases_renew(host, held_jobs=held, now=clock.now()))
 
 
 def hands_in(job: Assignment, proof: bytes = b"proof", faults: tuple[int, ...] = ()) -> None:

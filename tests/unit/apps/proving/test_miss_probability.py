@@ -19,7 +19,7 @@ from apps.proving.services.miss_probability import (
     miss_probability_estimate,
     proof_times_read,
 )
-from apps.proving.services.preconditions import deadline_lacks_find, readiness_check
+from apps.proving.services.preconditions import deadline_unmet_find, readiness_check
 from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Job, Worker
 from apps.wallets.models import Wallet
@@ -131,7 +131,7 @@ def ready(**data: Any) -> Miner:
 def lacking(of: Miner) -> set[str]:
     """The names of what its deadline lacks."""
     return set(
-        deadline_lacks_find(
+        deadline_unmet_find(
             Deadline.objects.get(), readiness=readiness_check(of, context=look(OneDeadline()))
         )
     )
@@ -164,7 +164,7 @@ def test_each_precondition_is_named_when_it_does_not_hold() -> None:
     Sender.objects.update(gap_nonce=None)
 
     late = replace(look(OneDeadline()), now=now() + timedelta(seconds=20))
-    assert set(deadline_lacks_find(Deadline.objects.get(), readiness=readiness_check(of, context=late))) == {
+    assert set(deadline_unmet_find(Deadline.objects.get(), readiness=readiness_check(of, context=late))) == {
         "head"
     }
 

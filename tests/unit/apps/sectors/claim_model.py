@@ -279,7 +279,8 @@ class World:
         held = {one.job.id: one for one in mine}
         told = [HeldJob(id=key, progress=one.progress) for key, one in held.items()]
         renewed = {
-            one.id for one in lease_renewals.leases_renew(self.seen.hosts[name], held=told, now=self.seen.now)
+            one.id
+            for one in lease_renewals.leases_renew(self.seen.hosts[name], held_jobs=told, now=self.seen.now)
         }
         for key, one in held.items():
             may = self.holds(one) and one.worker == name

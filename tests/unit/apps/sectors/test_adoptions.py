@@ -45,7 +45,7 @@ def miner() -> Miner:
 
 def begin(miner: Miner, chain: Chain, wanted: Iterable[int] | None = None) -> SectorAdoption:
     field = None if wanted is None else bitfield_of(wanted)
-    return adoption_begin(miner, wanted=field, work=at_head(chain), by=SYSTEM)
+    return adoption_begin(miner, numbers=field, work=at_head(chain), by=SYSTEM)
 
 
 def numbers() -> list[int]:
@@ -102,7 +102,7 @@ def test_chosen_numbers_alone_are_adopted(miner: Miner) -> None:
     factories.sector(miner, number=6, state="PROVING")
     chain = chain_of(*range(3, 12))
 
-    plan = adoption_plan(miner, wanted=bitfield_of([6, 8, 9, 500]), work=at_head(chain))
+    plan = adoption_plan(miner, numbers=bitfield_of([6, 8, 9, 500]), work=at_head(chain))
     assert (list(plan.numbers), plan.listed, list(plan.absent)) == ([8, 9], 1, [500])
     begin(miner, chain, [6, 8, 9, 500])
     adoptions_follow(at_head(chain))
@@ -115,7 +115,7 @@ def test_adopted_numbers_are_never_given_again(miner: Miner) -> None:
     begin(miner, chain)
     adoptions_follow(at_head(chain))
 
-    assert numbers_allocate(miner, count=3, taken=[]) == [2, 5, 6]
+    assert numbers_allocate(miner, count=3, allocated=[]) == [2, 5, 6]
 
 
 def test_asked_again_it_is_the_same_and_then_there_is_nothing(miner: Miner) -> None:
@@ -284,7 +284,7 @@ def test_a_cancelled_one_writes_no_more(miner: Miner) -> None:
 def test_who_may_not_sign_and_what_is_read_back_is_refused(miner: Miner) -> None:
     chain = chain_of(6)
     with pytest.raises(NotAllowed):
-        adoption_begin(miner, wanted=None, work=at_head(chain), by=principal("alice", "read"))
+        adoption_begin(miner, numbers=None, work=at_head(chain), by=principal("alice", "read"))
     begin(miner, chain)
     restore_check(now=NOON)
     recovery_begin("restored", now=NOON)

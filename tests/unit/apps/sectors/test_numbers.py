@@ -22,32 +22,32 @@ from tests import factories
 def test_numbers_follow_one_another() -> None:
     miner = factories.miner()
 
-    assert numbers_allocate(miner, count=3, taken=[]) == [0, 1, 2]
-    assert numbers_allocate(miner, count=2, taken=[]) == [3, 4]
+    assert numbers_allocate(miner, count=3, allocated=[]) == [0, 1, 2]
+    assert numbers_allocate(miner, count=2, allocated=[]) == [3, 4]
 
 
 @pytest.mark.django_db
 def test_numbers_of_the_chain_are_passed_over() -> None:
     miner = factories.miner()
 
-    assert numbers_allocate(miner, count=4, taken=[range(5, 9), range(2)]) == [2, 3, 4, 9]
+    assert numbers_allocate(miner, count=4, allocated=[range(5, 9), range(2)]) == [2, 3, 4, 9]
 
 
 @pytest.mark.django_db
 def test_each_miner_counts_for_itself() -> None:
-    numbers_allocate(factories.miner(), count=5, taken=[])
+    numbers_allocate(factories.miner(), count=5, allocated=[])
 
-    assert numbers_allocate(factories.miner(), count=1, taken=[]) == [0]
+    assert numbers_allocate(factories.miner(), count=1, allocated=[]) == [0]
 
 
 @pytest.mark.django_db
 def test_a_miner_without_free_numbers_is_told() -> None:
     miner = factories.miner()
     SectorNumbers.objects.create(miner=miner, next_number=NUMBER_MAX)
-    numbers_allocate(miner, count=1, taken=[])
+    numbers_allocate(miner, count=1, allocated=[])
 
     with pytest.raises(NumbersExhausted):
-        numbers_allocate(miner, count=1, taken=[])
+        numbers_allocate(miner, count=1, allocated=[])
 
 
 class NumbersProperty(TestCase):
@@ -64,7 +64,9 @@ class NumbersProperty(TestCase):
         miner = factories.miner()
         taken = [range(start, start + length) for start, length in spans]
 
-        given = [number for count in counts for number in numbers_allocate(miner, count=count, taken=taken)]
+        given = [
+            number for count in counts for number in numbers_allocate(miner, count=count, allocated=taken)
+        ]
 
         used = {number for span in taken for number in span}
         assert given == sorted(set(given))
@@ -79,7 +81,7 @@ def test_two_askers_at_once_get_different_numbers() -> None:
 
     def ask() -> None:
         gate.wait()
-        got.extend(numbers_allocate(miner, count=5, taken=[]))
+        got.extend(numbers_allocate(miner, count=5, allocated=[]))
         connection.close()
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -94,9 +96,9 @@ def test_two_askers_at_once_get_different_numbers() -> None:
 @pytest.mark.django_db
 def test_restored_pool_skips_numbers_that_hosts_may_have_files_of() -> None:
     miner = factories.miner()
-    assert numbers_allocate(miner, count=2, taken=[]) == [0, 1]
+    assert numbers_allocate(miner, count=2, allocated=[]) == [0, 1]
 
     recovery_begin("restored", now=clock.now())
 
-    assert numbers_allocate(miner, count=2, taken=[]) == [2 + RESTORE_SKIP, 3 + RESTORE_SKIP]
-    assert numbers_allocate(miner, count=1, taken=[]) == [4 + RESTORE_SKIP]
+    assert numbers_allocate(miner, count=2, allocated=[]) == [2 + RESTORE_SKIP, 3 + RESTORE_SKIP]
+    assert numbers_allocate(miner, count=1, allocated=[]) == [4 + RESTORE_SKIP]

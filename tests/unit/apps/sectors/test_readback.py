@@ -57,7 +57,7 @@ def test_numbers_in_a_store_are_never_given_again(miner: Miner) -> None:
     recover()
 
     assert sectors_recovery() is None
-    assert numbers_allocate(miner, count=2, taken=[]) == [next_number + 3, next_number + 4]
+    assert numbers_allocate(miner, count=2, allocated=[]) == [next_number + 3, next_number + 4]
 
 
 def test_sector_of_a_host_gets_its_row_and_job_back(miner: Miner) -> None:
@@ -248,10 +248,10 @@ def test_what_is_adopted_or_begun_for_pieces_later_is_of_no_lost_pledge(miner: M
     recover()
     Recovery.objects.update(sectors_since=None, from_height=50)
     chain = chain_of(6, 7)
-    adoption_begin(miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+    adoption_begin(miner, numbers=None, work=work(cast("Any", chain)), by=SYSTEM)
     adoptions_follow(work(cast("Any", chain)))
     pieces = [{"size": 2048, "comm_p": "00" * 32}]
-    sectors_begin(miner, count=1, now=NOON, taken=[], pieces=pieces)
+    sectors_begin(miner, count=1, now=NOON, allocated=[], pieces=pieces)
 
     assert Sector.objects.filter(pledge=None).count() == 3
     assert pledge_create(miner, count=1, actor="ann", now=NOON, key="k").key == "k"

@@ -356,7 +356,7 @@ def beats(job: Assignment, *, worker: str = "p1", token: int = 1, done: int = 0)
     """A heartbeat that names a proof; False if its lease is lost."""
     progress = Progress(token=token, stage="WINDOW_POST", done=done, total=9, unit="sectors")
     held = [HeldJob(id=job.id, progress=progress)]
-    return bool(leases_renew(Worker.objects.get(uid=worker), held=held, now=NOON + timedelta(minutes=5)))
+    return bool(leases_renew(Worker.objects.get(uid=worker), held_jobs=held, now=NOON + timedelta(minutes=5)))
 
 
 def test_a_proof_whose_lease_ran_out_while_the_console_was_away_goes_on() -> None:

@@ -186,7 +186,7 @@ class Sealing(RuleBasedStateMachine):
     def _pledge(self, count: int, key: str | None) -> list[int]:
         taken = [range(*span) for span in bitfield_of(self.chain.allocated).ranges]
         before = set(Sector.objects.values_list("number", flat=True))
-        made = pledge_create(self.miner, count=count, actor="ann", now=self.now, taken=taken, key=key)
+        made = pledge_create(self.miner, count=count, actor="ann", now=self.now, allocated=taken, key=key)
         numbers = sorted(made.sectors.values_list("number", flat=True))
         new = set(numbers) - before
         assert not new & self.truth.keys(), f"{new & self.truth.keys()} are given a second time"

@@ -237,7 +237,7 @@ def test_a_trial_of_a_role_locks_its_miner_before_the_role() -> None:
 
     with transaction.atomic():
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
-        beside = Beside(lambda: role_test(miner, host="a", taken=[], principal=by, now=NOON))
+        beside = Beside(lambda: role_test(miner, host="a", allocated=[], principal=by, now=NOON))
         lock_now(Role.objects.filter(miner=miner))
     beside.end()
 

@@ -17,8 +17,8 @@ from apps.sectors.selectors.damocles import is_terminating, termination_of
 from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
-from apps.sectors.services.damocles.held import sector_find
 from apps.sectors.services.damocles.hosts import damocles_pings_forget
+from apps.sectors.services.damocles.sector_locks import sector_find
 from apps.sectors.services.damocles.sectors import damocles_sector_finalize
 from apps.sectors.services.runs.decisions import run_abort, run_open
 from apps.sectors.services.runs.rebuild import rebuild_begin
@@ -33,7 +33,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from poolsite.filecoin.address import Address
     from poolsite.wire.jsonrpc.messages import Json
 
@@ -76,7 +76,7 @@ def poll_terminate_sector_state(call: Call, name: SectorName) -> Json:
 
 
 def remove_sector(call: Call, name: SectorName) -> None:
-    """Order the hosts of a sector that the chain has ended to remove its files.  Raises FilesKept."""
+    """Order the hosts of a sector that the chain has ended to remove its files.  Raises FilesNotRemovable."""
     sector, work = sector_find(call.principal, name=name), sealing_context_read()
     removals_request([sector], by=call.principal, work=work, reason=REASON)
 
@@ -89,7 +89,7 @@ def finalize_sector(call: Call, name: SectorName) -> None:
 def sector_set_for_rebuild(call: Call, name: SectorName, _options: Json) -> bool:
     """Have the pool's own hosts make a lost replica again; what bytes there are it knows itself.
 
-    Raises NotRebuildable, RunUnderWay, PiecesGone, NoHost.
+    Raises NotRebuildable, RunUnderWay, PiecesMissing, NoHost.
     """
     rebuild_begin(sector_find(call.principal, name=name), by=call.principal, now=clock.now())
     return True

@@ -9,13 +9,13 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final, cast
 
 from apps.sectors.sector_records import piece_written
-from apps.sectors.services.damocles.held import SectorName
+from apps.sectors.services.damocles.sector_locks import SectorName
 from apps.sectors.services.damocles.stores import store_path_find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.sectors.models import DamoclesTold, Sector, Store
+    from apps.sectors.models import DamoclesRecord, Sector, Store
     from apps.sectors.sector_records import PlacedPiece
     from poolsite.wire.jsonrpc.messages import Json
 
@@ -63,7 +63,7 @@ def store_form(store: Store) -> Json:
     }
 
 
-def store_detail_form(store: Store, reserved: Sequence[DamoclesTold]) -> Json:
+def store_detail_form(store: Store, reserved: Sequence[DamoclesRecord]) -> Json:
     """Write a StoreDetailedInfo."""
     used = max(store.total_bytes - store.free_bytes, 0)
     by = [

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.sectors.services.damocles.held import SectorName
 from apps.sectors.services.damocles.hosts import Ping
 from apps.sectors.services.damocles.precommit_submissions import PreCommitted
-from apps.sectors.services.damocles.sectors import Reported, Wanted
+from apps.sectors.services.damocles.sector_locks import SectorName
+from apps.sectors.services.damocles.sectors import AllocateSpec, Reported
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.wire.job_inputs import DIGEST_BYTES
 from poolsite.wire.job_reports import TEXT_MAX
@@ -88,10 +88,10 @@ def allocated(value: Json) -> Allocated:
     return Allocated(sector_name(found.get("id")), unsigned(found.get("prooftype")))
 
 
-def sector_spec(value: Json) -> Wanted:
+def sector_spec(value: Json) -> AllocateSpec:
     """Read an AllocateSectorSpec."""
     found = fields(value)
-    return Wanted(
+    return AllocateSpec(
         miners=tuple(map(unsigned, listed(found.get("allowedminers")))),
         proof_types=tuple(map(unsigned, listed(found.get("allowedprooftypes")))),
     )

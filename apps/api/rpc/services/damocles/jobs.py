@@ -19,9 +19,9 @@ from poolsite.wire.jsonrpc.parameters import Param, blob, fields, text
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from apps.sectors.models import Sector
-    from apps.sectors.services.damocles.held import SectorName
     from apps.sectors.services.damocles.runs import AllocatedRun
-    from apps.sectors.services.damocles.sectors import Wanted
+    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.sectors.services.damocles.sectors import AllocateSpec
     from poolsite.wire.job_inputs import SealInputs
     from poolsite.wire.jsonrpc.messages import Json
 
@@ -29,7 +29,7 @@ PIECES_MAX: Final = 100_000
 """Of one sector."""
 
 
-def snap_up_spec(value: Json) -> Wanted:
+def snap_up_spec(value: Json) -> AllocateSpec:
     """Read an AllocateSnapUpSpec; which pieces go in is the console's choice."""
     return forms.sector_spec(fields(value).get("sector") or {})
 
@@ -50,12 +50,12 @@ SNAP_UP: Final = Param("*core.AllocateSnapUpSpec", snap_up_spec)
 UPDATED: Final = Param("*core.SnapUpOnChainInfo", updated)
 
 
-def allocate_snap_up(call: Call, spec: Wanted) -> Json:
+def allocate_snap_up(call: Call, spec: AllocateSpec) -> Json:
     """Return a committed sector with the pieces that go into it; null while there is none."""
-    found = snap_up_allocate(call.principal, wanted=spec, now=clock.now())
+    found = snap_up_allocate(call.principal, spec=spec, now=clock.now())
     if found is None:
         return None
-    sector = found.given.sector
+    sector = found.allocated.sector
     return {
         "Sector": answers.allocated_form(sector),
         "Pieces": _pieces(found),
@@ -70,12 +70,12 @@ def submit_snap_up(call: Call, name: SectorName, made: Updated) -> Json:
     return {"Res": int(result), "Desc": reason or None}
 
 
-def allocate_rebuild(call: Call, spec: Wanted) -> Json:
+def allocate_rebuild(call: Call, spec: AllocateSpec) -> Json:
     """Return a sector whose replica was lost, with what it was made of; null while there is none."""
-    found = rebuild_allocate(call.principal, wanted=spec, now=clock.now())
+    found = rebuild_allocate(call.principal, spec=spec, now=clock.now())
     if found is None:
         return None
-    sector, inputs = found.given.sector, found.given.inputs
+    sector, inputs = found.allocated.sector, found.allocated.inputs
     is_update = sector.key_comm_r is not None
     return {
         "Sector": answers.allocated_form(sector),
@@ -88,7 +88,7 @@ def allocate_rebuild(call: Call, spec: Wanted) -> Json:
 
 
 def _pieces(found: AllocatedRun) -> list[Json]:
-    provider = found.given.inputs.miner_id
+    provider = found.allocated.inputs.miner_id
     return [answers.piece_form(one, provider=provider) for one in found.pieces]
 
 
@@ -107,9 +107,9 @@ def _ticket(inputs: SealInputs) -> Json:
     return {"Ticket": answers.b64(inputs.ticket or b""), "Epoch": inputs.ticket_epoch or 0}
 
 
-def allocate_unseal(call: Call, spec: Wanted) -> Json:
+def allocate_unseal(call: Call, spec: AllocateSpec) -> Json:
     """Return a piece that is to be unsealed; null while there is none."""
-    found = unseal_allocate(call.principal, wanted=spec, now=clock.now())
+    found = unseal_allocate(call.principal, spec=spec, now=clock.now())
     if found is None:
         return None
     job, cid = found

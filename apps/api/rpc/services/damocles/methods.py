@@ -45,10 +45,10 @@ from apps.api.rpc.services.damocles.reads import READS
 from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.errors.damocles import SectorGone
+from apps.sectors.errors.damocles import SectorEnded
 from apps.sectors.services.batches.context import sealing_context_read
-from apps.sectors.services.damocles.held_jobs import job_is_named
 from apps.sectors.services.damocles.hosts import damocles_ping
+from apps.sectors.services.damocles.job_locks import job_is_named
 from apps.sectors.services.damocles.job_reports import job_abort, job_finish, job_report
 from apps.sectors.services.damocles.precommit_submissions import (
     damocles_precommit_submit,
@@ -75,10 +75,10 @@ from poolsite.wire.jsonrpc.parameters import ANY, BOOL, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles.held import SectorName
     from apps.sectors.services.damocles.hosts import Ping
     from apps.sectors.services.damocles.precommit_submissions import PreCommitted
-    from apps.sectors.services.damocles.sectors import Reported, Wanted
+    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.sectors.services.damocles.sectors import AllocateSpec, Reported
     from poolsite.wire.jsonrpc.messages import Json
     from poolsite.wire.jsonrpc.parameters import Param
 
@@ -92,25 +92,25 @@ def _with_gone_code(handler: Callable[..., Any]) -> Callable[..., Any]:
     def answer(*args: Any) -> Any:
         try:
             return handler(*args)
-        except SectorGone as error:
+        except SectorEnded as error:
             raise RpcError(error.reason, code=SECTOR_GONE) from error
 
     return answer
 
 
-def allocate_sector(call: Call, spec: Wanted) -> Json:
+def allocate_sector(call: Call, spec: AllocateSpec) -> Json:
     """Return a pledged sector; null while there is none."""
     return next(iter(allocate_sectors(call, spec, 1)), None)
 
 
-def allocate_sectors(call: Call, spec: Wanted, count: int) -> list[Json]:
+def allocate_sectors(call: Call, spec: AllocateSpec, count: int) -> list[Json]:
     """Return several pledged sectors."""
     if count < 1:
         raise RpcError("at least one sector is allocated each call")
     limited = replace(spec, count=min(count, BATCH_MAX))
     return [
         answers.allocated_form(one)
-        for one in damocles_allocate(call.principal, wanted=limited, now=clock.now())
+        for one in damocles_allocate(call.principal, spec=limited, now=clock.now())
     ]
 
 

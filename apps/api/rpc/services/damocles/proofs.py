@@ -20,7 +20,7 @@ from apps.api.rpc.services.damocles.forms import (
 from apps.core import clock
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.damocles.proofs import (
-    ProofsWanted,
+    ProofSpec,
     proof_finish,
     proof_jobs_list,
     proof_remove,
@@ -53,11 +53,11 @@ class Output:
     faults: tuple[int, ...] = ()
 
 
-def proofs_spec(value: Json) -> ProofsWanted:
+def proofs_spec(value: Json) -> ProofSpec:
     """Read an AllocateWdPoStJobSpec; types of proof that are not known are nobody's here."""
     found = fields(value)
     names = [text(one) for one in listed(found.get("allowedprooftypes"))]
-    return ProofsWanted(
+    return ProofSpec(
         miners=tuple(map(unsigned, listed(found.get("allowedminers")))),
         post_proofs=tuple(POST_PROOFS.get(name, -1) for name in names),
     )
@@ -84,9 +84,9 @@ PROOFS_SPEC: Final = Param("core.AllocateWdPoStJobSpec", proofs_spec)
 OUTPUT: Final = Param("*core.WdPoStOutput", output)
 
 
-def allocate(call: Call, spec: ProofsWanted, count: int, worker: str) -> list[Json]:
+def allocate(call: Call, spec: ProofSpec, count: int, worker: str) -> list[Json]:
     """Lease proofs to a worker."""
-    claimed = proofs_claim(call.principal, wanted=spec, count=count, name=worker, now=clock.now())
+    claimed = proofs_claim(call.principal, spec=spec, count=count, name=worker, now=clock.now())
     return [{"Id": one.id, "Input": input_form(one)} for one in claimed]
 
 

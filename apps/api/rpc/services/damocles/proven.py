@@ -12,7 +12,7 @@ from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.batches.context import sealing_context_read
-from apps.sectors.services.damocles.held import sector_find
+from apps.sectors.services.damocles.sector_locks import sector_find
 from apps.sectors.services.damocles.stores import damocles_store, store_path_find
 from apps.sectors.services.runs.update_windows import snap_candidates_find
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
@@ -21,7 +21,7 @@ from poolsite.wire.jsonrpc.parameters import Param, RpcMethod, text
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from poolsite.wire.jsonrpc.messages import Json
 
 CANDIDATES_MAX: Final = 1_000

@@ -16,7 +16,7 @@ from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.selectors.damocles import sector_on_side, sectors_listed, sectors_with_pieces
 from apps.sectors.selectors.stores import stores_visible
 from apps.sectors.services.adoptions.records import records_import
-from apps.sectors.services.damocles.held import sector_find
+from apps.sectors.services.damocles.sector_locks import sector_find
 from apps.sectors.services.damocles.store_reservations import damocles_release, store_reservations_list
 from apps.sectors.services.sealing.tickets import miner_entropy_encode
 from poolsite.filecoin.randomness import Tag
@@ -26,7 +26,7 @@ from poolsite.wire.jsonrpc.parameters import BOOL, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from poolsite.wire.jsonrpc.messages import Json
 
 

@@ -15,7 +15,7 @@ from apps.sectors.models import DamoclesJob, Job, JobEvent, Sector, SectorNumber
 from apps.sectors.selectors.damocles import damocles_planned
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.services.damocles import files as damocles_files
-from apps.sectors.services.damocles import held_jobs
+from apps.sectors.services.damocles import job_locks
 from apps.sectors.services.damocles import runs as damocles_runs
 from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
 from apps.sectors.services.runs import reports as run_reports
@@ -334,8 +334,8 @@ def test_what_a_retired_worker_had_begins_again_elsewhere(
 
 
 WRITES = [
-    (held_jobs, "run_report"),
-    (held_jobs, "advance"),
+    (job_locks, "run_report"),
+    (job_locks, "advance"),
     (damocles_runs, "files_check_read"),
     (damocles_files, "files_check_start"),
     (run_reports, "run_move"),

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors.damocles import NotDamocles, SectorGone
+from apps.sectors.errors.damocles import NotDamocles, SectorEnded
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, JobEvent, Sector
 from apps.sectors.params import comm_d_of
 from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
@@ -48,7 +48,7 @@ class LockedSector:
 
     sector: Sector
     job: Job
-    told: DamoclesSector
+    record: DamoclesSector
     principal: Principal
     now: datetime
 
@@ -63,10 +63,10 @@ class LockedSector:
 
     def go_on(self) -> None:
         """Go on with a sector that was paused as its worker's thread had stopped; a person's pause stays."""
-        if not self.told.is_failed_there:
+        if not self.record.is_failed_there:
             return
-        self.told.is_failed_there = False
-        self.told.save()
+        self.record.is_failed_there = False
+        self.record.save()
         if self.sector.paused_at is not None and not self.sector.error.startswith(PAUSED_BY):
             worker = self.job.sticky_worker
             sector_retry(self.sector, actor="" if worker is None else worker.name, now=self.now)
@@ -74,9 +74,9 @@ class LockedSector:
 
     def lease(self) -> None:
         """Have the worker hold the job while the next step is its own."""
-        self.told.begun_at = self.told.begun_at or self.now
-        self.told.save()
-        if self.job.sticky_worker is None:  # it was given out, and is named for the first time
+        self.record.begun_at = self.record.begun_at or self.now
+        self.record.save()
+        if self.job.sticky_worker is None:  # its worker names the sector for the first time
             self.bind(self.job.worker or damocles_host_register(self.principal, now=self.now))
         until = self.now + timedelta(seconds=self.job.lease_s)
         is_its = NEXT_STAGE[self.sector.state].owner is Owner.WORKER
@@ -111,9 +111,9 @@ class LockedSector:
 
     def data_refusal(self, step: str) -> str:
         """Release a sector of clients' data whose worker goes on with zeros; return why, empty for others."""
-        if not is_sealing_zeros(self.sector, told=self.told, step=step):
+        if not is_sealing_zeros(self.sector, record=self.record, step=step):
             return ""
-        return deals_refuse(self.sector, job=self.job, told=self.told, now=self.now)
+        return deals_refuse(self.sector, job=self.job, record=self.record, now=self.now)
 
     def bind(self, worker: Worker) -> None:
         """Have a worker be the one that has the sector's files."""
@@ -210,7 +210,7 @@ def damocles_sector_read(
         with damocles_sector_lock(principal, name=name, now=now) as one:
             if one.sector.state not in ENDED_SECTORS:
                 one.lease()
-            return one.sector, one.told
+            return one.sector, one.record
     if not _is_damocles_worker(record.sector.job.sticky_worker):
         raise NotDamocles(gettext("{name} is not sealed by a damocles-worker").format(name=name))
     DamoclesSector.objects.filter(pk=record.pk).update(named_at=now)
@@ -231,6 +231,6 @@ def _is_forgotten(job: Job, sector: Sector) -> bool:
 
 
 def living_require(one: LockedSector, *, name: SectorName) -> None:
-    """Raise SectorGone for a sector that is over."""
+    """Raise SectorEnded for a sector that is over."""
     if one.sector.state in ENDED_SECTORS:
-        raise SectorGone(f"sector state not found: {name} is {one.sector.state.lower()}")
+        raise SectorEnded(f"sector state not found: {name} is {one.sector.state.lower()}")

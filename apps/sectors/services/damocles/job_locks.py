@@ -17,12 +17,12 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors.damocles import NotDamocles, SectorGone
+from apps.sectors.errors.damocles import NotDamocles, SectorEnded
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, JobEvent, PipelineRun, Sector
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.damocles.files import files_check_end
-from apps.sectors.services.damocles.held import sector_find
+from apps.sectors.services.damocles.sector_locks import sector_find
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.reports import run_report
 from apps.sectors.services.runs.steps import run_lock, run_move, run_pause
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from apps.sectors.services.damocles.held import SectorName
+    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.principals import Principal
 
 FIRST_STAGES: Final[dict[JobKind, str]] = {
@@ -76,7 +76,7 @@ class LockedJob:
 
     sector: Sector
     job: Job
-    told: DamoclesJob
+    record: DamoclesJob
     run: PipelineRun | None
     """None: it is unsealing."""
     source: str
@@ -99,7 +99,7 @@ class LockedJob:
             return gettext("the job was aborted")
         if self.job.state == JobState.FAILED:
             return self.job.error or gettext("the job failed")
-        if self.job.lease_token != self.told.token and not self.is_accepted:
+        if self.job.lease_token != self.record.token and not self.is_accepted:
             host = gettext("another host") if self.job.worker is None else self.job.worker.name
             return gettext("it has since been given to {host}").format(host=host)
         return ""
@@ -107,59 +107,59 @@ class LockedJob:
     @property
     def is_of_caller(self) -> bool:
         """Return whether the caller may be the worker that has the job: where it asks from is all it says."""
-        return self.told.worker.host == self.source[:100]
+        return self.record.worker.host == self.source[:100]
 
     def require(self, name: SectorName) -> None:
-        """Refuse who has not got the job.  Raises SectorGone for one that was lost, NotDamocles."""
+        """Refuse who has not got the job.  Raises SectorEnded for one that was lost, NotDamocles."""
         if self.loss:
-            raise SectorGone(f"sector state not found: {name}: {self.loss}")
+            raise SectorEnded(f"sector state not found: {name}: {self.loss}")
         if not self.is_of_caller:
             raise NotDamocles(
                 gettext("{name} has since been given to {host}: its files are kept").format(
-                    name=name, host=self.told.worker
+                    name=name, host=self.record.worker
                 )
             )
 
     def begin(self) -> None:
         """Have the worker hold the job: it goes on where it had stopped, and is nobody else's from now on."""
-        if self.told.is_failed_there and self.run is not None and self.run.paused_at is not None:
+        if self.record.is_failed_there and self.run is not None and self.run.paused_at is not None:
             cleared = {"paused_at": None, "error": "", "attempts": 0, "updated_at": self.now}
             PipelineRun.objects.filter(pk=self.run.pk).update(**cleared)
             advance(self.job, "OFFER", attempts=0, error="", updated_at=self.now)
             self._write("RETRY")
             self.run.refresh_from_db()
-        self.told.is_failed_there = False
-        self.told.begun_at = self.told.begun_at or self.now
+        self.record.is_failed_there = False
+        self.record.begun_at = self.record.begun_at or self.now
         until = self.now + timedelta(seconds=self.job.lease_s)
         if self.job.state == JobState.READY:
             advance(
                 self.job,
                 "CLAIM",
-                worker=self.told.worker,
-                offered_to=[self.told.worker_id],
+                worker=self.record.worker,
+                offered_to=[self.record.worker_id],
                 lease_token=lease_token_next(),
                 lease_until=until,
                 heard_at=self.now,
                 not_before=None,
                 updated_at=self.now,
             )
-            self.told.token = self.job.lease_token
+            self.record.token = self.job.lease_token
         elif self.job.state == JobState.LEASED:
-            self.job.worker, self.job.offered_to = self.told.worker, [self.told.worker_id]
+            self.job.worker, self.job.offered_to = self.record.worker, [self.record.worker_id]
             self.job.lease_until, self.job.heard_at = until, self.now
             self.job.save(update_fields=["worker", "offered_to", "lease_until", "heard_at"])
-        self.told.save()
+        self.record.save()
 
     def step(self, outputs: StageOutputs) -> None:
         """Record the end of the next stage, as a host's report does.  Raises BadReport."""
         state, event = self._next()
-        said = Event(
+        report = Event(
             token=self.job.lease_token, seq=self.job.seq + 1, state=state, event=event, outputs=outputs
         )
         if self.run is None:
-            unseal_step(self.job, event=said, digest="", now=self.now)
+            unseal_step(self.job, event=report, digest="", now=self.now)
             return
-        run_report(self.job, event=said, digest="", now=self.now)
+        run_report(self.job, event=report, digest="", now=self.now)
         self.job, self.run = run_lock(self.run.pk)
 
     def _next(self) -> tuple[str, str]:
@@ -182,14 +182,14 @@ class LockedJob:
             advance(self.job, "FAIL", worker=None, lease_until=None, error=error, updated_at=self.now)
             publish(Change("job", self.job.pk, self.job.miner.tenant_id))
             return
-        self.told.is_failed_there = True
-        self.told.save()
+        self.record.is_failed_there = True
+        self.record.save()
         run_pause(self.run, job=self.job, error=error, now=self.now)
         self.run.refresh_from_db()
 
     def give_up(self, reason: str) -> None:
         """Release a job whose files its thread removes: the run waits, paused, for a retry on any host."""
-        error = gettext("{worker} gave it up: {reason}").format(worker=self.told.worker, reason=reason)
+        error = gettext("{worker} gave it up: {reason}").format(worker=self.record.worker, reason=reason)
         error = error[:TEXT_MAX]
         if self.run is None:
             self.fail(error, is_paused=True)
@@ -198,7 +198,7 @@ class LockedJob:
             advance(self.job, "OFFER", updated_at=self.now)
         try:
             hosts = hosts_of_run(self.sector, kind=self.run.kind)
-        except NoHost:  # looked for again when somebody has it begin again
+        except NoHost:  # hosts are searched again when somebody restarts the run
             hosts = []
         Job.objects.filter(pk=self.job.pk).update(offered_to=hosts, lease_token=lease_token_next())
         self.job.refresh_from_db()
@@ -212,7 +212,7 @@ class LockedJob:
                 event=f"{BACK_TO}{first}",
                 job=self.job,
                 now=self.now,
-                actor=self.told.worker.name,
+                actor=self.record.worker.name,
                 error=error,
                 paused_at=self.now,
             )
@@ -230,8 +230,8 @@ class LockedJob:
             to_state=state,
             stage=stage,
             at=self.now,
-            actor=self.told.worker.name,
-            worker=self.told.worker,
+            actor=self.record.worker.name,
+            worker=self.record.worker,
             note=note[:TEXT_MAX],
             is_error=is_error,
         )
@@ -239,13 +239,13 @@ class LockedJob:
 
     def release(self) -> None:
         """Note that its files are in the store: no room is kept for them any more."""
-        self.told.reserved_store, self.told.reserved_bytes = "", 0
-        self.told.save()
+        self.record.reserved_store, self.record.reserved_bytes = "", 0
+        self.record.save()
 
     def end(self) -> None:
         """Note that its thread is done with the job, or has lost it."""
-        files_check_end(self.told.look, now=self.now)
-        self.told.finished_at = self.told.finished_at or self.now
+        files_check_end(self.record.look, now=self.now)
+        self.record.finished_at = self.record.finished_at or self.now
         self.release()
 
 
