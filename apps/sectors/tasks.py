@@ -60,7 +60,7 @@ STARTED: Final = monotonic()
 @chain_read_once()
 @single_flight
 def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Take every chain step that the newest head makes possible."""
+    """Move all sectors on as far as the newest head lets them."""
     head = head_current()
     if head is None:
         return
@@ -91,7 +91,7 @@ def silent_since(work: SealingContext) -> datetime | None:
 
 
 def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
-    """Take the chain steps of one miner's sectors."""
+    """Move one miner's sectors on as far as the head lets them."""
     client, network, head, now = work.client, work.network, work.head, work.now
     tickets_check(in_progress, client=client, network=network, head=head, now=now)
     tickets_assign(in_progress, client=client, network=network, head=head, now=now)

@@ -115,7 +115,7 @@ def _planned(selection: Selection, rest: Sequence[PendingSignature], used: set[i
 def _answer_store(
     selection: Selection, one: PendingSignature, answer: SignedMessage | DomainError, *, client: ChainClient
 ) -> None:
-    """Take a signature, or find out what a refusal means."""
+    """Store a signature in the pending one, or what its refusal means for the message."""
     one.signed, one.is_retried = None, False
     if isinstance(answer, SignedMessage):
         one.signed = answer

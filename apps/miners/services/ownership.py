@@ -46,7 +46,7 @@ def miner_unassign(*, actor_id: int) -> bool:
 
 @transaction.atomic
 def tenant_remove(*, tenant: Tenant) -> None:
-    """Take a tenant out of use with its rights.  Raises MinerInUse, PoolTenantKept."""
+    """Remove a tenant and its grants.  Raises MinerInUse, PoolTenantKept."""
     Tenant.objects.select_for_update().get(pk=tenant.pk)  # a concurrent assignment comes before this or fails
     worked = Miner.objects.select_for_update().filter(tenant=tenant).exclude(actor_id=None).order_by("pk")
     first = worked.first()

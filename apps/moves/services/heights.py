@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
-    """Let the pool prove a miner's windows from a height on, and make its blocks.
+    """Set the height from which the pool proves a miner's windows and makes its blocks.
 
     Blocks still wait for `mining_set`: two programs that make them are slashed.  The same height again
     changes nothing.  Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
@@ -62,7 +62,7 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
 
 
 def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
-    """Let another program prove a miner's windows from a height on, and make its blocks.
+    """Set the height from which another program proves a miner's windows and makes its blocks.
 
     Refused where a proof of such a window has started here.  The same height again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
@@ -101,7 +101,7 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
 
 
 def move_cancel(miner: Miner, *, by: Principal) -> Miner:
-    """Take back the height that was set last, while the chain has not reached it.
+    """Cancel the height that was set last, while the chain has not reached it.
 
     Raises NotAllowed, MoveRefused, NetworkUnknown.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def data_restore(piece: Piece, *, source: Source) -> None:
-    """Take the raw bytes of a piece back, if they have its commitment.  Nothing stays of others.
+    """Store a piece's raw bytes again if they have its commitment; nothing is kept of others.
 
     Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed.
     """

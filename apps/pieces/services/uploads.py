@@ -62,7 +62,7 @@ class PieceSpec:
 
 
 def piece_change_publish(piece: Piece) -> None:
-    """Tell open pages."""
+    """Publish to open pages that a piece has changed."""
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
 
 
@@ -133,7 +133,7 @@ def upload_begin(
 
 
 def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal) -> tuple[Piece, bool]:
-    """Take a piece in one go; returns it and whether it is new.  Of a refused or cut one nothing stays.
+    """Return a piece uploaded in one request, and whether it is new; nothing is kept of a failed upload.
 
     Raises what `spec_check` and `piece_check` do, UploadIncomplete.
     """
@@ -153,7 +153,7 @@ def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal
 
 
 def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> tuple[Piece, bool]:
-    """Take the next part of a resumable upload; returns the piece and whether it is complete now.
+    """Return the piece with the next part of its resumable upload written, and whether it is complete.
 
     Bytes that came before the sender left stay and count.  Raises BadOffset, PieceBusy, PieceTooLarge,
     UploadIncomplete, and with the last part what `piece_check` does.

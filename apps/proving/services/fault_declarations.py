@@ -146,7 +146,7 @@ def declarations_advance(context: ProvingContext) -> None:
 
 
 def declaration_move(row: FaultDeclaration, *, message: Message | None, context: ProvingContext) -> None:
-    """Take the next step of one declaration.  Raises LostRace."""
+    """Move one declaration on by its message and the head.  Raises LostRace."""
     if row.state == DeclarationState.LANDED:
         if message is not None and message.state == MessageState.FILLED:
             _step(row, "REVERT", context)

@@ -56,7 +56,7 @@ def faults_recheck(post: WindowPost, *, context: ProvingContext) -> None:
 
 
 def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
-    """Take up what the check has found, if it has ended."""
+    """Prove again with the sectors that an ended check could read; without any, fail the attempt."""
     job = attempt.work
     if job.state not in ENDED and not job_is_lapsed(job, now=context.now):
         return

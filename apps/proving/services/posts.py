@@ -133,7 +133,7 @@ def _posts_read(keys: Sequence[int]) -> tuple[list[WindowPost], dict[str, Messag
 
 
 def post_move(post: WindowPost, *, message: Message | None, context: ProvingContext) -> None:
-    """Take the next steps of one proof: what fails is tried again in the same pass where it may be.
+    """Move one proof on; what fails is tried again in the same pass where it may be.
 
     Raises NodeUnavailable, NodeRefused, LostRace.
     """

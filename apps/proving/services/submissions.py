@@ -148,7 +148,7 @@ def is_outdated(post: WindowPost, *, message: Message, context: ProvingContext) 
 
 
 def stuck_message_handle(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
-    """Take back a message without a nonce that cannot land as it is, and go on from what the chain has.
+    """Cancel a message without a nonce that cannot land, and move the proof on by what the chain has.
 
     Raises WrongState or LostRace if it was signed this moment.
     """

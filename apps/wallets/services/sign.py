@@ -123,7 +123,7 @@ def bytes_sign(
 def _signed_check(
     message: Message, *, payload: bytes, answer: Signature | DomainError
 ) -> SignedMessage | DomainError:
-    """Take a signature only if it is one of the sender's over this message."""
+    """Return the signed message if the signature is the sender's over it, else why it is refused."""
     if isinstance(answer, DomainError):
         return answer
     try:

@@ -61,9 +61,9 @@ class Sent:
 
 @transaction.atomic
 def matches_write(address: str, *, sent: Sequence[tuple[Sent, IdFound | None]], now: datetime) -> int:
-    """Give a sender's messages to their rows, in their order, and keep the others for a person.
+    """Return how many of a sender's messages have a row; write those in order, the others as unmatched.
 
-    Beside each is what the signer knows of it.  Returns how many have a row.
+    Beside each message is what the signer knows of it.
     """
     rows = _Rows(address, sent, now=now)
     matched = sum(rows.assign(one, found) for one, found in sent)
@@ -73,7 +73,7 @@ def matches_write(address: str, *, sent: Sequence[tuple[Sent, IdFound | None]], 
 
 @transaction.atomic
 def match_write(row: Message, *, one: Sent, now: datetime) -> None:
-    """Give one message to the row that a person named."""
+    """Write a sent message into the row that a person chose for it."""
     rows = _Rows(row.from_addr, [(one, None)], now=now)
     rows.note(row, one)
     rows.write()

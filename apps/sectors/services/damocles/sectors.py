@@ -160,7 +160,7 @@ def damocles_ticket_assign(principal: Principal, *, name: SectorName, work: Seal
 def damocles_report(
     principal: Principal, *, name: SectorName, reported: Reported, now: datetime
 ) -> tuple[bool, str]:
-    """Take a worker's word of what it has done; returns whether it is to wipe the sector, and why.
+    """Return whether a worker is to wipe the sector that it reports on, and why; record the report.
 
     Raises NotDamocles, WorkerRetired.
     """

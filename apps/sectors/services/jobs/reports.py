@@ -52,7 +52,7 @@ def job_progress_record(job_id: str, *, progress: Progress, tenant_id: int, now:
 
 @transaction.atomic
 def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: datetime) -> None:
-    """Take the result of a proof job or a check.  Saying the same twice is fine.
+    """Record the result of a proof job or a check; the same result again changes nothing.
 
     Raises JobUnknown, LeaseLost, BadReport.
     """
@@ -109,7 +109,7 @@ def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: dateti
 
 @transaction.atomic
 def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
-    """Take a failure: temporary ones are tried again after a growing pause, others wait for somebody.
+    """Record a failure: temporary ones are tried again after a growing pause, others wait for somebody.
 
     Raises JobUnknown, LeaseLost.
     """
@@ -155,7 +155,7 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
 
 @transaction.atomic
 def job_release(job_id: str, *, release: Release, tenant_id: int, now: datetime) -> None:
-    """Take a job back that the worker did not touch.  Raises JobUnknown, LeaseLost."""
+    """Free a job that the worker did not start.  Raises JobUnknown, LeaseLost."""
     job = job_for_report(job_id, token=release.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost

@@ -118,7 +118,7 @@ def _hosts_of_store(sector: Sector) -> list[int]:
 
 
 def unseal_step(job: Job, *, event: Event, digest: str, now: datetime) -> EventAnswer:
-    """Take the end of a stage of unsealing, of a job that is locked.  Raises StateDiffers, BadReport."""
+    """Record the end of a stage of unsealing; the job is locked.  Raises StateDiffers, BadReport."""
     spec = UNSEAL_STAGES[job.stage]
     if event.state != spec.state:
         raise StateDiffers(state=spec.state)
@@ -177,7 +177,7 @@ def unseal_answer(job: Job) -> EventAnswer:
 
 
 def unsealed_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
-    """Take the bytes that a host unsealed, if they are the piece's; the same again is fine.
+    """Store the bytes that a host unsealed if they are the piece's; the same again changes nothing.
 
     Raises JobUnknown, LeaseLost, UploadIncomplete, PieceBusy, PieceMismatch.
     """

@@ -41,7 +41,7 @@ ON_CHAIN: Final = "a message marked failed has landed"
 def landed_reconcile(
     miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
-    """Take along those that the chain has already, of sectors that wait for a batch; returns the others."""
+    """Return the sectors that still wait for a batch; move on those that the chain has already."""
     waits = [sector for sector in sectors if sector.state == SectorState.PERSISTED]
     done = [sector for sector in sectors if sector.state == SectorState.C2_DONE]
     onchain = own_precommits_read(miner, sectors=waits, client=client, key=key)

@@ -50,7 +50,7 @@ def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
 def missing_drop(
     finding: StoreFinding, *, order: WorkerCommand, files: Collection[CheckedFile] | None, now: datetime
 ) -> str:
-    """Take the store out of a sector's row if its host has missed files again; return why not, or nothing."""
+    """Return why a sector keeps its store; empty: its host missed files again, so the store was removed."""
     assert connection.in_atomic_block, "the sector's lock ends with its transaction"
     if files is None:
         return NOTHING_REPORTED
