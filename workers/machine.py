@@ -28,7 +28,7 @@ from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here, read_text
 from workers.host_arguments import sector_size_read
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
-from workers.processors.sector_room import sealing_disk_bytes
+from workers.processors.sealing_space import sealing_disk_bytes
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_text
 

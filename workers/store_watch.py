@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHECK_S: Final = 5.0
-"""Pause between two looks at a store."""
+"""Pause between two checks of a store."""
 BUCKET_CHECK_S: Final = 30.0
-"""The same of a bucket that was well: each look is several requests, which cost money."""
+"""The same of a bucket that was well: each check is several requests, which cost money."""
 HANGS_S: Final = 20.0
-"""A look that has not ended by then: the store does not answer."""
+"""A check that has not ended by then: the store does not answer."""
 FIRST_S: Final = 2.0
-"""Longest wait for the first looks, before a worker registers."""
+"""Longest wait for the first checks, before a worker registers."""
 
 
 class StoreWatch:
@@ -119,9 +119,9 @@ class StoreWatch:
                 log.warning("stores_not_looked_at", reason=str(error)[:200])
 
     def tick(self, *, is_ordered: bool = True) -> None:
-        """Begin a look at each store; one that has not answered for long is away.
+        """Begin a check of each store; one that has not answered for long is away.
 
-        A bucket that was well is looked at again after BUCKET_LOOK_S, or after an order.
+        A bucket that was well is checked again after BUCKET_CHECK_S, or after an order.
         """
         attached = self.stores.attached()
         with self._lock:
@@ -163,7 +163,7 @@ def disk_folders(stores: Stores) -> tuple[Path, ...]:
 
 
 class _Check:
-    """A look at one store, which may never end."""
+    """A check of one store, which may never end."""
 
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None

@@ -91,11 +91,11 @@ def is_at(url: str, market: str, *, piece_cid: str) -> bool:
     """Return whether a URL is the place of this piece, and of no other, at the registered market."""
     if not market:
         return False
-    own, other = urlsplit(url), urlsplit(market)
-    path = other.path.rstrip("/") + RESOURCE
-    named = parse_qs(own.query, keep_blank_values=True).get("resource-id", [])
-    place = (own.scheme, own.netloc, own.path, named)
-    return place == (other.scheme, other.netloc, path, [piece_cid])
+    given, registered = urlsplit(url), urlsplit(market)
+    path = registered.path.rstrip("/") + RESOURCE
+    named = parse_qs(given.query, keep_blank_values=True).get("resource-id", [])
+    place = (given.scheme, given.netloc, given.path, named)
+    return place == (registered.scheme, registered.netloc, path, [piece_cid])
 
 
 def longest(size: int) -> timedelta:

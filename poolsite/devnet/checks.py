@@ -206,10 +206,10 @@ def pending_check(node: Devnet, sender: Address) -> list[list[dict[str, Any]]] |
     return messages_check(node, messages, flexible=[False] * len(messages), counts_pending=False)
 
 
-def replacement_check(node: Devnet, messages: Sequence[Message]) -> list[list[dict[str, Any]]]:
-    """Return the verdicts on what would be pending if these messages replaced those with their nonces."""
+def replacement_check(node: Devnet, replacements: Sequence[Message]) -> list[list[dict[str, Any]]]:
+    """Return the verdicts on what would be pending with `replacements` in place of what has their nonces."""
     senders: dict[Address, dict[int, Message]] = {}
-    for message in messages:
+    for message in replacements:
         if message.from_ not in senders:
             pending = node.mempool.pending_of(message.from_)
             senders[message.from_] = {signed.message.nonce: signed.message for signed in pending}

@@ -22,9 +22,9 @@ NOT_COMPARED: Final = 2
 def processor(cpuinfo: str) -> str:
     """Return a kind of processor, as `AuthenticAMD 26 avx512ifma`: ratios are about the same on all of it."""
     lines = (line.partition(":") for line in cpuinfo.splitlines())
-    told = {name.strip(): value.strip() for name, _, value in lines}
-    lanes = [name for name in ("avx512ifma", "sha_ni") if name in told.get("flags", "").split()]
-    return " ".join([told.get("vendor_id", "unknown"), told.get("cpu family", ""), *lanes])
+    fields = {name.strip(): value.strip() for name, _, value in lines}
+    lanes = [name for name in ("avx512ifma", "sha_ni") if name in fields.get("flags", "").split()]
+    return " ".join([fields.get("vendor_id", "unknown"), fields.get("cpu family", ""), *lanes])
 
 
 class Baselines:
@@ -41,10 +41,9 @@ class Baselines:
         """Return the ratio that a figure had; None: nothing is kept of it."""
         return None if self.keeps else self._before.get(name)
 
-    def note(self, name: str, ratio: float) -> str:
-        """Note the ratio of a figure; return `before 3.40 times  REGRESSED` where it is a tenth worse."""
+    def note(self, name: str, ratio: float) -> None:
+        """Note the ratio of a figure, to be kept or counted as not compared."""
         self._measured[name] = round(ratio, 2)
-        return regressed(ratio, self.before(name))
 
     def close(self, missed: int) -> int:
         """Keep the ratios if that is wanted, print how the run has ended, and return its exit code."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.__main__ import machine
-from tests.bench.baselines import RUST_BASELINES, Baselines
+from tests.bench.baselines import RUST_BASELINES, Baselines, regressed
 from workers.kernels.cache import cache_base
 from workers.processors.bench_cases import CASES, FIELD_LINE
 from workers.processors.bench_figures import REFERENCE, RUST_FILE, TARGET
@@ -91,7 +91,8 @@ def paired(
         value, unit = ours[name]
         peer = value / ratio if unit.endswith("/s") else value * ratio
         faults = [f"wanted {targets[name]}: MISSED"] if ratio < targets.get(name, 0.0) else []
-        faults += filter(None, [baselines.note(name, ratio)])
+        faults += filter(None, [regressed(ratio, baselines.before(name))])
+        baselines.note(name, ratio)
         missed += bool(faults)
         line = f"{name:<34}{value:>14,.3f}{peer:>14,.3f} {unit:<11}{ratio:>7.2f} times"
         lines.append("   ".join([line, *faults]))

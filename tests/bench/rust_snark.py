@@ -59,7 +59,7 @@ def compared(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> tuple[
 
 
 def main(arguments: list[str]) -> int:
-    """Build, measure in turns, compare; 1 without cargo, where results differ or a ratio is too low."""
+    """Build, measure in turns, compare; 1 without cargo or if results differ, else what `report` returns."""
     reads = ArgumentParser(prog="python -m tests.bench.rust_snark", description=__doc__)
     reads.add_argument("cases", nargs="*", metavar="CASE", help="such as 'NTT 2^20', 'h 2^17', 'MSM G1 2^15'")
     reads.add_argument("--rounds", type=int, default=2, help="the best of so many counts")

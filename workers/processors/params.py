@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from workers.snark.files import CircuitKind, ParametersMissing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NICE: Final = 19
+"""Of `prepare --background`."""
 COMMANDS: Final = {
     "list": "workers.processors.params_listing:parameters_list",
     "check": "workers.processors.params_files:parameters_check",
@@ -29,6 +32,8 @@ COMMANDS: Final = {
 def main(arguments: Sequence[str]) -> int:
     """Do what was asked; JSON on stdout, 1 with a sentence on stderr if it fails."""
     wanted = _parser().parse_args(arguments)
+    if getattr(wanted, "background", False):
+        os.nice(NICE)  # before the kernels load: a prover may be at work beside it
     try:
         value = loaded(COMMANDS[wanted.command])(wanted)
     except KeyboardInterrupt:

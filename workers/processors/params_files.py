@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.groth16.aggregate import MAX_PROOFS, MIN_PROOFS
 from poolsite.filecoin.groth16.keys import parameter_folder
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from workers.processors.parallel import Progress
     from workers.snark.files import CircuitSpec
-
-NICE: Final = 19
-"""Of `prepare --background`."""
 
 
 def parameters_check(wanted: argparse.Namespace) -> Any:
@@ -86,8 +83,6 @@ def _converted(spec: CircuitSpec, *, threads: int, progress: Progress) -> None:
 
 def parameters_prepare(wanted: argparse.Namespace) -> Any:
     """Print a JSON line of progress whenever it moves: points that are made and converted, and all."""
-    if wanted.background:
-        os.nice(NICE)
     threads = 1 if wanted.background else thread_count()
     specs = [spec_named(circuit, wanted.size) for circuit in wanted.circuit]
     for place, spec in enumerate(specs):

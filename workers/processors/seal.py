@@ -24,8 +24,8 @@ from workers.processors.parent_cache import MEMORY_NODES, ROW_BYTES, cache_folde
 from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
 from workers.processors.pieces import comm_d_of
+from workers.processors.sealing_space import sealing_disk_bytes
 from workers.processors.sector_record import GENERATIONS, parameters_of, record_write, sector_files
-from workers.processors.sector_room import sealing_disk_bytes
 from workers.processors.tasks import PieceSource, SectorRecord
 from workers.processors.terminal import Meter, digest_argument, error_text, miner_argument, size_argument
 from workers.processors.tree_d import tree_d_build

@@ -216,7 +216,7 @@ def _shown(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
 def bad_files_text(copy: SectorCopy) -> str:
     """Return which of a copy's files are bad, and how."""
     bad = [one for one in copy.files if one["state"] in BAD_FILES]
-    text = [f"{one['name']} {FILE_TEXTS[FileState(one['state'])]}" for one in bad[:FILES_NAMED]]
-    return "; ".join(text) + (
+    texts = [f"{one['name']} {FILE_TEXTS[FileState(one['state'])]}" for one in bad[:FILES_NAMED]]
+    return "; ".join(texts) + (
         gettext("; {count} more").format(count=len(bad) - FILES_NAMED) if len(bad) > FILES_NAMED else ""
     )

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Sector, note: str = "") -> None:
     """Write down what somebody did to a sector."""
     if by is not None:
-        text = _state_fields(after)
+        fields = _state_fields(after)
         audit_record(
             principal=by,
             action=action,
             target=f"{after.miner} / {after.number}",
             before=_state_fields(before),
-            after={**text, "reason": note} if note else text,
+            after={**fields, "reason": note} if note else fields,
         )
 
 

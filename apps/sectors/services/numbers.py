@@ -65,7 +65,7 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
 
 
 def barred_numbers_collect(row: SectorNumbers, *, allocated: Sequence[range]) -> BitField:
-    """Return the numbers from a counter on that it must not give: taken, on a host, of a sector, reserved."""
+    """Return the numbers from a counter on that are not given: on chain, on a host, of a sector, reserved."""
     reserved = NumberReservation.objects.filter(miner=row.miner, last__gte=row.next_number)
     return bitfield_union(
         [

@@ -212,9 +212,9 @@ def sectorid_export(
     Again is the same number, for whoever was killed before the file was written.  Raises NotAllowed.
     """
     _require_allowed(principal)
-    missing = SectorNumbers.objects.select_for_update().exclude(exported_at=None).filter(miner=miner).first()
-    if missing is not None:
-        return missing.next_number
+    exported = SectorNumbers.objects.select_for_update().exclude(exported_at=None).filter(miner=miner).first()
+    if exported is not None:
+        return exported.next_number
     row = numbers_lock(miner)
     barred = barred_numbers_collect(row, allocated=allocated).ranges
     number = max(row.next_number, barred[-1][1] if barred else 0)

@@ -47,7 +47,7 @@ def remove_signer(call: Call) -> bytes:
     threshold = wallet.threshold - (1 if params.decrease else 0)
     remaining = tuple(entry for entry in wallet.signers if entry != signer)
     threshold_check(threshold, len(remaining))
-    changed = _approvals_remove(wallet, remaining, signer, threshold=threshold)
+    changed = _without_approvals(wallet, remaining, signer, threshold=threshold)
     call.draft.put(MULTISIGS, call.receiver, changed)
     return b""
 
@@ -63,12 +63,12 @@ def swap_signer(call: Call) -> bytes:
         raise bad_argument(f"{params.to} already a signer")
     signers = tuple(new if entry == old else entry for entry in wallet.signers)
     call.draft.put(
-        MULTISIGS, call.receiver, _approvals_remove(wallet, signers, old, threshold=wallet.threshold)
+        MULTISIGS, call.receiver, _without_approvals(wallet, signers, old, threshold=wallet.threshold)
     )
     return b""
 
 
-def _approvals_remove(
+def _without_approvals(
     wallet: Multisig, signers: tuple[int, ...], removed: int | None, *, threshold: int
 ) -> Multisig:
     cut = (

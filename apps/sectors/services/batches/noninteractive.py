@@ -148,5 +148,5 @@ def _deadline_choose(miner: Miner, work: SealingContext) -> int | None:
         for at in ahead
         if last_mutable_epoch_compute(current, index=at, height=work.head.height) is not None
     ]
-    complete = max(miner.partition_sectors, 1)
-    return min(free, key=lambda at: sectors_by_deadline.get(at, 0) // complete, default=None)
+    partition_sectors = max(miner.partition_sectors, 1)
+    return min(free, key=lambda at: sectors_by_deadline.get(at, 0) // partition_sectors, default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from apps.core.disk import disk_require
@@ -122,7 +122,6 @@ def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Princi
         audit_record(principal=by, action=action, target=str(miner), after=after)
 
 
-@transaction.atomic
 def change_recover(
     sector: Sector, *, kind: ChangeKind, expiration: int | None, batch: Batch, note: str, now: datetime
 ) -> None:
@@ -130,6 +129,7 @@ def change_recover(
 
     One that the backup has as waiting is this one, or was cancelled before this one was asked for.
     """
+    assert connection.in_atomic_block, "the job's row lock ends with its transaction"
     job, current = job_lock(sector.pk)
     waits = current.changes.filter(state__in=OPEN_CHANGES).first()
     if waits is not None and waits.kind == kind:

@@ -86,8 +86,8 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
         worker.save(update_fields=changed)
     HEARD.execute([worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error])
     renewed = leases_renew(worker, held_jobs=heartbeat.held, now=now)
-    own = {one.id for one in renewed}
-    lost = [Lost(id=job.id, reason=_lost_text(job)) for job in heartbeat.held if job.id not in own]
+    renewed_ids = {one.id for one in renewed}
+    lost = [Lost(id=job.id, reason=_lost_text(job)) for job in heartbeat.held if job.id not in renewed_ids]
     is_retired = worker_retire_if_drained(worker, is_busy=bool(heartbeat.held), now=now)
     may_have_commands = has_commands or bool(done) or heartbeat.attached is not None
     publish(Change("worker", worker.pk, worker.tenant_id))

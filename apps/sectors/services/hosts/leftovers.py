@@ -203,14 +203,14 @@ def sealing_orders_withdraw(worker: Worker, *, orders: Collection[WorkerCommand]
     Between an order and the host's answer lie hours if the host is away.
     """
     assert connection.in_atomic_block, "the orders are withdrawn before the host is told of any"
-    own = {
+    removals = {
         (one.args["folder"], one.args["miner_id"], one.args["number"]): one
         for one in orders
         if one.op == Operation.REMOVE_SEALING
     }
-    if not own:
+    if not removals:
         return set()
-    reported = [
+    leftovers = [
         Leftover(
             miner_id=int(miner_id),
             number=int(number),
@@ -222,10 +222,10 @@ def sealing_orders_withdraw(worker: Worker, *, orders: Collection[WorkerCommand]
             is_ordered=False,
             error="",
         )
-        for folder, miner_id, number in own
+        for folder, miner_id, number in removals
     ]
-    refused = [one for one, why in _refusals(worker, reported, now=now, is_ordered=True) if why]
-    withdrawn = {own[one.folder, str(one.miner_id), str(one.number)].pk for one in refused}
+    refused = [one for one, why in _refusals(worker, leftovers, now=now, is_ordered=True) if why]
+    withdrawn = {removals[one.folder, str(one.miner_id), str(one.number)].pk for one in refused}
     WorkerCommand.objects.filter(pk__in=withdrawn).delete()
     return withdrawn
 

@@ -121,19 +121,19 @@ def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
     _failed_back(run, BALANCE_SHORT, work)
 
 
-def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingContext) -> None:
+def _land_or_fail(run: PipelineRun, error: str, *, height: int, work: SealingContext) -> None:
     onchain = chain_sector_read(run, work=work)
     if is_updated(run, onchain=onchain):
         _land(run, onchain, height=height, work=work)
     else:
-        _failed_back(run, words, work)
+        _failed_back(run, error, work)
 
 
-def _failed_back(run: PipelineRun, words: str, work: SealingContext) -> None:
+def _failed_back(run: PipelineRun, error: str, work: SealingContext) -> None:
     """Send it again after a pause that grows with its failures, or wait for somebody."""
-    if run_console_step(run, event="FAIL_UPDATE", now=work.now, note=words):
+    if run_console_step(run, event="FAIL_UPDATE", now=work.now, note=error):
         run.refresh_from_db()
-        update_fail(run, error=words, work=work)
+        update_fail(run, error=error, work=work)
 
 
 @transaction.atomic

@@ -75,13 +75,13 @@ def stranded_reconcile(*, client: ChainClient, key: str, now: datetime) -> None:
 def sectors_reconcile(rows: QuerySet[Sector], *, client: ChainClient, key: str, now: datetime) -> None:
     """Land the sectors that the chain has, and let the others wait for a batch again."""
     for miner, sectors in sectors_group_by_miner(rows.select_related("miner__tenant").order_by("pk")).items():
-        for state, check, event in (
+        for state, land, event in (
             (SectorState.PRECOMMIT_SENT, precommits_land, SectorEvent.FAIL_PRECOMMIT),
             (SectorState.COMMIT_SENT, commits_land, SectorEvent.FAIL_COMMIT),
         ):
             here = [sector for sector in sectors if sector.state == state]
             if here:
-                for absent in check(here, miner=miner, client=client, key=key, now=now):
+                for absent in land(here, miner=miner, client=client, key=key, now=now):
                     sector_console_step(absent, event=event, now=now, note=gettext("its batch has failed"))
 
 

@@ -229,14 +229,14 @@ def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str
                 if keep
                 else gettext("{payer} has {balance} FIL, {promised} of it committed; a sector needs {needs}")
             )
-            words = text.format(
+            reason = text.format(
                 payer=payer.address,
                 balance=fil(payer.balance),
                 promised=fil(payer.promised),
                 needs=fil(payer.needs),
                 keep=fil(keep),
             )
-            return Hold.BALANCE, words, 0
+            return Hold.BALANCE, reason, 0
     return Hold.NONE, "", 0
 
 

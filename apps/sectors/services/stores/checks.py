@@ -135,8 +135,8 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     row = StoreCheck.objects.select_for_update(of=("self",)).select_related("store").get(pk=check.pk)
     if row.state != StoreCheckState.RUNNING:
         raise StoreRefused(gettext("the check has already ended"))
-    reported = gettext("{done} of {sectors}").format(done=row.done, sectors=plural(row.total, "sector"))
-    store_audit(by, action="store.check_cancel", target=row.store.name, before={"checked": reported})
+    progress = gettext("{done} of {sectors}").format(done=row.done, sectors=plural(row.total, "sector"))
+    store_audit(by, action="store.check_cancel", target=row.store.name, before={"checked": progress})
     _end(row, "CANCEL", now=now)
 
 

@@ -138,15 +138,15 @@ def removals_request(
             )
         )
     with transaction.atomic():
-        reported: dict[Miner, list[int]] = defaultdict(list)
+        ordered: dict[Miner, list[int]] = defaultdict(list)
         for sector in sorted(accepted, key=lambda one: one.pk):  # all lock in one order: no deadlock
             if _order(sector, by=by, work=work, reason=reason):
-                reported[sector.miner].append(sector.number)
-        if not reported:
+                ordered[sector.miner].append(sector.number)
+        if not ordered:
             raise FilesNotRemovable(
                 gettext("the sectors changed in the meantime: reload and try again"), field="sectors"
             )
-        for miner, numbers in reported.items():
+        for miner, numbers in ordered.items():
             after = {"sectors": sorted(numbers), "bytes": len(numbers) * miner.sector_size}
             audit_record(
                 principal=by,

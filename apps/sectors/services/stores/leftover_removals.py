@@ -166,18 +166,18 @@ def leftovers_remove(
         rows = _with_sectors_locked(findings_lock(chosen))
         refusals = _removal_refusals(rows, now=work.now)
         changed = {one.pk: FASTER for one in rows if one.state not in ACTABLE}
-        reported = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
-        if not reported:
+        removable = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
+        if not removable:
             raise StoreRefused(gettext("the findings changed in the meantime: reload and try again"))
-        if count is not None and len(reported) != count:
+        if count is not None and len(removable) != count:
             raise StoreRefused(
                 gettext("this now applies to {leftovers}, not {count}: review it and confirm again").format(
-                    leftovers=plural(len(reported), "leftover"), count=count
+                    leftovers=plural(len(removable), "leftover"), count=count
                 )
             )
-        if orders_open(host) + len(reported) > FINDINGS_AT_ONCE:
+        if orders_open(host) + len(removable) > FINDINGS_AT_ONCE:
             raise HostOrdersFull(full_orders_describe(host))
-        for finding in reported:
+        for finding in removable:
             args = {"uid": store.uid, "miner_id": str(finding.miner_id), "number": str(finding.number)}
             args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}
             finding_order(
@@ -189,8 +189,8 @@ def leftovers_remove(
                 actor=by.actor,
                 now=work.now,
             )
-        after: dict[str, Any] = {"host": host.name, "sectors": sorted(one.name for one in reported)}
-        after |= {"bytes": sum(one.size for one in reported)} | ({"reason": reason} if reason else {})
+        after: dict[str, Any] = {"host": host.name, "sectors": sorted(one.name for one in removable)}
+        after |= {"bytes": sum(one.size for one in removable)} | ({"reason": reason} if reason else {})
         store_audit(by, action="store.remove_leftovers", target=store.name, after=after)
         store_publish(store, host=host)
     known = {one.pk: Planned(one, refusals[one.pk] or changed.get(one.pk, "")) for one in rows}

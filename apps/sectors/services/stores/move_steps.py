@@ -54,18 +54,18 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
     known = list(rows[:CONSIDERED_MAX])
     if not known:
         return
-    reported = own.filter(state__in=ORDERED).count()
+    ordered = own.filter(state__in=ORDERED).count()
     awaited = removals_awaited(known)
     proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
     for row in known:
-        if reported >= AT_ONCE:
+        if ordered >= AT_ONCE:
             return
         if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=RUNS_OVER).exists():
             advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
         elif row.pk in awaited:
             continue  # a new copy would be removed with what an earlier move left
         elif proven[row.to_store_id] and _is_begun(row, now=now):
-            reported += 1
+            ordered += 1
 
 
 def _is_begun(row: StoreMove, *, now: datetime) -> bool:

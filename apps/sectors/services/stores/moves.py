@@ -74,8 +74,8 @@ def moves_begin(
                 source=source.name
             )
         )
-    reported = {"sectors": len(made), "to": target.name, "by_host": worker.name}
-    store_audit(by, action="store.move", target=source.name, after=reported)
+    after = {"sectors": len(made), "to": target.name, "by_host": worker.name}
+    store_audit(by, action="store.move", target=source.name, after=after)
     for store in (source, target):
         publish(Change("store", str(store.uuid), store.tenant_id))
     return made

@@ -50,17 +50,17 @@ class StoreChanges:
     def rules(self) -> dict[str, str]:
         """Return what a host writes into the store's mark.  Raises BadValue."""
         most = {"weight": WEIGHT_MAX, "reserve_bytes": NUMBER_MAX, "max_bytes": NUMBER_MAX}
-        reported = {}
+        rules = {}
         for name, limit in most.items():
             value = getattr(self, name)
             if value is None:
                 continue
             if not 0 <= value <= limit:
                 raise BadValue(gettext("must be from 0 to {limit}").format(limit=limit), field=name)
-            reported[name] = str(value)
+            rules[name] = str(value)
         if self.read_only is not None:
-            reported["read_only"] = "yes" if self.read_only else "no"
-        return reported
+            rules["read_only"] = "yes" if self.read_only else "no"
+        return rules
 
 
 @transaction.atomic

@@ -71,10 +71,10 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
             now=now,
         )
         return
-    own = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
+    miners = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
     here = {one.miner_id: one for one in reported.miners}
-    for miner_id in sorted({*here, *(one for one in own if one is not None)}):
-        miner, one = own.get(miner_id), here.get(miner_id)
+    for miner_id in sorted({*here, *(one for one in miners if one is not None)}):
+        miner, one = miners.get(miner_id), here.get(miner_id)
         complete = BitField() if one is None else bitfield_from_json(list(one.whole))
         half = {} if one is None else _half_of(one)
         if miner is None:
