@@ -1,4 +1,4 @@
-"""Addresses for machines: is this process up, is the pool ready, its figures; the answer of last resort."""
+"""Whether this process is up, and who may read its figures; the answer of last resort."""
 
 from __future__ import annotations
 

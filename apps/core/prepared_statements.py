@@ -40,7 +40,8 @@ class Prepared:
         type_list, places = _list(self.types), _list(["%s"] * len(self.types))
         # No injection: `text` and `types` are constants of the calling modules.
         self.prepare_text = f"PREPARE {name}{type_list} AS {text}"
-        # In the same round trip, and local: a pooled connection must not keep the setting for others.
+        # In the same round trip.  LOCAL ends with the transaction, or with the statement where there is none:
+        # what this connection executes later keeps its own plans.
         how = "" if plan is Plan.AUTO else f"SET LOCAL plan_cache_mode = {plan}; "
         self.execute_text = f"{how}EXECUTE {name}{places}"
 

@@ -57,7 +57,7 @@ class Answers:
         self.good_until = 0.0
         self.used_at = 0.0
         self.changes = 0
-        """Counts what was heard: what was asked before a change is not kept after it."""
+        """Counts what was heard: what was read before a change is not cached after it."""
         self.confirming: asyncio.Task[None] | None = None
         self.in_progress: dict[Key, asyncio.Future[None]] = {}
         """Questions that are before Django now."""
@@ -93,7 +93,7 @@ class Answers:
             done.set_result(None)
 
     def store(self, key: Key, answer: CachedAnswer, *, heard: int) -> None:
-        """Keep an answer that was asked for when `heard` changes were known."""
+        """Store an answer that was read when `heard` changes were known."""
         if self.confirming is None or self.confirming.done():
             self.confirming = asyncio.create_task(self.confirm())
         if heard != self.changes:

@@ -26,11 +26,11 @@ class F3Participation:
     finalized: int | None = None
     """Height of the newest tipset with a certificate; None where the node has none yet."""
     head_height: int | None = None
-    """Height of the head when it was asked."""
+    """Height of the head when the node was read."""
 
 
 def f3_read() -> dict[str, F3Participation]:
-    """Return what the nodes reported last, by their names; empty while no service asks."""
+    """Return what the nodes reported last, by their names; empty while no block service reads them."""
     with suppress(RedisError, OSError):
         reported: dict[str, F3Participation] = cache.get(F3_STATUS_KEY) or {}
         return reported

@@ -11,7 +11,7 @@ from apps.chain.errors import NodeRefused
 from poolsite.filecoin.cbor import BadCbor, decode
 
 TERM: Final = 5
-"""Instances that a lease is requested for, as by lotus-miner and sophon-miner do."""
+"""Instances that a lease is requested for, as lotus-miner and sophon-miner do."""
 RENEW_WITHIN: Final = 2
 """Instances before its end from which on it is renewed."""
 

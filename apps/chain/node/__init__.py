@@ -1,1 +1,1 @@
-"""A node: its address, its connections, calls with failover, and what its answers say."""
+"""A node: its address, its connections, calls with failover or for many rows, and what its answers say."""

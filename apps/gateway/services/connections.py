@@ -95,9 +95,8 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     )
     tenants = list(Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk"))
     grants = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants)
-    known = set(
-        grants.values_list("tenant_id", "address")
-    )  # a returning signer has all of its grants already
+    # A returning signer has all of its grants already.
+    known = set(grants.values_list("tenant_id", "address"))
     held = SignerKey.objects.filter(tenant=connection.tenant).values("address")
     manual = SignerGrant.objects.filter(is_by_hand=True, address__in=held, tenant__in=tenants)
     chosen = set(manual.values_list("tenant_id", flat=True))
