@@ -106,7 +106,7 @@ class AudiencePages:
         for number, page in enumerate(tuple(self.pages)):
             page.push(update)
             if number % 100 == 99:
-                await asyncio.sleep(0)  # yields: rendering for many sockets must not block the loop
+                await asyncio.sleep(0)  # others' turn: a push to many pages must not block the loop
 
 
 def channel_layer() -> BaseChannelLayer:
@@ -193,9 +193,8 @@ class LiveUpdates:
         subscribed.set()
         try:
             for audience_pages in self.watchers_of(group):
-                await audience_pages.broadcast(
-                    RESYNC
-                )  # sockets that opened before this subscription missed earlier changes
+                # Sockets that opened before this subscription missed earlier changes.
+                await audience_pages.broadcast(RESYNC)
             while True:
                 event = await layer.receive(name)
                 await self.dispatch(group, event, has_gap=gaps.has_gap(event))

@@ -103,7 +103,7 @@
     if (over && Date.now() - asked > 10000) { asked = Date.now(); resync(); }
   };
 
-  // Nothing is pushed when no head comes: the bar finds out by itself, in the words of pulse.py.
+  // Nothing is pushed when no head comes: the bar finds out by itself, in the words of chain/selectors/status.py.
   const pulse = () => {
     const say = document.querySelector("#f-head .say[data-late]");
     if (!say || now() < say.dataset.late) return;

@@ -72,7 +72,7 @@ def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
             Link("sector-rebuild", (str(row.uuid),)),
             "Rebuild",
             f"{row.miner.address} / {row.number}",
-            asks=True,
+            opens_page=True,
         )
         for row in sectors[:ACTS_MAX]
     )
@@ -107,7 +107,7 @@ def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
 def funds_send(to: str, name: str, *, label: str = "Send FIL to", value: int = 0) -> Act:
     """Fill in a transfer to this address; the page asks which wallet pays, and shows the price."""
     filled = {"to": to, **({"value": fil_format(value, unit="")} if value else {})}
-    return Act(Link("message-compose", query=urlencode(filled)), label, name, asks=True)
+    return Act(Link("message-compose", query=urlencode(filled)), label, name, opens_page=True)
 
 
 def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
@@ -122,8 +122,8 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
         action, key = "replace", str(diagnosis.evidence["earlier_id"])
     if action not in MESSAGE_ACTS:
         return ()
-    page, label, asks = MESSAGE_ACTS[action]
-    return (Act(Link(page, (key,)), label, message_name(message, data), asks=asks),)
+    page, label, opens_page = MESSAGE_ACTS[action]
+    return (Act(Link(page, (key,)), label, message_name(message, data), opens_page=opens_page),)
 
 
 def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:
@@ -132,7 +132,7 @@ def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple
         link, of = Link("message-replace", (messages[0].pk,)), message_name(messages[0], data)
     else:
         link, of = Link("messages-bulk", ("replace",), query=f"all=1&{PRICED_OUT}"), many
-    return (Act(link, "Raise fees of", of, asks=True),)
+    return (Act(link, "Raise fees of", of, opens_page=True),)
 
 
 def message_name(message: Message, data: CheckData) -> str:
@@ -153,7 +153,7 @@ def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
         act = Act(Link("chain-node-act", (str(node.pk), "disable")), "Disable", str(node), perm=Perm.ADMIN)
         return (act,)
     if network_may_unbind():
-        return (Act(Link("chain-unbind"), "Unbind", "the pool", perm=Perm.ADMIN, asks=True),)
+        return (Act(Link("chain-unbind"), "Unbind", "the pool", perm=Perm.ADMIN, opens_page=True),)
     return ()
 
 

@@ -76,13 +76,13 @@ class Act:
     """Name of the object."""
     perm: str = Perm.SIGN
     """Level that the route needs."""
-    asks: bool = False
+    opens_page: bool = False
     """The link is a page with a form or a question; else the click is a POST to it."""
 
     @property
     def text(self) -> str:
         """`Resume sealer-9`, `Send FIL to worker…`."""
-        return f"{self.label} {self.of}{'…' if self.asks else ''}"
+        return f"{self.label} {self.of}{'…' if self.opens_page else ''}"
 
 
 @dataclass(frozen=True, slots=True)

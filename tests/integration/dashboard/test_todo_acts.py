@@ -119,7 +119,7 @@ def test_every_check_has_the_acts_that_mend_it(quiet, monkeypatch, name):
     for act, words in zip(acts, ACTS.get(name, ()), strict=True):
         assert act.text.startswith(words)
         assert act.text in unescape(todo_of(text))
-        assert act.asks is (name not in DONE and name not in SHOWS), "it is clicked below"
+        assert act.opens_page is (name not in DONE and name not in SHOWS), "it is clicked below"
 
 
 @pytest.mark.parametrize("page", ["today", "status"])
@@ -151,7 +151,7 @@ def test_a_debt_is_paid_by_a_transfer_that_is_filled_in(quiet):
 
     text = text_of(signed_in("olga").get(act.link.address))
 
-    assert act.asks
+    assert act.opens_page
     assert f'value="{Miner.objects.get().address}"' in text
     assert 'name="value" inputmode="decimal" value="1.5"' in text
 
@@ -273,7 +273,7 @@ def test_a_pool_that_is_bound_by_mistake_is_unbound_after_a_question(quiet):
     )
     [act] = acts_of("nodes_foreign")
 
-    assert act.asks
+    assert act.opens_page
     assert "Unbind the pool from its network" in text_of(signed_in("olga").get(act.link.address))
 
 

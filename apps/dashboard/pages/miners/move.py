@@ -67,10 +67,10 @@ def verdict(move: Move) -> str:
     )
 
 
-def state_of(miner: Miner, viewer: Principal, way: Direction, data: PageData) -> dict[str, object]:
+def state_of(miner: Miner, viewer: Principal, direction: Direction, data: PageData) -> dict[str, object]:
     """Return what changes on the page by itself; where no node answers, why."""
     try:
-        move = move_of(miner, viewer, direction=way)
+        move = move_of(miner, viewer, direction=direction)
     except DomainError as refusal:
         return {"move": None, "say": refusal.reason, "steps": (), "windows": ()}
     epoch_s = 30.0 if data.network is None else data.network.epoch_s
@@ -85,7 +85,7 @@ def state_of(miner: Miner, viewer: Principal, way: Direction, data: PageData) ->
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
-def move(request: HttpRequest, viewer: Principal, address: str, way: Direction) -> HttpResponse:
+def move(request: HttpRequest, viewer: Principal, address: str, direction: Direction) -> HttpResponse:
     """Show the steps; set or cancel the height, take or give back sector numbers, each after a review."""
     miner = miner_get(viewer, address)
     if miner.state != MinerState.ACTIVE or (request.method == "POST" and not viewer.may("sign")):
@@ -94,52 +94,53 @@ def move(request: HttpRequest, viewer: Principal, address: str, way: Direction) 
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):
-                return review(request, viewer, miner, way, form.cleaned_data)
+                return review(request, viewer, miner, direction, form.cleaned_data)
             if (held := reauthenticate_first(request, viewer)) is not None:
                 return held
-            act_do(miner, way, form.cleaned_data, by=viewer)
-            return redirect(PAGES[way], address)
+            act_do(miner, direction, form.cleaned_data, by=viewer)
+            return redirect(PAGES[direction], address)
     data = PageData(viewer)
+    opposite = Direction.OUT if direction == Direction.IN else Direction.IN
     return form_render(
         request,
         viewer,
         "miners/move.html",
         form,
-        title=NAMES[way],
+        title=NAMES[direction],
         section="miners",
-        page_key=f"{PAGES[way]}:{address}",
+        page_key=f"{PAGES[direction]}:{address}",
         data=data,
         miner=miner,
-        way=str(way),
+        direction=str(direction),
         name=f"{miner.name} {miner.address}".strip(),
         back=reverse("miner", args=[miner.address]),
-        other=reverse(PAGES[Direction.OUT if way == Direction.IN else Direction.IN], args=[miner.address]),
+        other=reverse(PAGES[opposite], args=[miner.address]),
         may_change=viewer.may("sign"),
-        **state_of(miner, viewer, way, data),
+        **state_of(miner, viewer, direction, data),
     )
 
 
-def act_do(miner: Miner, way: Direction, sent: dict[str, object], *, by: Principal) -> None:
+def act_do(miner: Miner, direction: Direction, sent: dict[str, object], *, by: Principal) -> None:
     """Do what the form says.  Raises DomainError with the field to blame."""
     act, height, number = sent["act"], int(str(sent["height"])), int(str(sent["sectorid"]))
     if act == "cancel":
         move_cancel(miner, by=by)
-    elif act == "numbers" and way == Direction.IN:
+    elif act == "numbers" and direction == Direction.IN:
         sectorid_import(miner, number=number, principal=by)
     elif act == "numbers":
         allocated = numbers_allocated(chain_client(), miner.address)
         sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
     else:
-        (miner_move_in if way == Direction.IN else miner_move_out)(miner, height=height, by=by)
+        (miner_move_in if direction == Direction.IN else miner_move_out)(miner, height=height, by=by)
 
 
-def move_fragment(way: Direction, context: FragmentContext) -> Iterable[str]:
+def move_fragment(direction: Direction, context: FragmentContext) -> Iterable[str]:
     """Yield what changes on the page: steps and windows."""
     try:
         miner = miner_get(context.viewer, context.key)
     except DomainError:
         return
-    yield fragment("miners/_move.html", **state_of(miner, context.viewer, way, context.data))
+    yield fragment("miners/_move.html", **state_of(miner, context.viewer, direction, context.data))
 
 
 def in_fragment(context: FragmentContext) -> Iterable[str]:
@@ -153,8 +154,8 @@ def out_fragment(context: FragmentContext) -> Iterable[str]:
 
 
 urlpatterns: Final = [
-    path("miners/<str:address>/move-in/", move, {"way": Direction.IN}, name="miner-move-in"),
-    path("miners/<str:address>/move-out/", move, {"way": Direction.OUT}, name="miner-move-out"),
+    path("miners/<str:address>/move-in/", move, {"direction": Direction.IN}, name="miner-move-in"),
+    path("miners/<str:address>/move-out/", move, {"direction": Direction.OUT}, name="miner-move-out"),
 ]
 LIVE: Final = {
     "miner-move-in": LivePage({"miner": (in_fragment,), "deadline": (in_fragment,)}),

@@ -34,16 +34,16 @@ def number_read(text: str) -> int:
 
 
 def review(
-    request: HttpRequest, viewer: Principal, miner: Miner, way: Direction, sent: dict[str, object]
+    request: HttpRequest, viewer: Principal, miner: Miner, direction: Direction, sent: dict[str, object]
 ) -> HttpResponse:
     """Show what an act means; the second click does it.  Raises BadValue."""
     act, height, number = str(sent["act"]), int(str(sent["height"])), int(str(sent["sectorid"]))
-    now = move_of(miner, viewer, direction=way)
+    now = move_of(miner, viewer, direction=direction)
     facts: tuple[tuple[str, str], ...] = ()
     if act == "cancel":
         title = gettext("Cancel the height of {miner}").format(miner=miner.address)
         text = gettext("Whoever ran the miner before keeps its windows and its blocks.")
-    elif act == "numbers" and way == Direction.IN:
+    elif act == "numbers" and direction == Direction.IN:
         if number < 0:
             raise BadValue(gettext("enter the highest number that lotus-miner assigned"), field="sectorid")
         title = gettext("Assign {miner}'s sector numbers here, from {number} on").format(
@@ -59,7 +59,7 @@ def review(
                 gettext("enter a height above the head's, {height}").format(height=whole(now.height)),
                 field="height",
             )
-        title, text = height_words(miner, way, height)
+        title, text = height_text(miner, direction, height)
         facts = tuple(height_facts(now, height))
     else:
         raise Http404
@@ -67,8 +67,8 @@ def review(
         title=title,
         text=text,
         label=_("Confirm"),
-        back=reverse(PAGES[way], args=[miner.address]),
-        page=NAMES[way],
+        back=reverse(PAGES[direction], args=[miner.address]),
+        page=NAMES[direction],
         section="miners",
         hidden_fields=(("act", act), ("height", str(height)), ("sectorid", str(number))),
         facts=facts,
@@ -76,10 +76,10 @@ def review(
     return confirm_page_render(request, viewer, ask)
 
 
-def height_words(miner: Miner, way: Direction, height: int) -> tuple[str, str]:
+def height_text(miner: Miner, direction: Direction, height: int) -> tuple[str, str]:
     """Return the question before a height is set, and what it means."""
     at = whole(height)
-    if way == Direction.IN:
+    if direction == Direction.IN:
         title = gettext("The pool proves {miner} from height {height} on")
         text = gettext(
             "lotus-miner must run until the proof of its last window before that height has landed, "

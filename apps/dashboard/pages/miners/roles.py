@@ -75,9 +75,9 @@ def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | N
     if not rows:
         return "No roles: every host of its tenant seals and proves for it."
     in_force = {row.kind for row in rows if role_is_in_force(row, now=now, restored_at=restored_at)}
-    kinds_held = {row.kind for row in rows}
+    assigned = {row.kind for row in rows}
     missing = [
-        str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind in kinds_held - in_force
+        str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind in assigned - in_force
     ]
     if missing:
         return gettext("No host holds {missing}: those jobs wait.").format(missing=", ".join(missing))

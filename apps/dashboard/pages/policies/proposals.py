@@ -91,11 +91,7 @@ def miner_signing(request: HttpRequest, viewer: Principal, address: str) -> Http
 
 def signing_of(viewer: Principal, miner: Miner) -> dict[str, Any]:
     """Return what the fragment shows: a proposal, why the policy is not known, or that all is allowed."""
-    found: dict[str, Any] = {
-        "may_edit": viewer.may("admin"),
-        "worker": miner.worker,
-        "address": miner.address,
-    }
+    found: dict[str, Any] = {"may_edit": viewer.may("admin")}
     if miner.state != MinerState.ACTIVE:
         return {**found, "is_waiting": miner.state == MinerState.CREATING}
     try:
@@ -104,7 +100,7 @@ def signing_of(viewer: Principal, miner: Miner) -> dict[str, Any]:
     except DomainError as refusal:
         return {**found, "unknown": refusal.reason}
     proposal = miners_proposal(wallet, state, [miner.address])
-    return {**found, "wallet": wallet, "proposal": proposal and replace(proposal, shown_by=miner.address)}
+    return {**found, "proposal": proposal and replace(proposal, shown_by=miner.address)}
 
 
 urlpatterns: Final = [

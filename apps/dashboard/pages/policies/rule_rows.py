@@ -37,7 +37,7 @@ class RuleRow:
     """Named sets that it belongs to; empty: none."""
 
 
-def words_of(values: tuple[str, ...], *, any_text: str) -> str:
+def values_text(values: tuple[str, ...], *, any_text: str) -> str:
     """Name some of many."""
     if not values:
         return any_text
@@ -49,20 +49,20 @@ def allows_text(rule: RuleForm) -> str:
     """Return what a rule allows."""
     others = tuple(kind for kind in rule.types if kind != "message")
     if "message" not in rule.types:
-        return words_of(others, any_text="nothing")
-    methods = words_of(rule.methods, any_text="every message")
+        return values_text(others, any_text="nothing")
+    methods = values_text(rule.methods, any_text="every message")
     return f"{methods}; {', '.join(others)}" if others else methods
 
 
 def where_text(rule: RuleForm) -> str:
     """Return for which keys, receivers, callers and hours it holds."""
     parts = [
-        f"{label} {words_of(tuple(formatting.shortened(one) for one in values), any_text='')}"
+        f"{label} {values_text(tuple(formatting.shortened(one) for one in values), any_text='')}"
         for label, values in (("key", rule.keys), ("to", rule.to))
         if values
     ]
     parts += (
-        [gettext("called by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
+        [gettext("called by {words_of}").format(words_of=values_text(rule.callers, any_text=""))]
         if rule.callers
         else []
     )
