@@ -77,7 +77,7 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 @chain_read_once()
 @single_flight
 def proving_check(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Look at sectors ahead of their windows, declare bad ones faulty, forecast, watch disputes.
+    """Check sectors ahead of their windows, declare bad ones faulty, forecast, watch disputes.
 
     The follower sends it when there is something to check or to declare: apps/proving/due.py.
     """

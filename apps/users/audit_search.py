@@ -59,7 +59,7 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """What one check of the log found."""
+    """What one search of the log found."""
 
     rows: list[AuditEntry]
     stopped_at: AuditEntry | None

@@ -64,9 +64,8 @@ class Supervisor:
         """
         signal.signal(signal.SIGINT, self._stop_handle)
         signal.signal(signal.SIGTERM, self._stop_handle)
-        if (
-            signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-        ):  # a closed terminal ends the pool, nohup keeps it
+        # A closed terminal ends the pool, nohup keeps it.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             signal.signal(signal.SIGHUP, self._stop_handle)
         wake, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)

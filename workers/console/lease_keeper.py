@@ -234,9 +234,8 @@ class LeaseKeeper(HostCommands):
                 self.register_until_known()
             except (ConsoleAway, ConsoleRefused) as error:
                 request_waits("heartbeat_failed", error)
-            except (
-                Exception
-            ):  # a disk that cannot be asked, an odd answer: without this thread all leases end
+            except Exception:
+                # A disk that cannot be read, an odd answer: without this thread all leases end.
                 log.exception("heartbeat_failed")
 
     def _is_due(self) -> bool:

@@ -210,9 +210,8 @@ class ProofSession(GatewaySocket):
             waiting.remove(epoch)
         try:
             late = max(waiting, default=epoch) - epoch
-            if (
-                epoch and late > LATE_EPOCHS
-            ):  # who asked has gone, and those behind would come too late as well
+            if epoch and late > LATE_EPOCHS:
+                # Who requested it has gone, and those behind would come too late as well.
                 raise ProcessorError(f"a win from {late} epochs later is waiting: this one is too late")
             return await asyncio.to_thread(self.line.compute, miner, request)
         finally:

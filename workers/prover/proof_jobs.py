@@ -63,9 +63,8 @@ class ProofJobs:
     def result(self, assignment: Assignment) -> Complete | Fail:
         """Do the job; what goes wrong is a result too."""
         try:
-            if (
-                assignment.aggregate is None and not self.stores.is_any_here
-            ):  # else every sector of an unmounted disk would be called faulty
+            # Else every sector of an unmounted disk would be called faulty.
+            if assignment.aggregate is None and not self.stores.is_any_here:
                 away = ", ".join(one.path for one in self.stores.attached()) or "none is attached"
                 text = f"no store is available ({away}): is its disk mounted?"
                 return _fail(assignment, text, level=Level.TEMPORARY)

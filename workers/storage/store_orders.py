@@ -120,10 +120,8 @@ class StoreOrders:
         else:
             moved = moved_sector(args)
             uid = moved.from_uid if command.op is Operation.REMOVE_COPY else moved.to_uid
-            with (
-                self._moving,
-                self._changes(uid, moved.name),
-            ):  # one after the other: disks are read in one go
+            # One after the other: disks are read in one go.
+            with self._moving, self._changes(uid, moved.name):
                 MOVES[command.op](self.stores, moved)
 
     def _check(self, command: Command) -> None:

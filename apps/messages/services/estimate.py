@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.messages.services.estimate_failures import failure_read
 from apps.messages.services.fees import GUARD, LEVELS, WHERE
 from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
-from apps.messages.services.selection import Ready, nonces_allocate
+from apps.messages.services.selection import Ready, free_nonces_generate
 from apps.messages.services.validate import shortfall_describe
 from apps.messages.states import Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
@@ -91,7 +91,8 @@ def _verdict(
     row, message = candidate.row, answer.message
     if places <= 0:
         return Verdict(candidate, None, Wait.QUOTA, is_counted=message is not None)
-    if row.value > balance:  # the node's trial of such a message fails, and names no amounts
+    # Its trial at a node would fail with the node's own text, without the pool's sums.
+    if row.value > balance:
         lack = shortfall_describe(int(row.value), balance=balance)
         return Verdict(candidate, None, Wait.FUNDS, lack, is_counted=message is not None)
     if message is None:
@@ -124,7 +125,7 @@ def _answers(
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
     """
-    first = next(nonces_allocate(selection.sender, chain_state=selection.chain_state, gaps=[]))
+    first = next(free_nonces_generate(selection.sender, chain_state=selection.chain_state, gaps=[]))
     requests: dict[object, tuple[ChainMessage, GasSpec]] = {}
     keys: list[object] = []
     for candidate in chosen:

@@ -171,6 +171,6 @@ def policy_change(viewer: Principal, *, address: str, change: PolicyChange) -> P
 
     Raises NotAllowed, NotFound, SignerAway, SignerRefused.
     """
-    appliednonces = policy_change_apply(viewer, address=address, change=change)
+    applied = policy_change_apply(viewer, address=address, change=change)
     retry_after_policy_change(account=wallet_get(viewer, address).account)
-    return appliednonces
+    return applied

@@ -177,8 +177,8 @@ def nonce_gaps_find(sender: Sender, *, chain_state: SenderChainState) -> list[in
     return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
 
 
-def nonces_allocate(sender: Sender, *, chain_state: SenderChainState, gaps: list[int]) -> Iterator[int]:
-    """Return nonces for new messages: confirmed gaps first, then on from what anybody used.
+def free_nonces_generate(sender: Sender, *, chain_state: SenderChainState, gaps: list[int]) -> Iterator[int]:
+    """Yield nonces for new messages: confirmed gaps first, then on from what anybody used.
 
     What a message of ours in flight has is passed over, whatever the sender's row says: it may have been
     set back by hand, or made anew.

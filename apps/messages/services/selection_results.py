@@ -104,6 +104,5 @@ def selection_waits_store(selection: Selection, *, now: datetime) -> None:
     refusals_fail(
         [row for row in selection.failed if row.pk in selection.refused], reasons=selection.refused, now=now
     )
-    message_changes_publish(
-        [(row.pk, row.tenant_id) for row in selection.failed]
-    )  # lists show whether the message is stuck
+    # Lists show whether the message is stuck.
+    message_changes_publish([(row.pk, row.tenant_id) for row in selection.failed])

@@ -16,7 +16,7 @@ from apps.gateway.errors import SignedBefore, SignerAway
 from apps.messages.models import Message
 from apps.messages.services.recovery.chain_history import History
 from apps.messages.services.recovery.pool_name import pool_name_get
-from apps.messages.services.selection import Ready, nonces_allocate
+from apps.messages.services.selection import Ready, free_nonces_generate
 from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.message import SignedMessage
@@ -44,7 +44,8 @@ class PendingSignature:
 
     ready: Ready
     signed: SignedMessage | None = None
-    is_unsigned: bool = False
+    is_left_out: bool = False
+    """Its signer refuses it, or cannot sign it now: this selection goes on without it."""
     is_retried: bool = False
     """Its nonce was found out to be another one; so those around it may be others."""
 
@@ -85,7 +86,7 @@ def selection_sign(
     pending = [PendingSignature(item) for item in ready[len(signed) :]]
     plan: dict[str, ChainMessage] = {}
     for _ in range(SIGN_STEPS):
-        rest = [one for one in pending if not one.is_unsigned]
+        rest = [one for one in pending if not one.is_left_out]
         plan = dict(zip((one.id for one in rest), _planned(selection, rest, used), strict=True))
         wrong = [one for one in rest if one.signed is None or one.signed.message != plan[one.id]]
         answers = _sign(selection, [(one, plan[one.id]) for one in wrong])
@@ -97,14 +98,14 @@ def selection_sign(
         if one.signed is None or one.signed.message != plan.get(one.id):
             break
         signed[one.id] = (Ready(one.ready.row, one.signed.message), one.signed)
-    return {one.id for one in pending if one.is_unsigned}
+    return {one.id for one in pending if one.is_left_out}
 
 
 def _planned(selection: Selection, rest: Sequence[PendingSignature], used: set[int]) -> list[ChainMessage]:
     """Return each message with its nonce: what was signed before keeps its own, the others go around it."""
     known = [selection.known.get(one.id) for one in rest]
     used_nonces = used | {message.nonce for message in known if message is not None}
-    numbers = nonces_allocate(selection.sender, chain_state=selection.chain_state, gaps=selection.gaps)
+    numbers = free_nonces_generate(selection.sender, chain_state=selection.chain_state, gaps=selection.gaps)
     free = (nonce for nonce in numbers if nonce not in used_nonces)
     return [
         message or replace(one.ready.message, nonce=next(free))
@@ -127,7 +128,7 @@ def _answer_store(
         wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
         text = f"sign message failed: {answer.reason}"
     if text:
-        one.is_unsigned = True
+        one.is_left_out = True
         selection.leave(one.ready.row, wait, text, is_failure=wait == Wait.POLICY)
 
 

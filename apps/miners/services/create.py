@@ -16,7 +16,7 @@ from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.creation_plan import WORKER_FUND, MinerSpec, creation_plan
-from apps.miners.services.miner_values import address_normalize, name_read
+from apps.miners.services.miner_values import address_read, name_read
 from apps.miners.states import MinerState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors import power
@@ -103,9 +103,9 @@ def create_miner_push(
     facts = {
         "tenant": tenant,
         "name": name,
-        "owner": address_format(address_normalize(owner)),
-        "worker": address_format(address_normalize(worker)),
-        "control": [address_format(address_normalize(one)) for one in control],
+        "owner": address_format(address_read(owner)),
+        "worker": address_format(address_read(worker)),
+        "control": [address_format(address_read(one)) for one in control],
         "seal_proof": int(seal_proof),
         "post_proof": int(seal_proof.window_post_proof),
         "sector_size": int(seal_proof.sector_size),

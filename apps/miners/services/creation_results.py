@@ -27,9 +27,9 @@ CREATIONS_DUE: Final = Prepared("creations_due", CREATIONS, ["text", "text"])
 
 
 def creations_follow() -> None:
-    """Look at the CreateMiner messages that are on the way, and back at the ones that landed.
+    """Follow the CreateMiner messages in flight, and for a while those that landed.
 
-    The second query finds a miner whose message left the chain in a reorganisation.
+    A message that landed may leave the chain in a reorganisation.
     """
     if not CREATIONS_DUE.rows([MinerState.ACTIVE, MessageState.LANDED]):
         return

@@ -13,7 +13,7 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
-from apps.miners.services.miner_values import address_normalize, name_read, seal_proof_choose
+from apps.miners.services.miner_values import address_read, name_read, seal_proof_choose
 from apps.miners.services.refresh import miners_refresh
 from apps.miners.states import MinerState, ProvenBy
 from apps.users.selectors.grants import miner_owner
@@ -102,7 +102,7 @@ def miner_add(
     Of one that another program has no block is made until its people ask for it.  One that is here already
     stays as it is.  Raises MinerTaken if another account has it.
     """
-    actor_id = address_normalize(address).actor_id
+    actor_id = address_read(address).actor_id
     miner, is_new = Miner.objects.get_or_create(
         actor_id=actor_id,
         defaults={

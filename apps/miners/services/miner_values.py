@@ -48,6 +48,6 @@ def seal_proof_choose(network: Network, *, size: int) -> RegisteredSealProof:
     raise BadValue(gettext("the network does not support this sector size"), field="sector_size")
 
 
-def address_normalize(value: Address | str) -> Address:
+def address_read(value: Address | str) -> Address:
     """Return an address that may come as text.  Raises BadAddress."""
     return value if isinstance(value, Address) else address_parse(value)

@@ -47,7 +47,9 @@ def miner_unassign(*, actor_id: int) -> bool:
 @transaction.atomic
 def tenant_remove(*, tenant: Tenant) -> None:
     """Remove a tenant and its grants.  Raises MinerInUse, PoolTenantKept."""
-    Tenant.objects.select_for_update().get(pk=tenant.pk)  # a concurrent assignment comes before this or fails
+    Tenant.objects.select_for_update().get(
+        pk=tenant.pk
+    )  # a concurrent assignment comes before this or after it
     worked = Miner.objects.select_for_update().filter(tenant=tenant).exclude(actor_id=None).order_by("pk")
     first = worked.first()
     if first is not None:

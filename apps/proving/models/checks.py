@@ -1,4 +1,4 @@
-"""Looks at sectors' files: each run, and what was last found of each sector."""
+"""Checks of sectors' files: each run, and what was last found of each sector."""
 
 from __future__ import annotations
 

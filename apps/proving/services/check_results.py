@@ -154,9 +154,9 @@ def results_store(
             before = known.get(number)
             row.bad_since, row.bad_times = height, 1
             if before is not None:
-                is_second = height - before.height >= interval_epochs(context.network.proving)
-                row.bad_since, row.bad_times = before.bad_since, before.bad_times + is_second
-                row.height = height if is_second else before.height
+                counts_again = height - before.height >= interval_epochs(context.network.proving)
+                row.bad_since, row.bad_times = before.bad_since, before.bad_times + counts_again
+                row.height = height if counts_again else before.height
         rows.append(row)
     SectorCheck.objects.bulk_create(
         rows,

@@ -21,7 +21,7 @@ from apps.proving.selectors.forecast import ForecastContext, forecast_of
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.selectors.provers import provers_online_count
 from apps.proving.services.miss_probability import miss_probability_estimate, proof_times_read
-from apps.proving.services.preconditions import deadline_unmet_find, readiness_check
+from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
 from apps.sectors.policy import sealing_policy
 
@@ -93,9 +93,9 @@ def _wanted(
     )
     challenged = Q(live__gt=0, challenge_epoch__lte=height)
     is_elsewhere = Q(miner__works_until__lte=F("open_epoch")) | Q(miner__works_from__gt=F("open_epoch"))
-    handed_over = Q(live__gt=0) & ~Q(forecast=Forecast.ELSEWHERE) & is_elsewhere
+    newly_elsewhere = Q(live__gt=0) & ~Q(forecast=Forecast.ELSEWHERE) & is_elsewhere
     return Deadline.objects.filter(
-        Q(pk__any=written) | challenged | mismatched | handed_over, miner_id__any=miners
+        Q(pk__any=written) | challenged | mismatched | newly_elsewhere, miner_id__any=miners
     )
 
 
@@ -154,7 +154,7 @@ def forecasts_measure(context: ProvingContext) -> None:
         for row in rows[key]:
             found = posts.get((key, row.index, row.open_epoch), [])
             took = times[miner.tenant_id, hosts]
-            row.lacks = deadline_unmet_find(row, readiness=ready)
+            row.lacks = unmet_preconditions_find(row, readiness=ready)
             row.miss = miss_probability_estimate(
                 row, posts=found, context=context, times=took, hosts=len(hosts)
             )

@@ -95,7 +95,7 @@ def _balance(address: str) -> int | None:
     return None if found is None else int(found)
 
 
-def deadline_unmet_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
+def unmet_preconditions_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
     """Return what a deadline lacks: what its miner lacks, and stores that no host in charge has."""
     known = {store for prover in readiness.provers for store in prover.stores}
     missing = sorted(set(deadline.stores) - known)

@@ -77,7 +77,7 @@ def post_prove(post: WindowPost, *, context: ProvingContext) -> None:
         context.client, miner=post.miner, numbers=sorted(set(order)), key=context.head.key
     )
     if not set(order) <= set(known):
-        return  # all were terminated this moment: the next head shows the partition without it
+        return  # some were terminated this moment: the next head shows the partition without them
     _job_create(post, order=[known[number] for number in order], partitions=covered, context=context)
 
 
@@ -225,9 +225,8 @@ def _faults_collect(
         # This counts as progress, not as a failed try: the next proof, without them, goes out at once.
         note_record(post, context=context, text=reason)
         post_update(post, skipped=skipped, error=reason[:2000])
-        attempts_cancel(
-            post, context=context, kinds=PROVERS, besides=attempt
-        )  # the other host proves sectors that are skipped from now on
+        # The other host proves sectors that are skipped from now on.
+        attempts_cancel(post, context=context, kinds=PROVERS, besides=attempt)
         proof_results_store(post, job=attempt.work, numbers=(), context=context)
         attempt_end(attempt, event="FAIL", context=context, reason=reason)
     if is_fallback_as_good(post):

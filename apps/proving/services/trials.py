@@ -1,4 +1,4 @@
-"""Looks that somebody asks for: at one sector's files, and a deadline's whole proof that is not sent."""
+"""Checks that a person requests: one sector's files, and a deadline's complete proof that is not sent."""
 
 from __future__ import annotations
 

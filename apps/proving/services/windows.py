@@ -117,10 +117,10 @@ def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) ->
 
     Nothing happens unless something stays.  `data` are columns of the new proofs.
     """
-    in_progress = {index for group in groups for index in group}
+    split_off = {index for group in groups for index in group}
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if row.state != post.state or not in_progress or not in_progress < set(row.partitions):
+        if row.state != post.state or not split_off or not split_off < set(row.partitions):
             return []
         window = WindowPost.objects.filter(
             miner=row.miner_id, deadline_index=row.deadline_index, open_epoch=row.open_epoch
@@ -141,7 +141,7 @@ def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) ->
             )
             for place, group in enumerate(groups, start=1)
         ]
-        row.partitions = [index for index in row.partitions if index not in in_progress]
+        row.partitions = [index for index in row.partitions if index not in split_off]
         row.skipped = _of(row.partitions, row.skipped)
         row.save(update_fields=["partitions", "skipped", "updated_at"])
     post.refresh_from_db()

@@ -64,10 +64,8 @@ def login_attempt_begin(*, username: str, source: str, now: datetime) -> LoginAt
     Tries of a name and of a place come here one after the other.  Raises LoginThrottled.
     """
     with connection.cursor() as cursor:
-        for word in (
-            f"login of {username}",
-            f"login from {source[:64]}",
-        ):  # locks are always taken in this order
+        # The locks are always taken in this order.
+        for word in (f"login of {username}", f"login from {source[:64]}"):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
     wait_s = _login_delay_s(username=username, source=source, now=now)
     if wait_s:

@@ -97,9 +97,8 @@ class History:
             return None
         step = 1
         bottom = high - step
-        while (
-            bottom > low and self._at(bottom)[1] > nonce
-        ):  # a node may have pruned states far below: start near
+        # A node may have pruned states far below: start near.
+        while bottom > low and self._at(bottom)[1] > nonce:
             step *= 2
             high, bottom = bottom, max(high - step, low)
         if self._at(bottom)[1] > nonce:

@@ -19,7 +19,7 @@ from apps.proving.services.miss_probability import (
     miss_probability_estimate,
     proof_times_read,
 )
-from apps.proving.services.preconditions import deadline_unmet_find, readiness_check
+from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Job, Worker
 from apps.wallets.models import Wallet
@@ -131,7 +131,7 @@ def ready(**data: Any) -> Miner:
 def lacking(of: Miner) -> set[str]:
     """The names of what its deadline lacks."""
     return set(
-        deadline_unmet_find(
+        unmet_preconditions_find(
             Deadline.objects.get(), readiness=readiness_check(of, context=look(OneDeadline()))
         )
     )
@@ -164,9 +164,9 @@ def test_each_precondition_is_named_when_it_does_not_hold() -> None:
     Sender.objects.update(gap_nonce=None)
 
     late = replace(look(OneDeadline()), now=now() + timedelta(seconds=20))
-    assert set(deadline_unmet_find(Deadline.objects.get(), readiness=readiness_check(of, context=late))) == {
-        "head"
-    }
+    assert set(
+        unmet_preconditions_find(Deadline.objects.get(), readiness=readiness_check(of, context=late))
+    ) == {"head"}
 
 
 def test_an_empty_sender_is_named_before_the_first_proof() -> None:

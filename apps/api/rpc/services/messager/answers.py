@@ -21,9 +21,8 @@ EXIT_UNKNOWN: Final = -1
 
 def time_text(value: datetime) -> str:
     """Write RFC 3339 in UTC as Go does: no zeros at the end of the fraction."""
-    words, _, fraction = (
-        value.replace(tzinfo=None).isoformat().partition(".")
-    )  # by hand: strftime takes ten times as long
+    # By hand: strftime takes ten times as long.
+    words, _, fraction = value.replace(tzinfo=None).isoformat().partition(".")
     fraction = fraction.rstrip("0")
     return f"{words}.{fraction}Z" if fraction else f"{words}Z"
 
