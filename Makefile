@@ -61,9 +61,9 @@ format: test-environment
 test: test-environment browser
 	@sh .ci/tests
 
-# What needs no devnet, no kernel of minutes and no clock; WORKERS as above.
+# What needs no devnet, no kernel, no clock and no seconds; WORKERS as above.
 quick: test-environment
-	@$(VENV) -m pytest -n "$${WORKERS:-2}" -m "not slow and not timing" tests/unit/apps tests/unit/house tests/unit/settings tests/unit/wire tests/unit/workers/signer tests/unit/workers/console tests/unit/workers/storage
+	@$(VENV) -m pytest -n "$${WORKERS:-2}" -m "not slow and not timing and not long" --durations 5 --durations-min 0.7 tests/unit/apps tests/unit/house tests/unit/settings tests/unit/wire tests/unit/workers/signer tests/unit/workers/console tests/unit/workers/storage
 
 peers: test-environment
 	@$(VENV) -m pytest -m "peer" tests/peers

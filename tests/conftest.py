@@ -32,6 +32,7 @@ from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
 from tests.notes import notes_write
+from tests.quick import is_long
 from tests.schedule import Schedule, place
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 from tests.timing import is_timing
@@ -83,12 +84,17 @@ def pytest_collection() -> Generator[None, Any, Any]:
         gc.enable()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what meets a clock and what takes seconds."""
+    if is_timing(item.nodeid):
+        item.add_marker(pytest.mark.timing)
+    if is_long(item.nodeid):
+        item.add_marker(pytest.mark.long)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what meets a clock; side by side the longest begin."""
-    for item in items:
-        if is_timing(item.nodeid):
-            item.add_marker(pytest.mark.timing)
+    """Side by side the longest begin."""
     if hasattr(config, "workerinput"):
         items.sort(key=place)
 

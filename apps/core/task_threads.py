@@ -38,13 +38,13 @@ class TaskThreads(Executor):
         """One of each thread that waits for a task, the last that was at work last."""
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._lock = threading.Lock()
-        self._is_over = False
+        self._over = threading.Event()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Have something carried out.  Raises RuntimeError after `shutdown`."""
         future: Future[T] = Future()
         with self._lock:
-            if self._is_over:
+            if self._over.is_set():
                 raise RuntimeError("these threads are shut down")
             self._waiting.append((future, lambda: fn(*args, **kwargs)))
             if self._idle:
@@ -59,7 +59,7 @@ class TaskThreads(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Refuse new tasks; waiting ones are still carried out, or cancelled."""
         with self._lock:
-            self._is_over = True
+            self._over.set()
             cancelled = [future for future, _ in self._waiting] if cancel_futures else []
             if cancel_futures:
                 self._waiting.clear()
@@ -76,7 +76,7 @@ class TaskThreads(Executor):
         try:
             wake = threading.Event()
             if patience_s:
-                wake.wait(patience_s)
+                self._over.wait(patience_s)
             while (task := self._next(wake)) is not None:
                 _carry_out(*task)
                 # Else the thread's frame would keep the result alive until its next task.
@@ -90,7 +90,7 @@ class TaskThreads(Executor):
             with self._lock:
                 if self._waiting:
                     return self._waiting.popleft()
-                if self._is_over:
+                if self._over.is_set():
                     self._threads.discard(threading.current_thread())
                     return None
                 wake.clear()

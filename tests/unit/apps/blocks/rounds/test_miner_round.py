@@ -70,7 +70,7 @@ def paid(world, row):
     """Return what the miner's balance and vesting table gained by the block's tipset, as the node says."""
     call = world.service_call
     tipset = call("ChainGetTipSetByHeight", row.epoch, [])
-    child = call("ChainGetTipSetByHeight", row.epoch + 1, [])
+    child = call("ChainGetTipSetAfterHeight", row.epoch + 1, [])
     balances, vestings = [], []
     for one in (tipset, child):
         state = call("StateReadState", row.miner.address, one["Cids"])
