@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -35,7 +36,12 @@ class RunningSigner:
         self.log_path = folder / "log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, *words], stderr=log, cwd=SITE, preexec_fn=tied_to_us(signal.SIGKILL)
+                [*COMMAND, *words],
+                stderr=log,
+                cwd=SITE,
+                # `logged` reads its log, which `make bench` would cut to errors.
+                env={**os.environ, "LOG_LEVEL": "INFO"},
+                preexec_fn=tied_to_us(signal.SIGKILL),
             )
 
     def __enter__(self) -> Self:
