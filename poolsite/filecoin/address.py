@@ -56,9 +56,7 @@ MAX_TEXT_LEN: Final = 115
 MAX_ID: Final = (1 << 63) - 1
 """Largest actor number: go-address refuses payloads above an int64."""
 MAX_ID_DIGITS: Final = 19
-"""Decimal digits of `MAX_ID`."""
-MAX_NAMESPACE_DIGITS: Final = 20
-"""Decimal digits of the largest namespace, 2^64 - 1."""
+"""Decimal digits of `MAX_ID`, the most of a namespace of f4 too."""
 EAM_NAMESPACE: Final = 10
 """Namespace of Ethereum addresses (f410f...)."""
 ETH_ADDRESS_LEN: Final = 20
@@ -272,7 +270,7 @@ def _namespace_parse(raw: str) -> tuple[bytes, str]:
     digits, separator, rest = raw.partition("f")
     if not separator:
         raise BadAddress("invalid address payload")
-    if len(digits) > MAX_NAMESPACE_DIGITS:
+    if len(digits) > MAX_ID_DIGITS:
         raise BadAddress("invalid address length")
     if not (digits.isascii() and digits.isdigit()) or int(digits) > MAX_ID:
         raise BadAddress("invalid address payload")

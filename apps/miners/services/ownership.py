@@ -8,14 +8,26 @@ together by `apps.proving.services.transfer.miner_transfer`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core.errors import NotFound
 from apps.miners.errors import MinerInUse
 from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.users.errors import TenantUnknown
 from apps.users.models import Tenant
+from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant, miner_grant_revoke
+from apps.users.services.tenant_grants import miner_read
+from apps.users.services.tenant_management import tenants_manage_check
 from apps.users.services.tenants import tenant_delete
+from poolsite.filecoin.address import id_address
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
 
 
 def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
@@ -30,9 +42,20 @@ def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
         raise MinerInUse(refusal.format(tenant=row.tenant.name), field="miner")
 
 
+def tenant_lock(tenant: Tenant) -> None:
+    """Let no other transaction remove the tenant before this one ends.  Raises TenantUnknown if one has."""
+    open_tenants = Tenant.objects.select_for_update(no_key=True).filter(pk=tenant.pk, deleted_at=None)
+    if not open_tenants.exists():
+        raise TenantUnknown(tenant.name, field="tenant")
+
+
 @transaction.atomic
 def miner_assign(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> bool:
-    """Assign a miner to a tenant, taking it from any other.  True if nobody had it.  Raises MinerInUse."""
+    """Assign a miner to a tenant, taking it from any other.  True if nobody had it.
+
+    Raises MinerInUse, TenantUnknown.
+    """
+    tenant_lock(tenant)
     assignment_check(actor_id=actor_id, tenant=tenant)
     return miner_grant(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
 
@@ -45,18 +68,40 @@ def miner_unassign(*, actor_id: int) -> bool:
 
 
 @transaction.atomic
+def tenant_miner_grant(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> None:
+    """Grant a miner to a tenant, revoking any other grant.
+
+    Raises NotAllowed, BadValue, MinerInUse, TenantUnknown.
+    """
+    tenants_manage_check(principal)
+    actor_id = miner_read(miner)
+    miner_assign(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
+    after = {"tenant": tenant.name, "open_mining": open_mining}
+    audit_record(principal=principal, action="miner.grant", target=str(id_address(actor_id)), after=after)
+
+
+@transaction.atomic
+def tenant_miner_revoke(*, principal: Principal, tenant: Tenant, miner: str) -> None:
+    """Revoke a tenant's miner.  Raises NotAllowed, BadValue, NotFound, MinerInUse."""
+    tenants_manage_check(principal)
+    actor_id = miner_read(miner)
+    if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
+        raise NotFound(gettext("that miner is not granted to this tenant"), field="miner")
+    miner_unassign(actor_id=actor_id)
+    before = {"tenant": tenant.name}
+    audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
+
+
+@transaction.atomic
 def tenant_remove(*, tenant: Tenant) -> None:
     """Remove a tenant and its grants.  Raises MinerInUse, PoolTenantKept."""
-    Tenant.objects.select_for_update().get(
-        pk=tenant.pk
-    )  # a concurrent assignment comes before this or after it
-    worked = Miner.objects.select_for_update().filter(tenant=tenant).exclude(actor_id=None).order_by("pk")
-    first = worked.first()
+    # A concurrent assignment comes before this or after it.
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
+    rows = Miner.objects.select_for_update().filter(tenant=tenant).order_by("pk")
+    first = rows.exclude(actor_id=None, state=MinerState.FAILED).first()
     if first is not None:
-        raise MinerInUse(
-            gettext("the pool runs its miner {first}: disable the tenant instead").format(
-                first=first.address
-            ),
-            field="name",
-        )
+        pattern = gettext("the pool runs its miner {miner}: disable the tenant instead")
+        if first.actor_id is None:
+            pattern = gettext("its miner {miner} is being created: disable the tenant instead")
+        raise MinerInUse(pattern.format(miner=first), field="name")
     tenant_delete(tenant=tenant)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import authenticate
+from django.db import transaction
 
 from apps.users.errors import LoginFailed, TokenRefused
 from apps.users.models import LoginAttempt, User
@@ -80,6 +81,7 @@ def passkey_login(
     return key.user
 
 
+@transaction.atomic
 def login_record(person: User, *, attempt: LoginAttempt, factor: str) -> None:
     """Write down that a person came in."""
     attempt.username, attempt.is_good = person.get_username(), True

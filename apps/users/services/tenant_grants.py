@@ -1,4 +1,4 @@
-"""Granting miners and signers to a tenant from the console, and revoking them."""
+"""Granting signers to a tenant from the console, and revoking them; miners are granted by `apps.miners`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from apps.users.errors import BadGrant
 from apps.users.models import SignerGrant, Tenant
 from apps.users.selectors.grants import address_canonical
 from apps.users.services.audit import audit_record
-from apps.users.services.grants import miner_grant, miner_grant_revoke, signer_grant, signer_grant_revoke
+from apps.users.services.grants import signer_grant, signer_grant_revoke
 from apps.users.services.tenant_management import tenants_manage_check
-from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
+from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -32,28 +32,6 @@ def miner_read(text: str) -> int:
     if address.protocol != ID or address.actor_id > ACTOR_MAX:
         raise BadValue(gettext("enter the miner's ID address, such as f01000"), field="miner")
     return address.actor_id
-
-
-@transaction.atomic
-def tenant_miner_grant(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> None:
-    """Grant a miner to a tenant, revoking any other grant.  Raises NotAllowed, BadValue."""
-    tenants_manage_check(principal)
-    actor_id = miner_read(miner)
-    miner_grant(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
-    after = {"tenant": tenant.name, "open_mining": open_mining}
-    audit_record(principal=principal, action="miner.grant", target=str(id_address(actor_id)), after=after)
-
-
-@transaction.atomic
-def tenant_miner_revoke(*, principal: Principal, tenant: Tenant, miner: str) -> None:
-    """Revoke a tenant's miner.  Raises NotAllowed, BadValue, NotFound."""
-    tenants_manage_check(principal)
-    actor_id = miner_read(miner)
-    if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
-        raise NotFound(gettext("that miner is not granted to this tenant"), field="miner")
-    miner_grant_revoke(actor_id=actor_id)
-    before = {"tenant": tenant.name}
-    audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
 
 
 @transaction.atomic

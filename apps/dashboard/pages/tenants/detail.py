@@ -19,14 +19,12 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.miners.services.ownership import assignment_check
+from apps.miners.services.ownership import assignment_check, tenant_miner_grant, tenant_miner_revoke
 from apps.users.limits import rates_used
 from apps.users.selectors.grants import miner_owner
 from apps.users.services.rate_limits import tenant_rate_limit_delete, tenant_rate_limit_set
 from apps.users.services.tenant_grants import (
     miner_read,
-    tenant_miner_grant,
-    tenant_miner_revoke,
     tenant_signer_grant,
     tenant_signer_revoke,
 )

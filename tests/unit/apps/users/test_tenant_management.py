@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.miners.services.ownership import tenant_miner_grant
 from apps.users.models import AuditEntry, RateLimit
 from apps.users.principals import SYSTEM
-from apps.users.selectors.grants import miner_grant_find, miners_of_tenant, signers_of_tenant
+from apps.users.selectors.grants import signers_of_tenant
 from apps.users.selectors.tenants import rate_limits_of, tenant_find, tenants_listed
 from apps.users.services import rate_limits, tenant_grants
 from apps.users.services import tenant_management as management
@@ -32,8 +33,6 @@ def test_only_the_operator_manages_tenants() -> None:
     calls: list[tuple[Any, dict[str, Any]]] = [
         (management.tenant_add, {"name": "new"}),
         (management.tenant_edit, {"tenant": row, "comment": "x"}),
-        (tenant_grants.tenant_miner_grant, {"tenant": row, "miner": "f01000", "open_mining": True}),
-        (tenant_grants.tenant_miner_revoke, {"tenant": row, "miner": "f01000"}),
         (tenant_grants.tenant_signer_grant, {"tenant": row, "address": ADDRESS}),
         (tenant_grants.tenant_signer_revoke, {"tenant": row, "address": ADDRESS}),
         (rate_limits.tenant_rate_limit_set, {"tenant": row, **LIMIT}),
@@ -55,7 +54,7 @@ def test_tenant_is_added_edited_and_listed_with_its_counts() -> None:
     assert actions() == [("tenant.create", "carol")], "what stays as it was is no change"
 
     management.tenant_edit(principal=SYSTEM, tenant=row, enabled=False)
-    tenant_grants.tenant_miner_grant(principal=SYSTEM, tenant=row, miner="t01000", open_mining=False)
+    tenant_miner_grant(principal=SYSTEM, tenant=row, miner="t01000", open_mining=False)
 
     row.refresh_from_db()
     (listed,) = [one for one in tenants_listed(SYSTEM, limit=10) if one.pk == row.pk]
@@ -81,20 +80,6 @@ def test_tenant_that_is_not_visible_is_not_found() -> None:
     assert management.visible_tenant_find(principal("alice"), key=str(alice.uuid)) == alice
     with pytest.raises(NotFound):
         management.visible_tenant_find(principal("alice"), key=str(bob.uuid))
-
-
-def test_miner_is_granted_and_revoked() -> None:
-    alice, bob = tenant("alice"), tenant("bob")
-    tenant_grants.tenant_miner_grant(principal=SYSTEM, tenant=alice, miner="f01000", open_mining=True)
-    with pytest.raises(NotFound):
-        tenant_grants.tenant_miner_revoke(principal=SYSTEM, tenant=bob, miner="f01000")
-    assert [row.actor_id for row in miners_of_tenant("alice")] == [1000]
-
-    tenant_grants.tenant_miner_revoke(principal=SYSTEM, tenant=alice, miner="f01000")
-
-    assert miner_grant_find(1000) is None
-    assert miner_grant_find(1000, is_revoked_too=True) is not None
-    assert actions()[-2:] == [("miner.grant", "f01000"), ("miner.ungrant", "f01000")]
 
 
 @pytest.mark.parametrize("text", ["", "x", ADDRESS, f"f0{2**63}"])
