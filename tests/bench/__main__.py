@@ -3,7 +3,8 @@
 A module that has `cases()` and `run(case)` takes part; a figure has a name, a value, a unit and,
 where there is one, the peer's value, the limit, and what it once was.  A figure whose ratio to its peer is a
 tenth lower than the one kept for this kind of processor (baselines.json; `--keep` writes it) has regressed: a
-miss.  Without ratios for this kind of processor the run says so, and ends with 2.
+miss.  So is a case that fails; the others are measured all the same.  Without ratios for this kind of
+processor the run says so, and ends with 2.
 Run: python -m tests.bench [--keep] [MODULE[:PART OF A CASE'S NAME] …]
 """
 
@@ -16,6 +17,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import traceback
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -119,6 +121,21 @@ def line_of(figure: Any, before: float | None = None) -> tuple[str, bool]:
     return "   ".join(parts), is_good
 
 
+def figures_of(module: Any, names: list[str]) -> Iterator[Any]:
+    """Yield the figures of a module's cases, and of what fails its error, once its traceback is printed."""
+    cases = cases_named(module, names)
+    while True:
+        try:
+            # Cases that fail to be listed end: they cannot be asked for the next one.
+            figure = module.run(case) if (case := next(cases, None)) is not None else None
+        except Exception as error:  # noqa: BLE001  # hours of other cases do not end with this one
+            traceback.print_exc()
+            figure = error
+        if figure is None:
+            return
+        yield figure
+
+
 def main(names: list[str], *, keeps: bool = False) -> int:
     """Measure and print; 1 if a limit was missed or a figure has regressed, 2 if ratios had no baselines."""
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # a line for each request would be measured too
@@ -127,8 +144,11 @@ def main(names: list[str], *, keeps: bool = False) -> int:
     missed, baselines = 0, Baselines(BASELINES, command=command, keeps=keeps)
     for module in modules_named(names):
         sys.stdout.write(f"{module.__name__.rpartition('.')[2]}\n")
-        for case in cases_named(module, names):
-            figure = module.run(case)
+        for figure in figures_of(module, names):
+            if isinstance(figure, Exception):
+                sys.stdout.write(f"  FAILED: {figure!r}\n")
+                missed += 1
+                continue
             text, is_good = line_of(figure, baselines.before(key_of(figure)))
             missed += not is_good
             if (ratio := ratio_of(figure)) is not None:

@@ -39,6 +39,29 @@ def test_figures_before_a_failure_are_given() -> None:
         next(found)
 
 
+def test_what_fails_is_a_miss_and_the_others_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def run(case: SimpleNamespace) -> SimpleNamespace:
+        if case.name == "first":
+            raise ValueError("no such thing")
+        return figure(2.0, "s")
+
+    (tmp_path / "baselines.json").write_text("{}")
+    monkeypatch.setattr("tests.bench.__main__.BASELINES", tmp_path / "baselines.json")
+    broken = module("first", "second")
+    broken.run = run
+    monkeypatch.setattr("tests.bench.__main__.modules_named", lambda _: [broken, broken])
+
+    assert main([]) == MISSED
+
+    told = capsys.readouterr().out
+    assert told.count("FAILED: ValueError('no such thing')") == 2
+    assert told.count("FAILED: ProcessLookupError()") == 2
+    assert told.count("labels, one sector (0.2 GiB)") == 2
+    assert told.endswith("4 limits missed\n")
+
+
 def test_part_is_named_by_a_word_of_its_name() -> None:
     found = cases_named(module("memory while idle", "share of a core"), ["upkeep:share", "hub"])
 
