@@ -78,7 +78,7 @@ class WebServer(uvicorn.Server):
         """Publish which processes ended or came back; one web process does it for all."""
         watch = ProcessWatch()
         while not self.should_exit:
-            await asyncio.to_thread(watch.look)
+            await asyncio.to_thread(watch.changes_publish)
             await asyncio.sleep(WATCH_EVERY_S)
 
 

@@ -133,6 +133,6 @@ def free_response(answer: list[Event]) -> list[Event]:
     """Return the answer that something is free, with the headers of the other one."""
     body = json.dumps(document_encode(Work(is_free=True))).encode()
     start = next(event for event in answer if event["type"] == "http.response.start")
-    kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-    headers = [*kept, (b"content-length", str(len(body)).encode())]
+    others = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+    headers = [*others, (b"content-length", str(len(body)).encode())]
     return [{**start, "headers": headers}, {"type": "http.response.body", "body": body}]

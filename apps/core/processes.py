@@ -78,7 +78,7 @@ class ProcessWatch:
         self.heard_at = -HEARTBEAT_EVERY_S
         self.sampled_at = -SAMPLE_EVERY_S
 
-    def look(self) -> list[str]:
+    def changes_publish(self) -> list[str]:
         """Publish to the operator's pages each process that changed since the last look; all at first."""
         self.sample()
         states = self.states()

@@ -75,9 +75,9 @@ class AttemptState(models.TextChoices):
     """Its job is out, claimed or not."""
     STALLED = "STALLED", "Stalled"
     """Its host makes no progress, and is no longer waited for alone."""
-    KEPT = "KEPT", "Kept"
+    AVAILABLE = "AVAILABLE", "Available"
     """A fallback that may still be sent."""
-    TAKEN = "TAKEN", "Used"
+    USED = "USED", "Used"
     """What it brought is used."""
     FAILED = "FAILED", "Failed"
     """It brought nothing that can be used."""
@@ -88,26 +88,26 @@ class AttemptState(models.TextChoices):
 ATTEMPT_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     AttemptState.RUNNING: {
         "STALL": AttemptState.STALLED,
-        "TAKE": AttemptState.TAKEN,
+        "USE": AttemptState.USED,
         "FAIL": AttemptState.FAILED,
         "CANCEL": AttemptState.CANCELLED,
     },
     AttemptState.STALLED: {
         "STALL": AttemptState.STALLED,
         "RESUME": AttemptState.RUNNING,
-        "TAKE": AttemptState.TAKEN,
+        "USE": AttemptState.USED,
         "FAIL": AttemptState.FAILED,
         "CANCEL": AttemptState.CANCELLED,
     },
-    AttemptState.KEPT: {"TAKE": AttemptState.TAKEN, "CANCEL": AttemptState.CANCELLED},
-    AttemptState.TAKEN: {},
+    AttemptState.AVAILABLE: {"USE": AttemptState.USED, "CANCEL": AttemptState.CANCELLED},
+    AttemptState.USED: {},
     AttemptState.FAILED: {},
     AttemptState.CANCELLED: {},
 }
-"""From a state and an event to the next.  A fallback begins as KEPT, all others as RUNNING; a stalled attempt
-that stalls again has another reason."""
+"""From a state and an event to the next.  A fallback begins as AVAILABLE, all others as RUNNING; a stalled
+attempt that stalls again has another reason."""
 
-OPEN_ATTEMPTS: Final = (AttemptState.RUNNING, AttemptState.STALLED, AttemptState.KEPT)
+OPEN_ATTEMPTS: Final = (AttemptState.RUNNING, AttemptState.STALLED, AttemptState.AVAILABLE)
 """States that may still lead to a proof; a window's proof has one such attempt of each kind at most."""
 
 

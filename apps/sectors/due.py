@@ -27,7 +27,7 @@ waits for a sector or is in one that is sealed, sectors are read back after a re
 its disk since."""
 
 SCANS: Final = """
-    SELECT 1 FROM sectors_storescan WHERE state = 'RUNNING' AND told IS NOT NULL
+    SELECT 1 FROM sectors_storescan WHERE state = 'RUNNING' AND report IS NOT NULL
     UNION ALL SELECT 1 FROM sectors_storescan WHERE redeclares AND settled_at IS NULL AND state <> 'RUNNING'
 """
 """A host has told what lies in a store, or rows follow what was found in one."""

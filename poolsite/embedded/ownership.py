@@ -38,21 +38,24 @@ def owned(folder: Path, *, patience_s: float = 30.0) -> Iterator[int]:
     A child that outlives a killed supervisor keeps the second lock until it has really gone, and a
     new start waits for that.  No pid is stored or trusted.  Raises AlreadyRunning.
     """
-    with (folder / "supervisor.lock").open("a") as mine, (folder / "children.lock").open("a") as theirs:
+    with (
+        (folder / "supervisor.lock").open("a") as supervisor,
+        (folder / "children.lock").open("a") as children,
+    ):
         until = time.monotonic() + patience_s
         try:
-            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(supervisor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(f"a pool is already running in {folder}") from None
         while True:
             try:
-                fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(children, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
                     raise AlreadyRunning(f"processes of an earlier pool are still using {folder}") from None
                 time.sleep(TICK_S)
-        yield theirs.fileno()
+        yield children.fileno()
 
 
 def listening(host: str, port: int) -> socket.socket:

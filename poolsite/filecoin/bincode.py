@@ -50,9 +50,9 @@ class BincodeReader:
         end = self._at + count
         if end > len(self._data):
             raise BadBincode(f"{count} bytes wanted at {self._at}, {len(self._data) - self._at} left")
-        taken = self._data[self._at : end]
+        chunk = self._data[self._at : end]
         self._at = end
-        return taken
+        return chunk
 
     def node(self) -> bytes:
         """Read the 32 bytes of a node."""

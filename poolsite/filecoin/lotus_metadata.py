@@ -158,11 +158,11 @@ def sector_entry(sector: LotusSector) -> bytes:
 
 
 def number_entries(following: int) -> list[bytes]:
-    """Return the entries after which a sealer goes on with a number: all before it are taken."""
+    """Return the entries after which a sealer goes on with a number: all before it are allocated."""
     if following < 1:
         return []
-    taken = bitfield_to_bytes(BitField(((0, following),)))
-    return [entry(NUMBERS_ALLOCATED, encode(taken)), entry(NUMBER_LAST, uvarint_write(following - 1))]
+    allocated = bitfield_to_bytes(BitField(((0, following),)))
+    return [entry(NUMBERS_ALLOCATED, encode(allocated)), entry(NUMBER_LAST, uvarint_write(following - 1))]
 
 
 def block_entries(miner: str, header: BlockHeader) -> list[bytes]:

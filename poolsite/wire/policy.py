@@ -164,7 +164,7 @@ class PolicyDraft(Document, frozen=True, kw_only=True):
     """Against what is in force; empty: nothing would change."""
     rules: Int
     days: Int
-    asked: Int
+    requests: Int
     """Requests recorded in these days that the policy was asked about."""
     refused: Int
     """Signed then, refused by this text."""

@@ -59,7 +59,7 @@ def landed(pool: RunningPool, *, since: int) -> dict[int, tuple[str, int]]:
     """Of the windows that opened since and whose proof landed: by which worker, and by how many messages."""
     sql = (
         "select post.open_epoch, attempt.host, post.messages_sent from proving_windowpost post"
-        " join proving_proofattempt attempt on attempt.post_id = post.id and attempt.state = 'TAKEN'"
+        " join proving_proofattempt attempt on attempt.post_id = post.id and attempt.state = 'USED'"
         " where post.landed_height is not null and post.open_epoch >= %s order by post.open_epoch"
     )
     return {int(epoch): (str(host), int(sent)) for epoch, host, sent in pool.rows_of(sql, since)}

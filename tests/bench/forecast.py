@@ -78,7 +78,7 @@ def miners() -> list[Any]:
             sent_height=START - 470,
             landed_height=START - 470 + number % 4,
         )
-        models.ProofAttempt.objects.create(post=post, kind="FIRST", state="TAKEN", job=job, host=worker.name)
+        models.ProofAttempt.objects.create(post=post, kind="FIRST", state="USED", job=job, host=worker.name)
     return made
 
 

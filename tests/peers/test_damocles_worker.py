@@ -291,7 +291,7 @@ def proven(pool: RunningPool) -> int:
     sql = (
         "select count(*) from proving_proofattempt attempt"
         " join proving_windowpost post on post.id = attempt.post_id"
-        " where attempt.host = %s and attempt.state = 'TAKEN' and post.state = 'LANDED'"
+        " where attempt.host = %s and attempt.state = 'USED' and post.state = 'LANDED'"
     )
     return int(pool.rows_of(sql, NAME)[0][0])
 

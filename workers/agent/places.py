@@ -120,7 +120,7 @@ class SealingPlaces:
 
     def sectors_by_store(self) -> dict[str, int]:
         """Return how many unfinished sectors each sealing store has, by its path."""
-        return {str(Path(root).parent): count for root, count in self._taken().items()}
+        return {str(Path(root).parent): count for root, count in self._sector_counts().items()}
 
     def roots(self, job_id: str) -> list[Path]:
         """Return the folders in which a sector may have files.  Raises StoreAway."""
@@ -139,15 +139,15 @@ class SealingPlaces:
 
     def threads_free(self, room_bytes: int) -> list[int]:
         """Return the numbers of the free threads that begin new sectors and have room on their disk."""
-        taken, free_ones = self._taken(), list[int]()
-        self._freed_note(taken)
+        sectors, free_ones = self._sector_counts(), list[int]()
+        self._freed_note(sectors)
         owed: Counter[int] = Counter()
         for root, size in self.unwritten(room_bytes).items():
             with suppress(OSError):
                 owed[os.stat(root).st_dev] += size
         left: dict[int, int] = {}
         for one in self.locations:
-            if self.plan(one) not in NEW_PLANS or str(one.root) in taken or self._rests(one):
+            if self.plan(one) not in NEW_PLANS or str(one.root) in sectors or self._rests(one):
                 continue
             try:
                 device, disk = os.stat(one.path).st_dev, os.statvfs(one.path)
@@ -176,11 +176,11 @@ class SealingPlaces:
                     return self.rules(one)
         return SealingRules() if self.settings is None else self.settings.rules()
 
-    def _freed_note(self, taken: Mapping[str, int]) -> None:
+    def _freed_note(self, sectors: Mapping[str, int]) -> None:
         """Note since when threads have no sector any more; those of a start have been free for long."""
-        for root in self._busy - taken.keys():
+        for root in self._busy - sectors.keys():
             self._freed_at[root] = time.monotonic()
-        self._busy = set(taken)
+        self._busy = set(sectors)
 
     def _rests(self, one: Location) -> bool:
         freed = self._freed_at.get(str(one.root))
@@ -230,14 +230,14 @@ class SealingPlaces:
         """Return all sealing folders, whether they are there or not."""
         return list(dict.fromkeys((self.own, *(one.root for one in self.locations), *self.stores.roots())))
 
-    def _taken(self) -> dict[str, int]:
+    def _sector_counts(self) -> dict[str, int]:
         """Return how many unfinished sectors each sealing folder has."""
-        taken: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for job_id in self.journal.unfinished_jobs():
             with suppress(FileNotFoundError):
                 root = (self.journal.folder(job_id) / PLACE).read_text()
-                taken[root] = taken.get(root, 0) + 1
-        return taken
+                counts[root] = counts.get(root, 0) + 1
+        return counts
 
     def _choose(self, inputs: SealInputs) -> Location:
         """Return a thread for a sector: free if there is one, of its plan if there is one.
@@ -253,8 +253,8 @@ class SealingPlaces:
             there = [one for one in there if takes(self.rules(one), inputs)]
             if not there:
                 raise NoThread("no sealing thread's rules allow this sector")
-        taken = self._taken()
-        return min(there, key=lambda one: (taken.get(str(one.root), 0), not _fits(self.plan(one), plan)))
+        sectors = self._sector_counts()
+        return min(there, key=lambda one: (sectors.get(str(one.root), 0), not _fits(self.plan(one), plan)))
 
 
 def plan_of(inputs: SealInputs) -> str:

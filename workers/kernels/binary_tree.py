@@ -173,9 +173,9 @@ def _is_wide_faster() -> bool:
 
     def seconds(row: Callable[[Words, Words], None]) -> float:
         """Return how long one way takes for TRIED parents."""
-        begun = time.perf_counter()
+        started = time.perf_counter()
         row(children, parents)
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
     # By turns, and the best of each: another process may be in the way, a cold unit is slow at first.
     passes = [(seconds(_row_wide), seconds(_row_sha_ni)) for _ in range(PASSES)]

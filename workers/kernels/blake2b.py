@@ -81,8 +81,8 @@ def emit_blake2b(builder, first, second):
         sigma = _SIGMA[turn % 10]
         for first_quarter in (0, 4):
             quarters = QUARTERS[first_quarter : first_quarter + 4]
-            taken = sigma[2 * first_quarter : 2 * first_quarter + 8]
-            half(quarters, taken[::2], turns=(32, 24))
-            half(quarters, taken[1::2], turns=(16, 63))
+            indices = sigma[2 * first_quarter : 2 * first_quarter + 8]
+            half(quarters, indices[::2], turns=(32, 24))
+            half(quarters, indices[1::2], turns=(16, 63))
     digest = builder.xor(llvm.splat(type_, _IV[0] ^ _PARAMETERS), builder.xor(state[0], state[8]))
     return llvm.byte_swap(builder, digest)

@@ -38,9 +38,9 @@ def room_on_stack(builder: Any, slots: int) -> Any:
 
     The room ends with the function.  Loops must not ask for it: each turn would take more.
     """
-    kept = builder.alloca(V8, FIELD.limbs * slots)
-    kept.align = _LIMB_BYTES
-    return builder.ptrtoint(kept, I64)
+    memory = builder.alloca(V8, FIELD.limbs * slots)
+    memory.align = _LIMB_BYTES
+    return builder.ptrtoint(memory, I64)
 
 
 def _multiply(builder, target, left, right):

@@ -285,13 +285,13 @@ def transposed(builder, rows):
     first that have that bit with those of the second that have not.
     """
     for step in (1, 2, 4):
-        kept = [lane if not lane & step else LANES + (lane ^ step) for lane in range(LANES)]
-        moved = [lane ^ step if not lane & step else LANES + lane for lane in range(LANES)]
+        first_lanes = [lane if not lane & step else LANES + (lane ^ step) for lane in range(LANES)]
+        second_lanes = [lane ^ step if not lane & step else LANES + lane for lane in range(LANES)]
         following = list(rows)
         for first in range(LANES):
             if not first & step:
                 pair = rows[first], rows[first | step]
-                following[first] = builder.shuffle_vector(*pair, llvm.mask(kept))
-                following[first | step] = builder.shuffle_vector(*pair, llvm.mask(moved))
+                following[first] = builder.shuffle_vector(*pair, llvm.mask(first_lanes))
+                following[first | step] = builder.shuffle_vector(*pair, llvm.mask(second_lanes))
         rows = following
     return rows

@@ -75,15 +75,15 @@ def _header(streams):
     """The states after the first block of `node`, which depends on no other label.
 
     streams: how many sectors
-    returns: a step (replica_ids, layer, node, begun): addresses but for layer and node; begun is
-             u32[streams, 8], output, in the register layout
+    returns: a step (replica_ids, layer, node, first_states): addresses but for layer and node;
+             first_states is u32[streams, 8], output, in the register layout
     """
 
-    def emit(builder, replica_ids, layer, node, begun):
+    def emit(builder, replica_ids, layer, node, first_states):
         """Compress the first blocks of all streams, starting from the initial state."""
         schedules = _header_schedules(builder, streams, replica_ids, layer, node)
         states = sha256.compress(builder, [sha256.initial_state()] * streams, schedules)
-        _states_store(builder, states, begun)
+        _states_store(builder, states, first_states)
 
     return llvm.step(emit)
 
@@ -96,7 +96,7 @@ def _emit_label(builder, parent_count, streams, arguments):
     A label waits for the one before from its second block on.  So the first block of the next node is
     compressed beside the last block of this one: 19 blocks in a row instead of 20.
     """
-    replica_ids, current, previous, layer, node, parents, ahead, begun = arguments
+    replica_ids, current, previous, layer, node, parents, ahead, first_states = arguments
     constant = lambda value: llvm.splat(I64, value)  # noqa: E731
 
     def address_of(row, i):
@@ -113,7 +113,7 @@ def _emit_label(builder, parent_count, streams, arguments):
             hint = [llvm.pointer(builder, address, line, I8)]
             builder.call(prefetch, hint + [llvm.splat(I32, value) for value in (0, 3, 1)])
 
-    parts = [llvm.load(builder, begun, 16 * at, V4) for at in range(2 * streams)]
+    parts = [llvm.load(builder, first_states, 16 * at, V4) for at in range(2 * streams)]
     states = [(parts[2 * stream], parts[2 * stream + 1]) for stream in range(streams)]
 
     def pair_of(stream, pair):
@@ -130,7 +130,7 @@ def _emit_label(builder, parent_count, streams, arguments):
 
     pairs = [
         [
-            sha256.Kept(sha256.expanded(builder, functools.partial(pair_of, stream, pair)))
+            sha256.SharedSchedule(sha256.expanded(builder, functools.partial(pair_of, stream, pair)))
             for pair in range(parent_count // 2)
         ]
         for stream in range(streams)
@@ -147,15 +147,15 @@ def _emit_label(builder, parent_count, streams, arguments):
     target = builder.add(current, builder.mul(node, constant(32 * streams)))
     for stream, state in enumerate(ended[:streams]):
         sha256.store_trimmed(builder, state, target, 32 * stream)
-    _states_store(builder, ended[streams:], begun)
+    _states_store(builder, ended[streams:], first_states)
 
 
 def _label(parent_count, streams):
     """The step of one label for so many parents and sectors; see `_emit_label` for its arguments."""
 
-    def emit(builder, replica_ids, current, previous, layer, node, parents, ahead, begun):  # noqa: PLR0913
+    def emit(builder, replica_ids, current, previous, layer, node, parents, ahead, first_states):  # noqa: PLR0913
         """Collect the arguments: a step counts them by this signature."""
-        given = replica_ids, current, previous, layer, node, parents, ahead, begun
+        given = replica_ids, current, previous, layer, node, parents, ahead, first_states
         _emit_label(builder, parent_count, streams, given)
 
     return llvm.step(emit)
@@ -257,9 +257,9 @@ def _is_wide_faster() -> bool:
     def seconds(rows: Callable[..., None], sectors: int) -> float:
         """Return how long one way takes for a layer of TRIED nodes, per sector."""
         layer = np.zeros((TRIED + 1, sectors, 8), np.uint32)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         rows(replica_ids[:sectors], layer, layer, 2, 1, parents)
-        return (time.perf_counter() - begun) / sectors
+        return (time.perf_counter() - started) / sectors
 
     # By turns, and the best of each: another process may be in the way, a cold unit is slow at first.
     passes = [(seconds(rows_wide, WIDE), seconds(_rows_4, 4)) for _ in range(PASSES)]

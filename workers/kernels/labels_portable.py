@@ -98,9 +98,9 @@ def rows_scalar(replica_ids, current, previous, layer, first, parents):
     state = np.empty(8, np.uint32)
     words = np.empty(64, np.uint32)
     schedules = np.empty((8, 64), np.uint32)
-    taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
-    pairs = taken // 2
-    last = (MESSAGE_PARENTS - 1) % taken
+    parent_count = DRG_PARENTS if layer == 1 else ALL_PARENTS
+    pairs = parent_count // 2
+    last = (MESSAGE_PARENTS - 1) % parent_count
     for row in range(parents.shape[0]):
         node = first + row
         for sector in range(replica_ids.shape[0]):
@@ -113,7 +113,7 @@ def rows_scalar(replica_ids, current, previous, layer, first, parents):
             words[10] = np.uint32(node & 0xFFFFFFFF)
             sha256.schedule(words)
             sha256.rounds(state, words)
-            for i in range(taken):
+            for i in range(parent_count):
                 index = np.int64(parents[row, i])
                 source = current if i < DRG_PARENTS else previous
                 for word in range(8):
@@ -149,8 +149,8 @@ def rows_lanes(replica_ids, current, previous, layer, first, parents):
     Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py layer_labels.
     Golden:  layers of tests/golden/proofs/seal_2k_v1_1.json, seal_2k_11layers.json.
     """
-    taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
-    pairs, last = taken // 2, (MESSAGE_PARENTS - 1) % taken
+    parent_count = DRG_PARENTS if layer == 1 else ALL_PARENTS
+    pairs, last = parent_count // 2, (MESSAGE_PARENTS - 1) % parent_count
     ids = replica_ids.reshape(1, replica_ids.shape[0], 8)
     state = np.empty((8, LANES), np.uint32)
     schedules = np.empty((ALL_PARENTS // 2 + 1, 64, LANES), np.uint32)
@@ -165,7 +165,7 @@ def rows_lanes(replica_ids, current, previous, layer, first, parents):
         _half_fill(spare, layer, node, 0)
         _SCHEDULE(end)
         _COMPRESS(at, end)
-        for i in range(taken):
+        for i in range(parent_count):
             _node_load(
                 schedules[i >> 1], i & 1, current if i < DRG_PARENTS else previous, np.int64(parents[row, i])
             )

@@ -131,8 +131,8 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
     Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py layer_labels.
     Golden:  layers of tests/golden/proofs/seal_2k_v1_1.json, seal_2k_11layers.json.
     """
-    taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
-    pairs, last = taken // 2, (MESSAGE_PARENTS - 1) % taken
+    parent_count = DRG_PARENTS if layer == 1 else ALL_PARENTS
+    pairs, last = parent_count // 2, (MESSAGE_PARENTS - 1) % parent_count
     room = np.zeros(LINE + 8 * LINE + (ALL_PARENTS // 2 + 2) * _SCHEDULE_BYTES, np.uint8)
     state = (room.ctypes.data + LINE - 1) & ~(LINE - 1)
     start = state + 8 * LINE
@@ -142,7 +142,7 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
     _NODES_LOAD(ids, replica_ids.ctypes.data)
     for row in range(rows):
         ahead = min(row + 1, rows - 1)
-        for i in range(taken):
+        for i in range(parent_count):
             nodes = (here if i < DRG_PARENTS else below) + NODES * np.int64(parents[row, i])
             _NODES_LOAD(start + _SCHEDULE_BYTES * (i >> 1) + 8 * LINE * (i & 1), nodes)
         node = first + row
@@ -152,7 +152,7 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
         _COMPRESS(state, header)
         _COPY(header, start + _SCHEDULE_BYTES * (last >> 1) + 8 * LINE * (last & 1))
         for block in range(MESSAGE_PARENTS // 2):
-            if 0 < block < taken:
+            if 0 < block < parent_count:
                 _PREFETCH((here if block < DRG_PARENTS else below) + NODES * np.int64(parents[ahead, block]))
             if block < pairs:
                 _COMPRESS(state, start + _SCHEDULE_BYTES * block)

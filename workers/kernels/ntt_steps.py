@@ -103,8 +103,8 @@ def _emit_quotient(builder, left, right, left_less, right_less, factor):
     """
     made = []
     for slot, less in ((right, right_less), (left, left_less)):
-        taken = lowered(builder, LANES.load(builder, less))
-        rest = factor_ready(builder, LANES.subtract(builder, LANES.load(builder, slot), taken, 2))
+        subtrahend = lowered(builder, LANES.load(builder, less))
+        rest = factor_ready(builder, LANES.subtract(builder, LANES.load(builder, slot), subtrahend, 2))
         made.append(multiply_known(builder, rest, factor))
     LANES.store(builder, left, made[0])
     LANES.store(builder, right, made[1])

@@ -183,10 +183,10 @@ def _finish_any(e, builder, points, first, second, factors, out, places):
     both = builder.and_(cases.no_one, cases.no_two)
     some = builder.not_(builder.or_(cases.no_one, cases.no_two))
     opposite = builder.and_(builder.and_(cases.same_x, builder.not_(cases.twice)), some)
-    gone = builder.or_(both, opposite)
+    is_zero = builder.or_(both, opposite)
     targets = e.addresses(builder, out, places)
-    e.scatter(builder, targets, 0, e.select(builder, gone, nothing, x))
-    e.scatter(builder, targets, 1, e.select(builder, gone, nothing, y))
+    e.scatter(builder, targets, 0, e.select(builder, is_zero, nothing, x))
+    e.scatter(builder, targets, 1, e.select(builder, is_zero, nothing, y))
 
 
 def _emit_fetch(e, builder, points, indices):

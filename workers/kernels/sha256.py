@@ -170,7 +170,7 @@ def expanded(builder: Any, load_words: Callable[[], list[Any]]) -> Iterator[Any]
         yield builder.add(words[i], vector(V4, ROUND_CONSTANTS[4 * i : 4 * i + 4]))
 
 
-class Kept:
+class SharedSchedule:
     """The schedule of a block that a message repeats: computed for the first, kept for the others."""
 
     def __init__(self, schedule: Iterator[Any]) -> None:

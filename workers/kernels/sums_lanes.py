@@ -81,11 +81,11 @@ def _emit_load(e, builder, points, indices, target):
     """
     rows = e.addresses(builder, points, indices)
     x, y = e.gather(builder, rows, 0), e.gather(builder, rows, 1)
-    gone = builder.or_(signs_of(builder, indices), e.is_blank(builder, y))
+    is_zero = builder.or_(signs_of(builder, indices), e.is_blank(builder, y))
     nothing, one = e.constant(0), e.constant(ONE)
-    e.store(builder, target, e.select(builder, gone, nothing, x))
-    e.store(builder, target, e.select(builder, gone, one, y), e.slot)
-    e.store(builder, target, e.select(builder, gone, nothing, one), 2 * e.slot)
+    e.store(builder, target, e.select(builder, is_zero, nothing, x))
+    e.store(builder, target, e.select(builder, is_zero, one, y), e.slot)
+    e.store(builder, target, e.select(builder, is_zero, nothing, one), 2 * e.slot)
 
 
 def _emit_words(e, builder, slot, words):

@@ -55,7 +55,7 @@ class Child:
         """Compile what the stages need, or load it from the cache."""
         kernels = list(dict.fromkeys(kernel for stage in self._stages.values() for kernel in stage.kernels))
         precompile(kernels, report=_report)
-        _tell(CompileProgress(len(kernels), len(kernels)))
+        _progress_write(CompileProgress(len(kernels), len(kernels)))
 
     def greet(self) -> None:
         """Write that the stages are ready."""
@@ -128,10 +128,10 @@ def as_processor_error(error: Exception) -> ProcessorError:
 def _report(kernel: str, done: int, total: int) -> None:
     sys.stderr.write(f"precompile {kernel} {done}/{total}\n")
     sys.stderr.flush()
-    _tell(CompileProgress(done, total))
+    _progress_write(CompileProgress(done, total))
 
 
-def _tell(progress: CompileProgress) -> None:
+def _progress_write(progress: CompileProgress) -> None:
     path = os.environ.get(COMPILE_PROGRESS_VARIABLE)
     if path:
         compile_progress_write(Path(path), progress)

@@ -49,30 +49,30 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers params", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    said = {
+    helps = {
         "list": "list the circuits of a sector size, their files, and which are present",
         "check": "check every point of a parameter file, and that it belongs to the circuit",
         "make": "generate parameters from a seed: TOXIC, for tests and private chains",
         "convert": "check a file and convert it once for the provers",
         "prepare": "generate (with --seed) or convert what is missing, and time a proof",
     }
-    for name, does in said.items():
-        command = commands.add_parser(name, help=does, description=does)
+    for name, text in helps.items():
+        command = commands.add_parser(name, help=text, description=text)
         if name != "list":
             kinds = [str(kind) for kind in CircuitKind]
             command.add_argument("circuit", choices=kinds, nargs="+" if name == "prepare" else None)
         command.add_argument("--size", type=size_argument, default=SECTOR_SIZES[0], help="2KiB, … 64GiB")
         if name == "check":
-            does = "reject a file that is not in this network's list"
-            command.add_argument("--network", default="", help=f"mainnet or calibrationnet: {does}")
+            text = "reject a file that is not in this network's list"
+            command.add_argument("--network", default="", help=f"mainnet or calibrationnet: {text}")
         if name in ("make", "prepare"):
             command.add_argument(
                 "--seed", required=name == "make", help="any text; anyone who knows it can forge proofs"
             )
         if name == "prepare":
             command.add_argument("--background", action="store_true", help="run at lowest priority")
-    does = "generate the set-up for aggregates from a seed: TOXIC, for tests and private chains"
-    powers = commands.add_parser("powers", help=does, description=does)
+    text = "generate the set-up for aggregates from a seed: TOXIC, for tests and private chains"
+    powers = commands.add_parser("powers", help=text, description=text)
     powers.add_argument("--seed", required=True, help="any text; anyone who knows it can forge proofs")
     powers.add_argument("--proofs", type=int, default=64, help="maximum proofs per aggregate (64)")
     return parser

@@ -91,7 +91,7 @@ def parameters_prepare(wanted: argparse.Namespace) -> Any:
 
 
 def _prepare_one(spec: CircuitSpec, seed: str | None, *, threads: int, before: float, share: float) -> None:
-    def tell(begin: float, part: float) -> Progress:
+    def progress_part(begin: float, part: float) -> Progress:
         def progress(done: int, total: int) -> None:
             now = before + share * (begin + part * done / max(total, 1))
             sys.stdout.write(json.dumps({"done": int(1000 * now), "total": 1000}) + "\n")
@@ -99,16 +99,16 @@ def _prepare_one(spec: CircuitSpec, seed: str | None, *, threads: int, before: f
 
         return progress
 
-    tell(0, 0)(0, 1)
+    progress_part(0, 0)(0, 1)
     if seed is not None and not (parameter_folder() / spec.parameters_name).exists():
         cost = f"{spec.file_bytes:,} bytes, the same again converted, and minutes of CPU time"
         sys.stderr.write(f"{TOXIC_WARNING}\n{spec.parameters_name}: {cost}\n")
-        toxic_make(spec, seed, threads=threads, progress=tell(0, 0.4))
-    _converted(spec, threads=threads, progress=tell(0.4, 0.4))
+        toxic_make(spec, seed, threads=threads, progress=progress_part(0, 0.4))
+    _converted(spec, threads=threads, progress=progress_part(0.4, 0.4))
     if spec.kind in (CircuitKind.WINDOW_POST, CircuitKind.WINNING_POST):
         size, sizes = spec.size_index, len(SECTOR_SIZES)
         post_measure(post_parameters(size if spec.kind is CircuitKind.WINNING_POST else sizes + size))
-    tell(1, 0)(0, 1)
+    progress_part(1, 0)(0, 1)
 
 
 def powers_generate(wanted: argparse.Namespace) -> Any:

@@ -155,11 +155,11 @@ def _partitions_prove(
     started, computed, proofs = time.monotonic(), time.process_time(), []
     for number, values in enumerate(assignments):
 
-        def tell(done: int, total: int, number: int = number) -> None:
+        def report(done: int, total: int, number: int = number) -> None:
             progress(number * STEPS + STEPS * done // total, STEPS * len(assignments))
 
         try:
-            proof, _ = groth16_prove(key, values, threads=thread_count(), progress=tell)
+            proof, _ = groth16_prove(key, values, threads=thread_count(), progress=report)
         except BadWitness as error:
             raise BadProof(f"partition {number}: {error}") from None
         proofs.append(proof)

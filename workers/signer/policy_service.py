@@ -157,7 +157,7 @@ class PolicyService:
             diff=diff_of(now.text, text, number - 1, number),
             rules=len(policy.rules),
             days=edit.days,
-            asked=found.requests,
+            requests=found.requests,
             refused=sum(one.is_refusal for one in found.changes),
             allowed=sum(one.is_permission for one in found.changes),
             others=tuple(reversed(others[-OTHERS_SHOWN:])),

@@ -63,10 +63,10 @@ def bind_from_template(book: Strategy, name: str, address: str, types: str, meth
 
 def binds_remove(book: Strategy, address: str) -> int:
     """Remove every key bind of an address; returns how many."""
-    gone = book.binds_of(address)
-    for bind in gone:
+    binds = book.binds_of(address)
+    for bind in binds:
         book.bind_remove(bind.name)
-    return len(gone)
+    return len(binds)
 
 
 def on_book(work: Callable[..., Any]) -> Callable[..., Any]:

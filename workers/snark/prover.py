@@ -132,8 +132,8 @@ def _sums(key: ProvingKey, witness: Witness, *, threads: int, progress: Progress
     before, sums = quotient, {}
     progress(0, total)
     for name, group in SECTIONS:
-        own, tell = scalars[name](), part(before, weights[name])
-        sums[name] = multiexp(group, key.sections[name], own, threads=threads, progress=tell)
+        own, report = scalars[name](), part(before, weights[name])
+        sums[name] = multiexp(group, key.sections[name], own, threads=threads, progress=report)
         before += weights[name]
     progress(total, total)
     return sums

@@ -79,15 +79,15 @@ def _plain(text: str) -> str:
 
 def room_fault(path: str, *, needs: int, room: int, promised: Sequence[Promise]) -> NotEnoughSpace | None:
     """Return why a store has no room for so many bytes; None if it has."""
-    taken = sum(one.bytes for one in promised)
-    if room - taken >= needs:
+    reserved = sum(one.bytes for one in promised)
+    if room - reserved >= needs:
         return None
-    say = f"{path}: {size_text(needs)} of disk needed, {size_text(max(room - taken, 0))} free"
+    say = f"{path}: {size_text(needs)} of disk needed, {size_text(max(room - reserved, 0))} free"
     if room < needs:
         return NotEnoughSpace(say)
     hosts = sorted({one.host for one in promised})
     names = ", ".join(hosts[:HOSTS_NAMED]) + (" …" if len(hosts) > HOSTS_NAMED else "")
-    return RoomPromised(f"{say} besides {size_text(taken)} {SPACE_RESERVED} from {names}")
+    return RoomPromised(f"{say} besides {size_text(reserved)} {SPACE_RESERVED} from {names}")
 
 
 class Promises:

@@ -36,7 +36,7 @@ class DeadlineOutput(serializers.Serializer[Any]):
     miss = serializers.FloatField(
         allow_null=True, help_text="probability that the next proof does not land; null if not measured yet"
     )
-    lacks = serializers.DictField(
+    unmet_preconditions = serializers.DictField(
         child=serializers.CharField(), help_text="preconditions that are not met, with the reason"
     )
 
@@ -63,7 +63,7 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
         "forecast": row.forecast,
         "reason": row.reason,
         "miss": row.miss,
-        "lacks": row.lacks,
+        "unmet_preconditions": row.unmet_preconditions,
     }
 
 

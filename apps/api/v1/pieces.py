@@ -38,7 +38,7 @@ class PieceOutput(serializers.Serializer[Any]):
     sector = serializers.IntegerField(allow_null=True, help_text="number of its sector")
     offset = serializers.IntegerField(allow_null=True, help_text="padded bytes from the start of the sector")
     active = serializers.BooleanField()
-    kept = serializers.BooleanField(help_text="whether its bytes are kept unsealed")
+    is_stored = serializers.BooleanField(help_text="whether its unsealed bytes are stored")
     client = serializers.CharField(allow_null=True)
     allocation = serializers.IntegerField(allow_null=True)
     deal = serializers.IntegerField(allow_null=True)
@@ -66,7 +66,7 @@ def piece_body(piece: Piece) -> dict[str, Any]:
         "padded_size": piece.padded_size or None,
         "sector": piece.sector_number,
         "active": piece.state == PieceState.ACTIVE,
-        "kept": bool(piece.piece_cid) and piece.has_data,
+        "is_stored": bool(piece.piece_cid) and piece.has_data,
         "client": None if piece.client is None else f"f0{piece.client}",
         "purpose": piece.purpose,
         "source_url": piece.source_url,

@@ -76,9 +76,9 @@ class BlockProducer:
         """The newest epoch whose round was begun."""
         self.miners: list[MiningMiner] = []
         self.rounds: set[asyncio.Task[None]] = set()
-        self._looked_at = self._settled_at = self._summed_at = self._beaten_at = -SUM_UP_S
+        self._read_at = self._settled_at = self._summed_at = self._beaten_at = -SUM_UP_S
         self._settled_key = ""
-        self._said = ("", "")
+        self._last_warning = ("", "")
         self.network: Network | None = None
         self._links: tuple[list[NodeLink], list[NodeLink]] = ([], [])
         self._pool_nodes: BlockNodes | None = None
@@ -131,8 +131,8 @@ class BlockProducer:
         rest_s = self._rest_s()
         if rest_s > 0:
             return rest_s
-        if time.monotonic() - self._looked_at > TURN_S:
-            await self._look()
+        if time.monotonic() - self._read_at > TURN_S:
+            await self._world_read()
         nodes, network = self.nodes or self._pool_nodes, self.network
         if not self.miners or network is None or nodes is None:
             self.base = None
@@ -184,7 +184,7 @@ class BlockProducer:
             until = self.origin + (1 - POLL_SHARE) * times.epoch_s
         return min(max(until - time.time(), 0.0), TURN_S)
 
-    async def _look(self) -> None:
+    async def _world_read(self) -> None:
         """Read who mines on which network, and the pool's nodes as they are now."""
         miners, network, links = await blocks_database(mining_read)
         if miners and not self.miners:
@@ -194,7 +194,7 @@ class BlockProducer:
             self.network = network
             if self._pool_nodes is None or self._links != links:
                 self._links, self._pool_nodes = links, BlockNodes(links[0], submit=links[1])
-        self._looked_at = time.monotonic()
+        self._read_at = time.monotonic()
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         """Run a round beside the turns: a slow one holds up no other."""
@@ -289,8 +289,8 @@ class BlockProducer:
 
     def _warn(self, event: str, reason: str) -> None:
         """Log why no blocks are made, each reason once until another comes."""
-        if (event, reason) != self._said:
-            self._said = (event, reason)
+        if (event, reason) != self._last_warning:
+            self._last_warning = (event, reason)
             log.warning(event, reason=reason[:300])
 
 

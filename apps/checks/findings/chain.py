@@ -150,14 +150,14 @@ def f3_stalled(data: CheckData) -> Iterator[Finding]:
     """Fast finality runs and has not moved for long: exchanges and bridges wait, rewards of F3 may follow."""
     if data.network is None or data.network.is_devnet:
         return
-    # What the nodes said is minutes old: it is compared with the head of that moment.
-    said = [
+    # What the nodes answered is minutes old: it is compared with the head of that moment.
+    answers = [
         (one.head_height, one.finalized)
         for one in data.f3.values()
         if one.is_running and one.head_height is not None and one.finalized is not None
     ]
-    newest = max((final for _, final in said), default=0)
-    lag = min((asked - final for asked, final in said), default=0)
+    newest = max((final for _, final in answers), default=0)
+    lag = min((height - final for height, final in answers), default=0)
     if lag > F3_LAG:
         yield Finding(
             "f3",

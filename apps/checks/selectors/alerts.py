@@ -53,6 +53,8 @@ def channels_undelivered(now: datetime) -> list[AlertChannel]:
     waiting = Q(attempts__gte=UNDELIVERED_TRIES) & ~Q(next_try_at=None)
     given_up = Q(next_try_at=None, delivered_at=None, created_at__gt=now - UNDELIVERED_SHOWN)
     of_channel = Notification.objects.filter(channel=OuterRef("pk"))
-    taken = Notification.objects.filter(channel=OuterRef("channel"), delivered_at__gt=OuterRef("created_at"))
-    lost = of_channel.filter(waiting | given_up & ~Exists(taken))
+    delivered = Notification.objects.filter(
+        channel=OuterRef("channel"), delivered_at__gt=OuterRef("created_at")
+    )
+    lost = of_channel.filter(waiting | given_up & ~Exists(delivered))
     return list(channels_all().filter(Exists(lost), is_enabled=True))

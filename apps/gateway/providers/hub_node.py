@@ -166,8 +166,8 @@ class HubNode(HubClient):
         """Return attempts at connections of this very process, in random order."""
         here = [one for one in self.connections_here.values() if can_answer(one, request)]
         random.shuffle(here)
-        asks = [partial(one.request, request.method, request.payload, deadline.at) for one in here]
-        return [Attempt(ask, self.name) for ask in asks]
+        sends = [partial(one.request, request.method, request.payload, deadline.at) for one in here]
+        return [Attempt(send, self.name) for send in sends]
 
 
 def can_answer(connection: Connection, request: HubRequest) -> bool:

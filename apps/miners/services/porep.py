@@ -30,8 +30,8 @@ def porep_rules_list(miner: Miner, *, network: Network) -> dict[ChallengeRule, i
 
     Where it takes containers, none of which a container fits into no message.
     """
-    taken = [int(proof) for proof in network.seal_proofs if proof.sector_size == miner.sector_size]
-    choices = {seal_parameters(proof).rule: proof for proof in taken}
+    proofs = [int(proof) for proof in network.seal_proofs if proof.sector_size == miner.sector_size]
+    choices = {seal_parameters(proof).rule: proof for proof in proofs}
     if network.proof_form == ProofForm.VANILLA and not porep_fits_message(
         choices.get(ChallengeRule.NON_INTERACTIVE, 0)
     ):

@@ -195,7 +195,7 @@ def ownership_move(
         at=now,
         sectors=sectors,
         messages=messages,
-        tokens_kept=list(tokens.kept),
+        tokens_kept=list(tokens.limited),
         tokens_revoked=list(tokens.revoked),
     )
     transfer_audit(row, principal=principal)

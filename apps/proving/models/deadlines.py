@@ -37,7 +37,7 @@ class Deadline(models.Model):
     """The opening of the last window for which the sectors' files were checked ahead."""
     stores = models.JSONField(default=list)
     """Names of the stores in which its sectors lay then."""
-    lacks = models.JSONField(default=dict)
+    unmet_preconditions = models.JSONField(default=dict)
     """What its next proof needs and is not there: the precondition's name to the reason."""
     miss = models.FloatField(null=True)
     """Probability that the next proof does not land, from measured times; None while not measured."""

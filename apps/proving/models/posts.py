@@ -105,7 +105,7 @@ class ProofAttempt(Timestamped):
             models.UniqueConstraint(
                 fields=["post", "kind"],
                 name="one_open_attempt_of_each_kind",
-                condition=models.Q(state__in=["RUNNING", "STALLED", "KEPT"]),
+                condition=models.Q(state__in=["RUNNING", "STALLED", "AVAILABLE"]),
             )
         ]
 

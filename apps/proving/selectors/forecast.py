@@ -64,8 +64,8 @@ def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[st
 
 def _forecast_risk(deadline: Deadline) -> str:
     """Return what the last forecast found: what is lacking, or that measured times are too long."""
-    if deadline.lacks:
-        return "; ".join(deadline.lacks.values())[:200]
+    if deadline.unmet_preconditions:
+        return "; ".join(deadline.unmet_preconditions.values())[:200]
     if deadline.miss is not None and deadline.miss >= AMBER:
         return gettext("{miss:.0%} chance of missing the window, from measured times").format(
             miss=deadline.miss

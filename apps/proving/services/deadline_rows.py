@@ -31,7 +31,7 @@ def deadline_store(
         "cutoff_epoch": window.fault_cutoff,
     }
     if row.open_epoch != window.open:
-        values |= {"lacks": {}, "miss": None}  # both described the window before
+        values |= {"unmet_preconditions": {}, "miss": None}  # both described the window before
     since: dict[int, int] = {}
     if facts is not None:
         since = _faults_since(facts, known=known, unknown=row.faulty_since, height=height)

@@ -77,9 +77,9 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
         note_record(post, context=context, text=reason, is_error=False)
         anew = {"tries": 0, "try_epoch": None, "updated_at": context.now}
         advance(post, "BETTER", proof=None, skipped=skipped, **anew)
-        attempt_end(attempt, event="TAKE", context=context, reason=reason)
+        attempt_end(attempt, event="USE", context=context, reason=reason)
         ProofAttempt.objects.create(
-            post=post, kind=AttemptKind.FALLBACK, state=AttemptState.KEPT, reason=reason, **proof_columns
+            post=post, kind=AttemptKind.FALLBACK, state=AttemptState.AVAILABLE, reason=reason, **proof_columns
         )
     post_publish(post)
 
@@ -102,7 +102,7 @@ def fallback_use(post: WindowPost, *, context: ProvingContext, why: str) -> None
         }
         advance(post, "FALLBACK", updated_at=context.now, **proof_columns)
         attempts_cancel(post, context=context, kinds=PROVERS)
-        attempt_end(fallback, event="TAKE", context=context, reason=why)
+        attempt_end(fallback, event="USE", context=context, reason=why)
     post_publish(post)
 
 

@@ -64,7 +64,7 @@ class Measured:
 def proof_times_read(tenant_id: int, *, hosts: Collection[str]) -> Measured:
     """Read the times of a tenant's latest proofs on these hosts, and of its latest landings."""
     attempts = ProofAttempt.objects.filter(
-        state=AttemptState.TAKEN, kind=AttemptKind.FIRST, post__miner__tenant_id=tenant_id
+        state=AttemptState.USED, kind=AttemptKind.FIRST, post__miner__tenant_id=tenant_id
     )
     rows = attempts.order_by("-pk").values_list("job__result", "post__partitions", "host")[:SAMPLES_MAX]
     proofs = []

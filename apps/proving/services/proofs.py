@@ -244,7 +244,7 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
         attempts_cancel(post, context=context, besides=attempt)
-        attempt_end(attempt, event="TAKE", context=context)
+        attempt_end(attempt, event="USE", context=context)
     post_publish(post)
 
 

@@ -28,9 +28,9 @@ class DamoclesRecord(Timestamped):
     reserved_store = models.CharField(max_length=110, blank=True)
     reserved_bytes = models.BigIntegerField(default=0)
     """What is kept free in that store until the files are there."""
-    look = models.ForeignKey("sectors.Job", null=True, on_delete=models.SET_NULL, related_name="+")
+    files_check = models.ForeignKey("sectors.Job", null=True, on_delete=models.SET_NULL, related_name="+")
     """The job by which a prover looks at the files in the store that the worker named."""
-    looked_at = models.DateTimeField(null=True)
+    files_checked_at = models.DateTimeField(null=True)
     """When they were found whole there; None: nobody has seen them yet."""
     finished_at = models.DateTimeField(null=True)
     """When the worker was done with it; it may have wiped its folder since."""

@@ -30,7 +30,7 @@ class StoreScan(Named, Timestamped):
     """Whole sectors whose rows name the store."""
     counts = models.JSONField(default=dict)
     """How many of each `FindingKind`."""
-    told = models.JSONField(null=True)
+    report = models.JSONField(null=True)
     """What its host found, until the next head compares it with the rows."""
     redeclares = models.BooleanField(default=False)
     """Whether rows follow what it found, without anybody asking for each."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class TokenScopeChange:
     """Names of the tokens that lost a miner and were valid until then."""
 
-    kept: tuple[str, ...]
+    limited: tuple[str, ...]
     """They are for other miners still."""
     revoked: tuple[str, ...]
     """They were for this one alone."""
@@ -41,7 +41,7 @@ def miner_tokens_list(*, tenant: Tenant, actor_id: int) -> QuerySet[Token]:
 def tokens_remove_miner(*, tenant: Tenant, actor_id: int) -> TokenScopeChange:
     """Remove a miner from the tokens of a tenant; their open sockets are closed by their process."""
     now = clock.now()
-    kept: list[str] = []
+    limited: list[str] = []
     revoked: list[str] = []
     for token in miner_tokens_list(tenant=tenant, actor_id=actor_id).select_for_update(no_key=True):
         rest = [one for one in token.miners if one != actor_id]
@@ -52,6 +52,6 @@ def tokens_remove_miner(*, tenant: Tenant, actor_id: int) -> TokenScopeChange:
             token.revoked_at = now
         token.save(update_fields=["miners", "revoked_at"])
         if was_valid:
-            (kept if rest else revoked).append(token.name)
+            (limited if rest else revoked).append(token.name)
     access_change_publish()
-    return TokenScopeChange(tuple(kept), tuple(revoked))
+    return TokenScopeChange(tuple(limited), tuple(revoked))

@@ -130,19 +130,19 @@ def policy_change_apply(viewer: Principal, *, address: str, change: PolicyChange
     )
     fields = {"version": change.number, "editor": change.editor}
     try:
-        taken = _signer_call(
+        applied = _signer_call(
             viewer, address=address, method=POLICY_APPLY, question=sent, kind=PolicyApplied, seconds=READ_S
         )
     except SignerRefused as refusal:
         after: dict[str, Any] = {**fields, "refused": refusal.reason}
         audit_record(principal=viewer, action="policy.refused", target=address, after=after)
         raise
-    diff = policy_version_read(viewer, address=address, number=taken.number).diff
+    diff = policy_version_read(viewer, address=address, number=applied.number).diff
     audit_record(
         principal=viewer,
         action="policy.change",
         target=address,
         before={"version": before.number, "digest": before.digest},
-        after={"version": taken.number, "digest": taken.digest, "editor": change.editor, "diff": diff},
+        after={"version": applied.number, "digest": applied.digest, "editor": change.editor, "diff": diff},
     )
-    return taken
+    return applied

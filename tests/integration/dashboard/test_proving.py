@@ -114,7 +114,7 @@ def test_heat_map_reads_sums_and_no_proof(north: Miner, django_assert_max_num_qu
 
 
 def test_deadline_and_partition_show_sectors_and_preconditions(north: Miner) -> None:
-    north.deadlines.update(lacks={"signer": "no signer holds f3x"})
+    north.deadlines.update(unmet_preconditions={"signer": "no signer holds f3x"})
     bad_sector(north)
 
     text = page(reverse("proving-deadline", args=[north.address, 1]))
@@ -228,7 +228,7 @@ def test_rest_has_the_same(north: Miner, client: Any) -> None:
     kinds = [row["kind"] for row in client.get(f"{base}/checks", headers=headers).json()["results"]]
     assert kinds == ["DRY_RUN", "TEST"]
     [deadline] = client.get(f"{base}/deadlines", headers=headers).json()["results"]
-    assert (deadline["miss"], deadline["lacks"]) == (0.073, {})
+    assert (deadline["miss"], deadline["unmet_preconditions"]) == (0.073, {})
     assert client.get(f"{base}/fault-declarations", headers=headers).json() == {"results": []}
     assert AuditEntry.objects.filter(action__startswith="proving.").count() == 2
     other = people.bearer(people.token("write", of="bob"))

@@ -45,7 +45,7 @@ def test_a_damocles_worker_proves_a_window_and_one_that_dies_is_replaced(
     world.until(lambda: WindowPost.objects.get(pk=post.pk).state == "LANDED", epochs=PERIOD)
 
     post = landed(post)
-    assert post.attempts.get(state="TAKEN").host == NAME
+    assert post.attempts.get(state="USED").host == NAME
     assert dying.call("WdPoStFinishJob", given[0]["Id"], None, "too late") is None
     world.until(lambda: world.height > post.close_epoch + 2, epochs=PERIOD)
     assert active_on_chain(world, miner) == [sector.number]

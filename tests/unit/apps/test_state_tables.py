@@ -84,7 +84,7 @@ ROWS: Final[dict[str, tuple[type[TextChoices | StrEnum], Collection[str], Collec
     "Proofs of windows": (PostState, {PostState.PROVING}, ()),
     "Attempts at a proof": (
         AttemptState,
-        {AttemptState.RUNNING, AttemptState.KEPT},
+        {AttemptState.RUNNING, AttemptState.AVAILABLE},
         set(AttemptState) - set(OPEN_ATTEMPTS),
     ),
     "Recoveries": (

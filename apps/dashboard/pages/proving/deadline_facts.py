@@ -31,7 +31,8 @@ PRECONDITIONS: Final = {
 def precondition_facts(row: Deadline) -> list[Fact]:
     """List what the next proof needs, and what of it is not there."""
     return [
-        Fact(gettext(label), row.lacks.get(name, gettext("yes"))) for name, label in PRECONDITIONS.items()
+        Fact(gettext(label), row.unmet_preconditions.get(name, gettext("yes")))
+        for name, label in PRECONDITIONS.items()
     ]
 
 

@@ -59,8 +59,8 @@ def files_check_start(record: DamoclesRecord, *, stored: StoredFiles, now: datet
         per_second=0,
         store="" if store is None else store.uid,
     )
-    files_check_end(record.look, now=now)
-    record.look = Job.objects.create(
+    files_check_end(record.files_check, now=now)
+    record.files_check = Job.objects.create(
         kind=JobKind.SECTOR_CHECK,
         state=JobState.READY,
         miner=sector.miner,
@@ -70,7 +70,7 @@ def files_check_start(record: DamoclesRecord, *, stored: StoredFiles, now: datet
         lease_s=CHECK_LEASE_S,
         offered_to=[worker.pk for worker in provers],
     )
-    record.looked_at = None
+    record.files_checked_at = None
     record.save()
 
 
@@ -89,7 +89,7 @@ def files_check_read(record: DamoclesRecord, *, stored: StoredFiles, now: dateti
 
     One that nobody took in time is begun anew, as is the next one after files that were bad.
     """
-    check = record.look
+    check = record.files_check
     is_lapsed = check is not None and check.state == JobState.READY and (check.expires_at or now) <= now
     if check is None or check.state == JobState.FAILED or is_lapsed:
         files_check_start(record, stored=stored, now=now)
@@ -98,16 +98,16 @@ def files_check_read(record: DamoclesRecord, *, stored: StoredFiles, now: dateti
         return None
     reason = _bad(check, stored.sector)
     if reason:
-        record.look = None
+        record.files_check = None
     else:
-        record.looked_at = now
+        record.files_checked_at = now
     record.save()
     return reason
 
 
 def files_check_describe(record: DamoclesRecord, *, store: str) -> str:
     """Return who has seen the files, for a timeline."""
-    result = {} if record.look is None else record.look.result
+    result = {} if record.files_check is None else record.files_check.result
     return gettext("in store {store} by {worker}").format(
         store=store, worker=result.get("worker") or gettext("a prover")
     )
@@ -136,7 +136,7 @@ def files_wait(one: LockedSector) -> str:
     sector = one.sector
     if not sector.store:
         return gettext("it is not in a store yet: submit the location of its files first")
-    if one.record.looked_at is not None:
+    if one.record.files_checked_at is not None:
         return ""
     if sector.paused_at is not None:
         return sector.error

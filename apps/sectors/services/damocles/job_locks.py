@@ -244,7 +244,7 @@ class LockedJob:
 
     def end(self) -> None:
         """Note that its thread is done with the job, or has lost it."""
-        files_check_end(self.record.look, now=self.now)
+        files_check_end(self.record.files_check, now=self.now)
         self.record.finished_at = self.record.finished_at or self.now
         self.release()
 
@@ -272,7 +272,7 @@ def damocles_job_lock(
     with transaction.atomic():
         jobs = Job.objects.select_for_update(of=("self",)).select_related("miner", "worker")
         job = jobs.get(pk=newest)
-        record = DamoclesJob.objects.select_related("worker", "look").get(job=job)
+        record = DamoclesJob.objects.select_related("worker", "files_check").get(job=job)
         run = PipelineRun.objects.select_related("sector__miner__tenant").filter(job=job).first()
         record.named_at = now
         record.save(update_fields=["named_at"])

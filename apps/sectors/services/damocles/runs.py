@@ -131,7 +131,9 @@ def _update_take(one: LockedJob, name: SectorName, made: Updated) -> Submitted |
         return SubmitResult.REJECTED, "a different replica was already submitted for this sector"
     stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
     reason = (
-        "" if one.record.looked_at is not None else files_check_read(one.record, stored=stored, now=one.now)
+        ""
+        if one.record.files_checked_at is not None
+        else files_check_read(one.record, stored=stored, now=one.now)
     )
     if reason is None:
         return f"{name}: {missing_check_describe(made.store)}"

@@ -41,19 +41,19 @@ UNDER_ORDER: Final = (FindingState.CHECKING, FindingState.REMOVING)
 
 def scans_compare(*, now: datetime) -> None:
     """Compare what hosts found in stores with the rows."""
-    waiting = StoreScan.objects.filter(state=ScanState.RUNNING, told__isnull=False).order_by("pk")
+    waiting = StoreScan.objects.filter(state=ScanState.RUNNING, report__isnull=False).order_by("pk")
     keys = list(waiting.values_list("pk", flat=True))
-    for_each_isolated(keys, lambda key: _compare_told(key, now=now), event="scan_not_compared")
+    for_each_isolated(keys, lambda key: _report_compare(key, now=now), event="scan_not_compared")
 
 
 @transaction.atomic
-def _compare_told(key: int, *, now: datetime) -> None:
+def _report_compare(key: int, *, now: datetime) -> None:
     rows = StoreScan.objects.select_for_update(of=("self",)).select_related("store", "worker")
-    scan = rows.filter(pk=key, state=ScanState.RUNNING, told__isnull=False).first()
+    scan = rows.filter(pk=key, state=ScanState.RUNNING, report__isnull=False).first()
     if scan is None:
         return
-    reported: ScannedStore = document_decode(ScannedStore, scan.told)
-    StoreScan.objects.filter(pk=key).update(told=None)
+    reported: ScannedStore = document_decode(ScannedStore, scan.report)
+    StoreScan.objects.filter(pk=key).update(report=None)
     _compare(scan, reported, now=now)
 
 

@@ -41,7 +41,7 @@ def scan_begin(
     locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
     running = locked.scans.select_for_update(of=("self",)).filter(state=ScanState.RUNNING)
     same = running.select_related("worker", "store").first()
-    if same is not None and (same.told is not None or not worker_is_away(same.worker, now=now)):
+    if same is not None and (same.report is not None or not worker_is_away(same.worker, now=now)):
         return same
     host = reader_choose(locked, now=now)
     if same is not None:
@@ -72,7 +72,7 @@ def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
 def scans_end(worker: Worker, *, now: datetime) -> None:
     """End the scans of a host that is retired."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
-    for scan in rows.filter(told__isnull=True).select_related("store").order_by("pk"):
+    for scan in rows.filter(report__isnull=True).select_related("store").order_by("pk"):
         scan_fail(scan, error="its host was retired", now=now)
 
 
@@ -83,7 +83,7 @@ def scan_fail(scan: StoreScan, *, error: str, now: datetime) -> None:
 
 def _end(scan: StoreScan, event: str, *, now: datetime, error: str = "") -> None:
     """End a scan without a list, and drop its order."""
-    advance(scan, event, error=error, told=None, updated_at=now)
+    advance(scan, event, error=error, report=None, updated_at=now)
     orders = WorkerCommand.objects.filter(worker=scan.worker_id, op=Operation.SCAN_STORE, done_at=None)
     orders.filter(args__scan=str(scan.uuid)).delete()
     publish(Change("store", str(scan.store.uuid), scan.store.tenant_id))
@@ -114,7 +114,7 @@ def scans_note(
         if scan is None:
             continue
         if key in reported:
-            StoreScan.objects.filter(pk=scan.pk).update(told=document_encode(reported[key]), updated_at=now)
+            StoreScan.objects.filter(pk=scan.pk).update(report=document_encode(reported[key]), updated_at=now)
         else:
             scan_fail(scan, error=(errors.get(key, "") or NOTHING_REPORTED)[:1_000], now=now)
     orders.delete()

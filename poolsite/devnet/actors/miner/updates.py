@@ -60,12 +60,12 @@ def prove_replica_updates(call: Call) -> bytes:
             if not code
         ],
     )
-    told = [
+    changes = [
         (sector.number, sector.expiration, update.pieces)
         for update, sector, code in zip(updates, sectors, codes, strict=True)
         if not code
     ]
-    notification_gas = pieces_notify(call, told, must_succeed=params.require_notification_success)
+    notification_gas = pieces_notify(call, changes, must_succeed=params.require_notification_success)
     call.charge_to(replica_update_gas(len(updates)) + notification_gas)
     failures = tuple(FailCode(index, code) for index, code in enumerate(codes) if code)
     return to_cbor(BatchReturn(len(codes) - len(failures), failures))

@@ -223,7 +223,7 @@ def test_a_lost_copy_is_unsealed_by_a_host_of_the_sectors_store() -> None:
     factories.sector(miner, number=7, state="PROVING", active=True, store="disk-1", **sealed)
     piece = factories.piece(miner, state="ACTIVE", sector_number=7, offset=0, has_data=False)
 
-    assert "kept: False" in said("pieces", "unseal", piece.piece_cid)
+    assert "is_stored: False" in said("pieces", "unseal", piece.piece_cid)
     assert Job.objects.filter(kind="unseal").count() == 1
 
 

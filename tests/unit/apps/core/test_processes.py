@@ -31,14 +31,14 @@ def test_each_change_is_told_once(
     watch = ProcessWatch()
 
     written(tmp_path, follower=1, tasks=2)
-    assert watch.look() == ["follower", "tasks"]
-    assert watch.look() == []
+    assert watch.changes_publish() == ["follower", "tasks"]
+    assert watch.changes_publish() == []
     written(tmp_path, follower=1, tasks=3)
-    assert watch.look() == ["tasks"]
+    assert watch.changes_publish() == ["tasks"]
     heartbeat_send("signer")
-    assert watch.look() == []  # heartbeats come every few seconds, and are read as often
+    assert watch.changes_publish() == []  # heartbeats come every few seconds, and are read as often
     watch.heard_at -= HEARTBEAT_EVERY_S
-    assert watch.look() == ["signer"]
+    assert watch.changes_publish() == ["signer"]
 
     assert told[-1] == Change("process", "signer", OPERATOR)
 

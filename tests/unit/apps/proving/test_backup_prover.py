@@ -56,7 +56,7 @@ def test_what_hangs_on_one_host_is_proved_by_another() -> None:
     row = scene.lands()
     assert bytes(row.proof or b"") == b"of the other"
     assert state_of(scene.first) == JobState.FAILED
-    assert attempts(row) == [("FIRST", "CANCELLED"), ("BACKUP", "TAKEN")]
+    assert attempts(row) == [("FIRST", "CANCELLED"), ("BACKUP", "USED")]
     assert words(row) == [
         "no progress on ill since epoch 958 (0 of 2 sectors): offered to well",
         "using the proof from well",
@@ -108,7 +108,7 @@ def test_a_host_that_is_slow_and_tells_of_progress_is_waited_for() -> None:
 
     hands_in(scene.first)
 
-    assert attempts(scene.lands(965)) == [("FIRST", "TAKEN")]
+    assert attempts(scene.lands(965)) == [("FIRST", "USED")]
 
 
 def test_a_host_that_tells_the_same_again_and_again_does_not_move() -> None:

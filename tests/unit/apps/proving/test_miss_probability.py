@@ -108,7 +108,7 @@ def test_measured_are_taken_proofs_of_the_hosts_in_charge() -> None:
         job = Job.objects.create(
             kind=JobKind.WINDOW_POST, state="DONE", miner=of, stage="WINDOW_POST", lease_s=9, result=result
         )
-        ProofAttempt.objects.create(post=row, kind="FIRST", state="TAKEN", job=job, host=host)
+        ProofAttempt.objects.create(post=row, kind="FIRST", state="USED", job=job, host=host)
 
     found = proof_times_read(of.tenant_id, hosts={"p"})
 
@@ -191,9 +191,9 @@ def test_deadline_turns_amber_ahead_of_its_window_and_back() -> None:
     forecasts_measure(look(OneDeadline(), OPEN))
 
     row = Deadline.objects.get(miner=of)
-    assert (row.forecast, list(row.lacks)) == (Forecast.AT_RISK, ["signer"])
+    assert (row.forecast, list(row.unmet_preconditions)) == (Forecast.AT_RISK, ["signer"])
     assert "no signer holds" in row.reason
     SignerKey.objects.update(removed_at=None)
     forecasts_measure(look(OneDeadline(), OPEN))
     row.refresh_from_db()
-    assert (row.forecast, row.lacks) == (Forecast.LATER, {})
+    assert (row.forecast, row.unmet_preconditions) == (Forecast.LATER, {})

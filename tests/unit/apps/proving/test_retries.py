@@ -182,10 +182,10 @@ def test_skipped_sector_is_rechecked_before_the_proof_is_sent() -> None:
     assert "sector 2 can be read again: proving again with them" in words(row)
     assert attempts(row) == [
         ("FIRST", "FAILED"),
-        ("FIRST", "TAKEN"),
-        ("RECHECK", "TAKEN"),
+        ("FIRST", "USED"),
+        ("RECHECK", "USED"),
         ("FALLBACK", "CANCELLED"),
-        ("FIRST", "TAKEN"),
+        ("FIRST", "USED"),
     ]
 
 

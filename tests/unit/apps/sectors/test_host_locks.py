@@ -130,7 +130,7 @@ def test_a_retirement_locks_jobs_in_the_order_of_all_others() -> None:
 def test_a_scan_is_ordered_while_another_is_compared() -> None:
     worker = host("u1", "b1")
     store = factories.store(worker, "a")
-    scan = StoreScan.objects.create(store=store, worker=worker, told={"v": 1, "command": "c", "miners": []})
+    scan = StoreScan.objects.create(store=store, worker=worker, report={"v": 1, "command": "c", "miners": []})
 
     with transaction.atomic():  # as the comparison, whose findings and event refer to the store
         lock_now(StoreScan.objects.filter(pk=scan.pk))

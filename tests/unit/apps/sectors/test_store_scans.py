@@ -225,18 +225,18 @@ def test_a_scan_is_compared_by_a_head_and_not_by_the_heartbeat(
         store = scanned(worker)
 
     scan = store.scans.get()
-    assert (scan.state, scan.told is not None, store.findings.count()) == ("RUNNING", True, 0)
+    assert (scan.state, scan.report is not None, store.findings.count()) == ("RUNNING", True, 0)
     with monkeypatch.context() as killed:
         killed.setattr(scan_comparison, "event_write", None)
         with pytest.raises(TypeError):
-            scan_comparison._compare_told(scan.pk, now=NOON)
+            scan_comparison._report_compare(scan.pk, now=NOON)
     scan.refresh_from_db()
-    assert (scan.told is not None, store.findings.count()) == (True, 0), "nothing of it is lost"
+    assert (scan.report is not None, store.findings.count()) == (True, 0), "nothing of it is lost"
     assert scan_begin(store, now=NOON + timedelta(days=1), by=principal()) == scan, "its host has told all"
 
     scans_compare(now=NOON)
     scan.refresh_from_db()
-    assert (scan.state, scan.told) == ("DONE", None)
+    assert (scan.state, scan.report) == ("DONE", None)
     assert store.findings.exists()
 
 
@@ -256,7 +256,7 @@ def test_a_cancelled_scan_lists_nothing_whatever_its_host_tells(worker: Worker) 
     scans_compare(now=NOON)
 
     scan.refresh_from_db()
-    assert (scan.state, scan.told, worker.commands.count()) == ("CANCELLED", None, 0)
+    assert (scan.state, scan.report, worker.commands.count()) == ("CANCELLED", None, 0)
     assert findings() == before, "what the scan before found stays"
     with pytest.raises(StoreRefused, match="the scan has already ended"):
         scan_cancel(scan, now=NOON, by=principal())
@@ -266,9 +266,9 @@ def test_a_cancelled_scan_lists_nothing_whatever_its_host_tells(worker: Worker) 
 def test_a_scan_that_is_told_and_not_compared_yet_can_be_cancelled(worker: Worker) -> None:
     store = Store.objects.get(name="a")
     scan = scan_begin(store, now=NOON, by=principal())
-    StoreScan.objects.filter(pk=scan.pk).update(told={"command": "", "miners": []})
+    StoreScan.objects.filter(pk=scan.pk).update(report={"command": "", "miners": []})
     scan_cancel(scan, now=NOON, by=principal())
     scans_compare(now=NOON)
 
     scan.refresh_from_db()
-    assert (scan.state, scan.told, store.findings.count()) == ("CANCELLED", None, 0)
+    assert (scan.state, scan.report, store.findings.count()) == ("CANCELLED", None, 0)

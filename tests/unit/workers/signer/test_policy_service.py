@@ -126,7 +126,7 @@ def test_a_draft_tells_what_would_have_been_refused_and_changes_nothing(desk, si
     less = ask(desk, POLICY_DRAFT, LESS)
     wider = ask(desk, POLICY_DRAFT, PolicyEdit(op=PUT, rule=more))
 
-    assert (less.asked, less.refused, less.allowed) == (2, 1, 0)
+    assert (less.requests, less.refused, less.allowed) == (2, 1, 0)
     assert less.others[0].is_refusal
     assert less.others[0].before == "signed by 'small transfers'"
     assert (wider.refused, wider.allowed) == (0, 1)

@@ -130,7 +130,7 @@ def test_a_proof_that_went_back_is_submitted_again(line: Line, miner: Miner) -> 
     columns = {"state": "SEED_ASSIGNED", "seed": bytes(32), "seed_epoch": 990, "store": "store"}
     Sector.objects.filter(pk=sector.pk).update(**columns)
     Job.objects.update(state="READY", stage="C1")
-    DamoclesSector.objects.update(looked_at=clock.now())
+    DamoclesSector.objects.update(files_checked_at=clock.now())
     line.call("WaitSeed", named(sector), 5)
     proof = {"Proof": b64encode(b"proof").decode()}
     line.call("SubmitProof", named(sector), proof, False)
@@ -176,7 +176,7 @@ def test_a_proof_waits_for_its_files_and_is_compared(line: Line, miner: Miner) -
     assert line.call("StoreReserveSpace", named(sector), 4096, ["other"]) is None
     assert line.call("StoreReserveSpace", named(sector), 4096, ["store"])["Path"] == "/mnt/store"
     assert line.call("SubmitPersisted", named(sector), "store") is True
-    DamoclesSector.objects.update(looked_at=clock.now())  # test_damocles_files has it looked at
+    DamoclesSector.objects.update(files_checked_at=clock.now())  # test_damocles_files has it looked at
     Sector.objects.filter(pk=sector.pk).update(seed=bytes([1]) * 32, seed_epoch=991)
     assert "has changed" in line.call("SubmitProof", named(sector), proof, False)["Desc"]
     line.call("WaitSeed", named(sector), 5)

@@ -113,7 +113,8 @@ def test_one_byte_and_a_whole_sector_are_taken_with_their_commitment(client, min
     assert whole.json()["state"] == "READY"
     reader = people.bearer(people.token("read"))
     shown = client.get(f"/api/v1/pieces/{whole.json()['piece_cid']}", headers=reader).json()
-    assert (shown["sector"], shown["offset"], shown["active"], shown["kept"]) == (None, None, False, True)
+    assert (shown["sector"], shown["offset"]) == (None, None)
+    assert (shown["active"], shown["is_stored"]) == (False, True)
     assert len(kept(folder)) == 2
     assert [entry.action for entry in AuditEntry.objects.order_by("-pk")[:2]] == ["piece.add"] * 2
 

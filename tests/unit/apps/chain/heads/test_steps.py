@@ -58,8 +58,8 @@ def reported(_of: Miner) -> None:
 
 def scanned(_of: Miner) -> None:
     host = factories.worker()
-    told = {"v": 1, "command": "c", "miners": []}
-    StoreScan.objects.create(store=factories.store(host), worker=host, told=told)
+    report = {"v": 1, "command": "c", "miners": []}
+    StoreScan.objects.create(store=factories.store(host), worker=host, report=report)
 
 
 def redeclared(_of: Miner) -> None:

@@ -1,0 +1,13 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("sectors", "0015_store_disks")]
+
+    operations = [
+        migrations.RenameField("storescan", "told", "report"),
+        migrations.RenameField("damoclessector", "look", "files_check"),
+        migrations.RenameField("damoclessector", "looked_at", "files_checked_at"),
+        migrations.RenameField("damoclesjob", "look", "files_check"),
+        migrations.RenameField("damoclesjob", "looked_at", "files_checked_at"),
+    ]
