@@ -50,6 +50,8 @@ class SectorCounter:
         """Answer one call.  Raises DomainError."""
         if not principal.has_scope(""):
             raise NotAllowed("sector numbers require a token without scopes")
+        if not principal.may_call(method):
+            raise NotAllowed(f"missing permission to invoke '{method[:60]}': the token does not allow it")
         miner = miner_get(principal, self.miner)
         if method == "SectorCounter.Current":
             central = numbers_of(miner)

@@ -10,6 +10,8 @@ import pytest
 from django.test import Client
 
 from apps.core import clock
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.gateway.states import Purpose
 from apps.messages.errors import ReceiverNotGranted
 from apps.messages.services.push import message_push
 from apps.users.models import AuditEntry, Token
@@ -110,6 +112,47 @@ def test_a_token_changes_only_its_own_senders():
     for method, more in (("ForbiddenAddress", ()), ("SetSelectMsgNum", (1,)), ("RecoverFailedMsg", ())):
         assert "may not use the signer" in rpc(token, f"Message.{method}", other, *more)["error"]["message"]
     assert patch(token, f"/api/v1/senders/{mine}", {"quota": 1}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "limits", [{"signers": [factories.bls(1)]}, {"miners": [1000]}], ids=["key", "miner"]
+)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("Message.SetSharedParams", [{"ID": 1, "SelMsgNum": 7}]),
+        ("Message.SaveNode", [{"Name": "x", "URL": "/ip4/127.0.0.1/tcp/1", "Token": "", "Type": 2}]),
+        ("Message.ListNode", []),
+        ("Gateway.RegisterReverse", ["host", "http://127.0.0.1:1"]),
+        ("Filecoin.WalletExport", [factories.bls(2)]),
+        ("Filecoin.AuthNew", [["admin"]]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_limited_token_of_the_operator_changes_nothing_of_the_whole_pool(method, params, limits):
+    token = people.token("admin", of="pool", is_operator=True, limits=TokenLimits(**limits))
+
+    assert "limited to certain miners" in rpc(token, method, *params)["error"]["message"]
+
+
+def test_a_token_sees_the_connections_of_its_miners_and_signers_only():
+    keys = [factories.bls(1), factories.bls(2)]
+    seen: dict[str, Any] = {"tenant": people.tenant(), "created_at": clock.now(), "seen_at": clock.now()}
+    for number, key in enumerate(keys):
+        wallet = SignerConnection.objects.create(accounts=["alice"], **seen)
+        SignerKey.objects.create(
+            address=key, tenant=seen["tenant"], connection=wallet, verified_at=clock.now()
+        )
+        for purpose in Purpose:
+            ProverConnection.objects.create(actor_id=1000 + number, purpose=purpose, **seen)
+    token = limited(miners=[1000], signers=[keys[0]])
+
+    [wallets] = rpc(token, "Gateway.ListWalletInfo")["result"]
+    assert [one["Addrs"] for one in wallets["ConnectStates"]] == [[keys[0]]]
+    assert rpc(token, "Gateway.ListConnectedMiners")["result"] == ["f01000"]
+    assert "error" in rpc(token, "Gateway.ListMinerConnection", "f01001")
+    [market] = rpc(token, "Gateway.ListMarketConnectionsState")["result"]
+    assert market["Addr"] == "f01000"
 
 
 def test_a_token_for_miners_changes_no_sender():

@@ -114,6 +114,10 @@ class Dispatcher:
             raise perm_missing(method, row.perm)
         if row.operator_only and not self.principal.is_operator:
             raise perm_missing(method, "admin")
+        if row.operator_only and self.principal.is_partial:  # what concerns the whole pool
+            raise RpcError(
+                f"missing permission to invoke '{method}': the token is limited to certain miners or signers"
+            )
         if row.scope != ANY_SCOPE and not self.principal.has_scope(row.scope):
             scope = row.scope or "general"
             raise RpcError(f"missing permission to invoke '{method}': the token lacks the scope '{scope}'")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
+import random
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +46,8 @@ log = structlog.get_logger(__name__)
 
 REGISTER_S: Final = 60.0
 """Time to prove a key: a wallet's first use of each costs it a scrypt."""
+RETRY_S: Final = 10.0
+"""Time between two tries of keys that could not sign."""
 KEYS_MAX: Final = 1000
 """Keys that one connection may bring."""
 CHALLENGE: Final = os.urandom(32)
@@ -60,6 +64,8 @@ class WalletProvider(Provider):
         self.supported = list(supported)
         self.sign_bytes = sign_bytes
         self.addresses: set[str] = set()
+        self.refused: set[str] = set()
+        """Keys that could not sign when they were to prove themselves."""
         self.heartbeat_name = "signer" if principal.tenant_name == POOL else ""
 
     async def register(self) -> None:
@@ -80,12 +86,13 @@ class WalletProvider(Provider):
             await self.addresses_add(addresses if isinstance(addresses, list) else [])
             await self.event_send("InitConnect", {"ChannelId": self.id})
             log.info("signer_connected", channel=self.id, account=self.principal.tenant_name)
+            await self.refused_retry()
         except (NoAnswer, ProviderRefused, RedisError, DatabaseError) as error:
             log.warning("signer_not_registered", account=self.principal.tenant_name, reason=str(error))
             await self.end()
 
     async def addresses_add(self, addresses: Sequence[Json]) -> None:
-        """Verify keys; one that cannot sign is left out and the others serve.  Raises NoAnswer."""
+        """Verify keys; one that cannot sign is tried again later and the others serve.  Raises NoAnswer."""
         if len(addresses) + len(self.addresses) > KEYS_MAX:
             raise ProviderRefused(gettext("a connection may hold at most {most} keys").format(most=KEYS_MAX))
         proved = [address for text in addresses if (address := await self.proved(text)) is not None]
@@ -93,6 +100,20 @@ class WalletProvider(Provider):
         self.addresses |= set(proved)
         self.routes |= {wallet_route(address) for address in proved}
         await self.hub.add(self)
+
+    async def refused_retry(self) -> None:
+        """Verify again the keys that could not sign: a locked wallet does not say when it is unlocked.
+
+        One of them at a time is tried, so that a locked wallet gets one request each time; then all.
+        """
+        while True:
+            await asyncio.sleep(RETRY_S)
+            refused = sorted(self.refused)
+            if not refused:
+                continue
+            with contextlib.suppress(NoAnswer):  # it has not answered in time: tried again
+                if await self.proved(random.choice(refused)) is not None:  # noqa: S311
+                    await self.addresses_add(refused)
 
     async def handle(self, method: str, payload: Json, until: float) -> Json:
         """Answer as any provider does, and prove a key once more."""
@@ -120,20 +141,26 @@ class WalletProvider(Provider):
         return str(address)
 
     async def proved(self, text: Json) -> str | None:
-        """Return the address of a key that proved itself; None, with a line in the log, if it cannot sign."""
+        """Return the address of a key that proved itself, else None, with a line in the log at first."""
         try:
-            return await self.prove(text, time.time() + REGISTER_S)
+            address = await self.prove(text, time.time() + REGISTER_S)
         except (ProviderRefused, BadAddress, BadField, BadSignature) as error:
-            log.warning(
-                "signer_key_refused",
-                account=self.principal.tenant_name,
-                address=str(text)[:120],
-                reason=str(error),
-            )
+            name = str(text)[:120]
+            if name not in self.refused:
+                log.warning(
+                    "signer_key_refused",
+                    account=self.principal.tenant_name,
+                    address=name,
+                    reason=str(error),
+                )
+            self.refused.add(name)
             return None
+        self.refused.discard(address)
+        return address
 
     async def addresses_remove(self, addresses: Sequence[str]) -> None:
         """Route no more requests to these keys."""
+        self.refused -= set(addresses)
         removed = {address for address in addresses if address in self.addresses}
         self.addresses -= removed
         routes = {wallet_route(address) for address in removed}

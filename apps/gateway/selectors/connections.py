@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.utils.translation import gettext
 
 from apps.core import clock
@@ -44,12 +44,16 @@ def is_expected(route: str, *, now: datetime) -> bool:
 def signers_connected(viewer: Principal) -> QuerySet[SignerConnection]:
     """Return the wallets that are connected now, each with `signer_keys` that it holds."""
     keys = SignerKey.objects.filter(removed_at=None).order_by("pk")
+    if viewer.signers:
+        keys = keys.filter(address__in=viewer.signers)
     rows = (
         SignerConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
         .select_related("tenant")
         .prefetch_related(Prefetch("signer_keys", queryset=keys))
         .order_by("created_at")
     )
+    if viewer.signers:
+        rows = rows.filter(Exists(keys.filter(connection=OuterRef("pk"))))
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 
@@ -60,6 +64,8 @@ def provers_connected(viewer: Principal, purpose: str = Purpose.PROOF) -> QueryS
         .select_related("tenant")
         .order_by("created_at")
     )
+    if viewer.miners:
+        rows = rows.filter(actor_id__in=viewer.miners)
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 

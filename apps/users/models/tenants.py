@@ -6,16 +6,20 @@ Source: ipfs-force-community/sophon-auth storage/store.go for what its clients s
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
 from django.db import models
 from django.utils import timezone
+
+NAME_MAX: Final = 50
+"""Characters of a tenant's name."""
 
 
 class Tenant(models.Model):
     """An account of the pool: owns miners, signers, people, tokens and messages."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True)
-    name = models.CharField(max_length=50, unique=True)
+    name = models.CharField(max_length=NAME_MAX, unique=True)
     """The `name` claim of the tenant's tokens and the account that signers serve."""
     comment = models.CharField(max_length=255, blank=True)
     enabled = models.BooleanField(default=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import IntegrityError, transaction
 
 from apps.core import clock
@@ -16,26 +14,30 @@ from apps.users.models import (
     SignerGrant,
     Tenant,
 )
+from apps.users.models.tenants import NAME_MAX
 from apps.users.services.access import access_change_publish
 from apps.users.states import Role
 
 
 @transaction.atomic
 def tenant_create(*, name: str, comment: str = "", enabled: bool = True) -> Tenant:
-    """Create a tenant; a deleted one of this name comes back without grants.  Raises TenantNameTaken."""
+    """Create a tenant, also under the name of a deleted one.  Raises TenantNameTaken.
+
+    The deleted one keeps its tokens, people, messages and audit lines under another name: the new tenant may
+    be somebody else.
+    """
     old = Tenant.objects.select_for_update().filter(name=name).first()
     if old is not None and old.deleted_at is None:
         raise TenantNameTaken(name)
-    tenant = old if old is not None else Tenant(name=name)
-    if old is not None:  # a deleted tenant's name is reused: with a new id and time
-        tenant.uuid, tenant.created_at = uuid.uuid4(), clock.now()
-    tenant.comment, tenant.enabled, tenant.deleted_at = comment, enabled, None
     try:
         with transaction.atomic():
-            tenant.save()
+            if old is not None:
+                mark = f"~{old.uuid.hex[:8]}"
+                old.name = name[: NAME_MAX - len(mark)] + mark
+                old.save(update_fields=["name", "updated_at"])
+            return Tenant.objects.create(name=name, comment=comment, enabled=enabled)
     except IntegrityError:  # another process created it between our read and our write
         raise TenantNameTaken(name) from None
-    return tenant
 
 
 @transaction.atomic

@@ -103,21 +103,44 @@ def bytes_sign(
         )
     except DomainError as error:
         answer = error
-    SignRecord.objects.create(
-        at=clock.now(),
-        tenant_id=tenant_id,
+    bytes_record(
         address=signer_address,
-        what=gettext("{meta_type}: {count} bytes").format(meta_type=meta_type or "bytes", count=len(to_sign))[
-            :200
-        ],
+        meta_type=meta_type,
+        count=len(to_sign),
+        tenant_id=tenant_id,
         asked_by=asked_by,
         ms=int((time.monotonic() - start) * 1000),
-        error=answer.reason[:500] if isinstance(answer, DomainError) else "",
+        error=answer.reason if isinstance(answer, DomainError) else "",
         rule=_rule_of(answer),
     )
     if isinstance(answer, DomainError):
         raise answer
     return answer
+
+
+def bytes_record(
+    *,
+    address: str,
+    meta_type: str,
+    count: int,
+    tenant_id: int | None,
+    asked_by: str,
+    ms: int,
+    error: str = "",
+    rule: str = "",
+) -> None:
+    """Record a signature of so many bytes, or why there is none."""
+    what = gettext("{meta_type}: {count} bytes").format(meta_type=meta_type or "bytes", count=count)
+    SignRecord.objects.create(
+        at=clock.now(),
+        tenant_id=tenant_id,
+        address=address,
+        what=what[:200],
+        asked_by=asked_by,
+        ms=ms,
+        error=error[:500],
+        rule=rule,
+    )
 
 
 def _signed_check(

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
+from apps.gateway.providers import wallet
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,
@@ -21,10 +22,11 @@ from apps.gateway.services.connection_test import (
 from apps.gateway.services.connections import keys_add
 from apps.gateway.services.signatures import RuledSignature, wallet_has
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
-from apps.users.services.grants import account_approve, signer_grant_revoke
+from apps.users.services.grants import account_approve, signer_grant, signer_grant_revoke
 from apps.users.services.tenants import tenant_update
 from apps.users.services.token_scope import tokens_remove_miner
 from apps.users.services.tokens import TokenLimits, token_revoke
+from apps.wallets.models import SignRecord
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import message_to_cbor
@@ -201,6 +203,51 @@ async def test_an_account_that_agreed_is_served(web, signer, token):
     await in_thread(agree)()
     async with connected(signer, web, token, supported=["bob"]):
         assert await sign(message(), accounts=["bob"])
+
+
+async def test_an_account_signs_by_the_gateway_with_the_keys_that_it_was_granted(web, signer, token):
+    def prepare() -> str:
+        bob = people.tenant("bob")
+        account_approve(signer_tenant=Tenant.objects.get(name="alice"), account=bob)
+        signer_grant(tenant=bob, address=BLS, is_by_hand=True)
+        return people.token("admin", of="bob")
+
+    by = people.bearer(await in_thread(prepare)())
+    answers: dict[str, list[Any]] = {}
+    async with connected(signer, web, token, supported=["bob"]), httpx.AsyncClient(headers=by) as client:
+        for key in (BLS, SECP):
+            one = message(key)
+            meta = {"Type": "message", "Extra": people.base64_text(message_to_cbor(one))}
+            for method, params in (
+                ("WalletSign", [key, ["bob"], people.base64_text(one.cid.data), meta]),
+                ("WalletHas", [key, ["bob"]]),
+            ):
+                body = {"jsonrpc": "2.0", "id": 1, "method": f"Gateway.{method}", "params": params}
+                url = web.url.replace("/rpc/v1", "/rpc/v2")
+                answers.setdefault(key, []).append((await client.post(url, json=body, timeout=60)).json())
+
+    signed, has = answers[BLS]
+    assert signed["result"]["Data"]
+    assert has["result"] is True
+    refused, has = answers[SECP]
+    assert refused["error"]["message"] == "send request must have channel"
+    assert has["result"] is False
+    record = await in_thread(SignRecord.objects.get)()
+    assert (record.address, record.error, record.asked_by) == (BLS, "", "gateway interface")
+
+
+async def test_a_wallet_locked_when_it_dialled_serves_once_unlocked(web, signer, token, monkeypatch):
+    monkeypatch.setattr(wallet, "RETRY_S", 0.1)
+    signer.store.lock()
+    async with connected(signer, web, token):
+        assert not await in_thread(wallet_has)(SECP, accounts=["alice"])
+
+        signer.store.unlock("password")
+
+        async with asyncio.timeout(PATIENCE_S):
+            while not all([await in_thread(wallet_has)(key, accounts=["alice"]) for key in (SECP, BLS)]):
+                await asyncio.sleep(0.05)
+        assert await sign(message())
 
 
 async def test_an_account_that_agrees_no_longer_is_not_served_any_more(web, signer, token):

@@ -19,6 +19,7 @@ from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.services.roles.assignments import host_roles_renew
+from apps.users.services.tokens import TokenLimits
 from tests import factories, people
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def test_allocator_answers_under_a_token_while_it_holds_the_role(monkeypatch: py
         assert ask("SectorCounter.Next", by=people.token("sign", scopes=["prover"])).startswith(
             "sector numbers require a token without scopes"
         )
+        proofs = people.token("sign", limits=TokenLimits(methods=["Gateway.*"]))
+        assert ask("SectorCounter.Next", by=proofs).endswith("the token does not allow it")
         assert ask("nothing").startswith("method nothing")
         counter.token = lambda: 7
         assert ask("SectorCounter.Next") == "h holds allocator under token 1; 7 is from an earlier lease"

@@ -6,16 +6,21 @@ from typing import Any
 
 import pytest
 
+from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.gateway.services.connections import accounts_claim
 from apps.miners.services.ownership import tenant_miner_grant
+from apps.users.errors import TokenRefused
 from apps.users.models import AuditEntry, RateLimit
 from apps.users.principals import SYSTEM
 from apps.users.selectors.grants import signers_of_tenant
 from apps.users.selectors.tenants import rate_limits_of, tenant_find, tenants_listed
 from apps.users.services import rate_limits, tenant_grants
 from apps.users.services import tenant_management as management
+from apps.users.services.grants import account_approve
+from apps.users.services.tenants import tenant_delete
 from tests import factories
-from tests.people import principal, tenant
+from tests.people import principal, principal_by_token, tenant, token
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +77,24 @@ def test_bad_name_or_comment_is_named(name: str, comment: str, field: str) -> No
         management.tenant_add(principal=SYSTEM, name=name, comment=comment)
 
     assert refusal.value.field == field
+
+
+def test_the_name_of_a_deleted_tenant_is_used_again_without_what_was_its() -> None:
+    old, bob = tenant("alice"), tenant("bob")
+    used = token("admin", of="alice")
+    account_approve(signer_tenant=old, account=bob)
+    tenant_delete(tenant=old)
+
+    row = management.tenant_add(principal=SYSTEM, name="alice", comment="another customer")
+
+    with pytest.raises(TokenRefused):
+        principal_by_token(used, now=clock.now())
+    assert row.pk != old.pk
+    assert accounts_claim(principal=principal("alice"), names=["bob"]) == []
+    old.refresh_from_db()
+    assert (old.name, old.deleted_at is None) == (f"alice~{old.uuid.hex[:8]}", False)
+    tenant_delete(tenant=row)
+    assert management.tenant_add(principal=SYSTEM, name="alice").pk not in (old.pk, row.pk)
 
 
 def test_tenant_that_is_not_visible_is_not_found() -> None:

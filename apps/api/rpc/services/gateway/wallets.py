@@ -6,19 +6,23 @@ Source: filecoin-project/venus venus-shared/api/gateway/v1, v2; sophon-gateway w
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.gateway.channels import listen, providers_of, quota_check, require
-from apps.core.errors import NotAllowed
+from apps.core.errors import DomainError, NotAllowed
+from apps.gateway.errors import NoProvider
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.hedging import is_repeatable
 from apps.gateway.hub.requests import Deadline, HubRequest
-from apps.gateway.hub.routes import wallet_route
+from apps.gateway.hub.routes import NOT_CONNECTED, wallet_route
 from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.providers.wallet import WalletProvider
 from apps.gateway.services.signatures import wallet_has
 from apps.users.selectors.approvals import accounts_missing
+from apps.users.selectors.grants import signer_granted
 from apps.wallets.limits import bytes_check
+from apps.wallets.services.sign import bytes_record
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import TEXT, blob, list_of, text
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from poolsite.filecoin.address import Address
 
+REQUESTED_BY: Final = "gateway interface"
 SIGN_S: Final = 30.0
 """Time for a signature."""
 SIGN_BYTES_LEN: Final = 32
@@ -102,10 +107,18 @@ def accounts_allowed(call: Call, accounts: Iterable[str]) -> list[str]:
     return names
 
 
+async def is_granted(call: Call, signer: Address) -> bool:
+    """Return whether the caller's tenant may use a key: a signer serves an account with some keys alone."""
+    if call.principal.is_operator:
+        return True
+    tenant_id = call.principal.own_id
+    return bool(await hub_database(signer_granted, tenant_id=tenant_id, address=signer))
+
+
 async def has_wallet(call: Call, signer: Address, accounts: list[str]) -> bool:
     """Return whether somebody can sign with this key for one of the accounts."""
     names = accounts_allowed(call, accounts)
-    if not call.principal.may_sign_with(str(signer)):
+    if not call.principal.may_sign_with(str(signer)) or not await is_granted(call, signer):
         return False
     return bool(await hub_database(wallet_has, str(signer), accounts=names))
 
@@ -122,6 +135,8 @@ async def sign(
     names = accounts_allowed(call, accounts)
     extra, meta_type = require(meta, "Extra", blob), require(meta, "Type", text)
     bytes_check(call.principal, address=str(signer), to_sign=to_sign, meta_type=meta_type, extra=extra)
+    if not await is_granted(call, signer):
+        raise NoProvider(NOT_CONNECTED)
     payload = {
         "Signer": str(signer),
         "ToSign": base64.b64encode(to_sign).decode(),
@@ -137,7 +152,24 @@ async def sign(
         payload,
         is_repeatable=is_repeatable("WalletSign", str(signer)),
     )
-    return await hub_node().request(request, deadline=Deadline(SIGN_S))
+    start, error = time.monotonic(), ""
+    try:
+        answer = await hub_node().request(request, deadline=Deadline(SIGN_S))
+    except DomainError as refusal:
+        error = refusal.reason
+        raise
+    finally:
+        await hub_database(
+            bytes_record,
+            address=str(signer),
+            meta_type=meta_type,
+            count=len(to_sign),
+            tenant_id=call.principal.tenant_id,
+            asked_by=REQUESTED_BY,
+            ms=int((time.monotonic() - start) * 1000),
+            error=error,
+        )
+    return answer
 
 
 async def sign_v1(call: Call, account: str, signer: Address, to_sign: bytes, meta: dict[str, Json]) -> Json:

@@ -42,9 +42,11 @@ def rows_json(rows: Iterable[Message]) -> list[dict[str, Any]]:
 
 
 def operator_check(call: Call, method: str) -> None:
-    """Refuse settings of the whole pool to tenants, whatever their token allows within the tenant."""
+    """Refuse settings of the whole pool to tenants and limited tokens, whatever else they allow."""
     if not call.principal.is_operator:
         raise NotAllowed(f"missing permission to invoke '{method}'  (need 'admin')")
+    if call.principal.is_partial:
+        raise NotAllowed("this token is limited to certain miners or signers")
 
 
 def signer_check(call: Call, address: Address) -> str:
