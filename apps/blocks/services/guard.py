@@ -19,11 +19,12 @@ from django.utils.translation import gettext
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block
 from apps.chain.selectors.network import genesis_current
+from apps.miners.models import Miner
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from apps.blocks.models import Round
@@ -63,8 +64,15 @@ def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exceptio
         "actor_id", "height", "cid"
     )
     own = {(row.actor_id, row.height): row for row in below}
+    # A move out may have been set since the round began: then another program makes the epoch's block.
+    working = {
+        row.pk: row.works_at
+        for row in Miner.objects.filter(pk__in=[one.round.miner_id for one in reservations])
+    }
     results: list[Block | Exception] = [
-        _grinding(one, own.get((one.block.header.miner.actor_id, one.base_height))) or _row(one, genesis)
+        _moved(one, working)
+        or _grinding(one, own.get((one.block.header.miner.actor_id, one.base_height)))
+        or _row(one, genesis)
         for one in reservations
     ]
     new = [row for row in results if isinstance(row, Block)]
@@ -76,6 +84,19 @@ def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exceptio
         (reserved.get((row.actor_id, row.height)) or _offset(row)) if isinstance(row, Block) else row
         for row in results
     ]
+
+
+def _moved(reservation: Reservation, working: Mapping[int, Callable[[int], bool]]) -> SlashGuard | None:
+    """Return the fault of a block of an epoch in which another program makes the miner's blocks."""
+    height = reservation.block.header.height
+    works_at = working.get(reservation.round.miner_id)
+    if works_at is not None and works_at(height):
+        return None
+    return SlashGuard(
+        gettext("double-fork fault: another program makes the miner's block of epoch {height}").format(
+            height=height
+        )
+    )
 
 
 def _grinding(reservation: Reservation, own: Block | None) -> SlashGuard | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
@@ -15,7 +15,7 @@ from apps.messages.services.push import message_push
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
-from apps.miners.services.creation_plan import WORKER_FUND, MinerSpec, creation_plan
+from apps.miners.services.creation_plan import WORKER_FUND, MinerSpec, creation_plan, may_create
 from apps.miners.services.miner_values import address_read, name_read
 from apps.miners.states import MinerState
 from apps.users.services.audit import audit_record
@@ -42,11 +42,13 @@ def miner_create(
     """Push CreateMiner with the deposit that the chain asks; the miner is there once it has landed.
 
     The chain refuses a worker whose address it does not know (exit code 16): such a one is sent some FIL by
-    a message before, if the spec says so.
+    a message before, if the spec says so.  The same key again gives the same miner.
     Raises NotAllowed, BadValue, NodeRefused, NodeUnavailable, and what `message_push` raises.
     """
     message_id = f"create-miner:{tenant.uuid}:{spec.key}"
-    is_again = Miner.objects.filter(create_message_id=message_id).exists()
+    earlier = Miner.objects.filter(create_message_id=message_id).first()
+    if earlier is not None and may_create(principal, tenant=tenant) and _is_made_by(earlier, spec):
+        return earlier  # the chain wants another deposit each epoch: that would be another message
     plan = creation_plan(spec, principal=principal, tenant=tenant, client=client, network=network)
     if plan.worker_fund and not spec.fund_worker:
         fund = fil_format(plan.worker_fund)
@@ -63,16 +65,16 @@ def miner_create(
             value=WORKER_FUND,
             method=METHOD_SEND,
         )
-    miner = create_miner_push(
-        tenant=tenant,
-        name=name_read(spec.name),
-        owner=plan.owner,
-        worker=plan.worker,
-        seal_proof=plan.proof,
-        deposit=plan.deposit,
-        message_id=message_id,
-    )
-    if not is_again:
+    with transaction.atomic():
+        miner = create_miner_push(
+            tenant=tenant,
+            name=name_read(spec.name),
+            owner=plan.owner,
+            worker=plan.worker,
+            seal_proof=plan.proof,
+            deposit=plan.deposit,
+            message_id=message_id,
+        )
         after = {
             "tenant": tenant.name,
             "owner": plan.owner,
@@ -84,6 +86,12 @@ def miner_create(
     return miner
 
 
+def _is_made_by(miner: Miner, spec: MinerSpec) -> bool:
+    """Return whether a miner under a spec's key is what the spec asks for."""
+    return (miner.name, miner.sector_size) == (name_read(spec.name), spec.sector_size)
+
+
+@transaction.atomic
 def create_miner_push(
     *,
     tenant: Tenant,
@@ -97,8 +105,8 @@ def create_miner_push(
 ) -> Miner:
     """Push CreateMiner under `message_id` and give the miner's row; the same id gives the same row again.
 
-    `deposit` (attoFIL) must cover StateMinerCreationDeposit.  Safe to repeat after a crash at any line:
-    the row comes first, the push is idempotent.  Raises MinerTaken, and what `message_push` raises.
+    `deposit` (attoFIL) must cover StateMinerCreationDeposit.  Row and message are written together: there is
+    no miner that is being created without a message.  Raises MinerTaken, and what `message_push` raises.
     """
     facts = {
         "tenant": tenant,
@@ -110,10 +118,7 @@ def create_miner_push(
         "post_proof": int(seal_proof.window_post_proof),
         "sector_size": int(seal_proof.sector_size),
     }
-    try:
-        miner, _ = Miner.objects.get_or_create(create_message_id=message_id, defaults=facts)
-    except IntegrityError:
-        miner = Miner.objects.get(create_message_id=message_id)
+    miner, _ = Miner.objects.get_or_create(create_message_id=message_id, defaults=facts)
     if miner.tenant_id != tenant.pk:
         raise MinerTaken(
             gettext("message id {message_id} belongs to another tenant's miner").format(

@@ -33,6 +33,8 @@ def may_remove(principal: Principal, *, miner: Miner) -> bool:
         and miner.create_message_id is None
         and not miner.sectors.exists()
         and not miner.pieces.exists()
+        and not miner.pledges.exists()
+        and not miner.batches.exists()
     )
 
 
@@ -62,6 +64,8 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
     if miner.actor_id is not None:
         miner_grant_revoke(actor_id=miner.actor_id)
     miner.jobs.all().delete()
+    if (numbers := getattr(miner, "numbers", None)) is not None:
+        numbers.delete()  # imported again, its counter begins as given away
     miner.delete()
     audit_record(
         principal=principal, action="miner.remove", target=target, before={"tenant": miner.tenant.name}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.blocks.models import Block
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
@@ -22,12 +23,17 @@ from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.errors import MoveRefused
 from apps.moves.selectors import is_pending
 from apps.proving.models import WindowPost
+from apps.sectors.services.numbers import counter_load
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.users.principals import Principal
+
+BLOCK_DISTANCE: Final = 3
+"""Epochs from the head to the first that another program may have: the block of the next one, and of one
+after an epoch without blocks, may be signed here while the height is set."""
 
 
 def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
@@ -58,16 +64,18 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
                 gettext("no connected signer holds the key of {worker}").format(worker=row.worker),
                 field="height",
             )
+        counter_load(row)  # given away, until somebody enters which numbers the other program assigned
         return _set(row, by=by, action="miner.move-in", works_from=height, works_until=None)
 
 
 def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Set the height from which another program proves a miner's windows and makes its blocks.
 
-    Refused where a proof of such a window has started here.  The same height again changes nothing.
+    Refused where a proof of such a window has started here, or a block of such an epoch.  The same height
+    again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
-    head = _height_check(height, by=by)
+    head = _height_check(height, by=by, distance=BLOCK_DISTANCE)
     with transaction.atomic():
         row = _locked(miner)
         if row.works_until == height:
@@ -95,6 +103,15 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
                     "the proof of deadline {deadline}, which opens at {opens}, has already started: "
                     "choose a later height"
                 ).format(deadline=started.deadline_index, opens=whole(started.open_epoch)),
+                field="height",
+            )
+        blocks = Block.objects.filter(actor_id=row.actor_id or 0, height__gte=height)
+        block = blocks.order_by("-height").first()
+        if block is not None:
+            raise MoveRefused(
+                gettext(
+                    "the block of epoch {height} may already be signed here: choose a later height"
+                ).format(height=whole(block.height)),
                 field="height",
             )
         return _set(row, by=by, action="miner.move-out", works_from=row.works_from, works_until=height)
@@ -141,13 +158,13 @@ def _head(by: Principal) -> int:
     return head.height
 
 
-def _height_check(height: int, *, by: Principal) -> int:
-    """Return the head's height; a height must come after it, and within a proving period."""
+def _height_check(height: int, *, by: Principal, distance: int = 1) -> int:
+    """Return the head's height; a height must be so many epochs after it, and within a proving period."""
     head, period = _head(by), network_current().proving_period
-    if not head < height <= head + period:
+    if not head + distance <= height <= head + period:
         raise BadValue(
             gettext("must be from {first} to {last}: after the head and within one proving period").format(
-                first=whole(head + 1), last=whole(head + period)
+                first=whole(head + distance), last=whole(head + period)
             ),
             field="height",
         )

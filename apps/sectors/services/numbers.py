@@ -7,7 +7,7 @@ have used it without telling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -37,9 +37,11 @@ RESTORE_SKIP: Final = 10_000
 the chain does not know those numbers yet."""
 
 
-def counter_defaults_make(miner: Miner) -> dict[str, Any]:
-    """Return how a miner's counter begins: given away, where another program had the miner at its import."""
-    return {"exported_at": miner.created_at} if miner.is_held else {}
+def counter_load(miner: Miner) -> SectorNumbers:
+    """Return a miner's counter; a new one is given away, where another program has had the miner till now."""
+    defaults = {"exported_at": miner.created_at} if miner.is_held else {}
+    row, _ = SectorNumbers.objects.get_or_create(miner=miner, defaults=defaults)
+    return row
 
 
 def numbers_lock(miner: Miner) -> SectorNumbers:
@@ -47,7 +49,7 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
 
     Raises NumbersElsewhere while another program gives the numbers out.
     """
-    SectorNumbers.objects.get_or_create(miner=miner, defaults=counter_defaults_make(miner))
+    counter_load(miner)
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     if row.exported_at is not None:
         when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"

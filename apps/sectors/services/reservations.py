@@ -27,7 +27,7 @@ from apps.sectors.services.numbers import (
     NUMBER_MAX,
     RESTORE_SKIP,
     barred_numbers_collect,
-    counter_defaults_make,
+    counter_load,
     numbers_allocate,
     numbers_lock,
 )
@@ -236,7 +236,7 @@ def sectorid_import(miner: Miner, *, number: int, principal: Principal) -> int:
     _require_allowed(principal)
     if not 0 <= number < NUMBER_MAX:
         raise BadValue(gettext("must be a sector number"), field="sectorid")
-    SectorNumbers.objects.get_or_create(miner=miner, defaults=counter_defaults_make(miner))
+    counter_load(miner)
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     row.next_number, row.exported_at = max(row.next_number, number + 1), None
     row.save(update_fields=["next_number", "exported_at"])
@@ -252,6 +252,10 @@ def numbers_format(field: BitField) -> str:
     return ",".join(parts) + (",…" if len(field.ranges) > 20 else "")
 
 
+NUMBER_DIGITS_MAX: Final = 19
+"""Decimal digits of the largest sector number."""
+
+
 def numbers_parse(text: str) -> BitField:
     """Read numbers as lotus-miner does: 5-9,12.  Raises BadValue."""
     spans = []
@@ -259,10 +263,12 @@ def numbers_parse(text: str) -> BitField:
         first, mark, last = part.partition("-")
         if not (first.isascii() and first.isdigit() and (not mark or (last.isascii() and last.isdigit()))):
             raise BadValue(gettext("enter numbers such as 100-199,205"), field="numbers")
-        start, end = int(first), int(last or first) + 1
+        is_short = max(len(first), len(last)) <= NUMBER_DIGITS_MAX
+        start, end = (int(first), int(last or first) + 1) if is_short else (0, 0)
         if not start < end <= NUMBER_MAX:
             raise BadValue(
-                gettext("{part} is not a valid range of sector numbers").format(part=part), field="numbers"
+                gettext("{part} is not a valid range of sector numbers").format(part=part[:40]),
+                field="numbers",
             )
         spans.append(BitField(((start, end),)))
     return bitfield_union(spans)

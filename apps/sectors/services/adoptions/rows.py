@@ -24,7 +24,7 @@ from apps.sectors.selectors.numbers import numbers_known
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.adoptions.chain_places import Claims, Places
 from apps.sectors.services.adoptions.files import files_follow
-from apps.sectors.services.numbers import counter_defaults_make
+from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.readback.imports import proven_create
 from apps.sectors.services.readback.proven_compare import READ_MAX
 from apps.sectors.services.sealing.placements import pieces_recover
@@ -95,7 +95,7 @@ def _portion_write(
         if current.state != AdoptionState.ROWS:
             row.refresh_from_db(fields=["state"])
             return False
-        SectorNumbers.objects.get_or_create(miner=miner, defaults=counter_defaults_make(miner))
+        counter_load(miner)
         SectorNumbers.objects.select_for_update().get(miner=miner)
         known = numbers_known(miner, list(found))
         new = {number: onchain for number, onchain in found.items() if number not in known}

@@ -22,7 +22,7 @@ from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, SectorNumbers
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT
-from apps.sectors.services.numbers import counter_defaults_make
+from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.readback.batches import batches_import, batches_settle
 from apps.sectors.services.readback.chain_sectors import chain_import
 from apps.sectors.services.readback.changes import changes_import
@@ -120,7 +120,7 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
         has_uids=job.has_uids,
     )
     ActiveSectors.objects.filter(miner=miner).update(compared_height=None)
-    row, _ = SectorNumbers.objects.get_or_create(miner=miner, defaults=counter_defaults_make(miner))
+    row = counter_load(miner)
     seen_numbers = bitfield_to_json(bitfield_from_json(row.on_hosts or [0]) | on_hosts)
     SectorNumbers.objects.filter(pk=row.pk).update(on_hosts=seen_numbers, read_back_at=work.now)
     Recovery.objects.filter(pk=1).update(sectors_recovered=F("sectors_recovered") + job.count)

@@ -14,6 +14,7 @@ from apps.blocks.models import Block, Round
 from apps.blocks.services.guard import Reservation, blocks_reserve, signed_blocks_store
 from apps.blocks.services.rounds import wins_record
 from apps.core import clock
+from apps.miners.models import Miner
 from poolsite.devnet.node import Devnet
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import BlockMsg
@@ -73,6 +74,18 @@ def test_each_winner_of_many_gets_its_own_height(header: BlockHeader) -> None:
     again = blocks_reserve([asked(header, one) for one in rounds])
     assert {row.pk for row in again if isinstance(row, Block)} == {row.pk for row in Block.objects.all()}
     assert Block.objects.count() == MINERS
+
+
+def test_no_block_of_an_epoch_that_another_program_has_by_now(header: BlockHeader) -> None:
+    rounds = won(50, count=2)
+    Miner.objects.filter(pk=rounds[0].miner_id).update(works_until=50)
+    Miner.objects.filter(pk=rounds[1].miner_id).update(works_until=51)
+
+    moved, stays = blocks_reserve([asked(header, one) for one in rounds])
+
+    assert isinstance(moved, SlashGuard)
+    assert "another program makes the miner's block of epoch 50" in moved.reason
+    assert isinstance(stays, Block)
 
 
 def test_a_fault_of_one_winner_is_its_own_alone(header: BlockHeader) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.blocks.models import Block
+from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.miners.models import Miner
 from apps.moves.errors import MoveRefused
@@ -61,11 +63,27 @@ def test_a_height_that_is_past_or_far_is_refused(change: Callable[..., Miner], h
     signed_for(miner)
     before = heights()
 
-    with pytest.raises(BadValue, match="must be from 1\u202f001 to 1\u202f060") as refused:
+    first = "1\u202f001" if change is miner_move_in else "1\u202f003"
+    with pytest.raises(BadValue, match=f"must be from {first} to 1\u202f060") as refused:
         change(miner, height=height, by=SYSTEM)
 
     assert refused.value.field == "height"
     assert heights() == before
+
+
+def test_no_miner_moves_out_over_a_block_that_may_be_signed() -> None:
+    miner = moving(works_until=None)
+    block = Block.objects.create(
+        actor_id=1000, height=1010, parents=b"p", unsigned=b"", reserved_at=clock.now()
+    )
+
+    for height in (1005, 1010):
+        with pytest.raises(MoveRefused, match="the block of epoch 1\u202f010 may already be signed here"):
+            miner_move_out(miner, height=height, by=SYSTEM)
+
+    assert heights() == (None, None)
+    miner_move_out(miner, height=block.height + 1, by=SYSTEM)
+    assert heights() == (None, 1011)
 
 
 def test_nothing_moves_in_without_its_key() -> None:

@@ -13,6 +13,8 @@ from apps.blocks.services.mining import mining_set
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.miners.models import Miner
+from apps.moves.services.heights import miner_move_in
+from apps.moves.steps import Direction
 from apps.proving.due import POSTS, REFRESH
 from apps.proving.models import Deadline, Recovery, WindowPost
 from apps.proving.services.fault_declarations import declarations_begin
@@ -30,7 +32,7 @@ from apps.users.services.grants import miner_grant
 from poolsite.filecoin.deadlines import current_deadline
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
-from tests.unit.apps.moves.moving import HEIGHT, moving
+from tests.unit.apps.moves.moving import HEIGHT, chain_served, moving, signed_for, steps
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import faulty, look
 
@@ -191,6 +193,20 @@ def test_blocks_are_not_started_before_the_height() -> None:
     assert mining_set(miner, is_on=True, principal=SYSTEM)
     miner.works_until = 0
     assert mining_set(miner, is_on=False, principal=SYSTEM), "it can be stopped at any time"
+
+
+def test_numbers_stay_with_the_other_program_once_a_height_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain_served(monkeypatch)
+    miner = moving()
+    signed_for(miner)
+
+    miner_move_in(miner, height=1010, by=SYSTEM)
+
+    miner = Miner.objects.select_related("tenant").get(pk=miner.pk)
+    assert not miner.is_held
+    with pytest.raises(NumbersElsewhere):
+        numbers_allocate(miner, count=1, allocated=[])
+    assert steps(miner, Direction.IN)["numbers"].state == "to_do"
 
 
 def test_numbers_of_a_held_miner_come_once_they_are_taken_over() -> None:

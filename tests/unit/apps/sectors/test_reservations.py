@@ -49,6 +49,14 @@ def reserve(miner: Miner, name: str = "sealer-1", **data: Any) -> list[int]:
     return list(bitfield_of_runs(row.runs))
 
 
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, f"1-{'9' * 5000}", str(2**63)], ids=["digits", "range", "large"]
+)
+def test_numbers_beyond_the_largest_are_refused(text: str) -> None:
+    with pytest.raises(BadValue, match="not a valid range"):
+        numbers_parse(text)
+
+
 def test_leases_reservations_and_pledges_never_share_a_number() -> None:
     miner = factories.miner()
 

@@ -1,0 +1,78 @@
+"""Creating and removing miners: each spec makes one, with its message, and what is empty can be removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.messages.errors import SenderStopped
+from apps.messages.models import Message
+from apps.messages.states import SenderState
+from apps.miners.models import Miner
+from apps.miners.services.create import miner_create
+from apps.miners.services.creation_plan import MinerSpec
+from apps.miners.services.remove import may_remove, miner_remove
+from apps.sectors.models import SectorNumbers
+from apps.sectors.services.reservations import sectorid_import
+from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.policy import network_by_name
+from tests import factories, people
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+
+
+class Node:
+    """Asks a deposit for a new miner, another one each time."""
+
+    deposit = 10**18
+
+    def state_get_actor(self, *_: object) -> dict[str, Any]:
+        return {}
+
+    def call(self, *_: object) -> str:
+        self.deposit += 7
+        return str(self.deposit)
+
+
+def create(owner: str, *, key: str = "k1", name: str = "first", node: Any) -> Miner:
+    spec = MinerSpec(name=name, owner=owner, worker=owner, sector_size=2048, key=key)
+    return miner_create(spec, principal=SYSTEM, tenant=people.tenant(), client=node, network=NETWORK)
+
+
+def test_the_same_spec_again_is_the_same_miner_though_the_deposit_differs() -> None:
+    factories.head(1000)
+    owner, node = factories.wallet().address, Node()
+
+    miners = [create(owner, node=node) for _ in range(2)]
+
+    assert miners[0] == miners[1]
+    assert Message.objects.count() == 1
+    assert AuditEntry.objects.filter(action="miner.create").count() == 1
+
+
+def test_what_is_refused_leaves_no_miner_that_is_being_created() -> None:
+    factories.head(1000)
+    owner = factories.wallet().address
+    factories.sender(owner, state=SenderState.FORBIDDEN)
+
+    with pytest.raises(SenderStopped):
+        create(owner, node=Node())
+
+    assert not Miner.objects.exists()
+    assert not AuditEntry.objects.filter(action="miner.create").exists()
+
+
+def test_an_imported_miner_is_removed_with_its_counter() -> None:
+    factories.head(1000)
+    miner = factories.miner(1000, works_until=0)
+    sectorid_import(miner, number=41, principal=SYSTEM)
+    assert may_remove(SYSTEM, miner=miner)
+
+    miner_remove(miner, principal=SYSTEM)
+
+    assert not Miner.objects.exists()
+    assert not SectorNumbers.objects.exists()
