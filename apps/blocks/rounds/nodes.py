@@ -136,9 +136,11 @@ class BlockNodes:
     async def block_submit(self, block: BlockMsg, *, until: float) -> str:
         """Submit to every node at once; return as soon as one took it: the name of that node.
 
-        Raise the last NodeRefused or NodeUnavailable if none did.
+        Raise NodeRefused if every node refused; NodeUnavailable, with the words of one that refused, if
+        another was away and may take it yet.
         """
-        failure: NodeRefused | NodeUnavailable = NodeUnavailable(gettext("the pool has no node"))
+        refusal: NodeRefused | None = None
+        away: NodeUnavailable | None = None
         body = to_json(block)
         tasks = [asyncio.create_task(self._submit(link, body, until)) for link in self.submit_links]
         for task in tasks:  # those that nobody waits for any more go on all the same
@@ -147,10 +149,19 @@ class BlockNodes:
         for done in asyncio.as_completed(tasks):
             try:
                 return await done
-            except (NodeRefused, NodeUnavailable) as error:
-                if isinstance(failure, NodeUnavailable):  # a node's words say more than that one was away
-                    failure = error
-        raise failure
+            except NodeRefused as error:
+                refusal = error
+            except NodeUnavailable as error:
+                away = error
+        if refusal is None:
+            raise away or NodeUnavailable(gettext("the pool has no node"))
+        if away is None:
+            raise refusal
+        raise NodeUnavailable(
+            gettext("{reason}; another node refused: {refusal}").format(
+                reason=away.reason, refusal=refusal.reason
+            )
+        )
 
     def _ended(self, task: asyncio.Task[str]) -> None:
         self._running.discard(task)
