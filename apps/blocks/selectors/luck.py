@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Q, Sum
 from redis.exceptions import RedisError
@@ -87,12 +88,23 @@ def quantile(expected: float, share: float) -> int:
     return count
 
 
+def luck_since(days: int, *, now: datetime) -> datetime:
+    """Return when a span of luck begins.
+
+    A day's sum cannot be divided: where rounds are no longer stored one by one, it is midnight (UTC).
+    """
+    since = now - timedelta(days=days)
+    if since >= now - timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H):
+        return since
+    return datetime.combine(since.date(), time(), tzinfo=UTC)
+
+
 def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dict[int, dict[int, Luck]]:
     """Return each miner's luck in the last days, by its key and their number."""
     keys = [miner.pk for miner in miners]
     wins: dict[tuple[int, int], int] = {}
     expected: dict[tuple[int, int], float] = {}
-    first = {count: now - timedelta(days=count) for count in days}
+    first = {count: luck_since(count, now=now) for count in days}
     of_rounds = Round.objects.filter(miner__in=keys, at__gte=min(first.values())).order_by()
     sums = {f"wins_{count}": Sum("win_count", filter=Q(at__gte=since)) for count, since in first.items()} | {
         f"drawn_{count}": Sum("expected", filter=Q(at__gte=since) & ~UNDRAWN)
@@ -106,7 +118,7 @@ def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dic
     of_days = MiningDay.objects.filter(miner__in=keys, day__gte=min(first.values()).date())
     for day in of_days.values("miner_id", "day", "expected"):
         for count, since in first.items():
-            if day["day"] >= since.date():
+            if datetime.combine(day["day"], time(), tzinfo=UTC) >= since:
                 key = day["miner_id"], count
                 expected[key] = expected.get(key, 0.0) + day["expected"]
     return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as say
 
+from apps.blocks.selectors.luck import luck_since
 from apps.blocks.states import RoundState
 from apps.checks.findings.acts import miner_warm_up
 from apps.checks.findings.results import Finding, Link
@@ -126,11 +127,11 @@ def rare(data: CheckData) -> Iterator[Finding]:
                 group=named([miner_name(one) for one, _, _ in group])
             ),
             say(
-                "{wins} in {days} where {expected:.1f} were expected: the probability of that is 1 in "
-                "{odds:,.0f}"
+                "{wins} since {since:%d %b %H:%M} UTC where {expected:.1f} were expected: the probability of "
+                "that is 1 in {odds:,.0f}"
             ).format(
                 wins=plural(luck.wins, "win"),
-                days=plural(days, "day"),
+                since=luck_since(days, now=data.at),
                 expected=luck.expected,
                 odds=1 / max(luck.tail, 1e-12),
             ),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from apps.blocks.models import MiningDay, Round
-from apps.blocks.selectors.luck import cumulative, luck_of, lucks, quantile, term
+from apps.blocks.selectors.luck import cumulative, luck_of, luck_since, lucks, quantile, term
+from apps.blocks.selectors.mining_course import mining_course
+from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.states import RoundState
 from apps.core.clock import now
 from tests import factories
@@ -67,3 +69,38 @@ def test_luck_of_a_short_span_leaves_older_wins_and_sums_out():
         7: (2, 5.0),
         30: (3, 7.5),
     }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("hour", [1, 12, 23])
+@pytest.mark.parametrize("kept_h", [12, 24, 72])
+def test_a_miner_of_average_luck_has_a_share_of_one_at_any_hour(hour, kept_h, settings):
+    settings.BLOCK_ROUNDS_KEPT_H = kept_h
+    miner = factories.miner(2001)
+    at = datetime(2026, 11, 20, hour, 55, tzinfo=UTC)
+    Round.objects.bulk_create(
+        Round(
+            miner=miner,
+            epoch=epoch,
+            base_height=1,
+            at=at - timedelta(minutes=30 * epoch + 1),
+            expected=1 / 6,
+            win_count=int(epoch % 6 == 0),
+            state=RoundState.NO_WIN if epoch % 6 else RoundState.INCLUDED,
+        )
+        for epoch in range(32 * 48)
+    )
+    rounds_sum_up(before=at - timedelta(hours=kept_h))
+
+    found = lucks([miner], now=at, days=[1, 7, 30])[miner.pk]
+
+    assert all(abs(one.wins - one.expected) <= 1 for one in found.values())
+    course = mining_course([miner], now=at)
+    assert abs(sum(span.wins - span.expected for span in course)) <= 1
+
+
+def test_a_span_begins_at_midnight_once_its_first_rounds_are_summed_up():
+    at = datetime(2026, 11, 20, 23, 55, tzinfo=UTC)
+
+    assert luck_since(1, now=at) == at - timedelta(days=1)
+    assert luck_since(7, now=at) == datetime(2026, 11, 13, tzinfo=UTC)
