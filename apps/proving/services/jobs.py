@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.db.models import ExpressionWrapper, F, JSONField, Value
 
 from apps.core.errors import LostRace
 from apps.core.live import Change, publish
@@ -165,10 +166,14 @@ def proof_check(job: Job) -> None:
 
 
 def job_strip(job: Job | None) -> None:
-    """Forget what an ended job worked on: the list of a partition's sectors is 300 KB, 48 times a day."""
+    """Forget what an ended job worked on: the list of a partition's sectors is 300 KB, 48 times a day.
+
+    Of its result, each bad sector's path and reason go as well: whoever collected it has stored them.
+    """
     if job is not None:
         ended = Job.objects.filter(pk=job.pk, state__in=[JobState.DONE, JobState.FAILED])
-        ended.exclude(inputs={}).update(inputs={}, proof=None)
+        result = ExpressionWrapper(F("result") - Value("bad"), output_field=JSONField())
+        ended.exclude(inputs={}).update(inputs={}, proof=None, result=result)
 
 
 def job_is_lapsed(job: Job, *, now: datetime) -> bool:

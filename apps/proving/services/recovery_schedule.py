@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -12,15 +12,20 @@ from apps.core.locks import lock_in_turn
 from apps.proving.models import Deadline, Recovery
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.recoveries import LOCK_WAIT_S, OPEN, RECOVERY_LOCK, recovery_move_now
+from apps.sectors.models import Job
+from apps.sectors.states import JobState
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.randomness import Tag, miner_entropy
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
 
 TRY_AGAIN_S: Final = 30
-"""Pause after files were found bad, before they are checked again."""
+"""Pause after files were found bad, before they are checked again; doubled with each failure for a window."""
 
 
 def recoveries_begin(miner: Miner, *, context: ProvingContext) -> int:
@@ -44,26 +49,29 @@ def _choose(
 ) -> list[tuple[int, list[int]]]:
     """Return what is started now: a partition and some of its sectors for each message.
 
-    Left alone is what is in progress or was just checked; what failed for this window goes last, so that
+    Left alone is what is in progress, and for a while what failed for this window; it goes last, so that
     sectors whose files are missing do not take the others' room.
     """
     policy = proving_policy(deadline.miner_id)
     same = Recovery.objects.filter(
         miner=deadline.miner_id, deadline_index=deadline.index, open_epoch=deadline.open_epoch
     )
-    since = context.now - timedelta(seconds=TRY_AGAIN_S)
     room = policy.recover_max
-    failed: set[int] = set()
+    failures: Counter[int] = Counter()
+    failed_at: dict[int, datetime] = {}
     left = {index: set(numbers) for index, numbers in waiting.items()}
-    for row in same.only("partition_index", "state", "sectors", "good", "updated_at"):
+    fields = "partition_index", "state", "sectors", "good", "updated_at"
+    for row in same.only(*fields).order_by("updated_at"):
         if row.state in OPEN:
             room -= len(row.good)
-        if row.state in OPEN or row.updated_at > since:
             left.get(row.partition_index, set()).difference_update(row.sectors)
         else:
-            failed.update(row.sectors)
-    first = [(index, number) for index in sorted(left) for number in sorted(left[index])]
-    first.sort(key=lambda one: one[1] in failed)
+            failures.update(row.sectors)
+            failed_at.update(dict.fromkeys(row.sectors, row.updated_at))
+    pauses = {count: _pause(count, deadline, context) for count in set(failures.values())}
+    paused = {number for number, at in failed_at.items() if at > context.now - pauses[failures[number]]}
+    first = [(index, number) for index in sorted(left) for number in sorted(left[index] - paused)]
+    first.sort(key=lambda one: one[1] in failures)
     chosen: dict[int, list[int]] = defaultdict(list)
     for index, number in first[: max(room, 0)]:
         chosen[index].append(number)
@@ -73,6 +81,16 @@ def _choose(
         for index, numbers in sorted(chosen.items())
         for at in range(0, len(numbers), size)
     ]
+
+
+def _pause(failures: int, deadline: Deadline, context: ProvingContext) -> timedelta:
+    """Return how long sectors are left alone that failed so often for the deadline's next window.
+
+    At most a window, and half of the time until the cut-off: files that come back shortly before are found.
+    """
+    window_s = context.network.proving.window * context.network.epoch_s
+    longest_s = min(window_s, context.seconds_until(deadline.cutoff_epoch) // 2)
+    return timedelta(seconds=min(TRY_AGAIN_S * 2 ** (failures - 1), max(longest_s, TRY_AGAIN_S)))
 
 
 def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext) -> int:
@@ -86,6 +104,7 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         Deadline.objects.select_for_update().get(pk=deadline.pk)
+        _closed_delete(deadline, context)
         started = [
             Recovery.objects.create(
                 miner=miner,
@@ -103,3 +122,19 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
         for recovery in started if is_mine else ():
             recovery_move_now(recovery, context=context)
     return len(started)
+
+
+def _closed_delete(deadline: Deadline, context: ProvingContext) -> None:
+    """Delete what ended of the deadline's earlier windows, and the miner's jobs that nothing refers to."""
+    same = Recovery.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index)
+    deleted, _ = same.filter(open_epoch__lt=deadline.open_epoch).exclude(state__in=OPEN).delete()
+    if deleted:
+        Job.objects.filter(
+            miner=deadline.miner_id,
+            kind=JobKind.WINDOW_POST,
+            state__in=[JobState.DONE, JobState.FAILED],
+            expires_at__lte=context.now,
+            recovery=None,
+            proof_attempt=None,
+            check_run=None,
+        ).delete()

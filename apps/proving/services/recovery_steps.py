@@ -106,10 +106,12 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
         _check(row, numbers=row.good, context=context)
         return
     if job.state == JobState.FAILED:
+        job_strip(job)
         _step(row, "FAIL", context, error=job.error)
         return
     if job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)
+        job_strip(job)
         _step(row, "FAIL", context, error="no prover checked the files in time")
         return
     if job.state != JobState.DONE:

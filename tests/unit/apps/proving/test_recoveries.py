@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import Mock
 
 import pytest
@@ -11,27 +13,31 @@ import pytest
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState
-from apps.proving.models import Partition, Recovery
+from apps.proving.models import Deadline, Partition, ProofAttempt, Recovery
 from apps.proving.selectors.faults import miners_faulty
 from apps.proving.services import recoveries, recovery_steps
 from apps.proving.services.jobs import BadProof
 from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.services.recovery_schedule import recoveries_begin
-from apps.proving.states import RecoveryState
+from apps.proving.states import AttemptKind, RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams
 from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.core.locks import elsewhere
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.rescues import faulty, look, miner
+from tests.unit.apps.proving.rescues import faulty, look, miner, post
 from tests.unit.apps.proving.retries import asked, done, failed
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
+
+MAINNET: Final = network_by_name("mainnet")
+SECOND: Final = timedelta(seconds=1)
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +69,12 @@ def declared() -> Recovery:
 def message_is(row: Recovery, state: str, **data: Any) -> None:
     """Move the declaration as the messager does."""
     Message.objects.filter(pk=row.message_id).update(state=state, **data)
+
+
+def ended_job(of: Miner) -> Job:
+    """A job of a proof that is over."""
+    facts = {"miner": of, "kind": "window_post", "stage": "WINDOW_POST", "lease_s": 15}
+    return Job.objects.create(state=JobState.DONE, expires_at=clock.now(), **facts)
 
 
 def test_files_are_checked_declared_and_proved() -> None:
@@ -238,6 +250,61 @@ def test_sectors_whose_files_are_gone_leave_their_room_to_the_others(settings: A
     recoveries_begin(of, context=look(FIVE))
 
     assert under_way() == [(0, [1]), (1, [4, 5])]
+
+
+def test_lost_files_are_checked_ever_more_rarely() -> None:
+    of, start, cutoff, epoch_s = miner(), clock.now(), 961 + 480, MAINNET.epoch_s
+    row = faulty(of)
+    Deadline.objects.filter(pk=row.pk).update(open_epoch=cutoff + 70, cutoff_epoch=cutoff)
+    heights = []
+
+    for height in range(961, cutoff, 2):
+        at = replace(
+            look(OneDeadline(), height), network=MAINNET, now=start + epoch_s * (height - 961) * SECOND
+        )
+        if recoveries_begin(of, context=at):
+            heights.append(height)
+            done(Recovery.objects.get(state=RecoveryState.CHECKING).job, faults=[1, 2])
+            recoveries_advance(at)
+
+    assert heights[:4] == [961, 963, 965, 969]
+    assert len(heights) < 25
+    assert max(later - before for before, later in pairwise(heights)) <= MAINNET.proving.window
+    assert cutoff - heights[-1] < 5
+
+
+def test_what_ended_goes_with_its_jobs_once_its_window_is_over() -> None:
+    of, row = begun()
+    done(row.job, faults=[1])
+    done(advanced().job, faults=[2])
+    assert advanced().state == RecoveryState.FAILED
+    other = miner()
+    faulty(other)
+    recoveries_begin(other, context=look(OneDeadline()))
+    proof = ProofAttempt.objects.create(post=post(of), kind=AttemptKind.FIRST, job=ended_job(of))
+    assert Job.objects.filter(miner=of).count() == 3, "the first one's, the rest's and the proof's"
+
+    Deadline.objects.filter(miner=of, index=5).update(open_epoch=1070, cutoff_epoch=1055)
+    assert recoveries_begin(of, context=look(OneDeadline(), 1020, later_s=3600)) == 1
+
+    fresh = Recovery.objects.get(miner=of)
+    assert (fresh.open_epoch, fresh.state) == (1070, RecoveryState.CHECKING)
+    assert set(Job.objects.filter(miner=of)) == {proof.job, fresh.job}
+    assert Recovery.objects.filter(miner=other).count() == 1
+
+
+def test_a_collected_job_names_no_bad_file() -> None:
+    _, row = begun()
+    job = row.job
+    done(job, faults=[1, 2])
+    bad = [{"number": number, "path": "/sealed", "reason": "it is missing"} for number in (1, 2)]
+    Job.objects.filter(recovery=row).update(result={"worker": "p", "faults": [1, 2], "bad": bad})
+
+    advanced()
+
+    assert job is not None
+    job.refresh_from_db()
+    assert (job.inputs, job.result) == ({}, {"worker": "p", "faults": [1, 2]})
 
 
 def test_debt_goes_with_one_of_the_messages_that_are_on_their_way() -> None:
