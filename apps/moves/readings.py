@@ -24,6 +24,7 @@ from apps.miners.services.transfer import waiting_messages_count
 from apps.miners.states import Use
 from apps.moves.steps import MoveWindow
 from apps.proving.models import CheckRun, Deadline, Partition, Recovery, SectorCheck, WindowPost
+from apps.proving.selectors.faults import sectors_bad
 from apps.proving.services.preconditions import Readiness, readiness_check
 from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import OPEN as OPEN_RECOVERIES
@@ -193,9 +194,9 @@ class MoveReadings:
         read = {store for prover in readiness.provers for store in prover.stores}
         stores = Store.objects.filter(tenant=miner.tenant_id).exclude(name__in=read)
         unread = stores.filter(Exists(proving.filter(store=OuterRef("name")))).values_list("name", flat=True)
-        checks = SectorCheck.objects.filter(miner=miner)
-        bad = set(checks.filter(is_good=False, good_in="").values_list("number", flat=True)[:NUMBERS_MAX])
-        bad -= set(checks.filter(is_good=True, number__in=bad).values_list("number", flat=True))
+        bad = {row.number for row in sectors_bad([miner.pk], with_faulty=True) if not row.good_in}
+        good = SectorCheck.objects.filter(miner=miner, is_good=True, number__in=bad)
+        bad -= set(good.values_list("number", flat=True))
         rows, counted_at = sectors_counted(miner)
         expected, checked = self._checked()
         return SectorFiles(
@@ -205,7 +206,7 @@ class MoveReadings:
             unread=tuple(sorted(set(unread))),
             expected=expected,
             checked=checked,
-            bad=bitfield_of(bad),
+            bad=bitfield_of(sorted(bad)[:NUMBERS_MAX]),
         )
 
     def _checked(self) -> tuple[int, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from apps.core.compiled import Compiled
 from apps.proving.models import Deadline, FaultDeclaration, Partition, SectorCheck
 from apps.proving.selectors.posts import NOTES_SHOWN
+from apps.sectors.models import Sector
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -51,9 +53,40 @@ def faults_of(deadlines: Collection[Deadline]) -> list[Fault]:
     ]
 
 
+def checks_outdated(rows: Sequence[SectorCheck]) -> list[SectorCheck]:
+    """Return which of these findings say nothing of a sector any more, as no later check can say so.
+
+    The sector is no longer live in its deadline, or another store has it, and a later check found it good.
+    """
+    miners, numbers = {row.miner_id for row in rows}, {row.number for row in rows}
+    if not rows:
+        return []
+    live: dict[tuple[int, int], set[int]] = defaultdict(set)
+    parts = Partition.objects.filter(
+        deadline__miner__in=miners, deadline__index__in={row.deadline_index for row in rows}
+    )
+    for miner, index, found in parts.values_list("deadline__miner_id", "deadline__index", "live"):
+        live[miner, index].update(found)
+    places = Sector.objects.filter(miner__in=miners, number__in=numbers).exclude(store="")
+    stores = {
+        (miner, number): store for miner, number, store in places.values_list("miner", "number", "store")
+    }
+    good = SectorCheck.objects.filter(miner__in=miners, number__in=numbers, is_good=True).order_by("height")
+    good_at = {(miner, number): at for miner, number, at in good.values_list("miner", "number", "height")}
+    return [
+        row
+        for row in rows
+        for key in [(row.miner_id, row.number)]
+        if row.number not in live[row.miner_id, row.deadline_index]
+        or (row.store != stores.get(key) and good_at.get(key, row.height) > row.height)
+    ]
+
+
 def sectors_bad(miners: Collection[int], *, with_faulty: bool = False) -> list[SectorCheck]:
     """Return the sectors of these miners whose files were found missing or damaged, if not faulty yet."""
-    rows = list(SectorCheck.objects.filter(is_good=False, miner__in=miners).order_by("miner_id", "number"))
+    found = list(SectorCheck.objects.filter(is_good=False, miner__in=miners).order_by("miner_id", "number"))
+    outdated = {row.pk for row in checks_outdated(found)}
+    rows = [row for row in found if row.pk not in outdated]
     if not rows or with_faulty:
         return rows
     faulty = sectors_faulty({row.miner_id for row in rows})

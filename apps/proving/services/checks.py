@@ -19,6 +19,7 @@ from apps.core.live import Change, publish
 from apps.miners.states import MinerState
 from apps.proving.models import CheckRun, Deadline, SectorCheck
 from apps.proving.policy import again_epochs, ahead_epochs, interval_epochs
+from apps.proving.selectors.faults import checks_outdated
 from apps.proving.selectors.provers import provers_online
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.jobs import check_job_create, onchain_sectors_read, proof_window_build
@@ -100,6 +101,8 @@ def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
         Deadline.objects.filter(pk=deadline.pk).update(checked_open=deadline.open_epoch)
     old = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index)
     old.filter(created_at__lt=context.now - timedelta(days=RETENTION_DAYS)).delete()
+    bad = SectorCheck.objects.filter(miner=deadline.miner, deadline_index=deadline.index, is_good=False)
+    SectorCheck.objects.filter(pk__in=[row.pk for row in checks_outdated(list(bad))]).delete()
     return count
 
 

@@ -104,7 +104,8 @@ def recoveries_capped(_: Any) -> None:
 
 def sector_files(_: Any) -> None:
     miner = factories.miner(active_sectors=2)
-    factories.deadline(miner, 1, live=2, open_epoch=1030)
+    row = factories.deadline(miner, 1, live=2, open_epoch=1030)
+    factories.partition(row, live=[7, 8])
     SectorCheck.objects.create(
         miner=miner,
         number=7,
