@@ -17,6 +17,7 @@ from apps.messages.states import MessageState
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.proving.states import DeclarationState, RecoveryState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
@@ -69,3 +70,13 @@ def declaration_outcome_resolve(
     return "RESEND", (
         message.error or gettext("the message was {state}").format(state=message.state.lower())
     )[:2000]
+
+
+def declaration_may_have_landed(
+    row: Recovery | FaultDeclaration, *, message: Message | None, context: ProvingContext
+) -> bool:
+    """Return whether the message is in flight, and blocks before the cut-off may still include it."""
+    is_sent = row.state in (DeclarationState.SENT, RecoveryState.SENT)
+    if message is None or not is_sent or message.state != MessageState.FILLED:
+        return False
+    return context.head.height < row.cutoff_epoch + context.network.confidences.message

@@ -26,7 +26,11 @@ from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
 from apps.proving.policy import again_epochs, ahead_epochs, interval_epochs
 from apps.proving.selectors.settings import proving_policy
-from apps.proving.services.declaration_messages import declaration_outcome_resolve, declaration_push
+from apps.proving.services.declaration_messages import (
+    declaration_may_have_landed,
+    declaration_outcome_resolve,
+    declaration_push,
+)
 from apps.proving.states import OPEN_DECLARATIONS, DeclarationState
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, PartitionSectors
@@ -160,18 +164,11 @@ def declaration_move(row: FaultDeclaration, *, message: Message | None, context:
             if event == "LAND":
                 return
     if context.head.height >= row.cutoff_epoch:
-        if not _may_have_landed(row, message, context):
+        if not declaration_may_have_landed(row, message=message, context=context):
             _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
         return
     if row.state == DeclarationState.DECIDED:
         _declare(row, context)
-
-
-def _may_have_landed(row: FaultDeclaration, message: Message | None, context: ProvingContext) -> bool:
-    """Return whether the message is in flight, and blocks before the cut-off may still include it."""
-    if message is None or row.state != DeclarationState.SENT or message.state != MessageState.FILLED:
-        return False
-    return context.head.height < row.cutoff_epoch + context.network.confidences.message
 
 
 def _declare(row: FaultDeclaration, context: ProvingContext) -> None:

@@ -12,7 +12,11 @@ from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.proving.models import Deadline, Recovery
-from apps.proving.services.declaration_messages import declaration_outcome_resolve, declaration_push
+from apps.proving.services.declaration_messages import (
+    declaration_may_have_landed,
+    declaration_outcome_resolve,
+    declaration_push,
+)
 from apps.proving.services.jobs import (
     BadProof,
     job_cancel,
@@ -72,6 +76,8 @@ def recovery_move(row: Recovery, *, message: Message | None, context: ProvingCon
     if row.state == RecoveryState.SENT and message is not None and _follow(row, message, context):
         return
     if context.head.height >= row.cutoff_epoch:
+        if declaration_may_have_landed(row, message=message, context=context):
+            return
         job_cancel(row.job, now=context.now)
         job_strip(row.job)
         _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")

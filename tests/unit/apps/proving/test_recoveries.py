@@ -28,7 +28,7 @@ from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.core.locks import elsewhere
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.rescues import faulty, look, miner, post
+from tests.unit.apps.proving.rescues import NETWORK, faulty, look, miner, post
 from tests.unit.apps.proving.retries import asked, done, failed
 
 if TYPE_CHECKING:
@@ -196,6 +196,19 @@ def test_cutoff_ends_what_is_not_declared() -> None:
 
     assert (row.state, row.error) == (RecoveryState.FAILED, "the cutoff passed before the declaration landed")
     assert Job.objects.get().state == JobState.FAILED
+
+
+@pytest.mark.parametrize("lands", [True, False])
+def test_a_declaration_in_flight_at_the_cutoff_is_waited_for(lands: bool) -> None:
+    row = declared()
+    message_is(row, MessageState.FILLED, nonce=4)
+    assert advanced(row.cutoff_epoch).state == RecoveryState.SENT
+
+    if lands:
+        message_is(row, MessageState.LANDED, exit_code=0, height=row.cutoff_epoch - 1)
+
+    row = advanced(row.cutoff_epoch + NETWORK.confidences.message)
+    assert row.state == (RecoveryState.LANDED if lands else RecoveryState.FAILED)
 
 
 # No more than a deadline and a message may have
