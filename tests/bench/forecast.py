@@ -93,7 +93,8 @@ def looks() -> list[float]:
     found = []
     for step in range(HEADS + 1):
         now = factories.now()
-        head = heads.Head(height=START + step * MEASURED_EVERY, key="", base_fee=100, arrived_at=now)
+        facts = {"timestamp": int(now.timestamp()), "base_fee": 100, "arrived_at": now}
+        head = heads.Head(height=START + step * MEASURED_EVERY, key="", **facts)
         seen = context(client=None, network=network, head=head, now=now)
         begin = time.process_time()
         forecast.forecasts_measure(seen)
