@@ -16,6 +16,8 @@ from django.utils.translation import gettext
 from apps.chain.errors import BadNodeAddress
 
 _TOKEN: Final = re.compile(r"^([A-Za-z0-9\-_]+\.[A-Za-z0-9\-_]*\.[A-Za-z0-9\-_]*):(.+)$", re.DOTALL)
+_HEADER: Final = re.compile(r"[\x21-\x7e]*")
+"""What an HTTP header carries as a token."""
 _SECURE: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 _SOCKET: Final = {"http": "ws", "https": "wss"}
 _DEFAULT_PATH: Final = "/rpc/v1"
@@ -43,14 +45,21 @@ class NodeAddress:
         return cls(http_url=url, ws_url=f"ws{url.removeprefix('http')}", token=token)
 
 
-def node_address(text: str) -> NodeAddress:
-    """Read an API string.  Raises BadNodeAddress."""
+def node_address(text: str, *, token: str = "") -> NodeAddress:
+    """Read an API string, or one whose token is known apart from it.  Raises BadNodeAddress."""
     found = _TOKEN.match(text.strip())
-    token, place = (found[1], found[2]) if found else ("", text.strip())
+    own_token, place = (found[1], found[2]) if found else ("", text.strip())
+    token = token or own_token
+    if not _HEADER.fullmatch(token):
+        raise BadNodeAddress(gettext("the token has characters that no HTTP header carries"), field="token")
     if place.startswith("/"):
         place = _multiaddress_url(place)
-    parts = urlsplit(place)
-    if parts.scheme not in _SECURE or not parts.hostname:
+    try:
+        parts = urlsplit(place)
+        is_address = parts.scheme in _SECURE and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port out of range or no number, a bracket without its other one
+        is_address = False
+    if not is_address:
         raise BadNodeAddress(
             gettext("{place!r} is not a node address").format(place=place), field="CHAIN_URLS"
         )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from apps.messages.errors import SenderNotFound
+from apps.chain.errors import BadNodeAddress
+from apps.chain.node.addresses import node_address
+from apps.messages.errors import BadMessage, SenderNotFound
 from apps.messages.models import ExtraNode
 from apps.users.services.audit import audit_record
 
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 def extra_node_save(
     *, principal: Principal, name: str, url: str, token: str, node_type: int = 0
 ) -> ExtraNode:
-    """Add a node to publish to, or change the one of this name."""
+    """Add a node to publish to, or change the one of this name.  Raises BadMessage naming the field."""
+    try:
+        node_address(url, token=token)
+    except BadNodeAddress as error:
+        raise BadMessage(error.reason, field="token" if error.field == "token" else "url") from None
     old = ExtraNode.objects.filter(name=name).first()
     before = None if old is None else {"url": old.url, "type": old.node_type}
     after = {"url": url, "type": node_type}

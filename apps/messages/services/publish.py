@@ -6,7 +6,6 @@ Source: lotus chain/messagepool/messagepool.go (texts as recorded from a real no
 
 from __future__ import annotations
 
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.errors import BadNodeAddress, NodeRefused, NodeUnavailable
 from apps.chain.node.addresses import node_address
 from apps.chain.node.link import NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_all
@@ -112,11 +111,18 @@ def fee_caps_update(*, head: Head, now: datetime) -> None:
 
 
 def publishing_nodes_list() -> list[NodeLink]:
-    """Return a link to every node that messages go to: the pool's own and the messager's extra ones."""
+    """Return a link to every node that messages go to: the pool's own and the messager's extra ones.
+
+    An extra one whose row cannot be read is left out: it must not keep messages from the others.
+    """
     own = nodes_all().exclude(condition__in=CONDITIONS_FOREIGN)
     places = {node.url: node.token for node in own}
     for extra in ExtraNode.objects.all():
-        address = node_address(f"{extra.token}:{extra.url}" if extra.token else extra.url)
+        try:
+            address = node_address(extra.url, token=extra.token)
+        except BadNodeAddress as error:
+            log.warning("extra_node_unreadable", node=extra.name, reason=error.reason[:300])
+            continue
         places.setdefault(address.http_url, address.token)
     return [link_to(url, token) for url, token in places.items()]
 
@@ -173,11 +179,9 @@ def _missing(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> list[Outgoi
     """Return what the node has not, in nonce order per sender."""
     senders = list(dict.fromkeys(item.from_addr for item in outgoing if not item.is_fresh))
     answers = link.call_many([("MpoolGetNonce", [address]) for address in senders])
-    ends: dict[str, int] = defaultdict(int)
-    for address, answer in zip(senders, answers, strict=True):
-        if not isinstance(answer, NodeRefused):
-            ends[address] = int(answer)
-    return [item for item in outgoing if item.is_fresh or item.nonce >= ends[item.from_addr]]
+    # Not only a refusal is passed over: an extra node may be no node at all.
+    ends = {address: end for address, end in zip(senders, answers, strict=True) if isinstance(end, int)}
+    return [item for item in outgoing if item.is_fresh or item.nonce >= ends.get(item.from_addr, 0)]
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ import pytest
 
 from apps.chain.models import Node
 from apps.messages.models import ExtraNode, Message
-from apps.messages.services.publish import messages_republish
+from apps.messages.services.publish import messages_republish, publishing_nodes_list
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
 from tests.fake_node import FakeNode, served
@@ -68,6 +68,43 @@ def test_every_node_gets_it_and_a_dead_one_stops_nobody(pool: Pool) -> None:
     assert (address, 0) in pool.node.pool
     assert (address, 0) in second.pool
     assert pool.row("one").wait == Wait.IN_POOL
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:3453", "http://127.0.0.1:99999", "http://[::1"])
+def test_an_extra_node_that_cannot_be_read_stops_nobody(pool: Pool, url: str) -> None:
+    address = pool.address()
+    ExtraNode.objects.create(name="typo", url=url)
+    pool.push("one", address)
+
+    pool.choose()
+
+    assert (address, 0) in pool.node.pool
+
+
+def test_an_extra_node_may_have_any_token(pool: Pool) -> None:
+    ExtraNode.objects.create(name="second", url="http://127.0.0.1:9", token="plain")
+
+    links = publishing_nodes_list()
+
+    assert [(link.url, link.token) for link in links[1:]] == [("http://127.0.0.1:9/rpc/v1", "plain")]
+
+
+def test_an_extra_node_that_answers_nonsense_stops_nobody(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.node.pool.clear()
+    second = FakeNode()
+    second.balances[address] = 10**20
+    monkeypatch.setattr(second, "do_MpoolGetNonce", lambda _address: None)
+    with served(second) as url:
+        ExtraNode.objects.create(name="second", url=url)
+
+        messages_republish(now=pool.now)
+
+    assert (address, 0) in pool.node.pool
 
 
 @pytest.mark.parametrize("kind", ["bls", "secp256k1"])

@@ -156,3 +156,21 @@ def test_extra_node_is_saved_changed_and_deleted() -> None:
     assert last()[:2] == ("node.extra.remove", "n")
     with pytest.raises(SenderNotFound):
         extra_node_delete(principal=SYSTEM, name="n")
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "field"),
+    [
+        ("127.0.0.1:3453", "", "url"),
+        ("http://127.0.0.1:99999", "", "url"),
+        ("http://[::1", "", "url"),
+        ("http://127.0.0.1:3453", "two\nlines", "token"),
+    ],
+)
+def test_extra_node_that_cannot_be_read_is_refused(url: str, token: str, field: str) -> None:
+    with pytest.raises(BadMessage) as refusal:
+        extra_node_save(principal=SYSTEM, name="n", url=url, token=token)
+
+    assert refusal.value.field == field
+    assert not ExtraNode.objects.exists()
+    assert not AuditEntry.objects.exists()

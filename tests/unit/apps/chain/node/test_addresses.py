@@ -35,7 +35,27 @@ def test_a_token_goes_before_the_colon() -> None:
     assert found.http_url == "http://127.0.0.1:1234/rpc/v1"
 
 
-@pytest.mark.parametrize("text", ["", "ftp://a", "/ip4/1.2.3.4", "/unix/a/tcp/1", "http://", "a b"])
+def test_a_token_may_come_apart_from_the_url() -> None:
+    found = node_address("http://127.0.0.1:1234", token="plain")
+
+    assert (found.http_url, found.token) == ("http://127.0.0.1:1234/rpc/v1", "plain")
+    assert node_address(f"{TOKEN}:http://a", token="").token == TOKEN
+
+
+@pytest.mark.parametrize("token", ["a b", "a\nb", "ä"])
+def test_token_that_no_header_carries_is_refused(token: str) -> None:
+    with pytest.raises(BadNodeAddress) as refusal:
+        node_address("http://a", token=token)
+    assert refusal.value.field == "token"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "ftp://a", "/ip4/1.2.3.4", "/unix/a/tcp/1", "http://", "a b", "127.0.0.1:3453"),
+        *("http://a:99999", "http://a:0", "http://a:b", "http://[::1", "/ip4/1.2.3.4/tcp/99999"),
+    ],
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(BadNodeAddress):
         node_address(text)
