@@ -1,10 +1,11 @@
 """Proofs and steps of sectors that may come too late pay more by themselves.
 
 Three stated rules.  On each head a proof in flight whose cap is below the base fee is replaced, for every
-tenant.  So are pre-commits, commits, snap-ups and terminations, in the last epochs in which the chain takes
-them, and those of the same sender that have to land before.  Where a tenant has automatic fee bumps on, its
-proofs in flight are replaced too once their deadline is near, again and again until they land.  All stay
-within the largest fee that the rules allow; other messages wait for the fee to fall or for a person.
+tenant, and so is whatever else of its sender has to land before a proof.  So are pre-commits, commits,
+snap-ups and terminations, in the last epochs in which the chain takes them, and those of the same sender
+that have to land before.  Where a tenant has automatic fee bumps on, its proofs in flight are replaced too
+once their deadline is near, again and again until they land.  All stay within the largest fee that the rules
+allow; other messages wait for the fee to fall or for a person.
 
 Proofs of the pool's own apps come with their deadline; of the others the chain is asked on each head, until
 the deadline that the proof names is the open one.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
@@ -31,7 +32,10 @@ from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.cbor import BadCbor
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
@@ -50,9 +54,8 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
     """
     raised: list[str] = []
     proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF)
-    for row in proofs.filter(gas_fee_cap__lt=int(head.base_fee)).order_by("from_addr", "nonce"):
-        raised += _raise(row, fees=NewFees(), client=client, head=head, now=now)
-    for row in _steps_due(head):
+    urgent = _up_to_proofs(proofs, head=head)
+    for row in [*urgent, *_steps_due(head, besides=urgent)]:
         raised += _raise(row, fees=NewFees(), client=client, head=head, now=now)
     for rule in AutoBumpRule.objects.filter(is_on=True):
         near = proofs.filter(
@@ -69,9 +72,18 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
     return raised
 
 
-def _steps_due(head: Head) -> list[Message]:
+def _up_to_proofs(proofs: QuerySet[Message], *, head: Head) -> list[Message]:
+    """Return what the base fee overtook and a proof waits for: the proof, and what lands before it."""
+    behind = proofs.filter(from_addr=OuterRef("from_addr"), nonce__gte=OuterRef("nonce"))
+    overtaken = Message.objects.filter(state=MessageState.FILLED, gas_fee_cap__lt=int(head.base_fee))
+    return list(overtaken.filter(Exists(behind)).order_by("from_addr", "nonce"))
+
+
+def _steps_due(head: Head, *, besides: Collection[Message]) -> list[Message]:
     """Return the steps of sectors that the base fee overtook and that may miss their last epoch."""
-    flying = Message.objects.filter(state=MessageState.FILLED, kind__in=STEP_KINDS)
+    flying = Message.objects.filter(state=MessageState.FILLED, kind__in=STEP_KINDS).exclude(
+        pk__in=[row.pk for row in besides]
+    )
     overtaken = flying.filter(gas_fee_cap__lt=int(head.base_fee)).order_by("from_addr", "-nonce")
     due: list[str] = []
     waiting = ""

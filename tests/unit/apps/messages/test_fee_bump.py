@@ -50,6 +50,40 @@ def test_other_messages_wait_for_the_fee_to_fall(pool: Pool) -> None:
     assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
 
 
+def test_what_lands_before_a_proof_is_raised_too(pool: Pool) -> None:
+    address = overtaken(pool)
+    pool.push("commit", address, kind="commit", gas=CHEAP)
+    pool.push("proof", address, kind="window_post", gas=ROOMY, urgent_epoch=pool.head.height + 90)
+    pool.push("alone", pool.address(), gas=CHEAP)
+    pool.node.base_fee = 100
+    pool.step(only=lambda _signed: False)
+    pool.push("behind", address, gas=CHEAP)
+    pool.step(only=lambda _signed: False)
+    pool.node.base_fee = 300
+
+    raised = empty_head(pool)
+
+    assert [pool.row(name).nonce for name in ("one", "proof", "commit", "behind")] == [0, 1, 2, 3]
+    assert raised == [pool.row("one").pk], (
+        "what lands after the proof, or before none, waits for the fee to fall"
+    )
+    assert empty_head(pool) == []
+    pool.step(only=lambda signed: signed.message.gas_fee_cap >= 300)
+    pool.step(only=lambda signed: signed.message.gas_fee_cap >= 300)
+    assert pool.row("proof").state == MessageState.LANDED
+
+
+def test_commit_before_a_proof_that_cannot_be_raised_is_tried_once(pool: Pool) -> None:
+    last = pool.head.height + STEP_DUE_EPOCHS
+    address = overtaken(pool, kind="commit", expire_epoch=last, spec=SendSpec(max_fee=250_000_000))
+    pool.push("proof", address, kind="window_post", gas=ROOMY)
+    pool.step(only=lambda _signed: False)
+    pool.node.calls.clear()
+
+    assert empty_head(pool) == []
+    assert pool.node.calls.count("GasEstimateMessageGas") == 1
+
+
 @pytest.mark.parametrize("kind", ["precommit", "commit", "snap_up", "terminate", "extend", "compact"])
 def test_a_step_of_a_sector_is_raised_before_its_last_epoch(pool: Pool, kind: str) -> None:
     last = pool.head.height + STEP_DUE_EPOCHS + 2
