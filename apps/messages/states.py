@@ -94,6 +94,9 @@ class Priority(models.IntegerChoices):
     REST = 3, "other"
 
 
+PRESSING: Final = (Priority.PROOF, Priority.GAP)
+"""What no base fee holds up: a missed window costs more, and a proof may wait behind a gap."""
+
 KIND_PRIORITIES: Final[dict[str, Priority]] = {
     "window_post": Priority.PROOF,
     "recover": Priority.PROOF,

@@ -11,7 +11,7 @@ from apps.messages.models import GasGuard
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.fees import FeeChoice, actor_rules_find, fee_choose
 from apps.messages.services.guard_choice import GuardChoice, guard_choose
-from apps.messages.states import Priority, Wait
+from apps.messages.states import PRESSING, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def candidates_filter(
         fees = fee_choose(row, sender=selection.sender, actor=actors.get((row.to, row.method)), shared=shared)
         guard = guard_choose(row, guards=guards, receiver=kinds.get(row.to, ""))
         room = selection.budgets.room(guard.budgets)
-        if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority != Priority.PROOF:
+        if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority not in PRESSING:
             selection.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
         elif hold := guard.holding(base_fee=base_fee, height=height):
             text = gettext("base fee {base_fee} > {limit}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apps.messages.states import Priority
+from apps.messages.states import PRESSING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def guard_choose(message: Message, *, guards: Sequence[GasGuard], receiver: str)
     `receiver` is the kind of actor that it goes to, empty where that is not known.
     """
     fitting = [guard for guard in guards if guard_is_applicable(guard, message=message, receiver=receiver)]
-    binding = [guard for guard in fitting if guard.kind or not _is_pressing(message)]
+    binding = [guard for guard in fitting if guard.kind or message.priority not in PRESSING]
     holds = [
         Hold(int(guard.hold_base_fee), message.pushed_height + guard.hold_epochs if guard.hold_epochs else 0)
         for guard in binding
@@ -73,7 +73,3 @@ def guard_is_applicable(guard: GasGuard, *, message: Message, receiver: str) -> 
         and guard.kind in ("", message.kind)
         and guard.method in (None, message.method)
     )
-
-
-def _is_pressing(message: Message) -> bool:
-    return message.priority in (Priority.PROOF, Priority.GAP)

@@ -12,7 +12,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance, waits_record
 from apps.messages.services.estimate_failures import refusals_fail
 from apps.messages.services.spend import ADDED, spend_record
-from apps.messages.states import MessageState, Priority, SenderState, Wait
+from apps.messages.states import PRESSING, MessageState, SenderState, Wait
 from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 BACKOFF_MAX_EPOCHS: Final = 60
 URGENT_BACKOFF_EPOCHS: Final = 1
-"""Messages with a deadline are tried again on each head."""
+"""Proofs, and what closes a gap before them, are tried again on each head."""
 
 
 def filled_store(
@@ -96,7 +96,7 @@ def selection_waits_store(selection: Selection, *, now: datetime) -> None:
     height = selection.head.height
     for row in selection.failed:
         attempts = row.attempts + 1
-        longest = URGENT_BACKOFF_EPOCHS if row.priority == Priority.PROOF else BACKOFF_MAX_EPOCHS
+        longest = URGENT_BACKOFF_EPOCHS if row.priority in PRESSING else BACKOFF_MAX_EPOCHS
         backoff = min(2 ** min(row.attempts, 10), longest)
         Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
             attempts=attempts, retry_height=height + backoff

@@ -162,6 +162,23 @@ def test_no_gate_holds_a_proof_whose_window_would_close_meanwhile(pool: Pool) ->
     assert (pool.row("proof").state, pool.row("rest").state) == (MessageState.FILLED, MessageState.UNFILLED)
 
 
+def test_no_gate_holds_a_gap_filler_that_a_proof_waits_for(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("lost", address)
+    pool.choose()
+    pool.push("proof", address, kind="window_post", urgent_epoch=90)
+    pool.choose()
+    message_mark_bad(message=pool.row("lost"), now=pool.now)
+    pool.node.pool.pop((address, 0))
+    sender_set(principal=SYSTEM, address=address, fees={"base_fee": 50})
+
+    for _ in range(6):
+        pool.step()
+
+    assert pool.nonces_on_chain(address) == [0, 1]
+    assert pool.row("proof").state == MessageState.LANDED
+
+
 def test_a_fee_limit_below_the_base_fee_gets_no_nonce(pool: Pool) -> None:
     address = pool.address()
     pool.push("cheap", address, spec=SendSpec(max_fee=1))
