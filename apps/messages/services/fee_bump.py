@@ -20,6 +20,7 @@ import structlog
 from django.db.models import Exists, OuterRef, Q
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import DomainError
 from apps.messages.models import AutoBumpRule, Message
 from apps.messages.services.bulk_transitions import waits_record
@@ -32,7 +33,7 @@ from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.cbor import BadCbor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -49,14 +50,21 @@ STEP_DUE_EPOCHS: Final = 120
 def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
     """Raise the fees of what the base fee overtook or whose deadline is near; returns their ids.
 
-    What cannot be raised keeps its version and says why.  A kill in between leaves a stored version that
-    the next head publishes.
+    What cannot be raised keeps its version and says why, and stops no other.  A kill in between leaves a
+    stored version that the next head publishes.
     """
     raised: list[str] = []
+
+    def raise_each(rows: Iterable[Message], fees: NewFees) -> None:
+        for_each_isolated(
+            rows,
+            lambda row: raised.extend(_raise(row, fees=fees, client=client, head=head, now=now)),
+            event="fee_bump_failed",
+        )
+
     proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF)
     urgent = _up_to_proofs(proofs, head=head)
-    for row in [*urgent, *_steps_due(head, besides=urgent)]:
-        raised += _raise(row, fees=NewFees(), client=client, head=head, now=now)
+    raise_each([*urgent, *_steps_due(head, besides=urgent)], NewFees())
     for rule in AutoBumpRule.objects.filter(is_on=True):
         near = proofs.filter(
             Q(fee_bumped_height=0) | Q(fee_bumped_height__lte=head.height - rule.every_epochs),
@@ -64,9 +72,7 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
             urgent_epoch__gte=head.height,
             urgent_epoch__lte=head.height + rule.within_epochs,
         ).exclude(pk__in=raised)
-        for row in near.order_by("from_addr", "nonce"):
-            fees = NewFees(max_fee=int(rule.max_fee))
-            raised += _raise(row, fees=fees, client=client, head=head, now=now)
+        raise_each(near.order_by("from_addr", "nonce"), NewFees(max_fee=int(rule.max_fee)))
     if raised:
         messages_publish(raised, now=now)
     return raised

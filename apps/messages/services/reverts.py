@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.messages.models import Message
+from apps.messages.models import Message, Sender
 from apps.messages.services.bulk_transitions import NOT_LANDED, message_changes_publish, messages_advance
 from apps.messages.services.selection import chain_nonces_rewind
 from apps.messages.services.spend import SUBTRACTED, spend_record
@@ -35,6 +35,9 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
         if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in holders:
             holders.add((row.from_addr, row.nonce))
             back.append(row)
+    # A sender may be deleted since; without its row the message would never land again.
+    addresses = {row.from_addr for row in back}
+    Sender.objects.bulk_create([Sender(address=one) for one in addresses], ignore_conflicts=True)
     spend_record([row.pk for row in back], sign=SUBTRACTED)
     chain_nonces_rewind((row.from_addr, row.nonce or 0) for row in rows)
     moved_wallets_mark({one for row in rows for one in (row.from_addr, row.to)}, at=now)

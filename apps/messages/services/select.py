@@ -85,7 +85,7 @@ def _select(
     address: str, selection_id: SelectionId, *, head: Head, client: ChainClient, now: datetime
 ) -> Selected | None:
     """Choose, sign and store once; None if the sender or a message changed meanwhile."""
-    sender = Sender.objects.get(address=address)
+    sender, _ = Sender.objects.get_or_create(address=address)  # it may be deleted while one is pushed
     if sender.state == SenderState.FORBIDDEN:
         return Selected()
     if hold := recovery_hold_reason(sender, restore_check(now=now)):

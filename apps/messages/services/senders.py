@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import SenderNotFound, SenderShared
-from apps.messages.models import Sender
+from apps.messages.models import Message, Sender
 from apps.messages.selectors.senders import sender_may_set
-from apps.messages.services.fee_rules import count_read, fees_set, rules_audit, rules_describe
+from apps.messages.services.fee_rules import FEE_FIELDS, count_read, fees_set, rules_audit, rules_describe
 from apps.messages.services.retry import retry_after_rule_change
-from apps.messages.states import SENDER_EVENTS
+from apps.messages.states import SENDER_EVENTS, MessageState
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -72,13 +72,24 @@ def sender_set_nonce(*, principal: Principal, address: str, nonce: int) -> Sende
 def sender_delete(*, principal: Principal, address: str) -> None:
     """Forget a sender's settings and nonce; messages stay, and the next push makes it anew.
 
-    Raises SenderShared.
+    While a message waits or may still land the row stays, for its nonce and for its landing: then only fees
+    and quota are reset, and an address that was stopped stays so.  Raises SenderShared.
     """
     _unshared_check(principal, address)
     for row in Sender.objects.select_for_update().filter(address=address):
+        if _may_land(row):
+            sender_set(principal=principal, address=address, fees=dict.fromkeys(FEE_FIELDS, 0), quota=0)
+            continue
         before = {**rules_describe(row), "nonce": row.next_nonce}
         rules_audit(principal, action="sender.delete", target=address, before=before, after=None)
         row.delete()
+
+
+def _may_land(sender: Sender) -> bool:
+    """Return whether a message of this sender waits, is in flight, or was failed and may still land."""
+    given_up = Q(state=MessageState.FAILED, nonce__gte=sender.chain_nonce or 0)
+    pending = Q(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    return Message.objects.filter(pending | given_up, from_addr=sender.address).exists()
 
 
 def _unshared_check(principal: Principal, address: str) -> None:

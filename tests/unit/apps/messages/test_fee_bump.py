@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.messages.models import SignedVersion
+from apps.messages.models import Message, SignedVersion
+from apps.messages.services import fee_bump
 from apps.messages.services.fee_bump import STEP_DUE_EPOCHS, proofs_bump
 from apps.messages.services.guards import auto_bump_set
 from apps.messages.services.push_items import Gas, SendSpec
+from apps.messages.services.replace import message_replace
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
 from tests.people import tenant
@@ -104,6 +106,23 @@ def test_steps_that_have_to_land_before_are_raised_too(pool: Pool) -> None:
     pool.node.base_fee = 300
 
     assert empty_head(pool) == ["one", "two"]
+
+
+def test_an_unforeseen_failure_of_one_stops_no_other(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = sorted([pool.address(), pool.address()])
+    for name, address in (("bad", first), ("good", second)):
+        pool.push(name, address, gas=CHEAP, kind="window_post")
+    pool.choose()
+    pool.node.base_fee = 300
+
+    def replace(*, message: Message, **how: Any) -> Message:
+        if message.push_id == "bad":
+            raise ValueError("a row that cannot be read")
+        return message_replace(message=message, **how)
+
+    monkeypatch.setattr(fee_bump, "message_replace", replace)
+
+    assert empty_head(pool) == ["good"]
 
 
 def test_the_largest_fee_holds_and_is_named(pool: Pool) -> None:
