@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.messages.services.candidates import Candidate, candidates_filter
 from apps.messages.services.estimate import Verdict, messages_estimate, verdict_plan
 from apps.messages.services.sign import selection_sign
 from apps.messages.states import Wait
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message, SharedRules
+    from apps.messages.services.candidates import Candidate
     from apps.messages.services.selection import Ready, Selection
     from poolsite.filecoin.message import SignedMessage
 
@@ -33,13 +32,12 @@ Signatures = dict[str, tuple["Ready", "SignedMessage"]]
 
 
 def messages_choose(
-    selection: Selection, *, rows: Sequence[Message], client: ChainClient, shared: SharedRules
+    selection: Selection, *, candidates: list[Candidate], client: ChainClient
 ) -> list[tuple[Ready, SignedMessage]]:
     """Return signed messages in the order of their nonces, and note why the others are left.
 
     Each was estimated on top of exactly those that are signed before it.
     """
-    candidates = candidates_filter(selection, rows=rows, client=client, shared=shared)
     signed: Signatures = {}
     verdicts: list[Verdict] = []
     for count in range(ESTIMATES_AT_MOST):

@@ -21,6 +21,7 @@ from apps.core.locks import try_lock
 from apps.messages.models import Message, Sender, SharedRules
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.budgets import Budgets
+from apps.messages.services.candidates import candidates_find
 from apps.messages.services.estimate_rounds import messages_choose
 from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.recovery.chain_history import sent_messages_read
@@ -38,14 +39,13 @@ from apps.messages.states import MessageState, SenderState, Wait
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
 
 SENDER_LOCK: Final = 0x4D53
 """Lock class of senders: they save double work; `Sender.version` keeps a nonce from being assigned twice."""
-
-EXTRA_CANDIDATES: Final = 20
-"""Read beyond the quota, so that refused messages do not take the places of good ones."""
 
 SELECTION_MAX: Final = 500
 """Messages of one sender in one round, however large its quota is; the next round follows at once."""
@@ -101,15 +101,17 @@ def _select(
     gaps = _confirmed_gaps(sender, chain_state, head=head)
     shared = shared_rules_load()
     places = _places(sender, chain_state, shared=shared, gaps=len(gaps))
-    rows = _candidates(sender, head=head, places=places)
-    if not rows:
+    if places <= 0:
+        _all_wait(sender, Wait.QUOTA, "")
         return Selected()
     if sender.wait:
         _all_wait(sender, Wait.NONE, "")
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
     selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
     try:
-        signed = messages_choose(selection, rows=rows, client=client, shared=shared)
+        waiting = _waiting(sender, head=head)
+        candidates = candidates_find(selection, waiting=waiting, client=client, shared=shared)
+        signed = messages_choose(selection, candidates=candidates, client=client)
         filled = filled_store(selection, signed=signed, now=now)
     finally:
         selection_waits_store(selection, now=now)
@@ -181,23 +183,19 @@ def _places(sender: Sender, chain_state: SenderChainState, *, shared: SharedRule
     return min(max(free, gaps), SELECTION_MAX)
 
 
-def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
-    """Return what to choose next: by priority, then deadline, fair across tenants, oldest first."""
+def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:
+    """Return what waits in the order of choice: priority, deadline, fair across tenants, oldest first."""
     waiting = Message.objects.filter(
         from_addr=sender.address, state=MessageState.UNFILLED, retry_height__lte=head.height
     )
-    if places <= 0:
-        _all_wait(sender, Wait.QUOTA, "")
-        return []
     position = Window(
         RowNumber(), partition_by=[F("tenant_id"), F("priority")], order_by=[F("created_at").asc()]
     )
-    ordered = (
+    return (
         waiting.select_related("tenant")
         .annotate(position=position)
         .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "position", "created_at", "pk")
     )
-    return list(ordered[: places + EXTRA_CANDIDATES])
 
 
 def _all_wait(sender: Sender, wait: Wait, text: str) -> None:

@@ -10,8 +10,10 @@ from apps.core.errors import DomainError, NotAllowed
 from apps.messages.diagnosis import message_diagnose
 from apps.messages.models import GasGuard, Message
 from apps.messages.selectors.gas_guards import guards_spent
+from apps.messages.services import candidates
 from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
 from apps.messages.services.push_items import Gas, SendSpec
+from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
@@ -272,3 +274,38 @@ def test_a_senseless_guard_is_refused_at_its_field(
         guard(**values)
     assert refusal.value.field == field
     assert not GasGuard.objects.exists()
+
+
+def test_held_messages_keep_no_others_from_being_chosen(pool: Pool) -> None:
+    address = pool.address()
+    guard(kind="precommit", hold_base_fee=50)
+    for number in range(60):
+        pool.push(f"held {number}", address, kind="precommit")
+    pool.push("commit", address, kind="commit", params=b"\x80")
+    pool.push("plain", address)
+    sender_set(principal=SYSTEM, address=address, quota=5)
+
+    pool.choose()
+
+    assert [pool.row(name).nonce for name in ("commit", "plain")] == [0, 1]
+    assert bytes(pool.row("commit").params) == b"\x80"
+    assert Message.objects.filter(wait=Wait.HELD).count() == 60
+
+
+def test_as_many_as_there_are_places_are_chosen_from_behind_held_ones(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "EXTRA_CANDIDATES", 1)
+    monkeypatch.setattr(candidates, "SCAN_MAX", 14)
+    address = pool.address()
+    pool.push("first", address)
+    sender_set(principal=SYSTEM, address=address, quota=3)
+    guard(kind="precommit", hold_base_fee=50)
+    for number in range(10):
+        pool.push(f"held {number}", address, kind="precommit")
+        pool.push(f"plain {number}", address, value=number)
+
+    pool.choose()
+
+    assert pool.row("first").nonce == 0
+    assert [pool.row(f"plain {number}").nonce for number in range(4)] == [1, 2, None, None]
