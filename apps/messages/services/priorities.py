@@ -33,6 +33,8 @@ def priority_choose(kind: str, *, method: int, is_urgent: bool) -> int:
 
 def priority_infer(row: Message, *, kind: str) -> int:
     """Return the class of a message that says nothing of its purpose, once its receiver's kind is known."""
-    if row.kind or row.time_sensitive or kind != "miner":
+    if row.kind or row.time_sensitive or not kind:
         return row.priority
+    if kind != "miner":  # method 5 is AddSigner of a multisig, and anybody can have one of those
+        return Priority.REST
     return MINER_PRIORITIES.get(row.method, Priority.REST)

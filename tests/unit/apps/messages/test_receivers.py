@@ -117,6 +117,17 @@ def test_a_guard_of_a_method_holds_for_its_kind_of_actor_alone(pool: Pool, sende
     assert caps == {"miner": 10**15, "multisig": 0, "": 10**15}, "what is not known is guarded too"
 
 
+def test_method_5_is_a_proof_only_where_the_actor_may_be_a_miner(pool: Pool, sender: str) -> None:
+    pool.node.kinds["f02000"] = "multisig"
+    add_signer = params_encode("multisig", 5, {"Signer": "f01234", "Increase": False})
+
+    pool.push("signer", sender, to="f02000", method=5, params=add_signer)
+    pool.push("unknown", sender, to="f03000", method=5)
+
+    assert pool.row("signer").priority == Priority.REST
+    assert pool.row("unknown").priority == Priority.PROOF
+
+
 def test_a_selection_holds_only_what_goes_to_that_kind(pool: Pool, sender: str) -> None:
     pool.node.kinds["f02000"] = "multisig"
     guard(hold_base_fee=1, max_fee=0)
