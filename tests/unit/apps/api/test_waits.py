@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
+from django.db import OperationalError
 
 from apps.api.rpc.services.messager import waits
 from apps.api.rpc.services.messager.waits import GROUP, MessageWaits, message_wait
@@ -102,6 +103,30 @@ async def test_a_lost_word_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None
     assert not await settled(task, 0.2)
 
     await in_thread(landed)("one", height=1)
+
+    await asyncio.wait_for(task, 60)
+
+
+async def test_waiters_outlive_a_restart_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waits, "RETRY_S", 0.05)
+    alice = await in_thread(message)()
+    await in_thread(head)(10)
+    task = asyncio.create_task(message_wait(viewer=alice, id="one", confidence=0))
+    assert not await settled(task)
+    real, asked = waits.message_statuses, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def away(_keys: list[str]) -> Any:
+        loop.call_soon_threadsafe(asked.set)
+        raise OperationalError("terminating connection due to administrator command")
+
+    monkeypatch.setattr(waits, "message_statuses", away)
+    await in_thread(landed)("one", height=1)
+    await tell("message", "one")
+    for _ in range(2):  # at the change, and when all are checked anew
+        await asyncio.wait_for(asked.wait(), 60)
+        asked.clear()
+    monkeypatch.setattr(waits, "message_statuses", real)
 
     await asyncio.wait_for(task, 60)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from channels.layers import get_channel_layer
+from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.api.rpc.batching import RequestBatcher
@@ -33,6 +34,9 @@ GROUP: Final = "live.pool"
 
 GATHER_S: Final = 0.05
 """Changes that come together are checked together."""
+
+RETRY_S: Final = 1.0
+"""Pause before the next attempt after Redis or the database was lost."""
 
 CHECK_ANYWAY_S: Final = 5.0
 """Without any change for so long all are checked: one may have been lost with Redis."""
@@ -116,18 +120,21 @@ class MessageWaits:
         layer = get_channel_layer()
         if layer is None:
             raise NotReachable("no channel layer is configured to wait on")
+        is_behind = False
         while True:
             try:
+                if is_behind:  # Redis or the database restarted, and changes were missed: check all
+                    await self.check(list(self.waiting))
+                    is_behind = False
                 channel = await layer.new_channel()
                 await layer.group_add(GROUP, channel)
                 try:
                     await self._receive(layer, channel)
                 finally:
                     await layer.group_discard(GROUP, channel)
-            except (RedisError, OSError):
-                # Redis restarted, and changes were missed: check all, then subscribe again.
-                await asyncio.sleep(1.0)
-                await self.check(list(self.waiting))
+            except (RedisError, OSError, DatabaseError):
+                is_behind = True
+                await asyncio.sleep(RETRY_S)
 
     async def _receive(self, layer: Any, channel: str) -> None:
         """Check what the changes name; a burst costs one query."""
