@@ -25,7 +25,7 @@ from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.selectors.read_cache import chain_read_once
-from apps.chain.services.heads import enqueued_steps_record, follower_load, head_follow
+from apps.chain.services.heads import enqueued_steps_record, follower_load, head_follow, head_is_stale
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import node_require_own, nodes_probe
@@ -126,7 +126,11 @@ class ChainFollower:
 
     def _follow(self, facts: TipsetFacts, address: NodeAddress, *, finality: int) -> Follower | None:
         """Follow a tipset that was announced; return the new head if it moved."""
-        node_require_own(address.http_url, client=client_of(address))
+        node = client_of(address)
+        node_require_own(address.http_url, client=node)
+        if head_is_stale(facts, client=node):
+            self._log_reason(f"{address.http_url} catches up: its head is far below ours and is not followed")
+            return None
         self.box.heard_at = time.monotonic()
         result = head_follow(client=chain_client(), facts=facts, now=clock.now(), finality=finality)
         self._logged_reason = ""

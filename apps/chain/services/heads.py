@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
+from apps.chain.errors import NodeRefused
 from apps.chain.models import Follower, Head
 from apps.chain.node.tipsets import TipsetFacts
-from apps.chain.selectors.heads import head_by_key
+from apps.chain.selectors.heads import head_at, head_by_key, head_current
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
@@ -24,6 +25,9 @@ FINALITIES_STORED: Final = 3
 
 PRUNE_EVERY: Final = 64
 """Old heads are removed at heights that are multiples of this."""
+
+STALE_EPOCHS: Final = 5
+"""A head further below ours is followed only where it is known for a reorganisation."""
 
 DEFAULT_FINALITY: Final = 900
 """Used until the network is known."""
@@ -77,6 +81,25 @@ def head_follow(
             )
     except OtherFollower:
         return None
+
+
+def head_is_stale(facts: TipsetFacts, *, client: ChainClient) -> bool:
+    """Return whether a head is far below ours because its node still catches up; `client` asks it alone.
+
+    To follow it would take back all landings above.  A reorganisation so far down is followed: the node has
+    our head as well, and another branch.  Raises NodeUnavailable.
+    """
+    tip = head_current()
+    if tip is None or facts.height >= tip.height - STALE_EPOCHS:
+        return False
+    own = head_at(facts.height)
+    if own is None or own.key == facts.key:
+        return True
+    try:
+        client.chain_get_tipset(tip.key)
+    except NodeRefused:
+        return True
+    return False
 
 
 def follower_load() -> Follower:

@@ -14,6 +14,7 @@ from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, Wron
 from apps.chain.models import Node
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
+from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.upgrades import heights_of
 from apps.chain.services.networks import network_bind, network_check
@@ -24,6 +25,7 @@ from apps.core.live import Change, publish
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.chain.models import Head
     from apps.chain.node.tipsets import TipsetFacts
 
 LAG_EPOCHS_MAX: Final = 2
@@ -91,13 +93,14 @@ def nodes_probe(*, now: datetime) -> list[Node]:
     nodes = ENABLED.rows()
     if not nodes:
         return []
+    known = head_current()  # before the probes: the follower goes on meanwhile
     with ThreadPoolExecutor(max_workers=min(len(nodes), 16)) as threads:
         findings = list(threads.map(lambda node: node_probe(node, now=now), nodes))
     before = {node.pk: _probe(node) for node in nodes}
     stored = {node.pk: {name: getattr(node, name) for name in HEALTH_FIELDS} for node in nodes}
     for node, finding in zip(nodes, findings, strict=True):
         probe_store(node, finding=finding, now=now)
-    _compare(nodes, findings)
+    _compare(nodes, findings, known=known)
     for node in nodes:
         # No save(): a node that an operator has removed meanwhile is no error.
         found = {name: getattr(node, name) for name in HEALTH_FIELDS}
@@ -205,13 +208,17 @@ def node_require_own(url: str, *, client: ChainClient) -> None:
         raise
 
 
-def _compare(nodes: list[Node], findings: list[Finding]) -> None:
-    """Measure each node against the newest head of the pool."""
-    heads = [
+def _compare(nodes: list[Node], findings: list[Finding], *, known: Head | None) -> None:
+    """Measure each node against the newest head of the pool: of the healthy nodes, or the one followed last.
+
+    Otherwise a node that still catches up would be healthy as soon as the others are away.
+    """
+    heads: list[TipsetFacts | Head] = [
         finding.head
         for node, finding in zip(nodes, findings, strict=True)
         if node.condition == NodeCondition.HEALTHY and finding.head is not None
     ]
+    heads += [known] if known is not None else []
     top = max(heads, key=lambda head: head.height, default=None)
     for node, finding in zip(nodes, findings, strict=True):
         if top is None or node.head_height is None:

@@ -15,6 +15,7 @@ from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.node.addresses import node_address
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
+from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
@@ -242,6 +243,70 @@ def test_a_probe_measures_height_lag_and_absence(site: Site) -> None:
     assert (rows[site.url].head_height, rows[site.url].version) == (6, "tiny")
     assert (rows[url].condition, rows[url].lag_epochs) == (NodeCondition.LAGGING, 6)
     assert rows["http://127.0.0.1:9/rpc/v1"].condition == NodeCondition.AWAY
+
+
+def behind(site: Site, *, epochs: int) -> FakeNode:
+    """Let the chain grow and be followed; returns another node that has it but for its newest epochs."""
+    backup = FakeNode()
+    for left in range(epochs + 2, -1, -1):
+        site.node.mine()
+        if left == epochs:
+            backup.tipsets = dict(site.node.tipsets)
+            backup.head = site.node.head
+    site.hear()
+    return backup
+
+
+def test_a_backup_that_catches_up_is_behind_also_while_the_others_are_away(site: Site) -> None:
+    backup = behind(site, epochs=40)
+    with served(backup) as url:
+        nodes_sync(["http://127.0.0.1:9/rpc/v1", url])
+        nodes_probe(now=NOW)
+
+        row = Node.objects.get(url=url)
+        assert (row.condition, row.lag_epochs) == (NodeCondition.LAGGING, 40)
+
+
+def hear_of(site: Site, node: FakeNode, url: str) -> int:
+    """Let another node's head be heard; returns the height that is followed then."""
+    site.follower.box.put(network_client(url).chain_head(), node_address(url))
+    site.follower.turn()
+    head = head_current()
+    assert head is not None
+    return head.height
+
+
+def test_the_head_of_a_node_that_catches_up_is_not_followed(site: Site) -> None:
+    backup = behind(site, epochs=40)
+    with served(backup) as url:
+        nodes_sync([url])
+        assert hear_of(site, backup, url) == 43
+        backup.tipsets = site.node.tipsets  # headers come first, from the newest down
+        assert hear_of(site, backup, url) == 43
+        backup.head = backup.tipsets[site.node.head.cid]
+        backup.mine()
+        assert hear_of(site, backup, url) == 44
+
+    assert not Head.objects.filter(is_canonical=False).exists()
+
+
+def test_a_head_of_another_branch_is_not_followed_by_a_node_without_ours(site: Site) -> None:
+    backup = behind(site, epochs=40)
+    backup.mine(salt="orphan")
+    with served(backup) as url:
+        nodes_sync([url])
+        assert hear_of(site, backup, url) == 43
+        for _ in range(34):
+            backup.mine(salt="branch")
+        assert hear_of(site, backup, url) == 38, "heights of branches differ by a few epochs"
+
+
+def test_a_deep_reorganisation_to_a_lower_head_is_followed(site: Site) -> None:
+    behind(site, epochs=40)
+    site.node.rewind(20)
+    site.node.mine(salt="branch")
+
+    assert hear_of(site, site.node, site.url) == 24
 
 
 def test_a_node_that_left_the_settings_is_not_asked(site: Site) -> None:
