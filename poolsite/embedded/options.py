@@ -85,7 +85,8 @@ class Options:
     @property
     def ports(self) -> list[int]:
         """Every port that the web processes serve."""
-        return [self.port, *(port for port in self.compat_ports if port != SIGNER_PORT)]
+        compatible = (port for port in self.compat_ports if port != SIGNER_PORT)
+        return list(dict.fromkeys((self.port, *compatible)))
 
     @property
     def signer_listen(self) -> str:

@@ -69,6 +69,7 @@ class CancelView(PoolView):
     """`/messages/{id}/cancel`: an empty message takes the nonce."""
 
     perms = {**PoolView.perms, "POST": "sign"}
+    asks_network = True
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
@@ -90,6 +91,7 @@ class RepublishView(PoolView):
     """`/messages/{id}/republish`: to every node once more."""
 
     perms = {**PoolView.perms, "POST": "sign"}
+    asks_network = True
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
@@ -104,6 +106,7 @@ class BulkView(PoolView):
     """`/messages:bulk`: one change to many messages."""
 
     perms = {**PoolView.perms, "POST": "sign"}
+    asks_network = True
 
     @extend_schema(request=BulkInput, responses=BulkOutput)
     def post(self, request: Request) -> Response:

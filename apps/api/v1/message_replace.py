@@ -39,6 +39,7 @@ class ReplaceView(PoolView):
     """`/messages/{id}/replace`: higher fees for a message in flight, or other limits before it is signed."""
 
     perms = {**PoolView.perms, "POST": "sign"}
+    asks_network = True
 
     @extend_schema(request=ReplaceInput, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # the route's word

@@ -135,7 +135,7 @@ class MinerAddressesView(PoolView):
             addresses=tuple(data["addresses"]) if "addresses" in data else None,
             quota=int(amount_parse(data.get("quota", "0"))),
             expiration=data.get("expiration", 0),
-            key=request.headers.get("Idempotency-Key", "")[:80] or uuid.uuid4().hex,
+            key=request.headers.get("Idempotency-Key", "") or uuid.uuid4().hex,
         )
         client = chain_client()
         if only_priced:

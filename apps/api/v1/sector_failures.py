@@ -119,6 +119,8 @@ class SectorFailuresView(PoolView):
 class SectorFailuresRetryView(PoolView):
     """`/sector-failures/{fingerprint}/retry`: go on with a whole group."""
 
+    asks_network = True
+
     @extend_schema(request=RetryInput, responses=GroupRetryOutput)
     def post(self, request: Request, fingerprint: str) -> Response:
         """Retry the failed stage of each, or go back to an earlier state of the table.

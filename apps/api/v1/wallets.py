@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -112,6 +112,10 @@ class WalletView(PoolView):
         return Response(WalletOutput(wallet_data(wallet_get(self.principal, address))).data)
 
 
+PK_DIGITS_MAX: Final = 18
+"""Digits of a record's number in a cursor: longer ones are none of ours."""
+
+
 class SignRecordsView(PoolView):
     """What the signers were asked, newest first."""
 
@@ -128,7 +132,8 @@ class SignRecordsView(PoolView):
         rows = sign_records(self.principal)
         if "cursor" in request.query_params:
             moment, pk = cursor_read(request.query_params["cursor"])
-            rows = sign_records_before(rows, moment, int(pk) if pk.isdecimal() else 0)
+            is_number = pk.isdecimal() and len(pk) <= PK_DIGITS_MAX
+            rows = sign_records_before(rows, moment, int(pk) if is_number else 0)
         found = list(rows[: limit + 1])
         last = found[limit - 1] if len(found) > limit else None
         return Response(

@@ -18,9 +18,10 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import header_number
 from apps.api.v1.views import PoolView, RawRenderer
 from apps.api.v1.wire_schema import document_schema
-from apps.api.v1.worker_view import WorkerView, answer_of, heartbeat_note
+from apps.api.v1.worker_view import JobView, WorkerView, answer_of, heartbeat_note
 from apps.core import clock
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
+from apps.sectors.selectors.jobs import jobs_of_miners
 from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take, is_sealing
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress_record, job_release
@@ -55,10 +56,11 @@ class ClaimView(WorkerView):
         self.kinds_check(claim.kinds)
         worker = self.worker(claim.worker_id)
         heartbeat_note(worker, principal=self.principal)
-        return answer_of(jobs_claim(worker, claim=claim, now=clock.now()))
+        among = jobs_of_miners(self.principal.miners)
+        return answer_of(jobs_claim(worker, claim=claim, now=clock.now(), among=among))
 
 
-class EventView(WorkerView):
+class EventView(JobView):
     """`/jobs/{id}/event`: a stage has ended well."""
 
     @extend_schema(
@@ -71,7 +73,7 @@ class EventView(WorkerView):
         return answer_of(job_event_record(uuid, event=event, tenant_id=self.tenant_id, now=clock.now()))
 
 
-class ProgressView(WorkerView):
+class ProgressView(JobView):
     """`/jobs/{id}/progress`: how far a stage is."""
 
     @extend_schema(request={"application/json": document_schema(Progress)}, responses={204: None})
@@ -81,7 +83,7 @@ class ProgressView(WorkerView):
         return Response(status=204)
 
 
-class CompleteView(WorkerView):
+class CompleteView(JobView):
     """`/jobs/{id}/complete`: a proof is made."""
 
     @extend_schema(request={"application/json": document_schema(Complete)}, responses={204: None})
@@ -92,7 +94,7 @@ class CompleteView(WorkerView):
         return Response(status=204)
 
 
-class FailView(WorkerView):
+class FailView(JobView):
     """`/jobs/{id}/fail`: a stage or proof has ended badly."""
 
     @extend_schema(request={"application/json": document_schema(Fail)}, responses={204: None})
@@ -102,7 +104,7 @@ class FailView(WorkerView):
         return Response(status=204)
 
 
-class ReleaseView(WorkerView):
+class ReleaseView(JobView):
     """`/jobs/{id}/release`: a job is given back."""
 
     @extend_schema(request={"application/json": document_schema(Release)}, responses={204: None})
@@ -112,7 +114,7 @@ class ReleaseView(WorkerView):
         return Response(status=204)
 
 
-class DataView(WorkerView):
+class DataView(JobView):
     """`/jobs/{id}/data`: the bytes that a host unsealed, or what C1 gave where another host does C2."""
 
     body_max_bytes = STREAM_MAX_BYTES

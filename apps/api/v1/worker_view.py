@@ -14,7 +14,9 @@ from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
+from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.selectors.hosts import worker_of
+from apps.sectors.selectors.jobs import job_is_of_miners
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.principals import Principal
 from apps.users.services.bootstrap import POOL
@@ -42,7 +44,7 @@ REPORT_MAX_BYTES: Final = 8 << 20
 class MayWork(BasePermission):
     """Permission for tokens of level write that have the scope sealer or prover, or no scope at all."""
 
-    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002  # DRF's signature
+    def has_permission(self, request: Request, view: Any) -> bool:  # DRF's signature
         """Raise NotAllowed that says what is missing, or return True."""
         principal = caller_of(request)
         if principal is None:
@@ -55,6 +57,9 @@ class MayWork(BasePermission):
             )
         if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
             raise NotAllowed(gettext("this requires a token with the scope 'sealer' or 'prover'"))
+        name = f"rest.{type(view).__name__}"
+        if not principal.may_call(name):
+            raise NotAllowed(gettext("this token does not allow {method}").format(method=name))
         return True
 
 
@@ -102,6 +107,16 @@ class WorkerView(PoolView):
     def worker(self, uuid: str) -> Worker:
         """Find the caller's worker.  Raises WorkerUnknown."""
         return worker_of(self.tenant_id, uuid)
+
+
+class JobView(WorkerView):
+    """A route of one job: of a miner that the token is not limited from."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a job of another miner.  Raises JobUnknown."""
+        super().initial(request, *args, **kwargs)
+        if self.principal.miners and not job_is_of_miners(kwargs["uuid"], self.principal.miners):
+            raise JobUnknown(kwargs["uuid"])
 
 
 def answer_of(document: Any) -> Response:

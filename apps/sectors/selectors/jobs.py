@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Q
 from msgspec.structs import replace
 
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector
 from apps.sectors.params import pieces_of
 from apps.sectors.proof_forms import takes_containers_here
+from apps.sectors.selectors.hosts import is_uuid
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import AggregateInputs, Piece, SealInputs, SectorCheckInputs, WindowPostInputs
@@ -17,7 +19,17 @@ from poolsite.wire.jobs import RUN_KINDS, Assignment, JobKind
 from poolsite.wire.pipeline import UNSEAL_STAGES, RebuildState, Stage
 
 if TYPE_CHECKING:
-    from django.db.models import Q
+    from collections.abc import Collection
+
+
+def jobs_of_miners(miners: Collection[int]) -> Q | None:
+    """Return what selects the jobs of these miners, by actor id; None, which selects all, for none."""
+    return Q(miner__actor_id__in=miners) if miners else None
+
+
+def job_is_of_miners(uuid: str, miners: Collection[int]) -> bool:
+    """Return whether a job is there and of one of these miners, by actor id."""
+    return is_uuid(uuid) and Job.objects.filter(uuid=uuid, miner__actor_id__in=miners).exists()
 
 
 def seal_inputs(sector: Sector) -> SealInputs:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from apps.miners.models import Miner
 from apps.sectors.models import HostReport, Job, Sector, Worker
+from apps.users.services.tokens import TokenLimits
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, Register
 from poolsite.wire.job_reports import Event, Progress, StageOutputs
@@ -254,6 +255,32 @@ def test_a_worker_goes_from_registration_to_a_reported_stage(client: Client) -> 
 
     assert (answer.status_code, answer.json()["seal"]["stage"]) == (200, "TREE_D")
     assert (stale.status_code, stale.json()["code"], stale.json()["field"]) == (409, "fenced", "token")
+
+
+def test_a_limited_token_works_for_its_miners_by_its_methods_only(client: Client) -> None:
+    for actor_id in (1004, 4242):
+        factories.sector(factories.miner(actor_id))
+    text = token("write", limits=TokenLimits(miners=[1004]))
+    worker_id = registered(client, text)
+    claim = Claim(
+        worker_id=worker_id,
+        boot_id="b1",
+        kinds=(JobKind.SEAL,),
+        stages={"ADD_PIECE": 2},
+        new_sectors=2,
+        max=2,
+    )
+
+    (job,) = told(client, "jobs:claim", text, claim).json()["jobs"]
+
+    assert Job.objects.get(uuid=job["id"]).miner.actor_id == 1004
+    other = Job.objects.get(miner__actor_id=4242)
+    progress = Progress(token=1, stage="ADD_PIECE", done=1, total=2)
+    assert told(client, f"jobs/{job['id']}/progress", text, progress).status_code == 204
+    for name in (other.uuid, "x"):
+        assert told(client, f"jobs/{name}/progress", text, progress).json()["code"] == "job_unknown"
+    reads = token("write", limits=TokenLimits(methods=["Venus.*"]))
+    assert told(client, "workers/register", reads, REGISTER).status_code == 403
 
 
 def test_only_a_host_of_the_pool_counts_as_the_pools_own_sealer(

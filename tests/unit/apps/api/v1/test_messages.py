@@ -61,6 +61,28 @@ def test_any_id_has_a_route(pool: Pool, client: Client, id: str) -> None:
     assert post(client, {}, by=alice, route=f"{route}/mark-bad").json()["state"] == "FAILED"
 
 
+@pytest.mark.parametrize("action", ["replace", "cancel", "republish", "bulk replace", "bulk cancel"])
+def test_no_transaction_is_open_while_a_request_with_a_key_signs_and_publishes(
+    pool: Pool, client: Client, action: str
+) -> None:
+    """The pool's link and keyring refuse to be asked inside one (tests/conftest.py)."""
+    alice, headers = token("sign"), {"Idempotency-Key": "k"}
+    post(client, body(pool.address()), by=alice)
+    pool.choose()
+    is_bulk, _, name = action.rpartition(" ")
+    route = f"{ROUTE}:bulk" if is_bulk else f"{ROUTE}/one/{name}"
+    data = {"action": name, "ids": ["one"]} if is_bulk else {}
+
+    answers = [
+        client.post(route, data, content_type="application/json", headers={**bearer(alice), **headers})
+        for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+    assert answers[1]["Idempotent-Replay"] == "true"
+
+
 def test_a_landed_message_shows_its_receipt(pool: Pool, client: Client) -> None:
     alice, address = token("sign"), pool.address()
     params = base64.b64encode(b"\x80").decode()
