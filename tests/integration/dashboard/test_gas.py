@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -344,6 +345,22 @@ class TestReplace:
         assert answer.status_code == 422
         assert f'id="{field}-error"' in text_of(answer)
         assert pool.keyring.asked == asked
+
+    def test_limits_typed_before_it_was_signed_replace_nothing(self, pool):
+        pool.push("one", pool.address(), gas=CHEAP)
+        client, where = signed_in("ann"), reverse("message-replace", args=["one"])
+        assert "Save and retry now" in text_of(client.get(where))
+        pool.choose()
+        asked = pool.keyring.asked
+
+        answer = client.post(where, {"gas_fee_cap": "0.000001", "max_fee": "0.000000000001"})
+
+        page = text_of(answer)
+        assert answer.status_code == 422
+        assert "it was signed in the meantime" in page
+        assert re.search(r'id="gas_fee_cap"[^>]*value="0.000001"', page)
+        assert re.search(r'id="max_fee"[^>]*value="0.000000000001"', page)
+        assert (pool.keyring.asked, SignedVersion.objects.exists()) == (asked, False)
 
     def test_a_strangers_message_is_absent(self, pool):
         flying(pool, "one")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.node.client import chain_client
@@ -39,6 +40,8 @@ USED_PERCENT: Final = 80
 """Of the gas limit that a message usually uses: the limit is 1.25 times what the trial needed."""
 CAP_OVER_BASE_FEE: Final = 10
 """Fee cap that the form proposes, in base fees: they double within six full blocks."""
+FEE_LIMITS: Final = {"gas_fee_cap", "max_fee"}
+"""Fields of the form for a message that is not signed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Send the message again under the same nonce.
 
     A POST without fees raises them as far as the present base fee asks; with fees, or asked for by GET,
-    it is the form that says what they cost before anything is signed.
+    it is the form that says what they cost before anything is signed.  Limits that were typed before it was
+    signed are shown in that form and replace nothing.
     """
     row = message_or_404(viewer, key)
     signer_only(viewer)
@@ -97,9 +101,12 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         return fee_limits(request, viewer, row)
     if request.method != "POST" and row.state != MessageState.FILLED:
         return redirect("message", key)  # it landed meanwhile: its page shows that
-    if request.method == "POST" and "gas_premium" not in request.POST:
-        return replace_at_once(request, viewer, row)
     form, offer = FeesForm.of(request), None
+    if form.is_bound and "gas_premium" not in request.POST:
+        if row.state != MessageState.FILLED or not FEE_LIMITS & request.POST.keys():
+            return replace_at_once(request, viewer, row)
+        text = gettext("it was signed in the meantime: check the new fees and replace it if it needs them")
+        form.add_error(None, text)
     if not form.errors:
         with form.refusals():
             head = head_needed()
