@@ -121,12 +121,6 @@ def messages_behind_count(message: Message) -> int:
     return behind.filter(nonce__gt=message.nonce or 0).count()
 
 
-def messages_unsigned(senders: Collection[str]) -> QuerySet[Message]:
-    """Return what waits for its signature at these senders, oldest first."""
-    rows = Message.objects.filter(from_addr__in=senders, state=MessageState.UNFILLED)
-    return rows.order_by("created_at")
-
-
 def senders_of(ids: Collection[str]) -> set[str]:
     """Return the senders of messages by their keys."""
     return set(Message.objects.filter(pk__in=ids).values_list("from_addr", flat=True))

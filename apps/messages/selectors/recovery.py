@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.utils.translation import gettext
 
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
-from apps.messages.models import Recovery, Sender, UnmatchedMessage
+from apps.messages.models import Message, Recovery, Sender, UnmatchedMessage
+from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -42,6 +43,13 @@ def token_floor() -> int:
 def unmatched_open() -> QuerySet[UnmatchedMessage]:
     """Return the messages on chain that a person has to decide about."""
     return UnmatchedMessage.objects.filter(decided_at=None)
+
+
+def unmatched_candidates(row: UnmatchedMessage) -> QuerySet[Message]:
+    """Return the messages waiting at its sender that it may be: those of its content, then the oldest."""
+    alike = When(to=row.to, value=row.value, method=row.method, params=bytes(row.params), then=0)
+    rows = Message.objects.filter(from_addr=row.from_addr, state=MessageState.UNFILLED)
+    return rows.order_by(Case(alike, default=1), "created_at")
 
 
 def unmatched_get(cid: str) -> UnmatchedMessage:

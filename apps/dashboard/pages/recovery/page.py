@@ -34,9 +34,16 @@ if TYPE_CHECKING:
 def context_of() -> dict[str, Any]:
     """Return what the page's parts need."""
     row = recovery_row()
-    found = list(unmatched_open()[:SHOWN])
-    parts = {"is_on": is_on(row), "facts": facts_of(row), "questions": questions_of(row), **choices_of(found)}
-    return {"verdict": verdict_of(row, undecided=len(found)), "recovery": parts}
+    undecided = unmatched_open()
+    found, count = list(undecided[:SHOWN]), undecided.count()
+    parts = {
+        "is_on": is_on(row),
+        "facts": facts_of(row),
+        "questions": questions_of(row),
+        "left_out": count - len(found),
+        **choices_of(found),
+    }
+    return {"verdict": verdict_of(row, undecided=count), "recovery": parts}
 
 
 def all_parts(context: FragmentContext) -> Iterable[str]:

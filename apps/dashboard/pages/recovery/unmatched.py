@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
 from apps.core.formatting import amount_text, shortened
-from apps.messages.selectors.messages import messages_unsigned
+from apps.messages.selectors.recovery import unmatched_candidates
+
+if TYPE_CHECKING:
+    from apps.messages.models import UnmatchedMessage
 
 SHOWN: Final = 100
-"""Messages, and waiting ones to choose from, on one page."""
+"""Messages on one page."""
+CANDIDATES: Final = 50
+"""Waiting ones to choose from for one message."""
 
 
-def choices_of(found: list[Any]) -> dict[str, Any]:
+def choices_of(found: list[UnmatchedMessage]) -> dict[str, Any]:
     """Return the messages to decide about, with the waiting ones that each may be."""
-    senders = {one.from_addr for one in found}
-    rows = messages_unsigned(senders).values_list("pk", "push_id", "from_addr", "to", "value")[:SHOWN]
-    choices = [
+    return {"entries": [_entry(one) for one in found]}
+
+
+def _entry(row: UnmatchedMessage) -> dict[str, Any]:
+    # A query for each: cut in common, another sender's hundred would hide the one that this message is.
+    rows = unmatched_candidates(row).values_list("pk", "push_id", "to", "value")[: CANDIDATES + 1]
+    waiting = [
         (
             pk,
             gettext("{name}: {value} to {shortened}").format(
                 name=name or pk, value=amount_text(int(value)), shortened=shortened(to)
             ),
-            sender,
         )
-        for pk, name, sender, to, value in rows
+        for pk, name, to, value in rows
     ]
-    entries = [
-        {
-            "row": one,
-            "from": shortened(one.from_addr),
-            "to": shortened(one.to),
-            "value": amount_text(int(one.value)),
-            "waiting": [(pk, text) for pk, text, sender in choices if sender == one.from_addr],
-        }
-        for one in found
-    ]
-    return {"entries": entries}
+    return {
+        "row": row,
+        "from": shortened(row.from_addr),
+        "to": shortened(row.to),
+        "value": amount_text(int(row.value)),
+        "waiting": waiting[:CANDIDATES],
+        "has_more": len(waiting) > CANDIDATES,
+    }

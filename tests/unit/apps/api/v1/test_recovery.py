@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from apps.core import clock
 from apps.core.formatting import whole
+from apps.dashboard.pages.recovery.unmatched import CANDIDATES, SHOWN
 from apps.messages.models import Recovery, Sender, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import recovery_begin
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def unmatched(**data: Any) -> UnmatchedMessage:
+def unmatched(name: str = "sent", **data: Any) -> UnmatchedMessage:
     now = clock.now()
     recovery_begin("the database was restored", now=now)
-    Sender.objects.create(address="f01001", read_back_at=clock.now())
+    Sender.objects.get_or_create(address="f01001", defaults={"read_back_at": clock.now()})
     return UnmatchedMessage.objects.create(
         **{
-            "cid": str(cid_of_cbor(b"sent")),
-            "unsigned_cid": str(cid_of_cbor(b"sent")),
+            "cid": str(cid_of_cbor(name.encode())),
+            "unsigned_cid": str(cid_of_cbor(name.encode())),
             "from_addr": "f01001",
             "nonce": 7,
             "to": "f01002",
@@ -102,6 +104,35 @@ def test_today_and_the_page_say_why_nothing_is_signed() -> None:
     page.post(reverse("recovery"), {"cid": row.cid, "message": "outside"})
     row.refresh_from_db()
     assert row.decided_by
+
+
+def test_each_message_offers_those_of_its_own_sender_alike_ones_first() -> None:
+    operator_person()
+    unmatched()
+    for number in range(CANDIDATES):
+        factories.message(f"w{number}", from_addr="f01001")
+    paid = factories.message("paid", from_addr="f01001", to="f01002", value=5)
+    unmatched("other", from_addr="f01009", nonce=1)
+    factories.message("others", from_addr="f01009")
+
+    text = text_of(signed_in("olga").get(reverse("recovery")))
+
+    first, second = re.findall(r"<select.*?</select>(?:.*?)</form>", text, re.DOTALL)
+    assert re.findall(r'<option value="(\w+)"', first)[0] == paid.pk
+    assert "The sender has more pending messages than are listed." in first
+    assert re.findall(r'<option value="(\w+)"', second) == ["others", "outside"]
+    assert "than are listed" not in second
+
+
+def test_the_page_counts_those_that_it_does_not_list() -> None:
+    operator_person()
+    for number in range(SHOWN + 1):
+        unmatched(f"sent {number}", nonce=number)
+
+    text = text_of(signed_in("olga").get(reverse("recovery")))
+
+    assert f"{SHOWN + 1} messages to decide about." in text
+    assert "1 more message to decide about is listed once some of these are decided." in text
 
 
 def test_a_tenant_sees_that_nothing_is_signed_and_decides_nothing() -> None:
