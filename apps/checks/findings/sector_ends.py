@@ -11,6 +11,7 @@ from apps.checks.findings.results import Finding
 from apps.checks.selectors.rare import COUNTED_MAX
 from apps.core.formatting import plural, size, whole
 from apps.sectors.selectors.ended_sectors import sectors_removable
+from apps.sectors.selectors.hosts import stores_of_workers
 from poolsite.filecoin.power import quality_power_max
 from poolsite.wire.pipeline import SectorState
 
@@ -91,7 +92,7 @@ def files_left(data: CheckData) -> QuerySet[Sector]:
     """Return the sectors that the chain has ended for good and whose files some host still has."""
     if data.head is None or data.network is None:
         return data.sectors.none()
-    stores = {name for worker in data.workers for name in worker.stores}
+    stores = stores_of_workers(data.workers)
     return sectors_removable(
         data.sectors, stores=stores, height=data.head.height, network=data.network, now=data.at
     )

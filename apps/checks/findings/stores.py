@@ -13,7 +13,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.sectors.selectors.damocles import has_plan
-from apps.sectors.selectors.hosts import proves_windows, worker_is_away
+from apps.sectors.selectors.hosts import proves_windows, stores_of_workers, worker_is_away
 from apps.sectors.selectors.store_checks import bad_files_text, copies_bad_of, sectors_bad_in
 from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate
 from poolsite.wire.jobs import JobKind
@@ -21,7 +21,7 @@ from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Worker
@@ -37,28 +37,37 @@ LOST_COUNTED_MAX: Final = 200
 def stores_away(data: CheckData) -> Iterator[Finding]:
     """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
     away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
-    here = {name for worker in data.workers if worker not in away for name in worker.stores}
-    known = {name for worker in away for name in worker.stores} | {store.name for store in data.stores}
-    missing = sorted(known - here)
-    if not missing:
-        return
-    rows = data.sectors.select_related(None).filter(state=SectorState.PROVING, store__in=missing)
+    missing = _stores_missing(data, away)
+    rows = data.sectors.select_related(None).filter(state=SectorState.PROVING)
     rows = rows.order_by("store", "tenant", "state")  # by the index: without an order all sectors may be read
-    counts = Counter(rows.values_list("miner_id", flat=True)[: LOST_COUNTED_MAX + 1])
+    counts: Counter[int] = Counter()
+    for tenant_id, names in missing.items():
+        found = rows.filter(tenant=tenant_id, store__in=names).values_list("miner_id", flat=True)
+        counts.update(found[: LOST_COUNTED_MAX + 1 - counts.total()])
     if counts:
-        many = _sectors_lost(data, missing, counts.total())
+        many, stores = _sectors_lost(data, missing, counts.total()), sum(map(len, missing.values()))
         fees = (
             data.fault_fee_per_day(miner, counts[miner.pk] * many // counts.total()) for miner in data.miners
         )
         yield Finding(
             "stores",
             say("{stores} with {many} unreachable").format(
-                stores=plural(len(missing), "store"), many=_sectors_text(many)
+                stores=plural(stores, "store"), many=_sectors_text(many)
             ),
             _out_of_reach_text(data, missing, away),
-            count=len(missing),
+            count=stores,
             per_day=sum(fees),
         )
+
+
+def _stores_missing(data: CheckData, away: Sequence[Worker]) -> dict[int, set[str]]:
+    """Return the names of the stores that no host reads which is there, by tenant."""
+    here = stores_of_workers(worker for worker in data.workers if worker not in away)
+    known = stores_of_workers(away)
+    for store in data.stores:
+        known.setdefault(store.tenant_id, set()).add(store.name)
+    missing = {tenant_id: names - here.get(tenant_id, set()) for tenant_id, names in known.items()}
+    return {tenant_id: names for tenant_id, names in missing.items() if names}
 
 
 def _sectors_text(many: int) -> str:
@@ -68,22 +77,22 @@ def _sectors_text(many: int) -> str:
     return plural(many, "sector")
 
 
-def _sectors_lost(data: CheckData, missing: Sequence[str], counted: int) -> int:
+def _sectors_lost(data: CheckData, missing: Mapping[int, set[str]], counted: int) -> int:
     """Return how many sectors lie in stores: those counted, or what hosts told where that is only a part."""
-    reported = sum(store.sectors for store in data.stores if store.name in missing)
+    reported = sum(store.sectors for store in data.stores if store.name in missing.get(store.tenant_id, ()))
     return counted if counted <= LOST_COUNTED_MAX else max(counted, reported)
 
 
-def _out_of_reach_text(data: CheckData, missing: Sequence[str], away: Sequence[Worker]) -> str:
+def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]], away: Sequence[Worker]) -> str:
     """Return what brings stores back: hosts that are silent, and what the others say of theirs."""
     reported = [
         f"{row.worker.name}: {row.reason}"
         for store in data.stores
-        if store.name in missing
+        if store.name in missing.get(store.tenant_id, ())
         for row in attachments_of(store)
         if row.worker not in away and row.reason
     ]
-    silent = [worker.name for worker in away]
+    silent = [worker.name for worker in away if missing.get(worker.tenant_id)]
     if silent:
         reported.append(
             say("restart {silent}, or start another host that reads the same files").format(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Q
@@ -12,7 +14,7 @@ from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -28,9 +30,14 @@ def landed_termination(sector: Sector) -> int | None:
 
 
 def sectors_removable(
-    rows: QuerySet[Sector], *, stores: Collection[str], height: int, network: Network, now: datetime
+    rows: QuerySet[Sector],
+    *,
+    stores: Mapping[int, Collection[str]],
+    height: int,
+    network: Network,
+    now: datetime,
 ) -> QuerySet[Sector]:
-    """Return those of these sectors whose files may be removed, in stores that some host has."""
+    """Return those of these sectors whose files may be removed, in stores by tenant that some host has."""
     finality = network.chain_finality
     ended = SectorChange.objects.filter(
         sector=OuterRef("pk"), kind=ChangeKind.TERMINATE, state=ChangeState.TERMINATE_LANDED
@@ -42,4 +49,6 @@ def sectors_removable(
     )
     before = height - finality - network.proving.period
     expired = Q(state=SectorState.PROVING, active=False, expiration__lte=before)
-    return rows.filter(terminated | expired, removal_asked_at=None, store__in=stores)
+    places = (Q(tenant=tenant_id, store__in=names) for tenant_id, names in stores.items())
+    reached = reduce(or_, places, Q(pk__in=()))
+    return rows.filter(terminated | expired, reached, removal_asked_at=None)

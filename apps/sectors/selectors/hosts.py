@@ -127,6 +127,14 @@ def worker_is_away(worker: Worker, *, now: datetime) -> bool:
     return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
 
 
+def stores_of_workers(workers: Iterable[Worker]) -> dict[int, set[str]]:
+    """Return the names of the stores that these workers have, by tenant: two tenants may have one name."""
+    names: dict[int, set[str]] = {}
+    for worker in workers:
+        names.setdefault(worker.tenant_id, set()).update(worker.stores)
+    return names
+
+
 def is_uuid(text: str) -> bool:
     """Return whether `text` names a uuid; a database would answer anything else with an error."""
     try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
 
 from apps.api.v1.store_output import store_body
+from apps.checks.findings.sector_ends import files_left
+from apps.checks.findings.stores import LOST_COUNTED_MAX, stores_away
+from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.sectors.models import SectorCopy, Store, StoreCheck, StoreMove, Worker, WorkerCommand
 from apps.sectors.selectors.stores import stores_visible
@@ -16,10 +20,12 @@ from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from apps.users.states import Role
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import UNBOUNDED_BYTES, AttachedStore, StoreCondition
 from tests import factories
+from tests.integration.dashboard.check_scenes import SCENES
 from tests.page_client import signed_in, text_of
-from tests.people import bearer, person, token
+from tests.people import bearer, person, tenant, token
 
 pytestmark = pytest.mark.django_db
 
@@ -266,3 +272,30 @@ def test_a_move_names_the_half_copy_that_another_host_must_remove_first(client, 
     [move] = client.get(where, headers=reader).json()["results"]
     assert move["waits_for"] is None
     assert "waiting for second" not in text_of(page.get(reverse("store", args=[source.uuid])))
+
+
+def test_a_store_is_away_though_another_tenant_has_one_of_its_name():
+    gone = factories.worker("gone", seen_at=now() - timedelta(hours=1))
+    kept = factories.store(gone, "archive", sectors=LOST_COUNTED_MAX + 2)
+    factories.store(factories.worker("bobs", of="bob"), "archive", sectors=5_000)
+    factories.worker("idle", of="carol", seen_at=now() - timedelta(hours=1))
+    factories.sector(factories.miner(2000, of="bob"), state=SectorState.PROVING, store="archive")
+    miner = factories.miner()
+    for number in range(3):
+        factories.sector(miner, number=number, state=SectorState.PROVING, store="archive")
+
+    [finding] = stores_away(CheckData(SYSTEM))
+
+    assert finding.say == "1 store with 3 sectors unreachable"
+    assert finding.reason == "restart gone, or start another host that reads the same files"
+    for number in range(3, LOST_COUNTED_MAX + 1):
+        factories.sector(miner, number=number, state=SectorState.PROVING, store="archive")
+    [finding] = stores_away(CheckData(SYSTEM))
+    assert f"{kept.sectors} sectors unreachable" in finding.say
+
+
+def test_files_left_lie_where_a_host_of_their_own_tenant_reaches_them(quiet, monkeypatch):
+    SCENES["files_of_ended"](monkeypatch)
+    assert files_left(CheckData(SYSTEM)).count() == 1
+    Worker.objects.update(tenant=tenant("bob"))
+    assert not files_left(CheckData(SYSTEM))
