@@ -31,7 +31,7 @@ from tests import factories
 from tests.demo_data import busy_pool
 from tests.messaging import pool_world
 from tests.page_client import signed_in, text_of
-from tests.people import operator_person, person
+from tests.people import operator_person, person, tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -301,6 +301,35 @@ class TestGuards:
         rule = AutoBumpRule.objects.get()
         assert (rule.within_epochs, rule.every_epochs, rule.max_fee) == (30, 4, 5 * 10**17)
         assert "30 epochs before" in text_of(signed_in("ann").get(reverse("gas")))
+
+    def test_auto_bump_form_begins_with_the_stored_rule(self):
+        person()
+        operator_person()
+        for name, is_on in (("alice", True), ("bob", False)):
+            AutoBumpRule.objects.create(
+                tenant=tenant(name),
+                is_on=is_on,
+                within_epochs=30,
+                every_epochs=4,
+                max_fee=5 * 10**17,
+            )
+        where, olga = reverse("gas-auto-bump"), signed_in("olga")
+
+        own = text_of(signed_in("ann").get(where))
+        other = text_of(olga.get(where, {"tenant": "bob"}))
+
+        for page in (own, other):
+            assert re.findall(r'name="(within_epochs|every_epochs|max_fee)"[^>]*value="([\d.]+)"', page) == [
+                ("within_epochs", "30"),
+                ("every_epochs", "4"),
+                ("max_fee", "0.5"),
+            ]
+        assert '<option value="0" selected>' in other
+        assert '<option value="0" selected>' not in own
+        assert 'name="tenant" value="bob"' in other
+        assert signed_in("ann").get(where, {"tenant": "bob"}).status_code == 404
+        kept = {"tenant": "bob", "is_on": "0", "within_epochs": "soon", "every_epochs": "4", "max_fee": ""}
+        assert '<option value="0" selected>' in text_of(olga.post(where, kept))
 
 
 class TestReplace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,7 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.messages.selectors.gas_guards import guard_get
+from apps.messages.selectors.gas_guards import auto_bump_rules, guard_get
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
@@ -127,7 +127,7 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Set when a tenant's proofs pay more."""
     if not viewer.may("sign"):
         raise Http404
-    form = AutoBumpForm.of(request)
+    form = AutoBumpForm.of(request, **auto_bump_stored(request, viewer))
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
@@ -138,6 +138,24 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
             notice_leave(request, _("Saved."))
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/auto_bump.html", form, title=_("Automatic fee bumps"))
+
+
+def auto_bump_stored(request: HttpRequest, viewer: Principal) -> dict[str, Any]:
+    """Return what the form begins with: the rule of the tenant in the address, else of the viewer's own."""
+    tenants, wanted = tenants_of(viewer), request.GET.get("tenant", "")
+    if wanted and wanted not in tenants:
+        raise Http404
+    name = wanted or (viewer.tenant_name if viewer.tenant_name in tenants else next(iter(tenants), ""))
+    rule = auto_bump_rules(viewer).filter(tenant__name=name).first()
+    if rule is None:
+        return {"tenant": name}
+    return {
+        "tenant": name,
+        "is_on": "1" if rule.is_on else "0",
+        "within_epochs": rule.within_epochs,
+        "every_epochs": rule.every_epochs,
+        "max_fee": int(rule.max_fee),
+    }
 
 
 @sign_in_required
