@@ -13,7 +13,7 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "chain_stalled",
         "The chain is advancing",
-        (Topic.CHAIN,),
+        (Topic.CHAIN, Topic.PROVING),
         CRITICAL,
         chain.chain_stalled,
         Link("chain"),
@@ -25,7 +25,7 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "nodes_unreadable",
         "At least one node can be read",
-        (Topic.CHAIN,),
+        (Topic.CHAIN, Topic.PROVING),
         CRITICAL,
         chain.nodes_unreadable,
         Link("chain"),

@@ -14,7 +14,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "recovery",
         "The pool is not in recovery after a restore",
-        (Topic.MESSAGES, Topic.SENDERS, Topic.GAS),
+        (Topic.MESSAGES, Topic.SENDERS, Topic.GAS, Topic.PROVING),
         CRITICAL,
         messages.recovery,
         Link("messages"),
@@ -95,7 +95,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "signers_away",
         "Every address has a connected signer",
-        (Topic.WALLETS, Topic.GATEWAY),
+        (Topic.WALLETS, Topic.GATEWAY, Topic.PROVING),
         WARNING,
         signers.signers_away,
         Link("wallets"),

@@ -93,6 +93,8 @@ WELL = (
     "nothing stuck",
     "None is slow",
     "have landed or",
+    "Every proof is forecast",
+    "No deadline is at risk",
 )
 """What pages say while nothing is found."""
 

@@ -9,14 +9,18 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.proving.page import verdict_of
 from apps.proving.models import CheckRun, SectorCheck, WindowPost
 from apps.proving.services.check_results import checks_collect
 from apps.proving.states import Forecast
 from apps.proving.tasks import proving_context
 from apps.sectors.models import Job, Worker
 from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
+from tests.integration.dashboard.check_scenes import SCENES
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.retries import done
@@ -44,6 +48,44 @@ def north(monkeypatch: pytest.MonkeyPatch) -> Miner:
     chain.call_many = lambda calls: [[chain._partition([1, 2])] for _ in calls]  # type: ignore[method-assign]
     monkeypatch.setattr("apps.proving.tasks.chain_client", lambda: chain)
     return of
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "sentence"),
+    [
+        ((Forecast.WILL_LAND, Forecast.LANDED), "Every proof is forecast to land."),
+        ((Forecast.WILL_LAND, Forecast.LATER), "No deadline is at risk."),
+        ((Forecast.WILL_LAND, Forecast.ELSEWHERE), ""),
+        ((Forecast.WILL_LAND, Forecast.MISSED), ""),
+    ],
+)
+def test_the_sentence_claims_no_more_than_the_forecasts_of_all_deadlines(quiet, forecasts, sentence):
+    of = factories.miner(active_sectors=2)
+    for index, forecast in enumerate(forecasts):
+        factories.deadline(of, index, live=2, forecast=forecast)
+
+    verdict = verdict_of(PageData(SYSTEM))
+
+    assert (verdict.strong if sentence else "") == sentence
+    assert sentence or "forecast to land" not in f"{verdict.strong} {verdict.rest}"
+    assert "2 deadlines with sectors." in verdict.rest
+
+
+@pytest.mark.parametrize("scene", ["chain_stalled", "nodes_unreadable", "recovery", "signers_away"])
+def test_nothing_is_forecast_to_land_where_something_else_keeps_it(quiet, monkeypatch, scene):
+    factories.deadline(factories.miner(active_sectors=2), 1, live=2, forecast=Forecast.WILL_LAND)
+    SCENES[scene](monkeypatch)
+
+    verdict = verdict_of(PageData(SYSTEM))
+
+    assert verdict.strong == "1 issue:"
+    assert "forecast to land" not in verdict.rest
+
+
+def test_a_critical_finding_of_another_topic_silences_the_forecast(quiet):
+    factories.deadline(factories.miner(fee_debt=10**18), 1, live=2, forecast=Forecast.WILL_LAND)
+
+    assert verdict_of(PageData(SYSTEM)).strong == ""
 
 
 def windows(of: Miner, **landed: int | None) -> None:

@@ -46,6 +46,8 @@ OF_MINER_MAX: Final = 2
 MINERS_MAX: Final = 30
 """Miners that can be chosen by a click; others by their own page."""
 CHECKS_SHOWN: Final = 15
+PROVEN: Final = {Forecast.WILL_LAND, Forecast.LANDED}
+"""Of a deadline whose proof is there or under way; one that is not challenged yet has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +121,26 @@ def miner_chosen(data: PageData, wanted: str) -> Miner | None:
 
 def verdict_of(data: PageData) -> Verdict:
     """Return what the checks found, or what comes next."""
+    report = data.report_of(Topic.PROVING)
     ahead = [row for row in data.deadlines.values() if row.live]
-    at_risk = sum(row.forecast == Forecast.AT_RISK for row in ahead)
     if not ahead:
-        return verdict_by(
-            data.report_of(Topic.PROVING), Verdict("", gettext("No sector has a deadline yet."))
-        )
-    calm = gettext("Every proof is forecast to land.") if not at_risk else ""
+        return verdict_by(report, Verdict("", gettext("No sector has a deadline yet.")))
+    # What is critical anywhere may keep proofs from landing, whatever their own forecast still says.
+    is_calm = not report.found and not any(found.is_critical for found in data.report.found)
     return verdict_by(
-        data.report_of(Topic.PROVING),
-        Verdict(calm, gettext("{deadlines} with sectors.").format(deadlines=plural(len(ahead), "deadline"))),
+        report,
+        Verdict(
+            forecast_text({row.forecast for row in ahead}) if is_calm else "",
+            gettext("{deadlines} with sectors.").format(deadlines=plural(len(ahead), "deadline")),
+        ),
     )
+
+
+def forecast_text(forecasts: set[str]) -> str:
+    """Return what the forecasts of all deadlines say together; empty if that is nothing good of each."""
+    if forecasts <= PROVEN:
+        return gettext("Every proof is forecast to land.")
+    return gettext("No deadline is at risk.") if forecasts <= PROVEN | {Forecast.LATER} else ""
 
 
 def disputable_text(data: PageData) -> str:
