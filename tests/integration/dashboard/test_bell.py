@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.checks.findings.results import Topic
 from apps.checks.report.cache import report_now, report_read, report_write
 from apps.checks.selectors.data import CheckData
 from apps.core import live
@@ -146,7 +147,9 @@ def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
     assert report_now(CheckData(SYSTEM)).fails("hosts_paused")
 
 
-@pytest.mark.parametrize("page", [key for key, page in live_pages().items() if page.findings])
+@pytest.mark.parametrize(
+    "page", [key for key, page in live_pages().items() if page.findings or key in set(Topic)]
+)
 def test_findings_that_differ_renew_the_verdict_of_the_open_page(quiet, page):
     factories.worker("idle", is_paused=True)
 

@@ -137,5 +137,7 @@ urlpatterns: Final = [
     path("blocks/<uuid:uuid>/mining/", mining, name="blocks-mining"),
 ]
 LIVE: Final = {
-    "blocks": LivePage({"rounds": (miners_fragment, wins_fragment, verdict), "f3": (finality_fragment,)})
+    "blocks": LivePage(
+        {"rounds": (miners_fragment, wins_fragment, verdict), "f3": (finality_fragment,)}, findings=verdict
+    )
 }

@@ -203,4 +203,4 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 NAV: Final = NavItem("proving", _("Proving"), "proving", place=(1, 3))
 urlpatterns: Final = [path("proving/", proving, name="proving")]
-LIVE: Final = {"proving": LivePage({"deadline": (next_fragment, verdict)})}
+LIVE: Final = {"proving": LivePage({"deadline": (next_fragment, verdict)}, findings=verdict)}
