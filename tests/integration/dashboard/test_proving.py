@@ -10,6 +10,8 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.deadlines import deadline_strip
+from apps.dashboard.pages.proving.heat_map import heat_map
 from apps.dashboard.pages.proving.page import verdict_of
 from apps.proving.models import CheckRun, SectorCheck, WindowPost
 from apps.proving.services.check_results import checks_collect
@@ -141,6 +143,36 @@ def test_page_shows_risk_margins_faults_and_files(north: Miner) -> None:
     assert "1 missed, 1 late" in text
     assert "/store/sealed/s-t02001-1" in text
     assert "epoch 950" in text
+
+
+def test_windows_without_a_proof_are_not_said_to_have_had_no_sectors(quiet: None) -> None:
+    of = factories.miner(works_from=965, active_sectors=4, live_sectors=4)
+    for index in (0, 1):  # their rows are in the next period: in this one the pool proves from 965 on
+        factories.deadline(of, index, live=1, period_start=1020, open_epoch=1020 + 10 * index)
+    factories.deadline(of, 2, period_start=1020, open_epoch=1040)
+    for index in (4, 5):
+        factories.deadline(of, index, live=1)
+    data = PageData(SYSTEM)
+
+    strip = deadline_strip(
+        data.deadlines_of(of), count=6, clock=data.clock, posts=data.posts_of(of), miner=of
+    )
+    heat = heat_map(of, data)
+
+    assert strip is not None
+    assert strip.label == (
+        f"{of.address}: 4 of 6 deadlines have sectors; deadline 0: proven elsewhere; deadline 1: no record"
+        " here; deadline 4: 1 sector, upcoming; deadline 5: 1 sector, upcoming"
+    )
+    assert heat is not None
+    assert [cell.title.partition(": ")[2] for cell in heat.rows[0].cells] == [
+        "proven elsewhere",
+        "no record here",
+        "nothing to prove",
+        "nothing to prove",
+        "upcoming",
+        "upcoming",
+    ]
 
 
 def test_heat_map_reads_sums_and_no_proof(north: Miner, django_assert_max_num_queries: Any) -> None:

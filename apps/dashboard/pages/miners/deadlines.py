@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.chain.selectors.status import EpochClock
+    from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
 
     Posts = Mapping[tuple[int, int], Sequence[WindowPost]]
@@ -173,8 +174,19 @@ def window_past(posts: Sequence[WindowPost]) -> tuple[str, str, float]:
     )
 
 
+def unrecorded_text(miner: Miner, deadline: Deadline | None, *, open_epoch: int) -> str:
+    """Return what is known of a window of which the pool has no proof."""
+    if deadline is None or not deadline.live:
+        return str(FORECASTS[Forecast.NOTHING].word)
+    if deadline.open_epoch == open_epoch:
+        return str(FORECASTS[deadline.forecast].word)
+    return (
+        gettext("no record here") if miner.works_at(open_epoch) else str(FORECASTS[Forecast.ELSEWHERE].word)
+    )
+
+
 def deadline_strip(
-    deadlines: Sequence[Deadline], *, count: int, clock: EpochClock | None, posts: Posts, name: str
+    deadlines: Sequence[Deadline], *, count: int, clock: EpochClock | None, posts: Posts, miner: Miner
 ) -> Strip | None:
     """Draw the `count` deadlines of the running period side by side; None while the miner has none.
 
@@ -186,32 +198,36 @@ def deadline_strip(
     start = min(deadline.period_start for deadline in deadlines)
     window = max(deadlines[0].close_epoch - deadlines[0].open_epoch, 1)
     rows = {deadline.index: deadline for deadline in deadlines}
+    opens = [start + index * window for index in range(count)]
     entries = [
-        _entry(index, rows.get(index), posts=posts.get((index, start + index * window), ()), start=start)
+        _entry(index, rows.get(index), posts=posts.get((index, opens[index]), ()), miner=miner, opens=opens)
         for index in range(count)
     ]
-    with_sectors = [(index, entry) for index, entry in enumerate(entries) if entry.tone != "idle"]
+    drawn = [entry for entry in entries if entry.tone != "idle"]
     label = gettext("{name}: {told} of {count} deadlines have sectors").format(
-        name=name, told=len(with_sectors), count=count
-    ) + "".join(f"; {entry.title}" for _, entry in with_sectors[:NAMED_MAX])
+        name=miner.address or formatting.NOTHING,
+        told=sum(deadline.live > 0 for deadline in deadlines),
+        count=count,
+    ) + "".join(f"; {entry.title}" for entry in drawn[:NAMED_MAX])
     now = 0.0 if clock is None else min(max((clock.epoch - start) / (window * count), 0.0), 1.0)
     return strip(entries, now=now, label=label)
 
 
-def _entry(index: int, deadline: Deadline | None, *, posts: Sequence[WindowPost], start: int) -> StripEntry:
-    if deadline is not None and deadline.period_start > start:
+def _entry(
+    index: int,
+    deadline: Deadline | None,
+    *,
+    posts: Sequence[WindowPost],
+    miner: Miner,
+    opens: Sequence[int],
+) -> StripEntry:
+    if deadline is not None and deadline.period_start > opens[0]:
         tone, text, share = window_past(posts)
-        if tone:
-            return StripEntry(
-                tone=tone,
-                share=share,
-                title=gettext("deadline {index}: {words}").format(index=index, words=text),
-            )
-        return StripEntry(
-            tone="idle",
-            share=0.0,
-            title=gettext("deadline {index}: nothing to prove").format(index=index),
-        )
+        if not tone:
+            tone = STRIP_TONES[Forecast.ELSEWHERE if deadline.live else Forecast.NOTHING]
+            text = unrecorded_text(miner, deadline, open_epoch=opens[index])
+        title = gettext("deadline {index}: {words}").format(index=index, words=text)
+        return StripEntry(tone=tone, share=share, title=title)
     if deadline is None or not deadline.live:
         return StripEntry(
             tone="idle", share=0.0, title=gettext("deadline {index}: no sectors").format(index=index)

@@ -93,7 +93,7 @@ def miner_row(miner: Miner, *, data: PageData, in_work: int) -> MinerRow:
             count=network.proving.deadlines,
             clock=data.clock,
             posts=data.posts_of(miner),
-            name=miner.address or formatting.NOTHING,
+            miner=miner,
         ),
         in_work=in_work,
         next=deadline_next(deadlines, data.clock),

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.dashboard.html_time import time_html
+from apps.dashboard.pages.miners.deadlines import unrecorded_text
 from apps.proving.selectors.posts import margins_of
 
 if TYPE_CHECKING:
@@ -59,14 +60,21 @@ def heat_map(miner: Miner, data: PageData) -> HeatMap | None:
     if data.network is None or data.clock is None or not deadlines:
         return None
     window, period = data.network.proving.window, data.network.proving_period
+    count = data.network.proving.deadlines
     start = min(row.period_start for row in deadlines)
     sums = margins_of(miner, since_epoch=start - (PERIODS - 1) * period)
+    by_index = {row.index: row for row in deadlines}
     rows = []
     for back in range(PERIODS):
         first = start - back * period
         cells = tuple(
-            _cell(index, sums.get((index, first + index * window)), window=window)
-            for index in range(data.network.proving.deadlines)
+            _cell(
+                index,
+                sums.get((index, opens)),
+                window=window,
+                unrecorded=unrecorded_text(miner, by_index.get(index), open_epoch=opens),
+            )
+            for index, opens in enumerate(range(first, first + count * window, window))
         )
         if back and all(cell.tone == "idle" for cell in cells):
             continue
@@ -75,16 +83,17 @@ def heat_map(miner: Miner, data: PageData) -> HeatMap | None:
     drawn = [cell for row in rows for cell in row.cells]
     return HeatMap(
         miner=miner.name or miner.address,
-        columns=tuple(range(data.network.proving.deadlines)),
+        columns=tuple(range(count)),
         rows=tuple(rows),
         missed=sum(cell.tone == "bad" for cell in drawn),
         late=sum(cell.tone == "warn" for cell in drawn),
     )
 
 
-def _cell(index: int, found: Margin | None, *, window: int) -> HeatCell:
+def _cell(index: int, found: Margin | None, *, window: int, unrecorded: str) -> HeatCell:
     if found is None:
-        return HeatCell("idle", "·", gettext("deadline {index}: nothing to prove").format(index=index))
+        title = gettext("deadline {index}: {words}").format(index=index, words=unrecorded)
+        return HeatCell("idle", "·", title)
     if found.missed:
         return HeatCell("bad", "×", gettext("deadline {index}: missed").format(index=index))
     if found.margin is None:
