@@ -10,6 +10,7 @@ from django.db import transaction
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.services.channels import REPEATS_S
 from apps.checks.states import AlertEvent
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def _alert_record(result: Result, row: Alert | None, *, now: datetime) -> Alert:
 def _events(
     channel: AlertChannel, *, failing: list[Alert], ended: list[Alert], now: datetime
 ) -> Iterator[tuple[Alert, AlertEvent]]:
-    """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps."""
+    """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
+
+    A critical one that fails anew, after it passed, waits at most the shortest interval.
+    """
     names = {row.check_name for row in (*failing, *ended)}
     sent = Notification.objects.filter(
         channel=channel,
@@ -91,8 +95,11 @@ def _events(
         if channel.critical_only and alert.severity != Severity.CRITICAL:
             continue
         before = last.get(alert.check_name)
-        if before is None or now - before.created_at >= timedelta(seconds=channel.repeat_s):
-            is_new = before is None or before.alert_id != alert.pk
+        is_new = before is None or before.alert_id != alert.pk
+        # The last word on a new one is "passes again": of what costs power or FIL it does not stay for a day.
+        is_urgent = is_new and alert.severity == Severity.CRITICAL
+        wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
+        if before is None or now - before.created_at >= timedelta(seconds=wait_s):
             yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
     for alert in ended:
         before = last.get(alert.check_name)

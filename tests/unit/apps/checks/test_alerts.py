@@ -120,14 +120,38 @@ def test_failing_check_is_repeated_not_more_often_than_the_setting() -> None:
     assert [event for _, event, _ in events] == ["STARTED", "REPEATED", "REPEATED", "REPEATED"]
 
 
-def test_flapping_check_is_told_once_an_hour() -> None:
-    channel(repeat_s=3600)
+def flapped(name: str) -> list[tuple[int, str]]:
+    """What an hour brings in which a check fails every other minute."""
     events = []
     for minute in range(60):
-        events += told(T0 + timedelta(minutes=minute), *(["fee_debt"] if minute % 2 == 0 else []))
+        failing = [name] if minute % 2 == 0 else []
+        events += [(minute, event) for _, event, _ in told(T0 + timedelta(minutes=minute), *failing)]
+    return events
 
-    assert [event for _, event, _ in events] == ["STARTED", "ENDED"]
-    assert told(T0 + HOUR, "fee_debt") == [("ops", "STARTED", "fee_debt")]
+
+def test_flapping_warning_is_told_once_an_hour() -> None:
+    channel(repeat_s=3600)
+
+    assert flapped("hosts_paused") == [(0, "STARTED"), (1, "ENDED")]
+    assert told(T0 + HOUR, "hosts_paused") == [("ops", "STARTED", "hosts_paused")]
+
+
+def test_flapping_critical_check_is_told_once_in_15_minutes() -> None:
+    channel(repeat_s=24 * 3600)
+    starts = [(minute, "STARTED") for minute in (0, 16, 32, 48)]
+
+    assert flapped("fee_debt") == sorted(starts + [(minute + 1, "ENDED") for minute, _ in starts])
+
+
+def test_critical_check_that_fails_anew_is_told_after_15_minutes() -> None:
+    channel(repeat_s=24 * 3600)
+    minute = timedelta(minutes=1)
+    for at, failing in ((0, True), (5, False), (6, True)):
+        told(T0 + at * minute, *(["fee_debt", "hosts_paused"] if failing else []))
+
+    assert told(T0 + 14 * minute, "fee_debt", "hosts_paused") == []
+    assert told(T0 + 15 * minute, "fee_debt", "hosts_paused") == [("ops", "STARTED", "fee_debt")]
+    assert told(T0 + 12 * HOUR, "fee_debt", "hosts_paused") == []
 
 
 def test_channel_for_critical_checks_hears_of_no_warnings() -> None:
