@@ -138,6 +138,13 @@ def test_some_old_ports_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (options.ports, options.signer_listen) == ([8000, 8989], "127.0.0.1:5678")
 
 
+def test_port_that_is_an_old_one_too_is_served_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "8989")
+    monkeypatch.setenv("COMPAT_PORTS", "8989, 3453")
+
+    assert Options.of_environment().ports == [8989, 3453]
+
+
 @pytest.mark.parametrize("word", ["all", "8989,", "0,8989", "70000", "-1"])
 def test_old_ports_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setenv("COMPAT_PORTS", word)
