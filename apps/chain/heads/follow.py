@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils.translation import gettext
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
@@ -129,7 +130,8 @@ class ChainFollower:
         node = client_of(address)
         node_require_own(address.http_url, client=node)
         if head_is_stale(facts, client=node):
-            self._log_reason(f"{address.http_url} catches up: its head is far below ours and is not followed")
+            reason = gettext("{url} catches up: its head is far below ours and is not followed")
+            self._log_reason(reason.format(url=address.http_url))
             return None
         self.box.heard_at = time.monotonic()
         result = head_follow(client=chain_client(), facts=facts, now=clock.now(), finality=finality)
