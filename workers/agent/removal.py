@@ -111,6 +111,10 @@ class Removals:
                     raise StoreAway(
                         f"store {away[0].name} is unavailable and may contain files of the sector"
                     )
+                if sector.keeps_store:
+                    name = sector_name(sector.miner_id, sector.number)
+                    for root in self.places.roots(sector.job_id):
+                        self.stores.apart_check(root, name)
                 found = self.files(sector)
                 with self._lock:
                     self._bytes[sector.job_id] = size = sum(map(bytes_of, found))

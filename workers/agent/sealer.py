@@ -122,11 +122,10 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     console = Console(config.console, config.token)
     leases = LeaseKeeper(config, console, kinds=STAGED, slots=dict(config.slots))
     leases.settings = config.settings
-    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores, buckets=config.buckets)
-    stores.open()
-    watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
     journal = journal_open(config.folder)
     places = _places_open(config, journal)
+    stores = _stores_open(config, places)
+    watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
     machine = MachineReport(
         config.folder,
         lambda: (*sealing_folders(config), *disk_folders(stores)),
@@ -219,6 +218,14 @@ def _places_open(config: SealerConfig, journal: Journal) -> SealingPlaces:
     places.stores = SealingStores(config.folder, config.sealing_stores)
     places.stores.open()
     return places
+
+
+def _stores_open(config: SealerConfig, places: SealingPlaces) -> Stores:
+    """Return the stores, none of them where the host seals.  Raises BadMark."""
+    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores, buckets=config.buckets)
+    stores.sealing_roots = places.all_roots()
+    stores.open()
+    return stores
 
 
 def _proofs(config: SealerConfig, *, slots: dict[str, int]) -> HostProofs:

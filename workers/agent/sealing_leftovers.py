@@ -20,7 +20,6 @@ from workers.agent.places import KINDS
 from workers.agent.removal import bytes_of
 from workers.storage.answers import answered
 from workers.storage.files import DamagedFile, names_in
-from workers.storage.moves import apart_check
 from workers.storage.sector import sector_name
 from workers.storage.store import NAME, StoreAway, path_remove
 from workers.storage.sums import SectorSums
@@ -172,8 +171,7 @@ class SealingLeftovers:
             return f"{root} is not a sealing folder of this host at the moment: is its disk mounted?"
         if away := self.stores.away():
             raise StoreAway(f"store {away[0].name} is unavailable and may share files with {root}")
-        for one in self.stores.here():
-            apart_check(root, one.store.root, name)
+        self.stores.apart_check(root, name)
         with self._aside, self.journal.no_job_begins:
             path_remove(root / ASIDE)
             if name in self._known():

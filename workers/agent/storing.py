@@ -87,9 +87,12 @@ class Storing:
     def finalize(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Clear the sealing folder of a proven sector, once its files are whole in a store.
 
-        Where they were in none, the outputs name the one that has them now.
+        Where they were in none, the outputs name the one that has them now.  Raises DamagedFile where a
+        store has the sealing folder's files, OSError.
         """
         files, note = paths.files, self.journal.folder(job_id) / STORED_ANEW
+        # One of a store that was linked here would count as stored, and be gone with the sealing folder's.
+        self.stores.apart_check(self.places.root(job_id, inputs), files.sealed.name)
         if files.p_aux.exists():
             stored_in = self._stored_in(job_id, inputs, files)
             if not stored_in:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from workers.storage.attachment import Attachment, NotAttached, attachment_of
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings, url_fault
-from workers.storage.files import names_in, write_file
+from workers.storage.files import DamagedFile, names_in, write_file
+from workers.storage.links import apart_check
 from workers.storage.promises import PROMISED
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, mark_change
@@ -46,6 +47,8 @@ class AttachedStores:
         """By the url of a root: how its bucket is reached."""
         self.read_only = frozenset(str(path) for path in read_only)
         """Paths that this host puts nothing into."""
+        self.sealing_roots: Sequence[Path] = ()
+        """Folders that this host seals in: what is cleared there must not be what a store has."""
         self.path = folder / ATTACHED
         self._known: list[Attachment] | None = None
         """What the file said last."""
@@ -74,6 +77,10 @@ class AttachedStores:
                 raise BadMark(str(error)) from None
             except OSError as error:
                 raise BadMark(f"{root} cannot be used as a store: {error.strerror}: check the path") from None
+        # Those of the console stay: it could not detach them from a host that does not start.
+        for one in stored:
+            if not (one.by_console or one.is_detached or one.is_bucket) and one.is_here:
+                one.read(lambda store: self._sealing_check(store.root))
         configured = {path: asdict(settings) for path, settings in self.buckets.items()}
         self._write([replace(one, **configured.get(one.path, {})) for one in stored])
 
@@ -101,6 +108,21 @@ class AttachedStores:
         """Return a store by its identity."""
         return next((one for one in self.attached() if one.uid == uid), None)
 
+    def apart_check(self, root: Path, name: str) -> None:
+        """Raise DamagedFile if a store that is there shares a folder or sector with a sealing folder."""
+        for one in self.here():
+            apart_check(root, one.store.root, name)
+
+    def _sealing_check(self, root: Path) -> None:
+        """Raise BadMark if this host seals in a store's folder, or in one that a link makes the same."""
+        for sealing in self.sealing_roots:
+            try:
+                apart_check(sealing, root, "")
+            except DamagedFile as error:
+                raise BadMark(
+                    f"{error}; this host seals in {sealing}: give the store another folder"
+                ) from None
+
     def attach(self, path: str, *, init: bool, settings: BucketSettings | None = None) -> Attachment:
         """Attach a folder, or a bucket by its url.  Raises NotAttached, BadMark, OSError."""
         settings = settings or BucketSettings()
@@ -110,6 +132,7 @@ class AttachedStores:
             raise NotAttached(f"{path} is not a folder on this host: create it or mount its disk first")
         if root.resolve().is_relative_to(self.folder.resolve()):
             raise NotAttached(f"{path} is in this worker's own folder: choose a path outside it")
+        self._sealing_check(root)
         if not (root / MARK).exists():
             if not init:
                 raise NotAttached(f"{path} has no {MARK}: attach it as a new store to create one")

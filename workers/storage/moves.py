@@ -17,6 +17,7 @@ from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from workers.storage.attachment import NotAttached
 from workers.storage.checksums import disk_digest, file_digest
 from workers.storage.files import DamagedFile, copy_file, unfinished_remove, write_file
+from workers.storage.links import apart_check
 from workers.storage.sector import sector_name
 from workers.storage.store import path_remove
 from workers.storage.sums import FileSum, SectorSums
@@ -190,18 +191,6 @@ def sector_files(root: Path, name: str) -> list[str]:
         elif path.is_file():
             found.append(str(path.relative_to(root)))
     return [file for file in found if not file.endswith(".tmp")]
-
-
-def apart_check(root: Path, other: Path, name: str) -> None:
-    """Raise DamagedFile if two stores have one folder, by a link: removing from one would take both."""
-    if type(root) is not type(other):  # a folder and a bucket share nothing
-        return
-    for part in ("", *SECTOR_KINDS, *(f"{kind}/{name}" for kind in SECTOR_KINDS)):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            if (root / part).samefile(other / part):
-                raise DamagedFile(
-                    f"{root / part} and {other / part} are one folder: the stores share it through a link"
-                )
 
 
 def _store(stores: Stores, uid: str) -> Attachment:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from poolsite.wire.store_checks import FILE_NAME_MAX, OTHER_FILES_MAX
 from workers.storage.files import DamagedFile, names_in
-from workers.storage.moves import LAST, apart_check, sector_files
+from workers.storage.links import apart_check
+from workers.storage.moves import LAST, sector_files
 from workers.storage.sector import sector_name
 from workers.storage.store import NAME, StoreAway, path_remove
 from workers.storage.store_check import REPLICAS, name_text, wanted_check

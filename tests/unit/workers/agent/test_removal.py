@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -62,6 +63,19 @@ def test_of_a_proven_sector_the_sealing_folder_alone_is_cleared(removals: Remova
 
     kept = [file for file in (*files, update) if file.exists()]
     assert kept == [file for file in files if (tmp_path / "store") in file.parents]
+
+
+def test_a_proven_replica_that_lies_in_the_sealing_folder_stays(removals: Removals, tmp_path: Path) -> None:
+    files = sector_write(tmp_path, "s-t01000-5")
+    shutil.rmtree(tmp_path / "sealing")
+    (tmp_path / "sealing").symlink_to(tmp_path / "store")
+
+    removals.remove(command(keeps_store="yes"))
+    until(lambda: not removals._bytes)
+
+    assert not removals.remove(command(keeps_store="yes")), "nothing is said to be removed"
+    assert all(file.exists() for file in files if (tmp_path / "store") in file.parents)
+    until(lambda: not removals._bytes)
 
 
 def test_the_stage_that_runs_ends_first(removals: Removals, tmp_path: Path) -> None:

@@ -149,6 +149,25 @@ def test_files_of_another_replica_are_not_the_sectors(host: Host, tmp_path: Path
     assert host.stored_in("a")
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_sector_whose_store_is_the_sealing_folder_keeps_its_files(tmp_path: Path, is_linked: bool) -> None:
+    sealing = tmp_path / "worker" / "sealing"
+    if is_linked:
+        (tmp_path / "disk").mkdir()
+        sealing.parent.mkdir()
+        sealing.symlink_to(tmp_path / "disk")
+    host = Host(tmp_path, tmp_path / "disk" if is_linked else sealing)
+    host.run("PERSIST")
+
+    failure = host.run()
+
+    assert isinstance(failure, Failure)
+    assert failure.level is Level.PERMANENT
+    assert "are one folder" in failure.error
+    assert host.files.p_aux.exists()
+    assert host.stored_in(host.roots[0].name)
+
+
 def test_a_store_that_does_not_answer_holds_nothing_up(
     host: Host, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

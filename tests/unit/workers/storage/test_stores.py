@@ -178,6 +178,33 @@ def test_what_cannot_be_attached_is_refused_with_the_remedy(
         stores.attach(str(tmp_path / name), init=init)
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_store_in_a_sealing_folder_is_refused(stores: Stores, tmp_path: Path, is_linked: bool) -> None:
+    disk, sealing = tmp_path / "disk", tmp_path / "worker" / "sealing"
+    disk.mkdir()
+    if is_linked:
+        sealing.symlink_to(disk)
+    stores.sealing_roots = [sealing if is_linked else disk]
+
+    with pytest.raises(BadMark, match=r"are one folder.* give the store another folder"):
+        stores.attach(str(disk), init=True)
+    assert not (disk / "sectorstore.json").exists()
+    started = Stores(tmp_path / "worker", (*stores.roots, disk))
+    started.sealing_roots = stores.sealing_roots
+    with pytest.raises(BadMark, match=r"are one folder.* give the store another folder"):
+        started.open()
+    assert len(stores.attached()) == 2
+
+
+def test_a_store_with_a_sealing_folder_in_it_is_taken(stores: Stores, tmp_path: Path) -> None:
+    (tmp_path / "disk" / "sealing").mkdir(parents=True)
+    started = Stores(tmp_path / "worker", (*stores.roots, tmp_path / "disk"))
+    started.sealing_roots = [tmp_path / "disk" / "sealing"]
+    started.open()
+
+    assert len(started.attached()) == 3
+
+
 def test_attached_and_detached_by_the_console_survives_a_start(stores: Stores, tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     found = stores.attach(str(tmp_path / "c"), init=True)
