@@ -94,15 +94,19 @@ class LockedSector:
         elif self.job.state == JobState.LEASED:
             Job.objects.filter(pk=self.job.pk).update(lease_until=until, heard_at=self.now)
 
+    @property
+    def holder_elsewhere(self) -> Worker | None:
+        """Return the worker that has the sector, if it is not the caller: that is known by its address."""
+        holder = self.job.sticky_worker or self.job.worker
+        return None if holder is None or holder.host == self.principal.source[:100] else holder
+
     def holder_require(self, name: SectorName, worker: Worker | None = None) -> None:
         """Refuse a worker whose sector was given out again, while nothing is made of it.
 
         Without its name a worker is known by its address.  Raises NotDamocles.
         """
-        holder = self.job.sticky_worker or self.job.worker
-        if holder is None or holder == worker or self.sector.state != SectorState.ALLOCATED:
-            return
-        if holder.host != self.principal.source[:100]:
+        holder = self.holder_elsewhere
+        if holder is not None and holder != worker and self.sector.state == SectorState.ALLOCATED:
             raise NotDamocles(
                 gettext("{name} has since been given to {host}: its files are kept").format(
                     name=name, host=holder.name

@@ -280,10 +280,16 @@ def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
 def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: datetime) -> None:
     """Abort a sector that its worker has given up; one that the chain has already proves on.
 
+    One that another host has stays as it is: who gives it up has lost it.
+
     Raises NotDamocles, CommitOnItsWay.
     """
     with damocles_sector_lock(principal, name=name, now=now) as one:
         if one.sector.state in ENDED_SECTORS:
+            return
+        if one.holder_elsewhere is not None:
+            text = gettext("given up by a worker at {address}, which does not have it: {reason}")
+            one.note("REPORT_IGNORED", text.format(address=principal.source, reason=reason))
             return
         if not one.is_before(SectorState.COMMIT_LANDED):
             one.record.finished_at = one.record.finished_at or now

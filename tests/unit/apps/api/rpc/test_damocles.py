@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from apps.chain.models import Head
 from apps.chain.selectors.network import network_current
 from apps.core import clock
-from apps.sectors.models import DamoclesSector, Job, Sector, WorkerCommand
+from apps.sectors.models import DamoclesSector, Job, JobEvent, Sector, WorkerCommand
+from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
@@ -216,6 +218,29 @@ def test_a_worker_gives_a_sector_up(line: Line, miner: Miner) -> None:
     lines = list(AuditEntry.objects.values_list("action", flat=True))
     assert sorted(lines) == ["sector.abort", "worker.register", "worker.register"]
     assert line.call("AllocateSector", SPEC) is None, "its number is not used again"
+
+
+@pytest.mark.parametrize("state", ["PC2_DONE", "COMMIT_LANDED"])
+def test_a_worker_that_lost_its_sector_cannot_give_it_up(line: Line, miner: Miner, state: str) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    leases_sweep(now=clock.now() + timedelta(seconds=91))
+    other = Line(line.client, line.token, address="10.0.0.2")
+    assert other.call("AllocateSector", SPEC) == given
+    other.report(given, "TreeDBuilt", instance="w2")
+    Sector.objects.filter(pk=sector.pk).update(state=state, ticket=bytes(32), ticket_epoch=1)
+    Job.objects.filter(sector=sector).update(state="WAITING", worker=None)
+
+    assert line.call("ReportAborted", given["ID"], "aborted by hand") is None
+
+    sector.refresh_from_db()
+    assert sector.state == state
+    assert other.report(given, "TreeDBuilt", instance="w2")["Finalized"] is False
+    assert JobEvent.objects.filter(event="REPORT_IGNORED", note__contains="127.0.0.1").exists()
+
+    other.call("ReportAborted", given["ID"], "aborted by hand")
+    sector.refresh_from_db()
+    assert sector.state == {"PC2_DONE": "ABORTED", "COMMIT_LANDED": "PROVING"}[state]
 
 
 def test_a_thread_that_stops_pauses_its_sector_until_it_goes_on(line: Line, miner: Miner) -> None:
