@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db.models import Q
+from django.db.models import F, Max, Q
 from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
@@ -21,7 +21,7 @@ from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
-from apps.sectors.models import Batch, Sector
+from apps.sectors.models import Batch, JobEvent, Sector
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.context import (
@@ -234,18 +234,32 @@ def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: Sealing
 
 
 def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: SealingContext) -> None:
-    """Send a sector back to wait for another batch, after a pause that grows with its failures."""
-    attempts = sector.attempts + 1
+    """Send a sector back to wait for another batch, after a pause that grows with its failures.
+
+    Most failed messages have cost gas: after so many as the policy allows it waits for somebody.
+    """
     if not sector_console_step(sector, event=kind.fail, now=work.now, note=error):
         return
     current = Sector.objects.select_related("miner").get(pk=sector.pk)
-    current.attempts = attempts - 1
-    Sector.objects.filter(pk=sector.pk).update(attempts=attempts - 1)
+    failures = _failures_count(sector, kind=kind)
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
-    if attempts >= work.policy.retries(current.step).attempts_max:
+    if error != BALANCE_SHORT and failures >= work.policy.retries(current.step).attempts_max:
         sector_console_fail(current, error=error, level=Level.PERMANENT, now=work.now)
-    else:
-        sectors_requeue([current], error=error, work=work)
+        return
+    current.attempts = max(failures - 1, 0)  # which the steps to its batch and back have cleared
+    Sector.objects.filter(pk=sector.pk).update(attempts=current.attempts)
+    sectors_requeue([current], error=error, work=work)
+
+
+def _failures_count(sector: Sector, *, kind: BatchRules) -> int:
+    """Return how many messages in a row failed for a sector: since it moved otherwise, or was retried.
+
+    Not those that were withdrawn: they have cost nothing.
+    """
+    events = JobEvent.objects.filter(job__sector=sector)
+    has_moved = ~Q(from_state=F("to_state")) & ~Q(event__in=[kind.send, kind.fail])
+    since = events.filter(has_moved | Q(event="RETRY")).aggregate(pk=Max("pk"))["pk"] or 0
+    return events.filter(event=kind.fail, pk__gt=since).exclude(note=BALANCE_SHORT).count()
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:

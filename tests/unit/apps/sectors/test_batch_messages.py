@@ -6,14 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.messages.models import Message
-from apps.sectors.models import Batch
+from apps.sectors.models import Batch, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
-from apps.sectors.services.batches.messages import batches_watch
+from apps.sectors.services.batches.messages import batch_fail, batches_watch
+from apps.sectors.services.batches.miner_funds import BALANCE_SHORT
+from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
@@ -77,3 +79,34 @@ def test_one_whose_message_left_the_chain_waits_for_it_again() -> None:
     batches = dict(Batch.objects.values_list("message_id", "state"))
     assert batches.pop(gone.pk) == BatchState.SENT
     assert set(batches.values()) == {BatchState.LANDED}
+
+
+def sent_and_failed(sector: Sector, *, error: str = "the message ended with 16") -> float | None:
+    """Fail a sector's pre-commit; return the seconds until the next one, None for a person to decide."""
+    batch = factories.batch(sector.miner)
+    with transaction.atomic():
+        job, current = job_lock(sector.pk)
+        sector_step(current, event="SEND_PRECOMMIT", job=job, now=NOON, precommit_batch=batch)
+    batch_fail(batch, error=error, exit_code=16, work=work())
+    sector.refresh_from_db()
+    assert sector.state == "PERSISTED"
+    return None if sector.not_before is None else (sector.not_before - NOON).total_seconds()
+
+
+def test_messages_that_fail_are_sent_again_only_so_often() -> None:
+    sector = factories.sector(factories.miner(), state="PERSISTED", comm_r=bytes(32), ticket_epoch=90)
+
+    assert [sent_and_failed(sector) for _ in range(4)] == [10, 20, 40, 80]
+    assert (sector.attempts, sector.paused_at) == (4, None)
+    assert sent_and_failed(sector) is None
+    assert (sector.paused_at, sector.error) == (NOON, "the message ended with 16")
+
+    sector_retry(sector, actor="ann", now=NOON)
+    assert sent_and_failed(sector) == 10, "a person has looked at it"
+
+
+def test_messages_that_are_withdrawn_have_cost_nothing_and_do_not_count() -> None:
+    sector = factories.sector(factories.miner(), state="PERSISTED", comm_r=bytes(32), ticket_epoch=90)
+
+    assert [sent_and_failed(sector, error=BALANCE_SHORT) for _ in range(6)] == [10] * 6
+    assert [sent_and_failed(sector) for _ in range(2)] == [10, 20]
