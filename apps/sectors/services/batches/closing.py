@@ -39,6 +39,7 @@ from apps.sectors.services.batches.context import (
 from apps.sectors.services.batches.forms import (
     BatchEntry,
     BatchForm,
+    batch_form_fit,
     batch_params_encode,
     commit_form_choose,
     pledge_value_compute,
@@ -129,7 +130,7 @@ def _wait_record(sectors: Sequence[Sector], *, height: int) -> None:
 def _close(
     miner: Miner, sectors: Sequence[Sector], *, kind: BatchRules, reason: str, work: SealingContext
 ) -> bool:
-    """Try each sector alone, then write the batch with those that the chain would take."""
+    """Try each sector alone, then all together; write the batch with those that the chain would take."""
     available = balance_read(miner, work=work)
     free = balance_free(miner, available=available, height=work.head.height)
     work = replace(work, available=available, free=free)
@@ -165,9 +166,14 @@ def _close(
     if not good:
         return False
     if kind is PRE_COMMIT:
-        return _write(miner, BatchForm(good), kind=kind, sender=sender, reason=reason, work=work)
-    form = commit_form_choose(miner, parts=good, sender=sender, reason=reason, work=work)
-    return form is not None and _write(miner, form, kind=kind, sender=sender, reason=reason, work=work)
+        form = BatchForm(good)
+    else:
+        form = commit_form_choose(miner, parts=good, sender=sender, reason=reason, work=work)
+    if form is None:
+        return False
+    if not form.aggregate:  # an aggregate was tried as a whole
+        form = batch_form_fit(miner, form=form, kind=kind, sender=sender, work=work)
+    return _write(miner, form, kind=kind, sender=sender, reason=reason, work=work)
 
 
 def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:

@@ -13,6 +13,7 @@ from apps.sectors.onchain import messages_try, pledge_read, trial_message
 from apps.sectors.params import Proven, commit_params, noninteractive_params, precommit_params
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.batches.context import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules, SealingContext
+from poolsite.filecoin.proof_container import aggregate_container
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -101,6 +102,37 @@ def commit_form_choose(
     if saved < 0:
         return single
     return replace(forms[1], gas_saved=saved)
+
+
+def batch_form_fit(
+    miner: Miner, *, form: BatchForm, kind: BatchRules, sender: str, work: SealingContext
+) -> BatchForm:
+    """Return a form with as many of its sectors, in order, as the chain takes in one message.
+
+    Each was tried alone: together they may need more than the balance has.  Halved until it is taken.
+    """
+    while len(form.parts) > 1:
+        message = trial_message(
+            to=miner.address,
+            from_=sender,
+            value=work.sent(sum(part.value for part in form.parts)),
+            method=kind.method,
+            params=batch_params_encode(kind, form=form, all_or_none=True),
+        )
+        (trial,) = messages_try(work.client, [message], work.head.key)
+        if trial.is_good:
+            break
+        log.warning("batch_not_taken", miner=str(miner), sectors=len(form.parts), reason=trial.error)
+        form = replace(form, parts=form.parts[: len(form.parts) // 2])
+        if form.aggregate:
+            form = containers_pack(form)
+    return form
+
+
+def containers_pack(form: BatchForm) -> BatchForm:
+    """Return a form with the containers of its sectors in one."""
+    seal_proof = form.parts[0].sector.seal_proof
+    return replace(form, aggregate=aggregate_container(seal_proof, [part.proof for part in form.parts]))
 
 
 def batch_params_encode(kind: BatchRules, *, form: BatchForm, all_or_none: bool) -> bytes:

@@ -6,7 +6,7 @@ Pushing may happen any number of times, since the message's id is the batch's.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db.models import F, Max, Q
@@ -22,12 +22,14 @@ from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import Batch, JobEvent, Sector
+from apps.sectors.onchain import NO_RECEIPT, messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.context import (
     COMMIT_NI,
     KINDS,
     PRE_COMMIT,
+    RETRYABLE_EXITS,
     BatchRules,
     SealingContext,
     sectors_requeue,
@@ -38,7 +40,7 @@ from apps.sectors.services.sealing.landings import commits_land, precommits_land
 from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchKind, BatchState
-from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_text
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.deadlines import deadline_info
@@ -52,6 +54,14 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 log = structlog.get_logger(__name__)
+
+TOO_MUCH: Final = "the message needs more funds or gas than there is now"
+WITHDRAWN: Final = (BALANCE_SHORT, TOO_MUCH)
+"""Why a message that has no nonce is withdrawn."""
+ESTIMATES_MAX: Final = 3
+"""Refused estimates, on heads ever further apart, after which a message is tried as a whole."""
+TOO_MUCH_EXITS: Final = RETRYABLE_EXITS - {NO_RECEIPT, ExitCode.SYS_ERR_SENDER_STATE_INVALID}
+"""Exit codes that a message of fewer sectors may not have."""
 
 
 def batch_last_epoch_compute(batch: Batch, *, network: Network) -> int:
@@ -164,7 +174,10 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
     if is_waiting and is_balance_short(batch.miner, own=int(batch.from_balance), work=work):
-        _withdraw(batch, message, work)
+        _withdraw(batch, message, work, reason=BALANCE_SHORT)
+        return
+    if is_waiting and message.attempts >= ESTIMATES_MAX and _is_too_much(batch, work):
+        _withdraw(batch, message, work, reason=TOO_MUCH)
         return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if message.state != MessageState.LANDED or not is_deep:
@@ -178,13 +191,29 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     _landed(batch, message, work)
 
 
-def _withdraw(batch: Batch, message: Message, work: SealingContext) -> None:
-    """End a batch whose message carries too little now: its sectors go with another that carries more."""
+def _is_too_much(batch: Batch, work: SealingContext) -> bool:
+    """Return whether a batch's message would fail now for what its sectors need together.
+
+    Another one may have used what they passed with.
+    """
+    message = trial_message(
+        to=batch.miner.address,
+        from_=batch.sender,
+        value=int(batch.value),
+        method=batch.method,
+        params=bytes(batch.params),
+    )
+    (trial,) = messages_try(work.client, [message], work.head.key)
+    return trial.exit_code in TOO_MUCH_EXITS
+
+
+def _withdraw(batch: Batch, message: Message, work: SealingContext, *, reason: str) -> None:
+    """End a batch whose message cannot go: its sectors go with others that carry more, or hold fewer."""
     try:
-        message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
+        message_withdraw(message, reason=reason, now=work.now)
     except Conflict:  # the message got a nonce this moment: the chain decides
         return
-    batch_fail(batch, error=BALANCE_SHORT, exit_code=None, work=work)
+    batch_fail(batch, error=reason, exit_code=None, work=work)
 
 
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
@@ -236,17 +265,18 @@ def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: Sealing
 def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: SealingContext) -> None:
     """Send a sector back to wait for another batch, after a pause that grows with its failures.
 
-    Most failed messages have cost gas: after so many as the policy allows it waits for somebody.
+    Most failed messages have cost gas: after so many as the policy allows it waits for somebody.  One that
+    was withdrawn has cost nothing: its sectors are tried anew at once.
     """
-    if not sector_console_step(sector, event=kind.fail, now=work.now, note=error):
+    if not sector_console_step(sector, event=kind.fail, now=work.now, note=error) or error in WITHDRAWN:
         return
     current = Sector.objects.select_related("miner").get(pk=sector.pk)
     failures = _failures_count(sector, kind=kind)
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
-    if error != BALANCE_SHORT and failures >= work.policy.retries(current.step).attempts_max:
+    if failures >= work.policy.retries(current.step).attempts_max:
         sector_console_fail(current, error=error, level=Level.PERMANENT, now=work.now)
         return
-    current.attempts = max(failures - 1, 0)  # which the steps to its batch and back have cleared
+    current.attempts = failures - 1  # which the steps to its batch and back have cleared
     Sector.objects.filter(pk=sector.pk).update(attempts=current.attempts)
     sectors_requeue([current], error=error, work=work)
 
@@ -254,12 +284,12 @@ def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: Sealin
 def _failures_count(sector: Sector, *, kind: BatchRules) -> int:
     """Return how many messages in a row failed for a sector: since it moved otherwise, or was retried.
 
-    Not those that were withdrawn: they have cost nothing.
+    Not those that were withdrawn.
     """
     events = JobEvent.objects.filter(job__sector=sector)
     has_moved = ~Q(from_state=F("to_state")) & ~Q(event__in=[kind.send, kind.fail])
     since = events.filter(has_moved | Q(event="RETRY")).aggregate(pk=Max("pk"))["pk"] or 0
-    return events.filter(event=kind.fail, pk__gt=since).exclude(note=BALANCE_SHORT).count()
+    return events.filter(event=kind.fail, pk__gt=since).exclude(note__in=WITHDRAWN).count()
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:

@@ -20,13 +20,14 @@ from apps.sectors.services.batches.forms import (
     BatchEntry,
     BatchForm,
     batch_entries_fit,
+    batch_form_fit,
     batch_params_encode,
+    containers_pack,
     pledge_value_compute,
 )
 from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.console_steps import sector_console_step
 from poolsite.filecoin.deadlines import deadline_from_json
-from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.proof_verifier import is_container
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 
@@ -60,14 +61,17 @@ def noninteractive_form_make(
         return None
     form = BatchForm(parts, deadline=deadline, expiration=expiration)
     if is_container(parts[0].proof):
-        each = [_contained(replace(form, parts=[part])) for part in parts]
+        each = [containers_pack(replace(form, parts=[part])) for part in parts]
         good = [one for one in each if _is_taken(miner, one, sender=sender, work=work)]
         small = batch_entries_fit(
             [replace(one.parts[0], proof=one.aggregate) for one in good], policy=work.policy
         )
         fitting = {part.sector.pk for part in small}
         parts = [part for part in parts if part.sector.pk in fitting]
-        return _contained(replace(form, parts=parts)) if parts else None
+        if not parts:
+            return None
+        whole = containers_pack(replace(form, parts=parts))
+        return batch_form_fit(miner, form=whole, kind=COMMIT_NI, sender=sender, work=work)
     made = aggregate_make(
         miner,
         sectors=[part.sector for part in parts],
@@ -109,12 +113,6 @@ def _parts(
         if not parts or is_container(proof) == is_container(parts[0].proof):
             parts.append(BatchEntry(sector=sector, value=value, proof=proof))
     return parts
-
-
-def _contained(form: BatchForm) -> BatchForm:
-    """Return a form with the containers of its sectors in one."""
-    seal_proof = form.parts[0].sector.seal_proof
-    return replace(form, aggregate=aggregate_container(seal_proof, [part.proof for part in form.parts]))
 
 
 def _is_taken(miner: Miner, form: BatchForm, *, sender: str, work: SealingContext) -> bool:

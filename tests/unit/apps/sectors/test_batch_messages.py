@@ -105,8 +105,9 @@ def test_messages_that_fail_are_sent_again_only_so_often() -> None:
     assert sent_and_failed(sector) == 10, "a person has looked at it"
 
 
-def test_messages_that_are_withdrawn_have_cost_nothing_and_do_not_count() -> None:
+def test_withdrawn_messages_do_not_count_and_are_followed_at_once() -> None:
     sector = factories.sector(factories.miner(), state="PERSISTED", comm_r=bytes(32), ticket_epoch=90)
 
-    assert [sent_and_failed(sector, error=BALANCE_SHORT) for _ in range(6)] == [10] * 6
+    assert [sent_and_failed(sector, error=BALANCE_SHORT) for _ in range(6)] == [None] * 6
+    assert sector.paused_at is None
     assert [sent_and_failed(sector) for _ in range(2)] == [10, 20]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import pytest
 
 from apps.messages.models import Message
-from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun
+from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun, Sector
 from apps.sectors.services.batches import closing as batches
 from apps.sectors.services.batches.closing import batches_close
-from apps.sectors.services.batches.messages import batches_watch
+from apps.sectors.services.batches.messages import TOO_MUCH, batches_watch
 from apps.sectors.services.batches.miner_funds import balance_free, balance_lock
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.states import BatchState
+from poolsite.filecoin.actors.exitcodes import ExitCode
+from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params
+from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
@@ -49,7 +53,8 @@ def test_a_message_carries_only_what_the_balance_lacks(available: int, value: in
     batch = Batch.objects.get()
     assert (batch.value, batch.from_balance) == (value, own)
     assert int(Message.objects.get().value) == value
-    assert chain.values == [max(100 - available, 0)] * 2, "each is tried with what it would carry alone"
+    alone, together = max(100 - available, 0), max(200 - available, 0)
+    assert chain.values == [alone, alone, together], "each is tried with what it would carry, then both"
     [note] = set(JobEvent.objects.filter(event="SEND_PRECOMMIT").values_list("note", flat=True))
     sent = f"{value} aFIL" if value else "0 FIL"
     assert note == (f"{own} aFIL from the miner's balance, {sent} sent with the message" if own else "")
@@ -169,3 +174,49 @@ def test_a_miner_that_pays_all_by_itself_sends_nothing() -> None:
     batches_close(work(SomeSectors(deposit=100, available=30)))
 
     assert (Batch.objects.get().value, Batch.objects.get().from_balance) == (0, 0)
+
+
+class Poor(SomeSectors):
+    """A chain on which a miner's balance covers so many pre-commits in a message."""
+
+    covers = 10
+
+    def do_StateCall(self, message: Any, key: Any) -> Any:
+        answer = super().do_StateCall(message, key)
+        params = from_cbor(PreCommitSectorBatch2Params, base64.b64decode(message["Params"]))
+        if len(params.sectors) > self.covers:
+            answer["MsgRct"]["ExitCode"] = int(ExitCode.ERR_INSUFFICIENT_FUNDS)
+        return answer
+
+
+def test_of_sectors_that_pass_alone_only_as_many_go_as_pass_together() -> None:
+    miner, chain = paying(), Poor()
+    BatchSettings.objects.create(miner=miner, send_funds=False)
+    stored(miner, 16)
+
+    batches_close(work(chain))
+
+    [batch] = Batch.objects.all()
+    assert batch.precommits.count() == 8
+    assert Sector.objects.filter(state="PERSISTED", attempts=0, error="").count() == 8, (
+        "they go with the next"
+    )
+
+
+def test_a_message_that_needs_more_than_is_left_is_sent_smaller() -> None:
+    miner, chain = paying(), Poor()
+    BatchSettings.objects.create(miner=miner, send_funds=False)
+    stored(miner, 8)
+    batches_close(work(chain))
+    for attempts, covers in ((3, 8), (2, 4), (3, 4)):  # another message has landed
+        Message.objects.update(state="UNFILLED", wait="ESTIMATE", attempts=attempts)
+        assert Batch.objects.get().state == BatchState.SENT
+        chain.covers = covers
+        batches_watch(work(chain, 201))
+    for height in (202, 203):
+        batches_close(replace(work(chain, height), now=NOON + timedelta(minutes=1)))
+
+    old, new = Batch.objects.order_by("pk")
+    assert (old.state, old.error) == (BatchState.FAILED, TOO_MUCH)
+    assert Message.objects.get(pk=old.message_id).state == "FAILED"
+    assert (new.state, new.precommits.count()) == (BatchState.SENT, 4)
