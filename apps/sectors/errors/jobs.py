@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext
 
-from apps.core.errors import BadValue, Conflict, NotFound
+from apps.core.errors import BadValue, Conflict, NotFound, NotReachable
 
 
 class JobUnknown(NotFound):
@@ -28,6 +28,15 @@ class LeaseLost(Conflict):
             else gettext("this lease is over")
         )
         super().__init__(text, field="token")
+
+
+class LeaseLapsed(NotReachable):
+    """The lease ran out, so nobody knows whose report it is: the host's next heartbeat takes it again."""
+
+    code = "lease_lapsed"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("this lease ran out: report again after the next heartbeat"), field="token")
 
 
 class OutOfOrder(Conflict):

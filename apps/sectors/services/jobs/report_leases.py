@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from apps.miners.models import Miner
-from apps.sectors.errors.jobs import JobUnknown, LeaseLost
+from apps.sectors.errors.jobs import JobUnknown, LeaseLapsed, LeaseLost
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import lease_over_text
@@ -47,6 +47,16 @@ def lease_check(job: Job) -> None:
     """Refuse a report on a job that is not being worked on.  Raises LeaseLost."""
     if job.state not in (JobState.LEASED, JobState.READY) or _is_given_back(job):
         raise LeaseLost
+
+
+def holder_check(job: Job) -> None:
+    """Refuse a report on a run or on unsealing whose lease ran out, until a heartbeat takes it again.
+
+    What the stage made lies on one host's disk: the next one is for that host, and only heartbeats name it.
+    Raises LeaseLapsed.
+    """
+    if job.worker_id is None:
+        raise LeaseLapsed
 
 
 def _is_given_back(job: Job) -> bool:

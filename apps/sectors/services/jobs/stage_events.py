@@ -18,7 +18,7 @@ from apps.sectors.params import comm_d_of, has_data
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import is_checked_here, proof_verifier
 from apps.sectors.selectors.jobs import seal_inputs, sealing_inputs
-from apps.sectors.services.jobs.report_leases import job_for_report, lease_check
+from apps.sectors.services.jobs.report_leases import holder_check, job_for_report, lease_check
 from apps.sectors.services.jobs.stage_outputs import outputs_check
 from apps.sectors.services.runs.reports import run_answer, run_report
 from apps.sectors.services.runs.unsealing import unseal_answer, unseal_step
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def job_event_record(job_id: str, *, event: Event, tenant_id: int, now: datetime) -> EventAnswer:
     """Record the end of a stage; return the inputs of the next one if the same host runs it.
 
-    Raises JobUnknown, LeaseLost, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.
+    Raises JobUnknown, LeaseLost, LeaseLapsed, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.
     """
     job = job_for_report(job_id, token=event.token, tenant_id=tenant_id)
     sector = job.sector
@@ -56,6 +56,7 @@ def job_event_record(job_id: str, *, event: Event, tenant_id: int, now: datetime
     if event.seq != job.seq + 1:
         raise OutOfOrder(expected=job.seq + 1)
     if sector is None:
+        holder_check(job)
         step = unseal_step if job.kind == JobKind.UNSEAL else run_report
         return step(job, event=event, digest=digest, now=now)
     if event.state != sector.state:
