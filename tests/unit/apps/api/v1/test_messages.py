@@ -62,9 +62,7 @@ def test_any_id_has_a_route(pool: Pool, client: Client, id: str) -> None:
 
 
 @pytest.mark.parametrize("action", ["replace", "cancel", "republish", "bulk replace", "bulk cancel"])
-def test_no_transaction_is_open_while_a_request_with_a_key_signs_and_publishes(
-    pool: Pool, client: Client, action: str
-) -> None:
+def test_request_with_a_key_signs_in_no_transaction(pool: Pool, client: Client, action: str) -> None:
     """The pool's link and keyring refuse to be asked inside one (tests/conftest.py)."""
     alice, headers = token("sign"), {"Idempotency-Key": "k"}
     post(client, body(pool.address()), by=alice)
