@@ -73,6 +73,12 @@ class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
 
 
+class RequestInProgress(Conflict):
+    """The same request with the same key has not been answered yet."""
+
+    code = "request_in_progress"
+
+
 class RateLimited(DomainError):
     """The caller has used up what it may ask for now."""
 

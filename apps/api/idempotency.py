@@ -10,14 +10,15 @@ from urllib.parse import urlencode
 from django.db import transaction
 from django.http import HttpResponse, JsonResponse
 
-from apps.api.errors import IdempotencyKeyReused, error_body, http_status
+from apps.api.errors import IdempotencyKeyReused, RequestInProgress, error_body, http_status
+from apps.core import clock
 from apps.core.errors import BadValue, Conflict, DomainError
 from apps.users.encryption import DecryptionFailed, text_decrypt
-from apps.users.selectors.idempotency import idempotent_answer_exists
 from apps.users.services.idempotency import (
     idempotent_answer_claim,
     idempotent_answer_complete,
-    idempotent_answer_store,
+    idempotent_answer_release,
+    idempotent_answer_reserve,
 )
 
 if TYPE_CHECKING:
@@ -46,22 +47,16 @@ def answered_once(
     The answer is stored in the transaction that did the work, so a kill between the two leaves neither.
     A second request that comes meanwhile waits.  Only answers below 400 are stored.
 
-    Work that `asks_network` may be in no transaction while it waits for the answer.  Its answer is stored
-    right after it, so such work must be refused by itself where it was done before.
+    Work that `asks_network` may be in no transaction while it waits for the answer: its key is reserved
+    before, so that the same request meanwhile is refused.  If its process is killed, the same request is
+    carried out again after some minutes: such work is safe to repeat.
     """
     try:
         if not KEY.fullmatch(key):
             raise BadValue("must be 1 to 100 visible ASCII characters", field="Idempotency-Key")
         caller, digest = caller_digest(request), request_digest(request)
-        if asks_network and not idempotent_answer_exists(caller=caller, key=key):
-            response = answer()
-            response.render()
-            if response.status_code < 400:
-                body = response.content.decode()
-                idempotent_answer_store(
-                    caller=caller, key=key, request=digest, status=response.status_code, body=body
-                )
-            return response
+        if asks_network:
+            return _answered_outside(answer, caller=caller, key=key, digest=digest, refusal=refusal)
         with transaction.atomic():
             row, is_new = idempotent_answer_claim(caller=caller, key=key, request=digest)
             if not is_new:
@@ -75,6 +70,33 @@ def answered_once(
             return response
     except DomainError as error:
         return JsonResponse(error_body(error), status=http_status(error))
+
+
+def _answered_outside(
+    answer: Callable[[], Any],
+    *,
+    caller: str,
+    key: str,
+    digest: str,
+    refusal: Callable[[], HttpResponse | None],
+) -> Any:
+    """Carry a request out in no transaction, unless this key's was or is.  Raises RequestInProgress."""
+    row, is_due = idempotent_answer_reserve(caller=caller, key=key, request=digest, now=clock.now())
+    if not is_due:
+        if row.request == digest and not row.status:
+            raise RequestInProgress("the same request is being carried out", field="Idempotency-Key")
+        return refusal() or repeated(row, digest)
+    status = 0
+    try:
+        response = answer()
+        response.render()
+        status = response.status_code
+    finally:
+        if not 0 < status < 400:
+            idempotent_answer_release(row)
+    if status < 400:
+        idempotent_answer_complete(row, status=status, body=response.content.decode())
+    return response
 
 
 def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:

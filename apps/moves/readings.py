@@ -194,7 +194,8 @@ class MoveReadings:
         read = {store for prover in readiness.provers for store in prover.stores}
         stores = Store.objects.filter(tenant=miner.tenant_id).exclude(name__in=read)
         unread = stores.filter(Exists(proving.filter(store=OuterRef("name")))).values_list("name", flat=True)
-        bad = {row.number for row in sectors_bad([miner.pk], with_faulty=True) if not row.good_in}
+        found = sectors_bad([miner.pk], with_faulty=True, most=NUMBERS_MAX)
+        bad = {row.number for row in found if not row.good_in}
         good = SectorCheck.objects.filter(miner=miner, is_good=True, number__in=bad)
         bad -= set(good.values_list("number", flat=True))
         rows, counted_at = sectors_counted(miner)
@@ -206,7 +207,7 @@ class MoveReadings:
             unread=tuple(sorted(set(unread))),
             expected=expected,
             checked=checked,
-            bad=bitfield_of(sorted(bad)[:NUMBERS_MAX]),
+            bad=bitfield_of(bad),
         )
 
     def _checked(self) -> tuple[int, int]:

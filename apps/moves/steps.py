@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
@@ -67,6 +67,11 @@ class MoveWindow:
     """Whether the chain has proofs of all its partitions; None: it is not open."""
 
 
+HEIGHT_DISTANCE: Final = {Direction.IN: 1, Direction.OUT: 3}
+"""Epochs from the head to the first height that may be set: on the way out, the block of the next epoch, and
+of one after an epoch without blocks, may be signed here while the height is set."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """A miner's way into the pool or out of it, as it stands at a head."""
@@ -81,6 +86,11 @@ class Move:
     """A height is set and not reached: it can be cancelled."""
     steps: tuple[Step, ...]
     windows: tuple[MoveWindow, ...]
+
+    @property
+    def first_height(self) -> int:
+        """The least height that may be set now."""
+        return self.height + HEIGHT_DISTANCE[self.direction]
 
     @property
     def left(self) -> tuple[Step, ...]:

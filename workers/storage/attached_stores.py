@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,7 +81,8 @@ class AttachedStores:
         # Those of the console stay: it could not detach them from a host that does not start.
         for one in stored:
             if not (one.by_console or one.is_detached or one.is_bucket) and one.is_here:
-                one.read(lambda store: self._sealing_check(store.root))
+                with suppress(OSError):  # it went away since: it is checked before anything is removed
+                    one.read(lambda store: self._sealing_check(store.root))
         configured = {path: asdict(settings) for path, settings in self.buckets.items()}
         self._write([replace(one, **configured.get(one.path, {})) for one in stored])
 

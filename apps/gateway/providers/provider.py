@@ -82,12 +82,13 @@ class Provider:
             raise NoAnswer("channel closed")
         await self.queue.put({"Id": key or str(uuid.uuid4()), "Method": method, "Payload": pack(payload)})
 
-    async def request(self, method: str, payload: Json, until: float) -> Json:
-        """Send an event and wait for its answer.
+    async def request(self, method: str, payload: Json, until: float, *, meter: Meter | None = None) -> Json:
+        """Send an event and wait for its answer; counted by the connection's meter, or another one.
 
         Raises ProviderRefused with the provider's own words, NoAnswer if the channel ends or time is up.
         """
-        self.meter.requests += 1
+        meter = meter or self.meter
+        meter.requests += 1
         key, start = str(uuid.uuid4()), time.monotonic()
         future = self.pending.expect(key)
         try:
@@ -95,22 +96,22 @@ class Provider:
                 await self.event_send(method, payload, key)
                 response = await future
         except TimeoutError:
-            self.meter.failed(gettext("no answer in time"))
+            meter.failed(gettext("no answer in time"))
             raise NoAnswer(gettext("no answer in time")) from None
         except NoAnswer as error:
-            self.meter.failed(error.reason)
+            meter.failed(error.reason)
             raise
         finally:
             del self.pending.futures[key]
-        self.meter.answered(time.monotonic() - start)
+        meter.answered(time.monotonic() - start)
         if response.get("error"):
             reason = sanitize_text(str(response["error"])[:REASON_MAX])
-            self.meter.failed(reason)
+            meter.failed(reason)
             raise ProviderRefused(reason)
         try:
             return unpack(response.get("payload"))
         except AnswerTooLarge as error:
-            self.meter.failed(error.reason)
+            meter.failed(error.reason)
             reason = gettext("connection {id} of {tenant_name}: {error}").format(
                 id=self.id, tenant_name=self.principal.tenant_name, error=error.reason
             )

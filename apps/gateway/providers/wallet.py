@@ -20,6 +20,7 @@ from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.hub.activity import Meter
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.routes import PROVE, wallet_route
 from apps.gateway.providers.provider import Provider
@@ -64,8 +65,8 @@ class WalletProvider(Provider):
         self.supported = list(supported)
         self.sign_bytes = sign_bytes
         self.addresses: set[str] = set()
-        self.refused: set[str] = set()
-        """Keys that could not sign when they were to prove themselves."""
+        self.refused: dict[str, Json] = {}
+        """Keys that could not sign when they were to prove themselves, as the wallet wrote them."""
         self.heartbeat_name = "signer" if principal.tenant_name == POOL else ""
 
     async def register(self) -> None:
@@ -93,7 +94,7 @@ class WalletProvider(Provider):
 
     async def addresses_add(self, addresses: Sequence[Json]) -> None:
         """Verify keys; one that cannot sign is tried again later and the others serve.  Raises NoAnswer."""
-        if len(addresses) + len(self.addresses) > KEYS_MAX:
+        if len({*map(_canonical, addresses), *self.addresses}) > KEYS_MAX:
             raise ProviderRefused(gettext("a connection may hold at most {most} keys").format(most=KEYS_MAX))
         proved = [address for text in addresses if (address := await self.proved(text)) is not None]
         await hub_database(keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved)
@@ -108,12 +109,14 @@ class WalletProvider(Provider):
         """
         while True:
             await asyncio.sleep(RETRY_S)
-            refused = sorted(self.refused)
-            if not refused:
+            waiting = list(self.refused.values())
+            if not waiting:
                 continue
-            with contextlib.suppress(NoAnswer):  # it has not answered in time: tried again
-                if await self.proved(random.choice(refused)) is not None:  # noqa: S311
-                    await self.addresses_add(refused)
+            # It may not have answered in time, or have too many keys: tried again.
+            with contextlib.suppress(NoAnswer, ProviderRefused):
+                tried = random.choice(waiting)  # noqa: S311
+                if await self.proved(tried, meter=Meter()) is not None:
+                    await self.addresses_add(waiting)
 
     async def handle(self, method: str, payload: Json, until: float) -> Json:
         """Answer as any provider does, and prove a key once more."""
@@ -126,7 +129,7 @@ class WalletProvider(Provider):
                 gettext("the response is not a valid signature of this key: {error}").format(error=error)
             ) from None
 
-    async def prove(self, text: Json, until: float) -> str:
+    async def prove(self, text: Json, until: float, *, meter: Meter | None = None) -> str:
         """Verify one key by its signature of a challenge of both sides; returns its canonical address.
 
         Raises ProviderRefused, NoAnswer, BadAddress, BadField, BadSignature.
@@ -135,17 +138,17 @@ class WalletProvider(Provider):
         meta = {"Type": "verifyaddress", "Extra": base64.b64encode(CHALLENGE).decode()}
         address = address_parse(text if isinstance(text, str) else "")
         payload = {"Signer": text, "ToSign": base64.b64encode(digest).decode(), "Meta": meta}
-        answer = await self.request("WalletSign", payload, until)
+        answer = await self.request("WalletSign", payload, until, meter=meter)
         signature = signature_from_json(answer)
         await asyncio.to_thread(signature_verify, signature, address, digest)
         return str(address)
 
-    async def proved(self, text: Json) -> str | None:
+    async def proved(self, text: Json, *, meter: Meter | None = None) -> str | None:
         """Return the address of a key that proved itself, else None, with a line in the log at first."""
+        name = _canonical(text)
         try:
-            address = await self.prove(text, time.time() + REGISTER_S)
+            await self.prove(text, time.time() + REGISTER_S, meter=meter)
         except (ProviderRefused, BadAddress, BadField, BadSignature) as error:
-            name = str(text)[:120]
             if name not in self.refused:
                 log.warning(
                     "signer_key_refused",
@@ -153,14 +156,15 @@ class WalletProvider(Provider):
                     address=name,
                     reason=str(error),
                 )
-            self.refused.add(name)
+            self.refused[name] = text
             return None
-        self.refused.discard(address)
-        return address
+        self.refused.pop(name, None)
+        return name
 
     async def addresses_remove(self, addresses: Sequence[str]) -> None:
         """Route no more requests to these keys."""
-        self.refused -= set(addresses)
+        for address in addresses:
+            self.refused.pop(_canonical(address), None)
         removed = {address for address in addresses if address in self.addresses}
         self.addresses -= removed
         routes = {wallet_route(address) for address in removed}
@@ -181,3 +185,11 @@ class WalletProvider(Provider):
         await hub_database(accounts_set, connection_id=self.id, accounts=sorted(self.accounts))
         await hub_database(keys_add, connection_id=self.id, accounts=[account], addresses=self.addresses)
         await self.hub.add(self)
+
+
+def _canonical(text: Json) -> str:
+    """Return the form in which keys are compared: the address, or the beginning of what is none."""
+    try:
+        return str(address_parse(text if isinstance(text, str) else ""))
+    except BadAddress:
+        return str(text)[:120]

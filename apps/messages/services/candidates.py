@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from django.utils.translation import gettext
 
+from apps.chain.errors import NodeUnavailable
 from apps.messages.models import GasGuard
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.fees import FeeChoice, actor_rules_find, fee_choose
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from apps.messages.models import Message, SharedRules
     from apps.messages.services.selection import Selection
 
+
+log = structlog.get_logger(__name__)
 
 EXTRA_CANDIDATES: Final = 20
 """Chosen beyond the places, so that refused messages do not take the places of good ones."""
@@ -73,7 +77,11 @@ def candidates_find(
     noted, first_waits = {row.pk: row.wait for row in unread}, selection.waits
     selection.waits = []
     for at in range(0, len(unread), PAGE):
-        further += _gates_pass(selection, rows=unread[at : at + PAGE], client=client, shared=shared)
+        try:
+            further += _gates_pass(selection, rows=unread[at : at + PAGE], client=client, shared=shared)
+        except NodeUnavailable as error:  # what was found goes all the same
+            log.warning("candidates_not_read", sender=selection.sender.address, reason=error.reason[:300])
+            break
         if len(found) + len(further) >= most:
             break
     # The figures in the texts change with each head: thousands of rows are not written again for them.

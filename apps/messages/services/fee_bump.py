@@ -14,6 +14,7 @@ Source: lotus StateMinerProvingDeadline; builtin-actors miner SubmitWindowedPoSt
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -50,17 +51,29 @@ STEP_DUE_EPOCHS: Final = 120
 def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
     """Raise the fees of what the base fee overtook or whose deadline is near; returns their ids.
 
-    What cannot be raised keeps its version and says why, and stops no other.  A kill in between leaves a
-    stored version that the next head publishes.
+    What cannot be raised keeps its version and says why; what is behind it would not land, and is left, but
+    no other sender.  Senders with few messages come first.  A kill in between leaves a stored version that
+    the next head publishes.
     """
     raised: list[str] = []
 
     def raise_each(rows: Iterable[Message], fees: NewFees) -> None:
-        for_each_isolated(
-            rows,
-            lambda row: raised.extend(_raise(row, fees=fees, client=client, head=head, now=now)),
-            event="fee_bump_failed",
-        )
+        lanes: dict[str, list[Message]] = defaultdict(list)
+        for row in rows:
+            lanes[row.from_addr].append(row)
+
+        def raise_lane(address: str) -> None:
+            made: list[str] = []
+            for row in lanes[address]:
+                if not (done := _raise(row, fees=fees, client=client, head=head, now=now)):
+                    break
+                made += done
+            raised.extend(made)
+            if made:
+                messages_publish(made, now=now)
+
+        senders = sorted(lanes, key=lambda address: len(lanes[address]))
+        for_each_isolated(senders, raise_lane, event="fee_bump_failed")
 
     proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF)
     urgent = _up_to_proofs(proofs, head=head)
@@ -73,8 +86,6 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
             urgent_epoch__lte=head.height + rule.within_epochs,
         ).exclude(pk__in=raised)
         raise_each(near.order_by("from_addr", "nonce"), NewFees(max_fee=int(rule.max_fee)))
-    if raised:
-        messages_publish(raised, now=now)
     return raised
 
 

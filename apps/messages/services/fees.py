@@ -119,7 +119,8 @@ def actor_rules_find(
     rules = {(row.code, row.method): row for row in ActorRules.objects.all()}
     if not rules:
         return {}
-    pairs = {(message.to, message.method) for message in messages}
+    methods = {method for _, method in rules}
+    pairs = {(message.to, message.method) for message in messages if message.method in methods}
     found: dict[tuple[str, int], ActorRules] = {}
     codes: dict[str, str] = {}
     for to in {to for to, _ in pairs}:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.core.formatting import size
 from apps.core.live import Change, publish
+from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.push import message_push
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
@@ -47,8 +48,13 @@ def miner_create(
     """
     message_id = f"create-miner:{tenant.uuid}:{spec.key}"
     earlier = Miner.objects.filter(create_message_id=message_id).first()
-    if earlier is not None and may_create(principal, tenant=tenant) and _is_made_by(earlier, spec):
-        return earlier  # the chain wants another deposit each epoch: that would be another message
+    if earlier is not None and may_create(principal, tenant=tenant):
+        if not _is_made_by(earlier, spec):
+            raise MinerTaken(
+                gettext("this key has created {miner}: use another one").format(miner=earlier), field="key"
+            )
+        if earlier.state != MinerState.CREATING or messages_by_ids([message_id]):
+            return earlier  # the chain wants another deposit each epoch: that would be another message
     plan = creation_plan(spec, principal=principal, tenant=tenant, client=client, network=network)
     if plan.worker_fund and not spec.fund_worker:
         fund = fil_format(plan.worker_fund)

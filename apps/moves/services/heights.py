@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -22,6 +22,7 @@ from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.errors import MoveRefused
 from apps.moves.selectors import is_pending
+from apps.moves.steps import HEIGHT_DISTANCE, Direction
 from apps.proving.models import WindowPost
 from apps.sectors.services.numbers import counter_load
 from apps.users.services.audit import audit_record
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
     from apps.users.principals import Principal
 
-BLOCK_DISTANCE: Final = 3
-"""Epochs from the head to the first that another program may have: the block of the next one, and of one
-after an epoch without blocks, may be signed here while the height is set."""
-
 
 def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Set the height from which the pool proves a miner's windows and makes its blocks.
@@ -42,11 +39,12 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
     Blocks still wait for `mining_set`: two programs that make them are slashed.  The same height again
     changes nothing.  Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
-    head = _height_check(height, by=by)
+    head = _head(by)
     with transaction.atomic():
         row = _locked(miner)
         if row.works_from == height and row.works_until is None:
             return row
+        _height_check(height, head=head, direction=Direction.IN)
         if row.works_until is None:
             raise MoveRefused(
                 gettext("the pool proves this miner, or will from the height set: cancel that first"),
@@ -75,11 +73,12 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
     again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
-    head = _height_check(height, by=by, distance=BLOCK_DISTANCE)
+    head = _head(by)
     with transaction.atomic():
         row = _locked(miner)
         if row.works_until == height:
             return row
+        _height_check(height, head=head, direction=Direction.OUT)
         if row.works_until is not None:
             raise MoveRefused(
                 gettext("another program already proves this miner")
@@ -158,17 +157,16 @@ def _head(by: Principal) -> int:
     return head.height
 
 
-def _height_check(height: int, *, by: Principal, distance: int = 1) -> int:
-    """Return the head's height; a height must be so many epochs after it, and within a proving period."""
-    head, period = _head(by), network_current().proving_period
-    if not head + distance <= height <= head + period:
+def _height_check(height: int, *, head: int, direction: Direction) -> None:
+    """Refuse a height that is not some epochs after the head, and within a proving period."""
+    first, last = head + HEIGHT_DISTANCE[direction], head + network_current().proving_period
+    if not first <= height <= last:
         raise BadValue(
             gettext("must be from {first} to {last}: after the head and within one proving period").format(
-                first=whole(head + distance), last=whole(head + period)
+                first=whole(first), last=whole(last)
             ),
             field="height",
         )
-    return head
 
 
 def _locked(miner: Miner) -> Miner:

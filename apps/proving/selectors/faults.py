@@ -58,7 +58,7 @@ def checks_outdated(rows: Sequence[SectorCheck]) -> list[SectorCheck]:
 
     The sector is no longer live in its deadline, or another store has it, and a later check found it good.
     """
-    miners, numbers = {row.miner_id for row in rows}, {row.number for row in rows}
+    miners = {row.miner_id for row in rows}
     if not rows:
         return []
     live: dict[tuple[int, int], set[int]] = defaultdict(set)
@@ -67,11 +67,12 @@ def checks_outdated(rows: Sequence[SectorCheck]) -> list[SectorCheck]:
     )
     for miner, index, found in parts.values_list("deadline__miner_id", "deadline__index", "live"):
         live[miner, index].update(found)
-    places = Sector.objects.filter(miner__in=miners, number__in=numbers).exclude(store="")
+    bad = SectorCheck.objects.filter(miner__in=miners, is_good=False).values("number")
+    places = Sector.objects.filter(miner__in=miners, number__in=bad).exclude(store="")
     stores = {
         (miner, number): store for miner, number, store in places.values_list("miner", "number", "store")
     }
-    good = SectorCheck.objects.filter(miner__in=miners, number__in=numbers, is_good=True).order_by("height")
+    good = SectorCheck.objects.filter(miner__in=miners, number__in=bad, is_good=True).order_by("height")
     good_at = {(miner, number): at for miner, number, at in good.values_list("miner", "number", "height")}
     return [
         row
@@ -82,9 +83,15 @@ def checks_outdated(rows: Sequence[SectorCheck]) -> list[SectorCheck]:
     ]
 
 
-def sectors_bad(miners: Collection[int], *, with_faulty: bool = False) -> list[SectorCheck]:
-    """Return the sectors of these miners whose files were found missing or damaged, if not faulty yet."""
-    found = list(SectorCheck.objects.filter(is_good=False, miner__in=miners).order_by("miner_id", "number"))
+def sectors_bad(
+    miners: Collection[int], *, with_faulty: bool = False, most: int | None = None
+) -> list[SectorCheck]:
+    """Return the sectors of these miners whose files were found missing or damaged, if not faulty yet.
+
+    `most`: of so many findings, the first ones.
+    """
+    bad = SectorCheck.objects.filter(is_good=False, miner__in=miners).order_by("miner_id", "number")
+    found = list(bad[:most])
     outdated = {row.pk for row in checks_outdated(found)}
     rows = [row for row in found if row.pk not in outdated]
     if not rows or with_faulty:

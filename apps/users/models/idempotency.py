@@ -14,6 +14,7 @@ class IdempotentAnswer(models.Model):
     request = models.CharField(max_length=64)
     """SHA-256 of route and body."""
     status = models.PositiveSmallIntegerField(default=0)
+    """Of the answer; 0 while the request is carried out."""
     body = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
 from apps.users.encryption import text_encrypt
 from apps.users.models import IdempotentAnswer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+CARRIED_OUT: Final = timedelta(minutes=2)
+"""A request that has not answered for so long is not being carried out any more."""
 
 
 def idempotent_answer_claim(*, caller: str, key: str, request: str) -> tuple[IdempotentAnswer, bool]:
@@ -21,7 +32,21 @@ def idempotent_answer_complete(row: IdempotentAnswer, *, status: int, body: str)
     IdempotentAnswer.objects.filter(pk=row.pk).update(status=status, body=text_encrypt(body))
 
 
-def idempotent_answer_store(*, caller: str, key: str, request: str, status: int, body: str) -> None:
-    """Store an answer without a claim; one that was stored meanwhile stays."""
-    row = IdempotentAnswer(caller=caller, key=key, request=request, status=status, body=text_encrypt(body))
-    IdempotentAnswer.objects.bulk_create([row], ignore_conflicts=True)
+@transaction.atomic
+def idempotent_answer_reserve(
+    *, caller: str, key: str, request: str, now: datetime
+) -> tuple[IdempotentAnswer, bool]:
+    """Return the row of a caller's key, and whether this request is to be carried out: it made the row.
+
+    Or the one that did has not answered for so long that its process must be gone.
+    """
+    row, is_new = idempotent_answer_claim(caller=caller, key=key, request=request)
+    if is_new or row.status or row.request != request or row.created_at > now - CARRIED_OUT:
+        return row, is_new
+    IdempotentAnswer.objects.filter(pk=row.pk).update(created_at=now)
+    return row, True
+
+
+def idempotent_answer_release(row: IdempotentAnswer) -> None:
+    """Free the key of a request that changed nothing."""
+    IdempotentAnswer.objects.filter(pk=row.pk, status=0).delete()

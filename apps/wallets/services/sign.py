@@ -139,7 +139,7 @@ def bytes_record(
         asked_by=asked_by,
         ms=ms,
         error=error[:500],
-        rule=rule,
+        rule=rule[:100],
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 from poolsite.embedded import preflight as module
 from poolsite.embedded.errors import BadFolder, DiskFull, StartupError
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.postgres import Cluster, stale_pid_remove, version_of
+from poolsite.embedded.postgres import Cluster, release_of, stale_pid_remove
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.programs import postgres_programs
 
@@ -122,7 +122,7 @@ def test_data_of_another_postgresql_is_refused(paths: PoolPaths) -> None:
 def test_data_of_this_postgresql_passes(paths: PoolPaths) -> None:
     cluster = cluster_in(paths)
     cluster.data.mkdir(parents=True, exist_ok=True)
-    (cluster.data / "PG_VERSION").write_text(version_of(cluster.programs))
+    (cluster.data / "PG_VERSION").write_text(release_of(cluster.programs).partition(".")[0])
 
     preflight(paths, cluster)
 

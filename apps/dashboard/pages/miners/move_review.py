@@ -54,9 +54,9 @@ def review(
         title = gettext("Give {miner}'s sector numbers back").format(miner=miner.address)
         text = gettext("The pool pledges no more sectors for it. Those in progress are finished.")
     elif act == "height":
-        if height <= now.height:
+        if height < now.first_height:
             raise BadValue(
-                gettext("enter a height above the head's, {height}").format(height=whole(now.height)),
+                gettext("enter {height} or a later height").format(height=whole(now.first_height)),
                 field="height",
             )
         title, text = height_text(miner, direction, height)

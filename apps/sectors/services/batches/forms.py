@@ -9,7 +9,7 @@ import structlog
 from django.utils.translation import gettext
 
 from apps.core.formatting import plural
-from apps.sectors.onchain import messages_try, pledge_read, trial_message
+from apps.sectors.onchain import NO_RECEIPT, messages_try, pledge_read, trial_message
 from apps.sectors.params import Proven, commit_params, noninteractive_params, precommit_params
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.batches.context import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules, SealingContext
@@ -109,7 +109,8 @@ def batch_form_fit(
 ) -> BatchForm:
     """Return a form with as many of its sectors, in order, as the chain takes in one message.
 
-    Each was tried alone: together they may need more than the balance has.  Halved until it is taken.
+    Each was tried alone: together they may need more than the balance has.  Halved until it is taken; left
+    whole where the node has not tried it.
     """
     while len(form.parts) > 1:
         message = trial_message(
@@ -120,7 +121,7 @@ def batch_form_fit(
             params=batch_params_encode(kind, form=form, all_or_none=True),
         )
         (trial,) = messages_try(work.client, [message], work.head.key)
-        if trial.is_good:
+        if trial.is_good or trial.exit_code == NO_RECEIPT:
             break
         log.warning("batch_not_taken", miner=str(miner), sectors=len(form.parts), reason=trial.error)
         form = replace(form, parts=form.parts[: len(form.parts) // 2])

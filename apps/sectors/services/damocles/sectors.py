@@ -289,7 +289,8 @@ def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: 
             return
         if one.holder_elsewhere is not None:
             text = gettext("given up by a worker at {address}, which does not have it: {reason}")
-            one.note("REPORT_IGNORED", text.format(address=principal.source, reason=reason))
+            text = text.format(address=principal.source, reason=reason)
+            one.note("REPORT_IGNORED", text, is_error=True)
             return
         if not one.is_before(SectorState.COMMIT_LANDED):
             one.record.finished_at = one.record.finished_at or now

@@ -108,6 +108,18 @@ def test_steps_that_have_to_land_before_are_raised_too(pool: Pool) -> None:
     assert empty_head(pool) == ["one", "two"]
 
 
+def test_what_waits_behind_a_message_that_cannot_be_raised_is_left(pool: Pool) -> None:
+    last = pool.head.height + STEP_DUE_EPOCHS
+    address = overtaken(pool, kind="commit", expire_epoch=last, spec=SendSpec(max_fee=250_000_000))
+    pool.push("proof", address, kind="window_post", gas=CHEAP)
+    pool.node.base_fee = 100
+    pool.step(only=lambda _signed: False)
+    pool.node.base_fee = 300
+
+    assert empty_head(pool) == []
+    assert pool.row("proof").versions.count() == 0
+
+
 def test_an_unforeseen_failure_of_one_stops_no_other(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = sorted([pool.address(), pool.address()])
     for name, address in (("bad", first), ("good", second)):

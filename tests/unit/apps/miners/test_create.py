@@ -9,6 +9,7 @@ import pytest
 from apps.messages.errors import SenderStopped
 from apps.messages.models import Message
 from apps.messages.states import SenderState
+from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.services.create import miner_create
 from apps.miners.services.creation_plan import MinerSpec
@@ -52,6 +53,30 @@ def test_the_same_spec_again_is_the_same_miner_though_the_deposit_differs() -> N
     assert miners[0] == miners[1]
     assert Message.objects.count() == 1
     assert AuditEntry.objects.filter(action="miner.create").count() == 1
+
+
+def test_a_key_of_another_miner_is_refused() -> None:
+    factories.head(1000)
+    owner, node = factories.wallet().address, Node()
+    create(owner, node=node)
+
+    with pytest.raises(MinerTaken, match="this key has created"):
+        create(owner, name="second", node=node)
+
+    assert Message.objects.count() == 1
+    assert AuditEntry.objects.filter(action="miner.create").count() == 1
+
+
+def test_a_miner_without_its_message_gets_it_with_the_same_spec() -> None:
+    factories.head(1000)
+    owner, node = factories.wallet().address, Node()
+    create(owner, node=node)
+    Message.objects.all().delete()
+
+    create(owner, node=node)
+
+    assert Message.objects.get().kind == "create_miner"
+    assert Miner.objects.count() == 1
 
 
 def test_what_is_refused_leaves_no_miner_that_is_being_created() -> None:

@@ -86,6 +86,14 @@ def test_no_miner_moves_out_over_a_block_that_may_be_signed() -> None:
     assert heights() == (None, 1011)
 
 
+def test_the_same_height_again_changes_nothing_close_to_it() -> None:
+    miner = moving(works_until=None)
+    miner_move_out(miner, height=1003, by=SYSTEM)
+    factories.head(1002)
+
+    assert miner_move_out(miner, height=1003, by=SYSTEM).works_until == 1003
+
+
 def test_nothing_moves_in_without_its_key() -> None:
     miner = moving()
 

@@ -9,8 +9,12 @@ import base64
 import time
 from typing import TYPE_CHECKING, Final
 
+import structlog
+from django.db import Error as DatabaseError
+
 from apps.api.rpc.services.gateway.channels import listen, providers_of, quota_check, require
 from apps.core.errors import DomainError, NotAllowed
+from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import NoProvider
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.hedging import is_repeatable
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
     from apps.api.rpc.dispatcher import Call
     from poolsite.filecoin.address import Address
+
+log = structlog.get_logger(__name__)
 
 REQUESTED_BY: Final = "gateway interface"
 SIGN_S: Final = 30.0
@@ -152,23 +158,31 @@ async def sign(
         payload,
         is_repeatable=is_repeatable("WalletSign", str(signer)),
     )
-    start, error = time.monotonic(), ""
+    start = time.monotonic()
+
+    async def record(*, error: str = "", rule: str = "") -> None:
+        try:
+            await hub_database(
+                bytes_record,
+                address=str(signer),
+                meta_type=meta_type,
+                count=len(to_sign),
+                tenant_id=call.principal.tenant_id,
+                asked_by=REQUESTED_BY,
+                ms=int((time.monotonic() - start) * 1000),
+                error=error,
+                rule=rule,
+            )
+        except DatabaseError as failure:  # a signature that is there is worth more than its record
+            log.warning("signature_not_recorded", address=str(signer), reason=str(failure))
+
     try:
         answer = await hub_node().request(request, deadline=Deadline(SIGN_S))
     except DomainError as refusal:
-        error = refusal.reason
+        await record(error=refusal.reason)
         raise
-    finally:
-        await hub_database(
-            bytes_record,
-            address=str(signer),
-            meta_type=meta_type,
-            count=len(to_sign),
-            tenant_id=call.principal.tenant_id,
-            asked_by=REQUESTED_BY,
-            ms=int((time.monotonic() - start) * 1000),
-            error=error,
-        )
+    rule = answer.get("Rule", "") if isinstance(answer, dict) else ""
+    await record(rule=sanitize_text(str(rule)))
     return answer
 
 

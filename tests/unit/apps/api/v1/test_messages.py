@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 
+from apps.core import clock
 from apps.messages.models import Message
+from apps.users.models import IdempotentAnswer
+from apps.users.services.idempotency import CARRIED_OUT
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, token
 from tests.unit.apps.api.v1.messages import WRONG
@@ -79,6 +83,36 @@ def test_request_with_a_key_signs_in_no_transaction(pool: Pool, client: Client, 
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].content == answers[1].content
     assert answers[1]["Idempotent-Replay"] == "true"
+
+
+def test_the_same_request_meanwhile_signs_nothing(
+    pool: Pool, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, headers = token("sign"), {"Idempotency-Key": "k"}
+    post(client, body(pool.address()), by=alice)
+    pool.choose()
+    meanwhile: list[Any] = []
+
+    def again() -> Any:
+        route, by = f"{ROUTE}/one/replace", {**bearer(alice), **headers}
+        return client.post(route, {}, content_type="application/json", headers=by)
+
+    def publish(*_: object, **__: object) -> None:
+        meanwhile.append(again())
+
+    monkeypatch.setattr("apps.api.v1.message_replace.messages_publish", publish)
+
+    first = again()
+
+    assert first.status_code == 200
+    assert [(one.status_code, one.json()["code"]) for one in meanwhile] == [(409, "request_in_progress")]
+    assert again().content == first.content
+    assert Message.objects.get().versions.count() == 1
+    killed = IdempotentAnswer.objects.all()
+    killed.update(status=0)
+    assert again().status_code == 409
+    killed.update(created_at=clock.now() - CARRIED_OUT - timedelta(seconds=1))
+    assert again().status_code == 200, "its process is gone"
 
 
 def test_a_landed_message_shows_its_receipt(pool: Pool, client: Client) -> None:

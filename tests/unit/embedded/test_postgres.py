@@ -1,0 +1,50 @@
+"""Where the server's binaries lie if its account cannot run those of the checkout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.embedded import postgres
+from poolsite.embedded.paths import PoolPaths
+from poolsite.embedded.programs import postgres_programs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_copied_binaries_are_those_of_the_wheel_after_each_upgrade(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(postgres, "AWAY", tmp_path)
+    monkeypatch.setattr(postgres, "reachable", lambda *_: False)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    paths, release = PoolPaths(tmp_path / "var"), postgres.release_of(postgres_programs())
+
+    cluster = postgres.cluster_of(paths)
+    for _ in range(2):
+        postgres.binaries_copy(cluster)
+
+    assert cluster.programs != postgres_programs()
+    assert postgres.release_of(cluster.programs) == release
+    monkeypatch.setattr(postgres, "release_of", lambda _: "99.9")
+    upgraded = postgres.cluster_of(paths)
+    postgres.binaries_copy(upgraded)
+    assert upgraded.programs != cluster.programs
+    assert (upgraded.programs / "postgres").exists()
+    assert upgraded.data == cluster.data
+
+
+def test_binaries_that_the_account_can_run_are_not_copied(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(postgres, "AWAY", tmp_path)
+    monkeypatch.setattr(postgres, "reachable", lambda path, *_: path.name == "postgres")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    cluster = postgres.cluster_of(PoolPaths(tmp_path / "var"))
+    postgres.binaries_copy(cluster)
+
+    assert cluster.programs == postgres_programs()
+    assert not list(tmp_path.rglob("postgres"))
