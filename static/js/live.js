@@ -114,12 +114,12 @@
     say.lastChild.textContent = word;
   };
 
-  // One polite line for who cannot see the page: its verdict, when that has changed, at most every 10 s.
-  let said = find("f-verdict")?.textContent.trim() ?? "", spoken = 0;
+  // One polite line for who cannot see the page: its verdict but for the time, when that has changed, at most every 10 s.
+  const verdictText = () => [...find("f-verdict")?.childNodes ?? []].map((n) => n.className ? "" : n.textContent).join("").trim();
+  let said = verdictText(), spoken = 0;
   const announce = () => {
-    const verdict = find("f-verdict")?.textContent.trim() ?? "";
-    said ||= verdict;
-    if (verdict === said || Date.now() - spoken < 10000) return;
+    const verdict = verdictText();
+    if (verdict === (said ||= verdict) || Date.now() - spoken < 10000) return;
     find("announce").textContent = said = verdict;
     spoken = Date.now();
   };
