@@ -18,6 +18,7 @@ from poolsite.filecoin.proof_container import aggregate_container
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
+    from apps.sectors.onchain import TrialRun
     from apps.sectors.policy import SealingPolicy
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
 
@@ -104,6 +105,21 @@ def commit_form_choose(
     return replace(forms[1], gas_saved=saved)
 
 
+def batch_form_try(
+    miner: Miner, *, form: BatchForm, kind: BatchRules, sender: str, work: SealingContext
+) -> TrialRun:
+    """Return what the chain would answer now to a form's message, which all its sectors must pass."""
+    message = trial_message(
+        to=miner.address,
+        from_=sender,
+        value=work.sent(sum(part.value for part in form.parts)),
+        method=kind.method,
+        params=batch_params_encode(kind, form=form, all_or_none=True),
+    )
+    (trial,) = messages_try(work.client, [message], work.head.key)
+    return trial
+
+
 def batch_form_fit(
     miner: Miner, *, form: BatchForm, kind: BatchRules, sender: str, work: SealingContext
 ) -> BatchForm:
@@ -113,14 +129,7 @@ def batch_form_fit(
     whole where the node has not tried it.
     """
     while len(form.parts) > 1:
-        message = trial_message(
-            to=miner.address,
-            from_=sender,
-            value=work.sent(sum(part.value for part in form.parts)),
-            method=kind.method,
-            params=batch_params_encode(kind, form=form, all_or_none=True),
-        )
-        (trial,) = messages_try(work.client, [message], work.head.key)
+        trial = batch_form_try(miner, form=form, kind=kind, sender=sender, work=work)
         if trial.is_good or trial.exit_code == NO_RECEIPT:
             break
         log.warning("batch_not_taken", miner=str(miner), sectors=len(form.parts), reason=trial.error)

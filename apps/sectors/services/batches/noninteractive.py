@@ -12,7 +12,6 @@ from django.db.models import Count
 from django.utils.translation import gettext
 
 from apps.sectors.models import Sector
-from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.params import expiration_choose
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.batches.context import COMMIT_NI, SealingContext, sector_refuse, sectors_requeue
@@ -21,7 +20,7 @@ from apps.sectors.services.batches.forms import (
     BatchForm,
     batch_entries_fit,
     batch_form_fit,
-    batch_params_encode,
+    batch_form_try,
     containers_pack,
     pledge_value_compute,
 )
@@ -117,14 +116,7 @@ def _parts(
 
 def _is_taken(miner: Miner, form: BatchForm, *, sender: str, work: SealingContext) -> bool:
     """Return whether the chain would take a message now; its sectors wait where it would not."""
-    message = trial_message(
-        to=miner.address,
-        from_=sender,
-        value=work.sent(sum(part.value for part in form.parts)),
-        method=COMMIT_NI.method,
-        params=batch_params_encode(COMMIT_NI, form=form, all_or_none=True),
-    )
-    (trial,) = messages_try(work.client, [message], work.head.key)
+    trial = batch_form_try(miner, form=form, kind=COMMIT_NI, sender=sender, work=work)
     if not trial.is_good:
         for part in form.parts:
             sector_refuse(part.sector, trial=trial, kind=COMMIT_NI, work=work)
