@@ -99,6 +99,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",
     "tests/integration/dashboard/test_gas.py": r"gas",
+    "tests/integration/dashboard/test_gas_rules.py": r"gas",
     "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",
     "tests/unit/apps/chain/test_pool.py": r"chain",
     "tests/integration/gateway/test_policies.py": r"policy",

@@ -1,21 +1,16 @@
-"""Senders and gas on the pages: lanes, settings, guards, replacing with a price, whole queues."""
+"""Senders and gas on the pages: lanes, settings, spending, replacing with a price, whole queues."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.urls import reverse
 
-from apps.dashboard.pages.messages.diagnosis_checks import limit_href
-from apps.messages.limits import Limit
 from apps.messages.models import (
-    ActorRules,
-    AutoBumpRule,
     GasGuard,
     Message,
     Sender,
@@ -23,7 +18,6 @@ from apps.messages.models import (
     SignedVersion,
 )
 from apps.messages.services.bulk import bulk_price, messages_bulk
-from apps.messages.services.fees import METHOD
 from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
@@ -31,7 +25,7 @@ from tests import factories
 from tests.demo_data import busy_pool
 from tests.messaging import pool_world
 from tests.page_client import signed_in, text_of
-from tests.people import operator_person, person, tenant
+from tests.people import operator_person, person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,143 +187,6 @@ def test_only_the_operator_changes_the_pools_own_rules():
     assert (rules.quota, rules.max_fee, rules.gas_over_estimation) == (30, 10**17, 1.3)
     assert AuditEntry.objects.filter(action="rules.set", target="pool").count() == 1
     assert 'id="quota-error"' in text_of(client.post(where, {**form, "quota": "many"}))
-
-
-class TestMethodRules:
-    def test_a_rule_is_made_shown_changed_and_removed(self, pool):
-        operator_person()
-        pool.node.kinds["f04"] = "storagepower"
-        client, page = signed_in("olga"), reverse("gas")
-        form = {"to": "f04", "method": "CreateMiner", "max_fee": "0.5"}
-
-        assert client.post(reverse("gas-method-new"), form).status_code == 302
-        shown = text_of(client.get(page))
-        rule = ActorRules.objects.get()
-        assert "power CreateMiner" in shown
-        assert "max fee 0.5 FIL" in shown
-        assert rule.method == 2
-        assert 'value="0.5"' in text_of(client.get(reverse("gas-method", args=[rule.pk])))
-        client.post(reverse("gas-method", args=[rule.pk]), {"max_fee": "0.25", "gas_over_premium": "2"})
-        rule.refresh_from_db()
-        assert (rule.max_fee, rule.gas_over_premium) == (25 * 10**16, 2)
-        client.post(reverse("gas-method-remove", args=[rule.pk]))
-
-        assert not ActorRules.objects.exists()
-        actions = AuditEntry.objects.order_by("pk").values_list("action", flat=True)
-        assert list(actions) == ["rules.set", "rules.set", "rules.remove"]
-
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [("to", "nobody"), ("to", ""), ("method", "Dance"), ("max_fee", "many"), ("max_fee", "")],
-    )
-    def test_a_wrong_field_is_named(self, pool, field, value):
-        operator_person()
-        pool.node.kinds["f04"] = "storagepower"
-        form = {"to": "f04", "method": "2", "max_fee": "0.5", field: value}
-
-        answer = signed_in("olga").post(reverse("gas-method-new"), form)
-
-        assert answer.status_code == 422
-        assert f'id="{field}-error"' in text_of(answer)
-        assert not ActorRules.objects.exists()
-
-    @pytest.mark.parametrize(("is_operator", "href"), [(True, "/gas/#h-methods"), (False, "")])
-    def test_the_doctor_links_to_them_for_who_may_change_them(self, is_operator, href):
-        data: Any = SimpleNamespace(viewer=SimpleNamespace(may=lambda _level: True, is_operator=is_operator))
-        limit = Limit(METHOD, "max_fee", 5, "code 2")
-
-        assert limit_href(limit, Message(), data) == href
-
-    def test_a_tenant_sees_rules_and_changes_none(self, pool):
-        rule = ActorRules.objects.create(code=factories.cid("code"), method=2, max_fee=5)
-        client = signed_in("ann")
-
-        page = text_of(client.get(reverse("gas")))
-
-        assert "method 2" in page
-        assert reverse("gas-method-new") not in page
-        for name, args in (
-            ("gas-method-new", []),
-            ("gas-method", [rule.pk]),
-            ("gas-method-remove", [rule.pk]),
-        ):
-            assert client.post(reverse(name, args=args), {"max_fee": "1"}).status_code == 404
-        rule.refresh_from_db()
-        assert rule.max_fee == 5
-
-
-class TestGuards:
-    def test_a_guard_is_made_shown_and_removed(self):
-        person()
-        client = signed_in("ann")
-
-        made = client.post(reverse("gas-guard-new"), {"tenant": "alice", "max_fee": "0.02", "method": "5"})
-        assert made.status_code == 302
-        guard = GasGuard.objects.get()
-        assert (guard.max_fee, guard.method, str(guard.tenant)) == (2 * 10**16, 5, "alice")
-        assert "method 5" in text_of(client.get(reverse("gas")))
-
-        client.post(reverse("gas-guard-remove", args=[guard.uuid]))
-        assert not GasGuard.objects.exists()
-
-    def test_a_guard_without_a_limit_is_refused(self):
-        person()
-
-        answer = signed_in("ann").post(reverse("gas-guard-new"), {"tenant": "alice"})
-
-        assert answer.status_code == 422
-        assert 'id="max_fee-error"' in text_of(answer)
-
-    def test_only_the_operator_guards_everybody(self):
-        person()
-        operator_person()
-
-        signed_in("olga").post(reverse("gas-guard-new"), {"tenant": "", "daily_budget": "3"})
-        guard = GasGuard.objects.get()
-        assert guard.tenant is None
-        client = signed_in("ann")
-        assert client.post(reverse("gas-guard-new"), {"tenant": "bob", "max_fee": "1"}).status_code == 422
-        assert client.post(reverse("gas-guard-remove", args=[guard.uuid])).status_code == 404
-        assert "all tenants" in text_of(client.get(reverse("gas")))
-
-    def test_auto_bump_is_set(self):
-        person()
-        form = {"tenant": "alice", "is_on": "1", "within_epochs": "30", "every_epochs": "4", "max_fee": "0.5"}
-
-        signed_in("ann").post(reverse("gas-auto-bump"), form)
-
-        rule = AutoBumpRule.objects.get()
-        assert (rule.within_epochs, rule.every_epochs, rule.max_fee) == (30, 4, 5 * 10**17)
-        assert "30 epochs before" in text_of(signed_in("ann").get(reverse("gas")))
-
-    def test_auto_bump_form_begins_with_the_stored_rule(self):
-        person()
-        operator_person()
-        for name, is_on in (("alice", True), ("bob", False)):
-            AutoBumpRule.objects.create(
-                tenant=tenant(name),
-                is_on=is_on,
-                within_epochs=30,
-                every_epochs=4,
-                max_fee=5 * 10**17,
-            )
-        where, olga = reverse("gas-auto-bump"), signed_in("olga")
-
-        own = text_of(signed_in("ann").get(where))
-        other = text_of(olga.get(where, {"tenant": "bob"}))
-
-        for page in (own, other):
-            assert re.findall(r'name="(within_epochs|every_epochs|max_fee)"[^>]*value="([\d.]+)"', page) == [
-                ("within_epochs", "30"),
-                ("every_epochs", "4"),
-                ("max_fee", "0.5"),
-            ]
-        assert '<option value="0" selected>' in other
-        assert '<option value="0" selected>' not in own
-        assert 'name="tenant" value="bob"' in other
-        assert signed_in("ann").get(where, {"tenant": "bob"}).status_code == 404
-        kept = {"tenant": "bob", "is_on": "0", "within_epochs": "soon", "every_epochs": "4", "max_fee": ""}
-        assert '<option value="0" selected>' in text_of(olga.post(where, kept))
 
 
 class TestReplace:
