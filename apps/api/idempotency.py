@@ -56,7 +56,9 @@ def answered_once(
             raise BadValue("must be 1 to 100 visible ASCII characters", field="Idempotency-Key")
         caller, digest = caller_digest(request), request_digest(request)
         if asks_network:
-            return _answered_outside(answer, caller=caller, key=key, digest=digest, refusal=refusal)
+            return _answered_without_transaction(
+                answer, caller=caller, key=key, digest=digest, refusal=refusal
+            )
         with transaction.atomic():
             row, is_new = idempotent_answer_claim(caller=caller, key=key, request=digest)
             if not is_new:
@@ -72,7 +74,7 @@ def answered_once(
         return JsonResponse(error_body(error), status=http_status(error))
 
 
-def _answered_outside(
+def _answered_without_transaction(
     answer: Callable[[], Any],
     *,
     caller: str,

@@ -132,7 +132,7 @@ class BlockProducer:
         if rest_s > 0:
             return rest_s
         if time.monotonic() - self._read_at > TURN_S:
-            await self._world_read()
+            await self._miners_read()
         nodes, network = self.nodes or self._pool_nodes, self.network
         if not self.miners or network is None or nodes is None:
             self.base = None
@@ -184,7 +184,7 @@ class BlockProducer:
             until = self.origin + (1 - POLL_SHARE) * times.epoch_s
         return min(max(until - time.time(), 0.0), TURN_S)
 
-    async def _world_read(self) -> None:
+    async def _miners_read(self) -> None:
         """Read who mines on which network, and the pool's nodes as they are now."""
         miners, network, links = await blocks_database(mining_read)
         if miners and not self.miners:

@@ -43,7 +43,7 @@ def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
 
 
 def tenant_lock(tenant: Tenant) -> None:
-    """Let no other transaction remove the tenant before this one ends.  Raises TenantUnknown if one has."""
+    """Lock a tenant, so that it is not removed before this transaction ends.  Raises TenantUnknown."""
     open_tenants = Tenant.objects.select_for_update(no_key=True).filter(pk=tenant.pk, deleted_at=None)
     if not open_tenants.exists():
         raise TenantUnknown(tenant.name, field="tenant")

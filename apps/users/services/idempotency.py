@@ -13,8 +13,8 @@ from apps.users.models import IdempotentAnswer
 if TYPE_CHECKING:
     from datetime import datetime
 
-CARRIED_OUT: Final = timedelta(minutes=2)
-"""A request that has not answered for so long is not being carried out any more."""
+IN_PROGRESS_MAX: Final = timedelta(minutes=2)
+"""A request that has not been answered for so long is in progress no more: its process was killed."""
 
 
 def idempotent_answer_claim(*, caller: str, key: str, request: str) -> tuple[IdempotentAnswer, bool]:
@@ -41,7 +41,7 @@ def idempotent_answer_reserve(
     Or the one that did has not answered for so long that its process must be gone.
     """
     row, is_new = idempotent_answer_claim(caller=caller, key=key, request=request)
-    if is_new or row.status or row.request != request or row.created_at > now - CARRIED_OUT:
+    if is_new or row.status or row.request != request or row.created_at > now - IN_PROGRESS_MAX:
         return row, is_new
     IdempotentAnswer.objects.filter(pk=row.pk).update(created_at=now)
     return row, True

@@ -12,7 +12,7 @@ import pytest
 from apps.core import clock
 from apps.messages.models import Message
 from apps.users.models import IdempotentAnswer
-from apps.users.services.idempotency import CARRIED_OUT
+from apps.users.services.idempotency import IN_PROGRESS_MAX
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, token
 from tests.unit.apps.api.v1.messages import WRONG
@@ -111,7 +111,7 @@ def test_the_same_request_meanwhile_signs_nothing(
     killed = IdempotentAnswer.objects.all()
     killed.update(status=0)
     assert again().status_code == 409
-    killed.update(created_at=clock.now() - CARRIED_OUT - timedelta(seconds=1))
+    killed.update(created_at=clock.now() - IN_PROGRESS_MAX - timedelta(seconds=1))
     assert again().status_code == 200, "its process is gone"
 
 

@@ -246,7 +246,7 @@ def test_a_probe_measures_height_lag_and_absence(site: Site) -> None:
 
 
 def behind(site: Site, *, epochs: int) -> FakeNode:
-    """Let the chain grow and be followed; returns another node that has it but for its newest epochs."""
+    """Grow the chain and follow it; returns another node that has it but for its newest epochs."""
     backup = FakeNode()
     for left in range(epochs + 2, -1, -1):
         site.node.mine()
@@ -268,7 +268,7 @@ def test_a_backup_that_catches_up_is_behind_also_while_the_others_are_away(site:
 
 
 def hear_of(site: Site, node: FakeNode, url: str) -> int:
-    """Let another node's head be heard; returns the height that is followed then."""
+    """Hear another node's head; returns the height that is followed then."""
     site.follower.box.put(network_client(url).chain_head(), node_address(url))
     site.follower.turn()
     head = head_current()
