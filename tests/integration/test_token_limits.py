@@ -153,6 +153,7 @@ def test_a_token_sees_the_connections_of_its_miners_and_signers_only():
     assert "error" in rpc(token, "Gateway.ListMinerConnection", "f01001")
     [market] = rpc(token, "Gateway.ListMarketConnectionsState")["result"]
     assert market["Addr"] == "f01000"
+    assert rpc(limited(miners=[1000]), "Gateway.ListWalletInfo")["result"] is None
 
 
 def test_a_token_for_miners_changes_no_sender():

@@ -54,6 +54,8 @@ def signers_connected(viewer: Principal) -> QuerySet[SignerConnection]:
     )
     if viewer.signers:
         rows = rows.filter(Exists(keys.filter(connection=OuterRef("pk"))))
+    elif viewer.miners:
+        return rows.none()  # a signer holds the keys of other miners too
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 
