@@ -161,13 +161,13 @@ def test_windows_without_a_proof_are_not_said_to_have_had_no_sectors(quiet: None
 
     assert strip is not None
     assert strip.label == (
-        f"{of.address}: 4 of 6 deadlines have sectors; deadline 0: proven elsewhere; deadline 1: no record"
-        " here; deadline 4: 1 sector, upcoming; deadline 5: 1 sector, upcoming"
+        f"{of.address}: 4 of 6 deadlines have sectors; deadline 0: proven elsewhere; deadline 1: no proof"
+        " recorded; deadline 4: 1 sector, upcoming; deadline 5: 1 sector, upcoming"
     )
     assert heat is not None
     assert [cell.title.partition(": ")[2] for cell in heat.rows[0].cells] == [
         "proven elsewhere",
-        "no record here",
+        "no proof recorded",
         "nothing to prove",
         "nothing to prove",
         "upcoming",

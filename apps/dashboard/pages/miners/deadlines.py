@@ -181,7 +181,9 @@ def unrecorded_text(miner: Miner, deadline: Deadline | None, *, open_epoch: int)
     if deadline.open_epoch == open_epoch:
         return str(FORECASTS[deadline.forecast].word)
     return (
-        gettext("no record here") if miner.works_at(open_epoch) else str(FORECASTS[Forecast.ELSEWHERE].word)
+        gettext("no proof recorded")
+        if miner.works_at(open_epoch)
+        else str(FORECASTS[Forecast.ELSEWHERE].word)
     )
 
 
