@@ -196,7 +196,7 @@ def test_rules_of_the_pool_and_of_one_method(client, pool):
     client.call("SetSharedParams", {**shared, "gasOverEstimation": 1.3})
     assert client.call("GetSharedParams")["gasOverEstimation"] == 1.3
     client.call("SetSharedParams", shared)
-    rule, fees = str(uuid.uuid4()), {"maxFee": "5", "gasFeeCap": "6", "baseFee": "7"}
+    rule, fees = str(uuid.uuid4()), {"maxFee": "5", "gasFeeCap": "600", "baseFee": "7"}
     where = {"code": ACCOUNT_CODE, "method": int(rule[:4], 16), "version": 17}
     client.call(
         "SaveActorCfg", {"id": rule, **where, "gasOverEstimation": 1.5, "gasOverPremium": 2.5, **fees}
@@ -206,7 +206,7 @@ def test_rules_of_the_pool_and_of_one_method(client, pool):
 
     row = client.call("GetActorCfgByID", rule)
     assert {name: row[name] for name in where} == where
-    assert (row["gasOverEstimation"], row["maxFee"], row["gasFeeCap"]) == (1.75, "9", "6")
+    assert (row["gasOverEstimation"], row["maxFee"], row["gasFeeCap"]) == (1.75, "9", "600")
     assert rule in {row["id"] for row in client.call("ListActorCfg")}
     assert lost(pool, client, "ListActorCfg") == []
 
