@@ -62,14 +62,16 @@ class Leadership:
         self.resign()
         try:
             link = psycopg2.connect(
-                **self.params,
-                connect_timeout=3,
-                application_name="leader",
-                # A cut cable must not leave two leaders: over TCP both sides drop the session within 15 s.
-                keepalives_idle=5,
-                keepalives_interval=5,
-                keepalives_count=2,
-                tcp_user_timeout=15_000,
+                **{
+                    # A cut cable must not leave two leaders: over TCP a session ends within 15 s.
+                    "keepalives_idle": 5,
+                    "keepalives_interval": 5,
+                    "keepalives_count": 2,
+                    "tcp_user_timeout": 15_000,
+                    **self.params,
+                    "connect_timeout": 3,
+                    "application_name": "leader",
+                }
             )
         except psycopg2.OperationalError:
             return False

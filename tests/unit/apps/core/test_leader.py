@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 
 from apps.core.leader import Leadership, database_params, lead_forever
+from poolsite.settings.environment import database_from_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,14 @@ def test_other_roles_have_other_locks(pair: tuple[Leadership, Leadership]) -> No
 
     with Leadership(key=4712) as other:
         assert other.try_lead()
+
+
+def test_options_of_the_database_url_keep_nobody_from_leading(db: None) -> None:
+    url = "postgresql://h/x?connect_timeout=10&application_name=pool&keepalives_idle=30&tcp_user_timeout=9000"
+    options = database_from_url(url)["OPTIONS"]
+
+    with Leadership(key=4711, params=options | database_params()) as one:
+        assert one.try_lead()
 
 
 def test_without_a_database_nobody_leads() -> None:
