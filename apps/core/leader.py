@@ -61,18 +61,7 @@ class Leadership:
         """Acquire the lock if it is free; False if another leads or the database is unavailable."""
         self.resign()
         try:
-            link = psycopg2.connect(
-                **{
-                    # A cut cable must not leave two leaders: over TCP a session ends within 15 s.
-                    "keepalives_idle": 5,
-                    "keepalives_interval": 5,
-                    "keepalives_count": 2,
-                    "tcp_user_timeout": 15_000,
-                    **self.params,
-                    "connect_timeout": 3,
-                    "application_name": "leader",
-                }
-            )
+            link = psycopg2.connect(**self.params | {"connect_timeout": 3, "application_name": "leader"})
         except psycopg2.OperationalError:
             return False
         self.link = link

@@ -45,6 +45,7 @@ PERMANENT: Final = (
     "permission denied for database",
     "invalid connection option",
     "invalid dsn",
+    "unsupported startup parameter",
 )
 """Texts of an OperationalError that only an operator can fix; libpq has no code for a refused connection."""
 

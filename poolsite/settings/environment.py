@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+# Over TCP neither side is told of a cut cable, or of a machine that lost power: both must find out within
+# 15 s.  A follower would go on for minutes as if it led, and the server, which looks after two hours unless
+# told otherwise, would keep locks and open transactions of a session that is gone from all others.
+CLIENT_TIMEOUTS: Final = {
+    "keepalives_idle": "5",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "15000",
+}
+SERVER_TIMEOUTS: Final = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2"
+    " -c tcp_user_timeout=15000"
+)
 
 
 def env_text(name: str, default: str | None = None) -> str:
@@ -59,7 +73,8 @@ def env_object(name: str) -> dict[str, Any]:
 def database_from_url(url: str) -> dict[str, Any]:
     """Turn `postgresql://user:password@host:port/name?option=value` into Django's terms.
 
-    A server behind a UNIX socket is `postgresql:///name?host=/folder&user=name`, as libpq writes it.
+    A server behind a UNIX socket is `postgresql:///name?host=/folder&user=name`, as libpq writes it.  Any
+    other has the timeouts above, unless the URL's options name others.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
@@ -67,12 +82,16 @@ def database_from_url(url: str) -> dict[str, Any]:
             f"DATABASE_URL has the scheme {parts.scheme!r}: only postgresql:// is supported"
         )
     options = dict(parse_qsl(parts.query))
+    host = options.pop("host", unquote(parts.hostname or ""))
+    if not host.startswith("/"):
+        own = options.get("options", os.environ.get("PGOPTIONS", ""))
+        options = CLIENT_TIMEOUTS | options | {"options": f"{SERVER_TIMEOUTS} {own}".strip()}
     return {
         "ENGINE": "apps.core.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": options.pop("user", unquote(parts.username or "")),
         "PASSWORD": options.pop("password", unquote(parts.password or "")),
-        "HOST": options.pop("host", unquote(parts.hostname or "")),
+        "HOST": host,
         "PORT": options.pop("port", str(parts.port or "")),
         "OPTIONS": options,
     }

@@ -10,6 +10,8 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from poolsite.settings.environment import (
+    CLIENT_TIMEOUTS,
+    SERVER_TIMEOUTS,
     broker_from_redis_url,
     database_from_url,
     env_flag,
@@ -30,7 +32,28 @@ def test_a_database_over_the_network_keeps_its_options_and_odd_passwords() -> No
     row = database_from_url("postgres://me:p%40ss@db.example:5433/pool?sslmode=require")
 
     assert (row["HOST"], row["PORT"], row["USER"], row["PASSWORD"]) == ("db.example", "5433", "me", "p@ss")
-    assert row["OPTIONS"] == {"sslmode": "require"}
+    assert row["OPTIONS"]["sslmode"] == "require"
+
+
+def test_both_sides_of_a_session_over_tcp_look_for_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGOPTIONS", raising=False)
+    behind_socket = database_from_url("postgresql:///pool?host=/tmp/x/pg&user=poolsite")
+    plain = database_from_url("postgres://db.example/pool")
+
+    assert behind_socket["OPTIONS"] == {}
+    assert plain["OPTIONS"] == CLIENT_TIMEOUTS | {"options": SERVER_TIMEOUTS}
+
+
+def test_options_of_the_url_stand_and_come_after_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=1MB")
+    url = "postgres://db.example/pool?keepalives_idle=60"
+
+    from_environment = database_from_url(url)["OPTIONS"]
+    from_url = database_from_url(f"{url}&options=-c%20work_mem%3D2MB")["OPTIONS"]
+
+    assert from_environment["keepalives_idle"] == "60"
+    assert from_environment["options"] == f"{SERVER_TIMEOUTS} -c work_mem=1MB"
+    assert from_url["options"] == f"{SERVER_TIMEOUTS} -c work_mem=2MB"
 
 
 def test_another_database_is_refused() -> None:

@@ -74,6 +74,15 @@ def test_options_of_the_database_url_keep_nobody_from_leading(db: None) -> None:
         assert one.try_lead()
 
 
+def test_the_server_takes_the_timeouts_of_a_session_over_tcp(db: None) -> None:
+    options = database_from_url("postgresql://h/x")["OPTIONS"]
+
+    with psycopg2.connect(**options | database_params()) as link, link.cursor() as cursor:
+        cursor.execute("select count(*) from pg_settings where name like 'tcp_%' and source = 'client'")
+        assert cursor.fetchone() == (4,)
+    link.close()
+
+
 def test_without_a_database_nobody_leads() -> None:
     with Leadership(params={"host": "/nowhere", "dbname": "x", "user": "x"}) as lost:
         assert not lost.try_lead()
