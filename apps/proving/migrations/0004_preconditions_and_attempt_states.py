@@ -1,5 +1,7 @@
 from django.db import migrations, models
 
+from apps.core.renamed_migration import RenamedMigration
+
 STATES = [
     ("RUNNING", "Running"),
     ("STALLED", "Stalled"),
@@ -10,7 +12,9 @@ STATES = [
 ]
 
 
-class Migration(migrations.Migration):
+class Migration(RenamedMigration):
+    formerly = "0004_plain_names"
+
     dependencies = [("proving", "0003_forecast_elsewhere")]
 
     operations = [

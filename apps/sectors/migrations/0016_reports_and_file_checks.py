@@ -1,7 +1,11 @@
 from django.db import migrations
 
+from apps.core.renamed_migration import RenamedMigration
 
-class Migration(migrations.Migration):
+
+class Migration(RenamedMigration):
+    formerly = "0016_plain_names"
+
     dependencies = [("sectors", "0015_store_disks")]
 
     operations = [

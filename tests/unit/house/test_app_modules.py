@@ -34,7 +34,7 @@ OWN = {
         *("clock", "compiled", "database_threads", "database_watch", "disk", "event_loops"),
         *("fields", "formatting", "grouped_calls", "handler", "health", "leader", "live"),
         *("liveness", "locks", "metrics", "middleware", "postgresql", "prepared_statements"),
-        *("processes", "redis_clients", "sanitize", "sessions", "static", "streams"),
+        *("processes", "redis_clients", "renamed_migration", "sanitize", "sessions", "static", "streams"),
         *("task_threads", "transitions", "units"),
     },
     "api": {
