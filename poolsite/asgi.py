@@ -9,6 +9,7 @@ import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.urls import re_path
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
 django.setup(set_prefix=False)  # what follows imports models
@@ -43,4 +44,9 @@ protocols = ProtocolTypeRouter(
         "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
     }
 )
-application = AddressTokens(protocols, settings.ADDRESS_TOKENS, port=settings.PORT)
+# By the address of the connection: a header would give a program on this machine the token of another.
+application = AddressTokens(
+    ProxyHeadersMiddleware(protocols, settings.FORWARDED_ALLOW_IPS),  # type: ignore[arg-type]  # ASGI's types
+    settings.ADDRESS_TOKENS,
+    port=settings.PORT,
+)

@@ -106,6 +106,7 @@ def main(descriptors: list[int]) -> None:
         log_config=None,  # structlog owns the root logger
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the app reads them itself, behind what goes by the connection's own address
     )
     get_resolver().url_patterns  # noqa: B018  # loads every view now instead of under the first request
     memory_settle()

@@ -29,6 +29,7 @@ class WebProcess:
             http=LimitedHttp,
             ws=LimitedWebSocket,
             ws_per_message_deflate=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)

@@ -274,6 +274,8 @@ PORT = env_number("PORT", 8000)
 """The console's own."""
 ADDRESS_TOKENS = env_list("ADDRESS_TOKENS")
 """`address=file` words: requests from there on a port of old programs that bring no token have the file's."""
+FORWARDED_ALLOW_IPS = env_list("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+"""Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; uvicorn's own word and default."""
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 """Bearer token for /metrics; without one only this machine may read them."""
 READY_PROCESSES = env_list("READY_PROCESSES")

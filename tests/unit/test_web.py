@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gc
+from typing import TYPE_CHECKING
 
+from poolsite import web
 from poolsite.web import COLLECT, memory_settle
+
+if TYPE_CHECKING:
+    import pytest
+    import uvicorn
 
 
 def test_what_was_loaded_at_the_start_is_collected_no_more():
@@ -17,3 +23,13 @@ def test_what_was_loaded_at_the_start_is_collected_no_more():
         assert gc.get_threshold() == COLLECT
     finally:
         gc.set_threshold(*before)
+
+
+def test_the_server_leaves_a_proxys_headers_to_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs: list[uvicorn.Config] = []
+    monkeypatch.setattr(web, "memory_settle", lambda: None)
+    monkeypatch.setattr(web.WebServer, "run", lambda server, sockets: configs.append(server.config))
+
+    web.main([])
+
+    assert [config.proxy_headers for config in configs] == [False]

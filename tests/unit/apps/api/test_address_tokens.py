@@ -10,6 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.api.address_tokens import AddressTokens
+from poolsite.asgi import application
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +62,30 @@ def test_the_consoles_own_port_gives_none(app: AddressTokens) -> None:
 def test_a_token_that_was_sent_stays(app: AddressTokens) -> None:
     assert token_of(app, "10.0.0.7", sent=b"Bearer mine") == b"Bearer mine"
     assert token_of(app, "10.0.0.7", port=PORT, sent=b"Bearer mine") == b"Bearer mine"
+
+
+def test_no_header_gives_a_caller_the_token_of_another_address(
+    app: AddressTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def behind(scope: dict[str, Any], _receive: Any, _send: Any) -> None:
+        seen.append(scope)
+
+    monkeypatch.setattr(application, "tokens", app.tokens)
+    monkeypatch.setattr(application.app, "app", behind)
+    headers = [(b"x-forwarded-for", b"10.0.0.7"), (b"x-forwarded-proto", b"https")]
+    scope = {"type": "http", "scheme": "http", "server": ("127.0.0.1", OLD), "headers": headers}
+
+    asyncio.run(application({**scope, "client": ("127.0.0.1", 5)}, None, None))
+    asyncio.run(application({**scope, "client": ("10.9.9.9", 5)}, None, None))
+
+    assert [one["headers"] for one in seen] == [headers, headers]
+    # A proxy on this machine is believed for all else, as log-in limits and the audit log; a stranger is not.
+    assert [(one["client"][0], one["scheme"]) for one in seen] == [
+        ("10.0.0.7", "https"),
+        ("10.9.9.9", "http"),
+    ]
 
 
 def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
