@@ -28,6 +28,16 @@ HOPELESS: Final = 78
 READY_FD: Final = "POOLSITE_READY_FD"
 """Environment variable with a descriptor: the child writes a byte there when it is ready."""
 
+PUBLIC: Final = frozenset({"PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "PGPORT"})
+"""Variables, with those that begin with LC_, that a program under another account needs of ours."""
+
+
+def environment_of(account: tuple[int, int] | None) -> dict[str, str]:
+    """Return what a program inherits: no secret under another account, which could read it in /proc."""
+    if account is None:
+        return dict(os.environ)
+    return {name: value for name, value in os.environ.items() if name in PUBLIC or name.startswith("LC_")}
+
 
 def pause_growing(failures: int) -> float:
     """Return the wait before a restart: none, then 0.5, 1, 2 … 15 s."""
@@ -154,7 +164,7 @@ class Slot:
         try:
             self.process = subprocess.Popen(  # noqa: S603  # our own table of commands
                 child.command(),
-                env={**os.environ, **child.env, READY_FD: str(child_end)},
+                env={**environment_of(child.account), **child.env, READY_FD: str(child_end)},
                 cwd=child.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 
-from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG
+from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG, environment_of
 from poolsite.embedded.errors import BadFolder, DiskFull
 from poolsite.embedded.programs import postgres_programs
 
@@ -143,6 +143,7 @@ def cluster_create(cluster: Cluster, *, lease: int) -> None:
         capture_output=True,
         text=True,
         cwd="/",
+        env=environment_of(cluster.account),
         pass_fds=(lease,),
         user=user,
         group=group,
