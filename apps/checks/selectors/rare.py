@@ -14,6 +14,7 @@ from apps.checks.models import AlertChannel
 from apps.core.compiled import Compiled
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.messages.models import Message, Sender
+from apps.messages.selectors.failed import given_up_since, refused_since
 from apps.messages.states import MessageState, SenderState
 from apps.miners.models import Role
 from apps.miners.states import EXCLUSIVE_ROLES, RoleState
@@ -85,7 +86,6 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
     Each must find at least what its checks look for: they ask for less, of those that their viewer may see.
     """
     sectors, messages = Sector.objects.order_by(), Message.objects.order_by()
-    failed = messages.filter(created_at__gte=day)
     unseals = Job.objects.filter(kind=JobKind.UNSEAL, state=JobState.FAILED, updated_at__gte=day)
     parts = {
         "sectors_open": Exists(sectors.exclude(state__in=SECTORS_OVER)),
@@ -104,8 +104,8 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "senders_odd": Exists(
             Sender.objects.filter(~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=day))
         ),
-        "messages_given_up": Exists(failed.filter(state=MessageState.FAILED)),
-        "messages_refused": Exists(failed.filter(state=MessageState.LANDED).exclude(exit_code=0)),
+        "messages_given_up": Exists(given_up_since(messages, day)),
+        "messages_refused": Exists(refused_since(messages, day)),
         "signers_failed": Exists(SignerConnection.objects.filter(failed_at__gt=day)),
         "provers_failed": Exists(ProverConnection.objects.filter(failed_at__gt=day)),
         "wins_lost": Exists(

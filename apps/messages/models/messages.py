@@ -164,6 +164,19 @@ class Message(Timestamped):
                 condition=~Q(kind=""),
             ),
             models.Index(F("updated_at").desc(), name="message_updated"),
+            # What failed in the last day, however old the message is.
+            models.Index(
+                F("updated_at").desc(),
+                F("id").desc(),
+                name="message_given_up",
+                condition=Q(state="FAILED"),
+            ),
+            models.Index(
+                F("landed_at").desc(),
+                F("id").desc(),
+                name="message_refused",
+                condition=Q(state="LANDED") & ~Q(exit_code=0),
+            ),
         ]
         constraints = [
             # The id comes first: operators search for it in all tenants.

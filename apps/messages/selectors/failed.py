@@ -11,11 +11,13 @@ from apps.messages.states import MessageState
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from apps.messages.models import Message
     from apps.users.principals import Principal
 
 FAILED_HOURS: Final = 24
-"""A failure is named for a day after the message was pushed."""
+"""A failure is named for so long, however long the message had waited before."""
 
 
 SHOWN: Final = (
@@ -29,25 +31,42 @@ SHOWN: Final = (
     "state",
     "exit_code",
     "error",
-    "created_at",
+    "updated_at",
+    "landed_at",
 )
 """What is shown of a failed message; parameters and signatures are long."""
 
 
+def failed_at(message: Message) -> datetime | None:
+    """Return when a message failed, None if it did not: nothing changes the row of one that was given up."""
+    if message.state == MessageState.LANDED and message.exit_code != 0:
+        return message.landed_at
+    return message.updated_at if message.state == MessageState.FAILED else None
+
+
 def is_failed(message: Message, *, now: datetime) -> bool:
     """Return whether a message is one of these."""
-    is_recent = message.created_at >= now - timedelta(hours=FAILED_HOURS)
-    is_refused = message.state == MessageState.LANDED and message.exit_code != 0
-    return is_recent and (is_refused or message.state == MessageState.FAILED)
+    at = failed_at(message)
+    return at is not None and at >= now - timedelta(hours=FAILED_HOURS)
+
+
+def given_up_since(rows: QuerySet[Message], since: datetime) -> QuerySet[Message]:
+    """Return those of the messages that were given up since a moment, newest first, by an index of them."""
+    return rows.filter(state=MessageState.FAILED, updated_at__gte=since).order_by("-updated_at", "-pk")
+
+
+def refused_since(rows: QuerySet[Message], since: datetime) -> QuerySet[Message]:
+    """Return those that landed with an exit code since a moment, newest first, by an index of them."""
+    refused = rows.filter(state=MessageState.LANDED, landed_at__gte=since).exclude(exit_code=0)
+    return refused.order_by("-landed_at", "-pk")
 
 
 def messages_failed(viewer: Principal, *, now: datetime, limit: int) -> list[Message]:
-    """Return up to `limit` messages pushed within `FAILED_HOURS` that failed, newest first.
+    """Return up to `limit` messages that failed within `FAILED_HOURS`, newest first.
 
-    Failed: given up before they landed, or landed with an exit code.  Each kind has its own index.
+    Failed: given up before they landed, or landed with an exit code.
     """
-    rows = messages_visible(viewer).filter(created_at__gte=now - timedelta(hours=FAILED_HOURS))
-    rows = rows.select_related(None).only(*SHOWN)
-    given_up = list(rows.filter(state=MessageState.FAILED)[:limit])
-    refused = list(rows.filter(state=MessageState.LANDED).exclude(exit_code=0)[:limit])
-    return sorted(given_up + refused, key=lambda row: row.created_at, reverse=True)[:limit]
+    since = now - timedelta(hours=FAILED_HOURS)
+    rows = messages_visible(viewer).select_related(None).only(*SHOWN)
+    found = [*given_up_since(rows, since)[:limit], *refused_since(rows, since)[:limit]]
+    return sorted(found, key=lambda row: failed_at(row) or since, reverse=True)[:limit]
