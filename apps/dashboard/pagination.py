@@ -80,3 +80,12 @@ def page_of(
     cursor = cursor_of(shown[-1]) if more else stopped_at
     older = "?" + urlencode({**params, "after": signing.dumps(cursor, salt="cursor")}) if cursor else ""
     return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)
+
+
+def page_counted(rows: Sequence[Row], after: str) -> tuple[list[Row], Pager]:
+    """Cut one page from all rows of a list whose order changes by itself: the cursor `after` counts rows."""
+    cursor = cursor_read(after)
+    at = int(cursor) if cursor.isdigit() else 0
+    numbered = list(enumerate(rows[at : at + ROWS + 1], start=at + 1))
+    shown, pager = page_of(numbered, cursor_of=lambda row: str(row[0]), query={}, is_first=at == 0)
+    return [row for _, row in shown], pager

@@ -30,15 +30,28 @@ def operator_tenants() -> QuerySet[Tenant]:
     )
 
 
-def tenants_listed(viewer: Principal, *, limit: int) -> list[Tenant]:
-    """Return the same for a page, with how many miners, signers and people each has."""
-    rows = tenants_visible(viewer).annotate(
-        miners_count=Count("miner_grants", filter=Q(miner_grants__deleted_at=None), distinct=True),
-        signers_count=Count("signer_grants", filter=Q(signer_grants__deleted_at=None), distinct=True),
-        people_count=Count("people", distinct=True),
-        rates_count=Count("rate_limits", distinct=True),
+def tenants_listed(viewer: Principal, *, after: str = "", limit: int) -> list[Tenant]:
+    """Return one page of the same, with how many miners, signers and people each has.
+
+    `after` is the name of the last one of the page before.
+    """
+    rows = (
+        tenants_visible(viewer)
+        .filter(name__gt=after)
+        .annotate(
+            miners_count=Count("miner_grants", filter=Q(miner_grants__deleted_at=None), distinct=True),
+            signers_count=Count("signer_grants", filter=Q(signer_grants__deleted_at=None), distinct=True),
+            people_count=Count("people", distinct=True),
+            rates_count=Count("rate_limits", distinct=True),
+        )
     )
     return list(rows[:limit])
+
+
+def tenants_count(viewer: Principal) -> tuple[int, int]:
+    """Count the tenants that this caller may know of, and those of them that are disabled."""
+    counts = tenants_visible(viewer).aggregate(all=Count("pk"), shut=Count("pk", filter=Q(enabled=False)))
+    return counts["all"], counts["shut"]
 
 
 def tenant_find(name: str, *, is_deleted_too: bool = False) -> Tenant | None:

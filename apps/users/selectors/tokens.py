@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from apps.users.models import Tenant, Token
 from apps.users.states import perms_up_to
@@ -45,15 +45,15 @@ def token_by_text(token: str) -> Token | None:
     return row
 
 
+def _good_at(now: datetime) -> Q:
+    """Return what holds of a token that lets its bearer in."""
+    granted = Q(revoked_at=None, tenant__enabled=True, tenant__deleted_at=None)
+    return granted & (Q(expires_at=None) | Q(expires_at__gt=now))
+
+
 def tokens_refused(ids: Collection[str], *, now: datetime) -> set[str]:
     """Return those of these tokens that are no longer good."""
-    good = Token.objects.filter(
-        Q(expires_at=None) | Q(expires_at__gt=now),
-        pk__in=ids,
-        revoked_at=None,
-        tenant__enabled=True,
-        tenant__deleted_at=None,
-    )
+    good = Token.objects.filter(_good_at(now), pk__in=ids)
     return set(ids) - {str(pk) for pk in good.values_list("pk", flat=True)}
 
 
@@ -79,10 +79,41 @@ def tokens_visible(viewer: Principal) -> QuerySet[Token]:
     return tokens.filter(tenant_id=viewer.own_id, perm__in=perms_up_to(viewer.perm), is_operator=False)
 
 
-def tokens_listed(viewer: Principal, *, limit: int) -> list[Token]:
-    """Return the same for a page: those that are good first, then the newest."""
-    rows = tokens_visible(viewer).order_by(F("revoked_at").desc(nulls_first=True), "-created_at")
-    return list(rows[:limit])
+class TokenPlace(NamedTuple):
+    """Where a token stands on the page of tokens."""
+
+    is_valid: bool
+    created_at: datetime
+    key: str
+
+
+def _valid_at(now: datetime) -> Q:
+    """Return what holds of a token that is of use: a join token is of none once a host has exchanged it."""
+    return _good_at(now) & Q(joined_uid="")
+
+
+def tokens_page(
+    viewer: Principal, *, now: datetime, after: TokenPlace | None = None, limit: int
+) -> list[Token]:
+    """Return one page of the tokens that this caller may know of: valid ones first, then the newest.
+
+    `after` is the place of the last row of the page before.  Each row says in `is_valid` whether it is.
+    """
+    rows = tokens_visible(viewer).annotate(is_valid=_valid_at(now))
+    if after is not None:
+        older = Q(created_at__lt=after.created_at) | Q(created_at=after.created_at, pk__lt=after.key)
+        rows = rows.filter(Q(is_valid__lt=after.is_valid) | Q(older, is_valid=after.is_valid))
+    return list(rows.order_by("-is_valid", "-created_at", "-pk")[:limit])
+
+
+def tokens_count(viewer: Principal, *, now: datetime) -> tuple[int, int]:
+    """Count the valid tokens that this caller may know of, and those of them that were never used."""
+    counts = (
+        tokens_visible(viewer)
+        .filter(_valid_at(now))
+        .aggregate(valid=Count("pk"), unused=Count("pk", filter=Q(last_used_at=None)))
+    )
+    return counts["valid"], counts["unused"]
 
 
 def tokens_valid() -> QuerySet[Token]:

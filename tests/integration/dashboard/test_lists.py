@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.messages.models import Message
+from apps.dashboard.pagination import ROWS
+from apps.messages.models import Message, Sender
 from apps.messages.states import Wait
 from tests import factories
 from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
+from tests.people import operator_person
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +34,25 @@ def test_a_forged_cursor_shows_the_first_page(ann, after):
 
     for path in ("/sectors/", "/messages/"):
         assert signed_in().get(path, {"after": after}).status_code == 200
+
+
+def test_sender_that_needs_somebody_stands_first_of_all_pages():
+    operator_person()
+    for n in range(ROWS + 5):
+        factories.sender(factories.bls(n))
+    last = Sender.objects.order_by("pk").last()
+    assert last is not None
+    Sender.objects.filter(pk=last.pk).update(gap_nonce=4)
+    browser = signed_in("olga")
+
+    first = text_of(browser.get("/senders/"))
+    found = re.search(r'rel="next" href="([^"]+)"', first)
+    assert found is not None
+    second = text_of(browser.get("/senders/" + found[1]))
+
+    shown = re.findall(r'class="sub id" title="(\w+)"', first + second)
+    assert shown[0] == last.address
+    assert sorted(shown) == sorted(Sender.objects.values_list("address", flat=True))
 
 
 @pytest.mark.parametrize(("path", "rows"), [("/sectors.csv", 9), ("/messages.csv", 6)])

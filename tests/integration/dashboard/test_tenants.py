@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.dashboard.pagination import ROWS
 from apps.users.limits import RULES, rate_limit_consume
 from apps.users.models import AuditEntry, MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.services.grants import miner_grant, rate_limit_set, signer_grant
@@ -47,6 +49,23 @@ def test_a_tenant_is_made_and_shown_with_nothing(olga):
     assert "No miners." in page
     assert last_row() == ("tenant.create", "carol", None, {"comment": "two miners soon"})
     assert "carol" in text_of(olga.get("/tenants/"))
+
+
+def test_all_tenants_are_counted_and_shown_page_by_page(olga):
+    names = [f"t{n:03}" for n in range(ROWS + 5)]
+    Tenant.objects.bulk_create(Tenant(name=name, enabled=name != names[-1]) for name in names)
+    every = sorted(Tenant.objects.filter(deleted_at=None).values_list("name", flat=True))
+
+    first = text_of(olga.get("/tenants/"))
+    found = re.search(r'rel="next" href="([^"]+)"', first)
+    assert found is not None
+    second = text_of(olga.get("/tenants/" + found[1]))
+
+    for page in (first, second):
+        assert f"{len(every)} tenants." in page
+        assert "1 of them disabled." in page
+    assert f">{every[ROWS]}</a>" not in first
+    assert re.findall(r'c-name"> <a href="[^"]+">([^<]+)<', first + second) == every
 
 
 @pytest.mark.parametrize("name", ["", "two words", "-x", "a/b", "x" * 51, "alice"])

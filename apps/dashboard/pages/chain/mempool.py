@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -18,18 +18,17 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.chain.tipset import params_text
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.pagination import page_counted
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.methods import receiver_kind
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.dashboard.pagination import Pager
     from apps.users.principals import Principal
     from poolsite.filecoin.message import SignedMessage
 
@@ -73,16 +72,13 @@ def pending_row(signed: SignedMessage, *, base_fee: int, miners: Collection[str]
     }
 
 
-Row = TypeVar("Row")
-
-
 @require_safe
 @sign_in_required
 def mempool(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the senders, those with most messages first."""
     data = PageData(viewer)
     pending, error = pending_now()
-    shown, pager = cut(sender_rows(pending, names=data.names.wallets), request)
+    shown, pager = page_counted(sender_rows(pending, names=data.names.wallets), request.GET.get("after", ""))
     return page_render(
         request,
         "chain/mempool.html",
@@ -102,7 +98,7 @@ def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     data = PageData(viewer)
     pending, error = pending_now()
     mine = [signed for signed in pending if str(signed.message.from_) == address]
-    shown, pager = cut(mine, request)
+    shown, pager = page_counted(mine, request.GET.get("after", ""))
     base_fee = base_fee_of(data)
     miners = {miner.address for miner in data.miners if miner.address}
     return page_render(
@@ -117,15 +113,6 @@ def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         messages=[pending_row(signed, base_fee=base_fee, miners=miners) for signed in shown],
         pager=pager,
     )
-
-
-def cut(rows: Sequence[Row], request: HttpRequest) -> tuple[list[Row], Pager]:
-    """Return one page of what the node has now; the cursor counts rows, since the pool moves anyway."""
-    after = cursor_read(request.GET.get("after", ""))
-    at = int(after) if after.isdigit() else 0
-    numbered = list(enumerate(rows[at : at + ROWS + 1], start=at + 1))
-    shown, pager = page_of(numbered, cursor_of=lambda row: str(row[0]), query={}, is_first=at == 0)
-    return [row for _, row in shown], pager
 
 
 def base_fee_of(data: PageData) -> int:

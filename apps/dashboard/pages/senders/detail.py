@@ -19,7 +19,7 @@ from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.senders.rows import SenderRow, sender_rows
+from apps.dashboard.pages.senders.rows import SenderList, SenderRow
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import SenderNotFound, SenderShared
@@ -47,7 +47,7 @@ class SenderDetail:
 
 def sender_detail(sender: Sender, data: PageData) -> SenderDetail:
     """Lay out the whole of one sender."""
-    [row] = sender_rows([sender], data)
+    [row] = SenderList(data).rows([sender])
     found = found_of(report_of_sender(data, sender, stuck=row.stuck), data)
     return SenderDetail(row, found, sender_actions(sender, data), tuple(sender_facts(sender, row)))
 

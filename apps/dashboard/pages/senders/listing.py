@@ -14,7 +14,8 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.senders.rows import SenderRow, sender_rows
+from apps.dashboard.pages.senders.rows import SenderList
+from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -22,7 +23,7 @@ from apps.messages.selectors.messages import senders_of
 from apps.messages.selectors.senders import senders_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from django.http import HttpRequest, HttpResponse
 
@@ -30,50 +31,44 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-SENDERS_MAX: Final = 200
-"""Senders on the page; a search finds the others."""
+LIVE_MAX: Final = 200
+"""Senders whose rows a head renders anew, the first of the list; those further down wait for a reload."""
 
 
-def list_verdict_of(rows: Sequence[SenderRow], data: PageData) -> Verdict:
+def list_verdict_of(count: int, data: PageData) -> Verdict:
     """Return in one sentence whether every address sends."""
     report = data.report_of(Topic.SENDERS)
-    if not rows:
+    if not count:
         return verdict_by(report, Verdict("", _("No messages pushed yet.")))
     rest = "" if report.found else "no nonce gaps, nothing stuck."
-    return verdict_by(report, Verdict(f"{plural(len(rows), 'sender')}{',' if rest else '.'}", rest))
-
-
-def list_senders(context: FragmentContext) -> list[Sender]:
-    """Return the senders that the page shows."""
-    return list(senders_visible(context.viewer)[:SENDERS_MAX])
+    return verdict_by(report, Verdict(f"{plural(count, 'sender')}{',' if rest else '.'}", rest))
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
-    rows = sender_rows(list_senders(context), context.data)
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, context.data))
+    count = senders_visible(context.viewer).count()
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(count, context.data))
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed senders."""
-    wanted = [row for row in list_senders(context) if str(row.pk) in set(keys)]
-    yield from _rows(wanted, context)
+    """Render the changed senders; a page shows those that it has."""
+    known = [key for key in keys if key.isdigit()]
+    yield from _rows(senders_visible(context.viewer).filter(pk__in=known), context)
 
 
 def rows_of_messages(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     """Render the senders of the changed messages."""
-    found = senders_of(keys)
-    yield from _rows([row for row in list_senders(context) if row.address in found], context)
+    yield from _rows(senders_visible(context.viewer).filter(address__in=senders_of(keys)), context)
 
 
 def all_rows(context: FragmentContext, _keys: list[str]) -> Iterable[str]:
     """Render every sender: a head moved the chain's nonces and balances."""
-    yield from _rows(list_senders(context), context)
+    yield from _rows(senders_visible(context.viewer), context)
 
 
-def _rows(senders: Sequence[Sender], context: FragmentContext) -> Iterable[str]:
-    if not senders:
-        return
-    for row in sender_rows(senders, context.data):
+def _rows(senders: Iterable[Sender], context: FragmentContext) -> Iterable[str]:
+    found = SenderList(context.data)
+    shown = found.worst_first(senders)[:LIVE_MAX]
+    for row in found.rows(shown) if shown else ():
         yield fragment("senders/_row.html", sender=row)
 
 
@@ -82,7 +77,9 @@ def _rows(senders: Sequence[Sender], context: FragmentContext) -> Iterable[str]:
 def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, those that need somebody first."""
     data = PageData(viewer)
-    rows = sender_rows(list(senders_visible(viewer)[:SENDERS_MAX]), data)
+    found = SenderList(data)
+    ordered = found.worst_first(senders_visible(viewer))
+    shown, pager = page_counted(ordered, request.GET.get("after", ""))
     return page_render(
         request,
         "senders/list.html",
@@ -90,8 +87,9 @@ def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="senders",
         page_key="senders",
         data=data,
-        senders=rows,
-        verdict=list_verdict_of(rows, data),
+        senders=found.rows(shown),
+        pager=pager,
+        verdict=list_verdict_of(len(ordered), data),
         csv=reverse("senders-csv"),
     )
 

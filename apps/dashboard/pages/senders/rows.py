@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
@@ -12,13 +13,13 @@ from apps.core import formatting
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.senders.lane import LaneView, lane_view
 from apps.messages.selectors.foreign import is_used_elsewhere
-from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
+from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.services.fees import shared_rules_load
 from apps.messages.states import SenderState, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from apps.dashboard.page_data import PageData
@@ -48,7 +49,7 @@ class SenderRow:
     spent: int
 
 
-def sender_label(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> StateLabel:
+def sender_label(sender: Sender, lane: Lane | OpenCount, *, stuck: int, at: datetime) -> StateLabel:
     """Return in words how a sender does; the worst comes first."""
     if sender.state == SenderState.FORBIDDEN:
         return StateLabel("idle", _("paused"), "pause")
@@ -106,7 +107,7 @@ def sender_row(
     return SenderRow(
         row=sender,
         label=sender_label(sender, lane, stuck=stuck, at=data.at),
-        name=data.names.wallets.get(sender.address) or formatting.shortened(sender.address),
+        name=name_of(sender, data),
         why=sender_why(sender, lane, stuck=stuck, at=data.at),
         lane=lane,
         view=lane_view(lane),
@@ -119,6 +120,11 @@ def sender_row(
     )
 
 
+def name_of(sender: Sender, data: PageData) -> str:
+    """Return what a sender is called."""
+    return data.names.wallets.get(sender.address) or formatting.shortened(sender.address)
+
+
 def balance_of(sender: Sender, data: PageData) -> int | None:
     """Return the wallet's balance, which every head refreshes; else what the last selection saw."""
     wallet = next((one for one in data.wallets if one.address == sender.address), None)
@@ -127,30 +133,49 @@ def balance_of(sender: Sender, data: PageData) -> int | None:
 
 
 TONES: Final = ("bad", "warn", "idle", "run", "ok")
+"""Order of the list: what needs somebody stands on top."""
 
 
-def worst_first(rows: Sequence[SenderRow]) -> list[SenderRow]:
-    """Order the list: what needs somebody stands on top."""
-    return sorted(rows, key=lambda row: (TONES.index(row.label.tone), row.name, row.row.address))
+@dataclass(frozen=True)
+class SenderList:
+    """The senders of a viewer: their order needs what each has on its way, their rows a lane as well."""
 
+    data: PageData
 
-def sender_rows(senders: Sequence[Sender], data: PageData) -> list[SenderRow]:
-    """Lay out senders, those that need somebody first."""
-    base_fee = 0 if data.head is None else int(data.head.base_fee)
-    lanes = lanes_of(senders, viewer=data.viewer, open_counts=open_by_sender(data.viewer), base_fee=base_fee)
-    spent = data.spend
-    quota = shared_rules_load().quota
-    stuck = stuck_by_sender(data.viewer, head=data.head, network=data.network)
-    return worst_first(
-        [
+    @cached_property
+    def open_counts(self) -> dict[str, OpenCount]:
+        """What each sender has on its way."""
+        return open_by_sender(self.data.viewer)
+
+    @cached_property
+    def stuck(self) -> dict[str, int]:
+        """How many messages of each sender are stuck."""
+        return stuck_by_sender(self.data.viewer, head=self.data.head, network=self.data.network)
+
+    def order_of(self, sender: Sender) -> tuple[int, str, str]:
+        """Return where a sender stands in the list."""
+        counts, stuck = self.open_counts.get(sender.address, OpenCount()), self.stuck.get(sender.address, 0)
+        label = sender_label(sender, counts, stuck=stuck, at=self.data.at)
+        return TONES.index(label.tone), name_of(sender, self.data), sender.address
+
+    def worst_first(self, senders: Iterable[Sender]) -> list[Sender]:
+        """Order senders: what needs somebody stands on top."""
+        return sorted(senders, key=self.order_of)
+
+    def rows(self, senders: Sequence[Sender]) -> list[SenderRow]:
+        """Lay out senders in the order they come in."""
+        data = self.data
+        base_fee = 0 if data.head is None else int(data.head.base_fee)
+        lanes = lanes_of(senders, viewer=data.viewer, open_counts=self.open_counts, base_fee=base_fee)
+        quota = shared_rules_load().quota
+        return [
             sender_row(
                 row,
                 lane=lanes[row.address],
                 data=data,
-                spent=spent.get(row.address),
+                spent=data.spend.get(row.address),
                 quota=quota,
-                stuck=stuck.get(row.address, 0),
+                stuck=self.stuck.get(row.address, 0),
             )
             for row in senders
         ]
-    )

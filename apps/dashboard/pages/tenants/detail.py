@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.pages.tenants.listing import SHOWN, tenant_label
+from apps.dashboard.pages.tenants.listing import tenant_label
 from apps.dashboard.pages.tenants.rates import RateRow, rate_row
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
+SHOWN: Final = 200
+"""Miners and addresses of a tenant on its page."""
 SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
 """Beginnings of names that a rate can count."""
 OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")

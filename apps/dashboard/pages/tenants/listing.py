@@ -17,11 +17,12 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.selectors.tenants import tenants_listed
+from apps.users.selectors.tenants import tenants_count, tenants_listed
 from apps.users.services.tenant_management import can_manage_tenants, tenant_add
 
 if TYPE_CHECKING:
@@ -34,32 +35,35 @@ def tenant_label(tenant: Tenant) -> StateLabel:
     return StateLabel("ok", _("enabled")) if tenant.enabled else StateLabel("idle", _("disabled"), "off")
 
 
-SHOWN: Final = 200
-"""Tenants of the list; miners and addresses of one tenant."""
-
-
 @require_safe
 @sign_in_required
 def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list."""
-    rows = tenants_listed(viewer, limit=SHOWN)
+    after = cursor_read(request.GET.get("after", ""))
+    shown, pager = page_of(
+        tenants_listed(viewer, after=after, limit=ROWS + 1),
+        cursor_of=lambda row: row.name,
+        query={},
+        is_first=not after,
+    )
     return page_render(
         request,
         "tenants/list.html",
         title=_("Tenants"),
         section="tenants",
         data=PageData(viewer),
-        tenants=[(row, tenant_label(row)) for row in rows],
-        verdict=verdict_of(rows),
+        tenants=[(row, tenant_label(row)) for row in shown],
+        pager=pager,
+        verdict=verdict_of(viewer),
         may_make=can_manage_tenants(viewer),
     )
 
 
-def verdict_of(rows: list[Tenant]) -> Verdict:
+def verdict_of(viewer: Principal) -> Verdict:
     """Return in one sentence who is there and who is shut out."""
-    shut = sum(not row.enabled for row in rows)
-    rest = gettext("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if rows else ""
-    return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
+    count, shut = tenants_count(viewer)
+    rest = gettext("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if count else ""
+    return Verdict(f"{plural(count, 'tenant')}.", rest)
 
 
 class NewTenantForm(PageForm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,56 +18,68 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.tokens.labels import limits_text, token_label
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.users.selectors.tokens import tokens_listed, tokens_visible
+from apps.users.selectors.tokens import TokenPlace, tokens_count, tokens_page, tokens_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import token_revoke
 
 if TYPE_CHECKING:
-    from apps.dashboard.labels import StateLabel
     from apps.users.models import Token
     from apps.users.principals import Principal
 
 
-SHOWN: Final = 200
-"""Tokens on the page, the good ones first."""
+def cursor_of(row: Token) -> str:
+    """Name the last row of a page."""
+    return f"{getattr(row, 'is_valid', False):d} {row.created_at.isoformat()} {row.pk}"
+
+
+def place_read(text: str) -> TokenPlace | None:
+    """Return the place that a cursor names; None for the first page."""
+    if not text:
+        return None
+    is_valid, created_at, key = text.split(" ")
+    return TokenPlace(is_valid == "1", datetime.fromisoformat(created_at), key)
 
 
 @require_safe
 @sign_in_required
 def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list."""
-    data = PageData(viewer)
-    rows = [
-        (row, token_label(row, at=data.at), limits_text(row)) for row in tokens_listed(viewer, limit=SHOWN)
-    ]
+    """Return the list, those that are valid first."""
+    data, after = PageData(viewer), place_read(cursor_read(request.GET.get("after", "")))
+    shown, pager = page_of(
+        tokens_page(viewer, now=data.at, after=after, limit=ROWS + 1),
+        cursor_of=cursor_of,
+        query={},
+        is_first=after is None,
+    )
     return page_render(
         request,
         "tokens/list.html",
         title=_("Tokens"),
         section="tokens",
         data=data,
-        tokens=rows,
-        verdict=verdict_of(rows),
+        tokens=[(row, token_label(row, at=data.at), limits_text(row)) for row in shown],
+        pager=pager,
+        verdict=verdict_of(viewer, at=data.at),
         may_make=can_manage_people(viewer),
     )
 
 
-def verdict_of(rows: list[tuple[Token, StateLabel, str]]) -> Verdict:
+def verdict_of(viewer: Principal, *, at: datetime) -> Verdict:
     """Return in one sentence how many are good, and how many nobody uses."""
-    good = [row for row, label, _limits in rows if label.tone == "ok"]
-    idle = sum(row.last_used_at is None for row in good)
+    valid, unused = tokens_count(viewer, now=at)
     rest = (
-        gettext("{idle} of them never used.").format(idle=idle)
-        if idle
+        gettext("{idle} of them never used.").format(idle=unused)
+        if unused
         else "All have been used."
-        if good
+        if valid
         else ""
     )
-    return Verdict(f"{plural(len(good), 'valid token')}.", rest)
+    return Verdict(f"{plural(valid, 'valid token')}.", rest)
 
 
 @require_POST
