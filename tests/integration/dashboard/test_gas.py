@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
+from apps.core.clock import now
 from apps.messages.models import (
     GasGuard,
     Message,
@@ -342,6 +343,21 @@ class TestQueue:
             answer = signed_in("ann").post(reverse(name, args=args), {**picked, "confirmed": "1"})
             assert answer.status_code == 422
         assert pool.row("one").state == MessageState.FILLED
+
+    def test_filter_without_a_picked_row_changes_nothing(self, pool):
+        flying(pool, "one")
+        bar = {"all": "", "state": "open", "q": "", "until": now().isoformat()}  # without JavaScript
+        client, where = signed_in("ann"), reverse("messages-bulk", args=["mark-bad"])
+
+        for sent in (bar, bar | {"confirmed": "1"}):
+            answer = client.post(where, sent)
+            assert answer.status_code == 422
+            assert "no message is selected" in text_of(answer)
+            assert "Mark as failed: 0 messages" in text_of(answer)
+        rows = client.post(reverse("messages-csv"), bar).getvalue().decode()
+
+        assert pool.row("one").state == MessageState.FILLED
+        assert len(rows.splitlines()) == 2, "the list as CSV is all that fits the filter"
 
     def test_picked_messages_are_downloaded(self, pool):
         flying(pool, "one", "two", "three")

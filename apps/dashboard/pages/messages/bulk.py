@@ -72,7 +72,8 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     done, error, price = None, "", ""
     status = 200
     try:
-        selection = selection_read(request.POST if request.method == "POST" else request.GET)
+        is_sent = request.method == "POST"
+        selection = selection_read(request.POST if is_sent else request.GET, takes_filter=not is_sent)
         rows = queue_of(viewer, action, selection)
         if "confirmed" in request.POST:
             done = messages_bulk(

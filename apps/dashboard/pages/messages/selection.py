@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import head_current
@@ -124,12 +125,18 @@ class SelectionForm(PageForm):
         return ids
 
 
-def selection_read(sent: QueryDict) -> BulkSelection:
-    """Read a form's selection.  Raises BadValue for one that is too long, or a time that is none."""
+def selection_read(sent: QueryDict, *, takes_filter: bool = True) -> BulkSelection:
+    """Read a form's selection; unless it `takes_filter`, all that fits one must be asked for with `all`.
+
+    Without JavaScript the bar below the list is there when no row is picked, with the filter's fields.
+    Raises BadValue for a selection that is too long or empty, or a time that is none.
+    """
     form = SelectionForm(sent)
     if not form.is_valid():
         raise BadValue(form.why, field=next(iter(form.errors)))
     values = form.cleaned_data
+    if not (takes_filter or values["id"] or values["all"]):
+        raise BadValue(gettext("no message is selected"), field="id")
     return BulkSelection(values["id"], values["state"], values["q"], values["until"])
 
 
