@@ -13,6 +13,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import deadline_strip
 from apps.dashboard.pages.proving.heat_map import heat_map
 from apps.dashboard.pages.proving.page import verdict_of
+from apps.dashboard.pages.today.page import verdict_of as overview_verdict_of
 from apps.proving.models import CheckRun, SectorCheck, WindowPost
 from apps.proving.services.check_results import checks_collect
 from apps.proving.states import Forecast
@@ -62,15 +63,26 @@ def north(monkeypatch: pytest.MonkeyPatch) -> Miner:
     ],
 )
 def test_the_sentence_claims_no_more_than_the_forecasts_of_all_deadlines(quiet, forecasts, sentence):
-    of = factories.miner(active_sectors=2)
+    of = factories.miner(active_sectors=2, live_sectors=2)
     for index, forecast in enumerate(forecasts):
         factories.deadline(of, index, live=2, forecast=forecast)
 
-    verdict = verdict_of(PageData(SYSTEM))
+    verdict, overview = verdict_of(PageData(SYSTEM)), overview_verdict_of(PageData(SYSTEM))
 
     assert (verdict.strong if sentence else "") == sentence
     assert sentence or "forecast to land" not in f"{verdict.strong} {verdict.rest}"
     assert "2 deadlines with sectors." in verdict.rest
+    assert overview.rest.partition(" in progress.")[2].strip() == sentence
+
+
+def test_nothing_is_forecast_while_the_deadlines_of_a_miner_are_not_read(quiet):
+    read = factories.miner(active_sectors=2, live_sectors=2)
+    factories.deadline(read, 1, live=2, forecast=Forecast.WILL_LAND)
+    factories.miner(2002, active_sectors=2, live_sectors=2)
+
+    assert verdict_of(PageData(SYSTEM)).strong == ""
+    overview = overview_verdict_of(PageData(SYSTEM))
+    assert (overview.strong, overview.rest) == ("All is well:", "4 sectors active, 0 in progress.")
 
 
 @pytest.mark.parametrize("scene", ["chain_stalled", "nodes_unreadable", "recovery", "signers_away"])

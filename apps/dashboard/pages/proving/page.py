@@ -130,14 +130,22 @@ def verdict_of(data: PageData) -> Verdict:
     return verdict_by(
         report,
         Verdict(
-            forecast_text({row.forecast for row in ahead}) if is_calm else "",
+            forecast_text(data) if is_calm else "",
             gettext("{deadlines} with sectors.").format(deadlines=plural(len(ahead), "deadline")),
         ),
     )
 
 
-def forecast_text(forecasts: set[str]) -> str:
-    """Return what the forecasts of all deadlines say together; empty if that is nothing good of each."""
+def forecast_text(data: PageData) -> str:
+    """Return what the forecasts of all deadlines say together; empty if that is nothing good of each.
+
+    So it is, too, while the deadlines of a miner with sectors are not read.
+    """
+    rows = [row for row in data.deadlines.values() if row.live]
+    unread = {miner.pk for miner in data.miners if miner.live_sectors} - {row.miner_id for row in rows}
+    forecasts = {row.forecast for row in rows}
+    if unread or not forecasts:
+        return ""
     if forecasts <= PROVEN:
         return gettext("Every proof is forecast to land.")
     return gettext("No deadline is at risk.") if forecasts <= PROVEN | {Forecast.LATER} else ""

@@ -17,6 +17,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.rows import host_row
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.miners.listing import MinerRow, miner_row, sectors_under_way
+from apps.dashboard.pages.proving.page import forecast_text
 from apps.dashboard.pages.sectors.listing import active_text
 from apps.dashboard.pages.sectors.rows import sector_row
 from apps.dashboard.pages.today.processes import processes_context, processes_fragment
@@ -55,10 +56,10 @@ def verdict_of(data: PageData) -> Verdict:
     under_way = sum(data.sector_counts.values())
     if not on_chain and not under_way:
         return verdict_by(data.report, Verdict(_("All is well:"), _("no sectors are active or in progress.")))
-    counts = gettext("{data}, {under_way} in progress, every deadline forecast to land.").format(
-        data=active_text(data), under_way=under_way
-    )
-    return verdict_by(data.report, Verdict(_("All is well:"), counts))
+    counts = gettext("{data}, {under_way} in progress.").format(data=active_text(data), under_way=under_way)
+    forecast = forecast_text(data)
+    rest = f"{counts} {forecast}" if forecast else counts
+    return verdict_by(data.report, Verdict(_("All is well:"), rest))
 
 
 def strips_of(data: PageData) -> list[MinerRow]:
