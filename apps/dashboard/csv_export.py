@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
+from django.utils.translation import gettext
+
+from apps.core.formatting import whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 CSV_MAX: Final = 100_000
 """Rows of one download; the newest."""
+CSV_READ: Final = CSV_MAX + 1
+"""Rows that are read for one: the last tells that there are more."""
 CHUNK: Final = 500
 """Rows that are read, and lines that are sent, at a time."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -54,13 +59,21 @@ def cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
+def cut_text() -> str:
+    """Return what stands at the end of a file that has not all rows."""
+    return gettext("CUT after {rows} rows, there are more: narrow the filter").format(rows=whole(CSV_MAX))
+
+
 def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Download:
-    """Stream `rows` as the file `name`."""
+    """Stream `rows`, up to `CSV_READ` of them, as the file `name`; a last line says where it was cut."""
     writer = csv.writer(Echo())
 
     def lines() -> Iterator[str]:
         yield writer.writerow(head)
-        for row in rows:
+        for number, row in enumerate(rows):
+            if number == CSV_MAX:
+                yield writer.writerow([cut_text()])
+                return
             yield writer.writerow([cell(value) for value in row])
 
     return Download(name, lines(), content_type="text/csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.dashboard.csv_export import CHUNK, CSV_MAX
+from apps.dashboard.csv_export import CHUNK, CSV_READ
 from apps.users.audit_search import YEARS, AuditFilter, audit_find
 
 if TYPE_CHECKING:
@@ -48,4 +48,4 @@ def question_of(query: dict[str, str]) -> AuditFilter:
 
 def found(request: HttpRequest, viewer: Principal) -> Any:
     """Return all entries that the filter asks for, to be taken along."""
-    return audit_find(viewer, question_of(query_read(request)))[:CSV_MAX].iterator(chunk_size=CHUNK)
+    return audit_find(viewer, question_of(query_read(request)))[:CSV_READ].iterator(chunk_size=CHUNK)

@@ -8,7 +8,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
-from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.queue import what_text
 from apps.dashboard.sessions import sign_in_required
@@ -84,7 +84,7 @@ def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
             row.gas_used,
             row.cost,
         )
-        for row in rows.order_by("-day", "from_addr", "method", "pk")[:CSV_MAX].iterator(chunk_size=CHUNK)
+        for row in rows.order_by("-day", "from_addr", "method", "pk")[:CSV_READ].iterator(chunk_size=CHUNK)
     )
     return csv_answer("gas.csv", COLUMNS, cells)
 

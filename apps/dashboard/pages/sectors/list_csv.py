@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.sessions import sign_in_required
@@ -53,7 +53,7 @@ CSV_FIELDS: Final = (
 def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Return the filtered list as CSV."""
     rows = narrowed(viewer, ListFilter.of(request.GET), data=PageData(viewer)).select_related(None)
-    fields = rows.values_list(*CSV_FIELDS)[:CSV_MAX].iterator(chunk_size=CHUNK)
+    fields = rows.values_list(*CSV_FIELDS)[:CSV_READ].iterator(chunk_size=CHUNK)
     cells = (
         (
             uuid,
