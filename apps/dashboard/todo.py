@@ -49,18 +49,20 @@ class Todo:
         return "bad" if self.is_costly else "warn"
 
 
-def cost_text(per_day: int, at_risk: int) -> str:
-    """`0.0123 FIL a day`, `0.05 FIL at risk`; empty if nothing is known to be lost."""
+def cost_text(per_day: int, at_risk: int, *, has_more: bool = False) -> str:
+    """`0.0123 FIL a day, 0.05 FIL at risk`, `at least ...`; empty if nothing is known to be lost."""
     parts = [f"{formatting.amount_text(per_day)} a day"] if per_day else []
     parts += [gettext("{at_risk} at risk").format(at_risk=formatting.amount_text(at_risk))] if at_risk else []
-    return ", ".join(parts)
+    text = ", ".join(parts)
+    return gettext("at least {cost}").format(cost=text) if text and has_more else text
 
 
 def finding_cost(found: Found) -> str:
     """Return what a finding costs; of what costs power or FIL also that nobody knows how much."""
     if found.is_unpriced:
         return gettext("cost unknown")
-    return cost_text(found.finding.per_day, found.finding.at_risk)
+    finding = found.finding
+    return cost_text(finding.per_day, finding.at_risk, has_more=finding.has_more)
 
 
 def todo_of(found: Found, data: PageData) -> Todo:
@@ -107,7 +109,9 @@ def todo_sum(data: PageData) -> str:
     """Return what all findings cost together, and how many have no figure, for the head of the list."""
     unpriced = data.report.unpriced
     more = [gettext("{unpriced} with unknown cost").format(unpriced=unpriced)] if unpriced else []
-    return ", ".join(filter(None, [cost_text(data.report.per_day, data.report.at_risk), *more]))
+    has_more = any(one.finding.has_more and one.finding.money for one in data.report.found)
+    cost = cost_text(data.report.per_day, data.report.at_risk, has_more=has_more)
+    return ", ".join(filter(None, [cost, *more]))
 
 
 def checked_text(report: Report) -> str:

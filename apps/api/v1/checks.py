@@ -26,6 +26,9 @@ class FindingOutput(serializers.Serializer[Any]):
     say = serializers.CharField()
     reason = serializers.CharField()
     count = serializers.IntegerField(help_text="How many objects it covers.")
+    has_more = serializers.BooleanField(
+        help_text="Whether only the first objects were counted or priced: count and amounts are lower bounds."
+    )
     per_day = serializers.CharField(help_text="attoFIL that it costs per day; 0 if nothing or unknown.")
     is_part = serializers.BooleanField(
         help_text="Whether its per_day is already included in another finding's."
@@ -45,6 +48,7 @@ class CheckOutput(serializers.Serializer[Any]):
     topics = serializers.ListField(child=serializers.CharField())
     passed = serializers.BooleanField()
     count = serializers.IntegerField(help_text="How many objects are affected.")
+    has_more = serializers.BooleanField(help_text="Whether that, or what they cost, is a lower bound.")
     findings = FindingOutput(many=True)
 
 
@@ -68,6 +72,7 @@ def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
         "say": finding.say,
         "reason": finding.reason,
         "count": finding.count,
+        "has_more": finding.has_more,
         "per_day": str(finding.per_day),
         "is_part": finding.is_part,
         "at_risk": str(finding.at_risk),
@@ -87,6 +92,7 @@ def check_body(result: Result) -> dict[str, Any]:
         "topics": [str(topic) for topic in check.topics],
         "passed": result.passed,
         "count": result.count,
+        "has_more": result.has_more,
         "findings": [finding_body(one, result) for one in result.findings],
     }
 

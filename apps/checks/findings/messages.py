@@ -9,9 +9,10 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.acts import fees_raise, message_mend, message_name
 from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import FAILED_MAX
-from apps.checks.selectors.exposure import deposits_in, fees_per_day, first_close, held_by_stuck
-from apps.core.formatting import fee_text, plural, shortened, time_left, whole
+from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
+from apps.core.formatting import fee_text, plural, shortened, time_left
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.selectors.stuck import messages_priced_out
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
 
 COUNTED_MAX: Final = 200
-"""Messages below the base fee that are counted; of more the check says "over"."""
+"""Messages below the base fee that are counted; of more the check says "at least"."""
 FAILED_SHOWN: Final = timedelta(hours=1)
 """A signer's failed request is named for so long."""
 
@@ -79,6 +80,7 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         why,
         link=Link("message", (first.pk,)),
         count=count,
+        has_more=count > STUCK_MAX,
         at_risk=value + deposits,
         deposits=deposits,
         acts=message_mend(first, data),
@@ -87,7 +89,7 @@ def stuck(data: CheckData) -> Iterator[Finding]:
 
 def failed(data: CheckData) -> Iterator[Finding]:
     """Messages of the last day that were given up, or landed with an exit code."""
-    rows = data.failed_messages
+    rows, has_more = data.failed_messages[:FAILED_MAX], len(data.failed_messages) > FAILED_MAX
     if not rows:
         return
     first = rows[0]
@@ -95,11 +97,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
         exit_code=first.exit_code, meaning=exit_code_text(first.exit_code)
     )
     why = first.error or (code if first.exit_code > 0 else "marked as failed")
-    many = (
-        gettext("over {failed_max} messages").format(failed_max=whole(FAILED_MAX))
-        if len(rows) > FAILED_MAX
-        else plural(len(rows), "message")
-    )
+    many = at_least(len(rows), "message", has_more=has_more)
     deposits = deposits_in(data, [row.pk for row in rows])
     yield Finding(
         "failed",
@@ -107,6 +105,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
         f"{_what(data, first)}: {why}",
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
+        has_more=has_more,
         at_risk=deposits,  # their value has not left the sender
         deposits=deposits,
     )
@@ -119,12 +118,9 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
     rows = messages_priced_out(data.viewer, head=data.head)
     found = list(rows[: COUNTED_MAX + 1])
     if found:
-        first, count = found[0], len(found)
-        many = (
-            gettext("over {counted_max} messages").format(counted_max=whole(COUNTED_MAX))
-            if count > COUNTED_MAX
-            else plural(count, "message")
-        )
+        first, has_more = found[0], len(found) > COUNTED_MAX
+        found = found[:COUNTED_MAX]
+        many = at_least(len(found), "message", has_more=has_more)
         cap, base = fee_text(int(first.gas_fee_cap)), fee_text(int(data.head.base_fee))
         yield Finding(
             "priced-out",
@@ -132,7 +128,8 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
             gettext("{message}: fee cap {cap}, base fee {base}").format(
                 message=_what(data, first), cap=cap, base=base
             ),
-            link=Link("message", (first.pk,)) if count == 1 else None,
-            count=count,
+            link=Link("message", (first.pk,)) if len(found) == 1 else None,
+            count=len(found),
+            has_more=has_more,
             acts=fees_raise(found, many, data),
         )

@@ -100,6 +100,8 @@ class Finding:
     """Name of that link; empty: the check's own."""
     count: int = 1
     """How many objects it stands for."""
+    has_more: bool = False
+    """Whether only the first objects were counted, or priced: `count` and the money are lower bounds."""
     per_day: int = 0
     """attoFIL that it costs each day, by the chain's formulas; 0 if nothing or not known."""
     is_part: bool = False

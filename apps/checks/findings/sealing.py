@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Count
 from django.utils.translation import gettext
 
 from apps.checks.findings.acts import ACTS_MAX, sectors_retry
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
-from apps.checks.selectors.rare import COUNTED_MAX
+from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import plural
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
@@ -30,10 +31,9 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     first = next(iter(named_ones), None)
     why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"
     is_single = first is not None and count == 1
-    deposits = 0
-    if data.reward is not None and first is not None:
-        paid = paused.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER).order_by()
-        deposits = paid[:COUNTED_MAX].count() * data.reward.deposit(first.sector_size)
+    paid = paused.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER)
+    by_size = paid.select_related(None).order_by().values_list("sector_size").annotate(Count("pk"))
+    deposits = deposits_of(data, dict(by_size))
     yield Finding(
         "paused",
         gettext("{sectors} paused").format(sectors=plural(count, "sector")),

@@ -10,9 +10,10 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.acts import sectors_retry
 from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import at_least
 from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import rare_rows
-from apps.core.formatting import plural, time_left
+from apps.core.formatting import time_left
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.filecoin.noninteractive import LOOKBACK
@@ -53,19 +54,22 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     life = data.network.max_prove_commit_duration
     rows = data.sectors.exclude(state__in=DEPOSIT_OVER)
     rows = rows.filter(precommit_epoch__lt=_lost_soon(data.clock, data.network)).order_by("precommit_epoch")
-    late = rare_rows(rows)
+    late, has_more = rare_rows(rows)
     if not late:
         return
     first = late[0]
     deposits = deposits_of(data, [row.sector_size for row in late])
     yield Finding(
         "deposits",
-        gettext("{deposits} will be lost within 48 h").format(deposits=plural(len(late), "deposit")),
+        gettext("{deposits} will be lost within 48 h").format(
+            deposits=at_least(len(late), "deposit", has_more=has_more)
+        ),
         gettext(
             "{miner} / {number} was pre-committed at epoch {precommit_epoch} and is not proven yet"
         ).format(miner=first.miner.address, number=first.number, precommit_epoch=first.precommit_epoch),
         link=Link("sector", (str(first.uuid),)),
         count=len(late),
+        has_more=has_more,
         at_risk=deposits,
         deposits=deposits,
         due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
@@ -90,13 +94,15 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
         needed = ticket_needed(data, data.network, proof=proof, state=state, life=life)
         old |= Q(seal_proof=proof, state=state, ticket_epoch__lt=data.clock.epoch - life + needed)
     rows = data.sectors.filter(old, state__in=UNCOMMITTED).order_by("ticket_epoch")
-    late = rare_rows(rows)
+    late, has_more = rare_rows(rows)
     if late:
         ends = {
             row.pk: (row.ticket_epoch or 0) + ticket_lifetime_read(row, network=data.network) for row in late
         }
         first = min(late, key=lambda row: ends[row.pk])
-        say = gettext("{tickets} about to expire").format(tickets=plural(len(late), "ticket"))
+        say = gettext("{tickets} about to expire").format(
+            tickets=at_least(len(late), "ticket", has_more=has_more)
+        )
         yield Finding(
             "tickets",
             say,
@@ -106,6 +112,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
             ).format(miner=first.miner.address, number=first.number, takes=_takes_text(first, data)),
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
+            has_more=has_more,
             due_s=data.clock.starts_at(ends[first.pk]),
             due_label="until the ticket expires",
             acts=sectors_retry(late),
@@ -134,7 +141,7 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
     rows = data.sectors.filter(
         state=SectorState.PRECOMMIT_LANDED, precommit_epoch__lt=before, paused_at=None
     ).order_by("precommit_epoch")
-    late = rare_rows(rows)
+    late, has_more = rare_rows(rows)
     if late:
         first = late[0]
         ready = (first.precommit_epoch or 0) + data.network.pre_commit_challenge_delay
@@ -144,12 +151,15 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
         deposits = deposits_of(data, paid)
         yield Finding(
             "seeds",
-            gettext("{sectors} with an unread seed").format(sectors=plural(len(late), "sector")),
+            gettext("{sectors} with an unread seed").format(
+                sectors=at_least(len(late), "sector", has_more=has_more)
+            ),
             gettext("{miner} / {number}: seed available since epoch {ready}; {seed_text}").format(
                 miner=first.miner.address, number=first.number, ready=ready, seed_text=SEED_TEXT
             ),
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
+            has_more=has_more,
             at_risk=deposits,
             deposits=deposits,
             due_s=data.clock.starts_at((first.precommit_epoch or 0) + data.network.max_prove_commit_duration),

@@ -8,8 +8,9 @@ from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Finding
+from apps.checks.findings.text import at_least
 from apps.checks.selectors.rare import COUNTED_MAX
-from apps.core.formatting import plural, size, whole
+from apps.core.formatting import plural, size
 from apps.sectors.selectors.ended_sectors import sectors_removable
 from apps.sectors.selectors.hosts import stores_of_workers
 from poolsite.filecoin.power import quality_power_max
@@ -41,19 +42,17 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
     rows = data.sectors.select_related(None).order_by("expiration").filter(expires_soon(data))
     found = list(rows.only("miner", "expiration")[: COUNTED_MAX + 1])
     if found and data.clock is not None:
+        has_more = len(found) > COUNTED_MAX
+        found = found[:COUNTED_MAX]
         count = len(found)
-        many = (
-            gettext("over {counted_max} sectors").format(counted_max=whole(COUNTED_MAX))
-            if count > COUNTED_MAX
-            else plural(count, "sector")
-        )
         yield Finding(
             "expiring",
             gettext("{many} {word} within 30 d").format(
-                many=many, word="expires" if count == 1 else "expire"
+                many=at_least(count, "sector", has_more=has_more), word="expires" if count == 1 else "expire"
             ),
             "extend them, or let them expire to release their pledge",
             count=count,
+            has_more=has_more,
             per_day=data.rewards_of(found),
             due_s=data.clock.starts_at(found[0].expiration or 0),
             due_label="until it expires" if count == 1 else "until the first expires",
@@ -102,13 +101,14 @@ def files_of_ended(data: CheckData) -> Iterator[Finding]:
     """Files of sectors that the chain has ended, which only take disk."""
     sizes = list(files_left(data).order_by().values_list("sector_size", flat=True)[: COUNTED_MAX + 1])
     if sizes:
-        count = len(sizes)
-        many = (
-            gettext("over {counted_max} sectors").format(counted_max=whole(COUNTED_MAX))
-            if count > COUNTED_MAX
-            else plural(count, "sector")
-        )
+        has_more = len(sizes) > COUNTED_MAX
+        sizes = sizes[:COUNTED_MAX]
+        many = at_least(len(sizes), "sector", has_more=has_more)
         free = gettext("{sizes} can be freed").format(sizes=" ".join(size(sum(sizes))))
         yield Finding(
-            "files-left", gettext("files left from {many} that ended").format(many=many), free, count=count
+            "files-left",
+            gettext("files left from {many} that ended").format(many=many),
+            gettext("at least {free}").format(free=free) if has_more else free,
+            count=len(sizes),
+            has_more=has_more,
         )

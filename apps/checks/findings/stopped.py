@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.acts import runs_retry
 from apps.checks.findings.results import REASON_MAX, Finding, Link
+from apps.checks.findings.text import at_least
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
 from apps.core.formatting import fil, plural
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
@@ -41,7 +42,7 @@ def _named(sector: Sector, error: str) -> str:
 
 def runs_stopped(data: CheckData) -> Iterator[Finding]:
     """Snap-ups and rebuilds that stopped: their pieces or a faulty sector wait for a decision."""
-    rows = rare_rows(runs_stopped_of(data.sectors)) if data.rare.runs_stopped else []
+    rows, has_more = rare_rows(runs_stopped_of(data.sectors)) if data.rare.runs_stopped else ([], False)
     for kind, word in RUNS.items():
         stopped = [row for row in rows if row.kind == kind]
         if not stopped:
@@ -57,10 +58,11 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
         )
         yield Finding(
             f"runs-{kind}",
-            gettext("{count} stopped").format(count=plural(len(stopped), word)),
+            gettext("{count} stopped").format(count=at_least(len(stopped), word, has_more=has_more)),
             f"{Truncator(_named(first.sector, first.error)).chars(REASON_MAX - len(fee))}{fee}",
             link=Link("sector", (str(first.sector.uuid),)),
             count=len(stopped),
+            has_more=has_more,
             acts=runs_retry(stopped),
         )
 
@@ -84,7 +86,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
     """Terminations and extensions that the chain refused: the sectors go on as before."""
     if not data.rare.changes_failed:
         return
-    rows = rare_rows(changes_failed_of(data.sectors, since=data.at - CHANGES_SHOWN))
+    rows, has_more = rare_rows(changes_failed_of(data.sectors, since=data.at - CHANGES_SHOWN))
     for kind, word in CHANGES.items():
         failed = [row for row in rows if row.kind == kind]
         if not failed:
@@ -93,10 +95,11 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
         ends = first.expiration if kind == ChangeKind.EXTEND and data.clock is not None else None
         yield Finding(
             f"changes-{kind.lower()}",
-            gettext("{count} failed").format(count=plural(len(failed), word)),
+            gettext("{count} failed").format(count=at_least(len(failed), word, has_more=has_more)),
             _named(first, failed[0].error),
             link=Link("sector", (str(first.uuid),)),
             count=len(failed),
+            has_more=has_more,
             per_day=data.rewards_of([row.sector for row in failed]) if kind == ChangeKind.EXTEND else 0,
             due_s=data.clock.starts_at(ends) if ends is not None and data.clock is not None else None,
             due_label="until it expires" if len(failed) == 1 else "until the first expires",
@@ -105,7 +108,9 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
 
 def moves_failed(data: CheckData) -> Iterator[Finding]:
     """Sectors that did not reach another store; the old copy still counts."""
-    rows = rare_rows(moves_failed_of(data.sectors, since=data.at - SHOWN)) if data.rare.moves_failed else []
+    if not data.rare.moves_failed:
+        return
+    rows, has_more = rare_rows(moves_failed_of(data.sectors, since=data.at - SHOWN))
     if rows:
         first = rows[0]
         way = gettext("from {from_store} to {to_store}").format(
@@ -113,10 +118,13 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
         )
         yield Finding(
             "moves",
-            gettext("{moves} between stores failed").format(moves=plural(len(rows), "move")),
+            gettext("{moves} between stores failed").format(
+                moves=at_least(len(rows), "move", has_more=has_more)
+            ),
             f"{_named(first.sector, first.error)}; {way}",
             link=Link("store", (str(first.from_store.uuid),)),
             count=len(rows),
+            has_more=has_more,
         )
 
 
@@ -134,16 +142,19 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
 
 def pieces_failed(data: CheckData) -> Iterator[Finding]:
     """Clients' data that will be in no sector; what the client paid for is not delivered."""
-    rows = rare_rows(pieces_failed_of(data.viewer)) if data.rare.pieces_failed else []
+    if not data.rare.pieces_failed:
+        return
+    rows, has_more = rare_rows(pieces_failed_of(data.viewer))
     if rows:
         first = rows[0]
         starts = [row.last_epoch for row in rows if row.last_epoch is not None]
         due = min((epoch for epoch in starts if data.head and epoch > data.head.height), default=None)
         yield Finding(
             "pieces",
-            gettext("{pieces} failed").format(pieces=plural(len(rows), "piece")),
+            gettext("{pieces} failed").format(pieces=at_least(len(rows), "piece", has_more=has_more)),
             f"{first}: {first.error or 'no reason given'}",
             count=len(rows),
+            has_more=has_more,
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
             due_label="until the first must be active",
         )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as say
 
 from apps.checks.findings.acts import sectors_rebuild
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import named
+from apps.checks.findings.text import at_least, named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.sectors.selectors.damocles import has_plan
 from apps.sectors.selectors.hosts import proves_windows, stores_of_workers, worker_is_away
@@ -30,6 +30,7 @@ FULL_SOON_DAYS: Final = 7
 SETTLES: Final = timedelta(minutes=1)
 """A store that was attached a moment ago may get its prover in the next: sealer and prover start together."""
 COUNTED_MAX: Final = 1_000
+"""Sectors of a store that are read one by one; beyond it the hosts' own count is used."""
 LOST_COUNTED_MAX: Final = 200
 """Sectors out of reach that are counted row by row; beyond it hosts' own counts are used."""
 
@@ -56,6 +57,7 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
             ),
             _out_of_reach_text(data, missing, away),
             count=stores,
+            has_more=many == LOST_COUNTED_MAX + 1,
             per_day=sum(fees),
         )
 
@@ -146,8 +148,9 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
 def _waiting_text(data: CheckData) -> str:
     """Return how many sectors are sealed so far that a store is what they need next."""
     rows = data.sectors.filter(state=SectorState.PC2_DONE).select_related(None).order_by()
-    count = rows[:COUNTED_MAX].count()
-    return say("; {sectors} waiting to be stored").format(sectors=plural(count, "sector")) if count else ""
+    count = rows[: COUNTED_MAX + 1].count()
+    many = at_least(min(count, COUNTED_MAX), "sector", has_more=count > COUNTED_MAX)
+    return say("; {sectors} waiting to be stored").format(sectors=many) if count else ""
 
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
@@ -198,7 +201,9 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
             continue
         proved = data.sectors.select_related(None).filter(tenant=store.tenant_id, store=store.name)
         proved = proved.filter(state=SectorState.PROVING, active=True).order_by()
-        counts = Counter(proved.values_list("miner_id", flat=True)[:COUNTED_MAX])
+        counts = Counter(proved.values_list("miner_id", flat=True)[: COUNTED_MAX + 1])
+        counted = counts.total()
+        many = counted if counted <= COUNTED_MAX else max(counted, store.sectors)
         miners = {miner.pk: miner for miner in data.miners}
         yield Finding(
             f"unproven-{store.pk}",
@@ -208,7 +213,12 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
                 "join one with that store"
             ).format(sectors=plural(store.sectors, "sector"), path=here[0].path),
             link=Link("store", (str(store.uuid),)),
-            per_day=sum(data.fault_fee_per_day(miners[pk], n) for pk, n in counts.items() if pk in miners),
+            has_more=many == COUNTED_MAX + 1,
+            per_day=sum(
+                data.fault_fee_per_day(miners[pk], n * many // counted)
+                for pk, n in counts.items()
+                if pk in miners
+            ),
         )
 
 

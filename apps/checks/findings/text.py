@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext as say
 
 from apps.checks.findings.results import FINDINGS_MAX
+from apps.core.formatting import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,12 @@ def named(names: Sequence[str]) -> str:
 def miner_name(miner: Miner) -> str:
     """Return what people call a miner."""
     return str(miner.name or miner)
+
+
+def at_least(count: int, noun: str, *, has_more: bool) -> str:
+    """`3 sectors`, `at least 1,000 sectors`."""
+    many = plural(count, noun)
+    return say("at least {many}").format(many=many) if has_more else many
 
 
 def grouped(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Finding, Link
-from apps.core.formatting import plural, size, time_left
+from apps.checks.findings.text import at_least
+from apps.core.formatting import size, time_left
 from apps.sectors.models import HostReport, Job
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.states import JobState
@@ -58,12 +59,13 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "unclaimed",
         gettext("{sectors} unclaimed for {waited}").format(
-            sectors=plural(min(len(rows), COUNTED_MAX), "new sector"),
+            sectors=at_least(min(len(rows), COUNTED_MAX), "new sector", has_more=len(rows) > COUNTED_MAX),
             waited=time_left((data.at - since).total_seconds()),
         ),
         ("; ".join(why) or gettext("no sealing host has joined: add one under Hosts, Join a host")),
         link=Link("hosts"),
-        count=len(rows),
+        count=min(len(rows), COUNTED_MAX),
+        has_more=len(rows) > COUNTED_MAX,
     )
 
 

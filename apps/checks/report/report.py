@@ -32,6 +32,11 @@ class Result:
         """How many objects are affected."""
         return sum(finding.count for finding in self.findings)
 
+    @property
+    def has_more(self) -> bool:
+        """Return whether that, or what the findings cost, is a lower bound."""
+        return any(finding.has_more for finding in self.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

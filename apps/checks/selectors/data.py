@@ -75,7 +75,7 @@ SENDERS_MAX: Final = 1_000
 """Senders that are counted one by one."""
 UNDRAWN_SHOWN: Final = timedelta(minutes=10)
 FAILED_MAX: Final = 20
-"""Failed messages that are counted; of more the check says "over"."""
+"""Failed messages that are counted; of more the check says "at least"."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from apps.wallets.selectors import balances_of, senders_granted
 from poolsite.filecoin.pledge import TERMINATION_FULL_AGE, termination_fee
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
@@ -80,8 +80,8 @@ def first_close(
     return None if first is None else data.clock.starts_at(first)
 
 
-def deposits_of(data: CheckData, sizes: Iterable[int]) -> int:
-    """Return the deposits of pre-committed sectors of these sizes."""
+def deposits_of(data: CheckData, sizes: Iterable[int] | Mapping[int, int]) -> int:
+    """Return the deposits of pre-committed sectors of these sizes, or of so many of each size."""
     if data.reward is None:
         return 0
     return sum(count * data.reward.deposit(size) for size, count in Counter(sizes).items())

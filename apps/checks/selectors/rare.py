@@ -48,7 +48,7 @@ SECTORS_OVER: Final = (SectorState.PROVING, SectorState.ABORTED, SectorState.TER
 """As the index of those under way has it."""
 
 COUNTED_MAX: Final = 1_000
-"""More is said as "over 1 000": a count reads every row that it counts."""
+"""More is said as "at least 1,000": a count reads every row that it counts."""
 
 
 class Rare(NamedTuple):
@@ -127,9 +127,10 @@ def rare_read(now: datetime) -> Rare:
     return Rare(*found[0]) if found else Rare()
 
 
-def rare_rows(rows: QuerySet[Row], *, limit: int = COUNTED_MAX) -> list[Row]:
-    """Return the first `limit` rows; asks first whether there is any.
+def rare_rows(rows: QuerySet[Row]) -> tuple[list[Row], bool]:
+    """Return the first `COUNTED_MAX` rows, and whether there are more; asks first whether there is any.
 
     To compile a query for the columns of five tables costs several times what that question costs.
     """
-    return list(rows[:limit]) if rows.order_by().exists() else []
+    found = list(rows[: COUNTED_MAX + 1]) if rows.order_by().exists() else []
+    return found[:COUNTED_MAX], len(found) > COUNTED_MAX

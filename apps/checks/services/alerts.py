@@ -133,6 +133,7 @@ def _notification(
 def _found(result: Result) -> dict[str, Any]:
     return {
         "count": result.count,
+        "has_more": result.has_more,
         "per_day": str(sum(one.per_day for one in result.findings)),
         "at_risk": str(sum(one.at_risk for one in result.findings)),
         "findings": [one.say for one in result.findings],

@@ -84,7 +84,9 @@ def _mail_text(row: Notification) -> str:
         for name, label in (("at_risk", "at risk"), ("per_day", "lost per day"))
         if int(body.get(name, 0))
     ]
-    lines += ["", ", ".join(costs)] if costs else []
+    if costs:
+        cost = ", ".join(costs)
+        lines += ["", say("At least {cost}").format(cost=cost) if body.get("has_more") else cost]
     lines += ["", say("Details: {page}").format(page=body["page"])] if body.get("page") else []
     return "\n".join(lines)
 

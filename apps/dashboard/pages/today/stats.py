@@ -185,9 +185,9 @@ def messages_foot(data: PageData) -> str:
     """Return what is wrong with messages, else where those in flight are."""
     waiting, failed = data.messages_waiting, data.report.result("messages_failed")
     parts = [gettext("{stuck} stuck").format(stuck=waiting.stuck)] if waiting.stuck else []
-    parts += (
-        [gettext("{count} failed").format(count=failed.count)] if failed is not None and failed.count else []
-    )
+    if failed is not None and failed.count:
+        text = gettext("{count}+ failed") if failed.has_more else gettext("{count} failed")
+        parts.append(text.format(count=failed.count))
     return ", ".join(parts) or gettext("{signed} signed, {queued} waiting").format(
         signed=waiting.signed, queued=waiting.queued
     )

@@ -1,0 +1,178 @@
+"""Findings of more objects than are counted: what they say, count and cost are lower bounds and named so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core import mail
+
+from apps.checks.report.evaluate import evaluate_some
+from apps.checks.selectors.data import CheckData
+from apps.checks.services.alerts import alerts_update
+from apps.checks.services.channels import channel_add
+from apps.checks.services.outgoing import mail_send
+from apps.checks.states import ChannelKind
+from apps.core.clock import now
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.today.stats import messages_foot
+from apps.dashboard.todo import cost_text, todo_sum, todos
+from apps.messages.states import MessageState, Wait
+from apps.miners.models import RewardEstimate
+from apps.sectors.models import Store
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.fixed_point import PRECISION
+from poolsite.filecoin.power import Estimate
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+from tests.integration.dashboard.check_scenes_sealing import stores_unproven
+from tests.people import bearer, operator_token
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from apps.checks.findings.results import Finding
+
+pytestmark = pytest.mark.django_db
+
+TWO = pytest.mark.usefixtures("two_counted")
+
+
+@pytest.fixture(autouse=True)
+def priced(quiet: None) -> None:
+    """The chain's estimates are known."""
+    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
+    RewardEstimate.objects.create(
+        reward_position=reward.position,
+        reward_velocity=reward.velocity,
+        power_position=power.position,
+        power_velocity=power.velocity,
+        height=1000,
+    )
+
+
+@pytest.fixture
+def two_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks count up to two objects."""
+    for module in ("selectors.rare", "findings.sector_ends", "findings.stores", "findings.messages"):
+        monkeypatch.setattr(f"apps.checks.{module}.COUNTED_MAX", 2)
+
+
+def only(name: str) -> Finding:
+    """The one finding of a check."""
+    result = evaluate_some([name], CheckData(SYSTEM)).result(name)
+    assert result is not None
+    [finding] = result.findings
+    return finding
+
+
+def deposit(size: int = factories.SECTOR_BYTES) -> int:
+    return RewardEstimate.objects.get().deposit(size)
+
+
+def test_failed_messages_beyond_those_counted(client: Client) -> None:
+    for number in range(60):
+        factories.message(f"bad-{number}", state=MessageState.FAILED)
+
+    data = PageData(SYSTEM)
+    body = client.get("/api/v1/checks", headers=bearer(operator_token())).json()
+
+    found = only("messages_failed")
+    assert (found.say, found.count) == ("at least 20 messages failed in the last 24 h", 20)
+    assert messages_foot(data) == "20+ failed"
+    [failed] = [row for row in body["checks"] if row["name"] == "messages_failed"]
+    assert (failed["count"], failed["has_more"], failed["findings"][0]["has_more"]) == (20, True, True)
+
+
+@TWO
+@pytest.mark.parametrize(
+    ("many", "say", "has_more"),
+    [(2, "2 deposits will be lost within 48 h", False), (3, "at least 2 deposits will be lost", True)],
+)
+def test_deposits_beyond_those_priced(many: int, say: str, has_more: bool) -> None:
+    factories.head(10_000_000)
+    miner = factories.miner()
+    for _ in range(many):
+        factories.sector(miner, state=SectorState.PRECOMMIT_LANDED, precommit_epoch=1000)
+    data = PageData(SYSTEM)
+
+    found = only("deposits_expiring")
+    [todo] = [one for one in todos(data) if one.key == "deposits"]
+
+    assert found.say.startswith(say)
+    assert (found.count, found.at_risk, found.has_more) == (2, 2 * deposit(), has_more)
+    cost = cost_text(0, 2 * deposit())
+    assert todo.cost == (f"at least {cost}" if has_more else cost)
+    assert todo_sum(data).startswith("at least ") is has_more
+
+
+@TWO
+@pytest.mark.parametrize(
+    ("check", "say", "of"),
+    [
+        ("seed_ready", "at least 2 sectors with an unread seed", {"precommit_epoch": 900}),
+        ("sectors_expiring", "at least 2 sectors expire within 30 d", {"active": True, "expiration": 1500}),
+    ],
+)
+def test_sectors_beyond_those_counted(check: str, say: str, of: dict[str, Any]) -> None:
+    state = SectorState.PROVING if "active" in of else SectorState.PRECOMMIT_LANDED
+    miner = factories.miner()
+    for _ in range(3):
+        factories.sector(miner, state=state, **of)
+
+    found = only(check)
+
+    assert (found.say, found.count, found.has_more) == (say, 2, True)
+
+
+@TWO
+def test_messages_below_the_base_fee_beyond_those_counted() -> None:
+    flight: dict[str, Any] = {"filled_at": now(), "published_at": now(), "gas_fee_cap": 1}
+    for nonce in range(3):
+        factories.message(state=MessageState.FILLED, nonce=nonce, wait=Wait.NONE, **flight)
+
+    found = only("base_fee_above_cap")
+
+    assert (found.say, found.count) == ("at least 2 messages with a fee cap below the base fee", 2)
+
+
+@TWO
+def test_store_without_prover_costs_what_all_its_sectors_cost() -> None:
+    stores_unproven(None)  # one sector of a store of which the host says that it has three
+    [miner] = CheckData(SYSTEM).miners
+    for _ in range(2):
+        factories.sector(miner, state=SectorState.PROVING, active=True, store="fresh")
+    Store.objects.filter(name="fresh").update(sectors=12)
+
+    found = only("stores_unproven")
+
+    assert found.reason.startswith("12 sectors there")
+    assert found.per_day == CheckData(SYSTEM).fault_fee_per_day(miner, 12) > 0
+
+
+def test_deposits_of_paused_sectors_are_those_of_their_sizes() -> None:
+    small, large = factories.miner(2001), factories.miner(2002)
+    sizes = 2048, 1 << 36
+    for miner, size in zip((small, large), sizes, strict=True):
+        factories.sector(
+            miner, state=SectorState.PRECOMMIT_LANDED, precommit_epoch=990, paused_at=now(), sector_size=size
+        )
+
+    assert only("sectors_paused").at_risk == sum(map(deposit, sizes))
+
+
+@TWO
+def test_notification_says_that_its_figures_are_lower_bounds() -> None:
+    channel_add(principal=SYSTEM, name="ops", kind=ChannelKind.WEBHOOK, target="https://hooks.example/x")
+    factories.head(10_000_000)
+    miner = factories.miner()
+    for _ in range(3):
+        factories.sector(miner, state=SectorState.PRECOMMIT_LANDED, precommit_epoch=1000)
+    report = evaluate_some(["deposits_expiring"], CheckData(SYSTEM))
+
+    [row] = alerts_update(report=report, pool="testnet", now=now() + timedelta(seconds=1))
+
+    assert (row.body["count"], row.body["has_more"]) == (2, True)
+    mail_send(row, address="ops@pool.example")
+    assert "\nAt least " in mail.outbox[0].body
