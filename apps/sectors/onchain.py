@@ -42,6 +42,7 @@ class OnPreCommit:
     epoch: int
     deposit: int
     seal_rand_epoch: int
+    expiration: int
     sealed_cid: str
     seal_proof: int
 
@@ -140,6 +141,7 @@ def _precommit(row: dict[str, Any]) -> OnPreCommit:
         epoch=int(row["PreCommitEpoch"]),
         deposit=int(row["PreCommitDeposit"]),
         seal_rand_epoch=int(row["Info"]["SealRandEpoch"]),
+        expiration=int(row["Info"]["Expiration"]),
         sealed_cid=_cid_text(row["Info"]["SealedCID"]),
         seal_proof=int(row["Info"]["SealProof"]),
     )
@@ -189,15 +191,7 @@ def deposits_read(client: ChainClient, address: str, infos: Sequence[dict[str, A
     )
 
 
-def pledge_read(client: ChainClient, *, duration: int, sector_size: int, key: str) -> int:
-    """Return the pledge of a sector of this life without deals, margin included.  Raises NodeRefused."""
-    tipset = _key_json(key)
-    return int(client.call("StateMinerInitialPledgeForSector", duration, sector_size, 0, tipset))
-
-
-def pledge_with_data_read(
-    client: ChainClient, *, duration: int, sector_size: int, verified: int, key: str
-) -> int:
+def pledge_read(client: ChainClient, *, duration: int, sector_size: int, verified: int = 0, key: str) -> int:
     """Return the pledge of a sector with so many verified bytes, margin included.  Raises NodeRefused."""
     tipset = _key_json(key)
     return int(client.call("StateMinerInitialPledgeForSector", duration, sector_size, verified, tipset))

@@ -59,7 +59,7 @@ from apps.sectors.services.sealing.console_steps import (
     sector_console_step,
     sectors_group_by_miner,
 )
-from apps.sectors.services.sealing.placements import manifests_read
+from apps.sectors.services.sealing.placements import manifests_read, verified_size_compute
 from apps.sectors.services.sealing.reconcile import landed_reconcile
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from poolsite.wire.pipeline import SectorEvent
@@ -194,9 +194,6 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
     placed = manifests_read(miner, numbers=[sector.number for sector in sectors])
-    expiration = expiration_choose(
-        height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
-    )
     parts = []
     for sector in Sector.objects.select_related("miner", "final_proof").filter(
         pk__in=[sector.pk for sector in sectors]
@@ -212,12 +209,16 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
                 note=gettext("the proof is for a different seed"),
             )
             continue
+        proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
         value = 0
         if work.policy.send_funds:
             value = pledge_value_compute(
-                sector.sector_size, deposit=onchain.deposit, expiration=expiration, work=work
+                sector.sector_size,
+                deposit=onchain.deposit,
+                expiration=onchain.expiration,
+                verified=verified_size_compute(pieces),
+                work=work,
             )
-        proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
         parts.append(BatchEntry(sector=sector, value=value, proof=proof, pieces=pieces))
     return parts
 

@@ -162,10 +162,21 @@ def batch_params_encode(kind: BatchRules, *, form: BatchForm, all_or_none: bool)
     return commit_params(proven, all_or_none=all_or_none, aggregate=form.aggregate)
 
 
-def pledge_value_compute(sector_size: int, *, deposit: int, expiration: int, work: SealingContext) -> int:
-    """Return what the pledge asks above the deposit, with a margin: it grows until the message lands."""
-    life = expiration - work.head.height
-    pledge = pledge_read(work.client, duration=life, sector_size=sector_size, key=work.head.key)
+def pledge_value_compute(
+    sector_size: int, *, deposit: int, expiration: int, verified: int = 0, work: SealingContext
+) -> int:
+    """Return what the pledge asks above the deposit, with a margin: it grows until the message lands.
+
+    `verified`: padded bytes with an allocation, which count ten times.  Source: builtin-actors miner
+    activate_new_sector_infos.
+    """
+    pledge = pledge_read(
+        work.client,
+        duration=expiration - work.head.height,
+        sector_size=sector_size,
+        verified=verified,
+        key=work.head.key,
+    )
     return max(pledge * (100 + work.policy.funds_margin_percent) // 100 - deposit, 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from apps.sectors.onchain import pledge_with_data_read
+from apps.sectors.onchain import pledge_read
 from apps.sectors.proof_forms import proof_form_for
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.batches.miner_funds import Funds, funds_split
@@ -61,7 +61,7 @@ def pledge_margin_add(pledge: int, *, work: SealingContext) -> int:
 
 def pledge_growth_compute(sector: Sector, *, verified: int, work: SealingContext) -> int:
     """Return what the pledge grows by; what is locked stays locked where the chain asks for less."""
-    pledge = pledge_with_data_read(
+    pledge = pledge_read(
         work.client,
         duration=(sector.expiration or 0) - work.head.height,
         sector_size=sector.sector_size,

@@ -45,7 +45,7 @@ from apps.sectors.services.runs.update_choice import (
     updates_group,
     updates_place,
 )
-from apps.sectors.services.sealing.placements import manifests_read
+from apps.sectors.services.sealing.placements import manifests_read, verified_size_compute
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.pipeline import SnapState
@@ -117,8 +117,8 @@ def _needed(miner: Miner, run: PipelineRun, work: SealingContext) -> int:
     if not work.policy.send_funds:
         return 0
     own = manifests_read(miner, numbers=[run.sector.number]).get(run.sector.number, ())
-    verified = sum(piece.size for piece in own if piece.verified_allocation_key is not None)
-    return pledge_margin_add(pledge_growth_compute(run.sector, verified=verified, work=work), work=work)
+    growth = pledge_growth_compute(run.sector, verified=verified_size_compute(own), work=work)
+    return pledge_margin_add(growth, work=work)
 
 
 def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:

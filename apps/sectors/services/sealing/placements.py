@@ -42,6 +42,11 @@ def manifests_read(miner: Miner, *, numbers: Sequence[int]) -> dict[int, tuple[P
     return {number: tuple(manifests) for number, manifests in found.items()}
 
 
+def verified_size_compute(manifests: Sequence[PieceActivationManifest]) -> int:
+    """Return the padded bytes that claim an allocation; a deal alone makes none of them count more."""
+    return sum(piece.size for piece in manifests if piece.verified_allocation_key is not None)
+
+
 def sector_start_epochs_read(sectors: Sequence[Sector]) -> dict[int, int]:
     """Return the epoch before which the data of a miner's sectors must be active, by number, where one is."""
     numbers = [sector.number for sector in sectors if has_data(sector)]

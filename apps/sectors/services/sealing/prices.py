@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, Sum
 
 from apps.core import clock
 from apps.messages.selectors.balances import spend_open
@@ -18,6 +18,8 @@ from apps.messages.selectors.queue_costs import LIMIT_PERCENT, PREMIUM_USUAL
 from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.pieces.models import Piece
+from apps.pieces.states import PieceState
 from apps.sectors.models import Sector
 from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
 from apps.sectors.params import expiration_choose, precommit_json, price_info
@@ -237,6 +239,7 @@ def _promised(addresses: Collection[str], price: PledgePrice, *, of: Miner) -> t
     A sector of another miner is taken to lock as much by its size, to burn as much, and to be paid by its
     messages alone.  Beside it what those of the miner `of` leave of its own balance.
     """
+    topups = _verified_topups(price, of=of) if price.is_sent else {}
     sums, own = dict.fromkeys(addresses, 0) | spend_open(addresses), price.available
     in_progress = Sector.objects.exclude(state__in=FINAL_STATES).order_by().values_list("miner", "state")
     states: dict[int, dict[str, int]] = {}
@@ -249,9 +252,28 @@ def _promised(addresses: Collection[str], price: PledgePrice, *, of: Miner) -> t
         commits = waiting + sum(states[miner.pk].get(state, 0) for state in BEFORE_COMMIT)
         for cost, many in zip(_costs(price), (waiting, commits), strict=True):
             locked = many * (cost.locked * miner.sector_size // of.sector_size)
+            locked += topups.get(miner.pk, 0) if cost.use is Use.COMMIT else 0
             covered = min(own, locked) if miner.pk == of.pk else 0
             own -= covered
             address = sender_choose(miner, cost.use).address
             if address in sums:
                 sums[address] += locked - covered + many * cost.gas
     return sums, own
+
+
+def _verified_topups(price: PledgePrice, *, of: Miner) -> dict[int, int]:
+    """Return what commits of sectors under way bring for verified data, beside `topup`, by miner."""
+    committing = Sector.objects.filter(
+        miner=OuterRef("miner"), number=OuterRef("sector_number"), state__in=BEFORE_PRECOMMIT + BEFORE_COMMIT
+    )
+    rows = Piece.objects.filter(Exists(committing), state=PieceState.PACKED, allocation__isnull=False)
+    by_sector = rows.order_by().values_list("miner", "miner__sector_size", "sector_number")
+    topups: dict[int, int] = {}
+    for pk, size, _, verified in by_sector.annotate(Sum("padded_size")):
+        power = quality_power(size, duration=1, verified_weight=verified)
+        plain, whole = (
+            max((price.pledge * bytes_ - price.deposit * size) // of.sector_size, 0)
+            for bytes_ in (size, power)
+        )
+        topups[pk] = topups.get(pk, 0) + whole - plain
+    return topups

@@ -52,7 +52,8 @@ class SomeSectors:
         if number not in self.precommits:
             return None
         epoch, comm_r = self.precommits[number]
-        info = {"SealProof": 5, "SealRandEpoch": 90, "SealedCID": {"/": str(commr_cid(comm_r))}}
+        cid = {"/": str(commr_cid(comm_r))}
+        info = {"SealProof": 5, "SealRandEpoch": 90, "SealedCID": cid, "Expiration": 999_999}
         return {"PreCommitEpoch": epoch, "PreCommitDeposit": "1", "Info": info}
 
     def do_StateSectorGetInfo(self, _miner: str, number: int, _key: Any) -> Any:

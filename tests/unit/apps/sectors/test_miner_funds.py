@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.messages.models import Message
-from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun, Sector
+from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun, Sector, SectorProof
 from apps.sectors.services.batches import closing as batches
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.messages import TOO_MUCH, batches_watch
@@ -58,6 +58,34 @@ def test_a_message_carries_only_what_the_balance_lacks(available: int, value: in
     [note] = set(JobEvent.objects.filter(event="SEND_PRECOMMIT").values_list("note", flat=True))
     sent = f"{value} aFIL" if value else "0 FIL"
     assert note == (f"{own} aFIL from the miner's balance, {sent} sent with the message" if own else "")
+
+
+class Pledging(SomeSectors):
+    """A chain whose pledge is 10 attoFIL for each byte of power; the lives asked for are noted."""
+
+    lives: set[int]
+
+    def call(self, method: str, life: int, size: int, verified: int, _key: Any) -> Any:
+        """Return the pledge."""
+        assert method == "StateMinerInitialPledgeForSector"
+        self.lives = {life}
+        return str(10 * (size + 9 * verified))
+
+
+def test_a_commit_carries_the_pledge_of_its_verified_data() -> None:
+    miner, chain = paying(), Pledging()
+    half = miner.sector_size // 2
+    sector = factories.sector(miner, state="C2_DONE", comm_r=DIGEST, seed_epoch=170, precommit_epoch=150)
+    SectorProof.objects.create(sector=sector, proof=b"proof", seed_epoch=170)
+    chain.precommit(sector, epoch=150)
+    for offset, terms in ((0, {"client": 9, "allocation": 3}), (half, {"deal": 4})):
+        placed = {"sector_number": sector.number, "offset": offset, "padded_size": half}
+        factories.piece(miner, state="PACKED", **placed, **terms)
+
+    batches_close(work(chain))
+
+    assert Batch.objects.get().value == 10 * (miner.sector_size + 9 * half) * 11 // 10 - 1
+    assert chain.lives == {999_999 - 200}, "of the pre-commit, not of one made now"
 
 
 def test_two_batches_do_not_count_on_the_same_balance() -> None:

@@ -146,6 +146,24 @@ def test_sectors_under_way_take_their_part_first():
     assert payer.left == 100 - payer.promised - 15
 
 
+def test_verified_data_in_sectors_under_way_take_their_tenfold_part():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=100)
+    for state in (SectorState.PC1_DONE, SectorState.SEED_ASSIGNED, SectorState.PROVING):
+        sector = factories.sector(miner, state=state)
+        size, number = miner.sector_size // 2, sector.number
+        placed: dict[str, Any] = {"state": "PACKED", "padded_size": size, "sector_number": number}
+        factories.piece(miner, client=9, allocation=number, **placed)
+        factories.piece(miner, **placed)
+
+    [payer] = payers_list(miner, price=PRICE, count=1)
+
+    whole = 12 * 11 // 2 - 5  # half of it counts ten times
+    assert payer.promised == (5 + 1) + 2 * (whole + 2)
+    [payer] = payers_list(miner, price=replace(PRICE, is_sent=False), count=1)
+    assert payer.promised == 1 + 2 * 2
+
+
 def test_sectors_of_other_miners_take_their_part_of_the_same_address():
     miner = factories.miner()
     factories.wallet(miner.worker, balance=100)
